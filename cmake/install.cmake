@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: MIT
+# What is installed of the library: headers, both libraries, and how CMake and pkg-config find them.
+include(CMakePackageConfigHelpers)
+
+set(cmake_dir ${CMAKE_INSTALL_LIBDIR}/cmake/netbasics)
+
+install(TARGETS netbasics_shared netbasics_static EXPORT netbasics-targets FILE_SET HEADERS)
+install(EXPORT netbasics-targets NAMESPACE netbasics:: DESTINATION ${cmake_dir})
+
+write_basic_package_version_file(netbasics-config-version.cmake COMPATIBILITY SameMinorVersion)
+install(FILES
+    cmake/netbasics-config.cmake
+    ${CMAKE_CURRENT_BINARY_DIR}/netbasics-config-version.cmake
+    DESTINATION ${cmake_dir})
+
+# The paths in netbasics.pc start from its own folder, so that the whole installation can move.
+foreach(dir IN ITEMS INSTALL_PREFIX INSTALL_FULL_LIBDIR INSTALL_FULL_INCLUDEDIR)
+    cmake_path(RELATIVE_PATH CMAKE_${dir}
+        BASE_DIRECTORY ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig OUTPUT_VARIABLE PC_${dir})
+endforeach()
+configure_file(cmake/netbasics.pc.in netbasics.pc @ONLY)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/netbasics.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+
+install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})

@@ -1,0 +1,63 @@
+# shellcheck shell=sh
+# SPDX-License-Identifier: MIT
+# Sourced by the scripts that set things up themselves: finds out which packages are missing, and
+# installs them. The names are those of Debian and Ubuntu.
+missing=
+
+# need PACKAGE THING...: the package is missing unless one of the things, commands or paths, is there.
+need() {
+    package=$1
+    shift
+    for thing; do
+        if [ -e "$thing" ] || command -v "$thing" >/dev/null 2>&1; then
+            return
+        fi
+    done
+    missing="$missing $package"
+}
+
+# What it takes to build the library.
+need_compiler() {
+    need gcc "${CC:-cc}"
+    need libc6-dev /usr/include/stdio.h
+    need cmake cmake
+    need ninja-build ninja make
+}
+
+# Runs a command as root, or fails.
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    elif [ -t 0 ]; then
+        sudo "$@"
+    else
+        sudo -n "$@"
+    fi
+}
+
+# Installs what is missing and says so; where it cannot, names the packages and exits.
+install_missing() {
+    [ -n "$missing" ] || return 0
+    echo "Missing, to be installed by apt-get:$missing" >&2
+    # shellcheck disable=SC2086 # a list of words
+    if ! command -v apt-get >/dev/null ||
+        ! as_root env DEBIAN_FRONTEND=noninteractive apt-get -q update >&2 ||
+        ! as_root env DEBIAN_FRONTEND=noninteractive \
+            apt-get -q install -y --no-install-recommends $missing >&2; then
+        echo "Cannot install packages here. Please install these, or what they are called here:$missing" >&2
+        exit 1
+    fi
+    missing=
+}
+
+# Ninja is faster; whatever CMake takes by default does as well.
+prefer_ninja() {
+    if [ -z "${CMAKE_GENERATOR:-}" ] && command -v ninja >/dev/null; then
+        export CMAKE_GENERATOR=Ninja
+    fi
+}
+
+# How many processors there are to build and test with.
+processors() {
+    getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file
+ * @brief The address of one socket, as a value: read, write, compare.
+ */
+#ifndef NETBASICS_ADDRESS_H
+#define NETBASICS_ADDRESS_H
+
+#include <netbasics/error.h>
+#include <netbasics/export.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/** @defgroup address Addresses
+ *  @brief IPv4, IPv6 with its zone, and Unix socket addresses.
+ *
+ *  An address is a plain value: copy it, keep it, compare it with nb_address_equal(). An IPv4
+ *  address mapped into IPv6 (`::ffff:192.0.2.1`) becomes plain IPv4 wherever it enters, so that one
+ *  peer has one address and an access check cannot be slipped past.
+ *  @{
+ */
+
+/** @brief The kind of an address. */
+typedef enum nb_family {
+    NB_FAMILY_NONE = 0, /**< No address: the value is all zeroes, or the system did not tell. */
+    NB_FAMILY_IPV4 = 1, /**< IPv4. */
+    NB_FAMILY_IPV6 = 2, /**< IPv6, never an IPv4-mapped one. */
+    NB_FAMILY_UNIX = 3  /**< A Unix socket: a path, an abstract name, or unnamed. */
+} nb_family;
+
+/**
+ * @brief The address of one socket.
+ *
+ * All zeroes is the address of no socket (::NB_FAMILY_NONE). The members are private.
+ */
+typedef struct nb_address {
+    uint64_t storage[16]; /**< Private: room for every struct sockaddr the library knows. */
+    uint32_t length;      /**< Private: how many bytes of it are in use. */
+} nb_address;
+
+/** @brief Bytes that the text of any address needs, the final NUL included. */
+#define NB_ADDRESS_TEXT_MAX 448
+
+NB_BEGIN_DECLS
+
+/**
+ * @brief Reads a numeric address.
+ *
+ * The forms are `192.0.2.1:80`, `[2001:db8::1]:80`, `[fe80::1%eth0]:80`, `unix:/path` and
+ * `unix:@name` (Linux's abstract names). A port is decimal, 0 to 65535, nothing else; IPv4 is exactly
+ * four decimal parts without leading zeroes; a zone is the name or number of an interface. No name
+ * is ever looked up.
+ *
+ * @param[out] out  receives the address; unchanged on failure. Must not be NULL.
+ * @param text      the text, NUL-terminated. Must not be NULL.
+ * @retval NB_OK            the address was read.
+ * @retval NB_BAD_ENDPOINT  the text is not of one of these forms.
+ * @retval NB_INVALID       an argument is NULL.
+ *
+ * @par Blocking, threads, signals
+ * Never blocks; safe from any thread; not for signal handlers. (inet_pton(3), if_nametoindex(3),
+ * RFC 4007 for zones, unix(7).)
+ */
+NB_NODISCARD NB_API nb_status nb_address_parse(nb_address *out, const char *text);
+
+/**
+ * @brief Writes an address as text, in the form that nb_address_parse() reads.
+ *
+ * IPv6 is written in the canonical form of RFC 5952. Bytes of a Unix path that are not printable
+ * ASCII, and the backslash, come out as `\xNN`, so that the line is safe to print; a path that has
+ * any does not read back. An unnamed Unix socket is `unix:`, no address is `(none)`.
+ *
+ * @param address   the address. Must not be NULL.
+ * @param[out] buf  receives the text and a NUL, cut to fit. NB_ADDRESS_TEXT_MAX bytes always suffice.
+ * @param capacity  bytes of @p buf; with 0 nothing is written.
+ * @return @p buf, so that the call can stand as an argument; "" when @p capacity is 0.
+ *
+ * @par Blocking, threads, signals
+ * Never blocks; safe from any thread; not for signal handlers.
+ */
+NB_API const char *nb_address_format(const nb_address *address, char *buf, size_t capacity);
+
+/**
+ * @brief Tells the kind of an address.
+ * @param address  the address. Must not be NULL.
+ * @return its family.
+ * @par Blocking, threads, signals
+ * Never blocks; safe from any thread and from a signal handler.
+ */
+NB_API nb_family nb_address_family(const nb_address *address);
+
+/**
+ * @brief Tells the port of an address.
+ * @param address  the address. Must not be NULL.
+ * @return the port in host byte order; 0 for families that have none.
+ * @par Blocking, threads, signals
+ * Never blocks; safe from any thread and from a signal handler.
+ */
+NB_API uint16_t nb_address_port(const nb_address *address);
+
+/**
+ * @brief Compares two addresses.
+ * @param a  one address. Must not be NULL.
+ * @param b  the other. Must not be NULL.
+ * @return true when family, host, port and (IPv6) zone, or (Unix) name, are the same. The flow label
+ *         of IPv6 does not count. Two unnamed Unix sockets are equal, and so are two values without
+ *         an address.
+ * @par Blocking, threads, signals
+ * Never blocks; safe from any thread and from a signal handler.
+ */
+NB_API bool nb_address_equal(const nb_address *a, const nb_address *b);
+
+NB_END_DECLS
+
+/** @} */
+
+#endif

@@ -1,0 +1,562 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file
+ * @brief One connection: make it, receive, send, end it.
+ */
+#ifndef NETBASICS_CONN_H
+#define NETBASICS_CONN_H
+
+#include <netbasics/address.h>
+#include <netbasics/deadline.h>
+#include <netbasics/error.h>
+#include <netbasics/export.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/** @defgroup conn Connections
+ *  @brief Blocking sends and receives, each with a deadline and an exact account.
+ *
+ *  @par What a call answers
+ *  Every call looks at these in this order: a broken contract (NB_INVALID), nb_cancel()
+ *  (NB_CANCELLED), what its direction failed with before, a length of zero (success, without a
+ *  system call), a deadline that has passed (NB_TIMEOUT). Only then does it do something.
+ *
+ *  @par Failures that stay
+ *  The two directions fail apart from each other. A **send** that failed in any way leaves a hole
+ *  in the stream, so every later send returns the same status at once; a handler may therefore send
+ *  unchecked and look once at the end. A **receive** keeps NB_EOF, NB_RESET, NB_CANCELLED,
+ *  NB_UNREACHABLE, NB_SYSTEM and every other failure of the connection, and keeps the NB_TOO_LONG of
+ *  the calls that look for an end; NB_TIMEOUT and NB_NO_MEMORY never stay.
+ *
+ *  @par Resets
+ *  A reset never turns into a clean end: NB_EOF means that the peer ended its stream in order and
+ *  that no reset was seen in either direction. Bytes that the peer sent before a reset, and that
+ *  have arrived, are still received first.
+ *
+ *  @par Threads
+ *  One thread may receive while another one sends on the same connection; two threads in the same
+ *  direction need a lock of their own. nb_cancel() and the queries may be called from any thread.
+ *  A connection is good until nb_close(), nb_abort(), nb_conn_detach() or the return of its
+ *  nb_handler(): to end it while another thread is inside a call, cancel, join, then close. No call
+ *  of this group is safe in a signal handler.
+ *
+ *  @par Process
+ *  No call raises SIGPIPE or changes how it is handled. Every descriptor is close-on-exec from birth.
+ *  An urgent (out-of-band) byte of TCP is not part of the stream here: the system sets it aside, as
+ *  SO_OOBINLINE is never set.
+ *  @{
+ */
+
+/** @brief One connection. */
+typedef struct nb_conn nb_conn;
+
+/** @brief One of the two directions of a connection. */
+typedef enum nb_direction {
+    NB_RECEIVE = 0, /**< From the peer to us. */
+    NB_SEND = 1     /**< From us to the peer. */
+} nb_direction;
+
+/** @brief A piece of memory to send. */
+typedef struct nb_slice {
+    const void *data; /**< The bytes; may be NULL when @c length is 0. */
+    size_t length;    /**< How many. */
+} nb_slice;
+
+/** @brief A file descriptor. */
+typedef int nb_fd;
+
+/**
+ * @brief Options of nb_connect().
+ *
+ * Start from NB_CONNECT_OPTIONS_INIT. Later versions append fields, for which zero means the default.
+ */
+typedef struct nb_connect_options {
+    size_t size; /**< sizeof(nb_connect_options), as the caller knows it. */
+} nb_connect_options;
+
+/** @brief The defaults of ::nb_connect_options. */
+#define NB_CONNECT_OPTIONS_INIT                                                                    \
+    {                                                                                              \
+        sizeof(nb_connect_options)                                                                 \
+    }
+
+NB_BEGIN_DECLS
+
+/**
+ * @brief Connects to an endpoint.
+ *
+ * The endpoint is `host:port`, where the host is a name, four decimal parts, or an IPv6 address in
+ * brackets, with a zone if it needs one: `example.org:80`, `192.0.2.7:80`, `[2001:db8::1]:80`,
+ * `[fe80::1%eth0]:80`. A port is decimal, 1 to 65535; service names are not looked up. `localhost`
+ * is both loopback addresses, whatever the resolver thinks.
+ *
+ * All addresses of the host are tried in turn until one answers; while more than one is left, an
+ * attempt gets an equal share of the time that is left. TCP_NODELAY is on. A connection to itself,
+ * which TCP can make when a dead port lies in the ephemeral range, is refused (NB_REFUSED).
+ *
+ * @param[out] out  receives the connection, which the caller ends with nb_close() or nb_abort();
+ *                  NULL on failure. Must not be NULL.
+ * @param endpoint  where to, NUL-terminated. Must not be NULL.
+ * @param options   NULL for the defaults.
+ * @param by        bounds the whole call. In this version the lookup of a name other than a literal
+ *                  or `localhost` runs in the system's resolver, which takes its own time; a deadline
+ *                  that passed meanwhile is reported when it returns.
+ * @param[out] err  receives the story of every attempt; may be NULL.
+ * @retval NB_OK                   connected.
+ * @retval NB_TIMEOUT              the deadline passed.
+ * @retval NB_REFUSED              nobody listens there.
+ * @retval NB_RESET                broken off while connecting.
+ * @retval NB_UNREACHABLE          no way there, or no answer within the system's own patience.
+ * @retval NB_ADDRESS_UNAVAILABLE  no local address or port to connect from.
+ * @retval NB_PERMISSION           the system does not allow it.
+ * @retval NB_NAME_NOT_FOUND       the host name does not exist or has no address.
+ * @retval NB_NAME_TEMPORARY       the host name could not be looked up now.
+ * @retval NB_BAD_ENDPOINT         the text is not an endpoint to connect to (`*:80`, `:80`, port 0).
+ * @retval NB_UNSUPPORTED          `unix:`, `fd:` and `systemd:` endpoints, for now; or the system
+ *                                 has none of the address families.
+ * @retval NB_INVALID              a NULL argument, or an option this library does not know.
+ * @retval NB_NO_DESCRIPTORS       no descriptor left.
+ * @retval NB_NO_MEMORY            no memory left.
+ * @retval NB_SYSTEM               anything else: see nb_error::system_error.
+ *
+ * When attempts fail in different ways, the status is that of the last one.
+ *
+ * @par Blocking, threads, signals
+ * Blocks until @p by; signals do not cut it short. Safe from any thread. (connect(2); RFC 6724 for
+ * the order of addresses, as getaddrinfo(3) gives it.)
+ */
+NB_NODISCARD NB_API nb_status nb_connect(nb_conn **out, const char *endpoint,
+                                         const nb_connect_options *options, nb_deadline by,
+                                         nb_error *err);
+
+/**
+ * @brief Receives what is there, at least one byte.
+ *
+ * @param conn           the connection.
+ * @param[out] buf       receives the bytes.
+ * @param capacity       bytes of @p buf, 1 to SIZE_MAX/2.
+ * @param[out] received  how many bytes were received: at least 1 with NB_OK, else 0. Must not be NULL.
+ * @param by             how long to wait for the first byte.
+ * @retval NB_OK           1 to @p capacity bytes are in @p buf.
+ * @retval NB_EOF          the peer ended its stream. Stays. Sending still works.
+ * @retval NB_TIMEOUT      the deadline passed; nothing was consumed.
+ * @retval NB_CANCELLED    the connection was cancelled. Stays.
+ * @retval NB_TOO_LONG     an earlier call that looked for an end failed with it.
+ * @retval NB_RESET        the connection was broken off. Stays.
+ * @retval NB_UNREACHABLE  the peer stopped answering (keepalive, user timeout). Stays.
+ * @retval NB_INVALID      a NULL argument or a bad capacity; nothing was done.
+ * @retval NB_NO_MEMORY    the kernel had none; the call can be made again.
+ * @retval NB_SYSTEM       anything else. Stays; see nb_conn_error().
+ *
+ * @par Blocking, threads, signals
+ * Blocks until @p by; signals do not cut it short. With nb_forever(), or in the steady state with a
+ * deadline, this is exactly one recv(2).
+ */
+NB_NODISCARD NB_API nb_status nb_recv(nb_conn *conn, void *buf, size_t capacity, size_t *received,
+                                      nb_deadline by);
+
+/**
+ * @brief Receives exactly so many bytes.
+ *
+ * On NB_TIMEOUT the bytes so far are in @p buf and consumed: go on with `buf + received`,
+ * `length - received`.
+ *
+ * @param conn           the connection.
+ * @param[out] buf       receives the bytes; may be NULL when @p length is 0.
+ * @param length         how many, 0 to SIZE_MAX/2; 0 succeeds at once.
+ * @param[out] received  how many bytes are in @p buf, whatever the status. Must not be NULL.
+ * @param by             bounds the whole call.
+ * @retval NB_OK           all @p length bytes are there.
+ * @retval NB_EOF          the stream ended before; @p received says after how many. Stays.
+ * @retval NB_TIMEOUT      the deadline passed.
+ * @retval NB_CANCELLED    the connection was cancelled. Stays.
+ * @retval NB_TOO_LONG     an earlier call that looked for an end failed with it.
+ * @retval NB_RESET        the connection was broken off. Stays.
+ * @retval NB_UNREACHABLE  the peer stopped answering. Stays.
+ * @retval NB_INVALID      a NULL argument or a bad length; nothing was done.
+ * @retval NB_NO_MEMORY    the kernel had none; go on as after NB_TIMEOUT.
+ * @retval NB_SYSTEM       anything else. Stays; see nb_conn_error().
+ *
+ * @par Blocking, threads, signals
+ * Blocks until @p by; signals do not cut it short.
+ */
+NB_NODISCARD NB_API nb_status nb_recv_exact(nb_conn *conn, void *buf, size_t length,
+                                            size_t *received, nb_deadline by);
+
+/**
+ * @brief Receives up to and including a delimiter.
+ *
+ * Bytes behind the delimiter stay in the connection for the next receive call of any kind. The
+ * buffer of the connection is allocated at first use and never grows beyond the largest capacity
+ * asked for.
+ *
+ * @param conn              the connection.
+ * @param[out] buf          receives the bytes, the delimiter included.
+ * @param capacity          bytes of @p buf, @p delimiter_length to SIZE_MAX/2.
+ * @param delimiter         the bytes to look for.
+ * @param delimiter_length  how many, at least 1.
+ * @param[out] received     how many bytes are in @p buf, whatever the status. Must not be NULL.
+ * @param by                bounds the whole call.
+ * @retval NB_OK           @p buf ends with the delimiter.
+ * @retval NB_EOF          the stream ended before; its last bytes are in @p buf. Stays.
+ * @retval NB_TIMEOUT      the deadline passed. Nothing was consumed, @p received is 0: make the same
+ *                         call again.
+ * @retval NB_TOO_LONG     no delimiter within @p capacity bytes, which are in @p buf. Stays, as the
+ *                         tail would pass for the next message.
+ * @retval NB_CANCELLED    the connection was cancelled. Stays.
+ * @retval NB_RESET        the connection was broken off; what had arrived is in @p buf. Stays.
+ * @retval NB_UNREACHABLE  the peer stopped answering; what had arrived is in @p buf. Stays.
+ * @retval NB_INVALID      a NULL argument or a bad length; nothing was done.
+ * @retval NB_NO_MEMORY    none for the connection's buffer. Nothing was consumed.
+ * @retval NB_SYSTEM       anything else. Stays; see nb_conn_error().
+ *
+ * @par Blocking, threads, signals
+ * Blocks until @p by; signals do not cut it short.
+ */
+NB_NODISCARD NB_API nb_status nb_recv_until(nb_conn *conn, void *buf, size_t capacity,
+                                            const void *delimiter, size_t delimiter_length,
+                                            size_t *received, nb_deadline by);
+
+/**
+ * @brief Receives a line, ended by LF or CRLF, and gives it without its end as a string.
+ *
+ * NUL bytes within the line are kept, so compare @p length with strlen() where that matters. A CR
+ * that is not before the LF belongs to the line.
+ *
+ * @param conn         the connection.
+ * @param[out] buf     receives the line and a NUL, whatever the status except NB_INVALID.
+ * @param capacity     bytes of @p buf, the NUL included, 1 to SIZE_MAX/2: a line of
+ *                     `capacity - 1` bytes fits, its end does not count.
+ * @param[out] length  bytes of the line, without NUL; may be NULL.
+ * @param by           bounds the whole call.
+ * @retval NB_OK           a line; an empty one is "".
+ * @retval NB_EOF          the stream ended; @p buf holds a last line that had no LF, or "". Stays.
+ * @retval NB_TIMEOUT      the deadline passed. Nothing was consumed, @p buf is "": make the same call
+ *                         again.
+ * @retval NB_TOO_LONG     a line of more than `capacity - 1` bytes, whose start is in @p buf. Stays, as
+ *                         its tail would pass for the next line.
+ * @retval NB_CANCELLED    the connection was cancelled. Stays.
+ * @retval NB_RESET        the connection was broken off; what had arrived is in @p buf. Stays.
+ * @retval NB_UNREACHABLE  the peer stopped answering; what had arrived is in @p buf. Stays.
+ * @retval NB_INVALID      a NULL argument or a bad capacity; nothing was done.
+ * @retval NB_NO_MEMORY    none for the connection's buffer. Nothing was consumed.
+ * @retval NB_SYSTEM       anything else. Stays; see nb_conn_error().
+ *
+ * @par Blocking, threads, signals
+ * Blocks until @p by; signals do not cut it short.
+ */
+NB_NODISCARD NB_API nb_status nb_recv_line(nb_conn *conn, char *buf, size_t capacity,
+                                           size_t *length, nb_deadline by);
+
+/**
+ * @brief Receives all that is left of the peer's stream.
+ *
+ * @param conn           the connection.
+ * @param[out] buf       receives the bytes; may be NULL when @p capacity is 0.
+ * @param capacity       bytes of @p buf, 0 to SIZE_MAX/2; with 0 it waits for the end itself.
+ * @param[out] received  how many bytes are in @p buf, whatever the status. Must not be NULL.
+ * @param by             bounds the whole call.
+ * @retval NB_OK           the peer ended its stream, now or at an earlier call; @p buf holds the rest.
+ * @retval NB_TIMEOUT      the deadline passed; the bytes so far are in @p buf and consumed.
+ * @retval NB_TOO_LONG     @p buf is full and the stream goes on. Does not stay: nothing is lost and
+ *                         the next call goes on where this one ended. (It stays when an earlier call
+ *                         that looked for an end failed with it.)
+ * @retval NB_CANCELLED    the connection was cancelled. Stays.
+ * @retval NB_RESET        the connection was broken off. Stays.
+ * @retval NB_UNREACHABLE  the peer stopped answering. Stays.
+ * @retval NB_INVALID      a NULL argument or a bad capacity; nothing was done.
+ * @retval NB_NO_MEMORY    none left, in the kernel or for the byte that tells a full buffer from an
+ *                         end; the bytes so far are in @p buf and consumed.
+ * @retval NB_SYSTEM       anything else. Stays; see nb_conn_error().
+ *
+ * @par Blocking, threads, signals
+ * Blocks until @p by; signals do not cut it short.
+ */
+NB_NODISCARD NB_API nb_status nb_recv_to_end(nb_conn *conn, void *buf, size_t capacity,
+                                             size_t *received, nb_deadline by);
+
+/**
+ * @brief Waits until a receive call has something to say: bytes, an end or a failure.
+ *
+ * Bytes in the connection's own buffer count. Nothing is consumed.
+ *
+ * @param conn  the connection.
+ * @param by    how long to wait; a deadline that has passed asks once, without waiting.
+ * @retval NB_OK         nb_recv() would return at once.
+ * @retval NB_TIMEOUT    nothing there.
+ * @retval NB_EOF, NB_CANCELLED, NB_TOO_LONG, NB_RESET, NB_UNREACHABLE, NB_SYSTEM
+ *                       the receive direction has failed with it before.
+ * @retval NB_INVALID    @p conn is NULL.
+ * @retval NB_NO_MEMORY  the kernel had none; the call can be made again.
+ *
+ * @par Blocking, threads, signals
+ * Blocks until @p by; signals do not cut it short. Counts as receiving. (poll(2).)
+ */
+NB_NODISCARD NB_API nb_status nb_wait_readable(nb_conn *conn, nb_deadline by);
+
+/**
+ * @brief Sends all of it.
+ *
+ * NB_OK means that the system has taken every byte, not that the peer has read them.
+ *
+ * @param conn       the connection.
+ * @param data       the bytes; may be NULL when @p length is 0.
+ * @param length     how many, 0 to SIZE_MAX/2; 0 succeeds at once.
+ * @param[out] sent  how many bytes the system has taken, whatever the status; may be NULL.
+ * @param by         bounds the whole call.
+ * @retval NB_OK           everything is sent.
+ * @retval NB_TIMEOUT      the deadline passed, @p sent bytes are on their way. Stays, even if none are.
+ * @retval NB_CANCELLED    the connection was cancelled. Stays.
+ * @retval NB_RESET        the peer, or something on the way, broke the connection off. Stays; what the
+ *                         peer sent before can still be received.
+ * @retval NB_UNREACHABLE  the peer stopped answering. Stays.
+ * @retval NB_PERMISSION   a firewall of this machine refused it. Stays.
+ * @retval NB_NO_MEMORY    the kernel had none. Stays.
+ * @retval NB_INVALID      a NULL argument, a bad length, or nb_shutdown_send() was called before;
+ *                         nothing was done.
+ * @retval NB_SYSTEM       anything else. Stays; see nb_conn_error().
+ *
+ * @par Blocking, threads, signals
+ * Blocks until @p by; signals do not cut it short. Never raises SIGPIPE (MSG_NOSIGNAL of send(2)).
+ * With nb_forever(), or in the steady state with a deadline, this is exactly one send(2) for
+ * lengths that one call can take.
+ */
+NB_API nb_status nb_send_all(nb_conn *conn, const void *data, size_t length, size_t *sent,
+                             nb_deadline by);
+
+/**
+ * @brief Sends all of several pieces, one after the other, as if they were one.
+ *
+ * A header and a body go out in one call to the kernel and, if they fit, in one packet.
+ *
+ * @param conn       the connection.
+ * @param slices     the pieces; may be NULL when @p count is 0.
+ * @param count      how many pieces; together 0 to SIZE_MAX/2 bytes.
+ * @param[out] sent  how many bytes of all pieces the system has taken, whatever the status; may be
+ *                   NULL.
+ * @param by         bounds the whole call.
+ * @retval NB_OK           everything is sent.
+ * @retval NB_TIMEOUT      the deadline passed. Stays, even if no byte was sent.
+ * @retval NB_CANCELLED    the connection was cancelled. Stays.
+ * @retval NB_RESET        the connection was broken off. Stays.
+ * @retval NB_UNREACHABLE  the peer stopped answering. Stays.
+ * @retval NB_PERMISSION   a firewall of this machine refused it. Stays.
+ * @retval NB_NO_MEMORY    the kernel had none. Stays.
+ * @retval NB_INVALID      a NULL argument, a bad length, or nb_shutdown_send() was called before;
+ *                         nothing was done.
+ * @retval NB_SYSTEM       anything else. Stays; see nb_conn_error().
+ *
+ * @par Blocking, threads, signals
+ * As nb_send_all(). (sendmsg(2).)
+ */
+NB_API nb_status nb_send_all_v(nb_conn *conn, const nb_slice *slices, size_t count, size_t *sent,
+                               nb_deadline by);
+
+/**
+ * @brief Ends our stream and goes on receiving: the peer sees the end after the last byte sent.
+ *
+ * Calling it again is fine. Sends after it are NB_INVALID.
+ *
+ * @param conn  the connection.
+ * @retval NB_OK         the end is on its way, or the peer is gone already.
+ * @retval NB_CANCELLED  the connection was cancelled.
+ * @retval NB_TIMEOUT, NB_RESET, NB_UNREACHABLE, NB_PERMISSION, NB_NO_MEMORY, NB_SYSTEM
+ *                       a send has failed with it before: the stream has a hole, and no end is sent
+ *                       that would make it look whole; or NB_SYSTEM, the system refused. Stays.
+ * @retval NB_INVALID    @p conn is NULL.
+ *
+ * @par Blocking, threads, signals
+ * Never blocks. Counts as sending. (shutdown(2), RFC 9293 section 3.6 for the half-closed state.)
+ */
+NB_API nb_status nb_shutdown_send(nb_conn *conn);
+
+/**
+ * @brief Ends a connection in order, so that the peer gets all that was sent, and frees it.
+ *
+ * Ends our stream, then reads and drops what the peer still sends, until its end comes. Without
+ * that, closing a socket with unread input makes the system send a reset, which can destroy the
+ * reply on its way (RFC 1122 section 4.2.2.13, RFC 9112 section 9.6).
+ *
+ * When a send has failed, the peer sees a reset and no end: a truncated stream must not look whole.
+ *
+ * @param conn  the connection; NULL does nothing. It is freed whatever the status.
+ * @param by    how long to wait for the peer's end. With a deadline that has passed the end of our
+ *              stream is sent and nothing is waited for; with nb_forever() it gives up after 60
+ *              seconds without a byte.
+ * @retval NB_OK        the peer's end came (or @p conn is NULL).
+ * @retval NB_TIMEOUT   it did not come in time.
+ * @retval NB_TOO_LONG  the peer sent 64 KiB and more.
+ * @retval NB_RESET     the peer broke the connection off.
+ * @retval NB_CANCELLED, NB_UNREACHABLE, NB_PERMISSION, NB_NO_MEMORY, NB_SYSTEM
+ *                      what a send, or else this wait, failed with.
+ *
+ * @par Blocking, threads, signals
+ * Blocks until @p by; signals do not cut it short. No other thread may be inside a call on @p conn.
+ */
+NB_API nb_status nb_close(nb_conn *conn, nb_deadline by);
+
+/**
+ * @brief Breaks a connection off and frees it; the peer sees a reset, and what is on its way is lost.
+ *
+ * @param conn  the connection; NULL does nothing.
+ *
+ * @par Blocking, threads, signals
+ * Never blocks. No other thread may be inside a call on @p conn. (SO_LINGER of socket(7).)
+ */
+NB_API void nb_abort(nb_conn *conn);
+
+/**
+ * @brief Makes every call on a connection, blocked or to come, return NB_CANCELLED.
+ *
+ * The connection is broken off so that the peer does not take what it has for the whole: on Linux a
+ * TCP peer sees a reset at once. It is not freed: the owner still closes it.
+ *
+ * @param conn  the connection; NULL does nothing.
+ *
+ * @par Blocking, threads, signals
+ * Never blocks; safe from any thread, any number of times, as long as the connection is not being
+ * freed. (connect(2) to AF_UNSPEC; shutdown(2) elsewhere.)
+ */
+NB_API void nb_cancel(nb_conn *conn);
+
+/**
+ * @brief Tells what a direction has failed with for good.
+ *
+ * @param conn       the connection. Must not be NULL.
+ * @param direction  which direction.
+ * @return NB_OK while it works; NB_CANCELLED after nb_cancel(); else the status that stays;
+ *         NB_INVALID for a NULL connection or another value of @p direction.
+ *
+ * @par Blocking, threads, signals
+ * Never blocks; safe from any thread.
+ */
+NB_API nb_status nb_conn_status(const nb_conn *conn, nb_direction direction);
+
+/**
+ * @brief Tells what a direction has failed with, as a line for people.
+ *
+ * @param conn       the connection. Must not be NULL.
+ * @param direction  which direction.
+ * @param[out] err   receives the status of nb_conn_status(), the errno behind it, and a line such as
+ *                   `send to 192.0.2.7:80: connection reset (ECONNRESET)`. Must not be NULL.
+ *
+ * @par Blocking, threads, signals
+ * Never blocks; safe from any thread.
+ */
+NB_API void nb_conn_error(const nb_conn *conn, nb_direction direction, nb_error *err);
+
+/**
+ * @brief Tells the peer's address, as it was when the connection was made.
+ *
+ * @param conn      the connection. Must not be NULL.
+ * @param[out] out  receives the address; ::NB_FAMILY_NONE when the system did not tell. Must not be
+ *                  NULL.
+ *
+ * @par Blocking, threads, signals
+ * Never blocks; safe from any thread.
+ */
+NB_API void nb_conn_peer(const nb_conn *conn, nb_address *out);
+
+/**
+ * @brief Tells our own address of a connection.
+ *
+ * @param conn      the connection. Must not be NULL.
+ * @param[out] out  receives the address; ::NB_FAMILY_NONE when the system does not tell, as after
+ *                  nb_cancel(). Must not be NULL.
+ *
+ * @par Blocking, threads, signals
+ * Never blocks; safe from any thread. (getsockname(2).)
+ */
+NB_API void nb_conn_local(const nb_conn *conn, nb_address *out);
+
+/**
+ * @brief Tells how many bytes wait in the connection's own buffer.
+ *
+ * They were received with a line or a delimiter, lie behind it, and come first at the next receive.
+ *
+ * @param conn  the connection. Must not be NULL.
+ * @return bytes.
+ *
+ * @par Blocking, threads, signals
+ * Never blocks. Counts as receiving: only for the thread that receives.
+ */
+NB_API size_t nb_conn_buffered(const nb_conn *conn);
+
+/**
+ * @brief Tells how many bytes went through a connection.
+ *
+ * @param conn           the connection. Must not be NULL.
+ * @param[out] received  bytes of the stream that receive calls have consumed, ends of lines included;
+ *                       may be NULL.
+ * @param[out] sent      bytes that sends have reported; may be NULL.
+ *
+ * @par Blocking, threads, signals
+ * Never blocks; safe from any thread.
+ */
+NB_API void nb_conn_counters(const nb_conn *conn, uint64_t *received, uint64_t *sent);
+
+/**
+ * @brief Gives the descriptor of a connection, for setting and asking socket options only.
+ *
+ * Reading, writing, closing, SO_RCVTIMEO, SO_SNDTIMEO and O_NONBLOCK belong to the connection.
+ *
+ * @param conn  the connection. Must not be NULL.
+ * @return the descriptor, which the connection still owns; 0 is a valid one.
+ *
+ * @par Blocking, threads, signals
+ * Never blocks; safe from any thread.
+ */
+NB_API nb_fd nb_conn_fd(const nb_conn *conn);
+
+/**
+ * @brief Makes a connection of a connected stream socket.
+ *
+ * Clears O_NONBLOCK, SO_RCVTIMEO and SO_SNDTIMEO (others who share the socket see that), and sets
+ * close-on-exec. Other options stay as they are. A socket whose peer has gone already is taken: the
+ * first receive tells.
+ *
+ * @param[out] out  receives the connection; NULL on failure. Must not be NULL.
+ * @param fd        the descriptor. The connection owns it from NB_OK on; on failure it is still the
+ *                  caller's.
+ * @param[out] err  receives the story; may be NULL.
+ * @retval NB_OK           the descriptor is the connection's.
+ * @retval NB_INVALID      @p out is NULL, or @p fd is no descriptor, no socket, not a stream, of a
+ *                         family other than IPv4, IPv6 and Unix, or a listening one.
+ * @retval NB_NO_MEMORY    no memory left.
+ * @retval NB_SYSTEM       the system refused; see nb_error::system_error.
+ *
+ * @par Blocking, threads, signals
+ * Never blocks; safe from any thread.
+ */
+NB_NODISCARD NB_API nb_status nb_conn_adopt(nb_conn **out, nb_fd fd, nb_error *err);
+
+/**
+ * @brief Takes the descriptor back out of a connection and frees the connection: the inverse of
+ *        nb_conn_adopt().
+ *
+ * It is also how an nb_handler() keeps a connection beyond its return. The descriptor is blocking,
+ * close-on-exec and has no time-outs.
+ *
+ * @param conn           the connection.
+ * @param[out] out       receives the descriptor, now the caller's. Must not be NULL.
+ * @param[out] buffered  receives the bytes that were received but not yet asked for; may be NULL when
+ *                       there are none.
+ * @param capacity       bytes of @p buffered.
+ * @param[out] length    how many bytes are in @p buffered; with NB_TOO_LONG how many there are. May
+ *                       be NULL.
+ * @retval NB_OK         the connection is gone, the descriptor is the caller's.
+ * @retval NB_TOO_LONG   @p capacity is less than nb_conn_buffered(). Nothing has changed.
+ * @retval NB_CANCELLED  the connection was cancelled. Nothing has changed.
+ * @retval NB_INVALID    a NULL argument. Nothing has changed.
+ *
+ * @par Blocking, threads, signals
+ * Never blocks. No other thread may be inside a call on @p conn.
+ */
+NB_NODISCARD NB_API nb_status nb_conn_detach(nb_conn *conn, nb_fd *out, void *buffered,
+                                             size_t capacity, size_t *length);
+
+NB_END_DECLS
+
+/** @} */
+
+#endif

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file
+ * @brief What can go wrong, as a status that programs decide by and as a line that people read.
+ */
+#ifndef NETBASICS_ERROR_H
+#define NETBASICS_ERROR_H
+
+#include <netbasics/export.h>
+
+/** @defgroup error Statuses and errors
+ *  @brief One enumeration for every outcome, and a caller-owned value that tells the whole story.
+ *
+ *  Functions return an ::nb_status; their results come through out-parameters. A function with more
+ *  to tell than a status (which endpoint, which attempt failed how) takes an ::nb_error last, and
+ *  accepts NULL there.
+ *  @{
+ */
+
+/**
+ * @brief The table of all statuses: X(name, value, text).
+ *
+ * It is the one source of the enumeration and of what nb_status_name() and nb_status_text() return.
+ * Values are never renumbered.
+ *
+ * - NB_OK: everything that was asked for was done.
+ * - NB_EOF: the peer ended its stream in order.
+ * - NB_TIMEOUT: the caller's deadline passed; it never stands for anything else.
+ * - NB_CANCELLED: the program itself asked for the end (nb_cancel(), nb_listener_stop(), the end of
+ *   a drain or of a connection's life).
+ * - NB_TOO_LONG: more came than the bound allows.
+ * - NB_REFUSED: nobody listens there.
+ * - NB_RESET: the peer, or something on the way, broke the connection off.
+ * - NB_UNREACHABLE: no way to the peer, or it stopped answering (the kernel's own ETIMEDOUT).
+ * - NB_ADDRESS_IN_USE: another socket has that address or port.
+ * - NB_ADDRESS_UNAVAILABLE: this machine does not have that address, or no port is left.
+ * - NB_PERMISSION: the system does not allow it (a port below 1024, a firewall, a sandbox).
+ * - NB_NAME_NOT_FOUND: the host name does not exist, or has no address.
+ * - NB_NAME_TEMPORARY: the name could not be looked up now; later it may work.
+ * - NB_BAD_ENDPOINT: the text is not an endpoint, or not one for this purpose.
+ * - NB_INVALID: an argument breaks the function's contract: a bug in the calling program.
+ * - NB_NO_DESCRIPTORS: the process or the system has no file descriptor left.
+ * - NB_NO_MEMORY: the process or the kernel has no memory left for it.
+ * - NB_UNSUPPORTED: the system, or this version of the library, cannot do that.
+ * - NB_SYSTEM: something else failed; nb_error::system_error says what.
+ */
+#define NB_STATUS_MAP(X)                                                                           \
+    X(NB_OK, 0, "success")                                                                         \
+    X(NB_EOF, 1, "end of stream")                                                                  \
+    X(NB_TIMEOUT, 2, "timed out")                                                                  \
+    X(NB_CANCELLED, 3, "cancelled")                                                                \
+    X(NB_TOO_LONG, 4, "too long")                                                                  \
+    X(NB_REFUSED, 5, "connection refused")                                                         \
+    X(NB_RESET, 6, "connection reset")                                                             \
+    X(NB_UNREACHABLE, 7, "peer unreachable")                                                       \
+    X(NB_ADDRESS_IN_USE, 8, "address already in use")                                              \
+    X(NB_ADDRESS_UNAVAILABLE, 9, "address not available")                                          \
+    X(NB_PERMISSION, 10, "permission denied")                                                      \
+    X(NB_NAME_NOT_FOUND, 11, "name not found")                                                     \
+    X(NB_NAME_TEMPORARY, 12, "name lookup failed for now")                                         \
+    X(NB_BAD_ENDPOINT, 13, "bad endpoint")                                                         \
+    X(NB_INVALID, 14, "invalid argument")                                                          \
+    X(NB_NO_DESCRIPTORS, 15, "out of file descriptors")                                            \
+    X(NB_NO_MEMORY, 16, "out of memory")                                                           \
+    X(NB_UNSUPPORTED, 17, "not supported")                                                         \
+    X(NB_SYSTEM, 18, "system error")
+
+/** @brief The outcome of a call; NB_STATUS_MAP says what each one means. */
+typedef enum nb_status {
+/** @cond */
+#define NB_STATUS_ENUMERATOR(name, value, text) name = value,
+    NB_STATUS_MAP(NB_STATUS_ENUMERATOR)
+#undef NB_STATUS_ENUMERATOR
+    /** @endcond */
+} nb_status;
+
+/** @brief Bytes of nb_error::message, the final NUL included. */
+#define NB_ERROR_MESSAGE_MAX 512
+
+/**
+ * @brief What went wrong, in the caller's memory.
+ *
+ * Needs no initialisation and no clean-up. A function that takes one writes all of it when it fails,
+ * and sets it to NB_OK, 0 and an empty message when it succeeds.
+ */
+typedef struct nb_error {
+    nb_status status; /**< The status that the function returned. */
+    int system_error; /**< The errno, or the EAI code of a name lookup, behind it; 0 if none. */
+    /** @brief One printable line: operation, endpoint, reason, and every attempt that was made. Bytes
+     *  that came from outside are escaped. */
+    char message[NB_ERROR_MESSAGE_MAX];
+} nb_error;
+
+NB_BEGIN_DECLS
+
+/**
+ * @brief Names a status as the source code does.
+ *
+ * @param status  a status, or any other value that an int can have.
+ * @return such as "NB_REFUSED", or "NB_UNKNOWN" for a value that is no status: a constant string,
+ *         never NULL.
+ *
+ * @par Blocking, threads, signals
+ * Never blocks; safe from any thread and from a signal handler.
+ */
+NB_API const char *nb_status_name(nb_status status);
+
+/**
+ * @brief Says in a few English words what a status means.
+ *
+ * The text does not follow the locale.
+ *
+ * @param status  a status, or any other value that an int can have.
+ * @return such as "connection refused", or "unknown status" for a value that is no status: a
+ *         constant string, never NULL.
+ *
+ * @par Blocking, threads, signals
+ * Never blocks; safe from any thread and from a signal handler.
+ */
+NB_API const char *nb_status_text(nb_status status);
+
+NB_END_DECLS
+
+/** @} */
+
+#endif

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file
+ * @brief Listening sockets: listen, accept, and a stop that always works.
+ */
+#ifndef NETBASICS_LISTENER_H
+#define NETBASICS_LISTENER_H
+
+#include <netbasics/address.h>
+#include <netbasics/conn.h>
+#include <netbasics/deadline.h>
+#include <netbasics/error.h>
+#include <netbasics/export.h>
+#include <stddef.h>
+
+/** @defgroup listener Listeners
+ *  @brief One or more listening sockets behind one accept.
+ *
+ *  A listener stands for all sockets of its endpoints: `localhost:P` and `:P` are two, one for IPv4
+ *  and one for IPv6, on the same port. Waiting for connections ends at once when
+ *  nb_listener_stop() is called, from any thread or from a signal handler.
+ *  @{
+ */
+
+/** @brief One or more listening sockets. */
+typedef struct nb_listener nb_listener;
+
+/** @brief Most sockets that one listener can hold. */
+#define NB_LISTENER_SOCKETS_MAX 64
+
+/**
+ * @brief Options of nb_listen() and nb_listener_add().
+ *
+ * Start from NB_LISTEN_OPTIONS_INIT. Zero in a field means its default. Later versions append fields.
+ */
+typedef struct nb_listen_options {
+    size_t size; /**< sizeof(nb_listen_options), as the caller knows it. */
+    /** @brief How many connections may wait to be accepted. 0 or less: as many as the system allows
+     *  (on Linux net.core.somaxconn). A short queue loses connections that the peer believes in. */
+    int backlog;
+} nb_listen_options;
+
+/** @brief The defaults of ::nb_listen_options. */
+#define NB_LISTEN_OPTIONS_INIT                                                                     \
+    {                                                                                              \
+        sizeof(nb_listen_options), 0                                                               \
+    }
+
+NB_BEGIN_DECLS
+
+/**
+ * @brief Listens on an endpoint.
+ *
+ * The endpoint is a literal address, `localhost` (both loopback addresses), or `*` or nothing (all
+ * interfaces, IPv4 and IPv6), with a port: `127.0.0.1:80`, `[::1]:80`, `[fe80::1%eth0]:80`,
+ * `localhost:80`, `*:80`, `:80`. A port is decimal, 0 to 65535; 0 lets the system choose one, the
+ * same for both families: ask nb_listener_address(). Names are not looked up here.
+ *
+ * A family that this machine does not have is left out, as long as the other one works. IPv6 sockets
+ * never take IPv4 connections (IPV6_V6ONLY). SO_REUSEADDR is on, so that a restart works while old
+ * connections are in TIME_WAIT; SO_REUSEPORT is off, so that two servers cannot share a port
+ * unnoticed. Accepted connections have TCP_NODELAY on.
+ *
+ * @param[out] out  receives the listener, which the caller ends with nb_listener_close(); NULL on
+ *                  failure. Must not be NULL.
+ * @param endpoint  where, NUL-terminated. Must not be NULL.
+ * @param options   NULL for the defaults.
+ * @param[out] err  receives the story; may be NULL.
+ * @retval NB_OK                   connections are being queued.
+ * @retval NB_ADDRESS_IN_USE       another socket has that port.
+ * @retval NB_ADDRESS_UNAVAILABLE  this machine does not have that address.
+ * @retval NB_PERMISSION           the system does not allow that port.
+ * @retval NB_BAD_ENDPOINT         the text is not an endpoint to listen on.
+ * @retval NB_UNSUPPORTED          `unix:`, `fd:` and `systemd:` endpoints, for now; or the system does
+ *                                 not have the address family.
+ * @retval NB_INVALID              a NULL argument, or an option this library does not know.
+ * @retval NB_NO_DESCRIPTORS       no descriptor left.
+ * @retval NB_NO_MEMORY            no memory left.
+ * @retval NB_SYSTEM               anything else: see nb_error::system_error.
+ *
+ * @par Blocking, threads, signals
+ * Never blocks; safe from any thread. (bind(2), listen(2), ipv6(7).)
+ */
+NB_NODISCARD NB_API nb_status nb_listen(nb_listener **out, const char *endpoint,
+                                        const nb_listen_options *options, nb_error *err);
+
+/**
+ * @brief Listens on one more endpoint, behind the same accept.
+ *
+ * Not while another thread accepts from or serves the listener.
+ *
+ * @param listener  the listener.
+ * @param endpoint  as for nb_listen().
+ * @param options   NULL for the defaults.
+ * @param[out] err  receives the story; may be NULL.
+ * @retval NB_OK         the listener has the new sockets as well.
+ * @retval NB_CANCELLED  the listener was stopped.
+ * @retval NB_TOO_LONG   it would have more than NB_LISTENER_SOCKETS_MAX sockets.
+ * @retval NB_INVALID    a NULL argument, an option this library does not know, or the listener is
+ *                       being served.
+ * @retval NB_ADDRESS_IN_USE, NB_ADDRESS_UNAVAILABLE, NB_PERMISSION, NB_BAD_ENDPOINT, NB_UNSUPPORTED,
+ *         NB_NO_DESCRIPTORS, NB_NO_MEMORY, NB_SYSTEM
+ *                       as for nb_listen(). The listener is as it was.
+ *
+ * @par Blocking, threads, signals
+ * Never blocks.
+ */
+NB_NODISCARD NB_API nb_status nb_listener_add(nb_listener *listener, const char *endpoint,
+                                              const nb_listen_options *options, nb_error *err);
+
+/**
+ * @brief Accepts one connection from any of the listener's sockets.
+ *
+ * A connection that was lost before it could be accepted is skipped. When descriptors or memory run
+ * out it waits and tries again, 5 ms at first, then longer up to a second, and never spins.
+ *
+ * @param listener  the listener.
+ * @param[out] out  receives the connection, which the caller ends with nb_close() or nb_abort(); NULL
+ *                  on failure. Must not be NULL.
+ * @param by        how long to wait.
+ * @param[out] err  receives the story; may be NULL.
+ * @retval NB_OK              a connection.
+ * @retval NB_TIMEOUT         none came in time.
+ * @retval NB_CANCELLED       the listener was stopped: the answer to a request, not an error.
+ * @retval NB_NO_DESCRIPTORS  none was left at the deadline.
+ * @retval NB_NO_MEMORY       none was left at the deadline, or none for the connection.
+ * @retval NB_INVALID         a NULL argument.
+ * @retval NB_SYSTEM, NB_UNSUPPORTED
+ *                            listening itself is broken; see nb_error::system_error.
+ *
+ * @par Blocking, threads, signals
+ * Blocks until @p by or the stop; signals do not cut it short. Several threads may accept from one
+ * listener, but not while it is being served. (accept(2).)
+ */
+NB_NODISCARD NB_API nb_status nb_accept(nb_listener *listener, nb_conn **out, nb_deadline by,
+                                        nb_error *err);
+
+/**
+ * @brief Stops a listener: every nb_accept() and nb_serve(), under way or to come, ends.
+ *
+ * nb_accept() returns NB_CANCELLED; nb_serve() drains and returns NB_OK. There is no way back.
+ *
+ * @param listener  the listener; NULL does nothing. Every call of this function must have returned
+ *                  before nb_listener_close().
+ *
+ * @par Blocking, threads, signals
+ * Never blocks; safe from any thread, any number of times, and from a signal handler, where it
+ * leaves errno alone.
+ */
+NB_API void nb_listener_stop(nb_listener *listener);
+
+/**
+ * @brief Tells how many sockets a listener has.
+ *
+ * @param listener  the listener. Must not be NULL.
+ * @return how many; at least 1.
+ *
+ * @par Blocking, threads, signals
+ * Never blocks; safe from any thread, but not during nb_listener_add().
+ */
+NB_API size_t nb_listener_count(const nb_listener *listener);
+
+/**
+ * @brief Tells the address of one of the listener's sockets, with the port that it really has.
+ *
+ * @param listener  the listener. Must not be NULL.
+ * @param index     which socket, from 0.
+ * @param[out] out  receives the address. Must not be NULL. It stays known after the listener was
+ *                  served.
+ * @retval NB_OK       @p out is set.
+ * @retval NB_INVALID  a NULL argument, or no such socket.
+ *
+ * @par Blocking, threads, signals
+ * Never blocks; safe from any thread, but not during nb_listener_add().
+ */
+NB_API nb_status nb_listener_address(const nb_listener *listener, size_t index, nb_address *out);
+
+/**
+ * @brief Gives the descriptor of one of the listener's sockets, for options only.
+ *
+ * @param listener  the listener. Must not be NULL.
+ * @param index     which socket, from 0.
+ * @return the descriptor, which the listener still owns; -1 when there is no such socket, or when
+ *         nb_serve() has closed it.
+ *
+ * @par Blocking, threads, signals
+ * Never blocks; safe from any thread, but not during nb_listener_add() or the end of nb_serve().
+ */
+NB_API nb_fd nb_listener_fd(const nb_listener *listener, size_t index);
+
+/**
+ * @brief Closes a listener's sockets and frees it. Connections that it accepted live on.
+ *
+ * @param listener  the listener; NULL does nothing. No other call on it may be under way: stop, join,
+ *                  then close.
+ *
+ * @par Blocking, threads, signals
+ * Never blocks.
+ */
+NB_API void nb_listener_close(nb_listener *listener);
+
+NB_END_DECLS
+
+/** @} */
+
+#endif

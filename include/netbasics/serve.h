@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file
+ * @brief The accept loop: a callback per connection, limits, and a drain with a deadline.
+ */
+#ifndef NETBASICS_SERVE_H
+#define NETBASICS_SERVE_H
+
+#include <netbasics/address.h>
+#include <netbasics/conn.h>
+#include <netbasics/error.h>
+#include <netbasics/export.h>
+#include <netbasics/listener.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/** @defgroup serve The accept loop
+ *  @brief nb_serve() runs a handler per connection, in the calling thread or in worker threads.
+ *
+ *  @par Limits
+ *  At most nb_serve_options::concurrency handlers run at once; beyond that, connections wait in the
+ *  kernel's queue, and nothing is accepted that cannot start at once.
+ *
+ *  @par Accept errors
+ *  One table decides what an error of accept(2) means:
+ *  | errno | what the loop does |
+ *  |---|---|
+ *  | EINTR, EAGAIN | looks whether it was stopped, waits again |
+ *  | ECONNABORTED, EPROTO, ENETDOWN, ENOPROTOOPT, EHOSTDOWN, ENONET, EHOSTUNREACH, EOPNOTSUPP, ENETUNREACH, ETIMEDOUT, EPERM | that connection is lost: counted, and on it goes (EOPNOTSUPP at most 10 times in a row) |
+ *  | EMFILE, ENFILE, ENOBUFS, ENOMEM | one event, waits 5 ms doubling to 1 s, tries again; another event when it works again |
+ *  | EBADF, EINVAL, ENOTSOCK, EFAULT, others | ends with that error; it never spins |
+ *
+ *  @par Stop and drain
+ *  After nb_listener_stop() no new connection is taken, but those that were complete before the stop
+ *  are still served. Handlers may go on for nb_serve_options::drain_ms; then their connections are
+ *  cancelled (as with nb_cancel()), and nb_serve() returns when the last handler has returned. A
+ *  handler's own code, outside the library, cannot be cut short and is waited for. Nothing of the
+ *  library runs after nb_serve() has returned.
+ *  @{
+ */
+
+/** @brief No limit, for the fields that say they accept it. */
+#define NB_NO_LIMIT (-1)
+
+/** @brief For nb_serve_options::linger_ms: end connections at once, without waiting for the peer. */
+#define NB_NO_LINGER (-1)
+
+/**
+ * @brief Serves one connection.
+ *
+ * The connection is the handler's until it returns; then the loop ends it in order, as nb_close()
+ * does, without holding a worker for that (after a failed send, with a reset). The handler may also
+ * close, abort or detach it itself. It may not assume that it stays on one thread across a call
+ * that waits, and should keep its stack small (nb_serve_options::stack_size).
+ *
+ * @param conn     the connection.
+ * @param context  what nb_serve() was given.
+ */
+typedef void nb_handler(nb_conn *conn, void *context);
+
+/** @brief What an ::nb_event reports. */
+typedef enum nb_event_kind {
+    NB_EVENT_LISTENING = 1, /**< The loop begins; once for each socket, with its address. */
+    NB_EVENT_ACCEPTED = 2,  /**< A connection was accepted; with the peer. */
+    NB_EVENT_REFUSED = 3,   /**< A connection over max_per_peer was reset; with the peer. */
+    NB_EVENT_ACCEPT_BACKING_OFF =
+        4,                         /**< Accepting fails for want of resources; with the reason. Once
+                                          for each episode. */
+    NB_EVENT_ACCEPT_RECOVERED = 5, /**< The episode is over. */
+    NB_EVENT_CLOSED = 6,   /**< A connection has ended; with peer, status and byte counts. */
+    NB_EVENT_DRAINING = 7, /**< The stop was noticed. */
+    NB_EVENT_STOPPED = 8   /**< The last connection has ended; the last event. */
+} nb_event_kind;
+
+/** @brief Something that happened in the accept loop. Valid during the callback only. */
+typedef struct nb_event {
+    nb_event_kind kind; /**< What happened. */
+    /** @brief ACCEPT_BACKING_OFF: why. CLOSED: NB_OK when both streams ended in order or the handler
+     *  detached the connection, else what went wrong, as nb_close() would tell. Else NB_OK. */
+    nb_status status;
+    int system_error;   /**< The errno behind @c status; 0 if none. */
+    nb_address address; /**< The socket (LISTENING) or the peer (ACCEPTED, REFUSED, CLOSED). */
+    uint64_t received;  /**< CLOSED: bytes that the handler received. */
+    uint64_t sent;      /**< CLOSED: bytes that the handler sent. */
+} nb_event;
+
+/**
+ * @brief Hears of events.
+ *
+ * Called from the threads of the loop, from several at once, never under a lock. It may call
+ * nb_listener_stop() and nb_serve_counters(). It holds up the thread that calls it.
+ *
+ * @param event    what happened.
+ * @param context  nb_serve_options::event_context.
+ */
+typedef void nb_event_handler(const nb_event *event, void *context);
+
+/**
+ * @brief Options of nb_serve().
+ *
+ * Start from NB_SERVE_OPTIONS_INIT. Zero in a field means its default; a negative value is NB_INVALID
+ * unless the field says otherwise. Later versions append fields.
+ */
+typedef struct nb_serve_options {
+    size_t size; /**< sizeof(nb_serve_options), as the caller knows it. */
+    /** @brief How many handlers may run at once. 1: in the calling thread, one after the other,
+     *  without any thread. More: in so many worker threads at most, started as needed and used again.
+     *  Default 512. */
+    int concurrency;
+    /** @brief How many connections one peer may have, those that linger included; one over that is
+     *  reset. A peer is an IPv4 address or an IPv6 /64; Unix peers are not counted. Default, and
+     *  NB_NO_LIMIT: no bound but those of @c concurrency and @c linger_max. */
+    int max_per_peer;
+    /** @brief How many connections may linger at once; beyond it the oldest is reset. Default 256. */
+    int linger_max;
+    /** @brief Whether SIGINT and SIGTERM stop the listener while nb_serve() runs. A signal that was
+     *  ignored stays ignored; the old dispositions come back at the end. Default false. */
+    bool stop_on_signals;
+    size_t stack_size; /**< Bytes of stack of a worker thread. Default 256 KiB. */
+    /** @brief Milliseconds that a connection may live, from accept to the end of lingering; then it
+     *  is cancelled. NB_NO_LIMIT: for ever. Default 600 000 (10 minutes). */
+    int64_t connection_ms;
+    /** @brief Milliseconds to wait for the peer's end after the handler has returned. NB_NO_LINGER:
+     *  end at once. Default 5 000. */
+    int64_t linger_ms;
+    /** @brief Bytes to read and drop in that time. Default 65 536. */
+    int64_t linger_bytes;
+    /** @brief Milliseconds that handlers may go on after the stop. NB_NO_LIMIT: for ever. Default
+     *  10 000. */
+    int64_t drain_ms;
+    nb_event_handler *on_event; /**< Hears of events. Default NULL: nobody. */
+    void *event_context;        /**< Passed to @c on_event. */
+} nb_serve_options;
+
+/** @brief The defaults of ::nb_serve_options. */
+#define NB_SERVE_OPTIONS_INIT                                                                      \
+    {                                                                                              \
+        sizeof(nb_serve_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                                  \
+    }
+
+/**
+ * @brief What a listener has seen while it was served.
+ *
+ * Set @c size before the call, or start from NB_SERVE_STATS_INIT. Later versions append fields.
+ */
+typedef struct nb_serve_stats {
+    size_t size;           /**< sizeof(nb_serve_stats), as the caller knows it. */
+    uint64_t accepted;     /**< Connections given to a handler, or still to be given. */
+    uint64_t active;       /**< Handlers running now. */
+    uint64_t peak;         /**< Most handlers that ran at once. */
+    uint64_t refused;      /**< Connections reset because of max_per_peer. */
+    uint64_t lost_accepts; /**< Connections that were gone before they could be accepted. */
+    uint64_t lingering;    /**< Connections whose handler has returned and whose end is awaited. */
+    uint64_t forced;       /**< Connections cancelled because the drain was over. */
+    uint64_t unserved; /**< Connections complete at the stop that no handler had time for: reset. */
+} nb_serve_stats;
+
+/** @brief An empty ::nb_serve_stats. */
+#define NB_SERVE_STATS_INIT                                                                        \
+    {                                                                                              \
+        sizeof(nb_serve_stats), 0, 0, 0, 0, 0, 0, 0, 0                                             \
+    }
+
+NB_BEGIN_DECLS
+
+/**
+ * @brief Accepts connections and runs a handler for each, until nb_listener_stop().
+ *
+ * Afterwards the listener's sockets are closed; nb_listener_close() frees the rest.
+ *
+ * @param listener  the listener; it stays the caller's.
+ * @param handler   called for each connection.
+ * @param context   passed to @p handler; never touched.
+ * @param options   NULL for the defaults.
+ * @param[out] err  receives the story; may be NULL.
+ * @retval NB_OK              stopped and drained.
+ * @retval NB_INVALID         a NULL argument; a bad option, which @p err names; the listener is or
+ *                            was served already; or stop_on_signals while another nb_serve() of the
+ *                            process has it. Nothing was done.
+ * @retval NB_NO_DESCRIPTORS  none left to begin with. (Later it waits for some to come free.)
+ * @retval NB_NO_MEMORY       none left to begin with.
+ * @retval NB_SYSTEM, NB_UNSUPPORTED
+ *                            listening itself is broken; the connections were drained first. See
+ *                            nb_error::system_error.
+ *
+ * @par Blocking, threads, signals
+ * Blocks until nb_listener_stop() and the drain after it. Safe from any thread. Threads that it
+ * starts have all signals blocked, and are all gone when it returns.
+ */
+NB_NODISCARD NB_API nb_status nb_serve(nb_listener *listener, nb_handler *handler, void *context,
+                                       const nb_serve_options *options, nb_error *err);
+
+/**
+ * @brief Tells what a listener has seen while it was served.
+ *
+ * @param listener    the listener. Must not be NULL.
+ * @param[out] stats  its @c size says how much of it to fill; fields that this library does not
+ *                    know are zeroed. Must not be NULL.
+ *
+ * @par Blocking, threads, signals
+ * Never blocks; safe from any thread, during nb_serve() and after it. The numbers are each right, but
+ * not all of the same moment.
+ */
+NB_API void nb_serve_counters(const nb_listener *listener, nb_serve_stats *stats);
+
+NB_END_DECLS
+
+/** @} */
+
+#endif

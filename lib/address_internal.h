@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Private: addresses as the kernel wants them, and the pieces of "host:port". */
+#ifndef NETBASICS_ADDRESS_INTERNAL_H
+#define NETBASICS_ADDRESS_INTERNAL_H
+
+#include <netbasics/address.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+/* Every address from the kernel enters here: IPv4-mapped ones become IPv4, unknown families nothing. */
+nb_address nb__address_from(const struct sockaddr *from, socklen_t length);
+
+/* The address as bind and connect take it; good as long as the address. */
+const struct sockaddr *nb__address_sockaddr(const nb_address *address, socklen_t *length);
+
+nb_address nb__address_any(nb_family family, uint16_t port);
+nb_address nb__address_loopback(nb_family family, uint16_t port);
+nb_address nb__address_with_port(const nb_address *address, uint16_t port);
+
+/* AF_INET, AF_INET6, AF_UNIX or AF_UNSPEC. */
+int nb__address_domain(const nb_address *address);
+
+/* Whether two peers count as one: the same IPv4 address, the same /64 of IPv6. */
+bool nb__address_same_peer(const nb_address *a, const nb_address *b);
+
+/* "host:port" taken apart, the host still unread. */
+struct nb__host_port {
+    const char *host;
+    size_t host_length;
+    bool bracketed;
+    uint16_t port;
+};
+
+/* Takes "host:port" or "[host]:port" apart. NULL, or what is wrong with it. */
+const char *nb__host_port_split(struct nb__host_port *out, const char *text);
+
+/* Reads the numeric host of a pair. NULL, or what is wrong with it. */
+const char *nb__host_port_literal(const struct nb__host_port *pair, nb_address *out);
+
+#endif

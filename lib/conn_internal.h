@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Private: what a connection is. */
+#ifndef NETBASICS_CONN_INTERNAL_H
+#define NETBASICS_CONN_INTERNAL_H
+
+#include <netbasics/conn.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* What whoever owns connections hangs on them (the accept loop does). */
+struct nb__keeper {
+    /* Called when a connection is about to be freed or detached, with the way it ended, while its
+       descriptor is still its own. */
+    void (*leave)(struct nb__keeper *keeper, nb_conn *conn, nb_status how);
+
+    /* For connections that nobody else watches the clock for, else NULL: called before each wait. It
+       may cancel the connection, and says until when to wait before it is called again. */
+    nb_deadline (*look)(struct nb__keeper *keeper, nb_conn *conn, int64_t now_ns, nb_deadline by);
+};
+
+/* One direction. Only its own thread writes here; others may read what is atomic. */
+struct nb__side {
+    atomic_int status; /* the failure that stays, or NB_OK */
+    atomic_int system_error;
+    _Atomic uint64_t bytes;
+    int32_t armed_ms; /* SO_RCVTIMEO or SO_SNDTIMEO as it is set now; 0: none */
+};
+
+/* Bytes received behind an end that was looked for: data[start] to data[end]. */
+struct nb__ahead {
+    unsigned char *data;
+    size_t capacity;
+    size_t start;
+    size_t end;
+};
+
+struct nb_conn {
+    int fd;
+    bool timed_sends;      /* SO_SNDTIMEO bounds a send as a whole: TCP, not Unix */
+    atomic_bool cancelled; /* by nb_cancel() */
+    atomic_bool sending;   /* a send is inside the kernel and may take a reset's error with it */
+    atomic_bool ended;     /* we have ended our stream */
+    struct nb__side sides[2];
+    struct nb__ahead ahead;
+    struct nb__keeper *keeper; /* NULL: nobody's but the caller's */
+    nb_conn *next;             /* in a queue of whoever owns it */
+    nb_address peer;
+};
+
+/* Memory for a connection, before there is a socket; NULL when there is none. */
+nb_conn *nb__conn_new(void);
+void nb__conn_free(nb_conn *conn);
+
+/* Makes the connection own a connected, blocking socket without time-outs. */
+void nb__conn_open(nb_conn *conn, int fd, nb_family family, const nb_address *peer);
+
+/* The steps of nb_close(), for those who cannot block: */
+/* Ends our stream. NB_OK, or why there is nothing to wait for. */
+nb_status nb__conn_end(nb_conn *conn);
+/* Drops what has arrived, without waiting: NB_OK at the peer's end, NB_TIMEOUT when more may come,
+   NB_TOO_LONG when that was more than *budget, or the failure. */
+nb_status nb__conn_drain(nb_conn *conn, size_t *budget);
+/* Closes and frees, with a reset where a stream would look whole that is not. Returns how. */
+nb_status nb__conn_dispose(nb_conn *conn, nb_status how);
+
+/* NB_CANCELLED, or what a direction has failed with, or NB_OK. */
+static inline nb_status nb__conn_check(const nb_conn *conn, nb_direction direction)
+{
+    if (atomic_load_explicit(&conn->cancelled, memory_order_relaxed))
+        return NB_CANCELLED;
+    return (nb_status)atomic_load_explicit(&conn->sides[direction].status, memory_order_acquire);
+}
+
+/* Adds to a counter that only the calling thread writes. */
+static inline void nb__conn_count(nb_conn *conn, nb_direction direction, size_t bytes)
+{
+    _Atomic uint64_t *counter = &conn->sides[direction].bytes;
+
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + bytes,
+                          memory_order_relaxed);
+}
+
+static inline size_t nb__conn_ahead(const nb_conn *conn)
+{
+    return conn->ahead.end - conn->ahead.start;
+}
+
+#endif

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Private: the clock, and arithmetic on deadlines. */
+#ifndef NETBASICS_DEADLINE_INTERNAL_H
+#define NETBASICS_DEADLINE_INTERNAL_H
+
+#include <netbasics/deadline.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define NB__NS_PER_MS INT64_C(1000000)
+#define NB__NS_PER_S INT64_C(1000000000)
+
+static inline bool nb__is_forever(nb_deadline by)
+{
+    return by.ns == INT64_MAX;
+}
+
+static inline nb_deadline nb__earlier(nb_deadline a, nb_deadline b)
+{
+    return a.ns < b.ns ? a : b;
+}
+
+/* Nanoseconds on the monotonic clock. */
+int64_t nb__now_ns(void);
+
+/* The deadline so many milliseconds (not negative) after a moment, at most nb_forever(). */
+nb_deadline nb__ms_after(int64_t now_ns, int64_t ms);
+
+/* Nanoseconds left, seen from now: 0 when it has passed, INT64_MAX for ever. */
+int64_t nb__remaining_ns(nb_deadline by, int64_t now_ns);
+
+#endif

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Endpoints: read strictly, before any resolver sees them. */
+#define _POSIX_C_SOURCE 200809L
+
+#include "endpoint.h"
+
+#include "address_internal.h"
+#include "error_internal.h"
+
+#include <string.h>
+#include <strings.h>
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* Like nb__error_set(), with the reason spelled out. */
+static nb_status refuse(nb_error *err, nb_status status, const char *operation, const char *text,
+                        const char *why)
+{
+    struct nb__text message = nb__error_begin(err, status, 0);
+
+    nb__text_add(&message, "%s \"", operation);
+    nb__text_add_escaped(&message, text, strlen(text));
+    nb__text_add(&message, "\": %s: %s", nb_status_text(status), why);
+    return status;
+}
+
+nb_status nb__endpoint_refuse(nb_error *err, const char *operation, const char *text,
+                              const char *why)
+{
+    return refuse(err, NB_BAD_ENDPOINT, operation, text, why);
+}
+
+static bool is_scheme_of_later(const char *text)
+{
+    static const char *const schemes[] = {"unix:", "fd:", "systemd:"};
+
+    for (size_t i = 0; i < COUNT(schemes); i++) {
+        if (strncmp(text, schemes[i], strlen(schemes[i])) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool is_one_of(char c, const char *set)
+{
+    return c != '\0' && strchr(set, c) != NULL;
+}
+
+/* A host whose last label is a number, such as "1", "127.1" or "0x7f.1", is an IPv4 address to old
+   resolvers and to nobody else: it has to be a whole one. */
+static bool looks_numeric(const char *host)
+{
+    static const char digits[] = "0123456789";
+    static const char hex_digits[] = "0123456789abcdefABCDEF";
+    size_t end = strlen(host);
+    size_t start;
+
+    if (end > 0 && host[end - 1] == '.')
+        end--;
+    start = end;
+    while (start > 0 && host[start - 1] != '.')
+        start--;
+    if (end - start > 2 && host[start] == '0' && is_one_of(host[start + 1], "xX"))
+        return strspn(host + start + 2, hex_digits) >= end - start - 2;
+    return end > start && strspn(host + start, digits) >= end - start;
+}
+
+static const char *read_name(struct nb__endpoint *out, const struct nb__host_port *pair)
+{
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+
+    if (pair->host_length >= sizeof(out->host))
+        return "the host name is too long";
+    memcpy(out->host, pair->host, pair->host_length);
+    out->host[pair->host_length] = '\0';
+    if (looks_numeric(out->host))
+        return "a numeric host must be four decimal parts, as in 127.0.0.1";
+    if (strspn(out->host, allowed) != pair->host_length)
+        return "the host has a character that no host name has";
+    out->kind =
+        strcasecmp(out->host, "localhost") == 0 ? NB__ENDPOINT_LOCALHOST : NB__ENDPOINT_NAME;
+    return NULL;
+}
+
+static const char *read_host(struct nb__endpoint *out, const struct nb__host_port *pair)
+{
+    const char *problem = nb__host_port_literal(pair, &out->address);
+
+    if (problem == NULL) {
+        out->kind = NB__ENDPOINT_LITERAL;
+        return NULL;
+    }
+    if (pair->bracketed)
+        return problem;
+    if (pair->host_length == 0 || (pair->host_length == 1 && pair->host[0] == '*')) {
+        out->kind = NB__ENDPOINT_ANY;
+        return NULL;
+    }
+    return read_name(out, pair);
+}
+
+nb_status nb__endpoint_parse(struct nb__endpoint *out, const char *operation, const char *text,
+                             nb_error *err)
+{
+    struct nb__host_port pair;
+    const char *problem;
+
+    memset(out, 0, sizeof(*out));
+    if (is_scheme_of_later(text))
+        return refuse(err, NB_UNSUPPORTED, operation, text, "not in this version");
+    problem = nb__host_port_split(&pair, text);
+    if (problem == NULL) {
+        out->port = pair.port;
+        problem = read_host(out, &pair);
+    }
+    return problem == NULL ? NB_OK : nb__endpoint_refuse(err, operation, text, problem);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Private: the one string that says where to connect to or listen on. */
+#ifndef NETBASICS_ENDPOINT_H
+#define NETBASICS_ENDPOINT_H
+
+#include <netbasics/address.h>
+#include <netbasics/error.h>
+#include <stdint.h>
+
+/* The longest host name, and its NUL (RFC 1035 section 2.3.4). */
+#define NB__HOST_NAME_MAX 254
+
+enum nb__endpoint_kind {
+    NB__ENDPOINT_LITERAL,   /* one address */
+    NB__ENDPOINT_LOCALHOST, /* the loopback addresses of both families */
+    NB__ENDPOINT_ANY,       /* all interfaces, both families */
+    NB__ENDPOINT_NAME       /* a name to look up */
+};
+
+struct nb__endpoint {
+    enum nb__endpoint_kind kind;
+    uint16_t port;
+    nb_address address;           /* of a literal */
+    char host[NB__HOST_NAME_MAX]; /* of a name */
+};
+
+/* Reads an endpoint. On failure err says "OPERATION TEXT: what is wrong". */
+nb_status nb__endpoint_parse(struct nb__endpoint *out, const char *operation, const char *text,
+                             nb_error *err);
+
+/* Sets the error for an endpoint that is well-formed but not one for this purpose. */
+nb_status nb__endpoint_refuse(nb_error *err, const char *operation, const char *text,
+                              const char *why);
+
+#endif

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Statuses: their names, their texts, and what errno and EAI codes mean. */
+#define _GNU_SOURCE /* the EAI codes that POSIX dropped, where netdb.h has them */
+
+#include "error_internal.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <string.h>
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+struct meaning {
+    int number;
+    nb_status status;
+    const char *name;
+};
+
+#define MEANS(number, status)                                                                      \
+    {                                                                                              \
+        number, status, #number                                                                    \
+    }
+
+/* From practice, not from one man page: recv(2), for instance, does not mention ECONNRESET,
+   ETIMEDOUT or EHOSTUNREACH. What is not listed is NB_SYSTEM; rows with NB_SYSTEM give a name. */
+static const struct meaning errno_meanings[] = {
+    MEANS(ECONNREFUSED, NB_REFUSED),
+    MEANS(ECONNRESET, NB_RESET),
+    MEANS(EPIPE, NB_RESET),
+    MEANS(ECONNABORTED, NB_RESET),
+    MEANS(ENETRESET, NB_RESET),
+    MEANS(ENOTCONN, NB_RESET),
+    MEANS(ETIMEDOUT, NB_UNREACHABLE),
+    MEANS(EHOSTUNREACH, NB_UNREACHABLE),
+    MEANS(ENETUNREACH, NB_UNREACHABLE),
+    MEANS(EHOSTDOWN, NB_UNREACHABLE),
+    MEANS(ENETDOWN, NB_UNREACHABLE),
+#ifdef ENONET
+    MEANS(ENONET, NB_UNREACHABLE),
+#endif
+    MEANS(EADDRINUSE, NB_ADDRESS_IN_USE),
+    MEANS(EADDRNOTAVAIL, NB_ADDRESS_UNAVAILABLE),
+    MEANS(ENODEV, NB_ADDRESS_UNAVAILABLE),
+    MEANS(ENXIO, NB_ADDRESS_UNAVAILABLE),
+    MEANS(EACCES, NB_PERMISSION),
+    MEANS(EPERM, NB_PERMISSION),
+    MEANS(EMFILE, NB_NO_DESCRIPTORS),
+    MEANS(ENFILE, NB_NO_DESCRIPTORS),
+    MEANS(ENOMEM, NB_NO_MEMORY),
+    MEANS(ENOBUFS, NB_NO_MEMORY),
+    MEANS(EAFNOSUPPORT, NB_UNSUPPORTED),
+    MEANS(EPFNOSUPPORT, NB_UNSUPPORTED),
+    MEANS(EPROTONOSUPPORT, NB_UNSUPPORTED),
+    MEANS(EOPNOTSUPP, NB_UNSUPPORTED),
+    MEANS(ENOPROTOOPT, NB_UNSUPPORTED),
+    MEANS(EBADF, NB_SYSTEM),
+    MEANS(EFAULT, NB_SYSTEM),
+    MEANS(EINVAL, NB_SYSTEM),
+    MEANS(EIO, NB_SYSTEM),
+    MEANS(ENOTSOCK, NB_SYSTEM),
+    MEANS(EPROTO, NB_SYSTEM),
+    MEANS(EAGAIN, NB_SYSTEM),
+};
+
+static const struct meaning lookup_meanings[] = {
+    MEANS(EAI_NONAME, NB_NAME_NOT_FOUND),     MEANS(EAI_FAIL, NB_NAME_NOT_FOUND),
+#ifdef EAI_NODATA
+    MEANS(EAI_NODATA, NB_NAME_NOT_FOUND),
+#endif
+#ifdef EAI_ADDRFAMILY
+    MEANS(EAI_ADDRFAMILY, NB_NAME_NOT_FOUND),
+#endif
+    MEANS(EAI_AGAIN, NB_NAME_TEMPORARY),      MEANS(EAI_MEMORY, NB_NO_MEMORY),
+    MEANS(EAI_FAMILY, NB_UNSUPPORTED),
+};
+
+static const struct meaning *find(const struct meaning *table, size_t count, int number)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (table[i].number == number)
+            return &table[i];
+    }
+    return NULL;
+}
+
+static nb_status status_in(const struct meaning *table, size_t count, int number)
+{
+    const struct meaning *meaning = find(table, count, number);
+
+    return meaning != NULL ? meaning->status : NB_SYSTEM;
+}
+
+nb_status nb__status_of_errno(int number)
+{
+    return status_in(errno_meanings, COUNT(errno_meanings), number);
+}
+
+nb_status nb__status_of_lookup(int code)
+{
+    return status_in(lookup_meanings, COUNT(lookup_meanings), code);
+}
+
+const char *nb_status_name(nb_status status)
+{
+    switch ((int)status) {
+#define NAME(name, value, text)                                                                    \
+    case value:                                                                                    \
+        return #name;
+        NB_STATUS_MAP(NAME)
+#undef NAME
+    default:
+        return "NB_UNKNOWN";
+    }
+}
+
+const char *nb_status_text(nb_status status)
+{
+    switch ((int)status) {
+#define TEXT(name, value, text)                                                                    \
+    case value:                                                                                    \
+        return text;
+        NB_STATUS_MAP(TEXT)
+#undef TEXT
+    default:
+        return "unknown status";
+    }
+}
+
+void nb__text_add_reason(struct nb__text *text, nb_status status, int system_error)
+{
+    const struct meaning *meaning = NULL;
+
+    nb__text_add(text, "%s", nb_status_text(status));
+    if (system_error == 0)
+        return;
+    if (status == NB_NAME_NOT_FOUND || status == NB_NAME_TEMPORARY)
+        meaning = find(lookup_meanings, COUNT(lookup_meanings), system_error);
+    else
+        meaning = find(errno_meanings, COUNT(errno_meanings), system_error);
+    if (meaning != NULL)
+        nb__text_add(text, " (%s)", meaning->name);
+    else
+        nb__text_add(text, " (%d)", system_error);
+}
+
+void nb__error_clear(nb_error *err)
+{
+    (void)nb__error_begin(err, NB_OK, 0);
+}
+
+struct nb__text nb__error_begin(nb_error *err, nb_status status, int system_error)
+{
+    if (err == NULL)
+        return nb__text_in(NULL, 0);
+    err->status = status;
+    err->system_error = system_error;
+    return nb__text_in(err->message, sizeof(err->message));
+}
+
+nb_status nb__error_set(nb_error *err, nb_status status, int system_error, const char *operation,
+                        const char *subject)
+{
+    struct nb__text text = nb__error_begin(err, status, system_error);
+
+    nb__text_add(&text, "%s ", operation);
+    nb__text_add_escaped(&text, subject, strlen(subject));
+    nb__text_add(&text, ": ");
+    nb__text_add_reason(&text, status, system_error);
+    return status;
+}
+
+nb_status nb__error_invalid(nb_error *err, const char *operation, const char *what)
+{
+    struct nb__text text = nb__error_begin(err, NB_INVALID, 0);
+
+    nb__text_add(&text, "%s: %s", operation, what);
+    return NB_INVALID;
+}

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief How connections come into the accept loop, until the stop and at the stop. */
+#define _POSIX_C_SOURCE 200809L
+
+#include "intake.h"
+
+#include "deadline_internal.h"
+#include "error_internal.h"
+#include "linger.h"
+#include "sys.h"
+
+#include <errno.h>
+
+/* Where the system cannot keep new connections away from a queue, as many are taken after the stop as
+   its queue can hold. */
+#define QUEUE_MOST 4096
+
+/* Tells of a shortage once, and of its end. */
+static void note_shortage(struct nb__run *run, int system_error)
+{
+    bool shortage = run->accepting.backoff_ms > 0;
+
+    if (shortage == run->shortage)
+        return;
+    run->shortage = shortage;
+    if (shortage)
+        nb__run_event(run, NB_EVENT_ACCEPT_BACKING_OFF, nb__status_of_errno(system_error),
+                      system_error);
+    else
+        nb__run_event(run, NB_EVENT_ACCEPT_RECOVERED, NB_OK, 0);
+}
+
+static bool is_over_peer_limit(struct nb__run *run, const nb_address *peer)
+{
+    size_t count;
+
+    if (run->options.max_per_peer == NB_NO_LIMIT)
+        return false;
+    nb__run_lock(run);
+    count = nb__run_count_peer(run, peer) + nb__linger_count_peer(run, peer);
+    nb__run_unlock(run);
+    return count >= (size_t)run->options.max_per_peer;
+}
+
+/* Counts and announces a connection, or resets it. */
+static bool admit(struct nb__run *run, nb_conn *conn)
+{
+    if (is_over_peer_limit(run, &conn->peer)) {
+        nb__count_up(&run->listener->counters.refused);
+        nb__run_event_of(run, NB_EVENT_REFUSED, conn, NB_OK);
+        nb_abort(conn);
+        return false;
+    }
+    nb__count_up(&run->listener->counters.accepted);
+    nb__run_event_of(run, NB_EVENT_ACCEPTED, conn, NB_OK);
+    return true;
+}
+
+/* Tries to accept, into memory that is there before: *out is the connection or NULL. */
+static enum nb__tried try_accept(struct nb__run *run, const struct pollfd *ready, nb_conn **out)
+{
+    int system_error = ENOMEM;
+    enum nb__tried tried;
+
+    *out = NULL;
+    if (run->spare == NULL)
+        run->spare = nb__conn_new();
+    if (run->spare == NULL)
+        tried = nb__listener_failed(run->listener, &run->accepting, system_error);
+    else
+        tried = nb__listener_try(run->listener, &run->accepting, ready, run->spare, &system_error);
+    note_shortage(run, system_error);
+    if (tried == NB__TRIED_BROKEN)
+        run->broken = system_error;
+    if (tried == NB__TRIED_ACCEPTED) {
+        nb_conn *conn = run->spare;
+
+        run->spare = NULL;
+        *out = admit(run, conn) ? conn : NULL;
+    }
+    return tried;
+}
+
+/* Waits for something to accept, or for the end of a shortage: what to try then. */
+static enum nb__tried await_and_try(struct nb__run *run, struct pollfd *fds, bool tend,
+                                    nb_conn **out)
+{
+    bool shortage = run->accepting.backoff_ms > 0;
+    nb_deadline until = nb__listener_retry(&run->accepting);
+    size_t count = nb__listener_watch(run->listener, fds);
+    int ready;
+
+    *out = NULL;
+    if (shortage)
+        count = 1; /* the stop alone */
+    ready =
+        tend ? nb__linger_poll(run, fds, count, until) : nb__sys_poll(fds, (nfds_t)count, until);
+    if (ready < 0 && ready != -EINTR) {
+        run->broken = -ready;
+        return NB__TRIED_BROKEN;
+    }
+    if (nb__listener_stopped(run->listener) || (ready <= 0 && !shortage))
+        return NB__TRIED_NOTHING;
+    return try_accept(run, shortage ? NULL : fds + 1, out);
+}
+
+nb_conn *nb__intake_next(struct nb__run *run, struct pollfd *fds, bool tend)
+{
+    while (!nb__listener_stopped(run->listener)) {
+        nb_conn *conn;
+        enum nb__tried tried = await_and_try(run, fds, tend, &conn);
+
+        if (conn != NULL)
+            return conn;
+        if (tried == NB__TRIED_BROKEN)
+            nb_listener_stop(run->listener);
+    }
+    return NULL;
+}
+
+/* How many connections may still be taken: as many as there are, once no new ones come. */
+static size_t close_the_door(const nb_listener *listener)
+{
+    size_t most = SIZE_MAX;
+
+    for (size_t i = 0; i < listener->count; i++) {
+        if (nb__sys_drop_new(listener->sockets[i].fd) < 0)
+            most = QUEUE_MOST;
+    }
+    return most;
+}
+
+bool nb__intake_rest(struct nb__run *run)
+{
+    size_t most = close_the_door(run->listener);
+
+    while (run->broken == 0 && most > 0) {
+        nb_conn *conn;
+        enum nb__tried tried = try_accept(run, NULL, &conn);
+
+        if (conn != NULL)
+            nb__run_enqueue(run, conn);
+        if (tried == NB__TRIED_SHORTAGE)
+            return false;
+        if (tried == NB__TRIED_NOTHING)
+            break;
+        most--;
+    }
+    nb__listener_shut(run->listener);
+    return true;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Private: connections whose handler has returned, until their peer has ended too. */
+#ifndef NETBASICS_LINGER_H
+#define NETBASICS_LINGER_H
+
+#include "run.h"
+
+#include <poll.h>
+
+/* Brings a connection to its end without holding up the caller: if the peer has not ended yet, it
+   lingers, and true is returned. */
+bool nb__linger(struct nb__run *run, nb_conn *conn, nb_deadline life);
+
+/* Polls until a deadline for `own` descriptors and, listed behind them, those that linger; goes on
+   with these. Returns what poll(2) does, or -errno. */
+int nb__linger_poll(struct nb__run *run, struct pollfd *fds, size_t own, nb_deadline until);
+
+/* Ends them all. */
+void nb__linger_end_all(struct nb__run *run);
+
+/* How many of one peer linger. The lock is held. */
+size_t nb__linger_count_peer(const struct nb__run *run, const nb_address *peer);
+
+#endif

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief From an endpoint to the addresses to try. */
+#define _POSIX_C_SOURCE 200809L
+
+#include "resolve.h"
+
+#include "address_internal.h"
+#include "error_internal.h"
+#include "sys.h"
+
+#include <netdb.h>
+
+static void add(struct nb__addresses *out, nb_address address)
+{
+    if (out->count < NB__ADDRESSES_MAX && nb_address_family(&address) != NB_FAMILY_NONE)
+        out->list[out->count++] = address;
+}
+
+static nb_status look_up(struct nb__addresses *out, const struct nb__endpoint *endpoint,
+                         int *system_error)
+{
+    struct addrinfo *found = NULL;
+    int number;
+    int code = nb__sys_getaddrinfo(endpoint->host, &found, &number);
+
+    if (code != 0) {
+        *system_error = code == EAI_SYSTEM ? number : code;
+        return code == EAI_SYSTEM ? nb__status_of_errno(number) : nb__status_of_lookup(code);
+    }
+    for (const struct addrinfo *entry = found; entry != NULL; entry = entry->ai_next) {
+        nb_address host = nb__address_from(entry->ai_addr, entry->ai_addrlen);
+
+        add(out, nb__address_with_port(&host, endpoint->port));
+    }
+    nb__sys_freeaddrinfo(found);
+    return out->count > 0 ? NB_OK : NB_NAME_NOT_FOUND;
+}
+
+void nb__resolve_local(struct nb__addresses *out, const struct nb__endpoint *endpoint)
+{
+    out->count = 0;
+    if (endpoint->kind == NB__ENDPOINT_LITERAL) {
+        add(out, endpoint->address);
+    } else if (endpoint->kind == NB__ENDPOINT_ANY) {
+        add(out, nb__address_any(NB_FAMILY_IPV4, endpoint->port));
+        add(out, nb__address_any(NB_FAMILY_IPV6, endpoint->port));
+    } else {
+        add(out, nb__address_loopback(NB_FAMILY_IPV4, endpoint->port));
+        add(out, nb__address_loopback(NB_FAMILY_IPV6, endpoint->port));
+    }
+}
+
+nb_status nb__resolve(struct nb__addresses *out, const struct nb__endpoint *endpoint,
+                      int *system_error)
+{
+    out->count = 0;
+    *system_error = 0;
+    switch (endpoint->kind) {
+    case NB__ENDPOINT_LOCALHOST: /* in the order of RFC 6724 */
+        add(out, nb__address_loopback(NB_FAMILY_IPV6, endpoint->port));
+        add(out, nb__address_loopback(NB_FAMILY_IPV4, endpoint->port));
+        return NB_OK;
+    case NB__ENDPOINT_NAME:
+        return look_up(out, endpoint, system_error);
+    default:
+        nb__resolve_local(out, endpoint);
+        return NB_OK;
+    }
+}

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief One run of the accept loop: events, the connections being handled, the queue of the stop. */
+#define _POSIX_C_SOURCE 200809L
+
+#include "run.h"
+
+#include "address_internal.h"
+#include "deadline_internal.h"
+
+#include <string.h>
+
+void nb__run_lock(struct nb__run *run)
+{
+    (void)pthread_mutex_lock(&run->lock);
+}
+
+void nb__run_unlock(struct nb__run *run)
+{
+    (void)pthread_mutex_unlock(&run->lock);
+}
+
+void nb__run_tell(const struct nb__run *run, const nb_event *event)
+{
+    if (run->options.on_event != NULL)
+        run->options.on_event(event, run->options.event_context);
+}
+
+void nb__run_event(const struct nb__run *run, nb_event_kind kind, nb_status status,
+                   int system_error)
+{
+    nb_event event;
+
+    memset(&event, 0, sizeof(event));
+    event.kind = kind;
+    event.status = status;
+    event.system_error = system_error;
+    nb__run_tell(run, &event);
+}
+
+/* The errno behind the way a connection ended, if one of its directions knows. */
+static int error_behind(const nb_conn *conn, nb_status status)
+{
+    static const nb_direction directions[] = {NB_SEND, NB_RECEIVE};
+
+    for (size_t i = 0; i < 2 && status != NB_CANCELLED; i++) {
+        const struct nb__side *side = &conn->sides[directions[i]];
+
+        if (atomic_load(&side->status) == (int)status)
+            return atomic_load(&side->system_error);
+    }
+    return 0;
+}
+
+void nb__run_event_of(const struct nb__run *run, nb_event_kind kind, const nb_conn *conn,
+                      nb_status status)
+{
+    nb_event event;
+
+    memset(&event, 0, sizeof(event));
+    event.kind = kind;
+    event.status = status;
+    event.system_error = status == NB_OK ? 0 : error_behind(conn, status);
+    event.address = conn->peer;
+    if (kind == NB_EVENT_CLOSED)
+        nb_conn_counters(conn, &event.received, &event.sent);
+    nb__run_tell(run, &event);
+}
+
+nb_deadline nb__run_drain_end(const struct nb__run *run)
+{
+    int64_t stopped_at = atomic_load(&run->listener->stopped_at_ns);
+
+    if (stopped_at == 0 || run->options.drain_ms == NB_NO_LIMIT)
+        return nb_forever();
+    return nb__ms_after(stopped_at, run->options.drain_ms);
+}
+
+static void note_peak(struct nb__counters *counters)
+{
+    uint64_t active = atomic_fetch_add(&counters->active, 1) + 1;
+    uint64_t peak = atomic_load(&counters->peak);
+
+    while (active > peak && !atomic_compare_exchange_weak(&counters->peak, &peak, active))
+        continue;
+}
+
+/* Cancels a connection because the drain is over. */
+static void force(struct nb__run *run, nb_conn *conn)
+{
+    nb__count_up(&run->listener->counters.forced);
+    nb_cancel(conn);
+}
+
+void nb__run_begin(struct nb__run *run, struct nb__work *work, nb_conn *conn)
+{
+    note_peak(&run->listener->counters);
+    conn->keeper = &work->keeper;
+    nb__run_lock(run);
+    work->conn = conn;
+    work->life = run->options.connection_ms == NB_NO_LIMIT
+                     ? nb_forever()
+                     : nb__ms_after(nb__now_ns(), run->options.connection_ms);
+    work->prev = run->newest;
+    work->next = NULL;
+    if (run->newest != NULL)
+        run->newest->next = work;
+    else
+        run->oldest = work;
+    run->newest = work;
+    if (run->over)
+        force(run, conn);
+    nb__run_unlock(run);
+}
+
+nb_conn *nb__run_finish(struct nb__run *run, struct nb__work *work)
+{
+    nb_conn *conn;
+
+    nb__run_lock(run);
+    conn = work->conn;
+    if (conn != NULL) {
+        if (work->prev != NULL)
+            work->prev->next = work->next;
+        else
+            run->oldest = work->next;
+        if (work->next != NULL)
+            work->next->prev = work->prev;
+        else
+            run->newest = work->prev;
+        work->conn = NULL;
+    }
+    nb__run_unlock(run);
+    if (conn != NULL)
+        conn->keeper = NULL;
+    return conn;
+}
+
+nb_deadline nb__run_end_lives(struct nb__run *run)
+{
+    nb_deadline next = nb_forever();
+    int64_t now;
+
+    if (run->options.connection_ms == NB_NO_LIMIT)
+        return next;
+    now = nb__now_ns();
+    /* Who begins later lives longer than this, so nobody needs to be told of it. */
+    next = nb__ms_after(now, run->options.connection_ms);
+    nb__run_lock(run);
+    for (struct nb__work *work = run->oldest; work != NULL; work = work->next) {
+        if (work->life.ns > now) {
+            next = work->life;
+            break;
+        }
+        if (nb__conn_check(work->conn, NB_SEND) != NB_CANCELLED)
+            nb_cancel(work->conn);
+    }
+    nb__run_unlock(run);
+    return next;
+}
+
+void nb__run_cancel_all(struct nb__run *run)
+{
+    nb__run_lock(run);
+    run->over = true;
+    for (struct nb__work *work = run->oldest; work != NULL; work = work->next) {
+        if (nb__conn_check(work->conn, NB_SEND) != NB_CANCELLED)
+            force(run, work->conn);
+    }
+    nb__run_unlock(run);
+}
+
+void nb__run_enqueue(struct nb__run *run, nb_conn *conn)
+{
+    nb__run_lock(run);
+    conn->next = NULL;
+    if (run->queue_tail != NULL)
+        run->queue_tail->next = conn;
+    else
+        run->queue_head = conn;
+    run->queue_tail = conn;
+    run->queued++;
+    nb__run_unlock(run);
+}
+
+nb_conn *nb__run_dequeue(struct nb__run *run)
+{
+    nb_conn *conn = run->queue_head;
+
+    if (conn == NULL)
+        return NULL;
+    run->queue_head = conn->next;
+    if (run->queue_head == NULL)
+        run->queue_tail = NULL;
+    run->queued--;
+    return conn;
+}
+
+void nb__run_reset_queue(struct nb__run *run)
+{
+    for (;;) {
+        nb_conn *conn;
+
+        nb__run_lock(run);
+        conn = nb__run_dequeue(run);
+        nb__run_unlock(run);
+        if (conn == NULL)
+            return;
+        nb__count_up(&run->listener->counters.unserved);
+        nb__run_event_of(run, NB_EVENT_CLOSED, conn, NB_CANCELLED);
+        nb_abort(conn);
+    }
+}
+
+size_t nb__run_count_peer(const struct nb__run *run, const nb_address *peer)
+{
+    size_t count = 0;
+
+    for (const struct nb__work *work = run->oldest; work != NULL; work = work->next)
+        count += nb__address_same_peer(&work->conn->peer, peer);
+    for (const nb_conn *conn = run->queue_head; conn != NULL; conn = conn->next)
+        count += nb__address_same_peer(&conn->peer, peer);
+    return count;
+}

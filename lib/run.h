@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Private: one run of the accept loop: what its parts share. */
+#ifndef NETBASICS_RUN_H
+#define NETBASICS_RUN_H
+
+#include "conn_internal.h"
+#include "listener_internal.h"
+
+#include <netbasics/serve.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct nb__run;
+
+/* The connection that a handler has just now: one for each thread that runs handlers. */
+struct nb__work {
+    struct nb__keeper keeper;
+    struct nb__run *run;
+    nb_conn *conn;         /* NULL once it has left */
+    nb_deadline life;      /* when it is to be cancelled */
+    struct nb__work *prev; /* in the list of the run, while `conn` is there */
+    struct nb__work *next;
+};
+
+/* A connection whose handler has returned and whose peer has not ended yet. */
+struct nb__lingerer {
+    nb_conn *conn;
+    size_t budget; /* bytes that may still be dropped */
+    nb_deadline until;
+};
+
+/* How a connection ended, for the event that tells. */
+struct nb__ended {
+    nb_conn *conn;
+    nb_status how;
+};
+
+struct nb__run {
+    nb_listener *listener;
+    nb_handler *handler;
+    void *context;
+    bool began;               /* the loop did: the listener cannot be served again */
+    nb_serve_options options; /* with the defaults filled in; NB_NO_LIMIT where there is none */
+
+    /* For who accepts: one thread at a time. */
+    struct nb__accepting accepting;
+    bool shortage;  /* an event has told of it */
+    nb_conn *spare; /* memory for the next connection */
+    int broken;     /* the errno that ended listening; 0: none */
+
+    pthread_mutex_t lock; /* for what follows; never held during a wait or a callback */
+    struct nb__work *oldest;
+    struct nb__work *newest;
+    bool over;           /* the drain is: what begins now is cancelled at once */
+    nb_conn *queue_head; /* accepted at the stop, not yet served */
+    nb_conn *queue_tail;
+    size_t queued;
+    struct nb__lingerer *lingerers; /* room for options.linger_max, oldest first */
+    size_t lingering;
+    size_t evicted;          /* how many have left at the front since they were listed for poll */
+    struct nb__ended *ended; /* room for options.linger_max; for who looks after the lingerers */
+};
+
+void nb__run_lock(struct nb__run *run);
+void nb__run_unlock(struct nb__run *run);
+
+/* Tells of an event, if somebody wants to hear. */
+void nb__run_tell(const struct nb__run *run, const nb_event *event);
+void nb__run_event(const struct nb__run *run, nb_event_kind kind, nb_status status,
+                   int system_error);
+void nb__run_event_of(const struct nb__run *run, nb_event_kind kind, const nb_conn *conn,
+                      nb_status status);
+
+/* The end of the drain; nb_forever() before the stop and when there is none. */
+nb_deadline nb__run_drain_end(const struct nb__run *run);
+
+/* Lists a connection as being handled. From now on others may cancel it. */
+void nb__run_begin(struct nb__run *run, struct nb__work *work, nb_conn *conn);
+/* Takes it off the list: the connection, or NULL when its handler has ended it already. */
+nb_conn *nb__run_finish(struct nb__run *run, struct nb__work *work);
+
+/* Cancels the connections whose life is over. Returns when the next one's is, at the latest. */
+nb_deadline nb__run_end_lives(struct nb__run *run);
+/* Cancels all connections that handlers have: the drain is over. */
+void nb__run_cancel_all(struct nb__run *run);
+
+/* The queue of those that were accepted at the stop. */
+void nb__run_enqueue(struct nb__run *run, nb_conn *conn);
+/* The lock is held. NULL when it is empty. */
+nb_conn *nb__run_dequeue(struct nb__run *run);
+/* Resets those for which no time is left. */
+void nb__run_reset_queue(struct nb__run *run);
+
+/* How many connections of one peer are being handled or wait in the queue. The lock is held. */
+size_t nb__run_count_peer(const struct nb__run *run, const nb_address *peer);
+
+/* Changes a counter of the listener. */
+static inline void nb__count_up(_Atomic uint64_t *counter)
+{
+    atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}
+
+static inline void nb__count_down(_Atomic uint64_t *counter)
+{
+    atomic_fetch_sub_explicit(counter, 1, memory_order_relaxed);
+}
+
+#endif

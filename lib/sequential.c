@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief The accept loop in the calling thread: one handler after the other, no threads. */
+#define _POSIX_C_SOURCE 200809L
+
+#include "deadline_internal.h"
+#include "handle.h"
+#include "intake.h"
+#include "linger.h"
+#include "loops.h"
+
+#include <errno.h>
+
+static nb_conn *dequeue(struct nb__run *run)
+{
+    nb_conn *conn;
+
+    nb__run_lock(run);
+    conn = nb__run_dequeue(run);
+    nb__run_unlock(run);
+    return conn;
+}
+
+/* Serves those that were complete at the stop, and waits for those that linger. */
+static void drain(struct nb__run *run, struct nb__work *work, struct pollfd *fds)
+{
+    nb_deadline end = nb__run_drain_end(run);
+    bool taken = nb__intake_rest(run);
+
+    while (!nb_expired(end)) {
+        nb_conn *conn = dequeue(run);
+        nb_deadline until = nb__earlier(end, nb__listener_retry(&run->accepting));
+        int ready;
+
+        if (conn != NULL)
+            (void)nb__handle(work, conn);
+        else if (taken && run->lingering == 0)
+            break;
+        ready = nb__linger_poll(run, fds, 0, conn != NULL ? (nb_deadline){0} : until);
+        if (ready < 0 && ready != -EINTR)
+            break;
+        taken = taken || nb__intake_rest(run);
+    }
+    nb__run_reset_queue(run);
+    nb__linger_end_all(run);
+}
+
+void nb__loop_sequential(struct nb__run *run, struct pollfd *fds)
+{
+    struct nb__work work;
+    nb_conn *conn;
+
+    nb__handle_prepare(&work, run, false);
+    while ((conn = nb__intake_next(run, fds, true)) != NULL)
+        (void)nb__handle(&work, conn);
+    nb__run_event(run, NB_EVENT_DRAINING, NB_OK, 0);
+    drain(run, &work, fds);
+}

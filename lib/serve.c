@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief The accept loop: its options, its beginning and its end. */
+#define _POSIX_C_SOURCE 200809L
+
+#include "error_internal.h"
+#include "linger.h"
+#include "loops.h"
+#include "options.h"
+#include "run.h"
+#include "signals.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static const char operation[] = "serve";
+
+/* A number among the options: zero means its default, and NB_NO_LIMIT may be allowed. */
+struct number {
+    const char *name;
+    int64_t *value;
+    int64_t otherwise;
+    bool may_be_none;
+};
+
+/* What a thread can have: the system has a minimum, and may want whole pages. */
+static bool is_stack_size(size_t size)
+{
+    pthread_attr_t attributes;
+    bool is;
+
+    if (pthread_attr_init(&attributes) != 0)
+        return true; /* it was not asked; starting threads tells */
+    is = pthread_attr_setstacksize(&attributes, size) == 0;
+    (void)pthread_attr_destroy(&attributes);
+    return is;
+}
+
+/* Fills in the defaults. NULL, or the name of a field that is out of range. */
+static const char *complete(nb_serve_options *options)
+{
+    int64_t concurrency = options->concurrency;
+    int64_t max_per_peer = options->max_per_peer;
+    int64_t linger_max = options->linger_max;
+    const struct number numbers[] = {
+        {"concurrency", &concurrency, 512, false},
+        {"max_per_peer", &max_per_peer, NB_NO_LIMIT, true},
+        {"linger_max", &linger_max, 256, false},
+        {"connection_ms", &options->connection_ms, 600000, true},
+        {"linger_ms", &options->linger_ms, 5000, true},
+        {"linger_bytes", &options->linger_bytes, 65536, false},
+        {"drain_ms", &options->drain_ms, 10000, true},
+    };
+
+    for (size_t i = 0; i < COUNT(numbers); i++) {
+        if (*numbers[i].value == 0)
+            *numbers[i].value = numbers[i].otherwise;
+        else if (*numbers[i].value < 0 &&
+                 !(numbers[i].may_be_none && *numbers[i].value == NB_NO_LIMIT))
+            return numbers[i].name;
+    }
+    if (options->stack_size == 0)
+        options->stack_size = (size_t)256 << 10;
+    if (!is_stack_size(options->stack_size))
+        return "stack_size";
+    options->concurrency = (int)concurrency;
+    options->max_per_peer = (int)max_per_peer;
+    options->linger_max = (int)linger_max;
+    return NULL;
+}
+
+static nb_status read_options(nb_serve_options *out, const nb_serve_options *given, nb_error *err)
+{
+    const char *bad;
+    struct nb__text text;
+
+    if (!nb__options_read(out, sizeof(*out), given))
+        return nb__error_invalid(err, operation, "the options are not those of this version");
+    bad = complete(out);
+    if (bad == NULL)
+        return NB_OK;
+    text = nb__error_begin(err, NB_INVALID, 0);
+    nb__text_add(&text, "%s: %s is out of range, expected 0 for its default or more", operation,
+                 bad);
+    return NB_INVALID;
+}
+
+/* Where it listens, for messages. */
+static nb_status failed_with(const nb_listener *listener, nb_error *err, nb_status status,
+                             int system_error)
+{
+    char address[NB_ADDRESS_TEXT_MAX];
+
+    return nb__error_set(
+        err, status, system_error, operation,
+        nb_address_format(&listener->sockets[0].address, address, sizeof(address)));
+}
+
+static void announce_sockets(const struct nb__run *run)
+{
+    for (size_t i = 0; i < run->listener->count; i++) {
+        nb_event event;
+
+        memset(&event, 0, sizeof(event));
+        event.kind = NB_EVENT_LISTENING;
+        event.address = run->listener->sockets[i].address;
+        nb__run_tell(run, &event);
+    }
+}
+
+/* Makes room for the lingerers. */
+static nb_status prepare(struct nb__run *run, struct pollfd **fds)
+{
+    size_t lingerers = (size_t)run->options.linger_max;
+
+    run->lingerers = calloc(lingerers, sizeof(*run->lingerers));
+    run->ended = calloc(lingerers, sizeof(*run->ended));
+    *fds = calloc(NB__LOOP_WATCHED_MAX + lingerers, sizeof(**fds));
+    if (run->lingerers == NULL || run->ended == NULL || *fds == NULL)
+        return NB_NO_MEMORY;
+    return NB_OK;
+}
+
+static void clean_up(struct nb__run *run, struct pollfd *fds)
+{
+    if (run->spare != NULL)
+        nb__conn_free(run->spare);
+    free(run->lingerers);
+    free(run->ended);
+    free(fds);
+}
+
+/* Runs the loop, with everything set up. What broke listening is the status, after the drain. */
+static nb_status run_loop(struct nb__run *run, struct pollfd *fds, int *system_error)
+{
+    nb_status status = NB_OK;
+
+    announce_sockets(run);
+    if (run->options.concurrency == 1)
+        nb__loop_sequential(run, fds);
+    else
+        status = nb__loop_workers(run, fds, system_error);
+    if (status != NB_OK)
+        return status;
+    run->began = true;
+    nb__listener_shut(run->listener);
+    nb__run_event(run, NB_EVENT_STOPPED, NB_OK, 0);
+    *system_error = run->broken;
+    return run->broken != 0 ? nb__status_of_errno(run->broken) : NB_OK;
+}
+
+/* The same, with the signals where they are wanted. */
+static nb_status run_with_signals(struct nb__run *run, struct pollfd *fds, int *system_error)
+{
+    int failed = run->options.stop_on_signals ? nb__signals_take(run->listener) : 0;
+    nb_status status;
+
+    if (failed > 0)
+        return NB_INVALID;
+    if (failed < 0) {
+        *system_error = -failed;
+        return NB_SYSTEM;
+    }
+    status = run_loop(run, fds, system_error);
+    if (run->options.stop_on_signals)
+        nb__signals_release();
+    return status;
+}
+
+nb_status nb_serve(nb_listener *listener, nb_handler *handler, void *context,
+                   const nb_serve_options *options, nb_error *err)
+{
+    struct nb__run run = {.listener = listener, .handler = handler, .context = context};
+    struct pollfd *fds = NULL;
+    int system_error = 0;
+    nb_status status;
+
+    if (listener == NULL || handler == NULL)
+        return nb__error_invalid(err, operation, "expected a listener and a handler, not NULL");
+    status = read_options(&run.options, options, err);
+    if (status != NB_OK)
+        return status;
+    if (atomic_exchange(&listener->served, true))
+        return nb__error_invalid(err, operation, "expected a listener that was not served before");
+    (void)pthread_mutex_init(&run.lock, NULL);
+    status = prepare(&run, &fds);
+    if (status == NB_OK)
+        status = run_with_signals(&run, fds, &system_error);
+    if (!run.began)
+        atomic_store(&listener->served, false);
+    clean_up(&run, fds);
+    (void)pthread_mutex_destroy(&run.lock);
+    if (status == NB_OK)
+        nb__error_clear(err);
+    else if (status == NB_INVALID)
+        (void)nb__error_invalid(err, operation, "stop_on_signals is taken by another nb_serve()");
+    else
+        (void)failed_with(listener, err, status, system_error);
+    return status;
+}
+
+static uint64_t read_counter(const _Atomic uint64_t *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+void nb_serve_counters(const nb_listener *listener, nb_serve_stats *stats)
+{
+    const struct nb__counters *counters = &listener->counters;
+    nb_serve_stats known;
+
+    memset(&known, 0, sizeof(known));
+    known.accepted = read_counter(&counters->accepted);
+    known.active = read_counter(&counters->active);
+    known.peak = read_counter(&counters->peak);
+    known.refused = read_counter(&counters->refused);
+    known.lost_accepts = read_counter(&counters->lost_accepts);
+    known.lingering = read_counter(&counters->lingering);
+    known.forced = read_counter(&counters->forced);
+    known.unserved = read_counter(&counters->unserved);
+    nb__options_write(stats, &known, sizeof(known));
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Private: SIGINT and SIGTERM as a stop, for those who ask for it. */
+#ifndef NETBASICS_SIGNALS_H
+#define NETBASICS_SIGNALS_H
+
+#include <netbasics/listener.h>
+#include <stdbool.h>
+
+/* Lets SIGINT and SIGTERM stop a listener: 0; 1 when another listener of the process has them
+   already; -errno. */
+int nb__signals_take(nb_listener *listener);
+
+/* Puts the dispositions back. Afterwards no handler uses the listener any more. */
+void nb__signals_release(void);
+
+#endif

@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief The only file that makes system calls, and with the clock the only one that asks which
+ *         system this is. */
+#define _GNU_SOURCE /* accept4, ppoll, struct tcp_info */
+
+#include "sys.h"
+
+#include "deadline_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdint.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifdef __linux__
+#include <linux/filter.h>
+#include <sys/eventfd.h>
+#endif
+
+/* Turns the -1 of a system call into -errno, and puts errno back. */
+static int outcome(int result, int saved)
+{
+    if (result < 0) {
+        result = -errno;
+        errno = saved;
+    }
+    return result;
+}
+
+static ssize_t outcome_of_transfer(ssize_t result, int saved)
+{
+    if (result < 0) {
+        result = -errno;
+        errno = saved;
+    }
+    return result;
+}
+
+int nb__sys_set_cloexec(int fd)
+{
+    int saved = errno;
+
+    return outcome(fcntl(fd, F_SETFD, FD_CLOEXEC), saved);
+}
+
+int nb__sys_set_blocking(int fd, bool blocking)
+{
+    int saved = errno;
+    int flags = fcntl(fd, F_GETFL);
+
+    if (flags < 0)
+        return outcome(flags, saved);
+    flags = blocking ? flags & ~O_NONBLOCK : flags | O_NONBLOCK;
+    return outcome(fcntl(fd, F_SETFL, flags), saved);
+}
+
+#if !defined(SOCK_CLOEXEC) || !defined(SOCK_NONBLOCK) || defined(SO_NOSIGPIPE)
+/* For systems that cannot do it in one step (there a child can inherit it meanwhile), or that have
+   no MSG_NOSIGNAL. */
+static int prepare(int fd, bool blocking)
+{
+    int failed = nb__sys_set_cloexec(fd);
+
+    if (failed == 0)
+        failed = nb__sys_set_blocking(fd, blocking);
+#ifdef SO_NOSIGPIPE
+    if (failed == 0)
+        failed = nb__sys_setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &(int){1}, sizeof(int));
+#endif
+    if (failed == 0)
+        return fd;
+    (void)nb__sys_close(fd);
+    return failed;
+}
+#else
+static int prepare(int fd, bool blocking)
+{
+    (void)blocking;
+    return fd;
+}
+#endif
+
+int nb__sys_socket(int family)
+{
+    int saved = errno;
+#if defined(SOCK_CLOEXEC) && defined(SOCK_NONBLOCK)
+    int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+#else
+    int fd = socket(family, SOCK_STREAM, 0);
+#endif
+
+    return fd < 0 ? outcome(fd, saved) : prepare(fd, false);
+}
+
+int nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length)
+{
+    int saved = errno;
+#ifdef SOCK_CLOEXEC
+    int accepted = accept4(fd, peer, length, SOCK_CLOEXEC);
+#else
+    int accepted = accept(fd, peer, length);
+#endif
+
+    return accepted < 0 ? outcome(accepted, saved) : prepare(accepted, true);
+}
+
+int nb__sys_bind(int fd, const struct sockaddr *address, socklen_t length)
+{
+    int saved = errno;
+
+    return outcome(bind(fd, address, length), saved);
+}
+
+int nb__sys_listen(int fd, int backlog)
+{
+    int saved = errno;
+
+    return outcome(listen(fd, backlog), saved);
+}
+
+int nb__sys_connect(int fd, const struct sockaddr *address, socklen_t length)
+{
+    int saved = errno;
+
+    return outcome(connect(fd, address, length), saved);
+}
+
+int nb__sys_disconnect(int fd)
+{
+    int saved = errno;
+#ifdef __linux__
+    struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+
+    /* A shutdown whose peer has not read everything looks like an orderly end; this does not. Some
+       kernels (6.4 to 6.6) refuse it while somebody waits, and Unix sockets always do. */
+    if (connect(fd, &nobody, sizeof(nobody)) == 0)
+        return 0;
+#endif
+    return outcome(shutdown(fd, SHUT_RDWR), saved);
+}
+
+int nb__sys_getsockname(int fd, struct sockaddr *address, socklen_t *length)
+{
+    int saved = errno;
+
+    return outcome(getsockname(fd, address, length), saved);
+}
+
+int nb__sys_getpeername(int fd, struct sockaddr *address, socklen_t *length)
+{
+    int saved = errno;
+
+    return outcome(getpeername(fd, address, length), saved);
+}
+
+int nb__sys_setsockopt(int fd, int level, int name, const void *value, socklen_t length)
+{
+    int saved = errno;
+
+    return outcome(setsockopt(fd, level, name, value, length), saved);
+}
+
+int nb__sys_getsockopt(int fd, int level, int name, void *value, socklen_t *length)
+{
+    int saved = errno;
+
+    return outcome(getsockopt(fd, level, name, value, length), saved);
+}
+
+int nb__sys_shutdown(int fd, int how)
+{
+    int saved = errno;
+
+    return outcome(shutdown(fd, how), saved);
+}
+
+int nb__sys_close(int fd)
+{
+    int saved = errno;
+
+    return outcome(close(fd), saved);
+}
+
+ssize_t nb__sys_recv(int fd, void *buf, size_t length, int flags)
+{
+    int saved = errno;
+
+    return outcome_of_transfer(recv(fd, buf, length, flags), saved);
+}
+
+#ifndef MSG_NOSIGNAL
+#define MSG_NOSIGNAL 0 /* SO_NOSIGPIPE does it there, see prepare() */
+#endif
+
+ssize_t nb__sys_send(int fd, const void *data, size_t length, int flags)
+{
+    int saved = errno;
+
+    return outcome_of_transfer(send(fd, data, length, flags | MSG_NOSIGNAL), saved);
+}
+
+ssize_t nb__sys_sendmsg(int fd, struct iovec *parts, size_t count, int flags)
+{
+    int saved = errno;
+    struct msghdr message;
+
+    memset(&message, 0, sizeof(message)); /* musl pads the structure */
+    message.msg_iov = parts;
+#ifdef __GLIBC__
+    message.msg_iovlen = count;
+#else
+    message.msg_iovlen = (int)count;
+#endif
+    return outcome_of_transfer(sendmsg(fd, &message, flags | MSG_NOSIGNAL), saved);
+}
+
+#ifdef __APPLE__
+int nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
+{
+    int saved = errno;
+    int64_t left = nb_remaining_ms(by);
+    int ms = nb__is_forever(by) ? -1 : (left > INT32_MAX ? INT32_MAX : (int)left);
+
+    return outcome(poll(fds, count, ms), saved);
+}
+#else
+int nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
+{
+    int saved = errno;
+    struct timespec wait = {0, 0};
+
+    if (nb__is_forever(by))
+        return outcome(ppoll(fds, count, NULL, NULL), saved);
+    if (by.ns != 0) {
+        int64_t left = nb__remaining_ns(by, nb__now_ns());
+
+        wait.tv_sec = (time_t)(left / NB__NS_PER_S);
+        wait.tv_nsec = (long)(left % NB__NS_PER_S);
+    }
+    return outcome(ppoll(fds, count, &wait, NULL), saved);
+}
+#endif
+
+#ifdef __linux__
+int nb__sys_wake_open(int fds[2])
+{
+    int saved = errno;
+
+    fds[0] = fds[1] = outcome(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), saved);
+    return fds[0] < 0 ? fds[0] : 0;
+}
+#else
+int nb__sys_wake_open(int fds[2])
+{
+    int saved = errno;
+    int failed = outcome(pipe(fds), saved);
+
+    for (int i = 0; i < 2 && failed == 0; i++) {
+        failed = nb__sys_set_cloexec(fds[i]);
+        if (failed == 0)
+            failed = nb__sys_set_blocking(fds[i], false);
+        if (failed != 0)
+            nb__sys_wake_close(fds);
+    }
+    return failed;
+}
+#endif
+
+int nb__sys_wake_ring(const int fds[2])
+{
+    static const uint64_t one = 1;
+    int saved = errno;
+
+    return outcome((int)write(fds[1], &one, sizeof(one)), saved);
+}
+
+int nb__sys_wake_clear(const int fds[2])
+{
+    int saved = errno;
+    char rings[256];
+
+    return outcome((int)read(fds[0], rings, sizeof(rings)), saved);
+}
+
+void nb__sys_wake_close(const int fds[2])
+{
+    (void)nb__sys_close(fds[0]);
+    if (fds[1] != fds[0])
+        (void)nb__sys_close(fds[1]);
+}
+
+#ifdef __linux__
+int nb__sys_drop_new(int fd)
+{
+    struct sock_filter drop_all[] = {BPF_STMT(BPF_RET | BPF_K, 0)};
+    struct sock_fprog program = {1, drop_all};
+
+    return nb__sys_setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program));
+}
+#else
+int nb__sys_drop_new(int fd)
+{
+    (void)fd;
+    return -EOPNOTSUPP;
+}
+#endif
+
+#ifdef __linux__
+int nb__sys_tcp_closed(int fd)
+{
+    struct tcp_info info;
+    socklen_t length = sizeof(info);
+    int failed = nb__sys_getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length);
+
+    return failed < 0 ? failed : info.tcpi_state == TCP_CLOSE;
+}
+#else
+int nb__sys_tcp_closed(int fd)
+{
+    (void)fd;
+    return -EOPNOTSUPP;
+}
+#endif
+
+int nb__sys_if_index(const char *name)
+{
+    int saved = errno;
+    unsigned index = if_nametoindex(name);
+
+    errno = saved;
+    return index > 0 && index <= INT32_MAX ? (int)index : -ENXIO;
+}
+
+int nb__sys_if_name(unsigned index, char *name)
+{
+    int saved = errno;
+    bool found = if_indextoname(index, name) != NULL;
+
+    errno = saved;
+    return found ? 0 : -ENXIO;
+}
+
+int nb__sys_sigaction(int number, const struct sigaction *action, struct sigaction *old)
+{
+    int saved = errno;
+
+    return outcome(sigaction(number, action, old), saved);
+}
+
+int nb__sys_getaddrinfo(const char *host, struct addrinfo **out, int *number)
+{
+    struct addrinfo hints;
+    int saved = errno;
+    int code;
+
+    memset(&hints, 0, sizeof(hints));
+    hints.ai_socktype = SOCK_STREAM;
+    code = getaddrinfo(host, NULL, &hints, out);
+    *number = errno;
+    errno = saved;
+    return code;
+}
+
+void nb__sys_freeaddrinfo(struct addrinfo *list)
+{
+    freeaddrinfo(list);
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Private: the one way into the kernel.
+ *
+ *  Every function is one system call, thin enough to be replaced at link time. Each returns a value
+ *  >= 0, or -errno, and leaves errno as it was. Only nb__sys_poll() waits, and the blocking
+ *  receives and sends of a connection. None retries. */
+#ifndef NETBASICS_SYS_H
+#define NETBASICS_SYS_H
+
+#include <netbasics/deadline.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+struct addrinfo;
+
+/* A stream socket: close-on-exec and non-blocking. */
+int nb__sys_socket(int family);
+int nb__sys_bind(int fd, const struct sockaddr *address, socklen_t length);
+int nb__sys_listen(int fd, int backlog);
+/* The accepted socket is close-on-exec and blocking. */
+int nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length);
+int nb__sys_connect(int fd, const struct sockaddr *address, socklen_t length);
+/* Breaks a connection off and wakes all who wait on it; a TCP peer sees a reset where the system can. */
+int nb__sys_disconnect(int fd);
+int nb__sys_getsockname(int fd, struct sockaddr *address, socklen_t *length);
+int nb__sys_getpeername(int fd, struct sockaddr *address, socklen_t *length);
+int nb__sys_setsockopt(int fd, int level, int name, const void *value, socklen_t length);
+int nb__sys_getsockopt(int fd, int level, int name, void *value, socklen_t *length);
+int nb__sys_set_blocking(int fd, bool blocking);
+int nb__sys_set_cloexec(int fd);
+int nb__sys_shutdown(int fd, int how);
+/* The descriptor is gone whatever this returns: never call it twice. */
+int nb__sys_close(int fd);
+
+ssize_t nb__sys_recv(int fd, void *buf, size_t length, int flags);
+/* The sends never raise SIGPIPE. */
+ssize_t nb__sys_send(int fd, const void *data, size_t length, int flags);
+ssize_t nb__sys_sendmsg(int fd, struct iovec *parts, size_t count, int flags);
+
+/* Waits for events until a deadline: how many descriptors have some, 0 when the deadline passed. */
+int nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
+
+/* A wake-up: fds[0] becomes readable when fds[1] is rung. They may be one and the same. */
+int nb__sys_wake_open(int fds[2]);
+/* Async-signal-safe. */
+int nb__sys_wake_ring(const int fds[2]);
+/* Makes it silent again. */
+int nb__sys_wake_clear(const int fds[2]);
+void nb__sys_wake_close(const int fds[2]);
+
+/* Lets a listening socket take no new connections while those that wait can still be accepted. */
+int nb__sys_drop_new(int fd);
+/* 1 when TCP has closed the connection in both directions, else 0. */
+int nb__sys_tcp_closed(int fd);
+
+/* The index of an interface, from its name; -ENXIO when there is none. */
+int nb__sys_if_index(const char *name);
+/* The name of an interface, into IF_NAMESIZE bytes. */
+int nb__sys_if_name(unsigned index, char *name);
+
+int nb__sys_sigaction(int number, const struct sigaction *action, struct sigaction *old);
+
+/* Looks up the addresses of a host: 0 or an EAI code. With EAI_SYSTEM, *number is the errno. */
+int nb__sys_getaddrinfo(const char *host, struct addrinfo **out, int *number);
+void nb__sys_freeaddrinfo(struct addrinfo *list);
+
+#endif

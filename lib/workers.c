@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief The accept loop in worker threads: they take turns accepting, and the one that accepts
+ *         serves. The calling thread supervises time, lingering, stop and drain. */
+#define _POSIX_C_SOURCE 200809L
+
+#include "deadline_internal.h"
+#include "error_internal.h"
+#include "handle.h"
+#include "intake.h"
+#include "linger.h"
+#include "loops.h"
+#include "sys.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* How long to wait before a thread that could not be started is tried again. */
+#define THREAD_RETRY_MS 100
+
+struct worker {
+    struct nb__work work;
+    struct crew *crew;
+    pthread_t thread;
+    struct worker *next; /* in the list of all that were started */
+};
+
+/* The workers of a run; the lock of the run guards all of it but the first four members. */
+struct crew {
+    struct nb__run *run;
+    pthread_attr_t attributes;
+    int bell[2];                                        /* wakes the supervisor */
+    struct pollfd accept_fds[NB__LISTENER_WATCHED_MAX]; /* for who accepts */
+
+    pthread_cond_t turn;   /* a worker may look for something to do */
+    pthread_cond_t vacant; /* nobody accepts any more */
+    struct worker *workers;
+    int alive;      /* threads that run, or are being started */
+    int parked;     /* threads that wait for their turn */
+    bool accepting; /* a thread accepts, or waits to */
+    bool taken;     /* after the stop: the queue has all that will come */
+    bool rung;      /* the bell has been, and the supervisor has not looked yet */
+    bool silent;    /* there is not even one thread, as an event has told */
+};
+
+static void lock(struct crew *crew)
+{
+    nb__run_lock(crew->run);
+}
+
+static void unlock(struct crew *crew)
+{
+    nb__run_unlock(crew->run);
+}
+
+static void ring(struct crew *crew)
+{
+    bool first;
+
+    lock(crew);
+    first = !crew->rung;
+    crew->rung = true;
+    unlock(crew);
+    if (first)
+        (void)nb__sys_wake_ring(crew->bell);
+}
+
+static void *work(void *argument);
+
+/* Starts a thread with all signals blocked, so that none is handled on it. */
+static int start_thread(struct worker *worker)
+{
+    sigset_t all;
+    sigset_t before;
+    int failed;
+
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    failed = pthread_create(&worker->thread, &worker->crew->attributes, work, worker);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return failed;
+}
+
+/* Starts a worker, for which `alive` counts already. */
+static bool start_worker(struct crew *crew)
+{
+    struct worker *worker = calloc(1, sizeof(*worker));
+
+    if (worker == NULL)
+        return false;
+    worker->crew = crew;
+    nb__handle_prepare(&worker->work, crew->run, true);
+    lock(crew); /* the new thread waits until it is on the list */
+    if (start_thread(worker) != 0) {
+        unlock(crew);
+        free(worker);
+        return false;
+    }
+    worker->next = crew->workers;
+    crew->workers = worker;
+    unlock(crew);
+    return true;
+}
+
+/* Whether a worker more would have something to do and is allowed. The lock is held. */
+static bool is_short_handed(const struct crew *crew)
+{
+    const struct nb__run *run = crew->run;
+    size_t parked = (size_t)crew->parked;
+    bool wanted = nb__listener_stopped(run->listener) ? parked < run->queued
+                                                      : parked == 0 && !crew->accepting;
+
+    return wanted && crew->alive < run->options.concurrency;
+}
+
+/* Reserves the place of a worker more, if one is needed. The lock is held. */
+static bool reserve(struct crew *crew)
+{
+    bool needed = is_short_handed(crew);
+
+    crew->alive += needed;
+    return needed;
+}
+
+/* Starts the worker that was reserved. When that fails, those that are there go on, and the
+   supervisor tries again later. */
+static bool start_reserved(struct crew *crew)
+{
+    bool started = start_worker(crew);
+
+    lock(crew);
+    crew->alive -= !started;
+    unlock(crew);
+    return started;
+}
+
+/* Lets another worker accept while this one serves. */
+static void hand_over(struct crew *crew)
+{
+    bool needed;
+
+    lock(crew);
+    crew->accepting = false;
+    if (crew->parked > 0)
+        (void)pthread_cond_signal(&crew->turn);
+    needed = reserve(crew);
+    unlock(crew);
+    if (needed && !start_reserved(crew))
+        ring(crew);
+}
+
+/* Takes the turn to accept. NULL when the listener was stopped. */
+static nb_conn *accept_next(struct crew *crew)
+{
+    nb_conn *conn = nb__intake_next(crew->run, crew->accept_fds, false);
+
+    if (conn != NULL) {
+        hand_over(crew);
+        return conn;
+    }
+    lock(crew);
+    crew->accepting = false;
+    (void)pthread_cond_broadcast(&crew->vacant);
+    unlock(crew);
+    return NULL;
+}
+
+enum step { STEP_SERVE, STEP_ACCEPT, STEP_LEAVE, STEP_PARK };
+
+/* What a worker is to do next. The lock is held. */
+static enum step choose_step(struct crew *crew, nb_conn **queued)
+{
+    *queued = nb__run_dequeue(crew->run);
+    if (*queued != NULL)
+        return STEP_SERVE;
+    if (crew->taken) {
+        crew->alive--;
+        return STEP_LEAVE;
+    }
+    if (crew->accepting || nb__listener_stopped(crew->run->listener))
+        return STEP_PARK;
+    crew->accepting = true;
+    return STEP_ACCEPT;
+}
+
+static enum step next_step(struct crew *crew, nb_conn **queued)
+{
+    enum step step;
+
+    lock(crew);
+    while ((step = choose_step(crew, queued)) == STEP_PARK) {
+        crew->parked++;
+        (void)pthread_cond_wait(&crew->turn, &crew->run->lock);
+        crew->parked--;
+    }
+    unlock(crew);
+    return step;
+}
+
+static void *work(void *argument)
+{
+    struct worker *worker = argument;
+    struct crew *crew = worker->crew;
+    nb_conn *conn;
+    enum step step;
+
+    while ((step = next_step(crew, &conn)) != STEP_LEAVE) {
+        if (step == STEP_ACCEPT)
+            conn = accept_next(crew);
+        if (conn != NULL && nb__handle(&worker->work, conn))
+            ring(crew);
+    }
+    ring(crew);
+    return NULL;
+}
+
+/* Tells when there is not even one worker, and when there is one again. */
+static void note_silence(struct crew *crew, bool silent)
+{
+    if (silent == crew->silent)
+        return;
+    crew->silent = silent;
+    if (silent)
+        nb__run_event(crew->run, NB_EVENT_ACCEPT_BACKING_OFF, NB_NO_MEMORY, EAGAIN);
+    else
+        nb__run_event(crew->run, NB_EVENT_ACCEPT_RECOVERED, NB_OK, 0);
+}
+
+/* Starts workers while some are needed. True when one could not be started. */
+static bool muster(struct crew *crew)
+{
+    bool needed;
+    bool starved;
+    bool silent;
+
+    do {
+        lock(crew);
+        needed = reserve(crew);
+        unlock(crew);
+    } while (needed && start_reserved(crew));
+    lock(crew);
+    starved = is_short_handed(crew);
+    silent = starved && crew->alive == 0;
+    unlock(crew);
+    note_silence(crew, silent);
+    return starved;
+}
+
+/* Waits for the bell, for what else is polled, and for the next thing that the clock brings. False
+   when waiting does not work. */
+static bool supervise_once(struct crew *crew, struct pollfd *fds, size_t own, nb_deadline until)
+{
+    int ready;
+
+    until = nb__earlier(until, nb__run_end_lives(crew->run));
+    fds[0] = (struct pollfd){crew->bell[0], POLLIN, 0};
+    ready = nb__linger_poll(crew->run, fds, own, until);
+    if (ready > 0 && fds[0].revents != 0) {
+        (void)nb__sys_wake_clear(crew->bell);
+        lock(crew);
+        crew->rung = false;
+        unlock(crew);
+    }
+    return ready >= 0 || ready == -EINTR;
+}
+
+static void supervise(struct crew *crew, struct pollfd *fds)
+{
+    nb_listener *listener = crew->run->listener;
+
+    while (!nb__listener_stopped(listener)) {
+        bool starved = muster(crew);
+
+        fds[1] = (struct pollfd){listener->wake[0], POLLIN, 0};
+        if (!supervise_once(crew, fds, 2, starved ? nb_after_ms(THREAD_RETRY_MS) : nb_forever()))
+            nb_listener_stop(listener);
+    }
+}
+
+/* Waits until nobody accepts any more. */
+static void await_vacancy(struct crew *crew)
+{
+    lock(crew);
+    while (crew->accepting)
+        (void)pthread_cond_wait(&crew->vacant, &crew->run->lock);
+    unlock(crew);
+}
+
+/* Lets the workers know that the queue has grown, or that it will not grow any more. */
+static void announce(struct crew *crew, bool taken)
+{
+    lock(crew);
+    crew->taken = taken;
+    (void)pthread_cond_broadcast(&crew->turn);
+    unlock(crew);
+}
+
+static bool is_drained(struct crew *crew)
+{
+    bool drained;
+
+    lock(crew);
+    drained =
+        crew->taken && crew->alive == 0 && crew->run->queued == 0 && crew->run->lingering == 0;
+    unlock(crew);
+    return drained;
+}
+
+/* Has those served that were complete at the stop, and waits for handlers and lingerers. */
+static void drain(struct crew *crew, struct pollfd *fds)
+{
+    struct nb__run *run = crew->run;
+    nb_deadline end = nb__run_drain_end(run);
+    bool works = true;
+
+    announce(crew, nb__intake_rest(run));
+    while (works && !nb_expired(end) && !is_drained(crew)) {
+        nb_deadline until = nb__earlier(end, nb__listener_retry(&run->accepting));
+
+        if (muster(crew))
+            until = nb__earlier(until, nb_after_ms(THREAD_RETRY_MS));
+        works = supervise_once(crew, fds, 1, until);
+        if (!crew->taken)
+            announce(crew, nb__intake_rest(run));
+    }
+}
+
+/* The drain is over: nothing is begun any more, handlers are cut off, and the workers end. */
+static void end_all(struct crew *crew)
+{
+    nb__run_cancel_all(crew->run);
+    nb__run_reset_queue(crew->run);
+    announce(crew, true);
+    while (crew->workers != NULL) {
+        struct worker *worker = crew->workers;
+
+        (void)pthread_join(worker->thread, NULL);
+        crew->workers = worker->next;
+        free(worker);
+    }
+    nb__linger_end_all(crew->run);
+}
+
+/* Sets up what can fail: NB_OK, or what it lacks. */
+static nb_status assemble(struct crew *crew, struct nb__run *run, int *system_error)
+{
+    int failed;
+
+    memset(crew, 0, sizeof(*crew));
+    crew->run = run;
+    failed = nb__sys_wake_open(crew->bell);
+    if (failed < 0) {
+        *system_error = -failed;
+        return nb__status_of_errno(-failed);
+    }
+    if (pthread_attr_init(&crew->attributes) != 0) {
+        nb__sys_wake_close(crew->bell);
+        return NB_NO_MEMORY;
+    }
+    (void)pthread_attr_setstacksize(&crew->attributes, run->options.stack_size);
+    (void)pthread_cond_init(&crew->turn, NULL);
+    (void)pthread_cond_init(&crew->vacant, NULL);
+    return NB_OK;
+}
+
+static void dismiss(struct crew *crew)
+{
+    (void)pthread_cond_destroy(&crew->turn);
+    (void)pthread_cond_destroy(&crew->vacant);
+    (void)pthread_attr_destroy(&crew->attributes);
+    nb__sys_wake_close(crew->bell);
+}
+
+nb_status nb__loop_workers(struct nb__run *run, struct pollfd *fds, int *system_error)
+{
+    struct crew crew;
+    nb_status status = assemble(&crew, run, system_error);
+
+    if (status != NB_OK)
+        return status;
+    supervise(&crew, fds);
+    await_vacancy(&crew);
+    nb__run_event(run, NB_EVENT_DRAINING, NB_OK, 0);
+    drain(&crew, fds);
+    end_all(&crew);
+    dismiss(&crew);
+    return NB_OK;
+}
