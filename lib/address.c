@@ -360,12 +360,14 @@ static nb_status parse_unix(nb_address *out, const char *name)
 {
     char bytes[UNIX_NAME_MAX];
     size_t length = strlen(name);
+    bool abstract = name[0] == '@';
 
-    if ((name[0] != '/' && name[0] != '@') || length >= sizeof(bytes) ||
-        (name[0] == '@' && length == 1))
+    /* A path has a NUL behind it, an abstract name one in front. */
+    if ((name[0] != '/' && !abstract) || length + !abstract > sizeof(bytes) ||
+        (abstract && length == 1))
         return NB_BAD_ENDPOINT;
     memcpy(bytes, name, length);
-    if (bytes[0] == '@')
+    if (abstract)
         bytes[0] = '\0';
     *out = unix_address(bytes, length);
     return NB_OK;

@@ -14,7 +14,6 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <string.h>
 
 static const char operation[] = "connect to";
 
@@ -151,7 +150,7 @@ static nb_status failed_with(nb_error *err, nb_status status, int system_error,
     struct nb__text text = nb__error_begin(err, status, system_error);
 
     nb__text_add(&text, "%s ", operation);
-    nb__text_add_escaped(&text, endpoint, strlen(endpoint));
+    nb__text_add_subject(&text, endpoint);
     nb__text_add(&text, ": ");
     nb__text_add_reason(&text, status, tried[0] == '\0' ? system_error : 0);
     if (tried[0] != '\0')

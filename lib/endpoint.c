@@ -20,7 +20,7 @@ static nb_status refuse(nb_error *err, nb_status status, const char *operation, 
     struct nb__text message = nb__error_begin(err, status, 0);
 
     nb__text_add(&message, "%s \"", operation);
-    nb__text_add_escaped(&message, text, strlen(text));
+    nb__text_add_subject(&message, text);
     nb__text_add(&message, "\": %s: %s", nb_status_text(status), why);
     return status;
 }

@@ -9,6 +9,9 @@
 #include <netdb.h>
 #include <string.h>
 
+/* How much is shown of what a message is about: the reason behind it must not be pushed out. */
+#define SUBJECT_MAX ((size_t)256)
+
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 struct meaning {
@@ -52,6 +55,10 @@ static const struct meaning errno_meanings[] = {
     MEANS(EAFNOSUPPORT, NB_UNSUPPORTED),
     MEANS(EPFNOSUPPORT, NB_UNSUPPORTED),
     MEANS(EPROTONOSUPPORT, NB_UNSUPPORTED),
+    MEANS(ENOSYS, NB_UNSUPPORTED),
+#ifdef ESOCKTNOSUPPORT
+    MEANS(ESOCKTNOSUPPORT, NB_UNSUPPORTED),
+#endif
     MEANS(EOPNOTSUPP, NB_UNSUPPORTED),
     MEANS(ENOPROTOOPT, NB_UNSUPPORTED),
     MEANS(EBADF, NB_SYSTEM),
@@ -134,14 +141,24 @@ void nb__text_add_reason(struct nb__text *text, nb_status status, int system_err
     nb__text_add(text, "%s", nb_status_text(status));
     if (system_error == 0)
         return;
-    if (status == NB_NAME_NOT_FOUND || status == NB_NAME_TEMPORARY)
-        meaning = find(lookup_meanings, COUNT(lookup_meanings), system_error);
-    else
+    if (status != NB_NAME_NOT_FOUND && status != NB_NAME_TEMPORARY)
         meaning = find(errno_meanings, COUNT(errno_meanings), system_error);
+    if (meaning == NULL)
+        meaning = find(lookup_meanings, COUNT(lookup_meanings), system_error);
     if (meaning != NULL)
         nb__text_add(text, " (%s)", meaning->name);
     else
         nb__text_add(text, " (%d)", system_error);
+}
+
+void nb__text_add_subject(struct nb__text *text, const char *subject)
+{
+    size_t most = text->length + SUBJECT_MAX;
+
+    for (; *subject != '\0' && text->length < most; subject++)
+        nb__text_add_escaped(text, subject, 1);
+    if (*subject != '\0')
+        nb__text_add(text, "...");
 }
 
 void nb__error_clear(nb_error *err)
@@ -164,7 +181,7 @@ nb_status nb__error_set(nb_error *err, nb_status status, int system_error, const
     struct nb__text text = nb__error_begin(err, status, system_error);
 
     nb__text_add(&text, "%s ", operation);
-    nb__text_add_escaped(&text, subject, strlen(subject));
+    nb__text_add_subject(&text, subject);
     nb__text_add(&text, ": ");
     nb__text_add_reason(&text, status, system_error);
     return status;

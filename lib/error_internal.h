@@ -17,6 +17,9 @@ nb_status nb__status_of_lookup(int code);
 /* Adds the reason for a failure: the status in words, and what the system called it, if anything. */
 void nb__text_add_reason(struct nb__text *text, nb_status status, int system_error);
 
+/* Adds what a message is about: text from outside, escaped, and cut when it is very long. */
+void nb__text_add_subject(struct nb__text *text, const char *subject);
+
 /* Sets an error to "no error". NULL is fine here and below. */
 void nb__error_clear(nb_error *err);
 

@@ -41,15 +41,29 @@ static ssize_t move_bytes(const nb_conn *conn, const struct transfer *transfer, 
     return nb__sys_sendmsg(conn->fd, first, transfer->count, flags);
 }
 
-/* The largest power of two P (ms) with P + P/8 + 8 ms <= left. */
+/* How much time a timer of so many milliseconds can take, and a little for what comes after it. */
+static int64_t longest_ns(int32_t armed_ms)
+{
+    return ((int64_t)armed_ms + armed_ms / 8 + 8) * NB__NS_PER_MS;
+}
+
+/* The largest power of two that is sure to end in time. */
 static int32_t timer_within(int64_t left_ns)
 {
-    int64_t left_ms = left_ns / NB__NS_PER_MS;
     int32_t armed = ARMED_MAX_MS;
 
-    while (armed + armed / 8 + 8 > left_ms)
+    while (longest_ns(armed) > left_ns)
         armed /= 2;
     return armed;
+}
+
+/* Whether the timer as it is will do: not too late, and not much too early. */
+static bool timer_fits(int32_t armed, int64_t left_ns)
+{
+    if (left_ns == INT64_MAX)
+        return armed == 0;
+    return armed != 0 && longest_ns(armed) <= left_ns &&
+           (armed > ARMED_MAX_MS / 4 || longest_ns(4 * armed) > left_ns);
 }
 
 /* Sets the socket's timer; 0 for none. */
@@ -67,11 +81,9 @@ static bool set_timer(nb_conn *conn, nb_direction direction, int32_t ms)
 /* Sees to it that a blocking call comes back in time, without a system call in the steady state. */
 static bool arm_timer(nb_conn *conn, nb_direction direction, int64_t left_ns)
 {
-    int32_t armed = conn->sides[direction].armed_ms;
-    int32_t wanted = left_ns == INT64_MAX ? 0 : timer_within(left_ns);
-    bool fits = wanted == 0 ? armed == 0 : armed != 0 && armed <= wanted && wanted / 4 < armed;
-
-    return fits || set_timer(conn, direction, wanted);
+    if (timer_fits(conn->sides[direction].armed_ms, left_ns))
+        return true;
+    return set_timer(conn, direction, left_ns == INT64_MAX ? 0 : timer_within(left_ns));
 }
 
 /* Whether somebody has to be asked before each wait. */

@@ -8,6 +8,7 @@
 #include "sys.h"
 
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <string.h>

@@ -14,6 +14,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdint.h>
 #include <string.h>
 #include <time.h>
@@ -142,6 +143,7 @@ int nb__sys_disconnect(int fd)
        kernels (6.4 to 6.6) refuse it while somebody waits, and Unix sockets always do. */
     if (connect(fd, &nobody, sizeof(nobody)) == 0)
         return 0;
+    errno = saved;
 #endif
     return outcome(shutdown(fd, SHUT_RDWR), saved);
 }
@@ -332,7 +334,8 @@ int nb__sys_tcp_closed(int fd)
 int nb__sys_if_index(const char *name)
 {
     int saved = errno;
-    unsigned index = if_nametoindex(name);
+    /* Linux looks only at what comes before a colon. */
+    unsigned index = strchr(name, ':') == NULL ? if_nametoindex(name) : 0;
 
     errno = saved;
     return index > 0 && index <= INT32_MAX ? (int)index : -ENXIO;

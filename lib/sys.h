@@ -10,7 +10,6 @@
 
 #include <netbasics/deadline.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/socket.h>
@@ -18,6 +17,7 @@
 #include <sys/uio.h>
 
 struct addrinfo;
+struct sigaction;
 
 /* A stream socket: close-on-exec and non-blocking. */
 int nb__sys_socket(int family);

@@ -30,7 +30,7 @@ void nb__text_add(struct nb__text *text, const char *format, ...)
     va_list arguments;
     int wanted;
 
-    if (room <= 1)
+    if (text->capacity <= 1)
         return;
     va_start(arguments, format);
     wanted = vsnprintf(text->data + text->length, room, format, arguments);

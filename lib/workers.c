@@ -13,6 +13,7 @@
 #include "sys.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,6 +38,7 @@ struct crew {
     pthread_cond_t vacant; /* nobody accepts any more */
     struct worker *workers;
     int alive;      /* threads that run, or are being started */
+    int starting;   /* threads that are being started, and have nothing to do yet */
     int parked;     /* threads that wait for their turn */
     bool accepting; /* a thread accepts, or waits to */
     bool taken;     /* after the stop: the queue has all that will come */
@@ -107,9 +109,9 @@ static bool start_worker(struct crew *crew)
 static bool is_short_handed(const struct crew *crew)
 {
     const struct nb__run *run = crew->run;
-    size_t parked = (size_t)crew->parked;
-    bool wanted = nb__listener_stopped(run->listener) ? parked < run->queued
-                                                      : parked == 0 && !crew->accepting;
+    size_t free_hands = (size_t)crew->parked + (size_t)crew->starting;
+    bool wanted = nb__listener_stopped(run->listener) ? free_hands < run->queued
+                                                      : free_hands == 0 && !crew->accepting;
 
     return wanted && crew->alive < run->options.concurrency;
 }
@@ -120,6 +122,7 @@ static bool reserve(struct crew *crew)
     bool needed = is_short_handed(crew);
 
     crew->alive += needed;
+    crew->starting += needed;
     return needed;
 }
 
@@ -129,10 +132,13 @@ static bool start_reserved(struct crew *crew)
 {
     bool started = start_worker(crew);
 
+    if (started)
+        return true;
     lock(crew);
-    crew->alive -= !started;
+    crew->alive--;
+    crew->starting--;
     unlock(crew);
-    return started;
+    return false;
 }
 
 /* Lets another worker accept while this one serves. */
@@ -205,6 +211,9 @@ static void *work(void *argument)
     nb_conn *conn;
     enum step step;
 
+    lock(crew);
+    crew->starting--;
+    unlock(crew);
     while ((step = next_step(crew, &conn)) != STEP_LEAVE) {
         if (step == STEP_ACCEPT)
             conn = accept_next(crew);
