@@ -399,11 +399,12 @@ static void format_ipv6(struct nb__text *text, const nb_address *address)
 {
     struct sockaddr_in6 in6 = as_ipv6(address);
     char host[INET6_ADDRSTRLEN];
-    char zone[IF_NAMESIZE];
 
     (void)inet_ntop(AF_INET6, &in6.sin6_addr, host, sizeof(host));
     nb__text_add(text, "[%s", host);
     if (in6.sin6_scope_id != 0) {
+        char zone[IF_NAMESIZE];
+
         if (nb__sys_if_name(in6.sin6_scope_id, zone) == 0)
             nb__text_add(text, "%%%s", zone);
         else

@@ -70,7 +70,7 @@ static bool timer_fits(int32_t armed, int64_t left_ns)
 static bool set_timer(nb_conn *conn, nb_direction direction, int32_t ms)
 {
     static const int options[] = {[NB_RECEIVE] = SO_RCVTIMEO, [NB_SEND] = SO_SNDTIMEO};
-    struct timeval value = {ms / 1000, (ms % 1000) * 1000};
+    struct timeval value = {ms / 1000, (suseconds_t)(ms % 1000) * 1000};
 
     if (nb__sys_setsockopt(conn->fd, SOL_SOCKET, options[direction], &value, sizeof(value)) < 0)
         return false;

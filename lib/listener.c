@@ -178,13 +178,15 @@ static nb_status open_failed(nb_error *err, int failed, const char *endpoint,
 {
     nb_status status = nb__status_of_errno(-failed);
     struct nb__text text = nb__error_begin(err, status, -failed);
-    char address[NB_ADDRESS_TEXT_MAX];
 
     nb__text_add(&text, "%s %s: ", operation, endpoint);
     nb__text_add_reason(&text, status, -failed);
-    if (opening->addresses->count > 1)
+    if (opening->addresses->count > 1) {
+        char address[NB_ADDRESS_TEXT_MAX];
+
         nb__text_add(&text, " at %s",
                      nb_address_format(&opening->failed_at, address, sizeof(address)));
+    }
     return status;
 }
 
@@ -208,9 +210,11 @@ static nb_status add_endpoint(nb_listener *listener, const char *endpoint, int b
 {
     struct nb__addresses addresses;
     struct opening opening = {.addresses = &addresses, .backlog = backlog};
-    nb_status status = read_endpoint(&addresses, endpoint, err);
+    nb_status status;
     int failed;
 
+    addresses.count = 0;
+    status = read_endpoint(&addresses, endpoint, err);
     if (status != NB_OK)
         return status;
     if (listener->count + addresses.count > NB_LISTENER_SOCKETS_MAX)

@@ -82,7 +82,7 @@ static void note_peak(struct nb__counters *counters)
     uint64_t peak = atomic_load(&counters->peak);
 
     while (active > peak && !atomic_compare_exchange_weak(&counters->peak, &peak, active))
-        continue;
+        ;
 }
 
 /* Cancels a connection because the drain is over. */

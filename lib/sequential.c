@@ -29,14 +29,16 @@ static void drain(struct nb__run *run, struct nb__work *work, struct pollfd *fds
 
     while (!nb_expired(end)) {
         nb_conn *conn = dequeue(run);
-        nb_deadline until = nb__earlier(end, nb__listener_retry(&run->accepting));
+        nb_deadline until = nb_after_ms(0); /* only a look at those that linger */
         int ready;
 
         if (conn != NULL)
             (void)nb__handle(work, conn);
         else if (taken && run->lingering == 0)
             break;
-        ready = nb__linger_poll(run, fds, 0, conn != NULL ? (nb_deadline){0} : until);
+        else
+            until = nb__earlier(end, nb__listener_retry(&run->accepting));
+        ready = nb__linger_poll(run, fds, 0, until);
         if (ready < 0 && ready != -EINTR)
             break;
         taken = taken || nb__intake_rest(run);

@@ -68,7 +68,7 @@
 /** @brief The outcome of a call; NB_STATUS_MAP says what each one means. */
 typedef enum nb_status {
 /** @cond */
-#define NB_STATUS_ENUMERATOR(name, value, text) name = value,
+#define NB_STATUS_ENUMERATOR(name, value, text) name = (value),
     NB_STATUS_MAP(NB_STATUS_ENUMERATOR)
 #undef NB_STATUS_ENUMERATOR
     /** @endcond */
