@@ -55,7 +55,6 @@ bool nb__handle(struct nb__work *work, nb_conn *conn)
     struct nb__run *run = work->run;
     nb_conn *left;
 
-    nb__run_begin(run, work, conn);
     run->handler(conn, run->context);
     left = nb__run_finish(run, work);
     nb__count_down(&run->listener->counters.active);

@@ -10,7 +10,8 @@
    the clock for its connections; if not, each wait of a connection does. */
 void nb__handle_prepare(struct nb__work *work, struct nb__run *run, bool watched);
 
-/* Runs the handler, and brings the connection to its end. True when it lingers. */
+/* Runs the handler of a connection that nb__run_begin() has listed, and brings it to its end. True
+   when it lingers. */
 bool nb__handle(struct nb__work *work, nb_conn *conn);
 
 #endif

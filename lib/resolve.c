@@ -13,7 +13,7 @@
 
 static void add(struct nb__addresses *out, nb_address address)
 {
-    if (out->count < NB__ADDRESSES_MAX && nb_address_family(&address) != NB_FAMILY_NONE)
+    if (out->count < NB__ADDRESSES_MAX)
         out->list[out->count++] = address;
 }
 
@@ -31,7 +31,8 @@ static nb_status look_up(struct nb__addresses *out, const struct nb__endpoint *e
     for (const struct addrinfo *entry = found; entry != NULL; entry = entry->ai_next) {
         nb_address host = nb__address_from(entry->ai_addr, entry->ai_addrlen);
 
-        add(out, nb__address_with_port(&host, endpoint->port));
+        if (nb_address_family(&host) != NB_FAMILY_NONE)
+            add(out, nb__address_with_port(&host, endpoint->port));
     }
     nb__sys_freeaddrinfo(found);
     return out->count > 0 ? NB_OK : NB_NAME_NOT_FOUND;

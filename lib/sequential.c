@@ -21,6 +21,12 @@ static nb_conn *dequeue(struct nb__run *run)
     return conn;
 }
 
+static void serve(struct nb__work *work, nb_conn *conn)
+{
+    nb__run_begin(work->run, work, conn);
+    (void)nb__handle(work, conn);
+}
+
 /* Serves those that were complete at the stop, and waits for those that linger. */
 static void drain(struct nb__run *run, struct nb__work *work, struct pollfd *fds)
 {
@@ -33,7 +39,7 @@ static void drain(struct nb__run *run, struct nb__work *work, struct pollfd *fds
         int ready;
 
         if (conn != NULL)
-            (void)nb__handle(work, conn);
+            serve(work, conn);
         else if (taken && run->lingering == 0)
             break;
         else
@@ -54,7 +60,7 @@ void nb__loop_sequential(struct nb__run *run, struct pollfd *fds)
 
     nb__handle_prepare(&work, run, false);
     while ((conn = nb__intake_next(run, fds, true)) != NULL)
-        (void)nb__handle(&work, conn);
+        serve(&work, conn);
     nb__run_event(run, NB_EVENT_DRAINING, NB_OK, 0);
     drain(run, &work, fds);
 }

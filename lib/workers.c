@@ -141,13 +141,14 @@ static bool start_reserved(struct crew *crew)
     return false;
 }
 
-/* Lets another worker accept while this one serves. */
+/* Ends this worker's turn to accept, so that another one can accept while it serves. */
 static void hand_over(struct crew *crew)
 {
     bool needed;
 
     lock(crew);
     crew->accepting = false;
+    (void)pthread_cond_broadcast(&crew->vacant);
     if (crew->parked > 0)
         (void)pthread_cond_signal(&crew->turn);
     needed = reserve(crew);
@@ -157,19 +158,15 @@ static void hand_over(struct crew *crew)
 }
 
 /* Takes the turn to accept. NULL when the listener was stopped. */
-static nb_conn *accept_next(struct crew *crew)
+static nb_conn *accept_next(struct worker *worker)
 {
+    struct crew *crew = worker->crew;
     nb_conn *conn = nb__intake_next(crew->run, crew->accept_fds, false);
 
-    if (conn != NULL) {
-        hand_over(crew);
-        return conn;
-    }
-    lock(crew);
-    crew->accepting = false;
-    (void)pthread_cond_broadcast(&crew->vacant);
-    unlock(crew);
-    return NULL;
+    if (conn != NULL) /* listed before the next one is accepted, which may be of the same peer */
+        nb__run_begin(crew->run, &worker->work, conn);
+    hand_over(crew);
+    return conn;
 }
 
 enum step { STEP_SERVE, STEP_ACCEPT, STEP_LEAVE, STEP_PARK };
@@ -216,7 +213,9 @@ static void *work(void *argument)
     unlock(crew);
     while ((step = next_step(crew, &conn)) != STEP_LEAVE) {
         if (step == STEP_ACCEPT)
-            conn = accept_next(crew);
+            conn = accept_next(worker);
+        else
+            nb__run_begin(crew->run, &worker->work, conn);
         if (conn != NULL && nb__handle(&worker->work, conn))
             ring(crew);
     }
