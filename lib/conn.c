@@ -41,8 +41,7 @@ void nb__conn_open(nb_conn *conn, int fd, nb_family family, const nb_address *pe
     conn->timed_sends = family != NB_FAMILY_UNIX;
 }
 
-/* What went wrong with a connection so far; an end, or too much of something, is not wrong. */
-static nb_status verdict(const nb_conn *conn)
+nb_status nb__conn_verdict(const nb_conn *conn)
 {
     nb_status sending = nb__conn_check(conn, NB_SEND);
     nb_status receiving = nb__conn_check(conn, NB_RECEIVE);
@@ -54,7 +53,7 @@ static nb_status verdict(const nb_conn *conn)
 
 nb_status nb__conn_end(nb_conn *conn)
 {
-    nb_status status = verdict(conn);
+    nb_status status = nb__conn_verdict(conn);
 
     return status == NB_OK ? nb_shutdown_send(conn) : status;
 }
@@ -154,7 +153,7 @@ void nb_abort(nb_conn *conn)
 
     if (conn == NULL)
         return;
-    how = verdict(conn);
+    how = nb__conn_verdict(conn);
     close_resets(conn);
     destroy(conn, how == NB_OK ? NB_CANCELLED : how);
 }

@@ -58,6 +58,8 @@ void nb__conn_free(nb_conn *conn);
 void nb__conn_open(nb_conn *conn, int fd, nb_family family, const nb_address *peer);
 
 /* The steps of nb_close(), for those who cannot block: */
+/* What has gone wrong so far; an end, or too much of something, is not wrong. */
+nb_status nb__conn_verdict(const nb_conn *conn);
 /* Ends our stream. NB_OK, or why there is nothing to wait for. */
 nb_status nb__conn_end(nb_conn *conn);
 /* Drops what has arrived, without waiting: NB_OK at the peer's end, NB_TIMEOUT when more may come,

@@ -47,10 +47,10 @@ static int64_t longest_ns(int32_t armed_ms)
     return ((int64_t)armed_ms + armed_ms / 8 + 8) * NB__NS_PER_MS;
 }
 
-/* The largest power of two that is sure to end in time. */
-static int32_t timer_within(int64_t left_ns)
+/* The largest power of two that is sure to end in time; 0, for none, when there is all the time. */
+static int32_t timer_for(int64_t left_ns)
 {
-    int32_t armed = ARMED_MAX_MS;
+    int32_t armed = left_ns == INT64_MAX ? 0 : ARMED_MAX_MS;
 
     while (longest_ns(armed) > left_ns)
         armed /= 2;
@@ -76,14 +76,6 @@ static bool set_timer(nb_conn *conn, nb_direction direction, int32_t ms)
         return false;
     conn->sides[direction].armed_ms = ms;
     return true;
-}
-
-/* Sees to it that a blocking call comes back in time, without a system call in the steady state. */
-static bool arm_timer(nb_conn *conn, nb_direction direction, int64_t left_ns)
-{
-    if (timer_fits(conn->sides[direction].armed_ms, left_ns))
-        return true;
-    return set_timer(conn, direction, left_ns == INT64_MAX ? 0 : timer_within(left_ns));
 }
 
 /* Whether somebody has to be asked before each wait. */
@@ -124,40 +116,62 @@ static int poll_for(const nb_conn *conn, short events, nb_deadline until)
     return nb__sys_poll(&entry, 1, until);
 }
 
-/* One try: bytes moved, or -errno; -EAGAIN when the wait is over, and that makes it "fired". */
-static ssize_t step(nb_conn *conn, const struct transfer *transfer, bool fired,
+/* How far a transfer has got in its wait. */
+enum stage {
+    FRESH, /* nothing was tried */
+    TRIED, /* it would have to wait */
+    FIRED  /* a timer has fired: the clock decides, and poll(2) waits for the rest */
+};
+
+static ssize_t poll_and_move(const nb_conn *conn, const struct transfer *transfer,
+                             nb_deadline until)
+{
+    int ready = poll_for(conn, transfer->direction == NB_RECEIVE ? POLLIN : POLLOUT, until);
+
+    if (ready <= 0)
+        return ready == 0 ? -EAGAIN : ready;
+    return move_bytes(conn, transfer, MSG_DONTWAIT);
+}
+
+/* One step: bytes moved, or -errno; -EAGAIN leads to the next stage. */
+static ssize_t step(nb_conn *conn, const struct transfer *transfer, enum stage *stage,
                     const struct span *span)
 {
-    bool receive = transfer->direction == NB_RECEIVE;
-    bool timed = receive || conn->timed_sends || span->left_ns == INT64_MAX;
+    nb_direction direction = transfer->direction;
+    bool timed = (conn->timed_sends || direction == NB_RECEIVE || span->left_ns == INT64_MAX) &&
+                 span->left_ns >= POLL_BELOW_NS && *stage != FIRED;
 
-    if (timed && !fired && span->left_ns >= POLL_BELOW_NS &&
-        arm_timer(conn, transfer->direction, span->left_ns))
+    if (timed && timer_fits(conn->sides[direction].armed_ms, span->left_ns)) {
+        *stage = FIRED;
         return move_bytes(conn, transfer, 0);
-    /* A small send often fits where poll(2) does not call the socket writable yet: try first. */
-    if (receive || fired) {
-        int ready = poll_for(conn, receive ? POLLIN : POLLOUT, span->until);
-
-        if (ready <= 0)
-            return ready == 0 ? -EAGAIN : ready;
     }
-    return move_bytes(conn, transfer, MSG_DONTWAIT);
+    /* A send seldom has to wait, and then needs no timer. (And a small one often fits where poll(2)
+       does not call the socket writable yet.) */
+    if (direction == NB_SEND && *stage == FRESH) {
+        *stage = TRIED;
+        return move_bytes(conn, transfer, MSG_DONTWAIT);
+    }
+    *stage = FIRED;
+    if (timed && set_timer(conn, direction, timer_for(span->left_ns)))
+        return move_bytes(conn, transfer, 0);
+    return poll_and_move(conn, transfer, span->until);
 }
 
 static nb_status transfer_some(nb_conn *conn, const struct transfer *transfer, size_t *done,
                                nb_deadline by)
 {
-    bool fired = false;
+    enum stage stage = FRESH;
 
     *done = 0;
     for (;;) {
+        enum stage before = stage;
         struct span span;
         nb_status status = look_at_clock(conn, by, &span);
         ssize_t moved;
 
         if (status != NB_OK)
             return nb__io_fail(conn, transfer->direction, status, 0);
-        moved = step(conn, transfer, fired, &span);
+        moved = step(conn, transfer, &stage, &span);
         if (moved > 0) {
             *done = (size_t)moved;
             return NB_OK;
@@ -166,9 +180,9 @@ static nb_status transfer_some(nb_conn *conn, const struct transfer *transfer, s
             return NB_CANCELLED;
         if (moved == 0)
             return nb__io_fail(conn, transfer->direction, nb__io_end_of_stream(conn), 0);
-        if (moved == -EAGAIN)
-            fired = true;
-        else if (moved != -EINTR)
+        if (moved == -EINTR)
+            stage = before;
+        else if (moved != -EAGAIN)
             return nb__io_fail(conn, transfer->direction, nb__status_of_errno((int)-moved),
                                (int)-moved);
     }

@@ -55,11 +55,12 @@ static void reset(struct nb__run *run, nb_conn *conn)
 /* What lingering comes to at once: NB_TIMEOUT means that it has to go on. */
 static nb_status end_at_once(const struct nb__run *run, nb_conn *conn, size_t *budget)
 {
-    nb_status status = nb__conn_end(conn);
+    nb_status status;
 
-    if (status != NB_OK || run->options.linger_ms == NB_NO_LINGER)
-        return status;
-    return nb__conn_drain(conn, budget);
+    if (run->options.linger_ms == NB_NO_LINGER)
+        return nb__conn_verdict(conn); /* close(2) ends the stream as well */
+    status = nb__conn_end(conn);
+    return status == NB_OK ? nb__conn_drain(conn, budget) : status;
 }
 
 bool nb__linger(struct nb__run *run, nb_conn *conn, nb_deadline life)

@@ -301,8 +301,16 @@ void nb__sys_wake_close(const int fds[2])
 #ifdef __linux__
 int nb__sys_drop_new(int fd)
 {
-    struct sock_filter drop_all[] = {BPF_STMT(BPF_RET | BPF_K, 0)};
-    struct sock_fprog program = {1, drop_all};
+    /* Drops segments with SYN and no others: who is in the middle of the handshake believes to be
+       connected already, and what is accepted inherits the filter. */
+    enum { FLAGS = 13, SYN = 0x02, PASS = 0x40000 };
+    struct sock_filter drop_syn[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, FLAGS),
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, SYN, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, 0),
+        BPF_STMT(BPF_RET | BPF_K, PASS),
+    };
+    struct sock_fprog program = {sizeof(drop_syn) / sizeof(drop_syn[0]), drop_syn};
 
     return nb__sys_setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program));
 }

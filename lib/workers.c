@@ -337,8 +337,9 @@ static void drain(struct crew *crew, struct pollfd *fds)
 /* The drain is over: nothing is begun any more, handlers are cut off, and the workers end. */
 static void end_all(struct crew *crew)
 {
+    nb__run_reset_queue(
+        crew->run); /* before a handler that is cut off makes room for one of them */
     nb__run_cancel_all(crew->run);
-    nb__run_reset_queue(crew->run);
     announce(crew, true);
     while (crew->workers != NULL) {
         struct worker *worker = crew->workers;
