@@ -23,8 +23,11 @@ nb_conn *nb__conn_new(void)
 {
     nb_conn *conn = calloc(1, sizeof(*conn));
 
-    if (conn != NULL)
-        conn->fd = -1;
+    if (conn == NULL)
+        return NULL;
+    conn->fd = -1;
+    for (size_t i = 0; i < 2; i++)
+        conn->sides[i].timer_from_ns = conn->sides[i].timer_to_ns = INT64_MAX;
     return conn;
 }
 
@@ -39,6 +42,12 @@ void nb__conn_open(nb_conn *conn, int fd, nb_family family, const nb_address *pe
     conn->fd = fd;
     conn->peer = *peer;
     conn->timed_sends = family != NB_FAMILY_UNIX;
+}
+
+void nb__conn_keep(nb_conn *conn, struct nb__keeper *keeper)
+{
+    conn->keeper = keeper;
+    conn->watched = keeper != NULL && keeper->look != NULL;
 }
 
 nb_status nb__conn_verdict(const nb_conn *conn)

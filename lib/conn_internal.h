@@ -16,8 +16,8 @@ struct nb__keeper {
        descriptor is still its own. */
     void (*leave)(struct nb__keeper *keeper, nb_conn *conn, nb_status how);
 
-    /* For connections that nobody else watches the clock for, else NULL: called before each wait. It
-       may cancel the connection, and says until when to wait before it is called again. */
+    /* For connections that nobody else watches the clock for (nb_conn.watched): called before each
+       wait. It may cancel the connection, and says until when to wait before it is called again. */
     nb_deadline (*look)(struct nb__keeper *keeper, nb_conn *conn, int64_t now_ns, nb_deadline by);
 };
 
@@ -26,7 +26,10 @@ struct nb__side {
     atomic_int status; /* the failure that stays, or NB_OK */
     atomic_int system_error;
     _Atomic uint64_t bytes;
-    int32_t armed_ms; /* SO_RCVTIMEO or SO_SNDTIMEO as it is set now; 0: none */
+    /* The time left, in nanoseconds, for which SO_RCVTIMEO or SO_SNDTIMEO will do as it is set now:
+       not too late, and not much too early. Without a timer: INT64_MAX, all the time. */
+    int64_t timer_from_ns;
+    int64_t timer_to_ns;
 };
 
 /* Bytes received behind an end that was looked for: data[start] to data[end]. */
@@ -40,6 +43,7 @@ struct nb__ahead {
 struct nb_conn {
     int fd;
     bool timed_sends;      /* SO_SNDTIMEO bounds a send as a whole: TCP, not Unix */
+    bool watched;          /* keeper->look is to be called before each wait */
     atomic_bool cancelled; /* by nb_cancel() */
     atomic_bool sending;   /* a send is inside the kernel and may take a reset's error with it */
     atomic_bool ended;     /* we have ended our stream */
@@ -56,6 +60,9 @@ void nb__conn_free(nb_conn *conn);
 
 /* Makes the connection own a connected, blocking socket without time-outs. */
 void nb__conn_open(nb_conn *conn, int fd, nb_family family, const nb_address *peer);
+
+/* Gives it to a keeper, or, with NULL, takes it back from one. */
+void nb__conn_keep(nb_conn *conn, struct nb__keeper *keeper);
 
 /* The steps of nb_close(), for those who cannot block: */
 /* What has gone wrong so far; an end, or too much of something, is not wrong. */

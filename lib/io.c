@@ -2,19 +2,14 @@
 /** @file
  *  @brief The raw operations of a connection, and the one place where it waits.
  *
- *  In the steady state a transfer is one blocking system call, bounded by the socket's own timer.
- *  That timer is coarse (up to an eighth and two ticks late), so it is armed with a margin, and the
- *  monotonic clock and ppoll(2) do the rest. */
+ *  The socket's own timer is coarse (up to an eighth and two ticks late), so it is armed with a
+ *  margin, and the monotonic clock and ppoll(2) do the rest. */
 #define _POSIX_C_SOURCE 200809L
 
 #include "io.h"
 
-#include "conn_internal.h"
-#include "deadline_internal.h"
 #include "error_internal.h"
-#include "sys.h"
 
-#include <errno.h>
 #include <sys/time.h>
 
 /* Below this the socket's timer is too coarse to be of use. */
@@ -57,13 +52,15 @@ static int32_t timer_for(int64_t left_ns)
     return armed;
 }
 
-/* Whether the timer as it is will do: not too late, and not much too early. */
-static bool timer_fits(int32_t armed, int64_t left_ns)
+/* Notes what the timer is good for: until it would fire too late, or four times too early. */
+static void note_timer(struct nb__side *side, int32_t ms)
 {
-    if (left_ns == INT64_MAX)
-        return armed == 0;
-    return armed != 0 && longest_ns(armed) <= left_ns &&
-           (armed > ARMED_MAX_MS / 4 || longest_ns(4 * armed) > left_ns);
+    side->timer_from_ns = ms == 0 ? INT64_MAX : longest_ns(ms);
+    side->timer_to_ns = ms == 0 ? INT64_MAX : longest_ns(ms * 4) - 1;
+    if (ms == ARMED_MAX_MS)
+        side->timer_to_ns = INT64_MAX - 1;
+    if (side->timer_from_ns < POLL_BELOW_NS)
+        side->timer_from_ns = POLL_BELOW_NS;
 }
 
 /* Sets the socket's timer; 0 for none. */
@@ -74,14 +71,8 @@ static bool set_timer(nb_conn *conn, nb_direction direction, int32_t ms)
 
     if (nb__sys_setsockopt(conn->fd, SOL_SOCKET, options[direction], &value, sizeof(value)) < 0)
         return false;
-    conn->sides[direction].armed_ms = ms;
+    note_timer(&conn->sides[direction], ms);
     return true;
-}
-
-/* Whether somebody has to be asked before each wait. */
-static bool is_kept(const nb_conn *conn)
-{
-    return conn->keeper != NULL && conn->keeper->look != NULL;
 }
 
 /* How long the next step may wait. */
@@ -97,10 +88,10 @@ static nb_status look_at_clock(nb_conn *conn, nb_deadline by, struct span *span)
 
     span->until = by;
     span->left_ns = INT64_MAX;
-    if (nb__is_forever(by) && !is_kept(conn))
+    if (nb__is_forever(by) && !conn->watched)
         return NB_OK;
     now = nb__now_ns();
-    if (is_kept(conn)) {
+    if (conn->watched) {
         span->until = conn->keeper->look(conn->keeper, conn, now, by);
         if (atomic_load(&conn->cancelled))
             return NB_CANCELLED;
@@ -116,13 +107,6 @@ static int poll_for(const nb_conn *conn, short events, nb_deadline until)
     return nb__sys_poll(&entry, 1, until);
 }
 
-/* How far a transfer has got in its wait. */
-enum stage {
-    FRESH, /* nothing was tried */
-    TRIED, /* it would have to wait */
-    FIRED  /* a timer has fired: the clock decides, and poll(2) waits for the rest */
-};
-
 static ssize_t poll_and_move(const nb_conn *conn, const struct transfer *transfer,
                              nb_deadline until)
 {
@@ -134,83 +118,101 @@ static ssize_t poll_and_move(const nb_conn *conn, const struct transfer *transfe
 }
 
 /* One step: bytes moved, or -errno; -EAGAIN leads to the next stage. */
-static ssize_t step(nb_conn *conn, const struct transfer *transfer, enum stage *stage,
+static ssize_t step(nb_conn *conn, const struct transfer *transfer, enum nb__stage *stage,
                     const struct span *span)
 {
     nb_direction direction = transfer->direction;
     bool timed = (conn->timed_sends || direction == NB_RECEIVE || span->left_ns == INT64_MAX) &&
-                 span->left_ns >= POLL_BELOW_NS && *stage != FIRED;
+                 span->left_ns >= POLL_BELOW_NS && *stage != NB__FIRED;
 
-    if (timed && timer_fits(conn->sides[direction].armed_ms, span->left_ns)) {
-        *stage = FIRED;
+    if (timed && nb__io_timer_fits(conn, direction, span->left_ns)) {
+        *stage = NB__FIRED;
         return move_bytes(conn, transfer, 0);
     }
     /* A send seldom has to wait, and then needs no timer. (And a small one often fits where poll(2)
        does not call the socket writable yet.) */
-    if (direction == NB_SEND && *stage == FRESH) {
-        *stage = TRIED;
+    if (direction == NB_SEND && *stage == NB__FRESH) {
+        *stage = NB__TRIED;
         return move_bytes(conn, transfer, MSG_DONTWAIT);
     }
-    *stage = FIRED;
+    *stage = NB__FIRED;
     if (timed && set_timer(conn, direction, timer_for(span->left_ns)))
         return move_bytes(conn, transfer, 0);
     return poll_and_move(conn, transfer, span->until);
 }
 
-static nb_status transfer_some(nb_conn *conn, const struct transfer *transfer, size_t *done,
-                               nb_deadline by)
+/* What a try that moved nothing means: NB_OK to go on, or the end. */
+static nb_status settle(nb_conn *conn, nb_direction direction, ssize_t outcome)
 {
-    enum stage stage = FRESH;
+    if (atomic_load(&conn->cancelled))
+        return NB_CANCELLED;
+    if (outcome == -EAGAIN || outcome == -EINTR)
+        return NB_OK;
+    if (outcome == 0)
+        return nb__io_fail(conn, direction, nb__io_end_of_stream(conn), 0);
+    return nb__io_fail(conn, direction, nb__status_of_errno((int)-outcome), (int)-outcome);
+}
 
-    *done = 0;
+static nb_status go_on(nb_conn *conn, const struct transfer *transfer, enum nb__stage stage,
+                       ssize_t outcome, size_t *moved, nb_deadline by)
+{
+    *moved = 0;
     for (;;) {
-        enum stage before = stage;
+        nb_status status = settle(conn, transfer->direction, outcome);
+        enum nb__stage before = stage;
         struct span span;
-        nb_status status = look_at_clock(conn, by, &span);
-        ssize_t moved;
 
         if (status != NB_OK)
+            return status;
+        status = look_at_clock(conn, by, &span);
+        if (status != NB_OK)
             return nb__io_fail(conn, transfer->direction, status, 0);
-        moved = step(conn, transfer, &stage, &span);
-        if (moved > 0) {
-            *done = (size_t)moved;
+        outcome = step(conn, transfer, &stage, &span);
+        if (outcome > 0) {
+            *moved = (size_t)outcome;
             return NB_OK;
         }
-        if (atomic_load(&conn->cancelled))
-            return NB_CANCELLED;
-        if (moved == 0)
-            return nb__io_fail(conn, transfer->direction, nb__io_end_of_stream(conn), 0);
-        if (moved == -EINTR)
+        if (outcome == -EINTR)
             stage = before;
-        else if (moved != -EAGAIN)
-            return nb__io_fail(conn, transfer->direction, nb__status_of_errno((int)-moved),
-                               (int)-moved);
     }
 }
 
-nb_status nb__io_recv(nb_conn *conn, void *buf, size_t capacity, size_t *received, nb_deadline by)
+nb_status nb__io_recv_on(nb_conn *conn, void *buf, size_t capacity, ssize_t outcome,
+                         size_t *received, nb_deadline by)
 {
-    struct iovec part = {buf, capacity < NB__IO_MAX ? capacity : NB__IO_MAX};
+    struct iovec part = {buf, capacity};
     struct transfer transfer = {NB_RECEIVE, &part, 1};
 
-    return transfer_some(conn, &transfer, received, by);
+    return go_on(conn, &transfer, outcome == -EINTR ? NB__FRESH : NB__FIRED, outcome, received, by);
 }
 
-nb_status nb__io_send(nb_conn *conn, struct iovec *parts, size_t count, size_t *sent,
-                      nb_deadline by)
+/* While a send is in the kernel, and until its failure is recorded, receives have to know of it. */
+static nb_status send_on(nb_conn *conn, const struct transfer *transfer, enum nb__stage stage,
+                         ssize_t outcome, size_t *sent, nb_deadline by)
 {
-    struct transfer transfer = {NB_SEND, parts, count};
     nb_status status;
 
     atomic_store_explicit(&conn->sending, true, memory_order_relaxed);
-    status = transfer_some(conn, &transfer, sent, by);
+    status = go_on(conn, transfer, stage, outcome, sent, by);
     atomic_store_explicit(&conn->sending, false, memory_order_release);
     return status;
 }
 
-size_t nb__io_send_max(const nb_conn *conn, nb_deadline by)
+nb_status nb__io_send_on(nb_conn *conn, const void *data, size_t length, enum nb__stage stage,
+                         ssize_t outcome, size_t *sent, nb_deadline by)
 {
-    return nb__is_forever(by) && !is_kept(conn) ? NB__IO_MAX : NB__IO_TIMED_SEND_MAX;
+    struct iovec part = {(void *)data, length};
+    struct transfer transfer = {NB_SEND, &part, 1};
+
+    return send_on(conn, &transfer, outcome == -EINTR ? NB__FRESH : stage, outcome, sent, by);
+}
+
+nb_status nb__io_send_parts(nb_conn *conn, struct iovec *parts, size_t count, size_t *sent,
+                            nb_deadline by)
+{
+    struct transfer transfer = {NB_SEND, parts, count};
+
+    return send_on(conn, &transfer, NB__FRESH, -EINTR, sent, by);
 }
 
 nb_status nb__io_wait_readable(nb_conn *conn, nb_deadline by)

@@ -95,7 +95,7 @@ static void force(struct nb__run *run, nb_conn *conn)
 void nb__run_begin(struct nb__run *run, struct nb__work *work, nb_conn *conn)
 {
     note_peak(&run->listener->counters);
-    conn->keeper = &work->keeper;
+    nb__conn_keep(conn, &work->keeper);
     nb__run_lock(run);
     work->conn = conn;
     work->life = run->options.connection_ms == NB_NO_LIMIT
@@ -132,7 +132,7 @@ nb_conn *nb__run_finish(struct nb__run *run, struct nb__work *work)
     }
     nb__run_unlock(run);
     if (conn != NULL)
-        conn->keeper = NULL;
+        nb__conn_keep(conn, NULL);
     return conn;
 }
 

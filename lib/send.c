@@ -59,7 +59,7 @@ static nb_status send_rest(nb_conn *conn, struct rest *rest, size_t total, size_
         struct iovec parts[PARTS_MAX];
         size_t count = gather(rest, parts, most);
         size_t more;
-        nb_status status = nb__io_send(conn, parts, count, &more, by);
+        nb_status status = nb__io_send_parts(conn, parts, count, &more, by);
 
         if (status != NB_OK)
             return status;
@@ -84,17 +84,23 @@ static bool add_up(const nb_slice *slices, size_t count, size_t *total)
     return true;
 }
 
+/* The checks that come before the kernel is asked. */
+static nb_status check(const nb_conn *conn, bool valid)
+{
+    if (!valid || conn == NULL || atomic_load_explicit(&conn->ended, memory_order_relaxed))
+        return NB_INVALID;
+    return nb__conn_check(conn, NB_SEND);
+}
+
 nb_status nb_send_all_v(nb_conn *conn, const nb_slice *slices, size_t count, size_t *sent,
                         nb_deadline by)
 {
     struct rest rest = {slices, count, 0};
-    nb_status status = NB_INVALID;
+    size_t total = 0;
+    bool valid = (slices != NULL || count == 0) && add_up(slices, count, &total);
+    nb_status status = check(conn, valid);
     size_t done = 0;
-    size_t total;
 
-    if (conn != NULL && (slices != NULL || count == 0) && add_up(slices, count, &total) &&
-        !atomic_load_explicit(&conn->ended, memory_order_relaxed))
-        status = nb__conn_check(conn, NB_SEND);
     if (status == NB_OK)
         status = send_rest(conn, &rest, total, &done, by);
     if (sent != NULL)
@@ -104,9 +110,22 @@ nb_status nb_send_all_v(nb_conn *conn, const nb_slice *slices, size_t count, siz
 
 nb_status nb_send_all(nb_conn *conn, const void *data, size_t length, size_t *sent, nb_deadline by)
 {
-    nb_slice slice = {data, length};
+    bool valid = length <= SIZE_MAX / 2 && (data != NULL || length == 0);
+    nb_status status = check(conn, valid);
+    size_t done = 0;
 
-    return nb_send_all_v(conn, &slice, 1, sent, by);
+    while (status == NB_OK && done < length) {
+        size_t most = nb__io_send_max(conn, by);
+        size_t rest = length - done;
+        size_t more;
+
+        status = nb__io_send(conn, (const char *)data + done, rest < most ? rest : most, &more, by);
+        nb__conn_count(conn, NB_SEND, more);
+        done += more;
+    }
+    if (sent != NULL)
+        *sent = done;
+    return status;
 }
 
 nb_status nb_shutdown_send(nb_conn *conn)
