@@ -4,14 +4,16 @@
 # installs them. The names are those of Debian and Ubuntu.
 missing=
 
-# need PACKAGE THING...: the package is missing unless one of the things, commands or paths, is there.
+# need PACKAGE THING...: the package is missing unless one of the things, commands or absolute paths,
+# is there.
 need() {
     package=$1
     shift
     for thing; do
-        if [ -e "$thing" ] || command -v "$thing" >/dev/null 2>&1; then
-            return
-        fi
+        case $thing in
+        /*) if [ -e "$thing" ]; then return; fi ;;
+        *) if command -v "$thing" >/dev/null; then return; fi ;;
+        esac
     done
     missing="$missing $package"
 }
@@ -28,6 +30,8 @@ need_compiler() {
 as_root() {
     if [ "$(id -u)" -eq 0 ]; then
         "$@"
+    elif ! command -v sudo >/dev/null; then
+        return 1
     elif [ -t 0 ]; then
         sudo "$@"
     else

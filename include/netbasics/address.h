@@ -16,7 +16,7 @@
  *  @brief IPv4, IPv6 with its zone, and Unix socket addresses.
  *
  *  An address is a plain value: copy it, keep it, compare it with nb_address_equal(). An IPv4
- *  address mapped into IPv6 (`::ffff:192.0.2.1`) becomes plain IPv4 wherever it enters, so that one
+ *  address mapped into IPv6 (<tt>@::ffff:192.0.2.1</tt>) becomes plain IPv4 wherever it enters, so that one
  *  peer has one address and an access check cannot be slipped past.
  *  @{
  */

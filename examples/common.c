@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief What the example programs share and what is not about networking: arguments and output. */
+#define _POSIX_C_SOURCE 200809L
+
+#include "common.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <netbasics/version.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { LINE_CAPACITY = 1024, ARGUMENT_CAPACITY = 256, OPTIONS_MAX = 4 };
+
+static const char *program_name = "example";
+static pthread_mutex_t output_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* ---- Output ---- */
+
+/* One write for each line, so that lines of several threads and programs do not mix. */
+static void write_line(int fd, int patience_ms, const char *prefix, const char *format,
+                       va_list arguments)
+{
+    char line[LINE_CAPACITY];
+    struct pollfd ready = {.fd = fd, .events = POLLOUT};
+    size_t length = (size_t)snprintf(line, sizeof line, "%s%s", prefix, *prefix ? ": " : "");
+
+    vsnprintf(line + length, sizeof line - length, format, arguments);
+    length = strlen(line);
+    line[length++] = '\n'; /* Takes the place of the NUL. */
+    if (poll(&ready, 1, patience_ms) > 0 && write(fd, line, length) < 0)
+        return; /* Nobody is left to be told. */
+}
+
+void log_line(const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    pthread_mutex_lock(&output_lock);
+    write_line(STDOUT_FILENO, 0, "", format, arguments);
+    pthread_mutex_unlock(&output_lock);
+    va_end(arguments);
+}
+
+void log_problem(const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    pthread_mutex_lock(&output_lock);
+    write_line(STDERR_FILENO, 0, program_name, format, arguments);
+    pthread_mutex_unlock(&output_lock);
+    va_end(arguments);
+}
+
+int fail(const char *format, ...)
+{
+    static bool failed;
+    va_list arguments;
+
+    va_start(arguments, format);
+    pthread_mutex_lock(&output_lock);
+    if (!failed)
+        write_line(STDERR_FILENO, -1, program_name, format, arguments);
+    failed = true;
+    pthread_mutex_unlock(&output_lock);
+    va_end(arguments);
+    return EXIT_FAILURE;
+}
+
+int fail_with_errno(const char *what)
+{
+    char text[128];
+    int error = errno;
+
+    if (strerror_r(error, text, sizeof text) != 0)
+        snprintf(text, sizeof text, "error %d", error);
+    return fail("%s: %s", what, text);
+}
+
+/* Writes one byte as up to four printable characters and a NUL. */
+static void escape_byte(char out[5], unsigned char byte)
+{
+    static const char specials[] = "\n\r\t\\'\"", letters[] = "nrt\\'\"";
+    const char *special = byte == '\0' ? NULL : strchr(specials, byte);
+
+    if (special != NULL)
+        snprintf(out, 5, "\\%c", letters[special - specials]);
+    else if (byte >= ' ' && byte <= '~')
+        snprintf(out, 5, "%c", byte);
+    else
+        snprintf(out, 5, "\\x%02x", (unsigned)byte);
+}
+
+void print_escaped(const char *before, const char *bytes, size_t length, const char *after)
+{
+    char text[5];
+
+    fputs(before, stdout);
+    for (size_t i = 0; i < length; i++) {
+        escape_byte(text, (unsigned char)bytes[i]);
+        fputs(text, stdout);
+    }
+    fputs(after, stdout);
+}
+
+bool write_output(const char *bytes, size_t length)
+{
+    while (length > 0) {
+        ssize_t written = write(STDOUT_FILENO, bytes, length);
+        if (written < 0 && errno != EINTR) {
+            fail_with_errno("standard output");
+            return false;
+        }
+        if (written > 0) {
+            bytes += written;
+            length -= (size_t)written;
+        }
+    }
+    return true;
+}
+
+ssize_t read_input(char *buffer, size_t capacity)
+{
+    ssize_t length;
+
+    do
+        length = read(STDIN_FILENO, buffer, capacity);
+    while (length < 0 && errno == EINTR);
+    if (length < 0)
+        fail_with_errno("standard input");
+    return length;
+}
+
+int close_output(void)
+{
+    bool written = ferror(stdout) == 0;
+
+    if (fclose(stdout) != 0 || !written)
+        return fail_with_errno("standard output");
+    return EXIT_SUCCESS;
+}
+
+/* ---- Start ---- */
+
+/*
+ * A program can be started with descriptors 0 to 2 closed. The next socket would become standard
+ * output, and the log would go to a peer. Opened the wrong way round, so that reading and writing
+ * fail and do not seem to work.
+ */
+static void fill_standard_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 &&
+            open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+            exit(EXIT_FAILURE);
+}
+
+static void start(const char *name)
+{
+    program_name = name;
+    fill_standard_descriptors();
+    /* Output to a closed pipe is an error to look at, not an end. (The library neither needs this
+     * nor does it: its sends never raise SIGPIPE.) */
+    signal(SIGPIPE, SIG_IGN);
+}
+
+/* ---- Arguments ---- */
+
+/* An option and where its value goes: a whole number from 1 to max or, if max is 0, a flag. */
+typedef struct option_rule {
+    const char *name;
+    int64_t max;
+    int64_t *number;
+    bool *flag;
+} option_rule;
+
+/* What arguments of a program may be, and where they go. */
+typedef struct argument_rules {
+    const char *help;
+    const option_rule *options;
+    int option_count;
+    const char **operands[2];
+    int operand_count;
+} argument_rules;
+
+/* Bytes of the command line may be anything, too. */
+static const char *escape_argument(char text[ARGUMENT_CAPACITY], const char *argument)
+{
+    size_t length = 0;
+
+    text[0] = '\0';
+    for (; *argument != '\0' && length + 5 < ARGUMENT_CAPACITY; argument++) {
+        escape_byte(text + length, (unsigned char)*argument);
+        length += strlen(text + length);
+    }
+    return text;
+}
+
+static void end_with_usage(const char *help, const char *problem, const char *argument)
+{
+    char text[ARGUMENT_CAPACITY];
+
+    fail("%s: '%s'\n%.*s\nTry '%s --help' for more.", problem, escape_argument(text, argument),
+         (int)strcspn(help, "\n"), help, program_name);
+    exit(2);
+}
+
+static void read_number(const option_rule *rule, const char *value)
+{
+    char text[ARGUMENT_CAPACITY];
+    int64_t number = 0;
+    bool good = true;
+
+    for (const char *digit = value; *digit != '\0' && good; digit++) {
+        good = *digit >= '0' && *digit <= '9';
+        number = number * 10 + (*digit - '0');
+        good = good && number <= rule->max;
+    }
+    if (!good || number < 1) {
+        fail("--%s: '%s': expected a whole number from 1 to %lld", rule->name,
+             escape_argument(text, value), (long long)rule->max);
+        exit(2);
+    }
+    *rule->number = number;
+}
+
+static void take_option(const argument_rules *rules, int option, const char *argument)
+{
+    if (option >= 0 && option < rules->option_count) {
+        const option_rule *rule = &rules->options[option];
+        if (rule->flag != NULL)
+            *rule->flag = true;
+        else
+            read_number(rule, optarg);
+    } else if (option == 'h') {
+        fputs(rules->help, stdout);
+        exit(close_output());
+    } else if (option == 'V') {
+        printf("%s %s\n", program_name, nb_version());
+        exit(close_output());
+    } else if (option == ':') {
+        end_with_usage(rules->help, "value missing after option", argument);
+    } else {
+        end_with_usage(rules->help, "unknown option", argument);
+    }
+}
+
+/* "-" is an operand, and so is "-1": no option is a digit. */
+static bool is_operand(const char *argument)
+{
+    return argument[0] != '-' || argument[1] == '\0' || (argument[1] >= '0' && argument[1] <= '9');
+}
+
+static void read_arguments(const argument_rules *rules, int argc, char **argv)
+{
+    struct option options[OPTIONS_MAX + 3] = {{"help", no_argument, NULL, 'h'},
+                                              {"version", no_argument, NULL, 'V'}};
+    bool only_operands = false;
+    int operands = 0;
+
+    for (int i = 0; i < rules->option_count; i++)
+        options[i + 2] = (struct option){
+            rules->options[i].name,
+            rules->options[i].flag != NULL ? no_argument : required_argument, NULL, i};
+
+    while (optind < argc) {
+        const char *argument = argv[optind];
+        if (!only_operands && strcmp(argument, "--") == 0) {
+            only_operands = true;
+            optind++;
+        } else if (!only_operands && !is_operand(argument)) {
+            take_option(rules, getopt_long(argc, argv, "+:hV", options, NULL), argument);
+        } else if (operands == rules->operand_count) {
+            end_with_usage(rules->help, "unexpected argument", argument);
+        } else {
+            *rules->operands[operands++] = argument;
+            optind++;
+        }
+    }
+}
+
+void read_server_arguments(server_arguments *arguments, const char *name, const char *help,
+                           int argc, char **argv)
+{
+    const option_rule options[] = {{"concurrency", 65536, &arguments->concurrency, NULL},
+                                   {"connection-ms", INT32_MAX, &arguments->connection_ms, NULL},
+                                   {"drain-ms", INT32_MAX, &arguments->drain_ms, NULL},
+                                   {"quiet", 0, NULL, &arguments->quiet}};
+    const argument_rules rules = {help, options, 4, {&arguments->endpoint}, 1};
+
+    start(name);
+    read_arguments(&rules, argc, argv);
+}
+
+void read_client_arguments(client_arguments *arguments, const char *name, const char *help,
+                           int argc, char **argv)
+{
+    const option_rule options[] = {{"timeout-ms", INT32_MAX, &arguments->timeout_ms, NULL}};
+    const argument_rules rules = {help,
+                                  options,
+                                  1,
+                                  {&arguments->endpoint, &arguments->message},
+                                  arguments->message == NULL ? 1 : 2};
+
+    start(name);
+    read_arguments(&rules, argc, argv);
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Sends back to everybody who connects every byte, until the end of the stream. */
+#include "common.h"
+#include <netbasics/netbasics.h>
+
+static const char help[] = "Usage: echo_server [OPTION]... [ENDPOINT]\n"
+                           "Sends back every byte it gets, until the client ends its stream.\n"
+                           "Listens on ENDPOINT, by default localhost:12345.\n"
+                           "\n" SERVER_HELP;
+
+/*
+ * Serves one connection; nb_serve() calls it in several threads at once. It may wait for ever:
+ * --connection-ms bounds the life of a connection, and --drain-ms what is left of it after a stop.
+ * The buffer is small because the stack of these threads is.
+ */
+static void echo(nb_conn *conn, void *context)
+{
+    char buffer[16384];
+    size_t length;
+    nb_status status;
+
+    (void)context;
+    do {
+        status = nb_recv(conn, buffer, sizeof buffer, &length, nb_forever());
+        if (status == NB_OK)
+            status = nb_send_all(conn, buffer, length, NULL, nb_forever());
+    } while (status == NB_OK);
+
+    /* After NB_EOF nb_serve() ends the connection in order. Whatever else happened, the client must
+     * not take what it got for the whole. */
+    if (status != NB_EOF)
+        nb_abort(conn);
+}
+
+/* Hears what happens in nb_serve(), from several threads at once. */
+static void report(const nb_event *event, void *context)
+{
+    const server_arguments *arguments = context;
+    char address[NB_ADDRESS_TEXT_MAX];
+
+    nb_address_format(&event->address, address, sizeof address);
+    if (event->kind == NB_EVENT_LISTENING)
+        log_line("Listening on %s", address);
+    else if (event->kind == NB_EVENT_ACCEPTED && !arguments->quiet)
+        log_line("Connected by %s", address);
+    else if (event->kind == NB_EVENT_ACCEPT_BACKING_OFF)
+        log_problem("new connections have to wait: %s", nb_status_text(event->status));
+    else if (event->kind == NB_EVENT_ACCEPT_RECOVERED)
+        log_problem("new connections are accepted again");
+}
+
+int main(int argc, char **argv)
+{
+    server_arguments arguments = {.endpoint = "localhost:12345"};
+    nb_serve_options options = NB_SERVE_OPTIONS_INIT;
+    nb_listener *listener;
+    nb_error err;
+
+    read_server_arguments(&arguments, "echo_server", help, argc, argv);
+
+    if (nb_listen(&listener, arguments.endpoint, NULL, &err) != NB_OK)
+        return fail("%s", err.message);
+
+    options.concurrency = (int)arguments.concurrency;
+    options.connection_ms = arguments.connection_ms;
+    options.drain_ms = arguments.drain_ms;
+    options.stop_on_signals = true;
+    options.on_event = report;
+    options.event_context = &arguments;
+
+    /* Returns after SIGINT or SIGTERM, when the last connection has ended. */
+    nb_status status = nb_serve(listener, echo, NULL, &options, &err);
+    nb_listener_close(listener);
+    return status == NB_OK ? 0 : fail("%s", err.message);
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Asks a time server for the time and prints it. */
+#include "common.h"
+#include <netbasics/netbasics.h>
+
+static const char help[] = "Usage: time_client [OPTION]... [ENDPOINT]\n"
+                           "Prints the line that the time server at ENDPOINT tells, by default\n"
+                           "localhost:9999.\n"
+                           "\n" CLIENT_HELP;
+
+/*
+ * Receives one line. It is the whole answer only if the server's end of stream follows: nothing
+ * more, and not a reset either.
+ */
+static nb_status receive_time(nb_conn *conn, char *line, size_t capacity, size_t *length,
+                              nb_deadline by)
+{
+    nb_status status = nb_recv_line(conn, line, capacity, length, by);
+    size_t more;
+
+    return status == NB_OK ? nb_recv_to_end(conn, NULL, 0, &more, by) : status;
+}
+
+int main(int argc, char **argv)
+{
+    client_arguments arguments = {.endpoint = "localhost:9999", .timeout_ms = 10000};
+    nb_conn *conn;
+    nb_error err;
+    char line[64]; /* Never trust a peer to stop by itself. */
+    size_t length;
+
+    read_client_arguments(&arguments, "time_client", help, argc, argv);
+
+    /* One deadline for all that follows: nothing on the way can make the whole take longer. */
+    nb_deadline by = nb_after_ms(arguments.timeout_ms);
+    if (nb_connect(&conn, arguments.endpoint, NULL, by, &err) != NB_OK)
+        return fail("%s", err.message);
+
+    nb_status status = receive_time(conn, line, sizeof line, &length, by);
+    if (status != NB_OK) {
+        nb_abort(conn);
+        return fail("receive from %s: %s", arguments.endpoint,
+                    status == NB_EOF ? "the answer is cut short" : nb_status_text(status));
+    }
+    nb_close(conn, by);
+
+    print_escaped("The time got from the server is ", line, length, "\n");
+    return close_output();
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Tells everybody who connects what time it is, and hangs up. */
+#define _POSIX_C_SOURCE 200809L
+
+#include "common.h"
+
+#include <netbasics/netbasics.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+static const char help[] = "Usage: time_server [OPTION]... [ENDPOINT]\n"
+                           "Tells everybody who connects the local time, such as\n"
+                           "\"Wed Jan 29 19:14:15 2014\" and CRLF, and ends the connection.\n"
+                           "Listens on ENDPOINT, by default localhost:9999.\n"
+                           "\n" SERVER_HELP;
+
+/* Not strftime() for the names: they would follow the locale. */
+static const char days[7][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+static const char months[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                   "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+
+/* Handlers run in several threads at once, hence localtime_r() and no static buffer. */
+static void write_time(char *text, size_t capacity)
+{
+    time_t now = time(NULL);
+    struct tm local = {0};
+
+    localtime_r(&now, &local);
+    snprintf(text, capacity, "%s %s %2d %02d:%02d:%02d %d\r\n", days[local.tm_wday],
+             months[local.tm_mon], local.tm_mday, local.tm_hour, local.tm_min, local.tm_sec,
+             local.tm_year + 1900);
+}
+
+/*
+ * Serves one connection. When it returns, nb_serve() ends the connection in order, so that the
+ * client gets everything. It may wait for ever: --connection-ms bounds the life of a connection.
+ */
+static void tell_time(nb_conn *conn, void *context)
+{
+    char text[64];
+
+    (void)context;
+    write_time(text, sizeof text);
+    nb_send_all(conn, text, strlen(text), NULL, nb_forever());
+}
+
+/* Hears what happens in nb_serve(), from several threads at once. */
+static void report(const nb_event *event, void *context)
+{
+    const server_arguments *arguments = context;
+    char address[NB_ADDRESS_TEXT_MAX];
+
+    nb_address_format(&event->address, address, sizeof address);
+    if (event->kind == NB_EVENT_LISTENING)
+        log_line("Listening on %s", address);
+    else if (event->kind == NB_EVENT_ACCEPTED && !arguments->quiet)
+        log_line("Got a connection from %s", address);
+    else if (event->kind == NB_EVENT_ACCEPT_BACKING_OFF)
+        log_problem("new connections have to wait: %s", nb_status_text(event->status));
+    else if (event->kind == NB_EVENT_ACCEPT_RECOVERED)
+        log_problem("new connections are accepted again");
+}
+
+int main(int argc, char **argv)
+{
+    server_arguments arguments = {.endpoint = "localhost:9999"};
+    nb_serve_options options = NB_SERVE_OPTIONS_INIT;
+    nb_listener *listener;
+    nb_error err;
+
+    read_server_arguments(&arguments, "time_server", help, argc, argv);
+    tzset(); /* localtime_r() need not look at TZ by itself. */
+
+    if (nb_listen(&listener, arguments.endpoint, NULL, &err) != NB_OK)
+        return fail("%s", err.message);
+
+    options.concurrency = (int)arguments.concurrency;
+    options.connection_ms = arguments.connection_ms;
+    options.drain_ms = arguments.drain_ms;
+    options.stop_on_signals = true;
+    options.on_event = report;
+    options.event_context = &arguments;
+
+    /* Returns after SIGINT or SIGTERM, when the last connection has ended. */
+    nb_status status = nb_serve(listener, tell_time, NULL, &options, &err);
+    nb_listener_close(listener);
+    return status == NB_OK ? 0 : fail("%s", err.message);
+}
