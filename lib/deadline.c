@@ -23,13 +23,6 @@ nb_deadline nb__ms_after(int64_t now_ns, int64_t ms)
     return (nb_deadline){now_ns + ms * NB__NS_PER_MS};
 }
 
-int64_t nb__remaining_ns(nb_deadline by, int64_t now_ns)
-{
-    if (nb__is_forever(by))
-        return INT64_MAX;
-    return by.ns > now_ns ? by.ns - now_ns : 0;
-}
-
 nb_deadline nb_forever(void)
 {
     return (nb_deadline){INT64_MAX};

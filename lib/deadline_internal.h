@@ -28,6 +28,11 @@ int64_t nb__now_ns(void);
 nb_deadline nb__ms_after(int64_t now_ns, int64_t ms);
 
 /* Nanoseconds left, seen from now: 0 when it has passed, INT64_MAX for ever. */
-int64_t nb__remaining_ns(nb_deadline by, int64_t now_ns);
+static inline int64_t nb__remaining_ns(nb_deadline by, int64_t now_ns)
+{
+    if (nb__is_forever(by))
+        return INT64_MAX;
+    return by.ns > now_ns ? by.ns - now_ns : 0;
+}
 
 #endif

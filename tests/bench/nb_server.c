@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief What is measured: the servers of bare_server.c, written with netbasics.
+ *
+ *  nb_server echo|time CONCURRENCY CONNECTIONS forever|once|each linger|no-linger
+ *
+ *  Serves so many connections on a loopback port, which it prints, and exits. CONCURRENCY is that of
+ *  nb_serve(); 0 is a plain loop of nb_accept(). The echo server waits without a deadline, with one
+ *  for the whole connection, or with a fresh one for each round trip. */
+#include "bench.h"
+
+#include <netbasics/netbasics.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <string.h>
+
+enum { ONCE_MS = 60000, EACH_MS = 5000 };
+
+static enum { FOREVER, ONCE, EACH } deadline;
+static atomic_int left;
+
+static void check(const char *what, nb_status status)
+{
+    if (status != NB_OK)
+        die(what, nb_status_text(status));
+}
+
+static void echo(nb_conn *conn)
+{
+    char buf[BUFFER_BYTES];
+    nb_deadline by = deadline == ONCE ? nb_after_ms(ONCE_MS) : nb_forever();
+    for (;;) {
+        if (deadline == EACH)
+            by = nb_after_ms(EACH_MS);
+
+        size_t n;
+        nb_status status = nb_recv(conn, buf, sizeof(buf), &n, by);
+        if (status == NB_EOF)
+            return;
+        check("nb_recv", status);
+        check("nb_send_all", nb_send_all(conn, buf, n, NULL, by));
+    }
+}
+
+static void handle_echo(nb_conn *conn, void *listener)
+{
+    echo(conn);
+    if (atomic_fetch_sub(&left, 1) == 1)
+        nb_listener_stop(listener);
+}
+
+static void handle_time(nb_conn *conn, void *listener)
+{
+    check("nb_send_all", nb_send_all(conn, TIME_TEXT, TIME_BYTES, NULL, nb_forever()));
+    if (atomic_fetch_sub(&left, 1) == 1)
+        nb_listener_stop(listener);
+}
+
+static void accept_each(nb_listener *listener, nb_handler *handler, bool linger)
+{
+    while (atomic_load(&left) > 0) {
+        nb_conn *conn;
+        check("nb_accept", nb_accept(listener, &conn, nb_forever(), NULL));
+        handler(conn, listener);
+        check("nb_close", nb_close(conn, nb_after_ms(linger ? EACH_MS : 0)));
+    }
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 6)
+        die("usage", "nb_server echo|time CONCURRENCY CONNECTIONS forever|once|each "
+                     "linger|no-linger");
+    nb_handler *handler = strcmp(argv[1], "time") == 0 ? handle_time : handle_echo;
+    nb_serve_options options = NB_SERVE_OPTIONS_INIT;
+    options.concurrency = number(argv[2]);
+    atomic_init(&left, number(argv[3]));
+    deadline = strcmp(argv[4], "once") == 0 ? ONCE : strcmp(argv[4], "each") == 0 ? EACH : FOREVER;
+    bool linger = strcmp(argv[5], "linger") == 0;
+    options.linger_ms = linger ? 0 : NB_NO_LINGER;
+
+    nb_listener *listener;
+    nb_address address;
+    check("nb_listen", nb_listen(&listener, "127.0.0.1:0", NULL, NULL));
+    check("nb_listener_address", nb_listener_address(listener, 0, &address));
+    print_port(nb_address_port(&address));
+
+    if (options.concurrency == 0)
+        accept_each(listener, handler, linger);
+    else
+        check("nb_serve", nb_serve(listener, handler, listener, &options, NULL));
+    nb_listener_close(listener);
+    return EXIT_SUCCESS;
+}

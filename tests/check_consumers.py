@@ -1,0 +1,158 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Checks that netbasics can be used by each way that the README names, from an installation that was
+moved into a folder with a space in its name, and as a part of another build.
+
+usage: check_consumers.py SOURCE_DIR BUILD_DIR C_COMPILER [CXX_COMPILER]
+"""
+
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import tap
+
+
+class Failed(Exception):
+    """A command did not do what it should."""
+
+
+def run(*command, fails=False, **env):
+    """The output of a command; it is an error when it fails, or with fails=True when it succeeds."""
+    done = subprocess.run(list(map(str, command)), env={**os.environ, **env}, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if (done.returncode != 0) != fails:
+        raise Failed(f"{shlex.join(map(str, command))}: status {done.returncode}\n{done.stdout}")
+    return done.stdout
+
+
+def expect(text, part):
+    if part not in text:
+        raise Failed(f"no '{part}' in:\n{text}")
+
+
+class Consumers:
+    """The cases, each a method; its doc string is its name."""
+
+    def __init__(self, temporary, source, build, cc, cxx=None):
+        self.source, self.build_tree, self.cc, self.cxx = source, build, cc, cxx
+        self.consumer = source / "tests/consumers"
+        self.temporary = temporary
+        self.prefix = temporary / "moved prefix"
+
+    def install(self):
+        run("cmake", "--install", self.build_tree, "--prefix", self.temporary / "prefix")
+        (self.temporary / "prefix").rename(self.prefix)
+
+    def configure(self, directory, *options, fails=False):
+        return run("cmake", "-S", self.consumer, "-B", self.temporary / directory,
+                   f"-DCMAKE_C_COMPILER={self.cc}", f"-DCMAKE_PREFIX_PATH={self.prefix}",
+                   *options, fails=fails)
+
+    def build_and_run(self, directory, *options):
+        """Returns the build directory."""
+        if self.cxx:
+            options += ("-DCONSUMER_CXX=ON", f"-DCMAKE_CXX_COMPILER={self.cxx}")
+        self.configure(directory, *options)
+        run("cmake", "--build", self.temporary / directory, "--parallel", 2)
+        programs = sorted((self.temporary / directory).glob("consumer_*"))
+        if len(programs) != (4 if self.cxx else 3):
+            raise Failed(f"unexpected programs: {programs}")
+        for program in programs:
+            run(program)
+        return self.temporary / directory
+
+    def linked_with_the_shared_library(self, program):
+        return "libnetbasics.so" in run("readelf", "--dynamic", program)
+
+    def pkg_config(self, *options):
+        pc_dirs = [str(path.parent) for path in self.prefix.rglob("netbasics.pc")]
+        return shlex.split(run("pkg-config", *options, "netbasics",
+                               PKG_CONFIG_PATH=":".join(pc_dirs)))
+
+    def lib_dir(self):
+        return next(self.prefix.rglob("libnetbasics.a")).parent
+
+    def compile_and_run(self, program, *flags):
+        run(self.cc, "-o", self.temporary / program, self.consumer / "consumer.c", *flags)
+        run(self.temporary / program, LD_LIBRARY_PATH=str(self.lib_dir()))
+
+    def case_install(self):
+        """the build installs, and the installation can be moved"""
+        self.install()
+
+    def case_programs(self):
+        """the installed example programs start"""
+        for program in sorted((self.prefix / "bin").iterdir()):
+            run(program, "--version")
+
+    def case_find_package(self):
+        """find_package gives the three targets, static unless told otherwise"""
+        directory = self.build_and_run("find-package")
+        if self.linked_with_the_shared_library(directory / "consumer_netbasics"):
+            raise Failed("netbasics::netbasics is the shared library")
+
+    def case_find_package_shared(self):
+        """netbasics::netbasics follows BUILD_SHARED_LIBS"""
+        directory = self.build_and_run("find-package-shared", "-DBUILD_SHARED_LIBS=ON")
+        if not self.linked_with_the_shared_library(directory / "consumer_netbasics"):
+            raise Failed("netbasics::netbasics is the static library")
+
+    def case_component(self):
+        """a single component of find_package decides what netbasics::netbasics is"""
+        directory = self.build_and_run("component", "-DNETBASICS_COMPONENTS=shared")
+        if not self.linked_with_the_shared_library(directory / "consumer_netbasics"):
+            raise Failed("netbasics::netbasics is the static library")
+
+    def case_add_subdirectory(self):
+        """add_subdirectory gives the same targets"""
+        self.build_and_run("subdirectory", f"-DNETBASICS_SOURCE={self.source}")
+
+    def case_pkg_config(self):
+        """pkg-config links the shared library"""
+        self.compile_and_run("pkg-config-shared", *self.pkg_config("--cflags", "--libs"))
+
+    def case_pkg_config_static(self):
+        """pkg-config --static links a static program"""
+        flags = self.pkg_config("--static", "--cflags", "--libs")
+        expect(" ".join(flags), "-pthread")
+        self.compile_and_run("pkg-config-static", "-static", *flags)
+
+    def case_plain(self):
+        """a plain compiler call needs no more than -lnetbasics"""
+        self.compile_and_run("plain", f"-I{self.prefix}/include", f"-L{self.lib_dir()}",
+                             "-lnetbasics")
+
+    def case_version_accepted(self):
+        """find_package accepts the version that is installed"""
+        self.configure("good-version", f"-DNETBASICS_WANTED={self.pkg_config('--modversion')[0]}")
+
+    def case_version_refused(self):
+        """find_package refuses another minor version"""
+        for wanted in ("0.0", "0.999", "1.0"):
+            said = self.configure("bad-version", f"-DNETBASICS_WANTED={wanted}", fails=True)
+            expect(" ".join(said.split()), f'compatible with requested version "{wanted}"')
+
+    def case_component_refused(self):
+        """find_package refuses an unknown component by its name"""
+        said = self.configure("bad-component", "-DNETBASICS_COMPONENTS=dynamic", fails=True)
+        expect(said, "no component 'dynamic'")
+
+
+def cases(source, build, cc, cxx=None):
+    with tempfile.TemporaryDirectory() as temporary:
+        consumers = Consumers(Path(temporary), Path(source), build, cc, cxx)
+        for name in [name for name in vars(Consumers) if name.startswith("case_")]:
+            case, problem = getattr(consumers, name), ""
+            try:
+                case()
+            except Failed as failure:
+                problem = str(failure)
+            yield case.__doc__, problem
+
+
+if __name__ == "__main__":
+    tap.report(cases(*sys.argv[1:]))

@@ -1,0 +1,39 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Checks that each public header compiles alone, twice over, and without a warning, as C and C++.
+
+usage: check_headers.py C_COMPILER INCLUDE_DIR...
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import tap
+
+STANDARDS = [("c", "c99"), ("c", "c11"), ("c++", "c++11"), ("c++", "c++17")]
+WARNINGS = ["-Wall", "-Wextra", "-Wundef", "-Wshadow", "-Wconversion", "-pedantic", "-Werror"]
+
+
+def compile_text(compiler, language, standard, text, options=()):
+    """What the compiler says against a program text; nothing if it is fine."""
+    run = subprocess.run(
+        [compiler, "-x", language, f"-std={standard}", *WARNINGS, *options, "-fsyntax-only", "-"],
+        input=text, capture_output=True, text=True)
+    return run.stderr or ("failed" if run.returncode else "")
+
+
+def cases(compiler, include_dirs):
+    options = [f"-I{directory}" for directory in include_dirs]
+    headers = [path for directory in include_dirs for path in Path(directory).glob("netbasics/*.h")]
+    for language, standard in STANDARDS:
+        skip = tap.Skip("no such compiler") if compile_text(
+            compiler, language, standard, "int x;\n") else ""
+        for header in sorted(path.name for path in headers):
+            text = f"#include <netbasics/{header}>\n" * 2 + "extern int not_empty;\n"
+            yield (f"{header} compiles as {standard}",
+                   skip or compile_text(compiler, language, standard, text, options))
+
+
+if __name__ == "__main__":
+    tap.report(cases(sys.argv[1], sys.argv[2:]))

@@ -1,0 +1,32 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Checks that the tests which docs/promises.md names exist.
+
+usage: check_promises.py SOURCE_DIR
+"""
+
+import re
+import sys
+from pathlib import Path
+
+import tap
+
+
+def cases(source_dir):
+    root = Path(source_dir)
+    tests = "".join(path.read_text() for pattern in ("test_*.c", "test_*.py")
+                    for path in sorted((root / "tests").glob(pattern)))
+    functions = r"^static void (\w+)\(void \*\*state\)|^ +def (test_\w+)\(self"
+    exist = {c or python for c, python in re.findall(functions, tests, re.MULTILINE)}
+    for row in (root / "docs/promises.md").read_text().splitlines():
+        cells = row.strip("|").split("|")
+        if len(cells) < 3 or set(row) <= set("|-") or "Held by" in row:
+            continue
+        named = re.findall(r"`(\w+)`", cells[-1])
+        missing = [name for name in named if name not in exist]
+        yield (f"a promise is held: {cells[-2].strip()}",
+               f"no such test: {', '.join(missing)}" if missing else "" if named else "no test named")
+
+
+if __name__ == "__main__":
+    tap.report(cases(*sys.argv[1:]))

@@ -1,0 +1,89 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Counts the test cases in a JUnit file of CTest, whose tests are whole programs: the cases within
+are read from what they printed. Shows what the tests that failed printed, but for their good cases;
+the last line is the sum.
+
+A test that failed without a failing case (it crashed, it hung), that ran no case at all, or that ran
+not as many as it announced, counts as one failed case.
+
+usage: count_cases.py JUNIT_FILE
+"""
+
+import re
+import sys
+from dataclasses import dataclass
+from xml.etree import ElementTree
+
+# "ok 1 - name", "not ok 2 - name", "ok 3 - name # SKIP why", "not ok 4 # SKIP name" (cmocka 1.1)
+TAP_CASE = re.compile(r"^(not )?ok \d+\b(.*)$", re.MULTILINE)
+TAP_PLAN = re.compile(r"^1\.\.(\d+)", re.MULTILINE)
+# "Ran 3 tests in 0.1s" and, a little later, "FAILED (failures=1, skipped=1)"
+UNITTEST_RAN = re.compile(r"^Ran (\d+) tests? in ", re.MULTILINE)
+UNITTEST_BAD = re.compile(r"\b(failures|errors|unexpected successes|skipped)=(\d+)")
+GOOD_CASE = re.compile(r"^(ok \d+\b.*|\S+ \(.*\) \.\.\. ok)\n", re.MULTILINE)
+
+
+@dataclass
+class Counts:
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+    def __iadd__(self, other):
+        self.passed += other.passed
+        self.failed += other.failed
+        self.skipped += other.skipped
+        return self
+
+    def __str__(self):
+        skipped = f", {self.skipped} skipped" if self.skipped else ""
+        return f"{self.passed} passed, {self.failed} failed{skipped}"
+
+
+def count_tap(output):
+    counts, cases = Counts(), TAP_CASE.findall(output)
+    for bad, rest in cases:
+        if "# SKIP" in rest:
+            counts.skipped += 1
+        elif bad:
+            counts.failed += 1
+        else:
+            counts.passed += 1
+    complete = len(cases) == sum(map(int, TAP_PLAN.findall(output)))
+    return counts, complete
+
+
+def count_unittest(output):
+    ran = UNITTEST_RAN.search(output)
+    if not ran:
+        return Counts()
+    bad = {kind: int(number) for kind, number in UNITTEST_BAD.findall(output[ran.end():])}
+    skipped = bad.pop("skipped", 0)
+    failed = sum(bad.values())
+    return Counts(max(0, int(ran.group(1)) - failed - skipped), failed, skipped)
+
+
+def count(output, succeeded):
+    """The cases of one test."""
+    counts, complete = count_tap(output)
+    counts += count_unittest(output)
+    if not counts.failed and not (succeeded and complete and counts.passed + counts.skipped):
+        counts.failed = 1
+    return counts
+
+
+def main(junit_file):
+    total = Counts()
+    for test in ElementTree.parse(junit_file).iter("testcase"):
+        output = test.findtext("system-out") or ""
+        counts = count(output, test.get("status") == "run")
+        total += counts
+        if counts.failed:
+            print(f"---- {test.get('name')}: {counts}\n{GOOD_CASE.sub('', output)}")
+    print(total)
+    sys.exit(1 if total.failed or not total.passed else 0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

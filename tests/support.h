@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief What the C tests share: sockets in pairs, scripted peers, threads, signals, and a count of
+ *         what a case leaves behind. */
+#ifndef NETBASICS_TESTS_SUPPORT_H
+#define NETBASICS_TESTS_SUPPORT_H
+
+#include <netbasics/netbasics.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+/* cmocka wants the four standard headers before it. */
+#include <cmocka.h>
+
+/* One row of a table of cases. An alarm bounds each case, and it fails when it leaves a descriptor
+   or a thread behind. */
+#define CASE(name) cmocka_unit_test_setup_teardown(name, case_begin, case_end)
+int case_begin(void **state);
+int case_end(void **state);
+
+/* The expected status comes last, and names are what a failure prints. */
+#define assert_status(actual, expected)                                                            \
+    assert_string_equal(nb_status_name(actual), nb_status_name(expected))
+
+/* That buf holds exactly the bytes of a string literal, which may contain NULs. */
+#define assert_bytes(buf, length, literal)                                                         \
+    do {                                                                                           \
+        assert_int_equal(length, sizeof(literal) - 1);                                             \
+        assert_memory_equal(buf, literal, sizeof(literal) - 1);                                    \
+    } while (0)
+
+/* The number of elements of an array. */
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* ---- sockets ---- */
+
+enum transport { OVER_IPV4, OVER_IPV6, OVER_UNIX };
+
+/* A listening socket on loopback, at a port (or an abstract name) of the system's choice. */
+int raw_listener(enum transport over, struct sockaddr_storage *address, socklen_t *length);
+/* A socket connected to it. Raw sockets wait ten seconds at most, then fail with EAGAIN. */
+int raw_connect(const struct sockaddr_storage *address, socklen_t length);
+/* Two sockets connected to each other; without Nagle's delay on TCP. */
+void raw_pair(enum transport over, int fds[2]);
+
+/* Adopts a descriptor. */
+nb_conn *adopt(int fd);
+/* A connection whose peer is a raw socket, to be scripted. */
+nb_conn *conn_and_peer(enum transport over, int *peer);
+/* Two connections to each other. */
+void conn_pair(enum transport over, nb_conn **a, nb_conn **b);
+
+void raw_close(int fd);
+/* Closes it so that the other end sees a reset, and waits until that end's descriptor shows it;
+   other is -1 when there is none to look at. (TCP; a Unix socket is only closed.) */
+void raw_reset(int fd, int other);
+void raw_send(int fd, const void *data, size_t length);
+void raw_send_text(int fd, const char *text);
+/* Receives exactly so many bytes. */
+void raw_recv(int fd, void *buf, size_t length);
+/* Reads and drops all that comes: 0 when the stream ended in order, else the errno. When count is
+   not NULL it receives how many bytes there were. */
+int raw_ending(int fd, size_t *count);
+/* Makes both buffers of a socket small, so that little fills them. */
+void raw_shrink(int fd);
+/* Sends until nothing more fits: how many bytes went. */
+size_t raw_fill(int fd);
+/* Waits until so many bytes wait in a socket, without reading them. */
+void until_arrived(int fd, size_t count);
+/* Waits until one of these events of poll(2) shows at a socket: POLLRDHUP is the peer's end. */
+void until_event(int fd, short events);
+
+/* Bytes of which each tells its place in the stream, so that loss, doubling and disorder show. */
+void pattern_fill(void *buf, size_t length, size_t offset);
+bool pattern_holds(const void *buf, size_t length, size_t offset);
+
+/* ---- threads ---- */
+
+/* A function that runs in a thread, with all signals blocked. It must not assert. */
+struct task {
+    pthread_t thread;
+    void (*run)(void *argument);
+    void *argument;
+    atomic_int tid;
+};
+
+void task_start(struct task *task, void (*run)(void *), void *argument);
+/* Waits until the thread sleeps inside a system call that waits for a socket. */
+void task_until_blocked(struct task *task);
+/* Waits for its end, ten seconds at most. */
+void task_join(struct task *task);
+
+/* ---- signals ---- */
+
+/* Sends SIGUSR1 to the main thread every two milliseconds. The flags are those of sigaction(2). */
+void storm_begin(int flags);
+/* Ends it: how many signals were handled. */
+int storm_end(void);
+
+/* ---- time and counts ---- */
+
+int64_t now_ns(void);
+/* A deadline that is never reached when all goes well. */
+nb_deadline plenty(void);
+/* A deadline that has just passed. */
+nb_deadline past(void);
+/* That a deadline has passed, and not by more than late_ms. */
+#define assert_passed(by, late_ms)                                                                 \
+    do {                                                                                           \
+        int64_t late_ns_ = now_ns() - (by).ns;                                                     \
+        assert_true(late_ns_ >= 0);                                                                \
+        assert_true(late_ns_ < (late_ms) * INT64_C(1000000));                                      \
+    } while (0)
+
+/* How many descriptors and threads the process has. */
+size_t open_descriptors(void);
+size_t running_threads(void);
+
+#endif

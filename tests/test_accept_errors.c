@@ -1,0 +1,700 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Tests of what every error of accept(2) does, and of threads, memory and descriptors that run
+ *         out under the accept loop.
+ *
+ *  Wraps: nb__sys_accept pthread_create malloc calloc realloc */
+#define _GNU_SOURCE
+
+#include "listener_internal.h"
+#include "support_serve.h"
+#include "sys.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+int __real_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length);
+int __wrap_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length);
+int __real_pthread_create(pthread_t *out, const pthread_attr_t *attr, void *(*run)(void *),
+                          void *argument);
+int __wrap_pthread_create(pthread_t *out, const pthread_attr_t *attr, void *(*run)(void *),
+                          void *argument);
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__real_realloc(void *old, size_t size);
+void *__wrap_realloc(void *old, size_t size);
+
+int __wrap_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length)
+{
+    int error = fault(ON_ACCEPT);
+
+    return error != 0 ? -error : __real_nb__sys_accept(fd, peer, length);
+}
+
+int __wrap_pthread_create(pthread_t *out, const pthread_attr_t *attr, void *(*run)(void *),
+                          void *argument)
+{
+    int error = fault(ON_THREAD);
+
+    return error != 0 ? error : __real_pthread_create(out, attr, run, argument);
+}
+
+void *__wrap_malloc(size_t size)
+{
+    return fault(ON_MALLOC) != 0 ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    return fault(ON_MALLOC) != 0 ? NULL : __real_calloc(count, size);
+}
+
+void *__wrap_realloc(void *old, size_t size)
+{
+    return fault(ON_MALLOC) != 0 ? NULL : __real_realloc(old, size);
+}
+
+/* The table of the documentation. */
+static const int again[] = {EINTR, EAGAIN};
+static const int lost[] = {ECONNABORTED, EPROTO,     ENETDOWN,    ENOPROTOOPT, EHOSTDOWN, ENONET,
+                           EHOSTUNREACH, EOPNOTSUPP, ENETUNREACH, ETIMEDOUT,   EPERM};
+static const struct {
+    int error;
+    nb_status status;
+} shortages[] = {
+    {EMFILE, NB_NO_DESCRIPTORS},
+    {ENFILE, NB_NO_DESCRIPTORS},
+    {ENOBUFS, NB_NO_MEMORY},
+    {ENOMEM, NB_NO_MEMORY},
+};
+static const int fatal[] = {EBADF, EINVAL, ENOTSOCK, EFAULT, EIO, ENODATA};
+
+/* --- nb_accept() --- */
+
+struct listening {
+    nb_listener *listener;
+    nb_address address;
+};
+
+static struct listening listen_here(void)
+{
+    struct listening here;
+
+    assert_status(nb_listen(&here.listener, "127.0.0.1:0", NULL, NULL), NB_OK);
+    assert_status(nb_listener_address(here.listener, 0, &here.address), NB_OK);
+    return here;
+}
+
+/* What one accept makes of an error that comes so many times, with a client waiting. */
+static nb_status accept_with(int error, int times, nb_deadline by, nb_error *err)
+{
+    struct listening here = listen_here();
+    nb_status status;
+    nb_conn *conn;
+
+    (void)dial(&here.address);
+    fail_next(ON_ACCEPT, error, times);
+    status = nb_accept(here.listener, &conn, by, err);
+    assert_true((status == NB_OK) == (conn != NULL));
+    fail_next(ON_ACCEPT, 0, 0);
+    nb_abort(conn);
+    nb_listener_close(here.listener);
+    hang_up_all();
+    return status;
+}
+
+static void accept_tries_again(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(again); i++)
+        assert_status(accept_with(again[i], 3, nb_after_ms(PATIENCE_MS), NULL), NB_OK);
+    assert_in_range(calls(ON_ACCEPT), 4 * COUNT(again), 5 * COUNT(again));
+}
+
+static void accept_skips_lost_connections(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(lost); i++)
+        assert_status(accept_with(lost[i], 3, nb_after_ms(PATIENCE_MS), NULL), NB_OK);
+    assert_in_range(calls(ON_ACCEPT), 4 * COUNT(lost), 5 * COUNT(lost));
+}
+
+static void accept_waits_out_a_shortage(void **state)
+{
+    int64_t begin = now_ns();
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(shortages); i++)
+        assert_status(accept_with(shortages[i].error, 3, nb_after_ms(PATIENCE_MS), NULL), NB_OK);
+    assert_int_equal(calls(ON_ACCEPT), 4 * COUNT(shortages));
+    assert_true(ms_since(begin) >= 35 * (int64_t)COUNT(shortages)); /* 5 + 10 + 20 each */
+}
+
+static void accept_tells_of_a_shortage_at_its_deadline(void **state)
+{
+    nb_error err;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(shortages); i++) {
+        assert_status(accept_with(shortages[i].error, -1, nb_after_ms(30), &err),
+                      shortages[i].status);
+        assert_int_equal(err.system_error, shortages[i].error);
+    }
+    assert_in_range(calls(ON_ACCEPT), COUNT(shortages), 5 * COUNT(shortages));
+}
+
+static void accept_ends_with_what_is_broken(void **state)
+{
+    nb_error err;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(fatal); i++) {
+        assert_status(accept_with(fatal[i], -1, nb_forever(), &err), NB_SYSTEM);
+        assert_int_equal(err.system_error, fatal[i]);
+    }
+    assert_int_equal(calls(ON_ACCEPT), COUNT(fatal));
+}
+
+static void accept_takes_ten_in_a_row_that_are_unsupported(void **state)
+{
+    (void)state;
+    assert_status(accept_with(EOPNOTSUPP, 10, nb_after_ms(PATIENCE_MS), NULL), NB_OK);
+}
+
+static void accept_ends_when_all_are_unsupported(void **state)
+{
+    nb_error err;
+
+    (void)state;
+    assert_status(accept_with(EOPNOTSUPP, -1, nb_forever(), &err), NB_UNSUPPORTED);
+    assert_int_equal(err.system_error, EOPNOTSUPP);
+    assert_in_range(calls(ON_ACCEPT), 10, 12);
+}
+
+/* --- What is remembered from one error to the next --- */
+
+static void a_wait_doubles_up_to_a_second(void **state)
+{
+    static const int64_t waits[] = {5, 10, 20, 40, 80, 160, 320, 640, 1000, 1000};
+    struct listening here = listen_here();
+    struct nb__accepting accepting = {0, 0};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(waits); i++) {
+        assert_int_equal(nb__listener_failed(here.listener, &accepting, EMFILE),
+                         NB__TRIED_SHORTAGE);
+        assert_int_equal(accepting.backoff_ms, waits[i]);
+    }
+    nb_listener_close(here.listener);
+}
+
+static void anything_else_begins_the_row_of_unsupported_ones_anew(void **state)
+{
+    struct listening here = listen_here();
+    struct nb__accepting accepting = {0, 0};
+
+    (void)state;
+    for (int i = 0; i < 22; i++)
+        assert_int_not_equal(
+            nb__listener_failed(here.listener, &accepting, i == 10 ? ECONNABORTED : EOPNOTSUPP),
+            i == 21 ? NB__TRIED_AGAIN : NB__TRIED_BROKEN);
+    nb_listener_close(here.listener);
+}
+
+/* --- nb_serve() --- */
+
+static void check_served(struct server *server)
+{
+    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_status(server_finish(server), NB_OK);
+}
+
+/* A server that meets this error so many times before it serves one client. */
+static struct server *served_despite(int error, int times, const struct mode *mode)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, mode);
+
+    server_run(server);
+    fail_next(ON_ACCEPT, error, times);
+    check_served(server);
+    return server;
+}
+
+static void the_loop_tries_again(void **state)
+{
+    for (size_t i = 0; i < COUNT(again); i++) {
+        struct server *server = served_despite(again[i], 3, *state);
+
+        assert_int_equal(server_stats(server).lost_accepts, 0);
+        assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF), 0);
+        server_free(server);
+    }
+    assert_in_range(calls(ON_ACCEPT), 4 * COUNT(again), 8 * COUNT(again));
+}
+
+static void the_loop_counts_lost_connections_and_goes_on(void **state)
+{
+    for (size_t i = 0; i < COUNT(lost); i++) {
+        struct server *server = served_despite(lost[i], 3, *state);
+
+        assert_int_equal(server_stats(server).lost_accepts, 3);
+        assert_int_equal(server_stats(server).accepted, 1);
+        assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF), 0);
+        server_free(server);
+    }
+    assert_in_range(calls(ON_ACCEPT), 4 * COUNT(lost), 8 * COUNT(lost));
+}
+
+static void the_loop_backs_off_from_a_shortage_and_recovers(void **state)
+{
+    for (size_t i = 0; i < COUNT(shortages); i++) {
+        int64_t begin = now_ns();
+        struct server *server = served_despite(shortages[i].error, 3, *state);
+        nb_event event = server_event(server, NB_EVENT_ACCEPT_BACKING_OFF, 0);
+
+        assert_true(ms_since(begin) >= 35);
+        assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF), 1);
+        assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_RECOVERED), 1);
+        assert_status(event.status, shortages[i].status);
+        assert_int_equal(event.system_error, shortages[i].error);
+        assert_int_equal(server_stats(server).lost_accepts, 0);
+        server_free(server);
+    }
+    assert_in_range(calls(ON_ACCEPT), 4 * COUNT(shortages), 8 * COUNT(shortages));
+}
+
+static void each_shortage_is_told_once(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+
+    server_run(server);
+    for (int episode = 1; episode <= 3; episode++) {
+        fail_next(ON_ACCEPT, EMFILE, 2);
+        assert_int_equal(answer(dial(&server->address), HELLO), 0);
+        eventually(server_heard(server, NB_EVENT_ACCEPT_RECOVERED) == episode);
+        assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF), episode);
+    }
+    assert_status(server_finish(server), NB_OK);
+}
+
+/* 5, 10, 20, 40, 80 and 160 ms: a constant wait would be over long before. */
+static void each_wait_for_a_shortage_is_longer_than_the_last(void **state)
+{
+    int64_t begin = now_ns();
+    struct server *server = served_despite(EMFILE, 6, *state);
+
+    assert_in_range(ms_since(begin), 315, 3000);
+    assert_in_range(calls(ON_ACCEPT), 7, 9);
+    assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF), 1);
+}
+
+static void a_stop_during_a_shortage_ends_the_wait(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    int64_t begin;
+    int client;
+
+    server_run(server);
+    fail_next(ON_ACCEPT, EMFILE, -1);
+    client = dial(&server->address);
+    eventually(calls(ON_ACCEPT) >= 8); /* the next try comes in 640 ms */
+    fail_next(ON_ACCEPT, 0, 0);
+    begin = now_ns();
+    nb_listener_stop(server->listener);
+    assert_int_equal(answer(client, HELLO), 0);
+    hang_up(client);
+    assert_status(server_wait(server), NB_OK);
+    assert_in_range(ms_since(begin), 0, 450);
+}
+
+static void a_shortage_that_outlasts_the_drain_ends_with_it(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    int64_t begin;
+    int client;
+
+    server->options.drain_ms = 100;
+    server_run(server);
+    fail_next(ON_ACCEPT, EMFILE, -1);
+    client = dial(&server->address);
+    eventually(server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF) == 1);
+    begin = now_ns();
+    assert_status(server_stop(server), NB_OK);
+    assert_in_range(ms_since(begin), 0, 2000);
+    assert_int_equal(raw_ending(client, NULL), ECONNRESET);
+}
+
+static void the_loop_ends_with_what_is_broken(void **state)
+{
+    for (size_t i = 0; i < COUNT(fatal); i++) {
+        struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+
+        server_run(server);
+        fail_next(ON_ACCEPT, fatal[i], -1);
+        (void)dial(&server->address);
+        assert_status(server_wait(server), NB_SYSTEM);
+        assert_status(server->err.status, NB_SYSTEM);
+        assert_int_equal(server->err.system_error, fatal[i]);
+        assert_int_equal(server_heard(server, NB_EVENT_STOPPED), 1);
+        assert_int_equal(nb_listener_fd(server->listener, 0), -1);
+        fail_next(ON_ACCEPT, 0, 0);
+        server_free(server);
+    }
+    assert_in_range(calls(ON_ACCEPT), COUNT(fatal), 2 * COUNT(fatal));
+}
+
+static void handlers_finish_before_the_broken_loop_ends(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello_later, &workers);
+    int client;
+
+    (void)state;
+    server_run(server);
+    client = dial(&server->address);
+    eventually(gate_waiting() == 1);
+    fail_next(ON_ACCEPT, EINVAL, -1);
+    (void)dial(&server->address);
+    eventually(server_heard(server, NB_EVENT_DRAINING) == 1);
+    assert_false(server->ended);
+    gate_open();
+    assert_int_equal(answer(client, HELLO), 0);
+    hang_up_all();
+    assert_status(server_wait(server), NB_SYSTEM);
+    assert_int_equal(server_stats(server).forced, 0);
+}
+
+/* As `ss -K` does to a listening socket. */
+static void a_socket_that_was_destroyed_ends_the_loop(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    int fd = nb_listener_fd(server->listener, 0);
+
+    server_run(server);
+    assert_int_equal(shutdown(fd, SHUT_RDWR), 0);
+    assert_status(server_wait(server), NB_SYSTEM);
+    assert_int_equal(server->err.system_error, EINVAL);
+    assert_in_range(calls(ON_ACCEPT), 1, 2);
+}
+
+static void the_loop_takes_ten_in_a_row_that_are_unsupported(void **state)
+{
+    struct server *server = served_despite(EOPNOTSUPP, 10, *state);
+
+    assert_int_equal(server_stats(server).lost_accepts, 10);
+}
+
+static void only_a_row_of_unsupported_ones_counts(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+
+    server_run(server);
+    for (int i = 0; i < 3; i++) {
+        fail_next(ON_ACCEPT, EOPNOTSUPP, 8);
+        assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    }
+    assert_int_equal(server_stats(server).lost_accepts, 24);
+    assert_status(server_finish(server), NB_OK);
+}
+
+static void the_loop_ends_when_all_are_unsupported(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+
+    server_run(server);
+    fail_next(ON_ACCEPT, EOPNOTSUPP, -1);
+    (void)dial(&server->address);
+    assert_status(server_wait(server), NB_UNSUPPORTED);
+    assert_int_equal(server->err.system_error, EOPNOTSUPP);
+    assert_in_range(calls(ON_ACCEPT), 10, 13);
+}
+
+/* --- Descriptors that really run out --- */
+
+static struct rlimit limit_before;
+static bool limited;
+
+/* Lets the process open only so many more descriptors. */
+static void limit_descriptors(int more)
+{
+    struct rlimit limit;
+    int next = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_true(next >= 0);
+    close(next);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit_before), 0);
+    limit = limit_before;
+    limit.rlim_cur = (rlim_t)(next + more);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    limited = true;
+}
+
+static void unlimit_descriptors(void)
+{
+    if (limited)
+        (void)setrlimit(RLIMIT_NOFILE, &limit_before);
+    limited = false;
+}
+
+static int limited_case_end(void **state)
+{
+    unlimit_descriptors();
+    return net_case_end(state);
+}
+
+#undef NET_CASE
+#undef NET_CASE_FOR
+#define NET_CASE(name) cmocka_unit_test_setup_teardown(name, net_case_begin, limited_case_end)
+#define NET_CASE_FOR(name, mode)                                                                   \
+    {                                                                                              \
+#name "[" #mode "]", name, net_case_begin, limited_case_end, (void *)&mode                 \
+    }
+
+/* A server with a crowd in its queue and descriptors for few: those that linger keep theirs. */
+static struct server *overrun_server(const struct mode *mode, int *clients, size_t count)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, mode);
+
+    for (size_t i = 0; i < count; i++)
+        clients[i] = dial(&server->address);
+    limit_descriptors(4);
+    server_run(server);
+    eventually(server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF) == 1);
+    return server;
+}
+
+static void a_crowd_beyond_the_limit_of_descriptors_is_served_when_it_is_raised(void **state)
+{
+    int clients[30];
+    struct server *server = overrun_server(*state, clients, COUNT(clients));
+    int tries = calls(ON_ACCEPT);
+
+    eventually(calls(ON_ACCEPT) >= tries + 3);
+    assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_RECOVERED), 0);
+    unlimit_descriptors();
+    for (size_t i = 0; i < COUNT(clients); i++)
+        assert_int_equal(answer(clients[i], HELLO), 0);
+    assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF), 1);
+    assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_RECOVERED), 1);
+    assert_in_range(calls(ON_ACCEPT), COUNT(clients), 3 * COUNT(clients));
+    assert_status(server_finish(server), NB_OK);
+}
+
+static void a_crowd_beyond_the_limit_of_descriptors_is_served_as_they_come_free(void **state)
+{
+    int clients[30];
+    struct server *server = overrun_server(*state, clients, COUNT(clients));
+
+    for (size_t i = 0; i < COUNT(clients); i++) {
+        assert_int_equal(answer(clients[i], HELLO), 0);
+        hang_up(clients[i]);
+    }
+    assert_status(server_finish(server), NB_OK);
+    assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_RECOVERED),
+                     server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF));
+    assert_in_range(calls(ON_ACCEPT), COUNT(clients), 10 * COUNT(clients));
+}
+
+static void a_server_that_has_no_descriptors_to_begin_with_says_so(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
+    nb_status status;
+    nb_error err;
+
+    (void)state;
+    limit_descriptors(0);
+    status = nb_serve(server->listener, say_hello, NULL, &server->options, &err);
+    unlimit_descriptors();
+    assert_status(status, NB_NO_DESCRIPTORS);
+    assert_status(err.status, NB_NO_DESCRIPTORS);
+    assert_int_equal(err.system_error, EMFILE);
+}
+
+/* --- Threads --- */
+
+/* A server with clients in its queue that cannot start so many of its threads, after the first few.
+   The very first thread is the one that serves. */
+static struct server *server_short_of_threads(int good, int times, int *clients, size_t count)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
+
+    for (size_t i = 0; i < count; i++)
+        clients[i] = dial(&server->address);
+    fail_after(ON_THREAD, 1 + good, EAGAIN, times);
+    server_run(server);
+    return server;
+}
+
+static void check_all_served(struct server *server, const int *clients, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(answer(clients[i], HELLO), 0);
+    assert_status(server_finish(server), NB_OK);
+    assert_int_equal(server_stats(server).accepted, count);
+}
+
+static void the_first_thread_that_cannot_be_started_is_tried_again(void **state)
+{
+    int clients[5];
+    struct server *server = server_short_of_threads(0, 2, clients, COUNT(clients));
+
+    (void)state;
+    check_all_served(server, clients, COUNT(clients));
+}
+
+static void later_threads_that_cannot_be_started_are_done_without(void **state)
+{
+    int clients[20];
+    struct server *server = server_short_of_threads(1, -1, clients, COUNT(clients));
+
+    (void)state;
+    check_all_served(server, clients, COUNT(clients));
+    assert_int_equal(server_stats(server).peak, 1);
+}
+
+static void threads_are_started_again_when_they_can_be(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello_later, &workers);
+
+    (void)state;
+    for (int i = 0; i < 5; i++)
+        (void)dial(&server->address);
+    fail_after(ON_THREAD, 2, EAGAIN, -1);
+    server_run(server);
+    eventually(gate_waiting() == 1);
+    eventually(calls(ON_THREAD) >= 3);
+    fail_next(ON_THREAD, 0, 0);
+    eventually(gate_waiting() == 5);
+}
+
+static void threads_that_cannot_be_started_are_not_tried_all_the_time(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", wait_for_ever, &workers);
+    atomic_int seen = NB_OK;
+
+    (void)state;
+    server->context = &seen;
+    server->options.connection_ms = 200;
+    (void)dial(&server->address);
+    fail_after(ON_THREAD, 2, EAGAIN, -1);
+    server_run(server);
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
+    assert_in_range(calls(ON_THREAD), 3, 20);
+}
+
+static void a_server_without_any_thread_can_be_stopped(void **state)
+{
+    int client;
+    struct server *server = server_short_of_threads(0, -1, &client, 1);
+
+    (void)state;
+    eventually(calls(ON_THREAD) >= 2);
+    hang_up(client);
+    nb_listener_stop(server->listener);
+    fail_next(ON_THREAD, 0, 0);
+    assert_status(server_wait(server), NB_OK);
+}
+
+static void without_any_thread_those_who_wait_are_reset_at_the_end_of_the_drain(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
+    int client = dial(&server->address);
+
+    (void)state;
+    server->options.drain_ms = 100;
+    fail_after(ON_THREAD, 1, EAGAIN, -1);
+    server_run(server);
+    eventually(calls(ON_THREAD) >= 2);
+    assert_status(server_stop(server), NB_OK);
+    assert_int_equal(raw_ending(client, NULL), ECONNRESET);
+    assert_int_equal(server_stats(server).unserved, 1);
+}
+
+/* --- Memory --- */
+
+/* One allocation after the other fails at the beginning, until none is left to fail. Whatever was
+   there to begin with, a client is served in the end, or the loop says that it could not begin. */
+static void memory_that_is_missing_at_the_beginning_is_said_or_got_over(void **state)
+{
+    nb_status status = NB_NO_MEMORY;
+    int said = 0;
+
+    for (int failed = 0; failed < 12; failed++) {
+        struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+
+        fail_after(ON_MALLOC, failed, ENOMEM, 1);
+        server_run(server);
+        if (server->ended) {
+            status = server_wait(server);
+            said++;
+            assert_status(status, NB_NO_MEMORY);
+        } else {
+            check_served(server);
+        }
+        fail_next(ON_MALLOC, 0, 0);
+        server_free(server);
+    }
+    assert_in_range(said, 1, 11);
+}
+
+static void memory_that_is_missing_later_costs_nobody_the_answer(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    int clients[5];
+
+    server_run(server);
+    fail_next(ON_MALLOC, ENOMEM, 4);
+    for (size_t i = 0; i < COUNT(clients); i++)
+        clients[i] = dial(&server->address);
+    for (size_t i = 0; i < COUNT(clients); i++)
+        assert_int_equal(answer(clients[i], HELLO), 0);
+    assert_status(server_finish(server), NB_OK);
+    assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_RECOVERED),
+                     server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF));
+}
+
+int main(void)
+{
+    const struct CMUnitTest cases[] = {
+        NET_CASE(accept_tries_again),
+        NET_CASE(accept_skips_lost_connections),
+        NET_CASE(accept_waits_out_a_shortage),
+        NET_CASE(accept_tells_of_a_shortage_at_its_deadline),
+        NET_CASE(accept_ends_with_what_is_broken),
+        NET_CASE(accept_takes_ten_in_a_row_that_are_unsupported),
+        NET_CASE(accept_ends_when_all_are_unsupported),
+        NET_CASE(a_wait_doubles_up_to_a_second),
+        NET_CASE(anything_else_begins_the_row_of_unsupported_ones_anew),
+        NET_CASE_FOR_BOTH(the_loop_tries_again),
+        NET_CASE_FOR_BOTH(the_loop_counts_lost_connections_and_goes_on),
+        NET_CASE_FOR_BOTH(the_loop_backs_off_from_a_shortage_and_recovers),
+        NET_CASE_FOR_BOTH(each_shortage_is_told_once),
+        NET_CASE_FOR_BOTH(each_wait_for_a_shortage_is_longer_than_the_last),
+        NET_CASE_FOR_BOTH(a_stop_during_a_shortage_ends_the_wait),
+        NET_CASE_FOR_BOTH(a_shortage_that_outlasts_the_drain_ends_with_it),
+        NET_CASE_FOR_BOTH(the_loop_ends_with_what_is_broken),
+        NET_CASE(handlers_finish_before_the_broken_loop_ends),
+        NET_CASE_FOR_BOTH(a_socket_that_was_destroyed_ends_the_loop),
+        NET_CASE_FOR_BOTH(the_loop_takes_ten_in_a_row_that_are_unsupported),
+        NET_CASE_FOR_BOTH(only_a_row_of_unsupported_ones_counts),
+        NET_CASE_FOR_BOTH(the_loop_ends_when_all_are_unsupported),
+        NET_CASE_FOR_BOTH(a_crowd_beyond_the_limit_of_descriptors_is_served_when_it_is_raised),
+        NET_CASE_FOR_BOTH(a_crowd_beyond_the_limit_of_descriptors_is_served_as_they_come_free),
+        NET_CASE(a_server_that_has_no_descriptors_to_begin_with_says_so),
+        NET_CASE(the_first_thread_that_cannot_be_started_is_tried_again),
+        NET_CASE(later_threads_that_cannot_be_started_are_done_without),
+        NET_CASE(threads_are_started_again_when_they_can_be),
+        NET_CASE(threads_that_cannot_be_started_are_not_tried_all_the_time),
+        NET_CASE(a_server_without_any_thread_can_be_stopped),
+        NET_CASE(without_any_thread_those_who_wait_are_reset_at_the_end_of_the_drain),
+        NET_CASE_FOR_BOTH(memory_that_is_missing_at_the_beginning_is_said_or_got_over),
+        NET_CASE_FOR_BOTH(memory_that_is_missing_later_costs_nobody_the_answer),
+    };
+
+    return cmocka_run_group_tests(cases, NULL, NULL);
+}

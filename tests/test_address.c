@@ -1,0 +1,1140 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Tests of addresses: read strictly, written canonically, compared as people mean it. */
+#define _POSIX_C_SOURCE 200809L
+
+#include "address_internal.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define ODD_ERRNO 4711
+#define UNIX_OFFSET offsetof(struct sockaddr_un, sun_path)
+#define UNIX_PATH_MAX sizeof(((struct sockaddr_un *)0)->sun_path)
+
+/* Fails with the text that did it. */
+#define check(condition, text)                                                                     \
+    do {                                                                                           \
+        if (!(condition))                                                                          \
+            fail_msg("\"%s\": %s", text, #condition);                                              \
+    } while (0)
+
+static nb_address parsed(const char *text)
+{
+    nb_address address;
+
+    check(nb_address_parse(&address, text) == NB_OK, text);
+    return address;
+}
+
+/* Good until the next call. */
+static const char *formatted(const nb_address *address)
+{
+    static char text[NB_ADDRESS_TEXT_MAX];
+
+    return nb_address_format(address, text, sizeof(text));
+}
+
+static void check_reads_as(const char *text, const char *expected)
+{
+    nb_address address = parsed(text);
+
+    if (strcmp(formatted(&address), expected) != 0)
+        fail_msg("\"%s\" reads as \"%s\", not \"%s\"", text, formatted(&address), expected);
+}
+
+/* The text is refused, and the address that was there stays. */
+static void check_refused(const char *text)
+{
+    nb_address address;
+    nb_address before;
+
+    memset(&address, 0x5a, sizeof(address));
+    before = address;
+    check(nb_address_parse(&address, text) == NB_BAD_ENDPOINT, text);
+    check(memcmp(&address, &before, sizeof(address)) == 0, text);
+}
+
+static void check_all_refused(const char *const *texts, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        check_refused(texts[i]);
+}
+
+static nb_address from_ipv6(const char *host, uint16_t port, uint32_t flow, uint32_t zone)
+{
+    struct sockaddr_in6 in6;
+
+    memset(&in6, 0, sizeof(in6));
+    in6.sin6_family = AF_INET6;
+    in6.sin6_port = htons(port);
+    in6.sin6_flowinfo = htonl(flow);
+    in6.sin6_scope_id = zone;
+    assert_int_equal(inet_pton(AF_INET6, host, &in6.sin6_addr), 1);
+    return nb__address_from((const struct sockaddr *)&in6, sizeof(in6));
+}
+
+/* As the kernel gives it: name_length bytes count, whatever the rest of the structure holds. */
+static nb_address from_unix(const void *name, size_t name_length)
+{
+    union {
+        struct sockaddr head;
+        struct sockaddr_un un;
+        char bytes[256];
+    } from;
+
+    memset(&from, 'X', sizeof(from));
+    from.un.sun_family = AF_UNIX;
+    memcpy(from.bytes + UNIX_OFFSET, name, name_length);
+    return nb__address_from(&from.head, (socklen_t)(UNIX_OFFSET + name_length));
+}
+
+static void family_values_are_frozen(void **state)
+{
+    (void)state;
+    assert_int_equal(NB_FAMILY_NONE, 0);
+    assert_int_equal(NB_FAMILY_IPV4, 1);
+    assert_int_equal(NB_FAMILY_IPV6, 2);
+    assert_int_equal(NB_FAMILY_UNIX, 3);
+}
+
+static void zeroed_address_is_no_address(void **state)
+{
+    nb_address none;
+
+    (void)state;
+    memset(&none, 0, sizeof(none));
+    assert_int_equal(nb_address_family(&none), NB_FAMILY_NONE);
+    assert_int_equal(nb_address_port(&none), 0);
+    assert_int_equal(nb__address_domain(&none), AF_UNSPEC);
+    assert_string_equal(formatted(&none), "(none)");
+}
+
+static void null_arguments_of_parse_are_invalid(void **state)
+{
+    nb_address address = {{0}, 0};
+
+    (void)state;
+    assert_int_equal(nb_address_parse(NULL, "127.0.0.1:80"), NB_INVALID);
+    assert_int_equal(nb_address_parse(&address, NULL), NB_INVALID);
+    assert_int_equal(nb_address_parse(NULL, NULL), NB_INVALID);
+    assert_int_equal(nb_address_family(&address), NB_FAMILY_NONE);
+}
+
+static void canonical_addresses_read_back_as_they_are(void **state)
+{
+    static const char *const texts[] = {
+        "127.0.0.1:80",
+        "0.0.0.0:0",
+        "255.255.255.255:65535",
+        "192.0.2.1:1",
+        "10.20.30.40:9999",
+        "[::]:0",
+        "[::1]:80",
+        "[2001:db8::1]:443",
+        "[2001:db8:1:2:3:4:5:6]:65535",
+        "[ff02::fb]:5353",
+        "[fe80::1]:22",
+        "[fe80::1%4711]:22",
+        "[64:ff9b::1]:80",
+        "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535",
+        "unix:/",
+        "unix://",
+        "unix:/run/service/socket",
+        "unix:/with space/and:colon",
+        "unix:/@",
+        "unix:@a",
+        "unix:@/looks/like/a/path",
+        "unix:@with space",
+        "unix:@@",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(texts); i++)
+        check_reads_as(texts[i], texts[i]);
+}
+
+static void family_and_port_are_those_of_the_text(void **state)
+{
+    static const struct {
+        const char *text;
+        nb_family family;
+        int domain;
+        uint16_t port;
+    } rows[] = {
+        {"127.0.0.1:80", NB_FAMILY_IPV4, AF_INET, 80},
+        {"127.0.0.1:0", NB_FAMILY_IPV4, AF_INET, 0},
+        {"127.0.0.1:65535", NB_FAMILY_IPV4, AF_INET, 65535},
+        {"[::1]:256", NB_FAMILY_IPV6, AF_INET6, 256},
+        {"[::]:0", NB_FAMILY_IPV6, AF_INET6, 0},
+        {"[::ffff:192.0.2.1]:1", NB_FAMILY_IPV4, AF_INET, 1},
+        {"unix:/run/80", NB_FAMILY_UNIX, AF_UNIX, 0},
+        {"unix:@80", NB_FAMILY_UNIX, AF_UNIX, 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        nb_address address = parsed(rows[i].text);
+
+        check(nb_address_family(&address) == rows[i].family, rows[i].text);
+        check(nb__address_domain(&address) == rows[i].domain, rows[i].text);
+        check(nb_address_port(&address) == rows[i].port, rows[i].text);
+    }
+}
+
+static void every_port_reads_back(void **state)
+{
+    char text[32];
+
+    (void)state;
+    for (unsigned port = 0; port <= 65535; port++) {
+        nb_address address;
+
+        (void)snprintf(text, sizeof(text), "127.0.0.1:%u", port);
+        address = parsed(text);
+        check(nb_address_port(&address) == port, text);
+        check(strcmp(formatted(&address), text) == 0, text);
+    }
+}
+
+static void port_that_is_not_plain_decimal_is_refused(void **state)
+{
+    static const char *const ports[] = {
+        "",         " ",    " 80",  "80 ",  "+80",  "-1",     "-0",     "080",  "00",
+        "0080",     "0x50", "x50",  "80x",  "80a",  "8 0",    "8.0",    "80.",  "80,",
+        "1e3",      "http", "\t80", "80\n", "80\r", "\n",     "80/",    "80#",  "%38%30",
+        "\xd9\xa8", "80%",  "*",    "$",    "0b1",  "\"80\"", "80\x7f", "'80'", "(80)",
+    };
+    char text[64];
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(ports); i++) {
+        (void)snprintf(text, sizeof(text), "127.0.0.1:%s", ports[i]);
+        check_refused(text);
+        (void)snprintf(text, sizeof(text), "[::1]:%s", ports[i]);
+        check_refused(text);
+    }
+}
+
+static void port_above_65535_is_refused(void **state)
+{
+    static const char *const ports[] = {
+        "65536",
+        "65537",
+        "65616",
+        "99999",
+        "100000",
+        "131152",
+        "4294967296",
+        "4294967376",
+        "9999999999",
+        "18446744073709551616",
+        "18446744073709551696",
+        "99999999999999999999",
+        "340282366920938463463374607431768211536",
+    };
+    char text[64];
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(ports); i++) {
+        (void)snprintf(text, sizeof(text), "127.0.0.1:%s", ports[i]);
+        check_refused(text);
+        (void)snprintf(text, sizeof(text), "[::1]:%s", ports[i]);
+        check_refused(text);
+    }
+}
+
+static void ipv4_that_is_not_four_plain_decimal_parts_is_refused(void **state)
+{
+    static const char *const texts[] = {
+        "1:80",           "127.1:80",        "127.0.1:80",
+        "1.2.3:80",       "1.2.3.:80",       ".1.2.3:80",
+        "1..2.3:80",      "1.2.3.4.:80",     "1.2.3.4.5:80",
+        "0177.0.0.1:80",  "01.2.3.4:80",     "1.2.3.04:80",
+        "00.0.0.0:80",    "0x7f.1:80",       "0x7f.0.0.1:80",
+        "0x7f000001:80",  "2130706433:80",   "256.1.1.1:80",
+        "1.1.1.256:80",   "1.1.1.999:80",    "1.1.1.4294967297:80",
+        "-1.1.1.1:80",    "+1.1.1.1:80",     "1.1.1.-1:80",
+        "127.0.0.1 x:80", "127.0.0.1 :80",   " 127.0.0.1:80",
+        "127.0.0.1\n:80", "127.0.0.1%lo:80", "1.2.3.a:80",
+        "127.0.0.1/8:80",
+    };
+
+    (void)state;
+    check_all_refused(texts, COUNT(texts));
+}
+
+static void text_that_is_not_host_and_port_is_refused(void **state)
+{
+    static const char *const texts[] = {
+        "",
+        " ",
+        ":",
+        "::",
+        "80",
+        "127.0.0.1",
+        "127.0.0.1:80:90",
+        "127.0.0.1::80",
+        "127.0.0.1:80 ",
+        " 127.0.0.1:80",
+        "127.0.0.1 80",
+        "127.0.0.1,80",
+        "http://127.0.0.1:80",
+        "127.0.0.1:80/",
+        "user@127.0.0.1:80",
+    };
+
+    (void)state;
+    check_all_refused(texts, COUNT(texts));
+}
+
+static void name_instead_of_a_numeric_host_is_refused(void **state)
+{
+    static const char *const texts[] = {
+        "localhost:80",     "*:80", ":80", "example.org:80", "[localhost]:80",
+        "ip6-localhost:80", "a:1",
+    };
+
+    (void)state;
+    check_all_refused(texts, COUNT(texts));
+}
+
+static void ipv6_is_written_as_rfc_5952_says(void **state)
+{
+    static const char *const rows[][2] = {
+        {"[2001:DB8::AbCd]:80", "[2001:db8::abcd]:80"},
+        {"[2001:0db8::0001]:80", "[2001:db8::1]:80"},
+        {"[2001:db8:0:0:0:0:2:1]:80", "[2001:db8::2:1]:80"},
+        {"[2001:db8::0:1]:80", "[2001:db8::1]:80"},
+        {"[2001:db8:0:1:1:1:1:1]:80", "[2001:db8:0:1:1:1:1:1]:80"},
+        {"[2001:db8::1:1:1:1:1]:80", "[2001:db8:0:1:1:1:1:1]:80"},
+        {"[2001:0:0:1:0:0:0:1]:80", "[2001:0:0:1::1]:80"},
+        {"[2001:db8:0:0:1:0:0:1]:80", "[2001:db8::1:0:0:1]:80"},
+        {"[2001:db8::1:0:0:1]:80", "[2001:db8::1:0:0:1]:80"},
+        {"[0:0:0:0:0:0:0:0]:0", "[::]:0"},
+        {"[0:0:0:0:0:0:0:1]:80", "[::1]:80"},
+        {"[1:0:0:0:0:0:0:0]:80", "[1::]:80"},
+        {"[fe80:0000:0000:0000:0200:00ff:fe00:0001]:80", "[fe80::200:ff:fe00:1]:80"},
+        {"[2001:db8::192.0.2.1]:80", "[2001:db8::c000:201]:80"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++)
+        check_reads_as(rows[i][0], rows[i][1]);
+}
+
+static void broken_ipv6_is_refused(void **state)
+{
+    static const char *const texts[] = {
+        "[]:80",
+        "[:]:80",
+        "[:::]:80",
+        "[1]:80",
+        "[1:2:3:4:5:6:7]:80",
+        "[1:2:3:4:5:6:7:8:9]:80",
+        "[1::2::3]:80",
+        "[12345::]:80",
+        "[g::1]:80",
+        "[::1 ]:80",
+        "[ ::1]:80",
+        "[::-1]:80",
+        "[1:2:3:4:5:6:7:]:80",
+        "[:1:2:3:4:5:6:7]:80",
+        "[::1/128]:80",
+        "[::256.0.0.1]:80",
+        "[::01.0.0.1]:80",
+        "[::1.2.3]:80",
+        "[127.0.0.1]:80",
+        "[[::1]]:80",
+    };
+
+    (void)state;
+    check_all_refused(texts, COUNT(texts));
+}
+
+static void broken_brackets_are_refused(void **state)
+{
+    static const char *const texts[] = {
+        "::1:80",    "::1",       "[::1",        "[::1:80",        "::1]:80",
+        "[::1]",     "[::1]80",   "[::1] :80",   "[::1]x:80",      "[::1]:",
+        "[",         "]",         "[]",          "[::1]]:80",      "x[::1]:80",
+        " [::1]:80", "[::1]::80", "[::1]:80:90", "2001:db8::1:80",
+    };
+
+    (void)state;
+    check_all_refused(texts, COUNT(texts));
+}
+
+static void host_of_any_length_is_no_danger(void **state)
+{
+    char text[600];
+
+    (void)state;
+    for (int length = 1; length < 500; length++) {
+        (void)snprintf(text, sizeof(text), "%0*d:80", length, 1);
+        check_refused(text);
+        (void)snprintf(text, sizeof(text), "[%0*d]:80", length, 1);
+        check_refused(text);
+        (void)snprintf(text, sizeof(text), "[fe80::1%%%0*d]:80", length + 1, 1);
+        check_refused(text);
+    }
+}
+
+static void zone_may_be_the_name_of_an_interface(void **state)
+{
+    nb_address address;
+    socklen_t length;
+    struct sockaddr_in6 in6;
+
+    (void)state;
+    if (if_nametoindex("lo") == 0)
+        skip();
+    address = parsed("[fe80::1%lo]:80");
+    memcpy(&in6, nb__address_sockaddr(&address, &length), sizeof(in6));
+    assert_int_equal(in6.sin6_scope_id, if_nametoindex("lo"));
+    assert_string_equal(formatted(&address), "[fe80::1%lo]:80");
+}
+
+static void zone_may_be_the_number_of_an_interface(void **state)
+{
+    char text[64];
+    nb_address address;
+
+    (void)state;
+    if (if_nametoindex("lo") == 0)
+        skip();
+    (void)snprintf(text, sizeof(text), "[fe80::1%%%u]:80", if_nametoindex("lo"));
+    address = parsed(text);
+    assert_string_equal(formatted(&address), "[fe80::1%lo]:80");
+}
+
+static void zone_number_without_an_interface_is_kept(void **state)
+{
+    (void)state;
+    check_reads_as("[fe80::1%2147483646]:80", "[fe80::1%2147483646]:80");
+}
+
+static void zone_that_is_no_interface_is_refused(void **state)
+{
+    static const char *const texts[] = {
+        "[fe80::1%]:80",
+        "[fe80::1%0]:80",
+        "[fe80::1%00]:80",
+        "[fe80::1%01]:80",
+        "[fe80::1%-1]:80",
+        "[fe80::1%+1]:80",
+        "[fe80::1%0x1]:80",
+        "[fe80::1% 1]:80",
+        "[fe80::1%1 ]:80",
+        "[fe80::1%4294967296]:80",
+        "[fe80::1%4294967297]:80",
+        "[fe80::1%18446744073709551617]:80",
+        "[fe80::1%nosuchif]:80",
+        "[fe80::1%LO]:80",
+        "[fe80::1%lo ]:80",
+        "[fe80::1%lo%lo]:80",
+        "[fe80::1%lo%]:80",
+        "[fe80::1%%lo]:80",
+        "[%lo]:80",
+        "[fe80::1%25lo]:80",
+        "[fe80::1%a name too long for any interface]:80",
+        "[fe80::1]%lo:80",
+    };
+
+    (void)state;
+    check_all_refused(texts, COUNT(texts));
+}
+
+static void zone_with_something_after_the_name_is_refused(void **state)
+{
+    static const char *const texts[] = {"[fe80::1%lo:]:80", "[fe80::1%lo:1]:80",
+                                        "[fe80::1%lo:x]:80"};
+
+    (void)state;
+    check_all_refused(texts, COUNT(texts));
+}
+
+static void mapped_ipv4_is_read_as_ipv4(void **state)
+{
+    static const char *const rows[][2] = {
+        {"[::ffff:192.0.2.1]:80", "192.0.2.1:80"},
+        {"[::FFFF:c000:201]:80", "192.0.2.1:80"},
+        {"[0:0:0:0:0:ffff:127.0.0.1]:65535", "127.0.0.1:65535"},
+        {"[::ffff:0.0.0.0]:0", "0.0.0.0:0"},
+        {"[::ffff:127.0.0.1%1]:80", "127.0.0.1:80"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        nb_address mapped = parsed(rows[i][0]);
+        nb_address plain = parsed(rows[i][1]);
+
+        check(nb_address_family(&mapped) == NB_FAMILY_IPV4, rows[i][0]);
+        check(strcmp(formatted(&mapped), rows[i][1]) == 0, rows[i][0]);
+        check(nb_address_equal(&mapped, &plain), rows[i][0]);
+        check(nb__address_same_peer(&mapped, &plain), rows[i][0]);
+    }
+}
+
+static void mapped_ipv4_from_the_kernel_is_ipv4(void **state)
+{
+    nb_address address = from_ipv6("::ffff:192.0.2.1", 8080, 5, 3);
+    socklen_t length;
+
+    (void)state;
+    assert_int_equal(nb_address_family(&address), NB_FAMILY_IPV4);
+    assert_int_equal(nb_address_port(&address), 8080);
+    assert_string_equal(formatted(&address), "192.0.2.1:8080");
+    assert_int_equal(nb__address_sockaddr(&address, &length)->sa_family, AF_INET);
+    assert_int_equal(length, sizeof(struct sockaddr_in));
+}
+
+static void address_that_is_only_nearly_mapped_stays_ipv6(void **state)
+{
+    static const char *const texts[] = {
+        "[::192.0.2.1]:80",      "[::ffff:0:192.0.2.1]:80", "[64:ff9b::192.0.2.1]:80",
+        "[::fffe:192.0.2.1]:80", "[::1:ffff:192.0.2.1]:80",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        nb_address address = parsed(texts[i]);
+
+        check(nb_address_family(&address) == NB_FAMILY_IPV6, texts[i]);
+    }
+}
+
+static void flow_label_from_the_kernel_is_not_kept(void **state)
+{
+    nb_address address = from_ipv6("2001:db8::1", 80, 0x12345, 0);
+    struct sockaddr_in6 in6;
+    socklen_t length;
+
+    (void)state;
+    memcpy(&in6, nb__address_sockaddr(&address, &length), sizeof(in6));
+    assert_int_equal(length, sizeof(in6));
+    assert_int_equal(in6.sin6_flowinfo, 0);
+    assert_string_equal(formatted(&address), "[2001:db8::1]:80");
+}
+
+static void short_or_unknown_socket_addresses_are_no_address(void **state)
+{
+    union {
+        struct sockaddr head;
+        struct sockaddr_in in;
+        struct sockaddr_in6 in6;
+        struct sockaddr_storage storage;
+    } from;
+    static const struct {
+        const char *what;
+        int family;
+        size_t length;
+    } rows[] = {
+        {"nothing", AF_INET, 0},
+        {"half a family", AF_INET, 1},
+        {"only a family", AF_INET, sizeof(sa_family_t)},
+        {"short IPv4", AF_INET, sizeof(struct sockaddr_in) - 1},
+        {"short IPv6", AF_INET6, sizeof(struct sockaddr_in6) - 1},
+        {"IPv6 as long as IPv4", AF_INET6, sizeof(struct sockaddr_in)},
+        {"no family", AF_UNSPEC, sizeof(struct sockaddr_storage)},
+        {"unknown family", 250, sizeof(struct sockaddr_storage)},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        nb_address address;
+
+        memset(&from, 0, sizeof(from));
+        from.head.sa_family = (sa_family_t)rows[i].family;
+        address = nb__address_from(&from.head, (socklen_t)rows[i].length);
+        check(nb_address_family(&address) == NB_FAMILY_NONE, rows[i].what);
+        check(strcmp(formatted(&address), "(none)") == 0, rows[i].what);
+    }
+}
+
+static void socket_address_longer_than_its_family_needs_is_fine(void **state)
+{
+    union {
+        struct sockaddr head;
+        struct sockaddr_in in;
+        char bytes[512];
+    } from;
+    nb_address address;
+
+    (void)state;
+    memset(&from, 0x7f, sizeof(from));
+    from.in.sin_family = AF_INET;
+    address = nb__address_from(&from.head, sizeof(from));
+    assert_string_equal(formatted(&address), "127.127.127.127:32639");
+}
+
+static void socket_address_is_the_one_that_bind_takes(void **state)
+{
+    nb_address four = parsed("192.0.2.1:80");
+    nb_address six = parsed("[2001:db8::1%7]:443");
+    struct sockaddr_in in;
+    struct sockaddr_in6 in6;
+    socklen_t length;
+
+    (void)state;
+    memcpy(&in, nb__address_sockaddr(&four, &length), sizeof(in));
+    assert_int_equal(length, sizeof(in));
+    assert_int_equal(in.sin_family, AF_INET);
+    assert_int_equal(ntohs(in.sin_port), 80);
+    assert_int_equal(ntohl(in.sin_addr.s_addr), 0xc0000201);
+    memcpy(&in6, nb__address_sockaddr(&six, &length), sizeof(in6));
+    assert_int_equal(length, sizeof(in6));
+    assert_int_equal(in6.sin6_family, AF_INET6);
+    assert_int_equal(ntohs(in6.sin6_port), 443);
+    assert_int_equal(in6.sin6_scope_id, 7);
+    assert_int_equal(in6.sin6_addr.s6_addr[15], 1);
+}
+
+static void addresses_survive_the_way_through_the_kernels_form(void **state)
+{
+    static const char *const texts[] = {
+        "127.0.0.1:80", "[::1]:80", "[fe80::1%4711]:22", "unix:/run/socket",
+        "unix:@name",   "[::]:0",   "0.0.0.0:65535",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        nb_address address = parsed(texts[i]);
+        socklen_t length;
+        const struct sockaddr *kernels = nb__address_sockaddr(&address, &length);
+        nb_address back = nb__address_from(kernels, length);
+
+        check(nb_address_equal(&address, &back), texts[i]);
+        check(strcmp(formatted(&back), texts[i]) == 0, texts[i]);
+    }
+}
+
+static void unix_path_of_107_bytes_fits(void **state)
+{
+    char text[5 + UNIX_PATH_MAX + 1] = "unix:/";
+    nb_address address;
+    socklen_t length;
+
+    (void)state;
+    memset(text + 6, 'p', UNIX_PATH_MAX - 2);
+    address = parsed(text);
+    assert_int_equal(strlen(text + 5), UNIX_PATH_MAX - 1);
+    assert_string_equal(formatted(&address), text);
+    (void)nb__address_sockaddr(&address, &length);
+    assert_int_equal(length, sizeof(struct sockaddr_un));
+}
+
+static void unix_path_of_108_bytes_or_more_is_refused(void **state)
+{
+    char text[5 + 1000] = "unix:/";
+
+    (void)state;
+    memset(text + 6, 'p', UNIX_PATH_MAX - 1);
+    assert_int_equal(strlen(text + 5), UNIX_PATH_MAX);
+    check_refused(text);
+    memset(text + 6, 'p', sizeof(text) - 7);
+    check_refused(text);
+}
+
+static void longest_abstract_name_reads_back(void **state)
+{
+    char text[5 + UNIX_PATH_MAX + 1] = "unix:@";
+    char name[UNIX_PATH_MAX];
+    nb_address address;
+    nb_address back;
+
+    (void)state;
+    memset(text + 6, 'n', UNIX_PATH_MAX - 1);
+    memset(name, 'n', sizeof(name));
+    name[0] = '\0';
+    address = from_unix(name, sizeof(name));
+    assert_string_equal(formatted(&address), text);
+    back = parsed(text);
+    assert_true(nb_address_equal(&address, &back));
+}
+
+static void abstract_name_longer_than_the_kernel_takes_is_refused(void **state)
+{
+    char text[5 + UNIX_PATH_MAX + 2] = "unix:@";
+
+    (void)state;
+    memset(text + 6, 'n', UNIX_PATH_MAX);
+    check_refused(text);
+}
+
+static void unix_name_that_is_neither_path_nor_abstract_is_refused(void **state)
+{
+    static const char *const texts[] = {
+        "unix:", "unix:@",     "unix:relative", "unix:./relative", "unix: /path", "unix:~/path",
+        "unix",  "UNIX:/path", "Unix:@name",    " unix:/path",     "/path",       "@name",
+    };
+
+    (void)state;
+    check_all_refused(texts, COUNT(texts));
+}
+
+static void abstract_name_is_stored_with_a_leading_nul(void **state)
+{
+    nb_address address = parsed("unix:@name");
+    struct sockaddr_un un;
+    socklen_t length;
+
+    (void)state;
+    memcpy(&un, nb__address_sockaddr(&address, &length), sizeof(un));
+    assert_int_equal(length, UNIX_OFFSET + 5);
+    assert_int_equal(un.sun_family, AF_UNIX);
+    assert_memory_equal(un.sun_path, "\0name", 5);
+}
+
+static void unix_names_from_the_kernel_are_written_safely(void **state)
+{
+    static const struct {
+        const char *name;
+        size_t length;
+        const char *expected;
+    } rows[] = {
+        {"", 0, "unix:"},
+        {"/run/x", 6, "unix:/run/x"},
+        {"/run/x\0", 7, "unix:/run/x"},
+        {"/run/x\0rest", 11, "unix:/run/x"},
+        {"\0name", 5, "unix:@name"},
+        {"\0na\0me", 6, "unix:@na\\x00me"},
+        {"\0name\0", 6, "unix:@name\\x00"},
+        {"\0", 1, "unix:@"},
+        {"\0\0", 2, "unix:@\\x00"},
+        {"\0\xff\x80\n", 4, "unix:@\\xff\\x80\\x0a"},
+        {"/a\x1b[2J\r\n", 8, "unix:/a\\x1b[2J\\x0d\\x0a"},
+        {"/a\\x00", 6, "unix:/a\\x5cx00"},
+        {"/\xc3\xa9\x7f", 4, "unix:/\\xc3\\xa9\\x7f"},
+        {"/%s%n", 5, "unix:/%s%n"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        nb_address address = from_unix(rows[i].name, rows[i].length);
+
+        check(nb_address_family(&address) == NB_FAMILY_UNIX, rows[i].expected);
+        check(strcmp(formatted(&address), rows[i].expected) == 0, rows[i].expected);
+    }
+}
+
+static void unix_path_from_the_kernel_without_a_nul_is_whole(void **state)
+{
+    char path[UNIX_PATH_MAX + 1] = "/";
+    nb_address address;
+    nb_address terminated;
+
+    (void)state;
+    memset(path + 1, 'p', UNIX_PATH_MAX - 1);
+    address = from_unix(path, UNIX_PATH_MAX);
+    terminated = from_unix(path, UNIX_PATH_MAX + 1);
+    assert_int_equal(strlen(formatted(&address)), 5 + UNIX_PATH_MAX);
+    assert_string_equal(formatted(&address) + 5, path);
+    assert_true(nb_address_equal(&address, &terminated));
+}
+
+static void unix_names_of_real_sockets_read_back(void **state)
+{
+    char text[64];
+    nb_address address;
+    nb_address back;
+    struct sockaddr_storage from;
+    const struct sockaddr *name;
+    socklen_t length;
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    (void)state;
+    (void)snprintf(text, sizeof(text), "unix:@netbasics test %ld", (long)getpid());
+    address = parsed(text);
+    length = sizeof(from);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&from, &length), 0);
+    back = nb__address_from((const struct sockaddr *)&from, length);
+    assert_string_equal(formatted(&back), "unix:");
+    name = nb__address_sockaddr(&address, &length);
+    assert_int_equal(bind(fd, name, length), 0);
+    length = sizeof(from);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&from, &length), 0);
+    back = nb__address_from((const struct sockaddr *)&from, length);
+    assert_string_equal(formatted(&back), text);
+    assert_true(nb_address_equal(&address, &back));
+    assert_int_equal(close(fd), 0);
+}
+
+static void worst_case_fits_into_the_announced_size(void **state)
+{
+    char name[UNIX_PATH_MAX];
+    nb_address address;
+
+    (void)state;
+    memset(name, 0xff, sizeof(name));
+    address = from_unix(name, sizeof(name));
+    assert_int_equal(strlen(formatted(&address)), 5 + 4 * UNIX_PATH_MAX);
+    name[0] = '\0';
+    address = from_unix(name, sizeof(name));
+    assert_int_equal(strlen(formatted(&address)), 6 + 4 * (UNIX_PATH_MAX - 1));
+    address = from_ipv6("ffff:ffff:ffff:ffff:ffff:ffff:ffff:fff0", 65535, 0, UINT32_MAX);
+    assert_string_equal(formatted(&address),
+                        "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:fff0%4294967295]:65535");
+}
+
+static void text_is_cut_to_any_capacity(void **state)
+{
+    static const char *const texts[] = {"127.0.0.1:80", "[2001:db8::1%4711]:443", "unix:/run/\x01"};
+    char buf[64];
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        nb_address address = parsed(texts[i]);
+        size_t whole = strlen(formatted(&address));
+
+        for (size_t capacity = 1; capacity <= sizeof(buf) - 1; capacity++) {
+            memset(buf, '#', sizeof(buf));
+            check(nb_address_format(&address, buf, capacity) == buf, texts[i]);
+            check(memchr(buf, '\0', capacity) != NULL, texts[i]);
+            check(buf[capacity] == '#', texts[i]);
+            check((strcmp(buf, formatted(&address)) == 0) == (capacity > whole), texts[i]);
+        }
+    }
+}
+
+static void capacity_zero_gives_an_empty_text_and_writes_nothing(void **state)
+{
+    nb_address address = parsed("127.0.0.1:80");
+    char untouched = '#';
+
+    (void)state;
+    assert_string_equal(nb_address_format(&address, &untouched, 0), "");
+    assert_int_equal(untouched, '#');
+    assert_string_equal(nb_address_format(&address, NULL, 0), "");
+}
+
+static void capacity_one_gives_an_empty_text(void **state)
+{
+    static const char *const texts[] = {"127.0.0.1:80", "[::1]:80", "unix:/x"};
+    char buf[2];
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        nb_address address = parsed(texts[i]);
+
+        memset(buf, '#', sizeof(buf));
+        check(strcmp(nb_address_format(&address, buf, 1), "") == 0, texts[i]);
+        check(buf[1] == '#', texts[i]);
+    }
+}
+
+static void addresses_are_equal_when_all_that_counts_is_the_same(void **state)
+{
+    static const struct {
+        const char *a;
+        const char *b;
+        bool equal;
+    } rows[] = {
+        {"127.0.0.1:80", "127.0.0.1:80", true},
+        {"127.0.0.1:80", "127.0.0.1:81", false},
+        {"127.0.0.1:80", "127.0.0.2:80", false},
+        {"127.0.0.1:80", "[::1]:80", false},
+        {"0.0.0.0:80", "[::]:80", false},
+        {"127.0.0.1:80", "[::ffff:127.0.0.1]:80", true},
+        {"127.0.0.1:80", "[::127.0.0.1]:80", false},
+        {"[::1]:80", "[0:0:0:0:0:0:0:1]:80", true},
+        {"[::1]:80", "[::1]:81", false},
+        {"[::1]:80", "[::2]:80", false},
+        {"[2001:db8::1]:80", "[2001:db9::1]:80", false},
+        {"[2001:DB8::A]:80", "[2001:db8::a]:80", true},
+        {"[fe80::1%1]:80", "[fe80::1%1]:80", true},
+        {"[fe80::1%1]:80", "[fe80::1%2]:80", false},
+        {"[fe80::1%1]:80", "[fe80::1]:80", false},
+        {"unix:/a", "unix:/a", true},
+        {"unix:/a", "unix:/b", false},
+        {"unix:/a", "unix:/aa", false},
+        {"unix:/a", "unix:@a", false},
+        {"unix:@/a", "unix:/a", false},
+        {"unix:@a", "unix:@a", true},
+        {"unix:@a", "unix:@aa", false},
+        {"unix:@a", "unix:@A", false},
+        {"unix:/127.0.0.1:80", "127.0.0.1:80", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        nb_address a = parsed(rows[i].a);
+        nb_address b = parsed(rows[i].b);
+
+        if (nb_address_equal(&a, &b) != rows[i].equal || nb_address_equal(&b, &a) != rows[i].equal)
+            fail_msg("\"%s\" and \"%s\"", rows[i].a, rows[i].b);
+    }
+}
+
+static void flow_label_does_not_count(void **state)
+{
+    nb_address a = from_ipv6("2001:db8::1", 80, 1, 0);
+    nb_address b = from_ipv6("2001:db8::1", 80, 2, 0);
+
+    (void)state;
+    assert_true(nb_address_equal(&a, &b));
+}
+
+static void bytes_after_a_unix_path_do_not_count(void **state)
+{
+    nb_address plain = parsed("unix:/run/x");
+    nb_address bare = from_unix("/run/x", 6);
+    nb_address terminated = from_unix("/run/x\0", 7);
+    nb_address trailed = from_unix("/run/x\0garbage", 14);
+
+    (void)state;
+    assert_true(nb_address_equal(&plain, &bare));
+    assert_true(nb_address_equal(&plain, &terminated));
+    assert_true(nb_address_equal(&plain, &trailed));
+}
+
+static void every_byte_of_an_abstract_name_counts(void **state)
+{
+    nb_address plain = parsed("unix:@x");
+    nb_address same = from_unix("\0x", 2);
+    nb_address trailed = from_unix("\0x\0", 3);
+    nb_address a = from_unix("\0x\0a", 4);
+    nb_address b = from_unix("\0x\0b", 4);
+
+    (void)state;
+    assert_true(nb_address_equal(&plain, &same));
+    assert_false(nb_address_equal(&plain, &trailed));
+    assert_false(nb_address_equal(&a, &b));
+}
+
+static void nothing_equals_only_nothing(void **state)
+{
+    nb_address none = {{0}, 0};
+    nb_address other = {{0}, 0};
+    nb_address any = parsed("0.0.0.0:0");
+    nb_address unnamed = from_unix("", 0);
+    nb_address unnamed_too = from_unix("", 0);
+
+    (void)state;
+    assert_true(nb_address_equal(&none, &other));
+    assert_true(nb_address_equal(&unnamed, &unnamed_too));
+    assert_false(nb_address_equal(&none, &any));
+    assert_false(nb_address_equal(&none, &unnamed));
+}
+
+static void copy_of_an_address_is_equal_to_it(void **state)
+{
+    nb_address address = parsed("[2001:db8::1]:443");
+    nb_address copy = address;
+
+    (void)state;
+    assert_true(nb_address_equal(&address, &copy));
+    assert_string_equal(formatted(&copy), "[2001:db8::1]:443");
+}
+
+static void peers_are_the_same_by_ipv4_address_or_ipv6_network(void **state)
+{
+    static const struct {
+        const char *a;
+        const char *b;
+        bool same;
+    } rows[] = {
+        {"192.0.2.1:80", "192.0.2.1:81", true},
+        {"192.0.2.1:80", "192.0.2.2:80", false},
+        {"192.0.2.1:80", "[::ffff:192.0.2.1]:99", true},
+        {"192.0.2.1:80", "[::192.0.2.1]:80", false},
+        {"[2001:db8:1:2::1]:80", "[2001:db8:1:2::1]:81", true},
+        {"[2001:db8:1:2::1]:80", "[2001:db8:1:2:ffff:ffff:ffff:ffff]:80", true},
+        {"[2001:db8:1:2::1]:80", "[2001:db8:1:3::1]:80", false},
+        {"[2001:db8:1:2::1]:80", "[2001:db9:1:2::1]:80", false},
+        {"[2001:db8:1:2::1]:80", "192.0.2.1:80", false},
+        {"unix:/a", "unix:/a", false},
+        {"unix:@a", "unix:@a", false},
+        {"unix:/a", "192.0.2.1:80", false},
+    };
+    nb_address none = {{0}, 0};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        nb_address a = parsed(rows[i].a);
+        nb_address b = parsed(rows[i].b);
+
+        if (nb__address_same_peer(&a, &b) != rows[i].same ||
+            nb__address_same_peer(&b, &a) != rows[i].same)
+            fail_msg("\"%s\" and \"%s\"", rows[i].a, rows[i].b);
+    }
+    assert_false(nb__address_same_peer(&none, &none));
+}
+
+static void any_and_loopback_exist_in_both_families(void **state)
+{
+    nb_address any4 = nb__address_any(NB_FAMILY_IPV4, 80);
+    nb_address any6 = nb__address_any(NB_FAMILY_IPV6, 80);
+    nb_address loopback4 = nb__address_loopback(NB_FAMILY_IPV4, 65535);
+    nb_address loopback6 = nb__address_loopback(NB_FAMILY_IPV6, 0);
+
+    (void)state;
+    assert_string_equal(formatted(&any4), "0.0.0.0:80");
+    assert_string_equal(formatted(&any6), "[::]:80");
+    assert_string_equal(formatted(&loopback4), "127.0.0.1:65535");
+    assert_string_equal(formatted(&loopback6), "[::1]:0");
+}
+
+static void address_with_another_port_keeps_the_rest(void **state)
+{
+    static const char *const rows[][2] = {
+        {"192.0.2.1:80", "192.0.2.1:8080"},
+        {"[2001:db8::1]:80", "[2001:db8::1]:8080"},
+        {"[fe80::1%4711]:0", "[fe80::1%4711]:8080"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        nb_address before = parsed(rows[i][0]);
+        nb_address after = nb__address_with_port(&before, 8080);
+
+        check(strcmp(formatted(&after), rows[i][1]) == 0, rows[i][0]);
+    }
+}
+
+static void errno_stays_when_addresses_are_read_and_written(void **state)
+{
+    nb_address address = {{0}, 0};
+
+    (void)state;
+    errno = ODD_ERRNO;
+    check_refused("127.1:80");
+    check_refused("[::1%nosuchif]:80");
+    check_reads_as("[fe80::1%2147483646]:80", "[fe80::1%2147483646]:80");
+    check_reads_as("127.0.0.1:80", "127.0.0.1:80");
+    (void)formatted(&address);
+    assert_int_equal(errno, ODD_ERRNO);
+}
+
+static uint32_t next_random(uint64_t *seed)
+{
+    *seed ^= *seed << 13;
+    *seed ^= *seed >> 7;
+    *seed ^= *seed << 17;
+    return (uint32_t)(*seed >> 32);
+}
+
+static void all_sorts_of_ipv6_addresses_read_back(void **state)
+{
+    uint64_t seed = 88172645463325252U;
+
+    (void)state;
+    for (int i = 0; i < 20000; i++) {
+        struct sockaddr_in6 in6;
+        nb_address address;
+        nb_address back;
+        uint32_t zeroes = next_random(&seed);
+
+        memset(&in6, 0, sizeof(in6));
+        in6.sin6_family = AF_INET6;
+        in6.sin6_port = (uint16_t)next_random(&seed);
+        for (int byte = 0; byte < 16; byte++) {
+            if ((zeroes >> byte / 2 & 1) != 0)
+                in6.sin6_addr.s6_addr[byte] = (uint8_t)next_random(&seed);
+        }
+        address = nb__address_from((const struct sockaddr *)&in6, sizeof(in6));
+        back = parsed(formatted(&address));
+        check(nb_address_equal(&address, &back), formatted(&address));
+    }
+}
+
+/* Whatever nonsense is accepted after all must mean one address, written in one way. */
+static void what_is_read_from_damaged_text_reads_back(void **state)
+{
+    static const char *const texts[] = {"127.0.0.1:8080", "[2001:db8::1%7]:443",
+                                        "[::ffff:1.2.3.4]:9", "unix:/run/x", "unix:@name"};
+    static const char alphabet[] = "0123456789abcdefx:.[]%@/ +-*lo";
+    uint64_t seed = 88172645463325252U;
+
+    (void)state;
+    for (int i = 0; i < 200000; i++) {
+        nb_address address;
+        char text[64];
+        size_t length;
+
+        (void)snprintf(text, sizeof(text), "%s", texts[next_random(&seed) % COUNT(texts)]);
+        length = strlen(text);
+        for (uint32_t changes = next_random(&seed) % 3 + 1; changes > 0; changes--)
+            text[next_random(&seed) % length] = alphabet[next_random(&seed) % strlen(alphabet)];
+        if (nb_address_parse(&address, text) == NB_OK) {
+            nb_address back = parsed(formatted(&address));
+
+            check(nb_address_equal(&address, &back), text);
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest cases[] = {
+        cmocka_unit_test(family_values_are_frozen),
+        cmocka_unit_test(zeroed_address_is_no_address),
+        cmocka_unit_test(null_arguments_of_parse_are_invalid),
+        cmocka_unit_test(canonical_addresses_read_back_as_they_are),
+        cmocka_unit_test(family_and_port_are_those_of_the_text),
+        cmocka_unit_test(every_port_reads_back),
+        cmocka_unit_test(port_that_is_not_plain_decimal_is_refused),
+        cmocka_unit_test(port_above_65535_is_refused),
+        cmocka_unit_test(ipv4_that_is_not_four_plain_decimal_parts_is_refused),
+        cmocka_unit_test(text_that_is_not_host_and_port_is_refused),
+        cmocka_unit_test(name_instead_of_a_numeric_host_is_refused),
+        cmocka_unit_test(ipv6_is_written_as_rfc_5952_says),
+        cmocka_unit_test(broken_ipv6_is_refused),
+        cmocka_unit_test(broken_brackets_are_refused),
+        cmocka_unit_test(host_of_any_length_is_no_danger),
+        cmocka_unit_test(zone_may_be_the_name_of_an_interface),
+        cmocka_unit_test(zone_may_be_the_number_of_an_interface),
+        cmocka_unit_test(zone_number_without_an_interface_is_kept),
+        cmocka_unit_test(zone_that_is_no_interface_is_refused),
+        cmocka_unit_test(zone_with_something_after_the_name_is_refused),
+        cmocka_unit_test(mapped_ipv4_is_read_as_ipv4),
+        cmocka_unit_test(mapped_ipv4_from_the_kernel_is_ipv4),
+        cmocka_unit_test(address_that_is_only_nearly_mapped_stays_ipv6),
+        cmocka_unit_test(flow_label_from_the_kernel_is_not_kept),
+        cmocka_unit_test(short_or_unknown_socket_addresses_are_no_address),
+        cmocka_unit_test(socket_address_longer_than_its_family_needs_is_fine),
+        cmocka_unit_test(socket_address_is_the_one_that_bind_takes),
+        cmocka_unit_test(addresses_survive_the_way_through_the_kernels_form),
+        cmocka_unit_test(unix_path_of_107_bytes_fits),
+        cmocka_unit_test(unix_path_of_108_bytes_or_more_is_refused),
+        cmocka_unit_test(longest_abstract_name_reads_back),
+        cmocka_unit_test(abstract_name_longer_than_the_kernel_takes_is_refused),
+        cmocka_unit_test(unix_name_that_is_neither_path_nor_abstract_is_refused),
+        cmocka_unit_test(abstract_name_is_stored_with_a_leading_nul),
+        cmocka_unit_test(unix_names_from_the_kernel_are_written_safely),
+        cmocka_unit_test(unix_path_from_the_kernel_without_a_nul_is_whole),
+        cmocka_unit_test(unix_names_of_real_sockets_read_back),
+        cmocka_unit_test(worst_case_fits_into_the_announced_size),
+        cmocka_unit_test(text_is_cut_to_any_capacity),
+        cmocka_unit_test(capacity_zero_gives_an_empty_text_and_writes_nothing),
+        cmocka_unit_test(capacity_one_gives_an_empty_text),
+        cmocka_unit_test(addresses_are_equal_when_all_that_counts_is_the_same),
+        cmocka_unit_test(flow_label_does_not_count),
+        cmocka_unit_test(bytes_after_a_unix_path_do_not_count),
+        cmocka_unit_test(every_byte_of_an_abstract_name_counts),
+        cmocka_unit_test(nothing_equals_only_nothing),
+        cmocka_unit_test(copy_of_an_address_is_equal_to_it),
+        cmocka_unit_test(peers_are_the_same_by_ipv4_address_or_ipv6_network),
+        cmocka_unit_test(any_and_loopback_exist_in_both_families),
+        cmocka_unit_test(address_with_another_port_keeps_the_rest),
+        cmocka_unit_test(errno_stays_when_addresses_are_read_and_written),
+        cmocka_unit_test(all_sorts_of_ipv6_addresses_read_back),
+        cmocka_unit_test(what_is_read_from_damaged_text_reads_back),
+    };
+
+    return cmocka_run_group_tests(cases, NULL, NULL);
+}

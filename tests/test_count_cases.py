@@ -1,0 +1,42 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Tests of the counting of test cases: no failure may be lost, and nothing counts that did not run."""
+
+import unittest
+
+from count_cases import Counts, count
+
+
+class Count(unittest.TestCase):
+    def test_tap_lines_are_counted_by_kind(self):
+        output = "1..4\nok 1 - a\nnot ok 2 - b\n# why\nok 3 - c # SKIP d\nnot ok 4 # SKIP e\n"
+        self.assertEqual(count(output, False), Counts(passed=1, failed=1, skipped=2))
+
+    def test_several_groups_add_up(self):
+        self.assertEqual(count("1..1\nok 1 - a\n1..1\nok 1 - b\n", True), Counts(passed=2))
+
+    def test_unittest_summaries_are_counted(self):
+        output = "Ran 7 tests in 0.1s\n\nFAILED (failures=1, errors=2, skipped=1)\n"
+        self.assertEqual(count(output, False), Counts(passed=3, failed=3, skipped=1))
+        self.assertEqual(count("Ran 1 test in 0.1s\n\nOK\n", True), Counts(passed=1))
+
+    def test_a_crash_after_good_cases_is_a_failure(self):
+        self.assertEqual(count("1..2\nok 1 - a\n", False), Counts(passed=1, failed=1))
+
+    def test_a_failure_without_a_failing_case_is_a_failure(self):
+        self.assertEqual(count("1..1\nok 1 - a\n", False), Counts(passed=1, failed=1))
+
+    def test_cases_that_were_announced_and_did_not_run_are_a_failure(self):
+        self.assertEqual(count("1..3\nok 1 - a\n", True), Counts(passed=1, failed=1))
+
+    def test_no_case_at_all_is_a_failure(self):
+        self.assertEqual(count("", True), Counts(failed=1))
+        self.assertEqual(count("Ran 0 tests in 0.0s\n\nOK\n", True), Counts(failed=1))
+
+    def test_the_sum_names_skipped_cases_only_where_there_are_any(self):
+        self.assertEqual(str(Counts(2, 1)), "2 passed, 1 failed")
+        self.assertEqual(str(Counts(2, 1, 3)), "2 passed, 1 failed, 3 skipped")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Tests of deadlines, on a clock that the tests set.
+ *
+ *  Link with --wrap for: clock_gettime. */
+#define _POSIX_C_SOURCE 200809L
+
+#include "deadline_internal.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define ODD_ERRNO 4711
+
+/* An uptime that is no whole number of anything. */
+#define SOME_TIME INT64_C(5000123456789)
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
+int __real_clock_gettime(clockid_t clock, struct timespec *now);
+
+static bool clock_is_real;
+static int64_t clock_ns;
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *now)
+{
+    if (clock_is_real)
+        return __real_clock_gettime(clock, now);
+    if (clock != CLOCK_MONOTONIC)
+        fail_msg("clock %d is not the monotonic one", (int)clock);
+    now->tv_sec = (time_t)(clock_ns / NB__NS_PER_S);
+    now->tv_nsec = (long)(clock_ns % NB__NS_PER_S);
+    return 0;
+}
+
+static int set_clock(void **state)
+{
+    (void)state;
+    clock_is_real = false;
+    clock_ns = SOME_TIME;
+    return 0;
+}
+
+/* Fails with the number that did it. */
+#define check(condition, number)                                                                   \
+    do {                                                                                           \
+        if (!(condition))                                                                          \
+            fail_msg("for %lld: %s", (long long)(number), #condition);                             \
+    } while (0)
+
+/* assert_int_equal() compares as unsigned long long, which is enough, but prints as such. */
+#define assert_ns_equal(a, b)                                                                      \
+    do {                                                                                           \
+        if ((a) != (b))                                                                            \
+            fail_msg("%s is %lld, not %lld", #a, (long long)(a), (long long)(b));                  \
+    } while (0)
+
+static nb_deadline at(int64_t ns)
+{
+    return (nb_deadline){ns};
+}
+
+static void now_is_seconds_and_nanoseconds_of_the_clock(void **state)
+{
+    (void)state;
+    assert_ns_equal(nb__now_ns(), SOME_TIME);
+    clock_ns = 0;
+    assert_ns_equal(nb__now_ns(), 0);
+    clock_ns = INT64_MAX;
+    assert_ns_equal(nb__now_ns(), INT64_MAX);
+}
+
+static void real_clock_never_goes_back(void **state)
+{
+    int64_t last = 0;
+
+    (void)state;
+    clock_is_real = true;
+    for (int i = 0; i < 1000; i++) {
+        int64_t now = nb__now_ns();
+
+        check(now >= last, now);
+        last = now;
+    }
+}
+
+static void zeroed_deadline_has_passed(void **state)
+{
+    nb_deadline by = {0};
+
+    (void)state;
+    assert_true(nb_expired(by));
+    assert_ns_equal(nb_remaining_ms(by), 0);
+}
+
+static void zeroed_deadline_has_passed_at_boot_already(void **state)
+{
+    nb_deadline by = {0};
+
+    (void)state;
+    clock_ns = 0;
+    assert_true(nb_expired(by));
+    assert_ns_equal(nb_remaining_ms(by), 0);
+}
+
+static void forever_never_passes(void **state)
+{
+    static const int64_t times[] = {0, SOME_TIME, INT64_MAX - 1, INT64_MAX};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(times); i++) {
+        clock_ns = times[i];
+        check(!nb_expired(nb_forever()), times[i]);
+        check(nb_remaining_ms(nb_forever()) == INT64_MAX, times[i]);
+    }
+}
+
+static void only_forever_is_forever(void **state)
+{
+    (void)state;
+    assert_true(nb__is_forever(nb_forever()));
+    assert_false(nb__is_forever(at(INT64_MAX - 1)));
+    assert_false(nb__is_forever(nb_after_ms(1)));
+    assert_false(nb__is_forever(nb_after_ms(0)));
+}
+
+static void no_time_or_less_has_passed_already(void **state)
+{
+    static const int64_t none[] = {0, -1, -1000, INT64_MIN / 2, INT64_MIN + 1, INT64_MIN};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(none); i++) {
+        clock_ns = SOME_TIME;
+        check(nb_expired(nb_after_ms(none[i])), none[i]);
+        check(nb_remaining_ms(nb_after_ms(none[i])) == 0, none[i]);
+        clock_ns = 0;
+        check(nb_expired(nb_after_ms(none[i])), none[i]);
+        check(nb_remaining_ms(nb_after_ms(none[i])) == 0, none[i]);
+    }
+}
+
+static void deadline_lies_exactly_its_milliseconds_ahead(void **state)
+{
+    static const int64_t ahead[] = {
+        1, 2, 999, 1000, 60000, INT64_C(86400000), INT64_C(31536000000)};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(ahead); i++) {
+        check(nb_after_ms(ahead[i]).ns == SOME_TIME + ahead[i] * 1000000, ahead[i]);
+        check(nb_remaining_ms(nb_after_ms(ahead[i])) == ahead[i], ahead[i]);
+        check(!nb_expired(nb_after_ms(ahead[i])), ahead[i]);
+    }
+}
+
+static void largest_time_that_the_clock_can_hold_is_kept(void **state)
+{
+    int64_t most = (INT64_MAX - SOME_TIME) / 1000000;
+
+    (void)state;
+    assert_ns_equal(nb_after_ms(most).ns, SOME_TIME + most * 1000000);
+    assert_ns_equal(nb_after_ms(most - 1).ns, SOME_TIME + (most - 1) * 1000000);
+    assert_ns_equal(nb_remaining_ms(nb_after_ms(most)), most);
+    assert_false(nb_expired(nb_after_ms(most)));
+}
+
+static void time_too_large_for_the_clock_is_forever(void **state)
+{
+    const int64_t most = (INT64_MAX - SOME_TIME) / 1000000;
+    const int64_t large[] = {most + 1,
+                             INT64_MAX / 1000000,
+                             INT64_MAX / 1000000 + 1,
+                             INT64_MAX / 1000,
+                             INT64_MAX / 2,
+                             INT64_MAX - SOME_TIME,
+                             INT64_MAX - 1,
+                             INT64_MAX,
+                             INT64_MAX / 1000000 * 2,
+                             INT64_C(1) << 62,
+                             INT64_C(18446744073710),
+                             INT64_C(18446744073709)};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(large); i++) {
+        check(nb__is_forever(nb_after_ms(large[i])), large[i]);
+        check(nb_remaining_ms(nb_after_ms(large[i])) == INT64_MAX, large[i]);
+    }
+}
+
+static void largest_time_at_boot_is_kept(void **state)
+{
+    (void)state;
+    clock_ns = 0;
+    assert_ns_equal(nb_after_ms(INT64_MAX / 1000000).ns, INT64_MAX / 1000000 * 1000000);
+    assert_true(nb__is_forever(nb_after_ms(INT64_MAX / 1000000 + 1)));
+}
+
+static void any_time_at_the_end_of_the_clock_is_forever(void **state)
+{
+    (void)state;
+    clock_ns = INT64_MAX - 999999;
+    assert_true(nb__is_forever(nb_after_ms(1)));
+    clock_ns = INT64_MAX;
+    assert_true(nb__is_forever(nb_after_ms(1)));
+    assert_true(nb__is_forever(nb_after_ms(INT64_MAX)));
+}
+
+static void more_time_never_gives_an_earlier_deadline(void **state)
+{
+    const int64_t most = (INT64_MAX - SOME_TIME) / 1000000;
+    const int64_t rising[] = {INT64_MIN,        -1,       0,    1,        2,        1000,
+                              INT64_C(1) << 40, most - 1, most, most + 1, most + 2, INT64_MAX - 1,
+                              INT64_MAX};
+
+    (void)state;
+    for (size_t i = 1; i < COUNT(rising); i++)
+        check(nb_after_ms(rising[i]).ns >= nb_after_ms(rising[i - 1]).ns, rising[i]);
+}
+
+static void deadline_passes_at_its_very_nanosecond(void **state)
+{
+    (void)state;
+    assert_true(nb_expired(at(INT64_MIN)));
+    assert_true(nb_expired(at(-1)));
+    assert_true(nb_expired(at(SOME_TIME - 1)));
+    assert_true(nb_expired(at(SOME_TIME)));
+    assert_false(nb_expired(at(SOME_TIME + 1)));
+    assert_false(nb_expired(at(SOME_TIME + 1000000)));
+    assert_false(nb_expired(at(INT64_MAX - 1)));
+}
+
+static void deadline_passes_when_the_clock_gets_there(void **state)
+{
+    nb_deadline by = nb_after_ms(250);
+
+    (void)state;
+    clock_ns += INT64_C(249999999);
+    assert_false(nb_expired(by));
+    assert_ns_equal(nb_remaining_ms(by), 1);
+    clock_ns += 1;
+    assert_true(nb_expired(by));
+    assert_ns_equal(nb_remaining_ms(by), 0);
+}
+
+static void remaining_time_is_rounded_up(void **state)
+{
+    static const int64_t ns_and_ms[][2] = {
+        {INT64_MIN + SOME_TIME, 0},
+        {-SOME_TIME, 0},
+        {-1, 0},
+        {0, 0},
+        {1, 1},
+        {2, 1},
+        {999999, 1},
+        {1000000, 1},
+        {1000001, 2},
+        {1999999, 2},
+        {2000000, 2},
+        {INT64_C(60000000000), 60000},
+        {INT64_C(60000000001), 60001},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(ns_and_ms); i++) {
+        nb_deadline by = at(SOME_TIME + ns_and_ms[i][0]);
+
+        check(nb_remaining_ms(by) == ns_and_ms[i][1], ns_and_ms[i][0]);
+    }
+}
+
+static void latest_finite_deadline_is_rounded_up_without_overflow(void **state)
+{
+    (void)state;
+    clock_ns = 0;
+    assert_ns_equal(nb_remaining_ms(at(INT64_MAX - 1)), INT64_MAX / 1000000 + 1);
+}
+
+static void nothing_remains_exactly_when_the_deadline_has_passed(void **state)
+{
+    (void)state;
+    for (int64_t ns = -3; ns <= 3; ns++)
+        check((nb_remaining_ms(at(SOME_TIME + ns)) == 0) == nb_expired(at(SOME_TIME + ns)), ns);
+}
+
+static void remaining_time_never_grows(void **state)
+{
+    nb_deadline by = nb_after_ms(20);
+    int64_t last = 20;
+
+    (void)state;
+    for (int step = 0; step < 100; step++) {
+        int64_t left = nb_remaining_ms(by);
+
+        check(left <= last && left >= 0, step);
+        last = left;
+        clock_ns += 333333;
+    }
+    assert_ns_equal(last, 0);
+}
+
+static void remaining_nanoseconds_are_exact_and_never_negative(void **state)
+{
+    (void)state;
+    assert_ns_equal(nb__remaining_ns(at(SOME_TIME), SOME_TIME - 1), 1);
+    assert_ns_equal(nb__remaining_ns(at(SOME_TIME), SOME_TIME), 0);
+    assert_ns_equal(nb__remaining_ns(at(SOME_TIME), SOME_TIME + 1), 0);
+    assert_ns_equal(nb__remaining_ns(at(SOME_TIME), INT64_MAX), 0);
+    assert_ns_equal(nb__remaining_ns(at(INT64_MIN), INT64_MAX), 0);
+    assert_ns_equal(nb__remaining_ns(at(0), 0), 0);
+    assert_ns_equal(nb__remaining_ns(at(INT64_MAX - 1), 0), INT64_MAX - 1);
+    assert_ns_equal(nb__remaining_ns(nb_forever(), SOME_TIME), INT64_MAX);
+    assert_ns_equal(nb__remaining_ns(nb_forever(), INT64_MAX), INT64_MAX);
+}
+
+static void milliseconds_after_a_moment_saturate(void **state)
+{
+    (void)state;
+    assert_ns_equal(nb__ms_after(SOME_TIME, 0).ns, SOME_TIME);
+    assert_ns_equal(nb__ms_after(SOME_TIME, 7).ns, SOME_TIME + 7000000);
+    assert_ns_equal(nb__ms_after(0, INT64_MAX / 1000000).ns, INT64_MAX / 1000000 * 1000000);
+    assert_ns_equal(nb__ms_after(0, INT64_MAX / 1000000 + 1).ns, INT64_MAX);
+    assert_ns_equal(nb__ms_after(SOME_TIME, INT64_MAX).ns, INT64_MAX);
+    assert_ns_equal(nb__ms_after(INT64_MAX, 0).ns, INT64_MAX);
+    assert_ns_equal(nb__ms_after(INT64_MAX, INT64_MAX).ns, INT64_MAX);
+}
+
+static void earlier_of_two_is_the_one_that_passes_first(void **state)
+{
+    (void)state;
+    assert_ns_equal(nb__earlier(at(1), at(2)).ns, 1);
+    assert_ns_equal(nb__earlier(at(2), at(1)).ns, 1);
+    assert_ns_equal(nb__earlier(at(2), at(2)).ns, 2);
+    assert_ns_equal(nb__earlier(nb_forever(), at(2)).ns, 2);
+    assert_ns_equal(nb__earlier(at(0), nb_forever()).ns, 0);
+    assert_true(nb__is_forever(nb__earlier(nb_forever(), nb_forever())));
+}
+
+static void errno_stays_when_the_clock_is_read(void **state)
+{
+    (void)state;
+    clock_is_real = true;
+    errno = ODD_ERRNO;
+    (void)nb_remaining_ms(nb_after_ms(1000));
+    (void)nb_expired(nb_after_ms(1000));
+    assert_int_equal(errno, ODD_ERRNO);
+}
+
+#define deadline_test(name) cmocka_unit_test_setup(name, set_clock)
+
+int main(void)
+{
+    const struct CMUnitTest cases[] = {
+        deadline_test(now_is_seconds_and_nanoseconds_of_the_clock),
+        deadline_test(real_clock_never_goes_back),
+        deadline_test(zeroed_deadline_has_passed),
+        deadline_test(zeroed_deadline_has_passed_at_boot_already),
+        deadline_test(forever_never_passes),
+        deadline_test(only_forever_is_forever),
+        deadline_test(no_time_or_less_has_passed_already),
+        deadline_test(deadline_lies_exactly_its_milliseconds_ahead),
+        deadline_test(largest_time_that_the_clock_can_hold_is_kept),
+        deadline_test(time_too_large_for_the_clock_is_forever),
+        deadline_test(largest_time_at_boot_is_kept),
+        deadline_test(any_time_at_the_end_of_the_clock_is_forever),
+        deadline_test(more_time_never_gives_an_earlier_deadline),
+        deadline_test(deadline_passes_at_its_very_nanosecond),
+        deadline_test(deadline_passes_when_the_clock_gets_there),
+        deadline_test(remaining_time_is_rounded_up),
+        deadline_test(latest_finite_deadline_is_rounded_up_without_overflow),
+        deadline_test(nothing_remains_exactly_when_the_deadline_has_passed),
+        deadline_test(remaining_time_never_grows),
+        deadline_test(remaining_nanoseconds_are_exact_and_never_negative),
+        deadline_test(milliseconds_after_a_moment_saturate),
+        deadline_test(earlier_of_two_is_the_one_that_passes_first),
+        deadline_test(errno_stays_when_the_clock_is_read),
+    };
+
+    return cmocka_run_group_tests(cases, NULL, NULL);
+}

@@ -1,0 +1,493 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Tests of the one string that says where to connect to or listen on. */
+#define _POSIX_C_SOURCE 200809L
+
+#include "endpoint.h"
+
+#include <errno.h>
+#include <net/if.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define ODD_ERRNO 4711
+#define OPERATION "connect to"
+
+/* Fails with the text that did it, and with what was said about it. */
+#define check(condition, text, err)                                                                \
+    do {                                                                                           \
+        if (!(condition))                                                                          \
+            fail_msg("\"%s\" (%s): %s", text, (err)->message, #condition);                         \
+    } while (0)
+
+static struct nb__endpoint read_endpoint(const char *text)
+{
+    struct nb__endpoint endpoint;
+    nb_error err;
+
+    memset(&endpoint, 0x5a, sizeof(endpoint));
+    memset(&err, 'x', sizeof(err));
+    err.message[0] = '\0';
+    check(nb__endpoint_parse(&endpoint, OPERATION, text, &err) == NB_OK, text, &err);
+    return endpoint;
+}
+
+static bool is_printable_line(const nb_error *err)
+{
+    for (const char *c = err->message; *c != '\0'; c++) {
+        if (*c < 0x20 || *c > 0x7e)
+            return false;
+    }
+    return memchr(err->message, '\0', sizeof(err->message)) != NULL;
+}
+
+/* The text is refused, and the message names the operation, the text and what was expected. */
+static void check_refused(nb_status status, const char *text, const char *shown,
+                          const char *expected)
+{
+    struct nb__endpoint endpoint;
+    nb_error err;
+
+    memset(&err, 'x', sizeof(err));
+    check(nb__endpoint_parse(&endpoint, OPERATION, text, &err) == status, text, &err);
+    check(err.status == status, text, &err);
+    check(err.system_error == 0, text, &err);
+    check(is_printable_line(&err), text, &err);
+    check(strstr(err.message, OPERATION) == err.message, text, &err);
+    check(strstr(err.message, shown) != NULL, text, &err);
+    check(strstr(err.message, nb_status_text(status)) != NULL, text, &err);
+    if (strstr(err.message, expected) == NULL)
+        fail_msg("\"%s\" (%s): does not tell \"%s\"", text, err.message, expected);
+}
+
+static void check_all_refused(const char *const *texts, size_t count, const char *expected)
+{
+    for (size_t i = 0; i < count; i++)
+        check_refused(NB_BAD_ENDPOINT, texts[i], texts[i], expected);
+}
+
+static void check_literal(const char *text, const char *expected)
+{
+    struct nb__endpoint endpoint = read_endpoint(text);
+    char address[NB_ADDRESS_TEXT_MAX];
+
+    if (endpoint.kind != NB__ENDPOINT_LITERAL)
+        fail_msg("\"%s\" is of kind %d", text, (int)endpoint.kind);
+    assert_string_equal(nb_address_format(&endpoint.address, address, sizeof(address)), expected);
+    assert_int_equal(endpoint.port, nb_address_port(&endpoint.address));
+}
+
+static void check_kind(const char *text, enum nb__endpoint_kind kind, uint16_t port)
+{
+    struct nb__endpoint endpoint = read_endpoint(text);
+
+    if (endpoint.kind != kind || endpoint.port != port)
+        fail_msg("\"%s\" is of kind %d, port %u", text, (int)endpoint.kind, endpoint.port);
+}
+
+static void numeric_ipv4_is_a_literal(void **state)
+{
+    (void)state;
+    check_literal("127.0.0.1:80", "127.0.0.1:80");
+    check_literal("0.0.0.0:0", "0.0.0.0:0");
+    check_literal("255.255.255.255:65535", "255.255.255.255:65535");
+}
+
+static void ipv6_in_brackets_is_a_literal(void **state)
+{
+    (void)state;
+    check_literal("[::1]:80", "[::1]:80");
+    check_literal("[::]:0", "[::]:0");
+    check_literal("[2001:DB8:0:0::1]:65535", "[2001:db8::1]:65535");
+}
+
+static void mapped_ipv4_is_an_ipv4_literal(void **state)
+{
+    (void)state;
+    check_literal("[::ffff:192.0.2.1]:80", "192.0.2.1:80");
+}
+
+static void literal_may_have_a_zone(void **state)
+{
+    (void)state;
+    check_literal("[fe80::1%2147483646]:80", "[fe80::1%2147483646]:80");
+    if (if_nametoindex("lo") != 0)
+        check_literal("[fe80::1%lo]:80", "[fe80::1%lo]:80");
+}
+
+static void star_or_no_host_is_every_interface(void **state)
+{
+    (void)state;
+    check_kind("*:80", NB__ENDPOINT_ANY, 80);
+    check_kind(":80", NB__ENDPOINT_ANY, 80);
+    check_kind("*:0", NB__ENDPOINT_ANY, 0);
+    check_kind(":0", NB__ENDPOINT_ANY, 0);
+    check_kind(":65535", NB__ENDPOINT_ANY, 65535);
+}
+
+static void localhost_in_any_case_is_the_loopback(void **state)
+{
+    (void)state;
+    check_kind("localhost:9999", NB__ENDPOINT_LOCALHOST, 9999);
+    check_kind("LOCALHOST:0", NB__ENDPOINT_LOCALHOST, 0);
+    check_kind("LocalHost:80", NB__ENDPOINT_LOCALHOST, 80);
+    check_kind("localhosT:65535", NB__ENDPOINT_LOCALHOST, 65535);
+}
+
+static void name_near_localhost_is_a_name(void **state)
+{
+    (void)state;
+    check_kind("localhost6:80", NB__ENDPOINT_NAME, 80);
+    check_kind("localhos:80", NB__ENDPOINT_NAME, 80);
+    check_kind("localhost.localdomain:80", NB__ENDPOINT_NAME, 80);
+    check_kind("my.localhost:80", NB__ENDPOINT_NAME, 80);
+}
+
+static void host_names_are_kept_as_they_are_written(void **state)
+{
+    static const char *const hosts[] = {
+        "example.org",
+        "Example.ORG",
+        "a",
+        "example.org.",
+        "xn--bcher-kva.example",
+        "under_score",
+        "a-b",
+        "3com.com",
+        "1a",
+        "0x",
+        "0xg",
+        "1.2.3.4.a",
+        "face",
+        "a1",
+        "fd.example",
+        "unix.example",
+        "0xfg.x",
+        "1.2.3.x4",
+        "127.0.0.1.example",
+    };
+    char text[64];
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(hosts); i++) {
+        struct nb__endpoint endpoint;
+
+        (void)snprintf(text, sizeof(text), "%s:80", hosts[i]);
+        endpoint = read_endpoint(text);
+        assert_int_equal(endpoint.kind, NB__ENDPOINT_NAME);
+        assert_string_equal(endpoint.host, hosts[i]);
+        assert_int_equal(endpoint.port, 80);
+    }
+}
+
+/* A name of labels that are not too long. */
+static void make_name(char *name, size_t length)
+{
+    for (size_t i = 0; i < length; i++)
+        name[i] = i % 64 == 63 ? '.' : 'a';
+    name[length] = '\0';
+}
+
+static void name_of_253_bytes_is_whole(void **state)
+{
+    char name[254];
+    char text[260];
+    struct nb__endpoint endpoint;
+
+    (void)state;
+    make_name(name, 253);
+    (void)snprintf(text, sizeof(text), "%s:80", name);
+    endpoint = read_endpoint(text);
+    assert_int_equal(endpoint.kind, NB__ENDPOINT_NAME);
+    assert_string_equal(endpoint.host, name);
+}
+
+static void name_of_254_bytes_or_more_is_refused(void **state)
+{
+    static const size_t lengths[] = {254, 255, 256, 400};
+    char name[401];
+    char text[410];
+    char shown[201];
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(lengths); i++) {
+        make_name(name, lengths[i]);
+        (void)snprintf(text, sizeof(text), "%s:80", name);
+        (void)snprintf(shown, sizeof(shown), "%.200s", name);
+        check_refused(NB_BAD_ENDPOINT, text, shown, "too long");
+    }
+}
+
+static void name_with_a_character_that_no_name_has_is_refused(void **state)
+{
+    static const char *const texts[] = {
+        "a b:80",       "exa mple.org:80", " example.org:80", "example.org :80", "a/b:80",
+        "user@host:80", "a#b:80",          "a%b:80",          "a*:80",           "**:80",
+        "*.org:80",     "a,b:80",          "a;b:80",          "$(id):80",        "`id`:80",
+        "a'b:80",       "a\"b:80",         "a=b:80",          "a?b:80",          "fe80--1%lo:80",
+        "+1:80",        "127.0.0.1 x:80",  "127.0.0.1/8:80",  "(none):80",       "a!:80",
+    };
+
+    (void)state;
+    check_all_refused(texts, COUNT(texts), "character");
+}
+
+static void byte_outside_ascii_in_a_name_is_refused_and_shown_escaped(void **state)
+{
+    static const char *const rows[][2] = {
+        {"a\nb:80", "\"a\\x0ab:80\""},
+        {"a\r\n:80", "\"a\\x0d\\x0a:80\""},
+        {"\x1b[2J:80", "\"\\x1b[2J:80\""},
+        {"\x7f:80", "\"\\x7f:80\""},
+        {"\x01\x02:80", "\"\\x01\\x02:80\""},
+        {"b\xc3\xbc"
+         "cher.example:80",
+         "\"b\\xc3\\xbccher.example:80\""},
+        {"\xff\xfe:80", "\"\\xff\\xfe:80\""},
+        {"a\\b:80", "\"a\\x5cb:80\""},
+        {"a\tb:80", "\"a\\x09b:80\""},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++)
+        check_refused(NB_BAD_ENDPOINT, rows[i][0], rows[i][1], "character");
+}
+
+static void control_bytes_are_escaped_wherever_they_stand(void **state)
+{
+    static const char *const rows[][3] = {
+        {"localhost:80\n", "\"localhost:80\\x0a\"", "65535"},
+        {"localhost:\x1b[2J", "\"localhost:\\x1b[2J\"", "65535"},
+        {"\x07", "\"\\x07\"", "HOST:PORT"},
+        {"[::1]\n:80", "\"[::1]\\x0a:80\"", ":PORT"},
+        {"[\x1b]:80", "\"[\\x1b]:80\"", "IPv6"},
+        {"[fe80::1%\x1b]:80", "\"[fe80::1%\\x1b]:80\"", "zone"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++)
+        check_refused(NB_BAD_ENDPOINT, rows[i][0], rows[i][1], rows[i][2]);
+}
+
+static void text_without_a_port_is_refused(void **state)
+{
+    static const char *const texts[] = {"",          " ",         "*",           "80",
+                                        "localhost", "127.0.0.1", "example.org", "]",
+                                        "/run/x",    "@name",     "unix",        "systemd"};
+
+    (void)state;
+    check_all_refused(texts, COUNT(texts), "HOST:PORT");
+}
+
+static void port_that_is_not_plain_decimal_up_to_65535_is_refused(void **state)
+{
+    static const char *const ports[] = {
+        "",
+        " ",
+        " 80",
+        "80 ",
+        "+80",
+        "-1",
+        "080",
+        "00",
+        "0x50",
+        "80x",
+        "http",
+        "65536",
+        "99999",
+        "4294967376",
+        "8 0",
+        "80.0",
+        "80/",
+        "1e3",
+        "*",
+        "18446744073709551696",
+        "99999999999999999999",
+    };
+    static const char *const hosts[] = {"127.0.0.1", "[::1]", "localhost", "*", "", "example.org"};
+    char text[64];
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(hosts); i++) {
+        for (size_t j = 0; j < COUNT(ports); j++) {
+            (void)snprintf(text, sizeof(text), "%s:%s", hosts[i], ports[j]);
+            check_refused(NB_BAD_ENDPOINT, text, text, "decimal number from 0 to 65535");
+        }
+    }
+}
+
+static void ipv6_without_brackets_is_refused(void **state)
+{
+    static const char *const texts[] = {
+        "::1:80", "::1",           "::",     "2001:db8::1:80", "127.0.0.1:80:90",
+        "a:b:c",  "localhost::80", "::1]:80"};
+
+    (void)state;
+    check_all_refused(texts, COUNT(texts), "IPv6 addresses stand in brackets");
+}
+
+static void bracket_that_is_not_closed_is_refused(void **state)
+{
+    static const char *const texts[] = {"[", "[::1", "[::1:80", "[localhost:80"};
+
+    (void)state;
+    check_all_refused(texts, COUNT(texts), "closing ]");
+}
+
+static void bracket_without_a_port_behind_it_is_refused(void **state)
+{
+    static const char *const texts[] = {"[]",        "[::1]",     "[::1]80",
+                                        "[::1]]:80", "[::1]x:80", "[::1] :80"};
+
+    (void)state;
+    check_all_refused(texts, COUNT(texts), ":PORT");
+}
+
+static void something_else_than_ipv6_in_brackets_is_refused(void **state)
+{
+    static const char *const texts[] = {"[]:80",    "[localhost]:80", "[127.0.0.1]:80",
+                                        "[*]:80",   "[1::2::3]:80",   "[example.org]:80",
+                                        "[:::]:80", "[g::]:80"};
+
+    (void)state;
+    check_all_refused(texts, COUNT(texts), "IPv6");
+}
+
+static void zone_that_is_no_interface_is_refused(void **state)
+{
+    static const char *const texts[] = {"[fe80::1%]:80", "[fe80::1%nosuchif]:80", "[fe80::1%0]:80"};
+
+    (void)state;
+    check_all_refused(texts, COUNT(texts), "interface");
+}
+
+static void numeric_host_that_is_not_four_decimal_parts_is_refused(void **state)
+{
+    static const char *const texts[] = {
+        "1:80",          "0:80",          "127.1:80",          "127.0.1:80",    "1.2.3:80",
+        "1.2.3.4.5:80",  "0177.0.0.1:80", "01.2.3.4:80",       "0x7f.1:80",     "0x7f000001:80",
+        "2130706433:80", "256.1.1.1:80",  "1.2.3.4.:80",       "1.:80",         "0X7F.0.0.0X1:80",
+        "1.2.3.999:80",  "a.1:80",        "127.0.0.0x1:80",    "0xffffffff:80", "0x7f.0x1.:80",
+        "1..2:80",       "example.99:80", "99999999999999:80",
+    };
+
+    (void)state;
+    check_all_refused(texts, COUNT(texts), "four decimal parts");
+}
+
+static void schemes_of_later_versions_are_unsupported(void **state)
+{
+    static const char *const texts[] = {"unix:/run/x", "unix:@name", "unix:",       "fd:3",
+                                        "fd:",         "systemd:",   "systemd:name"};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(texts); i++)
+        check_refused(NB_UNSUPPORTED, texts[i], texts[i], "version");
+    check_refused(NB_UNSUPPORTED, "unix:/a\n", "\"unix:/a\\x0a\"", "version");
+}
+
+static void null_error_is_fine(void **state)
+{
+    struct nb__endpoint endpoint;
+
+    (void)state;
+    assert_int_equal(nb__endpoint_parse(&endpoint, OPERATION, "localhost:80", NULL), NB_OK);
+    assert_int_equal(nb__endpoint_parse(&endpoint, OPERATION, "nowhere", NULL), NB_BAD_ENDPOINT);
+    assert_int_equal(nb__endpoint_parse(&endpoint, OPERATION, "fd:3", NULL), NB_UNSUPPORTED);
+    assert_int_equal(nb__endpoint_refuse(NULL, OPERATION, "*:80", "no"), NB_BAD_ENDPOINT);
+}
+
+static void endpoint_for_another_purpose_is_refused_with_the_reason(void **state)
+{
+    nb_error err;
+
+    (void)state;
+    memset(&err, 'x', sizeof(err));
+    assert_int_equal(nb__endpoint_refuse(&err, "connect to", "*:80\n", "only for listening"),
+                     NB_BAD_ENDPOINT);
+    assert_int_equal(err.status, NB_BAD_ENDPOINT);
+    assert_int_equal(err.system_error, 0);
+    assert_string_equal(err.message, "connect to \"*:80\\x0a\": bad endpoint: only for listening");
+}
+
+static void text_of_any_length_gives_a_printable_line(void **state)
+{
+    static char text[2 * NB_ERROR_MESSAGE_MAX];
+    struct nb__endpoint endpoint;
+    nb_error err;
+
+    (void)state;
+    for (size_t length = 0; length < sizeof(text) - 1; length++) {
+        memset(&err, 'x', sizeof(err));
+        text[length] = (char)(1 + length % 255);
+        if (text[length] == ':' || text[length] == '[')
+            text[length] = 'a';
+        check(nb__endpoint_parse(&endpoint, OPERATION, text, &err) == NB_BAD_ENDPOINT, text, &err);
+        check(is_printable_line(&err), text, &err);
+    }
+}
+
+static void text_too_long_to_show_is_marked_as_cut_and_the_reason_is_there(void **state)
+{
+    static char text[2 * NB_ERROR_MESSAGE_MAX];
+    struct nb__endpoint endpoint;
+    nb_error err;
+
+    (void)state;
+    memset(text, 'a', sizeof(text) - 1);
+    assert_int_equal(nb__endpoint_parse(&endpoint, OPERATION, text, &err), NB_BAD_ENDPOINT);
+    assert_non_null(strstr(err.message, "a...\": bad endpoint: expected HOST:PORT"));
+}
+
+static void errno_stays_when_an_endpoint_is_read(void **state)
+{
+    (void)state;
+    errno = ODD_ERRNO;
+    check_literal("127.0.0.1:80", "127.0.0.1:80");
+    check_refused(NB_BAD_ENDPOINT, "[fe80::1%nosuchif]:80", "nosuchif", "interface");
+    check_refused(NB_BAD_ENDPOINT, "a b:80", "a b:80", "character");
+    assert_int_equal(errno, ODD_ERRNO);
+}
+
+int main(void)
+{
+    const struct CMUnitTest cases[] = {
+        cmocka_unit_test(numeric_ipv4_is_a_literal),
+        cmocka_unit_test(ipv6_in_brackets_is_a_literal),
+        cmocka_unit_test(mapped_ipv4_is_an_ipv4_literal),
+        cmocka_unit_test(literal_may_have_a_zone),
+        cmocka_unit_test(star_or_no_host_is_every_interface),
+        cmocka_unit_test(localhost_in_any_case_is_the_loopback),
+        cmocka_unit_test(name_near_localhost_is_a_name),
+        cmocka_unit_test(host_names_are_kept_as_they_are_written),
+        cmocka_unit_test(name_of_253_bytes_is_whole),
+        cmocka_unit_test(name_of_254_bytes_or_more_is_refused),
+        cmocka_unit_test(name_with_a_character_that_no_name_has_is_refused),
+        cmocka_unit_test(byte_outside_ascii_in_a_name_is_refused_and_shown_escaped),
+        cmocka_unit_test(control_bytes_are_escaped_wherever_they_stand),
+        cmocka_unit_test(text_without_a_port_is_refused),
+        cmocka_unit_test(port_that_is_not_plain_decimal_up_to_65535_is_refused),
+        cmocka_unit_test(ipv6_without_brackets_is_refused),
+        cmocka_unit_test(bracket_that_is_not_closed_is_refused),
+        cmocka_unit_test(bracket_without_a_port_behind_it_is_refused),
+        cmocka_unit_test(something_else_than_ipv6_in_brackets_is_refused),
+        cmocka_unit_test(zone_that_is_no_interface_is_refused),
+        cmocka_unit_test(numeric_host_that_is_not_four_decimal_parts_is_refused),
+        cmocka_unit_test(schemes_of_later_versions_are_unsupported),
+        cmocka_unit_test(null_error_is_fine),
+        cmocka_unit_test(endpoint_for_another_purpose_is_refused_with_the_reason),
+        cmocka_unit_test(text_of_any_length_gives_a_printable_line),
+        cmocka_unit_test(text_too_long_to_show_is_marked_as_cut_and_the_reason_is_there),
+        cmocka_unit_test(errno_stays_when_an_endpoint_is_read),
+    };
+
+    return cmocka_run_group_tests(cases, NULL, NULL);
+}

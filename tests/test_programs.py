@@ -1,0 +1,944 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The example programs end to end: real processes, Python's sockets and netcat as the other side.
+
+Every test finds its own port, waits only for things that happen, and is stopped when it takes too
+long.
+"""
+
+import calendar
+import contextlib
+import fcntl
+import hashlib
+import os
+import random
+import resource
+import selectors
+import signal
+import socket
+import struct
+import subprocess
+import tempfile
+import threading
+import time
+import unittest
+
+from programs import (
+    BIN, CLIENTS, HAS_IPV6, IS_OPENBSD_NETCAT, LIMIT, NETCAT, PROGRAMS, SERVERS, TIME_FORMAT, Peer,
+    Server, Silence, TestCase, ask_time, connect, echo, endpoint_of, is_answered, is_taken,
+    receive_exactly, receive_to_end, reserved_endpoint, reset, run, serve_bytes, serve_echo,
+    split_endpoint, wait_for_end, wait_until, with_closed,
+)
+
+
+class CommandLines(TestCase):
+    """Options and arguments of all four programs."""
+
+    def test_help_is_complete_and_fits_a_terminal(self):
+        for name in PROGRAMS:
+            for option in ("--help", "-h"):
+                with self.subTest(name=name, option=option):
+                    result = run(name, option)
+                    self.assertEqual((0, b""), (result.returncode, result.stderr))
+                    text = result.stdout.decode("ascii")
+                    self.assertTrue(text.startswith(f"Usage: {name} "))
+                    self.assertLessEqual(max(map(len, text.splitlines())), 80)
+                    own = ["--concurrency", "--connection-ms", "--drain-ms", "--quiet"] \
+                        if name in SERVERS else ["--timeout-ms"]
+                    for word in ["--help", "--version", "ENDPOINT", *own]:
+                        self.assertIn(word, text)
+
+    def test_version_names_the_program_and_the_library(self):
+        for name in PROGRAMS:
+            for option in ("--version", "-V"):
+                with self.subTest(name=name, option=option):
+                    result = run(name, option)
+                    self.assertEqual((0, b""), (result.returncode, result.stderr))
+                    self.assertRegex(result.stdout, rb"\A%s \d+\.\d+\.\d+\n\Z" % name.encode())
+
+    def test_help_that_cannot_be_written_is_a_failure(self):
+        for name in PROGRAMS:
+            for option in ("--help", "--version"):
+                with self.subTest(name=name, option=option), open("/dev/full", "wb") as full:
+                    result = run(name, option, stdout=full)
+                    self.assert_fails(result, name, "standard output", stdout=None)
+
+    def assert_usage(self, result, name, word):
+        error = result.stderr.decode("ascii")
+        self.assertEqual((2, b""), (result.returncode, result.stdout))
+        self.assertTrue(error.startswith(f"{name}: "), error)
+        self.assertIn(f"\nUsage: {name} ", error)
+        self.assertIn(word, error)
+
+    def test_unknown_options_get_the_usage(self):
+        for name in PROGRAMS:
+            for option in ("--nonsense", "-x", "-xh", "--help=yes", "--nonsense=1", "-\x1b[31m"):
+                with self.subTest(name=name, option=option):
+                    self.assert_usage(run(name, option), name, option.replace("\x1b", r"\x1b"))
+
+    def test_options_of_the_other_kind_are_unknown(self):
+        for name in PROGRAMS:
+            for option in (("--timeout-ms=5",) if name in SERVERS else ("--quiet", "--drain-ms=5")):
+                with self.subTest(name=name, option=option):
+                    self.assert_usage(run(name, option), name, option)
+
+    def test_extra_arguments_get_the_usage(self):
+        for name in PROGRAMS:
+            operands = ["127.0.0.1:1", "message"] if name == "echo_client" else ["127.0.0.1:1"]
+            with self.subTest(name=name):
+                self.assert_usage(run(name, *operands, "too much"), name, "'too much'")
+                self.assert_usage(run(name, *operands, "--", "--help"), name, "'--help'")
+                self.assert_usage(run(name, *operands, ""), name, "''")
+
+    def test_an_option_without_its_value_gets_the_usage(self):
+        for name in PROGRAMS:
+            option = "--concurrency" if name in SERVERS else "--timeout-ms"
+            with self.subTest(name=name):
+                self.assert_usage(run(name, option), name, option)
+
+    def test_bad_values_are_named_with_what_was_expected(self):
+        values = ["0x", "-5", "", "0", "+1", " 1", "1 ", "1.5", "1e3", "ten", "1\n2", "99999999999",
+                  "18446744073709551617", "9" * 1000]
+        for name in PROGRAMS:
+            options = ("--concurrency", "--connection-ms", "--drain-ms") if name in SERVERS \
+                else ("--timeout-ms",)
+            for option in options:
+                for value in values:
+                    with self.subTest(name=name, option=option, value=value):
+                        result = run(name, option, value)
+                        shown = value.replace("\n", r"\n")[:200]
+                        self.assert_fails(result, name, option, f"'{shown}", "expected", "1 to ",
+                                          status=2)
+
+    def test_endpoints_that_are_none_are_named(self):
+        endpoints = ["99999", "-1", "", "80x", "localhost", "a:b:c", "[::1", "1:80",
+                     "localhost:99999", "127.0.0.1:", "127.0.0.1:-1", "127.0.0.1: 80", "::1:80",
+                     "127.1:80", "localhost:http", "[::1]80", "127.0.0.1:80 ", "256.1.1.1:80"]
+        for name in PROGRAMS:
+            for endpoint in endpoints + ([":80", "*:80", "127.0.0.1:0"] if name in CLIENTS else []):
+                with self.subTest(name=name, endpoint=endpoint):
+                    self.assert_fails(run(name, endpoint), name, endpoint)
+                    self.assert_fails(run(name, "--", endpoint), name, endpoint)
+
+    def test_an_endpoint_cannot_write_to_the_terminal(self):
+        for name in PROGRAMS:
+            with self.subTest(name=name):
+                self.assert_fails(run(name, "\x1b[31m\n:80"), name, r"\x1b[31m")
+
+
+class TimeServer(TestCase):
+    """The time server, seen from Python."""
+
+    def test_a_client_reads_the_time_and_decodes_it(self):
+        with Server("time_server") as server:
+            before = int(time.time())
+            answer = ask_time(server.endpoint)
+            after = int(time.time())
+        self.assert_is_time(answer)
+        decoded = time.mktime(time.strptime(answer.decode("ascii").rstrip(), TIME_FORMAT))
+        self.assertIn(decoded, range(before - 1, after + 1))  # time() may be a tick behind.
+
+    def test_the_time_is_local_and_its_names_are_english(self):
+        zones = {"UTC0": 0, "XXX-5:30": 19800, "YYY9:15": -33300, "ZZZ-24": 86400, "AAA24": -86400}
+        for zone, offset in zones.items():
+            for language in ("C", "de_DE.UTF-8", "ja_JP.UTF-8"):
+                environment = {**os.environ, "TZ": zone, "LC_ALL": language, "LANG": language}
+                with self.subTest(zone=zone, language=language), \
+                        Server("time_server", env=environment) as server:
+                    before = int(time.time())
+                    answer = ask_time(server.endpoint).decode("ascii")
+                    after = int(time.time())
+                    expected = [time.strftime("%a %b %e %H:%M:%S %Y\r\n", time.gmtime(now + offset))
+                                for now in range(before - 1, after + 1)]
+                    self.assertIn(answer, expected)
+
+    def test_days_and_months_are_written_as_ctime_does(self):
+        # A zone that is years away from Greenwich makes any day of this one.
+        for month in range(1, 13):
+            now = int(time.time())
+            offset = calendar.timegm((2014, month, month, 12, 0, 0)) - now
+            with self.subTest(month=month), tempfile.NamedTemporaryFile() as zone:
+                zone.write(struct.pack(">4s16x6LlBB4s", b"TZif", 0, 0, 0, 0, 1, 4, offset, 0, 0, b"XXX"))
+                zone.flush()
+                with Server("time_server", env={**os.environ, "TZ": f":{zone.name}"}) as server:
+                    answer = ask_time(server.endpoint).decode("ascii")
+                    after = int(time.time())
+                expected = [time.asctime(time.gmtime(each + offset)) + "\r\n"
+                            for each in range(now - 1, after + 1)]
+                self.assertIn(answer, expected)
+
+    def test_each_connection_is_logged_with_the_address_of_the_peer(self):
+        with Server("time_server") as server:
+            with connect(server.endpoint) as sock:
+                receive_to_end(sock)
+                self.assertEqual([endpoint_of(sock)], server.out.wait_for("Got a connection from "))
+            self.assertEqual(0, server.stop())
+        self.assertEqual([], server.err.lines)
+
+    @unittest.skipUnless(HAS_IPV6, "no IPv6 here")
+    def test_localhost_is_ipv4_and_ipv6_on_one_port(self):
+        with Server("time_server", endpoint="localhost:0") as server:
+            endpoints = server.out.wait_for("Listening on ", count=2)
+            self.assertEqual({f"127.0.0.1:{server.port}", f"[::1]:{server.port}"}, set(endpoints))
+            peers = []
+            for endpoint in endpoints:
+                with connect(endpoint) as sock:
+                    peers.append(endpoint_of(sock))
+                    self.assert_is_time(receive_to_end(sock))
+            self.assertEqual(peers, server.out.wait_for("Got a connection from ", count=2))
+
+    @unittest.skipUnless(HAS_IPV6, "no IPv6 here")
+    def test_all_interfaces_are_ipv4_and_ipv6_on_one_port(self):
+        for endpoint in (":0", "*:0"):
+            with self.subTest(endpoint=endpoint), \
+                    Server("time_server", endpoint=endpoint) as server:
+                endpoints = server.out.wait_for("Listening on ", count=2)
+                self.assertEqual({f"0.0.0.0:{server.port}", f"[::]:{server.port}"}, set(endpoints))
+                self.assert_is_time(ask_time(f"127.0.0.1:{server.port}"))
+                self.assert_is_time(ask_time(f"[::1]:{server.port}"))
+
+    def test_a_client_that_talks_gets_the_time_too(self):
+        with Server("time_server") as server, connect(server.endpoint) as sock:
+            sock.sendall(b"what time is it?\n" * 100)
+            self.assert_is_time(receive_to_end(sock))
+
+    def test_quiet_prints_where_it_listens_and_nothing_else(self):
+        with Server("time_server", "--quiet") as server:
+            self.assert_is_time(ask_time(server.endpoint))
+            self.assertEqual(0, server.stop())
+        self.assertEqual([f"Listening on {server.endpoint}"], server.out.lines)
+
+    def test_300_clients_at_once_all_get_the_time(self):
+        with Server("time_server") as server:
+            answers = self.ask_many(server.endpoint, 300)
+        self.assertEqual(300, len(answers))
+        for answer in answers:
+            self.assert_is_time(answer)
+
+    def test_300_clients_at_once_all_get_the_time_one_after_the_other(self):
+        with Server("time_server", "--concurrency", "1") as server:
+            answers = self.ask_many(server.endpoint, 300)
+            self.assertEqual(1, server.thread_count())
+        for answer in answers:
+            self.assert_is_time(answer)
+
+    def ask_many(self, endpoint, count):
+        """Connects so many clients before it reads anything."""
+        answers = {}
+        with contextlib.ExitStack() as stack, selectors.DefaultSelector() as selector:
+            for _ in range(count):
+                sock = stack.enter_context(socket.socket())
+                sock.setblocking(False)
+                sock.connect_ex(split_endpoint(endpoint))
+                selector.register(sock, selectors.EVENT_READ)
+                answers[sock] = b""
+            while selector.get_map():
+                ready = selector.select(LIMIT)
+                self.assertTrue(ready, f"{len(selector.get_map())} clients wait for ever")
+                for key, _ in ready:
+                    chunk = key.fileobj.recv(100)
+                    answers[key.fileobj] += chunk
+                    if not chunk:
+                        selector.unregister(key.fileobj)
+            return list(answers.values())
+
+
+class EchoServer(TestCase):
+    """The echo server, seen from Python."""
+
+    def test_sendall_comes_back(self):
+        with Server("echo_server") as server, connect(server.endpoint) as sock:
+            sock.sendall(b"Hello, world")
+            self.assertEqual(b"Hello, world", receive_exactly(sock, 12))
+            self.assertEqual([endpoint_of(sock)], server.out.wait_for("Connected by "))
+
+    def test_every_byte_value_comes_back(self):
+        data = bytes(range(256)) * 5
+        with Server("echo_server") as server:
+            self.assertEqual(data, echo(server.endpoint, data))
+
+    def test_nothing_comes_back_for_nothing(self):
+        with Server("echo_server") as server:
+            self.assertEqual(b"", echo(server.endpoint, b""))
+
+    @unittest.skipUnless(HAS_IPV6, "no IPv6 here")
+    def test_ipv6_is_served_and_logged(self):
+        with Server("echo_server", endpoint="[::1]:0") as server, connect(server.endpoint) as sock:
+            self.assertRegex(server.endpoint, r"^\[::1\]:\d+$")
+            sock.sendall(b"six")
+            self.assertEqual(b"six", receive_exactly(sock, 3))
+            self.assertEqual([endpoint_of(sock)], server.out.wait_for("Connected by "))
+
+    def test_a_half_close_leaves_the_way_back_open(self):
+        data = os.urandom(100_000)
+        with Server("echo_server") as server, connect(server.endpoint) as sock:
+            sock.sendall(data)
+            sock.shutdown(socket.SHUT_WR)
+            self.assertEqual(data, receive_to_end(sock))
+
+    def test_the_connection_stays_open_until_the_client_ends_it(self):
+        with Server("echo_server") as server, connect(server.endpoint) as sock:
+            for length in (1, 2, 1000, 16384, 16385, 40000):
+                data = os.urandom(length)
+                sock.sendall(data)
+                self.assertEqual(data, receive_exactly(sock, length))
+            sock.shutdown(socket.SHUT_WR)
+            self.assertEqual(b"", sock.recv(1))
+
+    def test_a_client_that_never_reads_is_in_nobody_elses_way(self):
+        with Server("echo_server") as server, connect(server.endpoint) as greedy:
+            greedy.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    greedy.send(bytes(1 << 20))
+            self.assertEqual(b"hello", echo(server.endpoint, b"hello"))
+
+    def test_clients_that_reset_do_no_harm(self):
+        with Server("echo_server") as server:
+            for _ in range(50):
+                sock = connect(server.endpoint)
+                sock.sendall(bytes(10000))
+                reset(sock)
+            self.assertEqual(b"hello", echo(server.endpoint, b"hello"))
+            self.assertEqual(0, server.stop())
+
+    def test_with_concurrency_1_a_client_waits_for_the_one_before_it(self):
+        with Server("echo_server", "--concurrency", "1") as server:
+            with connect(server.endpoint) as first, connect(server.endpoint) as second:
+                second.sendall(b"second")
+                first.sendall(b"first")
+                self.assertEqual(b"first", receive_exactly(first, 5))
+                second.settimeout(0.1)
+                self.assertRaises(TimeoutError, second.recv, 1)
+                second.settimeout(LIMIT)
+                first.shutdown(socket.SHUT_WR)
+                self.assertEqual(b"", first.recv(1))
+                self.assertEqual(b"second", receive_exactly(second, 6))
+                self.assertEqual(1, server.thread_count())
+
+    def test_connection_ms_cuts_an_idle_client_off(self):
+        for concurrency in ("1", "8"):
+            arguments = ("--connection-ms", "200", "--concurrency", concurrency)
+            with self.subTest(concurrency=concurrency), \
+                    Server("echo_server", *arguments) as server:
+                begin = time.monotonic()
+                with connect(server.endpoint) as sock:
+                    self.assertRaises(ConnectionResetError, sock.recv, 1)
+                self.assertGreater(time.monotonic() - begin, 0.19)
+                self.assertEqual(b"hello", echo(server.endpoint, b"hello"))
+
+    def test_connection_ms_cuts_a_busy_client_off(self):
+        with Server("echo_server", "--connection-ms", "200") as server, \
+                connect(server.endpoint) as sock, self.assertRaises(ConnectionError):
+            while True:
+                sock.sendall(b"x")
+                self.assertEqual(b"x", receive_exactly(sock, 1))
+
+
+class Load:
+    """Clients of a time server in eight threads, until nobody listens any more."""
+
+    def __init__(self, endpoint):
+        self.endpoint = endpoint
+        self.stopping = False
+        self.answers = []  # Whether it was connected before the stop, and what it got.
+        self.threads = [threading.Thread(target=self.work) for _ in range(8)]
+        for thread in self.threads:
+            thread.start()
+
+    def work(self):
+        with contextlib.suppress(OSError):
+            while True:
+                sock = connect(self.endpoint)
+                early = not self.stopping
+                with sock:
+                    try:
+                        answer = receive_to_end(sock)
+                    except OSError as error:
+                        answer = repr(error).encode("ascii")
+                self.answers.append((early, answer))
+
+    def join(self):
+        for thread in self.threads:
+            thread.join(LIMIT)
+
+
+class Stopping(TestCase):
+    """How servers end, and what their clients see of it."""
+
+    def test_both_signals_stop_an_idle_server(self):
+        for name in SERVERS:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                for concurrency in ("1", "512"):
+                    with self.subTest(name=name, number=number, concurrency=concurrency), \
+                            Server(name, "--concurrency", concurrency) as server:
+                        self.assertEqual(0, server.stop(number))
+                    self.assertEqual([f"Listening on {server.endpoint}"], server.out.lines)
+                    self.assertEqual([], server.err.lines)
+
+    def test_connections_that_wait_at_the_stop_are_still_served(self):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            for concurrency in ("1", "2"):
+                with self.subTest(number=number, concurrency=concurrency):
+                    self.stop_with_a_full_queue(number, concurrency)
+
+    def stop_with_a_full_queue(self, number, concurrency):
+        with Server("echo_server", "--concurrency", concurrency) as server, \
+                contextlib.ExitStack() as stack:
+            busy = [stack.enter_context(connect(server.endpoint)) for _ in range(int(concurrency))]
+            server.out.wait_for("Connected by ", count=len(busy))
+            waiting = [stack.enter_context(connect(server.endpoint)) for _ in range(100)]
+            server.process.send_signal(number)
+            for i, sock in enumerate(busy + waiting):
+                sock.sendall(b"client %d" % i)
+                sock.shutdown(socket.SHUT_WR)
+            for i, sock in enumerate(busy + waiting):
+                self.assertEqual(b"client %d" % i, receive_to_end(sock))
+            self.assertEqual(0, server.process.wait(LIMIT))
+
+    def test_a_stop_under_load_loses_nobody_who_was_connected(self):
+        for concurrency in ("1", "512"):
+            with self.subTest(concurrency=concurrency), \
+                    Server("time_server", "--quiet", "--concurrency", concurrency) as server:
+                load = Load(server.endpoint)
+                wait_until(lambda load=load: len(load.answers) > 200, "200 answers")
+                load.stopping = True
+                begin = time.monotonic()
+                self.assertEqual(0, server.stop())
+                self.assertLess(time.monotonic() - begin, 10)
+                load.join()
+                early = [answer for was_early, answer in load.answers if was_early]
+                self.assertGreater(len(early), 200)
+                for answer in early:
+                    self.assert_is_time(answer)
+
+    def test_a_stopped_server_waits_for_the_echo_in_progress(self):
+        with Server("echo_server") as server, connect(server.endpoint) as sock:
+            sock.sendall(b"before, ")
+            self.assertEqual(b"before, ", receive_exactly(sock, 8))
+            server.process.send_signal(signal.SIGTERM)
+            wait_until(lambda: len(server.sockets()) == 1, "the end of listening")
+            sock.sendall(b"after")
+            sock.shutdown(socket.SHUT_WR)
+            self.assertEqual(b"after", receive_to_end(sock))
+            self.assertEqual(0, server.process.wait(LIMIT))
+
+    def test_drain_ms_bounds_the_wait_for_clients_that_do_not_end(self):
+        for concurrency in ("1", "8"):
+            arguments = ("--drain-ms", "300", "--concurrency", concurrency)
+            with self.subTest(concurrency=concurrency), \
+                    Server("echo_server", *arguments) as server, \
+                    connect(server.endpoint) as sock:
+                server.out.wait_for("Connected by ")
+                begin = time.monotonic()
+                self.assertEqual(0, server.stop())
+                self.assertGreater(time.monotonic() - begin, 0.29)
+                self.assertLess(time.monotonic() - begin, 5)
+                self.assertRaises(ConnectionResetError, sock.recv, 1)
+
+    def test_drain_ms_bounds_the_wait_for_clients_that_never_read(self):
+        with Server("echo_server", "--drain-ms", "300") as server, connect(server.endpoint) as sock:
+            sock.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    sock.send(bytes(1 << 20))
+            begin = time.monotonic()
+            self.assertEqual(0, server.stop())
+            self.assertLess(time.monotonic() - begin, 5)
+
+    def test_a_server_started_with_sigint_ignored_ignores_it(self):
+        def ignoring(words):
+            return ["sh", "-c", "trap '' INT; exec \"$@\"", "sh", *words]
+        with Server("time_server", command=ignoring) as server:
+            server.process.send_signal(signal.SIGINT)
+            self.assert_is_time(ask_time(server.endpoint))
+            self.assertEqual(0, server.stop(signal.SIGTERM))
+
+    def test_a_server_restarts_at_once_on_its_port(self):
+        for attempt in range(3):
+            with Server("time_server", endpoint="localhost:0") as server:
+                endpoint = server.endpoint
+                self.assert_is_time(ask_time(endpoint))
+                self.assertEqual(0, server.stop())
+            if not is_taken(endpoint):
+                self.skipTest("the system has no room for another TIME_WAIT")
+            try:
+                with Server("time_server", endpoint=endpoint) as server:
+                    self.assert_is_time(ask_time(endpoint))
+                return
+            except AssertionError:
+                if attempt == 2:  # A stranger may have taken the port once, but not each time.
+                    raise
+
+    def test_a_server_on_a_busy_port_fails_and_says_so(self):
+        for name in SERVERS:
+            with Server(name) as server:
+                for other in SERVERS:
+                    with self.subTest(name=name, other=other):
+                        self.assert_fails(run(other, server.endpoint), other, server.endpoint,
+                                          "address already in use")
+                self.assertEqual(0, server.stop())
+
+    @unittest.skipUnless(HAS_IPV6, "no IPv6 here")
+    def test_one_busy_family_is_enough_to_fail(self):
+        with Server("time_server") as server:
+            endpoint = f"localhost:{server.port}"
+            self.assert_fails(run("time_server", endpoint), "time_server", endpoint,
+                              "address already in use")
+
+    def test_an_address_of_another_machine_cannot_be_listened_on(self):
+        self.assert_fails(run("time_server", "192.0.2.1:0"), "time_server", "192.0.2.1:0")
+
+
+class Resources(TestCase):
+    """Servers that lack something."""
+
+    def test_a_server_out_of_descriptors_recovers_and_burns_no_cpu(self):
+        with Server("echo_server", "--quiet") as server, contextlib.ExitStack() as stack:
+            resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (32, 32))
+            clients = [stack.enter_context(connect(server.endpoint)) for _ in range(200)]
+            for i, sock in enumerate(clients):
+                sock.sendall(b"client %d" % i)
+            server.err.wait_for("echo_server: new connections have to wait")
+            begin = server.cpu_seconds()
+            time.sleep(1)  # Not for something to happen: nothing must.
+            self.assertLess(server.cpu_seconds() - begin, 0.2)
+            for sock in clients:
+                sock.shutdown(socket.SHUT_WR)
+            for i, sock in enumerate(clients):
+                self.assertEqual(b"client %d" % i, receive_to_end(sock))
+            server.err.wait_for("echo_server: new connections are accepted again")
+            self.assertEqual(b"hello", echo(server.endpoint, b"hello"))
+            self.assertEqual(0, server.stop())
+
+    def test_a_full_disk_does_not_stop_a_server(self):
+        for name in SERVERS:
+            with self.subTest(name=name), open("/dev/full", "wb") as full:
+                self.serve_unheard(name, stdout=full, stderr=full)
+
+    def test_closed_descriptors_do_not_stop_a_server_and_do_not_become_sockets(self):
+        for name in SERVERS:
+            with self.subTest(name=name):
+                self.serve_unheard(name, stdin=None, stdout=None, stderr=None,
+                                   command=lambda words: with_closed((0, 1, 2), words))
+
+    def serve_unheard(self, name, **options):
+        """A server without a log serves as others do."""
+        with reserved_endpoint() as endpoint, Server(name, endpoint=endpoint, **options) as server:
+            wait_until(lambda: is_answered(endpoint), "listening")
+            for _ in range(5):
+                if name == "time_server":
+                    self.assert_is_time(ask_time(endpoint))
+                else:
+                    self.assertEqual(b"hello", echo(endpoint, b"hello"))
+            self.assertFalse({0, 1, 2} & set(server.sockets()))
+            self.assertEqual(0, server.stop())
+
+    def test_a_closed_pipe_does_not_stop_a_server(self):
+        for name in SERVERS:
+            reader, writer = os.pipe()
+            with self.subTest(name=name), open(reader, "rb") as pipe, \
+                    Server(name, stdout=writer, stderr=writer) as server:
+                os.close(writer)
+                endpoint = pipe.readline().decode("ascii").split()[-1]
+                pipe.close()
+                for _ in range(5):
+                    with connect(endpoint) as sock:
+                        sock.shutdown(socket.SHUT_WR)
+                        receive_to_end(sock)
+                self.assertEqual(0, server.stop())
+
+    def test_a_log_that_nobody_reads_does_not_stop_a_server(self):
+        reader, writer = os.pipe()
+        fcntl.fcntl(writer, getattr(fcntl, "F_SETPIPE_SZ", 1031), 4096)  # Soon full.
+        with open(reader, "rb") as pipe, Server("time_server", stdout=writer) as server:
+            os.close(writer)
+            endpoint = pipe.readline().decode("ascii").split()[-1]
+            for _ in range(4096 // len("Got a connection from 127.0.0.1:1\n") + 100):
+                self.assert_is_time(ask_time(endpoint))
+            self.assertEqual(0, server.stop())
+
+
+class TimeClient(TestCase):
+    """The time client against servers in Python, most of them bad ones."""
+
+    LINE = b"Wed Jan 29 19:14:15 2014"
+    ANSWER = b"The time got from the server is "
+
+    def ask(self, serve, *arguments, host="127.0.0.1"):
+        with Peer(serve, host) as peer:
+            self.endpoint = peer.endpoint
+            return run("time_client", *arguments, peer.endpoint)
+
+    def assert_no_answer(self, result, *words):
+        self.assert_fails(result, "time_client", self.endpoint, *words)
+
+    def test_the_time_is_printed(self):
+        self.assert_ok(self.ask(serve_bytes(self.LINE + b"\r\n")), self.ANSWER + self.LINE + b"\n")
+
+    def test_a_bare_line_feed_will_do(self):
+        self.assert_ok(self.ask(serve_bytes(self.LINE + b"\n")), self.ANSWER + self.LINE + b"\n")
+
+    @unittest.skipUnless(HAS_IPV6, "no IPv6 here")
+    def test_the_time_is_printed_over_ipv6(self):
+        self.assert_ok(self.ask(serve_bytes(self.LINE + b"\r\n"), host="::1"),
+                       self.ANSWER + self.LINE + b"\n")
+
+    def test_our_own_server_tells_the_time(self):
+        with Server("time_server", endpoint="localhost:0") as server:
+            for endpoint in (*server.endpoints, f"localhost:{server.port}"):
+                with self.subTest(endpoint=endpoint):
+                    result = run("time_client", endpoint)
+                    self.assertEqual((0, b""), (result.returncode, result.stderr))
+                    self.assertTrue(result.stdout.startswith(self.ANSWER))
+                    line = result.stdout[len(self.ANSWER):].decode("ascii")
+                    time.strptime(line.rstrip("\n"), TIME_FORMAT)
+
+    def test_an_answer_in_single_bytes_is_put_together(self):
+        def serve(conn):
+            conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for byte in self.LINE + b"\r\n":
+                conn.sendall(bytes([byte]))
+        self.assert_ok(self.ask(serve), self.ANSWER + self.LINE + b"\n")
+
+    def test_what_the_server_says_cannot_write_to_the_terminal(self):
+        result = self.ask(serve_bytes(b"\x1b]0;evil\x07 \x00\x7f\xff\r'\"\\\t\r\n"))
+        self.assert_ok(result, self.ANSWER + rb"\x1b]0;evil\x07 \x00\x7f\xff\r\'\"\\\t" + b"\n")
+
+    def test_half_an_answer_is_none(self):
+        for answer in (b"", b"Wed Jan 29", self.LINE, self.LINE + b"\r"):
+            with self.subTest(answer=answer):
+                self.assert_no_answer(self.ask(serve_bytes(answer)), "cut short")
+
+    def test_too_long_an_answer_is_none(self):
+        def flood(conn):
+            with contextlib.suppress(ConnectionError):
+                while True:
+                    conn.sendall(bytes(65536))
+        overlong = [serve_bytes(self.LINE * 100 + b"\r\n"), serve_bytes(self.LINE + b"\r\nmore"),
+                    serve_bytes((self.LINE + b"\r\n") * 2), flood]
+        for number, serve in enumerate(overlong):
+            with self.subTest(number):
+                self.assert_no_answer(self.ask(serve), "too long")
+
+    def test_a_reset_instead_of_an_answer_is_a_failure(self):
+        for answer in (b"", b"Wed Jan 29", self.LINE + b"\r\n"):
+            def serve(conn, answer=answer):
+                conn.sendall(answer)
+                reset(conn)
+            with self.subTest(answer=answer):
+                self.assert_no_answer(self.ask(serve), "reset")
+
+    def test_no_answer_is_waited_for_as_long_as_asked(self):
+        begin = time.monotonic()
+        result = self.ask(wait_for_end, "--timeout-ms", "300")
+        self.assertGreater(time.monotonic() - begin, 0.29)
+        self.assertLess(time.monotonic() - begin, 5)
+        self.assert_no_answer(result, "timed out")
+
+    def test_the_end_must_come_in_time_too(self):
+        def serve(conn):
+            conn.sendall(self.LINE + b"\r\n")
+            wait_for_end(conn)
+        self.assert_no_answer(self.ask(serve, "--timeout-ms", "300"), "timed out")
+
+    def test_progress_does_not_extend_the_time(self):
+        def drip(conn):
+            with contextlib.suppress(ConnectionError):
+                for _ in range(40):
+                    conn.sendall(b"x")
+                    time.sleep(0.05)  # A slow server: that is what is tested.
+        begin = time.monotonic()
+        result = self.ask(drip, "--timeout-ms", "300")
+        self.assertLess(time.monotonic() - begin, 5)
+        self.assert_no_answer(result, "timed out")
+
+    def test_nobody_there_is_a_failure_that_names_the_endpoint(self):
+        for name in CLIENTS:
+            with self.subTest(name=name), socket.socket() as deaf:
+                deaf.bind(("127.0.0.1", 0))
+                endpoint = endpoint_of(deaf)
+                self.assert_fails(run(name, endpoint), name, f"connect to {endpoint}", "refused")
+
+    def test_output_that_cannot_be_written_is_a_failure(self):
+        with open("/dev/full", "wb") as full, Peer(serve_bytes(self.LINE + b"\r\n")) as peer:
+            self.assert_fails(run("time_client", peer.endpoint, stdout=full), "time_client",
+                              "standard output", stdout=None)
+
+    def test_a_closed_pipe_is_a_failure_and_not_a_signal(self):
+        reader, writer = os.pipe()
+        os.close(reader)
+        with open(writer, "wb") as pipe, Peer(serve_bytes(self.LINE + b"\r\n")) as peer:
+            self.assert_fails(run("time_client", peer.endpoint, stdout=pipe), "time_client",
+                              "standard output", stdout=None)
+
+    def test_closed_descriptors_do_not_become_the_connection(self):
+        def serve(conn):
+            conn.sendall(self.LINE + b"\r\n")
+            conn.shutdown(socket.SHUT_WR)
+            return receive_to_end(conn)
+        for closed in ((1,), (0, 1), (0, 1, 2)):
+            with self.subTest(closed=closed), Peer(serve) as peer:
+                command = with_closed(closed, [BIN / "time_client", peer.endpoint])
+                result = subprocess.run(command, stderr=subprocess.PIPE, timeout=LIMIT, check=False)
+                self.assertEqual(1, result.returncode)
+                self.assertEqual(2 in closed, not result.stderr)
+            self.assertEqual(b"", peer.result)
+
+
+class EchoClient(TestCase):
+    """The echo client against servers in Python, most of them bad ones."""
+
+    def test_the_message_comes_back(self):
+        with Peer(serve_echo) as peer:
+            self.assert_ok(run("echo_client", peer.endpoint), b"Received 'Hello, world'\n")
+        with Peer(serve_echo) as peer:
+            self.assert_ok(run("echo_client", peer.endpoint, "ahoy"), b"Received 'ahoy'\n")
+
+    def test_our_own_server_echoes(self):
+        with Server("echo_server", endpoint="localhost:0") as server:
+            for endpoint in (*server.endpoints, f"localhost:{server.port}"):
+                with self.subTest(endpoint=endpoint):
+                    self.assert_ok(run("echo_client", endpoint), b"Received 'Hello, world'\n")
+
+    @unittest.skipUnless(HAS_IPV6, "no IPv6 here")
+    def test_the_message_comes_back_over_ipv6(self):
+        with Peer(serve_echo, "::1") as peer:
+            self.assert_ok(run("echo_client", peer.endpoint), b"Received 'Hello, world'\n")
+
+    def test_an_empty_message_comes_back(self):
+        with Peer(serve_echo) as peer:
+            self.assert_ok(run("echo_client", peer.endpoint, ""), b"Received ''\n")
+
+    def test_a_message_may_look_like_an_option(self):
+        with Peer(serve_echo) as peer:
+            self.assert_ok(run("echo_client", peer.endpoint, "--", "--help"),
+                           b"Received '--help'\n")
+        with Peer(serve_echo) as peer:
+            self.assert_ok(run("echo_client", peer.endpoint, "-5"), b"Received '-5'\n")
+
+    def test_a_message_is_printed_so_that_it_does_no_harm(self):
+        message = b"\x1b[2J\x07 \x01\x7f\xff\xc3\xa9\r\n\t'\"\\%s%n"
+        with Peer(serve_echo) as peer:
+            self.assert_ok(run("echo_client", peer.endpoint, message),
+                           rb"Received '\x1b[2J\x07 \x01\x7f\xff\xc3\xa9\r\n\t\'\"\\%s%n'" + b"\n")
+
+    def test_a_long_message_comes_back_through_small_buffers(self):
+        def serve(conn):
+            conn.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+            conn.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+            serve_echo(conn)
+        message = "x" * 20_000
+        with Peer(serve) as peer:
+            self.assert_ok(run("echo_client", peer.endpoint, message),
+                           f"Received '{message}'\n".encode())
+
+    def test_a_server_may_answer_only_after_the_end(self):
+        def serve(conn):
+            conn.sendall(receive_to_end(conn))
+        with Peer(serve) as peer:
+            self.assert_ok(run("echo_client", peer.endpoint), b"Received 'Hello, world'\n")
+
+    def test_half_the_message_is_a_failure(self):
+        def serve(conn):
+            conn.sendall(receive_to_end(conn)[:5])
+        with Peer(serve) as peer:
+            self.assert_fails(run("echo_client", peer.endpoint), "echo_client", "12 bytes",
+                              "5 came", stdout=b"Received 'Hello'\n")
+        with Peer(serve) as peer:
+            self.assert_fails(run("echo_client", peer.endpoint, "-", input=b"Hello, world"),
+                              "echo_client", "12 bytes", "5 came", stdout=b"Hello")
+
+    def test_more_than_the_message_is_a_failure(self):
+        def serve(conn):
+            conn.sendall(receive_to_end(conn) + b"!")
+        with Peer(serve) as peer:
+            self.assert_fails(run("echo_client", peer.endpoint), "echo_client", "too long")
+        with Peer(serve) as peer:
+            self.assert_fails(run("echo_client", peer.endpoint, "-", input=b"Hello, world"),
+                              "echo_client", "12 bytes", "13 came", stdout=b"Hello, world!")
+
+    def test_a_reset_is_a_failure(self):
+        def serve(conn):
+            conn.recv(5)
+            reset(conn)
+        for message in ("Hello, world", "-"):
+            with self.subTest(message=message), Peer(serve) as peer:
+                self.assert_fails(run("echo_client", peer.endpoint, message, input=b"Hello, world"),
+                                  "echo_client", "reset")
+
+    def test_no_answer_is_waited_for_as_long_as_asked(self):
+        for message in ("Hello, world", "-"):
+            with self.subTest(message=message), Peer(Silence()) as peer:
+                begin = time.monotonic()
+                result = run("echo_client", "--timeout-ms", "300", peer.endpoint, message)
+                peer.serve.end()
+                self.assertGreater(time.monotonic() - begin, 0.29)
+                self.assertLess(time.monotonic() - begin, 5)
+                self.assert_fails(result, "echo_client", peer.endpoint, "timed out")
+
+    def test_a_server_that_does_not_read_is_waited_for_as_long_as_asked(self):
+        with Peer(Silence()) as peer, open("/dev/zero", "rb") as zeros:
+            begin = time.monotonic()
+            result = run("echo_client", "--timeout-ms", "300", peer.endpoint, "-", stdin=zeros)
+            peer.serve.end()
+            self.assertLess(time.monotonic() - begin, 5)
+            self.assert_fails(result, "echo_client", "timed out")
+
+    def test_standard_input_goes_there_and_back(self):
+        data = bytes(range(256)) * 1000
+        with Peer(serve_echo) as peer:
+            self.assert_ok(run("echo_client", peer.endpoint, "-", input=data), data)
+
+    def test_empty_standard_input_comes_back_empty(self):
+        with Peer(serve_echo) as peer:
+            self.assert_ok(run("echo_client", peer.endpoint, "-", input=b""), b"")
+
+    def test_standard_input_and_its_echo_flow_at_the_same_time(self):
+        with Server("echo_server") as server, self.start(server.endpoint) as client:
+            for line in (b"one\n", b"two\n", b"three\n"):
+                client.stdin.write(line)
+                client.stdin.flush()
+                self.assertEqual(line, client.stdout.readline())
+            client.stdin.close()
+            self.assertEqual(b"", client.stdout.read())
+            self.assertEqual(0, client.wait(LIMIT))
+
+    @contextlib.contextmanager
+    def start(self, endpoint, *arguments):
+        """An echo client that waits for standard input."""
+        with subprocess.Popen([BIN / "echo_client", *arguments, endpoint, "-"],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE) as client:
+            try:
+                yield client
+            finally:
+                if client.poll() is None:
+                    client.kill()
+
+    def test_failures_do_not_wait_for_standard_input(self):
+        def say_goodbye(conn):
+            conn.sendall(conn.recv(100))
+        for serve, word in ((say_goodbye, b"cut short"), (reset, b"reset")):
+            with self.subTest(word=word), Peer(serve) as peer, self.start(peer.endpoint) as client:
+                client.stdin.write(b"one\n")
+                with contextlib.suppress(BrokenPipeError):
+                    client.stdin.flush()
+                self.assertEqual(1, client.wait(LIMIT))
+                self.assertRegex(client.stderr.read(), rb"\Aecho_client: [ -~]*%s[ -~]*\n\Z" % word)
+
+    def test_the_time_is_over_even_while_standard_input_is_waited_for(self):
+        with Server("echo_server") as server, \
+                self.start(server.endpoint, "--timeout-ms", "300") as client:
+            self.assertEqual(1, client.wait(LIMIT))
+            self.assertIn(b"timed out", client.stderr.read())
+
+    def test_standard_input_that_cannot_be_read_is_a_failure_and_no_end(self):
+        for path, flags in (("/", os.O_RDONLY), ("/dev/null", os.O_WRONLY)):
+            stdin = os.open(path, flags)
+            self.addCleanup(os.close, stdin)
+            with self.subTest(path=path), Peer(receive_to_end) as peer:
+                result = run("echo_client", peer.endpoint, "-", stdin=stdin)
+                self.assert_fails(result, "echo_client", "standard input")
+                peer.thread.join(LIMIT)
+                self.assertIsInstance(peer.error, ConnectionResetError)
+                peer.error = None
+
+    def test_output_that_cannot_be_written_is_a_failure(self):
+        for message in ("Hello, world", "-"):
+            with self.subTest(message=message), open("/dev/full", "wb") as full, \
+                    Server("echo_server") as server:
+                result = run("echo_client", server.endpoint, message, input=b"Hello", stdout=full)
+                self.assert_fails(result, "echo_client", "standard output", stdout=None)
+
+    def test_output_that_cannot_be_written_is_a_failure_at_once_and_no_end(self):
+        with open("/dev/full", "wb") as full, Peer(serve_echo) as peer, \
+                subprocess.Popen([BIN / "echo_client", peer.endpoint, "-"], stdin=subprocess.PIPE,
+                                 stdout=full, stderr=subprocess.PIPE) as client:
+            client.stdin.write(b"one\n")
+            client.stdin.flush()
+            self.assertEqual(1, client.wait(LIMIT))
+            self.assertIn(b"standard output", client.stderr.read())
+            peer.thread.join(LIMIT)
+            self.assertIsInstance(peer.error, ConnectionResetError)
+            peer.error = None
+
+    def test_a_closed_pipe_is_a_failure_and_not_a_signal(self):
+        for message in ("Hello, world", "-"):
+            reader, writer = os.pipe()
+            os.close(reader)
+            with self.subTest(message=message), open(writer, "wb") as pipe, \
+                    Server("echo_server") as server:
+                result = run("echo_client", server.endpoint, message, input=b"Hello", stdout=pipe)
+                self.assert_fails(result, "echo_client", "standard output", stdout=None)
+
+    def test_closed_descriptors_do_not_become_the_connection(self):
+        def serve(conn):
+            data = receive_to_end(conn)
+            conn.sendall(data)
+            conn.shutdown(socket.SHUT_WR)
+            return data
+        for closed in ((1,), (0, 1), (0, 1, 2)):
+            with self.subTest(closed=closed), Peer(serve) as peer:
+                command = with_closed(closed, [BIN / "echo_client", peer.endpoint])
+                result = subprocess.run(command, stderr=subprocess.PIPE, timeout=LIMIT, check=False)
+                self.assertEqual(1, result.returncode)
+                self.assertEqual(2 in closed, not result.stderr)
+            self.assertEqual(b"Hello, world", peer.result)
+
+    def test_closed_standard_input_is_a_failure(self):
+        with Server("echo_server") as server:
+            command = with_closed((0,), [BIN / "echo_client", server.endpoint, "-"])
+            result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                    timeout=LIMIT, check=False)
+            self.assert_fails(result, "echo_client", "standard input")
+
+    def test_a_gibibyte_comes_back_as_it_was(self):
+        mebibyte = 1 << 20
+        noise = memoryview(random.Random(1).randbytes(2 * mebibyte))
+        sent, received, count = hashlib.sha256(), hashlib.sha256(), 0
+
+        def feed(pipe):
+            with pipe:
+                for i in range(1024):
+                    chunk = noise[i * 1021:i * 1021 + mebibyte]
+                    sent.update(chunk)
+                    pipe.write(chunk)
+
+        with Server("echo_server") as server, \
+                self.start(server.endpoint, "--timeout-ms", "60000") as client:
+            feeder = threading.Thread(target=feed, args=(client.stdin,))
+            feeder.start()
+            while chunk := client.stdout.read1(mebibyte):
+                received.update(chunk)
+                count += len(chunk)
+            feeder.join(LIMIT)
+            self.assertEqual((0, b""), (client.wait(LIMIT), client.stderr.read()))
+        self.assertEqual((1024 * mebibyte, sent.hexdigest()), (count, received.hexdigest()))
+
+
+@unittest.skipUnless(IS_OPENBSD_NETCAT, "no netcat with -N here")
+class Netcat(TestCase):
+    """The servers, seen from netcat."""
+
+    def ask(self, endpoint, data, *options):
+        host, port = split_endpoint(endpoint)
+        return subprocess.run([NETCAT, *options, host, str(port)], input=data, timeout=LIMIT,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+
+    def test_it_gets_the_time(self):
+        with Server("time_server", endpoint="localhost:0") as server:
+            for endpoint in server.endpoints:
+                result = self.ask(endpoint, b"")
+                self.assertEqual((0, b""), (result.returncode, result.stderr))
+                self.assert_is_time(result.stdout)
+
+    def test_it_gets_its_input_back(self):
+        data = os.urandom(1_000_000)
+        with Server("echo_server", endpoint="localhost:0") as server:
+            for endpoint in server.endpoints:
+                self.assert_ok(self.ask(endpoint, data, "-N"), data)
+
+
+if __name__ == "__main__":
+    unittest.main()

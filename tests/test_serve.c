@@ -1,0 +1,1283 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Tests of the accept loop: handlers, limits, lingering, events, counters. Most cases run for
+ *         the sequential mode and for worker threads.
+ *
+ *  Wraps: pthread_create nb__sys_poll nb__sys_accept nb__sys_wake_ring */
+#define _GNU_SOURCE /* pthread_getattr_np */
+
+#include "support_serve.h"
+#include "sys.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+int __real_pthread_create(pthread_t *out, const pthread_attr_t *attr, void *(*run)(void *),
+                          void *argument);
+int __wrap_pthread_create(pthread_t *out, const pthread_attr_t *attr, void *(*run)(void *),
+                          void *argument);
+int __real_nb__sys_wake_ring(const int fds[2]);
+int __wrap_nb__sys_wake_ring(const int fds[2]);
+int __real_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
+int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
+int __real_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length);
+int __wrap_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length);
+
+int __wrap_pthread_create(pthread_t *out, const pthread_attr_t *attr, void *(*run)(void *),
+                          void *argument)
+{
+    int error = fault(ON_THREAD);
+
+    return error != 0 ? error : __real_pthread_create(out, attr, run, argument);
+}
+
+/* While set: who rings a bell goes on only when this server has seen two connections. */
+static struct server *_Atomic held_back;
+
+int __wrap_nb__sys_wake_ring(const int fds[2])
+{
+    struct server *server = atomic_exchange(&held_back, NULL);
+    nb_deadline until = nb_after_ms(2000);
+    int result = __real_nb__sys_wake_ring(fds);
+
+    while (server != NULL && !nb_expired(until) &&
+           server_stats(server).accepted + server_stats(server).refused < 2)
+        a_moment();
+    return result;
+}
+
+int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
+{
+    (void)fault(ON_POLL);
+    return __real_nb__sys_poll(fds, count, by);
+}
+
+int __wrap_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length)
+{
+    (void)fault(ON_ACCEPT);
+    return __real_nb__sys_accept(fd, peer, length);
+}
+
+/* A server on loopback that runs with these options. */
+static struct server *run_server(nb_handler *handler, void *context, const struct mode *mode)
+{
+    struct server *server = server_new("127.0.0.1:0", handler, mode);
+
+    server->context = context;
+    server_run(server);
+    return server;
+}
+
+/* --- Handlers --- */
+
+static void say_hello_and_count(nb_conn *conn, void *count)
+{
+    ++*(atomic_int *)count;
+    say_hello(conn, NULL);
+}
+
+static void each_connection_gets_its_handler_and_the_context(void **state)
+{
+    atomic_int count = 0;
+    struct server *server = run_server(say_hello_and_count, &count, *state);
+
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_int_equal(count, 20);
+    assert_int_equal(server_stats(server).accepted, 20);
+    assert_status(server_finish(server), NB_OK);
+}
+
+static void both_families_are_served(void **state)
+{
+    struct server *server = server_new("localhost:0", say_hello, *state);
+    nb_address v6 = address_of(host_at("[::1]", &server->address));
+
+    server_run(server);
+    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_int_equal(answer(dial(&v6), HELLO), 0);
+    assert_status(server_finish(server), NB_OK);
+}
+
+static void a_conversation_takes_as_long_as_it_likes(void **state)
+{
+    struct server *server = run_server(echo, NULL, *state);
+    int client = dial(&server->address);
+
+    for (int i = 0; i < 100; i++) {
+        say(client, "round", 5);
+        assert_int_equal(answer_so_far(client, "round"), 0);
+    }
+    say_no_more(client);
+    assert_int_equal(answer(client, ""), 0);
+    assert_status(server_finish(server), NB_OK);
+}
+
+static void null_options_are_the_defaults(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
+
+    (void)state;
+    server_run_by_default(server);
+    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_status(server_finish(server), NB_OK);
+}
+
+static void close_it(nb_conn *conn, void *unused)
+{
+    say_hello(conn, unused);
+    (void)nb_close(conn, nb_after_ms(0));
+}
+
+static void abort_it(nb_conn *conn, void *unused)
+{
+    (void)unused;
+    nb_abort(conn);
+}
+
+static void detach_it(nb_conn *conn, void *descriptor)
+{
+    nb_fd fd = -1;
+
+    if (nb_conn_detach(conn, &fd, NULL, 0, NULL) == NB_OK)
+        *(atomic_int *)descriptor = fd;
+}
+
+static void a_handler_may_close_its_connection(void **state)
+{
+    struct server *server = run_server(close_it, NULL, *state);
+
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 3);
+    assert_int_equal(server_event(server, NB_EVENT_CLOSED, 0).sent, strlen(HELLO));
+    assert_int_equal(server_stats(server).lingering, 0);
+    eventually(server_stats(server).active == 0);
+    assert_status(server_finish(server), NB_OK);
+}
+
+static void a_handler_may_abort_its_connection(void **state)
+{
+    struct server *server = run_server(abort_it, NULL, *state);
+
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(answer(dial(&server->address), ""), ECONNRESET);
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 3);
+    assert_status(server_finish(server), NB_OK);
+}
+
+static void a_handler_may_keep_its_connection(void **state)
+{
+    atomic_int descriptor = -1;
+    struct server *server = run_server(detach_it, &descriptor, *state);
+    int client = dial(&server->address);
+
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
+    assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_OK);
+    assert_status(server_stop(server), NB_OK);
+    assert_int_equal(write(descriptor, HELLO, strlen(HELLO)), strlen(HELLO));
+    assert_int_equal(close(descriptor), 0);
+    assert_int_equal(answer(client, HELLO), 0);
+}
+
+struct offer {
+    nb_conn *_Atomic conn;
+    atomic_int seen;
+};
+
+static void offer_and_wait(nb_conn *conn, void *argument)
+{
+    struct offer *offer = argument;
+
+    offer->conn = conn;
+    wait_for_ever(conn, &offer->seen);
+}
+
+static void a_connection_may_be_cancelled_from_outside(void **state)
+{
+    struct offer offer = {NULL, NB_OK};
+    struct server *server = run_server(offer_and_wait, &offer, *state);
+    int client = dial(&server->address);
+
+    eventually(offer.conn != NULL);
+    nb_cancel(offer.conn);
+    assert_int_equal(raw_ending(client, NULL), ECONNRESET);
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
+    assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_CANCELLED);
+    assert_status(server_finish(server), NB_OK);
+}
+
+static void clients_that_are_gone_do_not_keep_others_out(void **state)
+{
+    struct server *server = run_server(echo, NULL, *state);
+    int client;
+
+    for (int i = 0; i < 10; i++)
+        break_off(dial(&server->address));
+    client = dial(&server->address);
+    say(client, HELLO, strlen(HELLO));
+    say_no_more(client);
+    assert_int_equal(answer(client, HELLO), 0);
+    assert_status(server_finish(server), NB_OK);
+}
+
+/* --- Who runs the handlers --- */
+
+static void note_thread(nb_conn *conn, void *thread)
+{
+    *(atomic_int *)thread = (int)syscall(SYS_gettid);
+    say_hello(conn, NULL);
+}
+
+static void one_at_a_time_runs_in_the_calling_thread_and_starts_none(void **state)
+{
+    atomic_int thread = 0;
+    struct server *server = run_server(note_thread, &thread, &sequential);
+
+    (void)state;
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_int_equal(thread, server->tid);
+    assert_status(server_finish(server), NB_OK);
+    assert_int_equal(calls(ON_THREAD), 1); /* that of the server itself */
+}
+
+static void workers_are_other_threads(void **state)
+{
+    atomic_int thread = 0;
+    struct server *server = run_server(note_thread, &thread, &workers);
+
+    (void)state;
+    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_int_not_equal(thread, server->tid);
+    assert_int_not_equal(thread, 0);
+    assert_status(server_finish(server), NB_OK);
+}
+
+static void short_connections_start_no_threads_once_workers_exist(void **state)
+{
+    struct mode by_default = {0};
+    struct server *server = run_server(say_hello, NULL, &by_default);
+
+    (void)state;
+    for (int i = 0; i < 1000; i++) {
+        int client = dial(&server->address);
+
+        assert_int_equal(answer(client, HELLO), 0);
+        hang_up(client);
+    }
+    assert_status(server_finish(server), NB_OK);
+    assert_int_equal(server_stats(server).accepted, 1000);
+    assert_in_range(calls(ON_THREAD), 2, 16);
+}
+
+static void only_so_many_handlers_run_and_the_others_wait_in_the_queue(void **state)
+{
+    struct mode three = {3};
+    struct server *server = run_server(say_hello_later, NULL, &three);
+    int fd = nb_listener_fd(server->listener, 0);
+    int clients[5];
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(clients); i++)
+        clients[i] = dial(&server->address);
+    eventually(gate_waiting() == 3);
+    eventually(queue_length(fd) == 2);
+    assert_int_equal(server_stats(server).active, 3);
+    assert_int_equal(server_stats(server).accepted, 3);
+    assert_int_equal(server_heard(server, NB_EVENT_ACCEPTED), 3);
+    gate_open();
+    for (size_t i = 0; i < COUNT(clients); i++)
+        assert_int_equal(answer(clients[i], HELLO), 0);
+    assert_int_equal(queue_length(fd), 0);
+    assert_status(server_finish(server), NB_OK);
+    assert_int_equal(server_stats(server).peak, 3);
+}
+
+static void one_at_a_time_takes_the_next_when_the_last_is_done(void **state)
+{
+    struct server *server = run_server(say_hello_later, NULL, &sequential);
+    int clients[3];
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(clients); i++)
+        clients[i] = dial(&server->address);
+    eventually(gate_waiting() == 1);
+    assert_int_equal(queue_length(nb_listener_fd(server->listener, 0)), 2);
+    assert_int_equal(server_stats(server).accepted, 1);
+    gate_open();
+    for (size_t i = 0; i < COUNT(clients); i++)
+        assert_int_equal(answer(clients[i], HELLO), 0);
+    assert_status(server_finish(server), NB_OK);
+    assert_int_equal(server_stats(server).peak, 1);
+}
+
+static void a_crowd_that_waits_to_be_spoken_to_is_served(void **state)
+{
+    struct server *server = run_server(say_hello_later, NULL, *state);
+    int clients[300];
+
+    for (size_t i = 0; i < COUNT(clients); i++)
+        clients[i] = dial(&server->address);
+    eventually(gate_waiting() == ((const struct mode *)*state)->concurrency);
+    gate_open();
+    for (size_t i = 0; i < COUNT(clients); i++)
+        assert_int_equal(answer(clients[i], HELLO), 0);
+    assert_status(server_finish(server), NB_OK);
+    assert_int_equal(server_stats(server).accepted, COUNT(clients));
+}
+
+static void count_blocked_signals(nb_conn *conn, void *count)
+{
+    sigset_t mask;
+    int blocked = 0;
+
+    pthread_sigmask(SIG_SETMASK, NULL, &mask);
+    for (int number = 1; number <= SIGRTMAX; number++)
+        blocked += sigismember(&mask, number) == 1;
+    *(atomic_int *)count = blocked;
+    say_hello(conn, NULL);
+}
+
+/* SIGKILL and SIGSTOP cannot be blocked, and two belong to the C library. */
+static void workers_block_all_signals(void **state)
+{
+    atomic_int blocked = -1;
+    struct server *server = run_server(count_blocked_signals, &blocked, &workers);
+
+    (void)state;
+    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_true(blocked >= SIGRTMAX - 4);
+    assert_status(server_finish(server), NB_OK);
+    assert_true(server->mask_kept);
+}
+
+static void the_calling_thread_keeps_its_signal_mask(void **state)
+{
+    atomic_int blocked = -1;
+    struct server *server = run_server(count_blocked_signals, &blocked, &sequential);
+
+    (void)state;
+    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_int_equal(blocked, 0);
+    assert_status(server_finish(server), NB_OK);
+    assert_true(server->mask_kept);
+}
+
+static void measure_stack(nb_conn *conn, void *kib)
+{
+    pthread_attr_t attr;
+    size_t size = 0;
+
+    if (pthread_getattr_np(pthread_self(), &attr) == 0) {
+        pthread_attr_getstacksize(&attr, &size);
+        pthread_attr_destroy(&attr);
+    }
+    *(atomic_int *)kib = (int)(size / 1024);
+    say_hello(conn, NULL);
+}
+
+static int stack_kib(size_t asked)
+{
+    atomic_int kib = 0;
+    struct server *server = server_new("127.0.0.1:0", measure_stack, &workers);
+
+    server->context = &kib;
+    server->options.stack_size = asked;
+    server_run(server);
+    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_status(server_finish(server), NB_OK);
+    return kib;
+}
+
+static void workers_have_the_stack_that_was_asked_for(void **state)
+{
+    int by_default = stack_kib(0); /* sanitizers add some of their own */
+    int asked_for = stack_kib((size_t)1 << 20);
+
+    (void)state;
+    assert_in_range(by_default, 240, 2000);
+    assert_in_range(asked_for, 1000, 2000);
+}
+
+static void hello_until_the_send_fails(nb_conn *conn, void *unused)
+{
+    static const char much[65536];
+
+    (void)unused;
+    while (nb_send_all(conn, much, sizeof(much), NULL, nb_after_ms(20)) == NB_OK)
+        continue;
+}
+
+static void after_a_failed_send_the_peer_sees_a_reset(void **state)
+{
+    struct server *server = run_server(hello_until_the_send_fails, NULL, *state);
+    int client = dial(&server->address);
+
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
+    assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_TIMEOUT);
+    assert_int_equal(raw_ending(client, NULL), ECONNRESET);
+    assert_status(server_finish(server), NB_OK);
+}
+
+/* --- Lingering --- */
+
+static void hello_to_who_speaks(nb_conn *conn, void *unused)
+{
+    if (nb_wait_readable(conn, nb_after_ms(PATIENCE_MS)) == NB_OK)
+        say_hello(conn, unused);
+}
+
+static void unread_input_costs_the_client_nothing(void **state)
+{
+    struct server *server = run_server(hello_to_who_speaks, NULL, *state);
+    static const char much[30000];
+    int client = dial(&server->address);
+
+    say(client, much, sizeof(much));
+    assert_int_equal(answer(client, HELLO), 0);
+    say(client, much, sizeof(much));
+    assert_false(is_broken(client));
+    hang_up(client);
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
+    assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_OK);
+    assert_status(server_finish(server), NB_OK);
+}
+
+static void many_who_linger_hold_up_nobody(void **state)
+{
+    struct mode few = {((const struct mode *)*state)->concurrency == 1 ? 1 : 2};
+    struct server *server = run_server(say_hello, NULL, &few);
+
+    for (int i = 0; i < 40; i++)
+        assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    eventually(server_stats(server).lingering == 40);
+    assert_int_equal(server_stats(server).active, 0);
+    assert_int_equal(server_heard(server, NB_EVENT_CLOSED), 0);
+}
+
+static void a_client_that_ends_is_not_lingered_for(void **state)
+{
+    struct server *server = run_server(say_hello, NULL, *state);
+    int client = dial(&server->address);
+
+    assert_int_equal(answer(client, HELLO), 0);
+    eventually(server_stats(server).lingering == 1);
+    hang_up(client);
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
+    assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_OK);
+    assert_int_equal(server_stats(server).lingering, 0);
+}
+
+static void a_reset_while_it_lingers_is_told(void **state)
+{
+    struct server *server = run_server(say_hello, NULL, *state);
+    int client = dial(&server->address);
+
+    assert_int_equal(answer(client, HELLO), 0);
+    eventually(server_stats(server).lingering == 1);
+    break_off(client);
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
+    assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_RESET);
+}
+
+static void a_client_that_does_not_end_is_lingered_for_so_long(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    int64_t begin = now_ns();
+    int client;
+
+    server->options.linger_ms = 80;
+    server_run(server);
+    client = dial(&server->address);
+    assert_int_equal(answer(client, HELLO), 0);
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
+    assert_in_range(ms_since(begin), 80, 2500);
+    assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_TIMEOUT);
+    say(client, "?", 1);
+    eventually(is_broken(client));
+}
+
+static void a_client_that_trickles_is_lingered_for_no_longer(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    int64_t begin = now_ns();
+    int client;
+
+    server->options.linger_ms = 80;
+    server_run(server);
+    client = dial(&server->address);
+    assert_int_equal(answer(client, HELLO), 0);
+    while (server_heard(server, NB_EVENT_CLOSED) == 0 && ms_since(begin) < PATIENCE_MS) {
+        (void)send(client, "?", 1, MSG_NOSIGNAL);
+        a_moment();
+    }
+    assert_in_range(ms_since(begin), 80, 2500);
+    assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_TIMEOUT);
+}
+
+static void a_client_that_goes_on_sending_is_cut_off(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    static const char much[20000];
+    int client;
+
+    server->options.linger_bytes = 10000;
+    server_run(server);
+    client = dial(&server->address);
+    assert_int_equal(answer(client, HELLO), 0);
+    say(client, much, 5000);
+    assert_int_equal(server_heard(server, NB_EVENT_CLOSED), 0);
+    (void)send(client, much, sizeof(much), MSG_NOSIGNAL);
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
+    assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_TOO_LONG);
+    eventually(is_broken(client));
+}
+
+static void beyond_linger_max_the_oldest_is_reset(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    int clients[4];
+
+    server->options.linger_max = 2;
+    server_run(server);
+    for (size_t i = 0; i < COUNT(clients); i++) {
+        clients[i] = dial(&server->address);
+        assert_int_equal(answer(clients[i], HELLO), 0);
+        eventually(server_stats(server).lingering == (i == 0 ? 1 : 2));
+        eventually(server_heard(server, NB_EVENT_CLOSED) == (i < 2 ? 0 : (int)i - 1));
+    }
+    eventually(is_broken(clients[0]) && is_broken(clients[1]));
+    assert_false(is_broken(clients[2]) || is_broken(clients[3]));
+    assert_int_equal(server_stats(server).lingering, 2);
+    assert_int_equal(server_heard(server, NB_EVENT_CLOSED), 2);
+    assert_true(server_event(server, NB_EVENT_CLOSED, 0).status != NB_OK);
+}
+
+static void without_lingering_a_connection_ends_at_once(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+
+    server->options.linger_ms = NB_NO_LINGER;
+    server_run(server);
+    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
+    assert_int_equal(server_stats(server).lingering, 0);
+}
+
+/* The time of lingering is a window in which nothing happens: whoever looked all the time would look
+   thousands of times. */
+static void who_lingers_costs_nothing(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+
+    server->options.linger_ms = 100;
+    server_run(server);
+    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
+    assert_in_range(calls(ON_POLL), 1, 20);
+}
+
+/* --- The life of a connection --- */
+
+static void check_cancelled(struct server *server, int client, int64_t begin,
+                            const atomic_int *seen)
+{
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
+    assert_in_range(ms_since(begin), 100, 2500);
+    assert_status((nb_status)*seen, NB_CANCELLED);
+    assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_CANCELLED);
+    assert_int_equal(raw_ending(client, NULL), ECONNRESET);
+    assert_int_equal(server_stats(server).forced, 0);
+}
+
+static void check_life(nb_handler *handler, const struct mode *mode)
+{
+    struct server *server = server_new("127.0.0.1:0", handler, mode);
+    atomic_int seen = NB_OK;
+    int64_t begin = now_ns();
+
+    server->context = &seen;
+    server->options.connection_ms = 100;
+    server_run(server);
+    check_cancelled(server, dial(&server->address), begin, &seen);
+    assert_status(server_finish(server), NB_OK);
+}
+
+static void a_handler_that_waits_for_ever_ends_with_the_life(void **state)
+{
+    check_life(wait_for_ever, *state);
+}
+
+static void retry_timeouts(nb_conn *conn, void *seen)
+{
+    nb_status status;
+    size_t received;
+    char byte;
+
+    do
+        status = nb_recv(conn, &byte, 1, &received, nb_after_ms(3));
+    while (status == NB_TIMEOUT);
+    *(atomic_int *)seen = (int)status;
+}
+
+static void a_handler_that_retries_timeouts_ends_with_the_life(void **state)
+{
+    check_life(retry_timeouts, *state);
+}
+
+static void wait_long(nb_conn *conn, void *seen)
+{
+    size_t received;
+    char byte;
+
+    *(atomic_int *)seen = (int)nb_recv(conn, &byte, 1, &received, nb_after_ms(60000));
+}
+
+static void a_handler_that_waits_long_ends_with_the_life(void **state)
+{
+    check_life(wait_long, *state);
+}
+
+static void send_for_ever(nb_conn *conn, void *seen)
+{
+    static const char much[65536];
+    nb_status status;
+
+    do
+        status = nb_send_all(conn, much, sizeof(much), NULL, nb_forever());
+    while (status == NB_OK);
+    *(atomic_int *)seen = (int)status;
+}
+
+static void a_handler_that_is_stuck_in_a_send_ends_with_the_life(void **state)
+{
+    check_life(send_for_ever, *state);
+}
+
+static void wait_until_readable(nb_conn *conn, void *seen)
+{
+    *(atomic_int *)seen = (int)nb_wait_readable(conn, nb_forever());
+}
+
+static void a_handler_that_waits_for_input_ends_with_the_life(void **state)
+{
+    check_life(wait_until_readable, *state);
+}
+
+static void lingering_lies_within_the_life(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    int64_t begin = now_ns();
+
+    server->options.connection_ms = 100;
+    server_run(server);
+    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
+    assert_in_range(ms_since(begin), 100, 2500);
+    assert_true(server_event(server, NB_EVENT_CLOSED, 0).status != NB_OK);
+}
+
+static void a_life_without_limit_is_a_life(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", echo, *state);
+    int client;
+
+    server->options.connection_ms = NB_NO_LIMIT;
+    server->options.drain_ms = NB_NO_LIMIT;
+    server_run(server);
+    client = dial(&server->address);
+    say(client, HELLO, strlen(HELLO));
+    say_no_more(client);
+    assert_int_equal(answer(client, HELLO), 0);
+    assert_status(server_finish(server), NB_OK);
+}
+
+/* As above: a life is a window in which nothing happens, here with others in the queue. */
+static void waiting_costs_nothing_at_the_limit(void **state)
+{
+    struct mode most = {((const struct mode *)*state)->concurrency == 1 ? 1 : 2};
+    struct server *server = server_new("127.0.0.1:0", wait_for_ever, &most);
+    atomic_int seen = NB_OK;
+
+    server->context = &seen;
+    server->options.connection_ms = 100;
+    server_run(server);
+    for (int i = 0; i <= most.concurrency; i++)
+        (void)dial(&server->address);
+    eventually(server_heard(server, NB_EVENT_CLOSED) == most.concurrency + 1);
+    assert_in_range(calls(ON_POLL), 1, 60);
+    assert_in_range(calls(ON_ACCEPT), most.concurrency + 1, 4 * (most.concurrency + 1));
+}
+
+/* --- Limits for one peer --- */
+
+static void one_peer_has_only_so_many_connections(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello_later, &workers);
+    nb_address refused, told;
+    int third;
+
+    (void)state;
+    server->options.max_per_peer = 2;
+    server_run(server);
+    (void)dial(&server->address);
+    (void)dial(&server->address);
+    eventually(gate_waiting() == 2);
+    third = dial(&server->address);
+    refused = own_address(third);
+    assert_int_equal(answer(third, ""), ECONNRESET);
+    eventually(server_heard(server, NB_EVENT_REFUSED) == 1);
+    told = server_event(server, NB_EVENT_REFUSED, 0).address;
+    assert_true(nb_address_equal(&told, &refused));
+    assert_int_equal(server_stats(server).refused, 1);
+    assert_int_equal(server_stats(server).accepted, 2);
+    assert_int_equal(server_heard(server, NB_EVENT_ACCEPTED), 2);
+}
+
+/* A worker has accepted a connection and cannot start the next worker at once; the supervisor does,
+   and that one accepts too, before the first has come to call its handler. */
+static void the_limit_of_one_peer_holds_before_its_handler_has_begun(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello_later, &workers);
+
+    (void)state;
+    server->options.max_per_peer = 1;
+    fail_after(ON_THREAD, 2, EAGAIN, 1);
+    (void)dial(&server->address);
+    (void)dial(&server->address);
+    held_back = server;
+    server_run(server);
+    eventually(server_stats(server).accepted + server_stats(server).refused == 2);
+    held_back = NULL;
+    assert_int_equal(server_stats(server).accepted, 1);
+    assert_int_equal(server_stats(server).refused, 1);
+}
+
+static void the_limit_of_one_peer_holds_in_a_crowd(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello_later, &workers);
+
+    (void)state;
+    server->options.max_per_peer = 1;
+    for (int i = 0; i < 200; i++)
+        (void)dial(&server->address);
+    server_run(server);
+    eventually(server_stats(server).accepted + server_stats(server).refused == 200);
+    assert_int_equal(server_stats(server).accepted, 1);
+}
+
+static void another_peer_has_its_own_limit(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello_later, &workers);
+
+    (void)state;
+    server->options.max_per_peer = 1;
+    server_run(server);
+    (void)dial(&server->address);
+    (void)dial_from("127.0.0.2:0", &server->address);
+    (void)dial_from("127.0.0.3:0", &server->address);
+    eventually(gate_waiting() == 3);
+    assert_int_equal(answer(dial_from("127.0.0.2:0", &server->address), ""), ECONNRESET);
+}
+
+static void an_ipv6_peer_has_a_limit_too(void **state)
+{
+    struct server *server = server_new("[::1]:0", say_hello_later, &workers);
+
+    (void)state;
+    server->options.max_per_peer = 1;
+    server_run(server);
+    (void)dial(&server->address);
+    eventually(gate_waiting() == 1);
+    assert_int_equal(answer(dial(&server->address), ""), ECONNRESET);
+}
+
+static void those_that_linger_count_for_the_limit(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    int first;
+
+    server->options.max_per_peer = 2;
+    server_run(server);
+    first = dial(&server->address);
+    assert_int_equal(answer(first, HELLO), 0);
+    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    eventually(server_stats(server).lingering == 2);
+    assert_int_equal(answer(dial(&server->address), ""), ECONNRESET);
+    hang_up(first);
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
+    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_int_equal(server_stats(server).refused, 1);
+}
+
+static void without_a_limit_one_peer_has_many(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello_later, &workers);
+
+    (void)state;
+    server->options.max_per_peer = NB_NO_LIMIT;
+    server_run(server);
+    for (int i = 0; i < workers.concurrency; i++)
+        (void)dial(&server->address);
+    eventually(gate_waiting() == workers.concurrency);
+}
+
+/* --- Bad options --- */
+
+static void say_no_concurrency(nb_serve_options *options)
+{
+    options->concurrency = -1;
+}
+
+static void say_no_max_per_peer(nb_serve_options *options)
+{
+    options->max_per_peer = -2;
+}
+
+static void say_no_linger_max(nb_serve_options *options)
+{
+    options->linger_max = -1;
+}
+
+static void say_no_connection_ms(nb_serve_options *options)
+{
+    options->connection_ms = -2;
+}
+
+static void say_no_linger_ms(nb_serve_options *options)
+{
+    options->linger_ms = -2;
+}
+
+static void say_no_linger_bytes(nb_serve_options *options)
+{
+    options->linger_bytes = -1;
+}
+
+static void say_no_drain_ms(nb_serve_options *options)
+{
+    options->drain_ms = -2;
+}
+
+static void say_no_stack_size(nb_serve_options *options)
+{
+    options->stack_size = 1;
+}
+
+static void a_bad_option_is_named_and_nothing_is_done(void **state)
+{
+    static const struct {
+        void (*spoil)(nb_serve_options *options);
+        const char *name;
+    } rows[] = {
+        {say_no_concurrency, "concurrency"},     {say_no_max_per_peer, "max_per_peer"},
+        {say_no_linger_max, "linger_max"},       {say_no_linger_ms, "linger_ms"},
+        {say_no_connection_ms, "connection_ms"}, {say_no_linger_bytes, "linger_bytes"},
+        {say_no_drain_ms, "drain_ms"},           {say_no_stack_size, "stack_size"},
+    };
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    nb_error err;
+
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        nb_serve_options options = server->options;
+
+        rows[i].spoil(&options);
+        assert_status(nb_serve(server->listener, say_hello, NULL, &options, &err), NB_INVALID);
+        assert_status(err.status, NB_INVALID);
+        assert_non_null(strstr(err.message, rows[i].name));
+        assert_status(nb_serve(server->listener, say_hello, NULL, &options, NULL), NB_INVALID);
+    }
+    assert_int_equal(server_heard(server, NB_EVENT_LISTENING), 0);
+    server_run(server);
+    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_status(server_finish(server), NB_OK);
+}
+
+static void a_null_listener_or_handler_is_invalid(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, &sequential);
+    nb_error err;
+
+    (void)state;
+    assert_status(nb_serve(NULL, say_hello, NULL, NULL, &err), NB_INVALID);
+    assert_status(err.status, NB_INVALID);
+    assert_status(nb_serve(server->listener, NULL, NULL, NULL, NULL), NB_INVALID);
+}
+
+struct later_options {
+    nb_serve_options known;
+    char later[24];
+};
+
+static void options_of_no_size_are_invalid(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, &sequential);
+
+    (void)state;
+    server->options.size = 0;
+    assert_status(nb_serve(server->listener, say_hello, NULL, &server->options, NULL), NB_INVALID);
+    server->options.size = sizeof(size_t) - 1;
+    assert_status(nb_serve(server->listener, say_hello, NULL, &server->options, NULL), NB_INVALID);
+}
+
+static void an_option_of_later_that_is_set_is_invalid(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, &sequential);
+    struct later_options options;
+
+    (void)state;
+    memset(&options, 0, sizeof(options));
+    options.known.size = sizeof(options);
+    options.later[sizeof(options.later) - 1] = 1;
+    assert_status(nb_serve(server->listener, say_hello, NULL, &options.known, NULL), NB_INVALID);
+    nb_listener_stop(server->listener);
+    options.later[sizeof(options.later) - 1] = 0;
+    assert_status(nb_serve(server->listener, say_hello, NULL, &options.known, NULL), NB_OK);
+}
+
+/* A caller that knows only the first field: what lies behind it is not looked at. */
+static void options_of_an_older_version_are_accepted(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, &sequential);
+
+    (void)state;
+    server->options.size = offsetof(nb_serve_options, max_per_peer);
+    server->options.max_per_peer = -77;
+    server->options.linger_max = -77;
+    server->options.drain_ms = -77;
+    nb_listener_stop(server->listener);
+    assert_status(nb_serve(server->listener, say_hello, NULL, &server->options, NULL), NB_OK);
+    assert_int_equal(server_heard(server, NB_EVENT_STOPPED), 0);
+}
+
+static void a_listener_is_served_only_once(void **state)
+{
+    struct server *server = run_server(say_hello, NULL, *state);
+    nb_error err;
+
+    assert_status(nb_serve(server->listener, say_hello, NULL, NULL, &err), NB_INVALID);
+    assert_status(err.status, NB_INVALID);
+    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_status(server_finish(server), NB_OK);
+    assert_status(nb_serve(server->listener, say_hello, NULL, NULL, NULL), NB_INVALID);
+}
+
+static void nothing_is_added_to_a_listener_that_is_served(void **state)
+{
+    struct server *server = run_server(say_hello, NULL, *state);
+
+    assert_status(nb_listener_add(server->listener, "127.0.0.1:0", NULL, NULL), NB_INVALID);
+    assert_int_equal(nb_listener_count(server->listener), 1);
+}
+
+static void afterwards_the_sockets_are_closed_and_their_addresses_known(void **state)
+{
+    struct server *server = run_server(say_hello, NULL, *state);
+    nb_address address;
+
+    assert_status(server_finish(server), NB_OK);
+    assert_int_equal(nb_listener_fd(server->listener, 0), -1);
+    assert_int_equal(nb_listener_count(server->listener), 1);
+    assert_status(nb_listener_address(server->listener, 0, &address), NB_OK);
+    assert_true(nb_address_equal(&address, &server->address));
+    assert_int_equal(dial_quietly(&address), -ECONNREFUSED);
+}
+
+static void success_clears_the_error_and_keeps_errno(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    nb_error err;
+
+    memset(&err, 0xff, sizeof(err));
+    nb_listener_stop(server->listener);
+    errno = E2BIG;
+    assert_status(nb_serve(server->listener, say_hello, NULL, &server->options, &err), NB_OK);
+    assert_int_equal(errno, E2BIG);
+    assert_status(err.status, NB_OK);
+    assert_int_equal(err.system_error, 0);
+    assert_string_equal(err.message, "");
+}
+
+/* --- Events --- */
+
+static void answer_four_bytes(nb_conn *conn, void *unused)
+{
+    char buf[4];
+    size_t received;
+
+    if (nb_recv_exact(conn, buf, sizeof(buf), &received, nb_after_ms(PATIENCE_MS)) == NB_OK)
+        say_hello(conn, unused);
+}
+
+static void the_events_of_one_connection_come_in_order(void **state)
+{
+    static const nb_event_kind kinds[] = {NB_EVENT_LISTENING, NB_EVENT_LISTENING, NB_EVENT_ACCEPTED,
+                                          NB_EVENT_CLOSED,    NB_EVENT_DRAINING,  NB_EVENT_STOPPED};
+    struct server *server = server_new("localhost:0", answer_four_bytes, *state);
+    int client;
+
+    server_run(server);
+    client = dial(&server->address);
+    say(client, "1234", 4);
+    assert_int_equal(answer(client, HELLO), 0);
+    hang_up(client);
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
+    assert_status(server_finish(server), NB_OK);
+    assert_int_equal(server->event_count, COUNT(kinds));
+    for (size_t i = 0; i < COUNT(kinds); i++)
+        assert_int_equal(server->events[i].kind, kinds[i]);
+}
+
+static void listening_tells_each_socket(void **state)
+{
+    struct server *server = server_new("localhost:0", say_hello, *state);
+    nb_address told, expected;
+
+    server_run(server);
+    for (size_t i = 0; i < 2; i++) {
+        told = server_event(server, NB_EVENT_LISTENING, (int)i).address;
+        assert_status(nb_listener_address(server->listener, i, &expected), NB_OK);
+        assert_true(nb_address_equal(&told, &expected));
+    }
+}
+
+static void accepted_and_closed_tell_the_peer_and_closed_the_bytes(void **state)
+{
+    struct server *server = run_server(answer_four_bytes, NULL, *state);
+    int client = dial(&server->address);
+    nb_address peer = own_address(client);
+    nb_event accepted, closed;
+
+    say(client, "1234 and what nobody reads", 26);
+    assert_int_equal(answer(client, HELLO), 0);
+    hang_up(client);
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
+    accepted = server_event(server, NB_EVENT_ACCEPTED, 0);
+    closed = server_event(server, NB_EVENT_CLOSED, 0);
+    assert_true(nb_address_equal(&accepted.address, &peer));
+    assert_true(nb_address_equal(&closed.address, &peer));
+    assert_status(accepted.status, NB_OK);
+    assert_status(closed.status, NB_OK);
+    assert_int_equal(closed.system_error, 0);
+    assert_int_equal(closed.received, 4);
+    assert_int_equal(closed.sent, strlen(HELLO));
+}
+
+static void closed_tells_of_a_reset(void **state)
+{
+    atomic_int seen = NB_OK;
+    struct server *server = run_server(wait_for_ever, &seen, *state);
+    int client = dial(&server->address);
+
+    eventually(server_heard(server, NB_EVENT_ACCEPTED) == 1);
+    break_off(client);
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
+    assert_status((nb_status)seen, NB_RESET);
+    assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_RESET);
+    assert_int_equal(server_event(server, NB_EVENT_CLOSED, 0).system_error, ECONNRESET);
+}
+
+static bool was_accepted_before(const struct server *server, size_t closed)
+{
+    for (size_t i = 0; i < closed; i++) {
+        if (server->events[i].kind == NB_EVENT_ACCEPTED &&
+            nb_address_equal(&server->events[i].address, &server->events[closed].address))
+            return true;
+    }
+    return false;
+}
+
+static void every_connection_is_accepted_before_it_is_closed(void **state)
+{
+    struct server *server = run_server(say_hello, NULL, *state);
+    int clients[100];
+
+    for (size_t i = 0; i < COUNT(clients); i++)
+        clients[i] = dial(&server->address);
+    for (size_t i = 0; i < COUNT(clients); i++) {
+        assert_int_equal(answer(clients[i], HELLO), 0);
+        hang_up(clients[i]);
+    }
+    assert_status(server_finish(server), NB_OK);
+    assert_int_equal(server_heard(server, NB_EVENT_ACCEPTED), COUNT(clients));
+    assert_int_equal(server_heard(server, NB_EVENT_CLOSED), COUNT(clients));
+    for (size_t i = 0; i < server->event_count; i++)
+        assert_true(server->events[i].kind != NB_EVENT_CLOSED || was_accepted_before(server, i));
+    assert_int_equal(server->events[server->event_count - 2].kind == NB_EVENT_STOPPED, 0);
+    assert_int_equal(server->events[server->event_count - 1].kind, NB_EVENT_STOPPED);
+}
+
+/* A lock of the loop that is held here would never come free again. */
+static void ask_and_stop(const nb_event *event, void *context)
+{
+    struct server *server = context;
+
+    (void)server_stats(server);
+    if (event->kind == NB_EVENT_CLOSED)
+        nb_listener_stop(server->listener);
+    (void)server_stats(server);
+}
+
+static void an_event_handler_may_ask_and_stop(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    int client;
+
+    server->also = ask_and_stop;
+    server->options.max_per_peer = 1;
+    server->options.linger_ms = 50;
+    server_run(server);
+    client = dial(&server->address);
+    assert_int_equal(answer(client, HELLO), 0);
+    (void)dial(&server->address); /* refused or, after the stop, not */
+    hang_up(client);
+    assert_status(server_wait(server), NB_OK);
+}
+
+static void stay_in_closed(const nb_event *event, void *unused)
+{
+    (void)unused;
+    if (event->kind == NB_EVENT_CLOSED)
+        gate_pass();
+}
+
+static void an_event_handler_that_takes_its_time_holds_up_only_its_thread(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", abort_it, &workers);
+
+    (void)state;
+    server->also = stay_in_closed;
+    server_run(server);
+    (void)dial(&server->address);
+    eventually(gate_waiting() == 1);
+    (void)dial(&server->address);
+    eventually(gate_waiting() == 2);
+    gate_open();
+    assert_status(server_finish(server), NB_OK);
+}
+
+/* --- Counters --- */
+
+static void the_counters_begin_at_zero(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, &sequential);
+    nb_serve_stats stats, zero = NB_SERVE_STATS_INIT;
+
+    (void)state;
+    stats = server_stats(server);
+    assert_memory_equal(&stats, &zero, sizeof(stats));
+}
+
+static void the_counters_stay_after_the_end(void **state)
+{
+    struct server *server = run_server(say_hello, NULL, *state);
+    nb_serve_stats stats;
+
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_status(server_finish(server), NB_OK);
+    stats = server_stats(server);
+    assert_int_equal(stats.accepted, 5);
+    assert_int_equal(stats.active, 0);
+    assert_in_range(stats.peak, 1, 5);
+    assert_int_equal(stats.lingering, 0);
+    assert_int_equal(stats.refused + stats.lost_accepts + stats.forced + stats.unserved, 0);
+}
+
+static void the_counters_fill_what_the_caller_knows(void **state)
+{
+    struct server *server = run_server(say_hello, NULL, *state);
+    struct {
+        nb_serve_stats known;
+        uint64_t later[2];
+    } stats;
+
+    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    memset(&stats, 0xff, sizeof(stats));
+    stats.known.size = offsetof(nb_serve_stats, active);
+    nb_serve_counters(server->listener, &stats.known);
+    assert_int_equal(stats.known.accepted, 1);
+    assert_true(stats.known.active == UINT64_MAX);
+    stats.known.size = sizeof(stats);
+    nb_serve_counters(server->listener, &stats.known);
+    assert_int_equal(stats.known.size, sizeof(stats));
+    assert_int_equal(stats.known.accepted, 1);
+    assert_true(stats.later[0] == 0 && stats.later[1] == 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest cases[] = {
+        NET_CASE_FOR_BOTH(each_connection_gets_its_handler_and_the_context),
+        NET_CASE_FOR_BOTH(both_families_are_served),
+        NET_CASE_FOR_BOTH(a_conversation_takes_as_long_as_it_likes),
+        NET_CASE(null_options_are_the_defaults),
+        NET_CASE_FOR_BOTH(a_handler_may_close_its_connection),
+        NET_CASE_FOR_BOTH(a_handler_may_abort_its_connection),
+        NET_CASE_FOR_BOTH(a_handler_may_keep_its_connection),
+        NET_CASE_FOR_BOTH(a_connection_may_be_cancelled_from_outside),
+        NET_CASE_FOR_BOTH(clients_that_are_gone_do_not_keep_others_out),
+        NET_CASE(one_at_a_time_runs_in_the_calling_thread_and_starts_none),
+        NET_CASE(workers_are_other_threads),
+        NET_CASE(short_connections_start_no_threads_once_workers_exist),
+        NET_CASE(only_so_many_handlers_run_and_the_others_wait_in_the_queue),
+        NET_CASE(one_at_a_time_takes_the_next_when_the_last_is_done),
+        NET_CASE_FOR_BOTH(a_crowd_that_waits_to_be_spoken_to_is_served),
+        NET_CASE(workers_block_all_signals),
+        NET_CASE(the_calling_thread_keeps_its_signal_mask),
+        NET_CASE(workers_have_the_stack_that_was_asked_for),
+        NET_CASE_FOR_BOTH(after_a_failed_send_the_peer_sees_a_reset),
+        NET_CASE_FOR_BOTH(unread_input_costs_the_client_nothing),
+        NET_CASE_FOR_BOTH(many_who_linger_hold_up_nobody),
+        NET_CASE_FOR_BOTH(a_client_that_ends_is_not_lingered_for),
+        NET_CASE_FOR_BOTH(a_reset_while_it_lingers_is_told),
+        NET_CASE_FOR_BOTH(a_client_that_does_not_end_is_lingered_for_so_long),
+        NET_CASE_FOR_BOTH(a_client_that_trickles_is_lingered_for_no_longer),
+        NET_CASE_FOR_BOTH(a_client_that_goes_on_sending_is_cut_off),
+        NET_CASE_FOR_BOTH(beyond_linger_max_the_oldest_is_reset),
+        NET_CASE_FOR_BOTH(without_lingering_a_connection_ends_at_once),
+        NET_CASE_FOR_BOTH(who_lingers_costs_nothing),
+        NET_CASE_FOR_BOTH(a_handler_that_waits_for_ever_ends_with_the_life),
+        NET_CASE_FOR_BOTH(a_handler_that_retries_timeouts_ends_with_the_life),
+        NET_CASE_FOR_BOTH(a_handler_that_waits_long_ends_with_the_life),
+        NET_CASE_FOR_BOTH(a_handler_that_is_stuck_in_a_send_ends_with_the_life),
+        NET_CASE_FOR_BOTH(a_handler_that_waits_for_input_ends_with_the_life),
+        NET_CASE_FOR_BOTH(lingering_lies_within_the_life),
+        NET_CASE_FOR_BOTH(a_life_without_limit_is_a_life),
+        NET_CASE_FOR_BOTH(waiting_costs_nothing_at_the_limit),
+        NET_CASE(one_peer_has_only_so_many_connections),
+        NET_CASE(the_limit_of_one_peer_holds_before_its_handler_has_begun),
+        NET_CASE(the_limit_of_one_peer_holds_in_a_crowd),
+        NET_CASE(another_peer_has_its_own_limit),
+        NET_CASE(an_ipv6_peer_has_a_limit_too),
+        NET_CASE_FOR_BOTH(those_that_linger_count_for_the_limit),
+        NET_CASE(without_a_limit_one_peer_has_many),
+        NET_CASE_FOR_BOTH(a_bad_option_is_named_and_nothing_is_done),
+        NET_CASE(a_null_listener_or_handler_is_invalid),
+        NET_CASE(options_of_no_size_are_invalid),
+        NET_CASE(an_option_of_later_that_is_set_is_invalid),
+        NET_CASE(options_of_an_older_version_are_accepted),
+        NET_CASE_FOR_BOTH(a_listener_is_served_only_once),
+        NET_CASE_FOR_BOTH(nothing_is_added_to_a_listener_that_is_served),
+        NET_CASE_FOR_BOTH(afterwards_the_sockets_are_closed_and_their_addresses_known),
+        NET_CASE_FOR_BOTH(success_clears_the_error_and_keeps_errno),
+        NET_CASE_FOR_BOTH(the_events_of_one_connection_come_in_order),
+        NET_CASE_FOR_BOTH(listening_tells_each_socket),
+        NET_CASE_FOR_BOTH(accepted_and_closed_tell_the_peer_and_closed_the_bytes),
+        NET_CASE_FOR_BOTH(closed_tells_of_a_reset),
+        NET_CASE_FOR_BOTH(every_connection_is_accepted_before_it_is_closed),
+        NET_CASE_FOR_BOTH(an_event_handler_may_ask_and_stop),
+        NET_CASE(an_event_handler_that_takes_its_time_holds_up_only_its_thread),
+        NET_CASE(the_counters_begin_at_zero),
+        NET_CASE_FOR_BOTH(the_counters_stay_after_the_end),
+        NET_CASE_FOR_BOTH(the_counters_fill_what_the_caller_knows),
+    };
+
+    return cmocka_run_group_tests(cases, NULL, NULL);
+}

@@ -1,0 +1,1089 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Tests of how the accept loop ends: stop, drain, signals, also under load.
+ *
+ *  Wraps: pthread_create pthread_join nb__sys_accept nb__sys_drop_new */
+#define _GNU_SOURCE
+
+#include "address_internal.h"
+#include "support_serve.h"
+#include "sys.h"
+
+#include <errno.h>
+#include <linux/filter.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+int __real_pthread_create(pthread_t *out, const pthread_attr_t *attr, void *(*run)(void *),
+                          void *argument);
+int __wrap_pthread_create(pthread_t *out, const pthread_attr_t *attr, void *(*run)(void *),
+                          void *argument);
+int __real_pthread_join(pthread_t thread, void **result);
+int __wrap_pthread_join(pthread_t thread, void **result);
+int __real_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length);
+int __wrap_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length);
+int __real_nb__sys_drop_new(int fd);
+int __wrap_nb__sys_drop_new(int fd);
+
+int __wrap_pthread_create(pthread_t *out, const pthread_attr_t *attr, void *(*run)(void *),
+                          void *argument)
+{
+    int error = fault(ON_THREAD);
+
+    return error != 0 ? error : __real_pthread_create(out, attr, run, argument);
+}
+
+int __wrap_pthread_join(pthread_t thread, void **result)
+{
+    (void)fault(ON_JOIN);
+    return __real_pthread_join(thread, result);
+}
+
+int __wrap_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length)
+{
+    int error = fault(ON_ACCEPT);
+
+    return error != 0 ? -error : __real_nb__sys_accept(fd, peer, length);
+}
+
+int __wrap_nb__sys_drop_new(int fd)
+{
+    int error = fault(ON_DROP_NEW);
+
+    return error != 0 ? -error : __real_nb__sys_drop_new(fd);
+}
+
+static int concurrency_of(void **state)
+{
+    return ((const struct mode *)*state)->concurrency;
+}
+
+static void wait_for_the_drain(struct server *server)
+{
+    eventually(server_heard(server, NB_EVENT_DRAINING) == 1);
+}
+
+/* --- The stop --- */
+
+static void a_stop_ends_a_server_that_waits(void **state)
+{
+    struct server *server = server_new("localhost:0", say_hello, *state);
+    int64_t begin;
+
+    server_run(server);
+    begin = now_ns();
+    assert_status(server_stop(server), NB_OK);
+    assert_in_range(ms_since(begin), 0, 2000);
+    assert_int_equal(calls(ON_DROP_NEW), 2); /* each socket keeps new clients away */
+    assert_int_equal(server_heard(server, NB_EVENT_DRAINING), 1);
+    assert_int_equal(server->events[server->event_count - 1].kind, NB_EVENT_STOPPED);
+}
+
+static void a_stop_ends_a_server_whose_workers_wait(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello_later, &workers);
+    int clients[8];
+
+    (void)state;
+    server_run(server);
+    for (size_t i = 0; i < COUNT(clients); i++)
+        clients[i] = dial(&server->address);
+    eventually(gate_waiting() == COUNT(clients));
+    gate_open();
+    for (size_t i = 0; i < COUNT(clients); i++)
+        assert_int_equal(answer(clients[i], HELLO), 0);
+    assert_status(server_finish(server), NB_OK);
+    assert_true(calls(ON_THREAD) > (int)COUNT(clients));
+    assert_int_equal(calls(ON_JOIN), calls(ON_THREAD));
+}
+
+static void a_stop_before_the_start_is_not_lost(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+
+    nb_listener_stop(server->listener);
+    server_run(server);
+    assert_status(server_wait(server), NB_OK);
+    assert_int_equal(server_heard(server, NB_EVENT_LISTENING), 1);
+    assert_int_equal(server_heard(server, NB_EVENT_DRAINING), 1);
+    assert_int_equal(server_heard(server, NB_EVENT_STOPPED), 1);
+}
+
+static void clients_that_came_before_a_stop_before_the_start_are_served(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    int clients[20];
+
+    for (size_t i = 0; i < COUNT(clients); i++)
+        clients[i] = dial(&server->address);
+    nb_listener_stop(server->listener);
+    server_run(server);
+    for (size_t i = 0; i < COUNT(clients); i++)
+        assert_int_equal(answer(clients[i], HELLO), 0);
+    hang_up_all();
+    assert_status(server_wait(server), NB_OK);
+    assert_int_equal(server_stats(server).accepted, COUNT(clients));
+}
+
+static void many_stops_are_one(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+
+    server_run(server);
+    for (int i = 0; i < 1000; i++)
+        nb_listener_stop(server->listener);
+    assert_status(server_wait(server), NB_OK);
+    nb_listener_stop(server->listener);
+    assert_int_equal(server_heard(server, NB_EVENT_DRAINING), 1);
+}
+
+static void stop_it(void *argument)
+{
+    struct server *server = argument;
+
+    for (int i = 0; i < 100; i++)
+        nb_listener_stop(server->listener);
+}
+
+static void several_threads_may_stop(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    struct task tasks[4];
+
+    server_run(server);
+    for (size_t i = 0; i < COUNT(tasks); i++)
+        task_start(&tasks[i], stop_it, server);
+    for (size_t i = 0; i < COUNT(tasks); i++)
+        task_join(&tasks[i]);
+    assert_status(server_wait(server), NB_OK);
+}
+
+static void hello_and_stop(nb_conn *conn, void *argument)
+{
+    struct server *server = argument;
+
+    nb_listener_stop(server->listener);
+    say_hello(conn, NULL);
+}
+
+static void a_handler_may_stop_and_finish(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", hello_and_stop, *state);
+
+    server->context = server;
+    server_run(server);
+    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    hang_up_all();
+    assert_status(server_wait(server), NB_OK);
+}
+
+static nb_event_kind stopping_kind;
+
+static void stop_at_that(const nb_event *event, void *context)
+{
+    struct server *server = context;
+
+    if (event->kind == stopping_kind)
+        nb_listener_stop(server->listener);
+}
+
+static void check_stop_at(nb_event_kind kind, const struct mode *mode)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, mode);
+    int client = dial(&server->address);
+
+    stopping_kind = kind;
+    server->also = stop_at_that;
+    server_run(server);
+    assert_int_equal(answer(client, HELLO), 0);
+    hang_up(client);
+    if (kind == NB_EVENT_STOPPED)
+        nb_listener_stop(server->listener);
+    assert_status(server_wait(server), NB_OK);
+}
+
+static void an_event_handler_may_stop(void **state)
+{
+    check_stop_at(NB_EVENT_LISTENING, *state);
+    check_stop_at(NB_EVENT_ACCEPTED, *state);
+    check_stop_at(NB_EVENT_CLOSED, *state);
+    check_stop_at(NB_EVENT_STOPPED, *state);
+}
+
+/* Whether a thread of this process is inside that system call now. */
+static bool is_in(int tid, long call)
+{
+    char path[64];
+    long now = -1;
+    FILE *file;
+
+    (void)snprintf(path, sizeof(path), "/proc/self/task/%d/syscall", tid);
+    file = fopen(path, "re");
+    if (file == NULL)
+        return false;
+    if (fscanf(file, "%ld", &now) != 1)
+        now = -1; /* "running" */
+    (void)fclose(file);
+    return now == call;
+}
+
+/* Stops while its thread accepts, and gives the thread that serves the time to find that out. */
+static void stop_while_accepting(const nb_event *event, void *context)
+{
+    struct server *server = context;
+    nb_deadline until = nb_after_ms(100);
+
+    if (event->kind != NB_EVENT_ACCEPTED)
+        return;
+    nb_listener_stop(server->listener);
+    while (!nb_expired(until) && !is_in(server->tid, SYS_futex))
+        a_moment();
+}
+
+static void a_stop_while_a_worker_accepts_ends(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
+    int client;
+
+    (void)state;
+    server->also = stop_while_accepting;
+    server_run(server);
+    client = dial(&server->address);
+    assert_int_equal(answer(client, HELLO), 0);
+    hang_up(client);
+    assert_status(server_wait(server), NB_OK);
+}
+
+static nb_listener *_Atomic to_be_stopped;
+
+static void stop_from_signal(int number)
+{
+    (void)number;
+    nb_listener_stop(to_be_stopped);
+}
+
+static void a_signal_handler_may_stop(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    struct sigaction action, old;
+
+    memset(&action, 0, sizeof(action));
+    action.sa_handler = stop_from_signal;
+    action.sa_flags = SA_RESTART;
+    assert_int_equal(sigaction(SIGUSR2, &action, &old), 0);
+    to_be_stopped = server->listener;
+    server_run(server);
+    assert_int_equal(pthread_kill(server->thread, SIGUSR2), 0);
+    assert_status(server_wait(server), NB_OK);
+    assert_int_equal(sigaction(SIGUSR2, &old, NULL), 0);
+}
+
+static void do_nothing(int number)
+{
+    (void)number;
+}
+
+static void signals_disturb_nobody(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", echo, *state);
+    struct sigaction action, old;
+    int client;
+
+    memset(&action, 0, sizeof(action));
+    action.sa_handler = do_nothing; /* and system calls are not restarted */
+    assert_int_equal(sigaction(SIGUSR2, &action, &old), 0);
+    server_run(server);
+    client = dial(&server->address);
+    for (int i = 0; i < 50; i++) {
+        raw_send_text(client, "round");
+        assert_int_equal(pthread_kill(server->thread, SIGUSR2), 0);
+        raw_recv(client, (char[5]){0}, 5);
+        assert_int_equal(pthread_kill(server->thread, SIGUSR2), 0);
+    }
+    assert_status(server_finish(server), NB_OK);
+    assert_int_equal(sigaction(SIGUSR2, &old, NULL), 0);
+}
+
+/* --- The drain --- */
+
+static void handlers_may_finish_during_the_drain(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello_later, *state);
+    int client;
+
+    server_run(server);
+    client = dial(&server->address);
+    eventually(gate_waiting() == 1);
+    nb_listener_stop(server->listener);
+    gate_open();
+    assert_int_equal(answer(client, HELLO), 0);
+    hang_up(client);
+    assert_status(server_wait(server), NB_OK);
+    assert_int_equal(server_stats(server).forced, 0);
+    assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_OK);
+}
+
+static void conversations_go_on_during_the_drain(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", echo, *state);
+    int client;
+
+    server_run(server);
+    client = dial(&server->address);
+    say(client, "before", 6);
+    assert_int_equal(answer_so_far(client, "before"), 0);
+    nb_listener_stop(server->listener);
+    for (int i = 0; i < 10; i++) {
+        say(client, "during", 6);
+        assert_int_equal(answer_so_far(client, "during"), 0);
+    }
+    say_no_more(client);
+    assert_int_equal(answer(client, ""), 0);
+    assert_status(server_wait(server), NB_OK);
+}
+
+static void check_cut_off(nb_handler *handler, const struct mode *mode, int clients)
+{
+    struct server *server = server_new("127.0.0.1:0", handler, mode);
+    atomic_int seen = NB_OK;
+    int fds[16];
+    int64_t begin;
+
+    server->context = &seen;
+    server->options.drain_ms = 100;
+    server_run(server);
+    for (int i = 0; i < clients; i++)
+        fds[i] = dial(&server->address);
+    eventually(server_stats(server).active == (uint64_t)clients);
+    begin = now_ns();
+    nb_listener_stop(server->listener);
+    for (int i = 0; i < clients; i++)
+        assert_int_equal(raw_ending(fds[i], NULL), ECONNRESET);
+    assert_status(server_wait(server), NB_OK);
+    assert_in_range(ms_since(begin), 100, 2000);
+    assert_status((nb_status)seen, NB_CANCELLED);
+    assert_int_equal(server_stats(server).forced, clients);
+    assert_int_equal(server_stats(server).active, 0);
+    assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_CANCELLED);
+}
+
+static void handlers_that_wait_for_ever_are_cut_off_at_the_end_of_the_drain(void **state)
+{
+    check_cut_off(wait_for_ever, *state, concurrency_of(state) == 1 ? 1 : 16);
+}
+
+static void retry_timeouts(nb_conn *conn, void *seen)
+{
+    nb_status status;
+    size_t received;
+    char byte;
+
+    do
+        status = nb_recv(conn, &byte, 1, &received, nb_after_ms(3));
+    while (status == NB_TIMEOUT);
+    *(atomic_int *)seen = (int)status;
+}
+
+static void handlers_that_retry_timeouts_are_cut_off_too(void **state)
+{
+    check_cut_off(retry_timeouts, *state, 1);
+}
+
+static void send_for_ever(nb_conn *conn, void *seen)
+{
+    static const char much[65536];
+    nb_status status;
+
+    do
+        status = nb_send_all(conn, much, sizeof(much), NULL, nb_forever());
+    while (status == NB_OK);
+    *(atomic_int *)seen = (int)status;
+}
+
+static void handlers_that_are_stuck_in_a_send_are_cut_off_too(void **state)
+{
+    check_cut_off(send_for_ever, *state, 1);
+}
+
+/* The shortest drain there is: everything is over as soon as somebody looks. */
+static void a_drain_of_a_millisecond_ends_at_once(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", wait_for_ever, *state);
+    atomic_int seen = NB_OK;
+
+    server->context = &seen;
+    server->options.drain_ms = 1;
+    server_run(server);
+    (void)dial(&server->address);
+    eventually(server_stats(server).active == 1);
+    assert_status(server_stop(server), NB_OK);
+    assert_status((nb_status)seen, NB_CANCELLED);
+    assert_int_equal(server_stats(server).forced, 1);
+}
+
+static void a_drain_without_limit_waits_for_the_handlers(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", echo, *state);
+    int client;
+
+    server->options.drain_ms = NB_NO_LIMIT;
+    server_run(server);
+    client = dial(&server->address);
+    say(client, HELLO, strlen(HELLO));
+    assert_int_equal(answer_so_far(client, HELLO), 0);
+    nb_listener_stop(server->listener);
+    say(client, HELLO, strlen(HELLO));
+    assert_int_equal(answer_so_far(client, HELLO), 0);
+    assert_false(server->ended);
+    say_no_more(client);
+    assert_int_equal(answer(client, ""), 0);
+    assert_status(server_wait(server), NB_OK);
+}
+
+/* The gate is a handler's own code: the library cannot cut it short. */
+static void a_handler_outside_the_library_is_waited_for(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello_later, &workers);
+    int client;
+
+    (void)state;
+    server->options.drain_ms = 20;
+    server_run(server);
+    client = dial(&server->address);
+    eventually(gate_waiting() == 1);
+    nb_listener_stop(server->listener);
+    eventually(server_stats(server).forced == 1);
+    assert_int_equal(raw_ending(client, NULL), ECONNRESET);
+    assert_false(server->ended);
+    gate_open();
+    assert_status(server_wait(server), NB_OK);
+    assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_CANCELLED);
+}
+
+static void who_lingers_is_waited_for_until_the_end_of_the_drain(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    int64_t begin;
+
+    server->options.drain_ms = 100;
+    server_run(server);
+    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    eventually(server_stats(server).lingering == 1);
+    begin = now_ns();
+    assert_status(server_stop(server), NB_OK);
+    assert_in_range(ms_since(begin), 100, 2000);
+    assert_int_equal(server_stats(server).lingering, 0);
+    assert_int_equal(server_heard(server, NB_EVENT_CLOSED), 1);
+}
+
+static void who_lingers_may_end_during_the_drain(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    int client;
+
+    server_run(server);
+    client = dial(&server->address);
+    assert_int_equal(answer(client, HELLO), 0);
+    eventually(server_stats(server).lingering == 1);
+    nb_listener_stop(server->listener);
+    wait_for_the_drain(server);
+    hang_up(client);
+    assert_status(server_wait(server), NB_OK);
+    assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_OK);
+}
+
+/* A handler of the drain may be the last to speak to a peer that sends more than it reads. */
+static void input_that_nobody_read_costs_nothing_during_the_drain(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello_later, *state);
+    static const char much[30000];
+    int client;
+
+    server_run(server);
+    client = dial(&server->address);
+    eventually(gate_waiting() == 1);
+    say(client, much, sizeof(much));
+    nb_listener_stop(server->listener);
+    gate_open();
+    assert_int_equal(answer(client, HELLO), 0);
+    hang_up(client);
+    assert_status(server_wait(server), NB_OK);
+}
+
+/* --- Those who wait in the queue --- */
+
+/* A server whose handlers are all at the gate, with so many more clients in its queue. */
+static struct server *full_server(void **state, int *clients, int waiting)
+{
+    struct mode few = {concurrency_of(state) == 1 ? 1 : 2};
+    struct server *server = server_new("127.0.0.1:0", say_hello_later, &few);
+
+    server_run(server);
+    for (int i = 0; i < few.concurrency; i++)
+        (void)dial(&server->address);
+    eventually(gate_waiting() == few.concurrency);
+    for (int i = 0; i < waiting; i++)
+        clients[i] = dial(&server->address);
+    return server;
+}
+
+static void those_in_the_queue_are_served_after_the_stop(void **state)
+{
+    int clients[10];
+    struct server *server = full_server(state, clients, COUNT(clients));
+
+    nb_listener_stop(server->listener);
+    gate_open();
+    for (size_t i = 0; i < COUNT(clients); i++)
+        assert_int_equal(answer(clients[i], HELLO), 0);
+    hang_up_all();
+    assert_status(server_wait(server), NB_OK);
+    assert_int_equal(server_stats(server).unserved, 0);
+    assert_int_equal(server_heard(server, NB_EVENT_ACCEPTED), server_stats(server).accepted);
+    assert_int_equal(server_heard(server, NB_EVENT_CLOSED), server_stats(server).accepted);
+}
+
+static void the_limit_of_handlers_holds_in_the_drain(void **state)
+{
+    int clients[10];
+    struct server *server = full_server(state, clients, COUNT(clients));
+
+    nb_listener_stop(server->listener);
+    gate_open();
+    for (size_t i = 0; i < COUNT(clients); i++)
+        assert_int_equal(answer(clients[i], HELLO), 0);
+    hang_up_all();
+    assert_status(server_wait(server), NB_OK);
+    assert_int_equal(server_stats(server).peak, concurrency_of(state) == 1 ? 1 : 2);
+}
+
+static void more_workers_start_for_the_queue_of_the_stop(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello_later, &workers);
+
+    (void)state;
+    for (int i = 0; i < 10; i++)
+        (void)dial(&server->address);
+    nb_listener_stop(server->listener);
+    server_run(server);
+    eventually(gate_waiting() == 10);
+}
+
+/* The errors of accept mean the same after the stop. */
+static void a_lost_connection_at_the_stop_costs_no_other(void **state)
+{
+    int clients[5];
+    struct server *server = full_server(state, clients, COUNT(clients));
+
+    fail_next(ON_ACCEPT, ECONNABORTED, 2);
+    nb_listener_stop(server->listener);
+    gate_open();
+    for (size_t i = 0; i < COUNT(clients); i++)
+        assert_int_equal(answer(clients[i], HELLO), 0);
+    hang_up_all();
+    assert_status(server_wait(server), NB_OK);
+    assert_int_equal(server_stats(server).lost_accepts, 2);
+}
+
+static void an_interrupted_accept_at_the_stop_costs_nobody(void **state)
+{
+    int clients[5];
+    struct server *server = full_server(state, clients, COUNT(clients));
+
+    fail_next(ON_ACCEPT, EINTR, 2);
+    nb_listener_stop(server->listener);
+    gate_open();
+    for (size_t i = 0; i < COUNT(clients); i++)
+        assert_int_equal(answer(clients[i], HELLO), 0);
+    hang_up_all();
+    assert_status(server_wait(server), NB_OK);
+}
+
+static void a_shortage_at_the_stop_costs_nobody(void **state)
+{
+    int clients[5];
+    struct server *server = full_server(state, clients, COUNT(clients));
+
+    fail_next(ON_ACCEPT, EMFILE, 2);
+    nb_listener_stop(server->listener);
+    gate_open();
+    for (size_t i = 0; i < COUNT(clients); i++)
+        assert_int_equal(answer(clients[i], HELLO), 0);
+    hang_up_all();
+    assert_status(server_wait(server), NB_OK);
+    assert_int_equal(server_stats(server).unserved, 0);
+}
+
+static void without_the_filter_those_in_the_queue_are_served_too(void **state)
+{
+    int clients[5];
+    struct server *server = full_server(state, clients, COUNT(clients));
+
+    fail_next(ON_DROP_NEW, EOPNOTSUPP, -1);
+    nb_listener_stop(server->listener);
+    gate_open();
+    for (size_t i = 0; i < COUNT(clients); i++)
+        assert_int_equal(answer(clients[i], HELLO), 0);
+    hang_up_all();
+    assert_status(server_wait(server), NB_OK);
+}
+
+static void those_for_whom_no_time_is_left_are_reset_and_counted(void **state)
+{
+    struct mode few = {concurrency_of(state) == 1 ? 1 : 2};
+    struct server *server = server_new("127.0.0.1:0", wait_for_ever, &few);
+    atomic_int seen = NB_OK;
+    int clients[3];
+
+    server->context = &seen;
+    server->options.drain_ms = 100;
+    server_run(server);
+    for (int i = 0; i < few.concurrency; i++)
+        (void)dial(&server->address);
+    eventually(server_stats(server).active == (uint64_t)few.concurrency);
+    for (size_t i = 0; i < COUNT(clients); i++)
+        clients[i] = dial(&server->address);
+    nb_listener_stop(server->listener);
+    for (size_t i = 0; i < COUNT(clients); i++)
+        assert_int_equal(raw_ending(clients[i], NULL), ECONNRESET);
+    assert_status(server_wait(server), NB_OK);
+    assert_int_equal(server_stats(server).unserved, COUNT(clients));
+    assert_int_equal(server_stats(server).forced, few.concurrency);
+    assert_int_equal(server_heard(server, NB_EVENT_CLOSED), few.concurrency + (int)COUNT(clients));
+}
+
+static void nobody_new_gets_in_during_the_drain(void **state)
+{
+    struct server *server = server_new("localhost:0", say_hello_later, &workers);
+    nb_address v6 = address_of(host_at("[::1]", &server->address));
+    int client;
+
+    (void)state;
+    server_run(server);
+    client = dial(&server->address);
+    eventually(gate_waiting() == 1);
+    nb_listener_stop(server->listener);
+    wait_for_the_drain(server);
+    eventually(dial_quietly(&server->address) == -ECONNREFUSED);
+    eventually(dial_quietly(&v6) == -ECONNREFUSED);
+    gate_open();
+    assert_int_equal(answer(client, HELLO), 0);
+    hang_up(client);
+    assert_status(server_wait(server), NB_OK);
+    assert_int_equal(server_stats(server).accepted, 1);
+}
+
+/* --- Under load --- */
+
+/* Clients that come and go as fast as they can. A connection counts as lost when it was complete well
+   before the stop and did not get its whole answer; one that looks whole and is not is a lie; one
+   that hears nothing at all hangs. */
+struct load {
+    nb_address address;
+    _Atomic int64_t stopped_at;
+    atomic_int answered;
+    atomic_int lost;
+    atomic_int lies;
+    atomic_int hung;
+};
+
+#define IN_FLIGHT_NS INT64_C(3000000) /* the last packet of a handshake is on its way so long */
+
+static void come_and_go(void *argument)
+{
+    struct load *load = argument;
+    struct timeval patience = {3, 0};
+
+    while (load->stopped_at == 0) {
+        int fd = dial_quietly(&load->address);
+        int64_t complete = now_ns();
+        int ending;
+
+        if (fd < 0)
+            continue;
+        (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+        ending = answer(fd, HELLO);
+        close(fd);
+        load->answered += ending == 0;
+        load->lies += ending == -1;
+        load->hung += ending == EAGAIN;
+        load->lost +=
+            ending > 0 && (load->stopped_at == 0 || complete + IN_FLIGHT_NS < load->stopped_at);
+    }
+}
+
+/* Half a millisecond of work, so that there is always somebody in the queue. */
+static void work_and_say_hello(nb_conn *conn, void *unused)
+{
+    a_moment();
+    say_hello(conn, unused);
+}
+
+static void one_round_under_load(const struct mode *mode, struct load *load)
+{
+    struct server *server = server_new("127.0.0.1:0", work_and_say_hello, mode);
+    static struct task tasks[8];
+    int enough = load->answered + 40;
+    int64_t begin;
+
+    load->address = server->address;
+    load->stopped_at = 0;
+    server_run(server);
+    for (size_t i = 0; i < COUNT(tasks); i++)
+        task_start(&tasks[i], come_and_go, load);
+    eventually(load->answered >= enough);
+    begin = now_ns();
+    load->stopped_at = begin;
+    nb_listener_stop(server->listener);
+    assert_status(server_wait(server), NB_OK);
+    assert_in_range(ms_since(begin), 0, 5000);
+    for (size_t i = 0; i < COUNT(tasks); i++)
+        task_join(&tasks[i]);
+    assert_int_equal(server_stats(server).unserved, 0);
+    server_free(server);
+}
+
+static void a_stop_under_load_loses_no_complete_connection(void **state)
+{
+    struct mode few = {concurrency_of(state) == 1 ? 1 : 3};
+    static struct load load;
+
+    memset(&load, 0, sizeof(load));
+    for (int round = 0; round < 20; round++)
+        one_round_under_load(&few, &load);
+    assert_int_equal(load.lost, 0);
+    assert_int_equal(load.lies, 0);
+    assert_int_equal(load.hung, 0);
+}
+
+/* A client whose handshake is under way while the filter comes: until the filter is there, one of its
+   own keeps the answer of the listener from it; the listener repeats that after a second. */
+static int dial_halfway(const nb_address *address)
+{
+    struct sock_filter drop_all[] = {BPF_STMT(BPF_RET | BPF_K, 0)};
+    struct sock_fprog program = {1, drop_all};
+    socklen_t length;
+    const struct sockaddr *to = nb__address_sockaddr(address, &length);
+    int fd = socket(to->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)), 0);
+    assert_int_equal(connect(fd, to, length), -1);
+    assert_int_equal(errno, EINPROGRESS);
+    return fd;
+}
+
+/* What is not taken has to be told so: a client that waits to be spoken to would wait for ever. And
+   what is taken must be able to hear. */
+static void a_handshake_under_way_is_neither_ignored_nor_deaf(void **state)
+{
+    nb_address address;
+    int listening = bare_listener("127.0.0.1:0", 8, &address);
+    int client = dial_halfway(&address);
+    char byte = 0;
+    int accepted;
+
+    (void)state;
+    assert_int_equal(nb__sys_drop_new(listening), 0);
+    assert_int_equal(setsockopt(client, SOL_SOCKET, SO_DETACH_FILTER, &(int){0}, sizeof(int)), 0);
+    until_event(client, POLLOUT);
+    assert_int_equal(send(client, "!", 1, MSG_NOSIGNAL), 1);
+    until_event(listening, POLLIN);
+    accepted = accept(listening, NULL, NULL);
+    until_event(accepted, POLLIN);
+    assert_int_equal(recv(accepted, &byte, 1, 0), 1);
+    raw_close(accepted);
+    raw_close(client);
+}
+
+static void the_filter_keeps_new_clients_away(void **state)
+{
+    nb_address address;
+    int listening = bare_listener("127.0.0.1:0", 8, &address);
+    struct pollfd connecting = {-1, POLLOUT, 0};
+    socklen_t length;
+    const struct sockaddr *to = nb__address_sockaddr(&address, &length);
+
+    (void)state;
+    (void)dial(&address);
+    assert_int_equal(nb__sys_drop_new(listening), 0);
+    connecting.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    assert_int_equal(connect(connecting.fd, to, length), -1);
+    assert_int_equal(poll(&connecting, 1, 50), 0);
+    assert_int_equal(queue_length(listening), 1);
+    raw_close(connecting.fd);
+}
+
+/* --- Signals, for those who ask for them --- */
+
+static atomic_int own_signals;
+
+static void count_own(int number)
+{
+    (void)number;
+    own_signals++;
+}
+
+static void dispose(int number, void (*handler)(int), int flags)
+{
+    struct sigaction action;
+
+    memset(&action, 0, sizeof(action));
+    action.sa_handler = handler;
+    action.sa_flags = flags;
+    assert_int_equal(sigaction(number, &action, NULL), 0);
+}
+
+static struct sigaction disposition_of(int number)
+{
+    struct sigaction action;
+
+    assert_int_equal(sigaction(number, NULL, &action), 0);
+    return action;
+}
+
+static int signals_case_begin(void **state)
+{
+    own_signals = 0;
+    return net_case_begin(state);
+}
+
+static int signals_case_end(void **state)
+{
+    int failed = net_case_end(state);
+
+    dispose(SIGINT, SIG_DFL, 0);
+    dispose(SIGTERM, SIG_DFL, 0);
+    return failed;
+}
+
+#define SIGNAL_CASE_FOR(name, mode)                                                                \
+    {                                                                                              \
+#name "[" #mode "]", name, signals_case_begin, signals_case_end, (void *)&mode             \
+    }
+#define SIGNAL_CASE_FOR_BOTH(name) SIGNAL_CASE_FOR(name, sequential), SIGNAL_CASE_FOR(name, workers)
+
+static struct server *signalled_server(nb_handler *handler, void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", handler, *state);
+
+    server->options.stop_on_signals = true;
+    return server;
+}
+
+static void sigterm_stops_when_asked_to(void **state)
+{
+    struct server *server = signalled_server(say_hello, state);
+
+    server_run(server);
+    assert_int_equal(kill(getpid(), SIGTERM), 0);
+    assert_status(server_wait(server), NB_OK);
+}
+
+static void sigint_stops_when_asked_to(void **state)
+{
+    struct server *server = signalled_server(say_hello, state);
+
+    server_run(server);
+    assert_int_equal(kill(getpid(), SIGINT), 0);
+    assert_status(server_wait(server), NB_OK);
+}
+
+static void a_signal_to_the_thread_that_serves_stops(void **state)
+{
+    struct server *server = signalled_server(say_hello, state);
+
+    server_run(server);
+    assert_int_equal(pthread_kill(server->thread, SIGTERM), 0);
+    assert_status(server_wait(server), NB_OK);
+}
+
+static void a_conversation_goes_on_after_the_signal(void **state)
+{
+    struct server *server = signalled_server(echo, state);
+    int client;
+
+    server_run(server);
+    client = dial(&server->address);
+    say(client, "before", 6);
+    assert_int_equal(answer_so_far(client, "before"), 0);
+    assert_int_equal(pthread_kill(server->thread, SIGTERM), 0);
+    say(client, "during", 6);
+    assert_int_equal(answer_so_far(client, "during"), 0);
+    assert_int_equal(kill(getpid(), SIGTERM), 0);
+    say(client, "again!", 6);
+    assert_int_equal(answer_so_far(client, "again!"), 0);
+    say_no_more(client);
+    assert_int_equal(answer(client, ""), 0);
+    assert_status(server_wait(server), NB_OK);
+    assert_int_equal(server_stats(server).forced, 0);
+}
+
+static void the_old_dispositions_come_back(void **state)
+{
+    struct server *server = signalled_server(say_hello, state);
+
+    dispose(SIGTERM, count_own, SA_NODEFER);
+    dispose(SIGINT, SIG_DFL, 0);
+    server_run(server);
+    assert_true(disposition_of(SIGTERM).sa_handler != count_own);
+    assert_status(server_stop(server), NB_OK);
+    assert_true(disposition_of(SIGTERM).sa_handler == count_own);
+    assert_int_equal(disposition_of(SIGTERM).sa_flags & SA_NODEFER, SA_NODEFER);
+    assert_true(disposition_of(SIGINT).sa_handler == SIG_DFL);
+    assert_int_equal(raise(SIGTERM), 0);
+    assert_int_equal(own_signals, 1);
+}
+
+static void an_ignored_signal_stays_ignored(void **state)
+{
+    struct server *server = signalled_server(say_hello, state);
+
+    dispose(SIGINT, SIG_IGN, 0);
+    server_run(server);
+    assert_true(disposition_of(SIGINT).sa_handler == SIG_IGN);
+    assert_int_equal(raise(SIGINT), 0);
+    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_int_equal(server_heard(server, NB_EVENT_DRAINING), 0);
+    hang_up_all();
+    assert_int_equal(raise(SIGTERM), 0);
+    assert_status(server_wait(server), NB_OK);
+    assert_true(disposition_of(SIGINT).sa_handler == SIG_IGN);
+}
+
+static void its_signal_handlers_restart_system_calls_and_keep_errno(void **state)
+{
+    struct server *server = signalled_server(say_hello, state);
+
+    server_run(server);
+    assert_int_equal(disposition_of(SIGTERM).sa_flags & SA_RESTART, SA_RESTART);
+    assert_int_equal(disposition_of(SIGINT).sa_flags & SA_RESTART, SA_RESTART);
+    errno = E2BIG;
+    assert_int_equal(raise(SIGTERM), 0);
+    assert_int_equal(errno, E2BIG);
+    assert_status(server_wait(server), NB_OK);
+}
+
+static void without_being_asked_it_leaves_signals_alone(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+
+    dispose(SIGTERM, count_own, 0);
+    server_run(server);
+    assert_true(disposition_of(SIGTERM).sa_handler == count_own);
+    assert_true(disposition_of(SIGINT).sa_handler == SIG_DFL);
+    assert_true(disposition_of(SIGPIPE).sa_handler == SIG_DFL);
+    assert_int_equal(raise(SIGTERM), 0);
+    assert_int_equal(own_signals, 1);
+    assert_status(server_stop(server), NB_OK);
+    assert_int_equal(server_heard(server, NB_EVENT_DRAINING), 1);
+}
+
+static void only_one_of_the_process_has_the_signals(void **state)
+{
+    struct server *server = signalled_server(say_hello, state);
+    struct server *other = signalled_server(say_hello, state);
+    struct server *silent = server_new("127.0.0.1:0", say_hello, *state);
+    nb_error err;
+
+    server_run(server);
+    assert_status(nb_serve(other->listener, say_hello, NULL, &other->options, &err), NB_INVALID);
+    assert_status(err.status, NB_INVALID);
+    assert_non_null(strstr(err.message, "stop_on_signals"));
+    server_run(silent);
+    assert_int_equal(raise(SIGTERM), 0);
+    assert_status(server_wait(server), NB_OK);
+    assert_false(silent->ended);
+    server_run(other); /* nothing was done to it, and the signals are free again */
+    assert_int_equal(raise(SIGTERM), 0);
+    assert_status(server_wait(other), NB_OK);
+}
+
+static void one_after_the_other_may_have_the_signals(void **state)
+{
+    for (int i = 0; i < 10; i++) {
+        struct server *server = signalled_server(say_hello, state);
+
+        server_run(server);
+        assert_int_equal(raise(i % 2 == 0 ? SIGTERM : SIGINT), 0);
+        assert_status(server_wait(server), NB_OK);
+        server_free(server);
+    }
+}
+
+static void a_hail_of_signals_is_one_stop(void **state)
+{
+    struct server *server = signalled_server(say_hello_later, state);
+    int client;
+
+    server_run(server);
+    client = dial(&server->address);
+    eventually(gate_waiting() == 1);
+    for (int i = 0; i < 200; i++)
+        assert_int_equal(kill(getpid(), i % 2 == 0 ? SIGTERM : SIGINT), 0);
+    gate_open();
+    assert_int_equal(answer(client, HELLO), 0);
+    hang_up(client);
+    assert_status(server_wait(server), NB_OK);
+    assert_int_equal(server_heard(server, NB_EVENT_DRAINING), 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest cases[] = {
+        NET_CASE_FOR_BOTH(a_stop_ends_a_server_that_waits),
+        NET_CASE(a_stop_ends_a_server_whose_workers_wait),
+        NET_CASE_FOR_BOTH(a_stop_before_the_start_is_not_lost),
+        NET_CASE_FOR_BOTH(clients_that_came_before_a_stop_before_the_start_are_served),
+        NET_CASE_FOR_BOTH(many_stops_are_one),
+        NET_CASE_FOR_BOTH(several_threads_may_stop),
+        NET_CASE_FOR_BOTH(a_handler_may_stop_and_finish),
+        NET_CASE_FOR_BOTH(an_event_handler_may_stop),
+        NET_CASE(a_stop_while_a_worker_accepts_ends),
+        NET_CASE_FOR_BOTH(a_signal_handler_may_stop),
+        NET_CASE_FOR_BOTH(signals_disturb_nobody),
+        NET_CASE_FOR_BOTH(handlers_may_finish_during_the_drain),
+        NET_CASE_FOR_BOTH(conversations_go_on_during_the_drain),
+        NET_CASE_FOR_BOTH(handlers_that_wait_for_ever_are_cut_off_at_the_end_of_the_drain),
+        NET_CASE_FOR_BOTH(handlers_that_retry_timeouts_are_cut_off_too),
+        NET_CASE_FOR_BOTH(handlers_that_are_stuck_in_a_send_are_cut_off_too),
+        NET_CASE_FOR_BOTH(a_drain_of_a_millisecond_ends_at_once),
+        NET_CASE_FOR_BOTH(a_drain_without_limit_waits_for_the_handlers),
+        NET_CASE(a_handler_outside_the_library_is_waited_for),
+        NET_CASE_FOR_BOTH(who_lingers_is_waited_for_until_the_end_of_the_drain),
+        NET_CASE_FOR_BOTH(who_lingers_may_end_during_the_drain),
+        NET_CASE_FOR_BOTH(input_that_nobody_read_costs_nothing_during_the_drain),
+        NET_CASE_FOR_BOTH(those_in_the_queue_are_served_after_the_stop),
+        NET_CASE_FOR_BOTH(the_limit_of_handlers_holds_in_the_drain),
+        NET_CASE(more_workers_start_for_the_queue_of_the_stop),
+        NET_CASE_FOR_BOTH(a_lost_connection_at_the_stop_costs_no_other),
+        NET_CASE_FOR_BOTH(an_interrupted_accept_at_the_stop_costs_nobody),
+        NET_CASE_FOR_BOTH(a_shortage_at_the_stop_costs_nobody),
+        NET_CASE_FOR_BOTH(without_the_filter_those_in_the_queue_are_served_too),
+        NET_CASE_FOR_BOTH(those_for_whom_no_time_is_left_are_reset_and_counted),
+        NET_CASE(nobody_new_gets_in_during_the_drain),
+        NET_CASE_FOR_BOTH(a_stop_under_load_loses_no_complete_connection),
+        NET_CASE(a_handshake_under_way_is_neither_ignored_nor_deaf),
+        NET_CASE(the_filter_keeps_new_clients_away),
+        SIGNAL_CASE_FOR_BOTH(sigterm_stops_when_asked_to),
+        SIGNAL_CASE_FOR_BOTH(sigint_stops_when_asked_to),
+        SIGNAL_CASE_FOR_BOTH(a_signal_to_the_thread_that_serves_stops),
+        SIGNAL_CASE_FOR_BOTH(a_conversation_goes_on_after_the_signal),
+        SIGNAL_CASE_FOR_BOTH(the_old_dispositions_come_back),
+        SIGNAL_CASE_FOR_BOTH(an_ignored_signal_stays_ignored),
+        SIGNAL_CASE_FOR_BOTH(its_signal_handlers_restart_system_calls_and_keep_errno),
+        SIGNAL_CASE_FOR_BOTH(without_being_asked_it_leaves_signals_alone),
+        SIGNAL_CASE_FOR_BOTH(only_one_of_the_process_has_the_signals),
+        SIGNAL_CASE_FOR_BOTH(one_after_the_other_may_have_the_signals),
+        SIGNAL_CASE_FOR_BOTH(a_hail_of_signals_is_one_stop),
+    };
+
+    return cmocka_run_group_tests(cases, NULL, NULL);
+}

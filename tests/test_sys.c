@@ -1,0 +1,1287 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Tests of the one way into the kernel: -errno, errno as it was, what sockets really do.
+ *
+ *  Link with --wrap for: close, connect. */
+#define _POSIX_C_SOURCE 200809L
+
+#include "sys.h"
+
+#include "deadline_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define ODD_ERRNO 4711
+#define PATIENCE_MS 10000 /* for what must come, and comes at once */
+
+/* Makes a call with an odd errno and gives its result; fails when errno is another one then. */
+#define kept(call) (errno = ODD_ERRNO, errno_kept((long)(call), #call))
+
+static long errno_kept(long result, const char *call)
+{
+    if (errno != ODD_ERRNO)
+        fail_msg("%s gives %ld and leaves errno at %d", call, result, errno);
+    return result;
+}
+
+/* Like assert_int_equal(), for results that may be negative. */
+#define assert_result(call, expected)                                                              \
+    do {                                                                                           \
+        long result_ = (call);                                                                     \
+        if (result_ != (long)(expected))                                                           \
+            fail_msg("%s gives %ld, not %ld", #call, result_, (long)(expected));                   \
+    } while (0)
+
+int __wrap_close(int fd);
+int __real_close(int fd);
+int __wrap_connect(int fd, const struct sockaddr *address, socklen_t length);
+int __real_connect(int fd, const struct sockaddr *address, socklen_t length);
+
+static atomic_int bad_closes;
+static atomic_bool kernel_refuses_to_disconnect;
+
+/* Counts the closes of what was closed already: to another thread they are a disaster. */
+int __wrap_close(int fd)
+{
+    int result = __real_close(fd);
+
+    if (result != 0)
+        atomic_fetch_add(&bad_closes, 1);
+    return result;
+}
+
+int __wrap_connect(int fd, const struct sockaddr *address, socklen_t length)
+{
+    if (address->sa_family == AF_UNSPEC && atomic_load(&kernel_refuses_to_disconnect)) {
+        errno = EBUSY;
+        return -1;
+    }
+    return __real_connect(fd, address, length);
+}
+
+static nb_deadline past(void)
+{
+    return (nb_deadline){0};
+}
+
+static nb_deadline patience(void)
+{
+    return nb_after_ms(PATIENCE_MS);
+}
+
+static int poll_one(int fd, short events, nb_deadline by)
+{
+    struct pollfd one = {fd, events, 0};
+
+    return nb__sys_poll(&one, 1, by);
+}
+
+static bool is_readable(int fd)
+{
+    return poll_one(fd, POLLIN, past()) == 1;
+}
+
+static void await(int fd, short events)
+{
+    assert_result(poll_one(fd, events, patience()), 1);
+}
+
+static bool is_cloexec(int fd)
+{
+    return (fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0;
+}
+
+static bool is_blocking(int fd)
+{
+    return (fcntl(fd, F_GETFL) & O_NONBLOCK) == 0;
+}
+
+static bool is_open(int fd)
+{
+    return fcntl(fd, F_GETFD) != -1;
+}
+
+static struct sockaddr_in loopback(in_port_t port)
+{
+    struct sockaddr_in in;
+
+    memset(&in, 0, sizeof(in));
+    in.sin_family = AF_INET;
+    in.sin_port = port;
+    in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    return in;
+}
+
+/* A socket bound to a free port of the loopback interface. */
+static int bound(struct sockaddr_in *address)
+{
+    socklen_t length = sizeof(*address);
+    int fd = nb__sys_socket(AF_INET);
+
+    *address = loopback(0);
+    assert_true(fd >= 0);
+    assert_result(kept(nb__sys_bind(fd, (struct sockaddr *)address, sizeof(*address))), 0);
+    assert_result(kept(nb__sys_getsockname(fd, (struct sockaddr *)address, &length)), 0);
+    assert_int_equal(length, sizeof(*address));
+    assert_int_not_equal(address->sin_port, 0);
+    return fd;
+}
+
+static int listening(struct sockaddr_in *address)
+{
+    int fd = bound(address);
+
+    assert_result(kept(nb__sys_listen(fd, 16)), 0);
+    return fd;
+}
+
+/* The connection may still be under way. */
+static int connecting(const struct sockaddr_in *address)
+{
+    int fd = nb__sys_socket(AF_INET);
+    long result = kept(nb__sys_connect(fd, (const struct sockaddr *)address, sizeof(*address)));
+
+    assert_true(result == 0 || result == -EINPROGRESS);
+    return fd;
+}
+
+static int connected(const struct sockaddr_in *address)
+{
+    int fd = connecting(address);
+
+    await(fd, POLLOUT);
+    assert_result(nb__sys_set_blocking(fd, true), 0);
+    return fd;
+}
+
+/* Two blocking ends of a TCP connection; the first one was accepted. */
+static void tcp_pair(int fds[2])
+{
+    struct sockaddr_in address;
+    int listener = listening(&address);
+
+    fds[1] = connected(&address);
+    await(listener, POLLIN);
+    fds[0] = (int)kept(nb__sys_accept(listener, NULL, NULL));
+    assert_true(fds[0] >= 0);
+    assert_result(nb__sys_close(listener), 0);
+}
+
+static void unix_pair(int fds[2])
+{
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+}
+
+static void close_both(const int fds[2])
+{
+    assert_result(kept(nb__sys_close(fds[0])), 0);
+    assert_result(kept(nb__sys_close(fds[1])), 0);
+}
+
+/* Closes with a reset. */
+static void reset(int fd)
+{
+    struct linger at_once = {1, 0};
+
+    assert_result(nb__sys_setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)), 0);
+    assert_result(nb__sys_close(fd), 0);
+}
+
+/* Lets this process open no more descriptors; gives back what the limit was. */
+static struct rlimit without_descriptors(void)
+{
+    struct rlimit old;
+    struct rlimit none;
+
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+    none = (struct rlimit){0, old.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    return old;
+}
+
+static void with_descriptors(const struct rlimit *old)
+{
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, old), 0);
+}
+
+/* ---- errors ---- */
+
+static void calls_on_a_bad_descriptor_give_their_errno_and_leave_errno_alone(void **state)
+{
+    static const int bad_wake[2] = {-1, -1};
+    struct sockaddr_in address = loopback(0);
+    struct sockaddr *head = (struct sockaddr *)&address;
+    socklen_t length = sizeof(address);
+    struct iovec part = {&address, 1};
+    int value = 0;
+
+    (void)state;
+    assert_result(kept(nb__sys_bind(-1, head, length)), -EBADF);
+    assert_result(kept(nb__sys_listen(-1, 1)), -EBADF);
+    assert_result(kept(nb__sys_accept(-1, NULL, NULL)), -EBADF);
+    assert_result(kept(nb__sys_connect(-1, head, length)), -EBADF);
+    assert_result(kept(nb__sys_disconnect(-1)), -EBADF);
+    assert_result(kept(nb__sys_getsockname(-1, head, &length)), -EBADF);
+    assert_result(kept(nb__sys_getpeername(-1, head, &length)), -EBADF);
+    assert_result(kept(nb__sys_setsockopt(-1, SOL_SOCKET, SO_KEEPALIVE, &value, length)), -EBADF);
+    assert_result(kept(nb__sys_getsockopt(-1, SOL_SOCKET, SO_TYPE, &value, &length)), -EBADF);
+    assert_result(kept(nb__sys_set_blocking(-1, true)), -EBADF);
+    assert_result(kept(nb__sys_set_cloexec(-1)), -EBADF);
+    assert_result(kept(nb__sys_shutdown(-1, SHUT_RDWR)), -EBADF);
+    assert_result(kept(nb__sys_close(-1)), -EBADF);
+    assert_result(kept(nb__sys_recv(-1, &value, 1, 0)), -EBADF);
+    assert_result(kept(nb__sys_send(-1, &value, 1, 0)), -EBADF);
+    assert_result(kept(nb__sys_sendmsg(-1, &part, 1, 0)), -EBADF);
+    assert_result(kept(nb__sys_wake_ring(bad_wake)), -EBADF);
+    assert_result(kept(nb__sys_wake_clear(bad_wake)), -EBADF);
+    assert_result(kept(nb__sys_drop_new(-1)), -EBADF);
+    assert_result(kept(nb__sys_tcp_closed(-1)), -EBADF);
+}
+
+static void failures_of_other_kinds_give_their_errno_and_leave_errno_alone(void **state)
+{
+    struct sockaddr_in address;
+    int first = bound(&address);
+    int second = nb__sys_socket(AF_INET);
+    struct sockaddr *head = (struct sockaddr *)&address;
+    socklen_t length = sizeof(address);
+    char byte;
+
+    (void)state;
+    assert_result(kept(nb__sys_socket(-1)), -EAFNOSUPPORT);
+    assert_result(kept(nb__sys_bind(second, head, length)), -EADDRINUSE);
+    assert_result(kept(nb__sys_accept(second, NULL, NULL)), -EINVAL);
+    assert_result(kept(nb__sys_getpeername(second, head, &length)), -ENOTCONN);
+    assert_result(kept(nb__sys_shutdown(second, SHUT_WR)), -ENOTCONN);
+    assert_result(kept(nb__sys_recv(second, &byte, 1, 0)), -ENOTCONN);
+    assert_result(kept(nb__sys_send(second, &byte, 1, 0)), -EPIPE);
+    assert_result(kept(nb__sys_setsockopt(second, -1, -1, &byte, 1)), -ENOPROTOOPT);
+    assert_result(
+        kept(nb__sys_sigaction(SIGKILL, &(struct sigaction){.sa_handler = SIG_DFL}, NULL)),
+        -EINVAL);
+    assert_result(kept(nb__sys_close(first)), 0);
+    assert_result(kept(nb__sys_close(second)), 0);
+    assert_result(kept(nb__sys_close(second)), -EBADF);
+}
+
+static void call_without_a_descriptor_left_says_so_and_leaves_errno_alone(void **state)
+{
+    struct sockaddr_in address;
+    int listener = listening(&address);
+    int client = connected(&address);
+    struct rlimit old;
+    long opened[3];
+    int wake[2];
+
+    (void)state;
+    await(listener, POLLIN);
+    old = without_descriptors();
+    opened[0] = kept(nb__sys_socket(AF_INET));
+    opened[1] = kept(nb__sys_accept(listener, NULL, NULL));
+    opened[2] = kept(nb__sys_wake_open(wake));
+    with_descriptors(&old);
+    assert_result(opened[0], -EMFILE);
+    assert_result(opened[1], -EMFILE);
+    assert_result(opened[2], -EMFILE);
+    assert_result(nb__sys_close(client), 0);
+    assert_result(nb__sys_close(listener), 0);
+}
+
+static void connect_to_a_dead_port_is_refused(void **state)
+{
+    struct sockaddr_in address;
+    int dead = bound(&address);
+    int fd = nb__sys_socket(AF_INET);
+
+    (void)state;
+    assert_result(nb__sys_set_blocking(fd, true), 0);
+    assert_result(kept(nb__sys_connect(fd, (struct sockaddr *)&address, sizeof(address))),
+                  -ECONNREFUSED);
+    assert_result(nb__sys_close(fd), 0);
+    assert_result(nb__sys_close(dead), 0);
+}
+
+/* ---- descriptors ---- */
+
+static void socket_is_close_on_exec_and_non_blocking_from_birth(void **state)
+{
+    static const int families[] = {AF_INET, AF_INET6, AF_UNIX};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(families); i++) {
+        int fd = (int)kept(nb__sys_socket(families[i]));
+        int type = 0;
+        socklen_t length = sizeof(type);
+
+        if (fd == -EAFNOSUPPORT)
+            continue;
+        assert_true(fd >= 0);
+        assert_true(is_cloexec(fd));
+        assert_false(is_blocking(fd));
+        assert_result(kept(nb__sys_getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length)), 0);
+        assert_int_equal(type, SOCK_STREAM);
+        assert_result(kept(nb__sys_close(fd)), 0);
+    }
+}
+
+static void accepted_socket_is_close_on_exec_and_blocking_from_birth(void **state)
+{
+    struct sockaddr_in address;
+    int listener = listening(&address);
+    int client = connected(&address);
+    int fd;
+
+    (void)state;
+    await(listener, POLLIN);
+    assert_false(is_blocking(listener));
+    fd = (int)kept(nb__sys_accept(listener, NULL, NULL));
+    assert_true(is_cloexec(fd));
+    assert_true(is_blocking(fd));
+    assert_result(nb__sys_close(fd), 0);
+    assert_result(nb__sys_close(client), 0);
+    assert_result(nb__sys_close(listener), 0);
+}
+
+static void accept_tells_the_peer(void **state)
+{
+    struct sockaddr_in address;
+    struct sockaddr_in peer;
+    struct sockaddr_in local;
+    socklen_t length = sizeof(peer);
+    int listener = listening(&address);
+    int client = connected(&address);
+    int fd;
+
+    (void)state;
+    await(listener, POLLIN);
+    fd = (int)kept(nb__sys_accept(listener, (struct sockaddr *)&peer, &length));
+    assert_int_equal(length, sizeof(peer));
+    length = sizeof(local);
+    assert_result(kept(nb__sys_getsockname(client, (struct sockaddr *)&local, &length)), 0);
+    assert_int_equal(peer.sin_port, local.sin_port);
+    length = sizeof(local);
+    assert_result(kept(nb__sys_getpeername(client, (struct sockaddr *)&local, &length)), 0);
+    assert_int_equal(local.sin_port, address.sin_port);
+    assert_result(nb__sys_close(fd), 0);
+    assert_result(nb__sys_close(client), 0);
+    assert_result(nb__sys_close(listener), 0);
+}
+
+static void accept_with_nobody_waiting_does_not_wait(void **state)
+{
+    struct sockaddr_in address;
+    int listener = listening(&address);
+
+    (void)state;
+    assert_result(kept(nb__sys_accept(listener, NULL, NULL)), -EAGAIN);
+    assert_result(nb__sys_close(listener), 0);
+}
+
+static void blocking_can_be_set_both_ways_and_changes_nothing_else(void **state)
+{
+    int fds[2];
+
+    (void)state;
+    unix_pair(fds);
+    assert_int_equal(fcntl(fds[0], F_SETFL, O_APPEND), 0);
+    assert_result(kept(nb__sys_set_blocking(fds[0], false)), 0);
+    assert_false(is_blocking(fds[0]));
+    assert_result(kept(nb__sys_set_blocking(fds[0], true)), 0);
+    assert_true(is_blocking(fds[0]));
+    assert_true((fcntl(fds[0], F_GETFL) & O_APPEND) != 0);
+    close_both(fds);
+}
+
+static void close_on_exec_can_be_set(void **state)
+{
+    int fds[2];
+
+    (void)state;
+    unix_pair(fds);
+    assert_false(is_cloexec(fds[0]));
+    assert_result(kept(nb__sys_set_cloexec(fds[0])), 0);
+    assert_true(is_cloexec(fds[0]));
+    close_both(fds);
+}
+
+static void option_that_was_set_can_be_read(void **state)
+{
+    int fd = nb__sys_socket(AF_INET);
+    int value = 1;
+    socklen_t length = sizeof(value);
+
+    (void)state;
+    assert_result(kept(nb__sys_setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &value, length)), 0);
+    value = 0;
+    assert_result(kept(nb__sys_getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &value, &length)), 0);
+    assert_true(value != 0);
+    assert_result(nb__sys_close(fd), 0);
+}
+
+/* ---- bytes ---- */
+
+static void bytes_arrive_with_exact_counts(void **state)
+{
+    char buf[8] = "";
+    int fds[2];
+
+    (void)state;
+    tcp_pair(fds);
+    assert_result(kept(nb__sys_send(fds[0], "hello", 5, 0)), 5);
+    assert_result(kept(nb__sys_recv(fds[1], buf, 5, MSG_WAITALL)), 5);
+    assert_string_equal(buf, "hello");
+    close_both(fds);
+}
+
+static void gathered_parts_arrive_in_order(void **state)
+{
+    char words[] = "one two three";
+    struct iovec parts[] = {{words, 4}, {words, 0}, {words + 4, 4}, {words + 8, 5}};
+    char buf[32] = "";
+    int fds[2];
+
+    (void)state;
+    tcp_pair(fds);
+    assert_result(kept(nb__sys_sendmsg(fds[0], parts, COUNT(parts), 0)), 13);
+    assert_result(kept(nb__sys_recv(fds[1], buf, 13, MSG_WAITALL)), 13);
+    assert_string_equal(buf, "one two three");
+    close_both(fds);
+}
+
+static void flags_reach_the_kernel(void **state)
+{
+    static char chunk[65536];
+    struct iovec part = {chunk, sizeof(chunk)};
+    int fds[2];
+    long sent;
+
+    (void)state;
+    unix_pair(fds);
+    assert_result(kept(nb__sys_recv(fds[0], chunk, 1, MSG_DONTWAIT)), -EAGAIN);
+    do
+        sent = kept(nb__sys_send(fds[0], chunk, sizeof(chunk), MSG_DONTWAIT));
+    while (sent > 0);
+    assert_result(sent, -EAGAIN);
+    assert_result(kept(nb__sys_sendmsg(fds[0], &part, 1, MSG_DONTWAIT)), -EAGAIN);
+    assert_result(kept(nb__sys_recv(fds[1], chunk, 1, MSG_PEEK)), 1);
+    close_both(fds);
+}
+
+static void end_of_the_stream_is_zero(void **state)
+{
+    char byte;
+    int fds[2];
+
+    (void)state;
+    tcp_pair(fds);
+    assert_result(kept(nb__sys_shutdown(fds[0], SHUT_WR)), 0);
+    assert_result(kept(nb__sys_recv(fds[1], &byte, 1, 0)), 0);
+    assert_result(kept(nb__sys_send(fds[1], "x", 1, 0)), 1);
+    assert_result(kept(nb__sys_recv(fds[0], &byte, 1, 0)), 1);
+    close_both(fds);
+}
+
+/* The runner of the tests may have had it ignored: then no test would notice. */
+static void let_sigpipe_kill(void)
+{
+    struct sigaction act;
+    sigset_t pipe_only;
+
+    memset(&act, 0, sizeof(act));
+    act.sa_handler = SIG_DFL;
+    assert_int_equal(sigaction(SIGPIPE, &act, NULL), 0);
+    assert_int_equal(sigemptyset(&pipe_only), 0);
+    assert_int_equal(sigaddset(&pipe_only, SIGPIPE), 0);
+    assert_int_equal(pthread_sigmask(SIG_UNBLOCK, &pipe_only, NULL), 0);
+}
+
+static void sends_to_a_closed_unix_peer_fail_without_a_signal(void **state)
+{
+    char byte = 'x';
+    struct iovec part = {&byte, 1};
+    int fds[2];
+
+    (void)state;
+    let_sigpipe_kill();
+    unix_pair(fds);
+    assert_result(nb__sys_close(fds[1]), 0);
+    assert_result(kept(nb__sys_send(fds[0], &byte, 1, 0)), -EPIPE);
+    assert_result(kept(nb__sys_sendmsg(fds[0], &part, 1, 0)), -EPIPE);
+    assert_result(nb__sys_close(fds[0]), 0);
+}
+
+static void sends_to_a_reset_tcp_peer_fail_without_a_signal(void **state)
+{
+    char byte = 'x';
+    struct iovec part = {&byte, 1};
+    int fds[2];
+
+    (void)state;
+    let_sigpipe_kill();
+    tcp_pair(fds);
+    reset(fds[1]);
+    await(fds[0], POLLIN);
+    assert_result(kept(nb__sys_recv(fds[0], &byte, 1, 0)), -ECONNRESET);
+    assert_result(kept(nb__sys_send(fds[0], &byte, 1, 0)), -EPIPE);
+    assert_result(kept(nb__sys_sendmsg(fds[0], &part, 1, 0)), -EPIPE);
+    assert_result(nb__sys_close(fds[0]), 0);
+}
+
+static void sends_after_our_own_end_fail_without_a_signal(void **state)
+{
+    char byte = 'x';
+    struct iovec part = {&byte, 1};
+    int fds[2];
+
+    (void)state;
+    let_sigpipe_kill();
+    tcp_pair(fds);
+    assert_result(nb__sys_shutdown(fds[0], SHUT_WR), 0);
+    assert_result(kept(nb__sys_send(fds[0], &byte, 1, 0)), -EPIPE);
+    assert_result(kept(nb__sys_sendmsg(fds[0], &part, 1, 0)), -EPIPE);
+    close_both(fds);
+}
+
+/* ---- waiting ---- */
+
+static void poll_with_a_deadline_that_has_passed_looks_once(void **state)
+{
+    static const int64_t passed[] = {0, 1, -1, INT64_MIN};
+    int fds[2];
+
+    (void)state;
+    unix_pair(fds);
+    for (size_t i = 0; i < COUNT(passed); i++)
+        assert_result(kept(poll_one(fds[0], POLLIN, (nb_deadline){passed[i]})), 0);
+    assert_result(nb__sys_send(fds[1], "x", 1, 0), 1);
+    for (size_t i = 0; i < COUNT(passed); i++)
+        assert_result(kept(poll_one(fds[0], POLLIN, (nb_deadline){passed[i]})), 1);
+    close_both(fds);
+}
+
+static void poll_without_an_end_returns_what_is_ready(void **state)
+{
+    struct pollfd polled[2];
+    int fds[2];
+
+    (void)state;
+    unix_pair(fds);
+    assert_result(nb__sys_send(fds[1], "x", 1, 0), 1);
+    polled[0] = (struct pollfd){fds[0], POLLIN | POLLOUT, 0};
+    polled[1] = (struct pollfd){fds[1], POLLIN, 0};
+    assert_result(kept(nb__sys_poll(polled, 2, nb_forever())), 1);
+    assert_int_equal(polled[0].revents, POLLIN | POLLOUT);
+    assert_int_equal(polled[1].revents, 0);
+    close_both(fds);
+}
+
+static void poll_takes_deadlines_of_any_distance(void **state)
+{
+    static const int64_t ahead[] = {1, 1000, INT64_C(1) << 31, INT64_C(1) << 40, INT64_MAX};
+    int fds[2];
+
+    (void)state;
+    unix_pair(fds);
+    for (size_t i = 0; i < COUNT(ahead); i++)
+        assert_result(kept(poll_one(fds[0], POLLOUT, nb_after_ms(ahead[i]))), 1);
+    assert_result(kept(poll_one(fds[0], POLLOUT, (nb_deadline){INT64_MAX - 1})), 1);
+    close_both(fds);
+}
+
+static void poll_ends_at_its_deadline_and_not_before(void **state)
+{
+    static const int64_t ahead[] = {1, 3, 20};
+    int fds[2];
+
+    (void)state;
+    unix_pair(fds);
+    for (size_t i = 0; i < COUNT(ahead); i++) {
+        nb_deadline by = nb_after_ms(ahead[i]);
+
+        assert_result(kept(poll_one(fds[0], POLLIN, by)), 0);
+        assert_true(nb_expired(by));
+    }
+    close_both(fds);
+}
+
+static void poll_for_less_than_a_millisecond_does_not_spin_or_hang(void **state)
+{
+    nb_deadline by = {nb__now_ns() + NB__NS_PER_MS / 4};
+    int fds[2];
+
+    (void)state;
+    unix_pair(fds);
+    assert_result(kept(poll_one(fds[0], POLLIN, by)), 0);
+    assert_true(nb_expired(by));
+    close_both(fds);
+}
+
+static void poll_of_nothing_waits_for_its_deadline(void **state)
+{
+    nb_deadline by = nb_after_ms(1);
+
+    (void)state;
+    assert_result(kept(nb__sys_poll(NULL, 0, by)), 0);
+    assert_true(nb_expired(by));
+}
+
+static void poll_of_too_many_fails(void **state)
+{
+    struct pollfd polled[65];
+    struct rlimit old;
+    struct rlimit few;
+    long result;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(polled); i++)
+        polled[i] = (struct pollfd){-1, 0, 0};
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+    few = (struct rlimit){COUNT(polled) - 1, old.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    result = kept(nb__sys_poll(polled, COUNT(polled), past()));
+    with_descriptors(&old);
+    assert_result(result, -EINVAL);
+}
+
+static void ignore_alarm(int number)
+{
+    (void)number;
+}
+
+static void poll_reports_a_signal(void **state)
+{
+    struct sigaction act;
+    struct sigaction old;
+    struct sigevent event;
+    struct itimerspec often = {{0, 2000000}, {0, 2000000}};
+    timer_t timer;
+    long result;
+
+    (void)state;
+    memset(&act, 0, sizeof(act));
+    memset(&event, 0, sizeof(event));
+    act.sa_handler = ignore_alarm;
+    event.sigev_notify = SIGEV_SIGNAL;
+    event.sigev_signo = SIGALRM;
+    assert_result(kept(nb__sys_sigaction(SIGALRM, &act, &old)), 0);
+    assert_int_equal(timer_create(CLOCK_MONOTONIC, &event, &timer), 0);
+    assert_int_equal(timer_settime(timer, 0, &often, NULL), 0);
+    result = kept(nb__sys_poll(NULL, 0, patience()));
+    assert_int_equal(timer_delete(timer), 0);
+    assert_result(kept(nb__sys_sigaction(SIGALRM, &old, NULL)), 0);
+    assert_result(result, -EINTR);
+}
+
+/* ---- wake-ups ---- */
+
+static void wake_is_silent_close_on_exec_and_non_blocking_from_birth(void **state)
+{
+    int wake[2];
+
+    (void)state;
+    assert_result(kept(nb__sys_wake_open(wake)), 0);
+    assert_false(is_readable(wake[0]));
+    for (int i = 0; i < 2; i++) {
+        assert_true(is_cloexec(wake[i]));
+        assert_false(is_blocking(wake[i]));
+    }
+    errno = ODD_ERRNO;
+    nb__sys_wake_close(wake);
+    assert_int_equal(errno, ODD_ERRNO);
+}
+
+static void ring_stays_until_it_is_cleared(void **state)
+{
+    int wake[2];
+
+    (void)state;
+    assert_result(nb__sys_wake_open(wake), 0);
+    assert_true(kept(nb__sys_wake_ring(wake)) >= 0);
+    for (int i = 0; i < 3; i++)
+        assert_true(is_readable(wake[0]));
+    assert_true(kept(nb__sys_wake_clear(wake)) >= 0);
+    assert_false(is_readable(wake[0]));
+    nb__sys_wake_close(wake);
+}
+
+static void one_clear_is_enough_for_many_rings(void **state)
+{
+    int wake[2];
+
+    (void)state;
+    assert_result(nb__sys_wake_open(wake), 0);
+    for (int i = 0; i < 1000; i++)
+        assert_true(kept(nb__sys_wake_ring(wake)) >= 0);
+    assert_true(is_readable(wake[0]));
+    assert_true(kept(nb__sys_wake_clear(wake)) >= 0);
+    assert_false(is_readable(wake[0]));
+    nb__sys_wake_close(wake);
+}
+
+static void cleared_wake_can_be_rung_again(void **state)
+{
+    int wake[2];
+
+    (void)state;
+    assert_result(nb__sys_wake_open(wake), 0);
+    for (int i = 0; i < 3; i++) {
+        assert_true(kept(nb__sys_wake_ring(wake)) >= 0);
+        assert_true(is_readable(wake[0]));
+        assert_true(kept(nb__sys_wake_clear(wake)) >= 0);
+        assert_false(is_readable(wake[0]));
+    }
+    nb__sys_wake_close(wake);
+}
+
+static void clear_of_a_silent_wake_does_not_wait(void **state)
+{
+    int wake[2];
+
+    (void)state;
+    assert_result(nb__sys_wake_open(wake), 0);
+    assert_result(kept(nb__sys_wake_clear(wake)), -EAGAIN);
+    assert_false(is_readable(wake[0]));
+    nb__sys_wake_close(wake);
+}
+
+static void wake_is_closed_once_and_leaves_no_descriptor(void **state)
+{
+    int wake[2];
+
+    (void)state;
+    assert_result(nb__sys_wake_open(wake), 0);
+    atomic_store(&bad_closes, 0);
+    nb__sys_wake_close(wake);
+    assert_int_equal(atomic_load(&bad_closes), 0);
+    assert_false(is_open(wake[0]));
+    assert_false(is_open(wake[1]));
+}
+
+static void *ring(void *wake)
+{
+    (void)nb__sys_wake_ring(wake);
+    return NULL;
+}
+
+static void ring_from_another_thread_ends_a_poll_without_an_end(void **state)
+{
+    pthread_t thread;
+    int wake[2];
+
+    (void)state;
+    assert_result(nb__sys_wake_open(wake), 0);
+    assert_int_equal(pthread_create(&thread, NULL, ring, wake), 0);
+    assert_result(kept(poll_one(wake[0], POLLIN, nb_forever())), 1);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    nb__sys_wake_close(wake);
+}
+
+static int wake_of_the_handler[2];
+
+static void ring_in_a_handler(int number)
+{
+    (void)number;
+    (void)nb__sys_wake_ring(wake_of_the_handler);
+}
+
+static void ring_in_a_signal_handler_leaves_errno_alone(void **state)
+{
+    struct sigaction act;
+    struct sigaction old;
+
+    (void)state;
+    memset(&act, 0, sizeof(act));
+    act.sa_handler = ring_in_a_handler;
+    assert_result(nb__sys_wake_open(wake_of_the_handler), 0);
+    assert_result(kept(nb__sys_sigaction(SIGUSR1, &act, &old)), 0);
+    assert_result(kept(raise(SIGUSR1)), 0);
+    assert_result(kept(nb__sys_sigaction(SIGUSR1, &old, &act)), 0);
+    assert_true(act.sa_handler == ring_in_a_handler);
+    assert_true(is_readable(wake_of_the_handler[0]));
+    nb__sys_wake_close(wake_of_the_handler);
+}
+
+/* ---- a listener that takes no more ---- */
+
+static void connections_complete_before_drop_new_can_still_be_accepted(void **state)
+{
+    struct sockaddr_in address;
+    int listener = listening(&address);
+    int clients[3];
+    char byte;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(clients); i++)
+        clients[i] = connected(&address);
+    assert_result(kept(nb__sys_drop_new(listener)), 0);
+    for (size_t i = 0; i < COUNT(clients); i++) {
+        int fd;
+
+        await(listener, POLLIN);
+        fd = (int)kept(nb__sys_accept(listener, NULL, NULL));
+        assert_true(fd >= 0);
+        assert_result(nb__sys_send(clients[i], "x", 1, 0), 1);
+        await(fd, POLLIN);
+        assert_result(nb__sys_recv(fd, &byte, 1, 0), 1);
+        assert_result(nb__sys_send(fd, "y", 1, 0), 1);
+        await(clients[i], POLLIN);
+        assert_result(nb__sys_recv(clients[i], &byte, 1, 0), 1);
+        assert_result(nb__sys_close(fd), 0);
+        assert_result(nb__sys_close(clients[i]), 0);
+    }
+    assert_result(kept(nb__sys_accept(listener, NULL, NULL)), -EAGAIN);
+    assert_result(nb__sys_close(listener), 0);
+}
+
+static void connection_begun_after_drop_new_does_not_complete(void **state)
+{
+    struct sockaddr_in address;
+    int listener = listening(&address);
+    int client;
+
+    (void)state;
+    assert_result(kept(nb__sys_drop_new(listener)), 0);
+    client = connecting(&address);
+    assert_result(poll_one(client, POLLOUT, nb_after_ms(50)), 0);
+    assert_result(poll_one(listener, POLLIN, past()), 0);
+    assert_result(nb__sys_close(client), 0);
+    assert_result(nb__sys_close(listener), 0);
+}
+
+/* ---- connections that are no more ---- */
+
+static void live_connection_is_not_closed(void **state)
+{
+    int fds[2];
+
+    (void)state;
+    tcp_pair(fds);
+    assert_result(kept(nb__sys_tcp_closed(fds[0])), 0);
+    assert_result(kept(nb__sys_tcp_closed(fds[1])), 0);
+    close_both(fds);
+}
+
+static void half_closed_connection_is_not_closed(void **state)
+{
+    char byte;
+    int fds[2];
+
+    (void)state;
+    tcp_pair(fds);
+    assert_result(nb__sys_shutdown(fds[0], SHUT_WR), 0);
+    assert_result(nb__sys_recv(fds[1], &byte, 1, 0), 0);
+    assert_result(kept(nb__sys_tcp_closed(fds[0])), 0);
+    assert_result(kept(nb__sys_tcp_closed(fds[1])), 0);
+    close_both(fds);
+}
+
+static void await_tcp_closed(int fd)
+{
+    nb_deadline by = patience();
+
+    while (nb__sys_tcp_closed(fd) == 0 && !nb_expired(by))
+        sched_yield();
+    assert_result(kept(nb__sys_tcp_closed(fd)), 1);
+}
+
+static void connection_that_both_have_ended_is_closed(void **state)
+{
+    char byte;
+    int fds[2];
+
+    (void)state;
+    tcp_pair(fds);
+    assert_result(nb__sys_shutdown(fds[0], SHUT_WR), 0);
+    assert_result(nb__sys_recv(fds[1], &byte, 1, 0), 0);
+    assert_result(nb__sys_shutdown(fds[1], SHUT_WR), 0);
+    await_tcp_closed(fds[0]);
+    await_tcp_closed(fds[1]);
+    close_both(fds);
+}
+
+static void connection_that_the_peer_has_reset_is_closed(void **state)
+{
+    int fds[2];
+
+    (void)state;
+    tcp_pair(fds);
+    reset(fds[1]);
+    await_tcp_closed(fds[0]);
+    assert_result(nb__sys_close(fds[0]), 0);
+}
+
+static void question_for_tcp_fails_on_a_unix_socket(void **state)
+{
+    int fds[2];
+
+    (void)state;
+    unix_pair(fds);
+    assert_true(kept(nb__sys_tcp_closed(fds[0])) < 0);
+    close_both(fds);
+}
+
+static void disconnect_shows_a_tcp_peer_a_reset(void **state)
+{
+    char byte;
+    int fds[2];
+
+    (void)state;
+    tcp_pair(fds);
+    assert_result(kept(nb__sys_disconnect(fds[0])), 0);
+    await(fds[1], POLLIN);
+    assert_result(kept(nb__sys_recv(fds[1], &byte, 1, 0)), -ECONNRESET);
+    close_both(fds);
+}
+
+static void disconnect_of_a_reply_half_sent_does_not_look_like_its_end(void **state)
+{
+    static char chunk[65536];
+    int fds[2];
+    long received;
+
+    (void)state;
+    tcp_pair(fds);
+    assert_true(nb__sys_send(fds[0], chunk, sizeof(chunk), MSG_DONTWAIT) > 0);
+    assert_result(kept(nb__sys_disconnect(fds[0])), 0);
+    do
+        received = nb__sys_recv(fds[1], chunk, sizeof(chunk), 0);
+    while (received > 0);
+    assert_result(received, -ECONNRESET);
+    close_both(fds);
+}
+
+static void disconnect_ends_both_directions_of_a_unix_socket(void **state)
+{
+    char byte;
+    int fds[2];
+
+    (void)state;
+    let_sigpipe_kill();
+    unix_pair(fds);
+    assert_result(nb__sys_disconnect(fds[0]), 0);
+    assert_result(nb__sys_recv(fds[0], &byte, 1, MSG_DONTWAIT), 0);
+    assert_result(nb__sys_recv(fds[1], &byte, 1, MSG_DONTWAIT), 0);
+    assert_result(nb__sys_send(fds[0], "x", 1, MSG_DONTWAIT), -EPIPE);
+    assert_result(nb__sys_send(fds[1], "x", 1, MSG_DONTWAIT), -EPIPE);
+    close_both(fds);
+}
+
+static void disconnect_of_a_unix_socket_leaves_errno_alone(void **state)
+{
+    int fds[2];
+
+    (void)state;
+    unix_pair(fds);
+    assert_result(kept(nb__sys_disconnect(fds[0])), 0);
+    close_both(fds);
+}
+
+static char more_than_fits[1 << 24];
+
+static long wait_in_recv(int fd)
+{
+    char byte;
+
+    return nb__sys_recv(fd, &byte, 1, 0);
+}
+
+static long wait_in_send(int fd)
+{
+    long sent = nb__sys_send(fd, more_than_fits, sizeof(more_than_fits), 0);
+
+    return sent < (long)sizeof(more_than_fits) ? 0 : sent;
+}
+
+static long wait_in_poll(int fd)
+{
+    int ready = poll_one(fd, POLLIN, nb_forever());
+
+    return ready == 1 ? 0 : 1;
+}
+
+/* A thread that waits on a socket; static, so that one which never wakes does no harm. */
+static struct {
+    long (*wait)(int fd);
+    int fd;
+    int done[2];
+    char name[64]; /* under /proc */
+    atomic_bool named;
+    long result;
+} waiter;
+
+static void *run_waiter(void *unused)
+{
+    ssize_t length = readlink("/proc/thread-self", waiter.name, sizeof(waiter.name) - 1);
+
+    (void)unused;
+    waiter.name[length > 0 ? length : 0] = '\0';
+    atomic_store(&waiter.named, true);
+    waiter.result = waiter.wait(waiter.fd);
+    (void)nb__sys_wake_ring(waiter.done);
+    return NULL;
+}
+
+static bool waiter_sleeps(void)
+{
+    char path[128];
+    char stat[512];
+    const char *name_end;
+    size_t length;
+    FILE *file;
+
+    if (!atomic_load(&waiter.named))
+        return false;
+    (void)snprintf(path, sizeof(path), "/proc/%s/stat", waiter.name);
+    file = fopen(path, "r");
+    if (file == NULL)
+        return true; /* no way to know; the outcome has to be the same */
+    length = fread(stat, 1, sizeof(stat) - 1, file);
+    (void)fclose(file);
+    stat[length] = '\0';
+    name_end = strrchr(stat, ')');
+    return name_end != NULL && name_end[1] == ' ' && name_end[2] == 'S';
+}
+
+/* Disconnects the first of two sockets while a thread waits on it; gives what the wait gave. */
+static long disconnect_under(long (*wait)(int fd), const int fds[2])
+{
+    nb_deadline by = patience();
+    pthread_t thread;
+
+    waiter.wait = wait;
+    waiter.fd = fds[0];
+    atomic_store(&waiter.named, false);
+    assert_result(nb__sys_wake_open(waiter.done), 0);
+    assert_int_equal(pthread_create(&thread, NULL, run_waiter, NULL), 0);
+    while (!waiter_sleeps() && !nb_expired(by))
+        sched_yield();
+    assert_true(waiter_sleeps());
+    assert_false(is_readable(waiter.done[0]));
+    assert_result(nb__sys_disconnect(fds[0]), 0);
+    await(waiter.done[0], POLLIN);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    nb__sys_wake_close(waiter.done);
+    return waiter.result;
+}
+
+typedef void make_pair(int fds[2]);
+
+static void check_disconnect_wakes_all_kinds_of_waits(make_pair *pair)
+{
+    long (*const waits[])(int fd) = {wait_in_recv, wait_in_send, wait_in_poll};
+    int fds[2];
+
+    let_sigpipe_kill();
+    for (size_t i = 0; i < COUNT(waits); i++) {
+        pair(fds);
+        assert_true(disconnect_under(waits[i], fds) <= 0);
+        close_both(fds);
+    }
+}
+
+static void disconnect_wakes_all_kinds_of_waits_on_tcp(void **state)
+{
+    (void)state;
+    check_disconnect_wakes_all_kinds_of_waits(tcp_pair);
+}
+
+static void disconnect_wakes_all_kinds_of_waits_on_a_unix_socket(void **state)
+{
+    (void)state;
+    check_disconnect_wakes_all_kinds_of_waits(unix_pair);
+}
+
+static void disconnect_wakes_all_kinds_of_waits_when_the_kernel_refuses_it(void **state)
+{
+    (void)state;
+    atomic_store(&kernel_refuses_to_disconnect, true);
+    check_disconnect_wakes_all_kinds_of_waits(tcp_pair);
+}
+
+static int let_the_kernel_disconnect(void **state)
+{
+    (void)state;
+    atomic_store(&kernel_refuses_to_disconnect, false);
+    return 0;
+}
+
+static void disconnect_that_the_kernel_refuses_leaves_errno_alone(void **state)
+{
+    char byte;
+    int fds[2];
+
+    (void)state;
+    tcp_pair(fds);
+    atomic_store(&kernel_refuses_to_disconnect, true);
+    assert_result(kept(nb__sys_disconnect(fds[0])), 0);
+    assert_result(nb__sys_recv(fds[1], &byte, 1, 0), 0);
+    close_both(fds);
+}
+
+/* Linux 6.4 to 6.6 refuse to disconnect a socket that somebody waits on. */
+static bool kernel_disconnects_under_a_wait(void)
+{
+    struct utsname name;
+    int major = 0;
+    int minor = 0;
+
+    return uname(&name) == 0 && strcmp(name.sysname, "Linux") == 0 &&
+           sscanf(name.release, "%d.%d", &major, &minor) == 2 &&
+           !(major == 6 && minor >= 4 && minor <= 6);
+}
+
+static void disconnect_under_a_blocked_recv_shows_the_peer_a_reset(void **state)
+{
+    char byte;
+    int fds[2];
+
+    (void)state;
+    if (!kernel_disconnects_under_a_wait())
+        skip();
+    tcp_pair(fds);
+    assert_true(disconnect_under(wait_in_recv, fds) <= 0);
+    await(fds[1], POLLIN);
+    assert_result(nb__sys_recv(fds[1], &byte, 1, 0), -ECONNRESET);
+    close_both(fds);
+}
+
+/* ---- names ---- */
+
+static void interface_is_found_by_name_and_by_index(void **state)
+{
+    unsigned index = if_nametoindex("lo");
+    char name[IF_NAMESIZE];
+
+    (void)state;
+    if (index == 0)
+        skip();
+    assert_result(kept(nb__sys_if_index("lo")), index);
+    assert_result(kept(nb__sys_if_name(index, name)), 0);
+    assert_string_equal(name, "lo");
+}
+
+static void interface_that_does_not_exist_is_not_found(void **state)
+{
+    char name[IF_NAMESIZE];
+
+    (void)state;
+    assert_result(kept(nb__sys_if_index("nosuchif")), -ENXIO);
+    assert_result(kept(nb__sys_if_index("")), -ENXIO);
+    assert_result(kept(nb__sys_if_index("a name too long for any interface")), -ENXIO);
+    assert_result(kept(nb__sys_if_name(0, name)), -ENXIO);
+    assert_result(kept(nb__sys_if_name(INT32_MAX, name)), -ENXIO);
+    assert_result(kept(nb__sys_if_name(UINT32_MAX, name)), -ENXIO);
+}
+
+static void lookup_of_a_numeric_host_gives_its_stream_address(void **state)
+{
+    struct addrinfo *list = NULL;
+    int number = 0;
+
+    (void)state;
+    assert_result(kept(nb__sys_getaddrinfo("127.0.0.1", &list, &number)), 0);
+    assert_non_null(list);
+    assert_int_equal(list->ai_family, AF_INET);
+    assert_int_equal(list->ai_socktype, SOCK_STREAM);
+    assert_null(list->ai_next);
+    errno = ODD_ERRNO;
+    nb__sys_freeaddrinfo(list);
+    assert_int_equal(errno, ODD_ERRNO);
+}
+
+/* The zone makes it fail before any name server is asked. */
+static void lookup_that_fails_gives_its_code_and_leaves_errno_alone(void **state)
+{
+    struct addrinfo *list = NULL;
+    int number = 0;
+
+    (void)state;
+    assert_result(kept(nb__sys_getaddrinfo("::1%nosuchif", &list, &number)), EAI_NONAME);
+}
+
+int main(void)
+{
+    const struct CMUnitTest cases[] = {
+        cmocka_unit_test(calls_on_a_bad_descriptor_give_their_errno_and_leave_errno_alone),
+        cmocka_unit_test(failures_of_other_kinds_give_their_errno_and_leave_errno_alone),
+        cmocka_unit_test(call_without_a_descriptor_left_says_so_and_leaves_errno_alone),
+        cmocka_unit_test(connect_to_a_dead_port_is_refused),
+        cmocka_unit_test(socket_is_close_on_exec_and_non_blocking_from_birth),
+        cmocka_unit_test(accepted_socket_is_close_on_exec_and_blocking_from_birth),
+        cmocka_unit_test(accept_tells_the_peer),
+        cmocka_unit_test(accept_with_nobody_waiting_does_not_wait),
+        cmocka_unit_test(blocking_can_be_set_both_ways_and_changes_nothing_else),
+        cmocka_unit_test(close_on_exec_can_be_set),
+        cmocka_unit_test(option_that_was_set_can_be_read),
+        cmocka_unit_test(bytes_arrive_with_exact_counts),
+        cmocka_unit_test(gathered_parts_arrive_in_order),
+        cmocka_unit_test(flags_reach_the_kernel),
+        cmocka_unit_test(end_of_the_stream_is_zero),
+        cmocka_unit_test(sends_to_a_closed_unix_peer_fail_without_a_signal),
+        cmocka_unit_test(sends_to_a_reset_tcp_peer_fail_without_a_signal),
+        cmocka_unit_test(sends_after_our_own_end_fail_without_a_signal),
+        cmocka_unit_test(poll_with_a_deadline_that_has_passed_looks_once),
+        cmocka_unit_test(poll_without_an_end_returns_what_is_ready),
+        cmocka_unit_test(poll_takes_deadlines_of_any_distance),
+        cmocka_unit_test(poll_ends_at_its_deadline_and_not_before),
+        cmocka_unit_test(poll_for_less_than_a_millisecond_does_not_spin_or_hang),
+        cmocka_unit_test(poll_of_nothing_waits_for_its_deadline),
+        cmocka_unit_test(poll_of_too_many_fails),
+        cmocka_unit_test(poll_reports_a_signal),
+        cmocka_unit_test(wake_is_silent_close_on_exec_and_non_blocking_from_birth),
+        cmocka_unit_test(ring_stays_until_it_is_cleared),
+        cmocka_unit_test(one_clear_is_enough_for_many_rings),
+        cmocka_unit_test(cleared_wake_can_be_rung_again),
+        cmocka_unit_test(clear_of_a_silent_wake_does_not_wait),
+        cmocka_unit_test(wake_is_closed_once_and_leaves_no_descriptor),
+        cmocka_unit_test(ring_from_another_thread_ends_a_poll_without_an_end),
+        cmocka_unit_test(ring_in_a_signal_handler_leaves_errno_alone),
+        cmocka_unit_test(connections_complete_before_drop_new_can_still_be_accepted),
+        cmocka_unit_test(connection_begun_after_drop_new_does_not_complete),
+        cmocka_unit_test(live_connection_is_not_closed),
+        cmocka_unit_test(half_closed_connection_is_not_closed),
+        cmocka_unit_test(connection_that_both_have_ended_is_closed),
+        cmocka_unit_test(connection_that_the_peer_has_reset_is_closed),
+        cmocka_unit_test(question_for_tcp_fails_on_a_unix_socket),
+        cmocka_unit_test(disconnect_shows_a_tcp_peer_a_reset),
+        cmocka_unit_test(disconnect_of_a_reply_half_sent_does_not_look_like_its_end),
+        cmocka_unit_test(disconnect_ends_both_directions_of_a_unix_socket),
+        cmocka_unit_test(disconnect_of_a_unix_socket_leaves_errno_alone),
+        cmocka_unit_test(disconnect_wakes_all_kinds_of_waits_on_tcp),
+        cmocka_unit_test(disconnect_wakes_all_kinds_of_waits_on_a_unix_socket),
+        cmocka_unit_test_teardown(disconnect_wakes_all_kinds_of_waits_when_the_kernel_refuses_it,
+                                  let_the_kernel_disconnect),
+        cmocka_unit_test_teardown(disconnect_that_the_kernel_refuses_leaves_errno_alone,
+                                  let_the_kernel_disconnect),
+        cmocka_unit_test(disconnect_under_a_blocked_recv_shows_the_peer_a_reset),
+        cmocka_unit_test(interface_is_found_by_name_and_by_index),
+        cmocka_unit_test(interface_that_does_not_exist_is_not_found),
+        cmocka_unit_test(lookup_of_a_numeric_host_gives_its_stream_address),
+        cmocka_unit_test(lookup_that_fails_gives_its_code_and_leaves_errno_alone),
+    };
+
+    return cmocka_run_group_tests(cases, NULL, NULL);
+}
