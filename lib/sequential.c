@@ -33,6 +33,7 @@ static void drain(struct nb__run *run, struct nb__work *work, struct pollfd *fds
     nb_deadline end = nb__run_drain_end(run);
     bool taken = nb__intake_rest(run);
 
+    nb__run_event(run, NB_EVENT_DRAINING, NB_OK, 0);
     while (!nb_expired(end)) {
         nb_conn *conn = dequeue(run);
         nb_deadline until = nb_after_ms(0); /* only a look at those that linger */
@@ -61,6 +62,5 @@ void nb__loop_sequential(struct nb__run *run, struct pollfd *fds)
     nb__handle_prepare(&work, run, false);
     while ((conn = nb__intake_next(run, fds, true)) != NULL)
         serve(&work, conn);
-    nb__run_event(run, NB_EVENT_DRAINING, NB_OK, 0);
     drain(run, &work, fds);
 }

@@ -323,6 +323,7 @@ static void drain(struct crew *crew, struct pollfd *fds)
     bool works = true;
 
     announce(crew, nb__intake_rest(run));
+    nb__run_event(run, NB_EVENT_DRAINING, NB_OK, 0);
     while (works && !nb_expired(end) && !is_drained(crew)) {
         nb_deadline until = nb__earlier(end, nb__listener_retry(&run->accepting));
 
@@ -390,7 +391,6 @@ nb_status nb__loop_workers(struct nb__run *run, struct pollfd *fds, int *system_
         return status;
     supervise(&crew, fds);
     await_vacancy(&crew);
-    nb__run_event(run, NB_EVENT_DRAINING, NB_OK, 0);
     drain(&crew, fds);
     end_all(&crew);
     dismiss(&crew);

@@ -69,7 +69,7 @@ typedef enum nb_event_kind {
                                           for each episode. */
     NB_EVENT_ACCEPT_RECOVERED = 5, /**< The episode is over. */
     NB_EVENT_CLOSED = 6,   /**< A connection has ended; with peer, status and byte counts. */
-    NB_EVENT_DRAINING = 7, /**< The stop was noticed. */
+    NB_EVENT_DRAINING = 7, /**< The stop was noticed, and nobody new gets in. */
     NB_EVENT_STOPPED = 8   /**< The last connection has ended; the last event. */
 } nb_event_kind;
 
