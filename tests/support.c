@@ -22,8 +22,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CASE_S 30     /* one case may take so long */
-#define PATIENCE_S 10 /* and each step of it so long */
+#define CASE_S 30              /* one case may take so long */
+#define PATIENCE_S INT64_C(10) /* and each step of it so long */
 #define NS_PER_S INT64_C(1000000000)
 
 /* What was there when the case began. */
@@ -84,8 +84,8 @@ static void *do_nothing(void *argument)
 /* Of the sanitizers' own library, where there is one. */
 __attribute__((weak)) void __sanitizer_symbolize_pc(void *, const char *, char *, size_t);
 
-/* Makes a sanitizer start now what would count as ours later: a thread along with our first one, and
-   a program that names functions. */
+/* Makes a sanitizer start now what would count as ours later: a thread along with our first one,
+   and a program that names functions. */
 static void warm_up(void)
 {
     static bool warm;
@@ -437,7 +437,8 @@ static long call_of(int tid)
 
     (void)snprintf(path, sizeof(path), "/proc/self/task/%d/syscall", tid);
     file = fopen(path, "re");
-    assert_non_null(file);
+    if (file == NULL)
+        fail_msg("the thread has ended without having to wait");
     if (fscanf(file, "%ld", &call) != 1)
         call = -1; /* "running" */
     assert_int_equal(fclose(file), 0);

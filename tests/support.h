@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief What the C tests share: sockets in pairs, scripted peers, threads, signals, and a count of
- *         what a case leaves behind. */
+ *  @brief What the C tests share: sockets in pairs, scripted peers, threads, signals, and a count
+ *         of what a case leaves behind. */
 #ifndef NETBASICS_TESTS_SUPPORT_H
 #define NETBASICS_TESTS_SUPPORT_H
 
@@ -115,7 +115,7 @@ nb_deadline past(void);
     do {                                                                                           \
         int64_t late_ns_ = now_ns() - (by).ns;                                                     \
         assert_true(late_ns_ >= 0);                                                                \
-        assert_true(late_ns_ < (late_ms) * INT64_C(1000000));                                      \
+        assert_true(late_ns_ < (late_ms)*INT64_C(1000000));                                        \
     } while (0)
 
 /* How many descriptors and threads the process has. */

@@ -343,6 +343,8 @@ int dead_port(const char *where, nb_address *out)
 
     if (wanted->sa_family == AF_INET6)
         assert_int_equal(setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &(int){1}, sizeof(int)), 0);
+    if (nb_address_port(&address) != 0) /* which may be in TIME_WAIT */
+        assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int)), 0);
     assert_int_equal(bind(fd, wanted, length), 0);
     length = sizeof(bound);
     assert_int_equal(getsockname(fd, (struct sockaddr *)&bound, &length), 0);

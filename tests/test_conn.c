@@ -80,6 +80,13 @@ static void arrive(const char *text)
     until_arrived(nb_conn_fd(conn), strlen(text));
 }
 
+/* Makes a large send wait for the peer, whatever the system's own idea of buffers is. */
+static void shrink(void)
+{
+    raw_shrink(nb_conn_fd(conn));
+    raw_shrink(peer);
+}
+
 static void renew(void)
 {
     nb_abort(conn);
@@ -138,6 +145,7 @@ static void adopt_takes_a_connected_socket(void **state)
     (void)state;
     raw_pair(over, fds);
     peer = fds[1];
+    memset(&err, '#', sizeof(err));
     assert_status(nb_conn_adopt(&conn, fds[0], &err), NB_OK);
     assert_status(err.status, NB_OK);
     assert_int_equal(err.system_error, 0);
@@ -879,7 +887,7 @@ static void close_gives_up_at_its_deadline(void **state)
     (void)state;
     assert_status(nb_send_all(conn, "bye", 3, NULL, plenty()), NB_OK);
     assert_status(closed(by), NB_TIMEOUT);
-    assert_passed(by, 1000);
+    assert_passed(by, 10000);
     assert_int_equal(raw_ending(peer, &got), 0);
     assert_int_equal(got, 3);
 }
@@ -1039,8 +1047,7 @@ static void truncated_stream_ends_with_a_reset(void **state)
 static void stream_truncated_in_the_middle_of_a_send_ends_with_a_reset(void **state)
 {
     (void)state;
-    raw_shrink(nb_conn_fd(conn));
-    raw_shrink(peer);
+    shrink();
     assert_status(nb_send_all(conn, large, LARGE, NULL, nb_after_ms(SHORT_MS)), NB_TIMEOUT);
     assert_status(closed(nb_forever()), NB_TIMEOUT);
     assert_int_equal(raw_ending(peer, &got), ECONNRESET);
@@ -1146,6 +1153,7 @@ static void wake_each(nb_deadline by)
     for (size_t i = 0; i < COUNT(calls); i++) {
         struct task task;
 
+        shrink();
         call_by = by;
         task_start(&task, calls[i], NULL);
         task_until_blocked(&task);
@@ -1183,6 +1191,7 @@ static void cancel_wakes_both_directions(void **state)
     struct task sender;
 
     (void)state;
+    shrink();
     call_by = nb_forever();
     task_start(&receiver, call_recv, NULL);
     task_start(&sender, send_in_another_thread, NULL);
@@ -1216,6 +1225,7 @@ static void cancelled_send_reports_what_it_had(void **state)
     uint64_t counted;
 
     (void)state;
+    shrink();
     call_by = nb_forever();
     task_start(&task, call_send_all, NULL);
     task_until_blocked(&task);
@@ -1289,6 +1299,7 @@ static void cancelled_stream_does_not_look_whole_while_calls_are_blocked(void **
     struct task sender;
 
     (void)state;
+    shrink();
     call_by = nb_forever();
     task_start(&receiver, call_recv, NULL);
     task_start(&sender, send_in_another_thread, NULL);
@@ -1317,6 +1328,7 @@ static void cancellation_is_not_lost_just_before_a_call(void **state)
     for (size_t i = 0; i < 200; i++) {
         struct task task;
 
+        shrink();
         call_by = i % 16 < 8 ? nb_forever() : plenty();
         task_start(&task, calls[i % COUNT(calls)], NULL);
         nb_cancel(conn);
@@ -1364,6 +1376,7 @@ static void queries_and_cancellations_work_from_any_thread(void **state)
     struct task cancellers[3];
 
     (void)state;
+    shrink();
     call_by = plenty();
     atomic_store(&stop_asking, false);
     task_start(&receiver, call_to_end, NULL);
@@ -1394,7 +1407,7 @@ static const enum transport local = OVER_UNIX;
 
 #define ROW(name, transport, begin)                                                                \
     {                                                                                              \
-        #name "[" #transport "]", name, begin, end, (void *)&(transport)                           \
+#name "[" #transport "]", name, begin, end, (void *)&(transport)                           \
     }
 #define TCP(name) ROW(name, ipv4, begin)
 #define TCP_BOTH(name) ROW(name, ipv4, begin), ROW(name, ipv6, begin)

@@ -1269,7 +1269,7 @@ static void limit_descriptors(int more)
     close(next);
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit_before), 0);
     limit = limit_before;
-    limit.rlim_cur = (rlim_t)(next + more);
+    limit.rlim_cur = (rlim_t)next + (rlim_t)more;
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
 }
 

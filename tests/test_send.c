@@ -66,20 +66,26 @@ static void peer_resets(void)
     peer = -1;
 }
 
+/* Makes a large send wait for the peer, whatever the system's own idea of buffers is. */
+static void shrink(void)
+{
+    raw_shrink(nb_conn_fd(conn));
+    raw_shrink(peer);
+}
+
 static nb_status send_text(const char *text, nb_deadline by)
 {
     return nb_send_all(conn, text, strlen(text), &sent, by);
 }
 
-/* Sends a byte after the other until there is no room for one: how many bytes wait for the peer. The
-   last send was given the deadline *by. */
+/* Sends a byte after the other until there is no room for one: how many bytes wait for the peer.
+   The last send was given the deadline *by. */
 static size_t send_until_timeout(nb_deadline *by)
 {
     nb_status status;
     size_t filling;
 
-    raw_shrink(nb_conn_fd(conn));
-    raw_shrink(peer);
+    shrink();
     filling = raw_fill(nb_conn_fd(conn));
     do {
         *by = nb_after_ms(SHORT_MS);
@@ -324,8 +330,7 @@ static void large_amount_arrives_whole_through_small_buffers(void **state)
     size_t total = 0;
 
     (void)state;
-    raw_shrink(nb_conn_fd(conn));
-    raw_shrink(peer);
+    shrink();
     pattern_fill(large, LARGE, 0);
     task_start(&reader, read_slowly, &total);
     assert_status(nb_send_all(conn, large, LARGE / 2, &sent, nb_forever()), NB_OK);
@@ -391,14 +396,17 @@ static void slices_are_taken_up_again_after_a_short_send(void **state)
 
 static void large_slices_arrive_whole_through_small_buffers(void **state)
 {
-    nb_slice slices[] = {{large, 1}, {NULL, 0}, {large + 1, LARGE / 2}, {large + 1 + LARGE / 2, 0},
-                         {large + 1 + LARGE / 2, LARGE / 2 - 2}, {large + LARGE - 1, 1}};
+    nb_slice slices[] = {{large, 1},
+                         {NULL, 0},
+                         {large + 1, LARGE / 2},
+                         {large + 1 + LARGE / 2, 0},
+                         {large + 1 + LARGE / 2, LARGE / 2 - 2},
+                         {large + LARGE - 1, 1}};
     struct task reader;
     size_t total = 0;
 
     (void)state;
-    raw_shrink(nb_conn_fd(conn));
-    raw_shrink(peer);
+    shrink();
     pattern_fill(large, LARGE, 0);
     task_start(&reader, read_slowly, &total);
     assert_status(nb_send_all_v(conn, slices, COUNT(slices), &sent, plenty()), NB_OK);
@@ -446,6 +454,7 @@ static void blocked_send_goes_on_when_the_peer_reads(void **state)
     static const nb_deadline deadlines[] = {{INT64_MAX}, {INT64_MAX - 1}};
 
     (void)state;
+    shrink();
     pattern_fill(large, LARGE, 0);
     for (size_t i = 0; i < COUNT(deadlines); i++) {
         struct task task;
@@ -564,8 +573,7 @@ static void timeout_reports_exactly_what_was_sent(void **state)
     size_t received;
 
     (void)state;
-    raw_shrink(nb_conn_fd(conn));
-    raw_shrink(peer);
+    shrink();
     pattern_fill(large, LARGE, 0);
     assert_status(nb_send_all(conn, large, LARGE, &sent, nb_after_ms(100)), NB_TIMEOUT);
     assert_true(sent > 0 && sent < LARGE);
@@ -582,8 +590,7 @@ static void timeout_of_slices_reports_exactly_what_was_sent(void **state)
     uint64_t counted;
 
     (void)state;
-    raw_shrink(nb_conn_fd(conn));
-    raw_shrink(peer);
+    shrink();
     pattern_fill(large, LARGE, 0);
     assert_status(nb_send_all_v(conn, slices, 3, &sent, nb_after_ms(100)), NB_TIMEOUT);
     nb_conn_counters(conn, NULL, &counted);
@@ -615,7 +622,7 @@ static void timeout_is_never_early(void **state)
 
     (void)state;
     (void)send_until_timeout(&by);
-    assert_passed(by, 1000);
+    assert_passed(by, 10000);
 }
 
 static void send_to_a_peer_that_is_gone_is_a_reset_without_a_signal(void **state)
@@ -663,6 +670,7 @@ static void reset_wakes_a_blocked_send(void **state)
     struct task task;
 
     (void)state;
+    shrink();
     send_by = nb_forever();
     task_start(&task, send_a_lot, NULL);
     task_until_blocked(&task);
@@ -780,7 +788,7 @@ static const enum transport local = OVER_UNIX;
 
 #define ON(name, transport)                                                                        \
     {                                                                                              \
-        #name "[" #transport "]", name, begin, end, (void *)&(transport)                           \
+#name "[" #transport "]", name, begin, end, (void *)&(transport)                           \
     }
 #define TCP(name) ON(name, ipv4)
 #define BOTH(name) ON(name, ipv4), ON(name, local)

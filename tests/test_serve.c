@@ -196,6 +196,7 @@ static void offer_and_wait(nb_conn *conn, void *argument)
 
     offer->conn = conn;
     wait_for_ever(conn, &offer->seen);
+    gate_pass(); /* the connection lives until nb_cancel() has returned */
 }
 
 static void a_connection_may_be_cancelled_from_outside(void **state)
@@ -206,9 +207,11 @@ static void a_connection_may_be_cancelled_from_outside(void **state)
 
     eventually(offer.conn != NULL);
     nb_cancel(offer.conn);
+    gate_open();
     assert_int_equal(raw_ending(client, NULL), ECONNRESET);
     eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
     assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_CANCELLED);
+    assert_status((nb_status)offer.seen, NB_CANCELLED);
     assert_status(server_finish(server), NB_OK);
 }
 
@@ -557,6 +560,16 @@ static void beyond_linger_max_the_oldest_is_reset(void **state)
     assert_int_equal(server_stats(server).lingering, 2);
     assert_int_equal(server_heard(server, NB_EVENT_CLOSED), 2);
     assert_true(server_event(server, NB_EVENT_CLOSED, 0).status != NB_OK);
+}
+
+static void by_default_256_may_linger(void **state)
+{
+    struct server *server = run_server(say_hello, NULL, *state);
+
+    for (int i = 0; i < 260; i++)
+        assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 4);
+    assert_int_equal(server_stats(server).lingering, 256);
 }
 
 static void without_lingering_a_connection_ends_at_once(void **state)
@@ -1241,6 +1254,7 @@ int main(void)
         NET_CASE_FOR_BOTH(a_client_that_trickles_is_lingered_for_no_longer),
         NET_CASE_FOR_BOTH(a_client_that_goes_on_sending_is_cut_off),
         NET_CASE_FOR_BOTH(beyond_linger_max_the_oldest_is_reset),
+        NET_CASE_FOR_BOTH(by_default_256_may_linger),
         NET_CASE_FOR_BOTH(without_lingering_a_connection_ends_at_once),
         NET_CASE_FOR_BOTH(who_lingers_costs_nothing),
         NET_CASE_FOR_BOTH(a_handler_that_waits_for_ever_ends_with_the_life),

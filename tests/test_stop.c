@@ -281,6 +281,7 @@ static void a_signal_handler_may_stop(void **state)
     assert_int_equal(sigaction(SIGUSR2, &action, &old), 0);
     to_be_stopped = server->listener;
     server_run(server);
+    eventually(is_in(server->tid, SYS_ppoll));
     assert_int_equal(pthread_kill(server->thread, SIGUSR2), 0);
     assert_status(server_wait(server), NB_OK);
     assert_int_equal(sigaction(SIGUSR2, &old, NULL), 0);
@@ -466,6 +467,42 @@ static void a_handler_outside_the_library_is_waited_for(void **state)
     gate_open();
     assert_status(server_wait(server), NB_OK);
     assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_CANCELLED);
+}
+
+static nb_conn *_Atomic cancelled_before;
+
+/* The first connection is cancelled by the program, and its handler takes its time nevertheless. */
+static void wait_at_the_gate_or_for_ever(nb_conn *conn, void *seen)
+{
+    nb_conn *none = NULL;
+
+    if (atomic_compare_exchange_strong(&cancelled_before, &none, conn))
+        gate_pass();
+    else
+        wait_for_ever(conn, seen);
+}
+
+static void a_connection_cancelled_before_is_not_counted_as_forced(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", wait_at_the_gate_or_for_ever, &workers);
+    atomic_int seen = NB_OK;
+    int client;
+
+    (void)state;
+    cancelled_before = NULL;
+    server->context = &seen;
+    server->options.drain_ms = 20;
+    server_run(server);
+    (void)dial(&server->address);
+    eventually(gate_waiting() == 1);
+    nb_cancel(cancelled_before);
+    client = dial(&server->address);
+    eventually(server_stats(server).active == 2);
+    nb_listener_stop(server->listener);
+    assert_int_equal(raw_ending(client, NULL), ECONNRESET);
+    gate_open();
+    assert_status(server_wait(server), NB_OK);
+    assert_int_equal(server_stats(server).forced, 1);
 }
 
 static void who_lingers_is_waited_for_until_the_end_of_the_drain(void **state)
@@ -901,6 +938,7 @@ static void a_signal_to_the_thread_that_serves_stops(void **state)
     struct server *server = signalled_server(say_hello, state);
 
     server_run(server);
+    eventually(is_in(server->tid, SYS_ppoll));
     assert_int_equal(pthread_kill(server->thread, SIGTERM), 0);
     assert_status(server_wait(server), NB_OK);
 }
@@ -1057,6 +1095,7 @@ int main(void)
         NET_CASE_FOR_BOTH(a_drain_of_a_millisecond_ends_at_once),
         NET_CASE_FOR_BOTH(a_drain_without_limit_waits_for_the_handlers),
         NET_CASE(a_handler_outside_the_library_is_waited_for),
+        NET_CASE(a_connection_cancelled_before_is_not_counted_as_forced),
         NET_CASE_FOR_BOTH(who_lingers_is_waited_for_until_the_end_of_the_drain),
         NET_CASE_FOR_BOTH(who_lingers_may_end_during_the_drain),
         NET_CASE_FOR_BOTH(input_that_nobody_read_costs_nothing_during_the_drain),

@@ -3,8 +3,9 @@
  *  @brief Tests of deadlines: never early, hardly late, and never extended by progress, signals or
  *         the coarseness of the kernel's timers.
  *
- *  Half of the cases run on a virtual clock, in a world where nothing really waits. Linked with --wrap
- *  for: clock_gettime nb__sys_recv nb__sys_send nb__sys_sendmsg nb__sys_poll nb__sys_setsockopt */
+ *  Half of the cases run on a virtual clock, in a world where nothing really waits. Linked with
+ *  --wrap for: clock_gettime nb__sys_recv nb__sys_send nb__sys_sendmsg nb__sys_poll
+ *  nb__sys_setsockopt */
 #define _GNU_SOURCE /* POLLRDHUP */
 
 #include "support.h"
@@ -22,7 +23,6 @@
 
 #define NS_PER_MS INT64_C(1000000)
 #define NEVER INT64_MAX
-#define LATE_MS 1000 /* what a busy machine is forgiven */
 #define LARGE ((size_t)64 << 20)
 
 static nb_conn *conn;
@@ -147,8 +147,7 @@ ssize_t __wrap_nb__sys_send(int fd, const void *data, size_t length, int flags);
 ssize_t __wrap_nb__sys_send(int fd, const void *data, size_t length, int flags)
 {
     count_send(length);
-    return world.on ? send_in_world(length, flags)
-                    : __real_nb__sys_send(fd, data, length, flags);
+    return world.on ? send_in_world(length, flags) : __real_nb__sys_send(fd, data, length, flags);
 }
 
 ssize_t __real_nb__sys_sendmsg(int fd, struct iovec *parts, size_t count, int flags);
@@ -335,42 +334,55 @@ static const struct call {
     const char *name;
     nb_status (*run)(nb_deadline by);
     bool receives; /* and reads more than once */
-} calls[] = {{"nb_recv", wait_recv, false},
-             {"nb_recv_exact", wait_exact, true},
-             {"nb_recv_until", wait_until, true},
-             {"nb_recv_line", wait_line, true},
-             {"nb_recv_to_end", wait_to_end, true},
-             {"nb_wait_readable", wait_readable, false},
-             {"nb_close", wait_close, true},
-             {"nb_send_all", wait_send, false},
+} calls[] = {{"nb_recv", wait_recv, false},         {"nb_recv_exact", wait_exact, true},
+             {"nb_recv_until", wait_until, true},   {"nb_recv_line", wait_line, true},
+             {"nb_recv_to_end", wait_to_end, true}, {"nb_wait_readable", wait_readable, false},
+             {"nb_close", wait_close, true},        {"nb_send_all", wait_send, false},
              {"nb_send_all_v", wait_send_v, false}};
 
-/* That a call ran into its deadline, and how late it was. */
-static int64_t lateness(const char *name, nb_status status, nb_deadline by)
-{
-    int64_t late = now_ns() - by.ns;
-
-    if (status != NB_TIMEOUT || late < 0 || late >= LATE_MS * NS_PER_MS)
-        fail_msg("%s: %s, %lld us late", name, nb_status_name(status), (long long)late / 1000);
-    return late;
-}
+enum { SEND_ALL = 7, SEND_ALL_V = 8 };
 
 /* ---- in the real world ---- */
 
+/* What goes on around a call; each may be NULL. */
+struct surroundings {
+    void (*begin)(void);
+    void (*end)(void);
+};
+
+/* Lets a call run into its deadline: how late it was. */
+static int64_t lateness(const struct call *call, int64_t ms, const struct surroundings *around)
+{
+    nb_deadline by;
+    nb_status status;
+    int64_t late;
+
+    if (around->begin != NULL)
+        around->begin();
+    by = nb_after_ms(ms);
+    status = call->run(by);
+    late = now_ns() - by.ns;
+    if (around->end != NULL)
+        around->end();
+    if (status != NB_TIMEOUT || late < 0)
+        fail_msg("%s: %s, %lld ns late", call->name, nb_status_name(status), (long long)late);
+    return late;
+}
+
 /* A busy machine makes some tries late, a wrong timer makes all of them late. */
-static void is_on_time(const struct call *call, int64_t ms)
+static void is_on_time(const struct call *call, int64_t ms, const struct surroundings *around)
 {
     int64_t best = NEVER;
 
     for (int i = 0; i < 20 && best >= 10 * NS_PER_MS; i++) {
-        nb_deadline by = nb_after_ms(ms);
-
-        best = earlier(best, lateness(call->name, call->run(by), by));
+        best = earlier(best, lateness(call, ms, around));
         renew();
     }
     if (best >= 10 * NS_PER_MS)
         fail_msg("%s, %d ms: %lld us late", call->name, (int)ms, (long long)best / 1000);
 }
+
+static const struct surroundings quiet = {NULL, NULL};
 
 static void recv_is_on_time(void **state)
 {
@@ -378,60 +390,35 @@ static void recv_is_on_time(void **state)
 
     (void)state;
     for (size_t i = 0; i < COUNT(times); i++)
-        is_on_time(&calls[0], times[i]);
+        is_on_time(&calls[0], times[i], &quiet);
 }
 
 static void every_call_is_on_time(void **state)
 {
     (void)state;
     for (size_t i = 0; i < COUNT(calls); i++) {
-        is_on_time(&calls[i], 5);
-        is_on_time(&calls[i], 70);
+        is_on_time(&calls[i], 5, &quiet);
+        is_on_time(&calls[i], 70, &quiet);
     }
 }
 
-static atomic_bool trickling;
+/* What the peer does meanwhile. */
+static struct task busy_peer;
+static atomic_bool busy;
 
 static void trickle(void *argument)
 {
     (void)argument;
-    while (atomic_load(&trickling)) {
+    while (atomic_load(&busy)) {
         (void)send(peer, "x", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
         (void)nanosleep(&(struct timespec){0, 3 * NS_PER_MS}, NULL);
     }
 }
 
-static void peer_that_trickles_extends_no_deadline(void **state)
+static void begin_trickle(void)
 {
-    (void)state;
-    for (size_t i = 0; i < COUNT(calls); i++) {
-        struct task task;
-        nb_deadline by;
-
-        if (!calls[i].receives)
-            continue;
-        atomic_store(&trickling, true);
-        task_start(&task, trickle, NULL);
-        by = nb_after_ms(100);
-        (void)lateness(calls[i].name, calls[i].run(by), by);
-        atomic_store(&trickling, false);
-        task_join(&task);
-        renew();
-    }
-}
-
-static void peer_that_never_reads_extends_no_deadline(void **state)
-{
-    nb_deadline by;
-
-    (void)state;
-    by = nb_after_ms(300);
-    (void)lateness("nb_send_all", wait_send(by), by);
-    assert_true(got < LARGE);
-    renew();
-    by = nb_after_ms(300);
-    (void)lateness("nb_send_all_v", wait_send_v(by), by);
-    assert_true(got < LARGE);
+    atomic_store(&busy, true);
+    task_start(&busy_peer, trickle, NULL);
 }
 
 static void read_a_little(void *argument)
@@ -439,57 +426,91 @@ static void read_a_little(void *argument)
     static char little[4096];
 
     (void)argument;
-    while (atomic_load(&trickling)) {
+    while (atomic_load(&busy)) {
         (void)recv(peer, little, sizeof(little), MSG_DONTWAIT);
         (void)nanosleep(&(struct timespec){0, 2 * NS_PER_MS}, NULL);
     }
 }
 
-static void peer_that_reads_slowly_extends_no_deadline(void **state)
+static void begin_to_read_slowly(void)
 {
-    struct task task;
-    nb_deadline by;
-
-    (void)state;
     raw_shrink(nb_conn_fd(conn));
     raw_shrink(peer);
-    atomic_store(&trickling, true);
-    task_start(&task, read_a_little, NULL);
-    by = nb_after_ms(300);
-    (void)lateness("nb_send_all", wait_send(by), by);
-    atomic_store(&trickling, false);
-    task_join(&task);
+    atomic_store(&busy, true);
+    task_start(&busy_peer, read_a_little, NULL);
+}
+
+static void end_busy_peer(void)
+{
+    atomic_store(&busy, false);
+    task_join(&busy_peer);
+}
+
+static void peer_that_trickles_extends_no_deadline(void **state)
+{
+    static const struct surroundings trickling = {begin_trickle, end_busy_peer};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(calls); i++) {
+        if (calls[i].receives)
+            is_on_time(&calls[i], 100, &trickling);
+    }
+}
+
+static void peer_that_never_reads_extends_no_deadline(void **state)
+{
+    (void)state;
+    is_on_time(&calls[SEND_ALL], 300, &quiet);
+    is_on_time(&calls[SEND_ALL_V], 300, &quiet);
+    assert_true(got < LARGE);
+}
+
+static void peer_that_reads_slowly_extends_no_deadline(void **state)
+{
+    static const struct surroundings reading = {begin_to_read_slowly, end_busy_peer};
+
+    (void)state;
+    is_on_time(&calls[SEND_ALL], 300, &reading);
     assert_true(got > 0 && got < LARGE);
 }
 
-static void signals_extend_no_deadline(int flags)
+static int signals_handled;
+
+static void begin_signals_that_interrupt(void)
 {
-    int signals = 0;
+    storm_begin(0);
+}
 
-    for (size_t i = 0; i < COUNT(calls); i++) {
-        nb_deadline by;
-        nb_status status;
+static void begin_signals_that_restart(void)
+{
+    storm_begin(SA_RESTART);
+}
 
-        storm_begin(flags);
-        by = nb_after_ms(60);
-        status = calls[i].run(by);
-        (void)lateness(calls[i].name, status, by);
-        signals += storm_end();
-        renew();
-    }
-    assert_true(signals >= (int)COUNT(calls)); /* a busy machine merges most of them */
+static void end_signals(void)
+{
+    signals_handled += storm_end();
+}
+
+static void each_is_on_time_among_signals(void (*begin_signals)(void))
+{
+    const struct surroundings signals = {begin_signals, end_signals};
+
+    signals_handled = 0;
+    for (size_t i = 0; i < COUNT(calls); i++)
+        is_on_time(&calls[i], 60, &signals);
+    assert_true(signals_handled >= (int)COUNT(calls)); /* a busy machine merges most of them */
 }
 
 static void signals_that_interrupt_extend_no_deadline(void **state)
 {
     (void)state;
-    signals_extend_no_deadline(0);
+    each_is_on_time_among_signals(begin_signals_that_interrupt);
 }
 
 static void signals_that_restart_extend_no_deadline(void **state)
 {
     (void)state;
-    signals_extend_no_deadline(SA_RESTART);
+    each_is_on_time_among_signals(begin_signals_that_restart);
 }
 
 static void signals_end_no_wait(void **state)
@@ -498,10 +519,7 @@ static void signals_end_no_wait(void **state)
 
     (void)state;
     for (size_t i = 0; i < COUNT(flags); i++) {
-        struct task task;
-
-        atomic_store(&trickling, true);
-        task_start(&task, trickle, NULL);
+        begin_trickle();
         storm_begin(flags[i]);
         errno = 1234;
         assert_status(nb_recv_exact(conn, buf, 10, &got, nb_forever()), NB_OK);
@@ -509,8 +527,7 @@ static void signals_end_no_wait(void **state)
         assert_status(nb_wait_readable(conn, plenty()), NB_OK);
         assert_int_equal(errno, 1234);
         assert_true(storm_end() >= 1);
-        atomic_store(&trickling, false);
-        task_join(&task);
+        end_busy_peer();
     }
 }
 
@@ -934,7 +951,7 @@ static const enum transport local = OVER_UNIX;
 
 #define ROW(name, transport, begin)                                                                \
     {                                                                                              \
-        #name "[" #transport "]", name, begin, end, (void *)&(transport)                           \
+#name "[" #transport "]", name, begin, end, (void *)&(transport)                           \
     }
 #define REAL(name) ROW(name, ipv4, begin), ROW(name, local, begin)
 #define VIRTUAL(name) ROW(name, ipv4, begin_world), ROW(name, local, begin_world)
