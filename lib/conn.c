@@ -330,10 +330,11 @@ nb_status nb_conn_detach(nb_conn *conn, nb_fd *out, void *buffered, size_t capac
         *length = ahead;
     if (capacity < ahead)
         return NB_TOO_LONG;
-    if (ahead > 0)
+    if (ahead > 0) /* before it is let go: then nothing can fail any more */
         memcpy(buffered, conn->ahead.data + conn->ahead.start, ahead);
+    if (conn->keeper != NULL && !conn->keeper->let_go(conn->keeper, conn))
+        return NB_CANCELLED;
     (void)set_time_outs_to_none(conn->fd);
-    leave(conn, NB_OK);
     *out = conn->fd;
     nb__conn_free(conn);
     return NB_OK;

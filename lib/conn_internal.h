@@ -12,9 +12,12 @@
 
 /* What whoever owns connections hangs on them (the accept loop does). */
 struct nb__keeper {
-    /* Called when a connection is about to be freed or detached, with the way it ended, while its
-       descriptor is still its own. */
+    /* Called when a connection is about to be freed, with the way it ended, while its descriptor is
+       still its own. */
     void (*leave)(struct nb__keeper *keeper, nb_conn *conn, nb_status how);
+
+    /* Called when it is about to be detached. False, and it stays, when it was cancelled. */
+    bool (*let_go)(struct nb__keeper *keeper, nb_conn *conn);
 
     /* For connections that nobody else watches the clock for (nb_conn.watched): called before each
        wait. It may cancel the connection, and says until when to wait before it is called again. */

@@ -19,6 +19,17 @@ static void leave(struct nb__keeper *keeper, nb_conn *conn, nb_status how)
     nb__run_event_of(work->run, NB_EVENT_CLOSED, conn, how);
 }
 
+/* The handler keeps its connection. */
+static bool let_go(struct nb__keeper *keeper, nb_conn *conn)
+{
+    struct nb__work *work = (struct nb__work *)keeper;
+
+    if (nb__run_let_go(work->run, work) == NULL)
+        return false;
+    nb__run_event_of(work->run, NB_EVENT_CLOSED, conn, NB_OK);
+    return true;
+}
+
 /* How long a wait may last before it looks at the stop again. */
 static nb_deadline next_look(const struct nb__run *run, int64_t now)
 {
@@ -47,6 +58,7 @@ void nb__handle_prepare(struct nb__work *work, struct nb__run *run, bool watched
     memset(work, 0, sizeof(*work));
     work->run = run;
     work->keeper.leave = leave;
+    work->keeper.let_go = let_go;
     work->keeper.look = watched ? NULL : look;
 }
 

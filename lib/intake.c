@@ -6,7 +6,6 @@
 #include "intake.h"
 
 #include "deadline_internal.h"
-#include "error_internal.h"
 #include "linger.h"
 #include "sys.h"
 
@@ -25,10 +24,18 @@ static void note_shortage(struct nb__run *run, int system_error)
         return;
     run->shortage = shortage;
     if (shortage)
-        nb__run_event(run, NB_EVENT_ACCEPT_BACKING_OFF, nb__status_of_errno(system_error),
+        nb__run_event(run, NB_EVENT_ACCEPT_BACKING_OFF, nb__listener_status(system_error),
                       system_error);
     else
         nb__run_event(run, NB_EVENT_ACCEPT_RECOVERED, NB_OK, 0);
+}
+
+static enum nb__tried note_outcome(struct nb__run *run, enum nb__tried tried, int system_error)
+{
+    note_shortage(run, system_error);
+    if (tried == NB__TRIED_BROKEN)
+        run->broken = system_error;
+    return tried;
 }
 
 static bool is_over_peer_limit(struct nb__run *run, const nb_address *peer)
@@ -70,9 +77,7 @@ static enum nb__tried try_accept(struct nb__run *run, const struct pollfd *ready
         tried = nb__listener_failed(run->listener, &run->accepting, system_error);
     else
         tried = nb__listener_try(run->listener, &run->accepting, ready, run->spare, &system_error);
-    note_shortage(run, system_error);
-    if (tried == NB__TRIED_BROKEN)
-        run->broken = system_error;
+    (void)note_outcome(run, tried, system_error);
     if (tried == NB__TRIED_ACCEPTED) {
         nb_conn *conn = run->spare;
 
@@ -96,10 +101,9 @@ static enum nb__tried await_and_try(struct nb__run *run, struct pollfd *fds, boo
         count = 1; /* the stop alone */
     ready =
         tend ? nb__linger_poll(run, fds, count, until) : nb__sys_poll(fds, (nfds_t)count, until);
-    if (ready < 0 && ready != -EINTR) {
-        run->broken = -ready;
-        return NB__TRIED_BROKEN;
-    }
+    if (ready < 0 && ready != -EINTR)
+        return note_outcome(run, nb__listener_poll_failed(run->listener, &run->accepting, -ready),
+                            -ready);
     if (nb__listener_stopped(run->listener) || (ready <= 0 && !shortage))
         return NB__TRIED_NOTHING;
     return try_accept(run, shortage ? NULL : fds + 1, out);
@@ -131,7 +135,7 @@ static size_t close_the_door(const nb_listener *listener)
     return most;
 }
 
-bool nb__intake_rest(struct nb__run *run)
+bool nb__intake_rest(struct nb__run *run, nb_deadline *retry)
 {
     size_t most = close_the_door(run->listener);
 
@@ -141,6 +145,7 @@ bool nb__intake_rest(struct nb__run *run)
 
         if (conn != NULL)
             nb__run_enqueue(run, conn);
+        *retry = nb__listener_retry(&run->accepting);
         if (tried == NB__TRIED_SHORTAGE)
             return false;
         if (tried == NB__TRIED_NOTHING)
@@ -148,5 +153,6 @@ bool nb__intake_rest(struct nb__run *run)
         most--;
     }
     nb__listener_shut(run->listener);
+    *retry = nb_forever();
     return true;
 }

@@ -13,7 +13,7 @@
 nb_conn *nb__intake_next(struct nb__run *run, struct pollfd *fds, bool tend);
 
 /* After the stop: keeps new connections away, and queues those that were complete. False when
-   descriptors or memory ran out: to be called again at nb__listener_retry(). */
-bool nb__intake_rest(struct nb__run *run);
+   descriptors or memory ran out: to be called again at *retry; else that is nb_forever(). */
+bool nb__intake_rest(struct nb__run *run, nb_deadline *retry);
 
 #endif

@@ -26,6 +26,10 @@
 
 #define BACKOFF_FIRST_MS 5
 #define BACKOFF_MOST_MS 1000
+
+/* After so many lost connections in a row something else is wrong, such as a filter that refuses
+   every accept: then there is a pause, or for EOPNOTSUPP an end. */
+#define LOST_MOST 64
 #define UNSUPPORTED_MOST 10
 
 static const char operation[] = "listen on";
@@ -179,7 +183,9 @@ static nb_status open_failed(nb_error *err, int failed, const char *endpoint,
     nb_status status = nb__status_of_errno(-failed);
     struct nb__text text = nb__error_begin(err, status, -failed);
 
-    nb__text_add(&text, "%s %s: ", operation, endpoint);
+    nb__text_add(&text, "%s ", operation);
+    nb__text_add_subject(&text, endpoint);
+    nb__text_add(&text, ": ");
     nb__text_add_reason(&text, status, -failed);
     if (opening->addresses->count > 1) {
         char address[NB_ADDRESS_TEXT_MAX];
@@ -237,7 +243,8 @@ static int read_backlog(const nb_listen_options *options)
 
     if (!nb__options_read(&known, sizeof(known), options))
         return -1;
-    return known.backlog > 0 ? known.backlog : INT_MAX; /* the system cuts it to its maximum */
+    /* The system cuts it to its maximum. */
+    return known.backlog > 0 && known.backlog < INT_MAX ? (int)known.backlog : INT_MAX;
 }
 
 static nb_status bad_options(nb_error *err)
@@ -335,19 +342,40 @@ enum nb__tried nb__listener_failed(nb_listener *listener, struct nb__accepting *
     switch (meaning_of(accepting, number)) {
     case LOST:
         atomic_fetch_add(&listener->counters.lost_accepts, 1);
+        if (++accepting->lost_in_row > LOST_MOST)
+            break;
         accepting->backoff_ms = 0;
         return NB__TRIED_AGAIN;
     case INTERRUPTED:
         return NB__TRIED_AGAIN;
     case NONE: /* the system says so only when it has a descriptor to spare */
         accepting->backoff_ms = 0;
+        accepting->lost_in_row = 0;
         return NB__TRIED_NOTHING;
     case SHORTAGE:
-        wait_longer(accepting);
-        return NB__TRIED_SHORTAGE;
+        break;
     default:
         return NB__TRIED_BROKEN;
     }
+    wait_longer(accepting);
+    return NB__TRIED_SHORTAGE;
+}
+
+enum nb__tried nb__listener_poll_failed(nb_listener *listener, struct nb__accepting *accepting,
+                                        int number)
+{
+    if (accepting->backoff_ms > 0)
+        return NB__TRIED_BROKEN;
+    return nb__listener_failed(listener, accepting, number);
+}
+
+nb_status nb__listener_status(int number)
+{
+    nb_status status = nb__status_of_errno(number);
+
+    if (status == NB_NO_DESCRIPTORS || status == NB_NO_MEMORY || status == NB_UNSUPPORTED)
+        return status;
+    return NB_SYSTEM;
 }
 
 /* Tries one socket. */
@@ -363,7 +391,7 @@ static enum nb__tried try_socket(nb_listener *listener, struct nb__accepting *ac
         *system_error = -fd;
         return nb__listener_failed(listener, accepting, -fd);
     }
-    *accepting = (struct nb__accepting){0, 0};
+    *accepting = (struct nb__accepting){0, 0, 0};
     peer = nb__address_from((const struct sockaddr *)&raw, length);
     nb__conn_open(conn, fd, nb_address_family(&from->address), &peer);
     return NB__TRIED_ACCEPTED;
@@ -412,7 +440,7 @@ static enum nb__tried wait_and_try(nb_listener *listener, struct nb__accepting *
 
     if (ready < 0 && ready != -EINTR) {
         *system_error = -ready;
-        return NB__TRIED_BROKEN;
+        return nb__listener_poll_failed(listener, accepting, -ready);
     }
     if (nb__listener_stopped(listener) || (ready <= 0 && !short_of))
         return NB__TRIED_NOTHING;
@@ -423,7 +451,7 @@ static enum nb__tried wait_and_try(nb_listener *listener, struct nb__accepting *
 static nb_status accept_into(nb_listener *listener, nb_conn *conn, nb_deadline by,
                              int *system_error)
 {
-    struct nb__accepting accepting = {0, 0};
+    struct nb__accepting accepting = {0, 0, 0};
 
     for (;;) {
         enum nb__tried tried;
@@ -435,12 +463,12 @@ static nb_status accept_into(nb_listener *listener, nb_conn *conn, nb_deadline b
             return NB_TIMEOUT;
         }
         if (nb_expired(by))
-            return nb__status_of_errno(*system_error);
+            return nb__listener_status(*system_error);
         tried = wait_and_try(listener, &accepting, conn, by, system_error);
         if (tried == NB__TRIED_ACCEPTED)
             return NB_OK;
         if (tried == NB__TRIED_BROKEN)
-            return nb__status_of_errno(*system_error);
+            return nb__listener_status(*system_error);
     }
 }
 

@@ -40,8 +40,9 @@ struct nb_listener {
 
 /* What accepting remembers from one try to the next; all zeroes to begin with. */
 struct nb__accepting {
-    int64_t backoff_ms;          /* how long to wait before the next try; 0: no shortage */
-    unsigned unsupported_in_row; /* EOPNOTSUPP is a lost connection, unless it never ends */
+    int64_t backoff_ms;   /* how long to wait before the next try; 0: no shortage */
+    unsigned lost_in_row; /* a lost connection costs nothing, unless it never ends */
+    unsigned unsupported_in_row;
 };
 
 enum nb__tried {
@@ -66,6 +67,13 @@ enum nb__tried nb__listener_try(nb_listener *listener, struct nb__accepting *acc
 /* What an errno of accept(2) means for accepting. */
 enum nb__tried nb__listener_failed(nb_listener *listener, struct nb__accepting *accepting,
                                    int number);
+
+/* The same for poll(2), which is the way to wait for the end of a shortage, too: then it must work. */
+enum nb__tried nb__listener_poll_failed(nb_listener *listener, struct nb__accepting *accepting,
+                                        int number);
+
+/* What the errno of a shortage, or of what broke, is to those who wait for a connection. */
+nb_status nb__listener_status(int number);
 
 /* When to try again during a shortage; without one, nb_forever(). */
 nb_deadline nb__listener_retry(const struct nb__accepting *accepting);

@@ -38,6 +38,18 @@ void nb__run_event(const struct nb__run *run, nb_event_kind kind, nb_status stat
     nb__run_tell(run, &event);
 }
 
+void nb__run_announce(const struct nb__run *run)
+{
+    for (size_t i = 0; i < run->listener->count; i++) {
+        nb_event event;
+
+        memset(&event, 0, sizeof(event));
+        event.kind = NB_EVENT_LISTENING;
+        event.address = run->listener->sockets[i].address;
+        nb__run_tell(run, &event);
+    }
+}
+
 /* The errno behind the way a connection ended, if one of its directions knows. */
 static int error_behind(const nb_conn *conn, nb_status status)
 {
@@ -85,11 +97,25 @@ static void note_peak(struct nb__counters *counters)
         ;
 }
 
-/* Cancels a connection because the drain is over. */
-static void force(struct nb__run *run, nb_conn *conn)
+static bool is_cancelled(const struct nb__work *work)
 {
-    nb__count_up(&run->listener->counters.forced);
-    nb_cancel(conn);
+    return nb__conn_check(work->conn, NB_SEND) == NB_CANCELLED;
+}
+
+/* Cancels a connection. The lock is held, but not meanwhile: the kernel may have to wait for a send
+   that is copying. The work stays on the list until that is done. */
+static void cancel(struct nb__run *run, struct nb__work *work)
+{
+    if (work->being_cancelled || is_cancelled(work))
+        return;
+    if (run->over)
+        nb__count_up(&run->listener->counters.forced);
+    work->being_cancelled = true;
+    nb__run_unlock(run);
+    nb_cancel(work->conn);
+    nb__run_lock(run);
+    work->being_cancelled = false;
+    (void)pthread_cond_broadcast(&run->cancelled);
 }
 
 void nb__run_begin(struct nb__run *run, struct nb__work *work, nb_conn *conn)
@@ -109,8 +135,35 @@ void nb__run_begin(struct nb__run *run, struct nb__work *work, nb_conn *conn)
         run->oldest = work;
     run->newest = work;
     if (run->over)
-        force(run, conn);
+        cancel(run, work);
     nb__run_unlock(run);
+}
+
+/* Takes a work off the list, once nobody else uses its connection. The lock is held. */
+static nb_conn *unlist(struct nb__run *run, struct nb__work *work)
+{
+    nb_conn *conn = work->conn;
+
+    if (conn == NULL)
+        return NULL;
+    if (work->prev != NULL)
+        work->prev->next = work->next;
+    else
+        run->oldest = work->next;
+    if (work->next != NULL)
+        work->next->prev = work->prev;
+    else
+        run->newest = work->prev;
+    work->conn = NULL;
+    nb__conn_keep(conn, NULL);
+    return conn;
+}
+
+/* The lock is held. */
+static void await_cancellation(struct nb__run *run, const struct nb__work *work)
+{
+    while (work->being_cancelled)
+        (void)pthread_cond_wait(&run->cancelled, &run->lock);
 }
 
 nb_conn *nb__run_finish(struct nb__run *run, struct nb__work *work)
@@ -118,21 +171,21 @@ nb_conn *nb__run_finish(struct nb__run *run, struct nb__work *work)
     nb_conn *conn;
 
     nb__run_lock(run);
-    conn = work->conn;
-    if (conn != NULL) {
-        if (work->prev != NULL)
-            work->prev->next = work->next;
-        else
-            run->oldest = work->next;
-        if (work->next != NULL)
-            work->next->prev = work->prev;
-        else
-            run->newest = work->prev;
-        work->conn = NULL;
-    }
+    await_cancellation(run, work);
+    conn = unlist(run, work);
     nb__run_unlock(run);
-    if (conn != NULL)
-        nb__conn_keep(conn, NULL);
+    return conn;
+}
+
+nb_conn *nb__run_let_go(struct nb__run *run, struct nb__work *work)
+{
+    nb_conn *conn = NULL;
+
+    nb__run_lock(run);
+    await_cancellation(run, work);
+    if (!is_cancelled(work))
+        conn = unlist(run, work);
+    nb__run_unlock(run);
     return conn;
 }
 
@@ -152,8 +205,7 @@ nb_deadline nb__run_end_lives(struct nb__run *run)
             next = work->life;
             break;
         }
-        if (nb__conn_check(work->conn, NB_SEND) != NB_CANCELLED)
-            nb_cancel(work->conn);
+        cancel(run, work);
     }
     nb__run_unlock(run);
     return next;
@@ -163,10 +215,8 @@ void nb__run_cancel_all(struct nb__run *run)
 {
     nb__run_lock(run);
     run->over = true;
-    for (struct nb__work *work = run->oldest; work != NULL; work = work->next) {
-        if (nb__conn_check(work->conn, NB_SEND) != NB_CANCELLED)
-            force(run, work->conn);
-    }
+    for (struct nb__work *work = run->oldest; work != NULL; work = work->next)
+        cancel(run, work);
     nb__run_unlock(run);
 }
 

@@ -21,6 +21,7 @@ struct nb__work {
     struct nb__run *run;
     nb_conn *conn;         /* NULL once it has left */
     nb_deadline life;      /* when it is to be cancelled */
+    bool being_cancelled;  /* by somebody else, outside the lock: it has to wait */
     struct nb__work *prev; /* in the list of the run, while `conn` is there */
     struct nb__work *next;
 };
@@ -51,7 +52,8 @@ struct nb__run {
     nb_conn *spare; /* memory for the next connection */
     int broken;     /* the errno that ended listening; 0: none */
 
-    pthread_mutex_t lock; /* for what follows; never held during a wait or a callback */
+    pthread_mutex_t lock;     /* for what follows; never held during a wait or a callback */
+    pthread_cond_t cancelled; /* a work is not being cancelled any more */
     struct nb__work *oldest;
     struct nb__work *newest;
     bool over;           /* the drain is: what begins now is cancelled at once */
@@ -74,6 +76,9 @@ void nb__run_event(const struct nb__run *run, nb_event_kind kind, nb_status stat
 void nb__run_event_of(const struct nb__run *run, nb_event_kind kind, const nb_conn *conn,
                       nb_status status);
 
+/* Tells where it listens. */
+void nb__run_announce(const struct nb__run *run);
+
 /* The end of the drain; nb_forever() before the stop and when there is none. */
 nb_deadline nb__run_drain_end(const struct nb__run *run);
 
@@ -81,6 +86,8 @@ nb_deadline nb__run_drain_end(const struct nb__run *run);
 void nb__run_begin(struct nb__run *run, struct nb__work *work, nb_conn *conn);
 /* Takes it off the list: the connection, or NULL when its handler has ended it already. */
 nb_conn *nb__run_finish(struct nb__run *run, struct nb__work *work);
+/* The same, unless it was cancelled: then NULL, and it stays on the list. */
+nb_conn *nb__run_let_go(struct nb__run *run, struct nb__work *work);
 
 /* Cancels the connections whose life is over. Returns when the next one's is, at the latest. */
 nb_deadline nb__run_end_lives(struct nb__run *run);

@@ -31,7 +31,8 @@ static void serve(struct nb__work *work, nb_conn *conn)
 static void drain(struct nb__run *run, struct nb__work *work, struct pollfd *fds)
 {
     nb_deadline end = nb__run_drain_end(run);
-    bool taken = nb__intake_rest(run);
+    nb_deadline retry;
+    bool taken = nb__intake_rest(run, &retry);
 
     nb__run_event(run, NB_EVENT_DRAINING, NB_OK, 0);
     while (!nb_expired(end)) {
@@ -44,11 +45,14 @@ static void drain(struct nb__run *run, struct nb__work *work, struct pollfd *fds
         else if (taken && run->lingering == 0)
             break;
         else
-            until = nb__earlier(end, nb__listener_retry(&run->accepting));
+            until = nb__earlier(end, retry);
         ready = nb__linger_poll(run, fds, 0, until);
-        if (ready < 0 && ready != -EINTR)
+        if (ready < 0 && ready != -EINTR) {
+            run->broken = -ready;
             break;
-        taken = taken || nb__intake_rest(run);
+        }
+        if (!taken && nb_expired(retry))
+            taken = nb__intake_rest(run, &retry);
     }
     nb__run_reset_queue(run);
     nb__linger_end_all(run);
@@ -59,6 +63,7 @@ void nb__loop_sequential(struct nb__run *run, struct pollfd *fds)
     struct nb__work work;
     nb_conn *conn;
 
+    nb__run_announce(run);
     nb__handle_prepare(&work, run, false);
     while ((conn = nb__intake_next(run, fds, true)) != NULL)
         serve(&work, conn);

@@ -99,18 +99,6 @@ static nb_status failed_with(const nb_listener *listener, nb_error *err, nb_stat
         nb_address_format(&listener->sockets[0].address, address, sizeof(address)));
 }
 
-static void announce_sockets(const struct nb__run *run)
-{
-    for (size_t i = 0; i < run->listener->count; i++) {
-        nb_event event;
-
-        memset(&event, 0, sizeof(event));
-        event.kind = NB_EVENT_LISTENING;
-        event.address = run->listener->sockets[i].address;
-        nb__run_tell(run, &event);
-    }
-}
-
 /* Makes room for the lingerers. */
 static nb_status prepare(struct nb__run *run, struct pollfd **fds)
 {
@@ -138,7 +126,6 @@ static nb_status run_loop(struct nb__run *run, struct pollfd *fds, int *system_e
 {
     nb_status status = NB_OK;
 
-    announce_sockets(run);
     if (run->options.concurrency == 1)
         nb__loop_sequential(run, fds);
     else
@@ -149,7 +136,7 @@ static nb_status run_loop(struct nb__run *run, struct pollfd *fds, int *system_e
     nb__listener_shut(run->listener);
     nb__run_event(run, NB_EVENT_STOPPED, NB_OK, 0);
     *system_error = run->broken;
-    return run->broken != 0 ? nb__status_of_errno(run->broken) : NB_OK;
+    return run->broken != 0 ? nb__listener_status(run->broken) : NB_OK;
 }
 
 /* The same, with the signals where they are wanted. */
@@ -186,12 +173,14 @@ nb_status nb_serve(nb_listener *listener, nb_handler *handler, void *context,
     if (atomic_exchange(&listener->served, true))
         return nb__error_invalid(err, operation, "expected a listener that was not served before");
     (void)pthread_mutex_init(&run.lock, NULL);
+    (void)pthread_cond_init(&run.cancelled, NULL);
     status = prepare(&run, &fds);
     if (status == NB_OK)
         status = run_with_signals(&run, fds, &system_error);
     if (!run.began)
         atomic_store(&listener->served, false);
     clean_up(&run, fds);
+    (void)pthread_cond_destroy(&run.cancelled);
     (void)pthread_mutex_destroy(&run.lock);
     if (status == NB_OK)
         nb__error_clear(err);

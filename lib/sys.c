@@ -363,6 +363,22 @@ int nb__sys_if_name(unsigned index, char *name)
     return found ? 0 : -ENXIO;
 }
 
+int nb__sys_thread_start(pthread_t *out, const pthread_attr_t *attributes, void *(*run)(void *),
+                         void *argument)
+{
+    int saved = errno;
+    sigset_t all;
+    sigset_t before;
+    int failed;
+
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    failed = pthread_create(out, attributes, run, argument);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = saved;
+    return -failed;
+}
+
 int nb__sys_sigaction(int number, const struct sigaction *action, struct sigaction *old)
 {
     int saved = errno;

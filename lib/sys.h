@@ -10,6 +10,7 @@
 
 #include <netbasics/deadline.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/socket.h>
@@ -63,6 +64,10 @@ int nb__sys_tcp_closed(int fd);
 int nb__sys_if_index(const char *name);
 /* The name of an interface, into IF_NAMESIZE bytes. */
 int nb__sys_if_name(unsigned index, char *name);
+
+/* Starts a thread with all signals blocked, so that none is handled on it. */
+int nb__sys_thread_start(pthread_t *out, const pthread_attr_t *attributes, void *(*run)(void *),
+                         void *argument);
 
 int nb__sys_sigaction(int number, const struct sigaction *action, struct sigaction *old);
 

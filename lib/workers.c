@@ -13,7 +13,6 @@
 #include "sys.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -70,20 +69,6 @@ static void ring(struct crew *crew)
 
 static void *work(void *argument);
 
-/* Starts a thread with all signals blocked, so that none is handled on it. */
-static int start_thread(struct worker *worker)
-{
-    sigset_t all;
-    sigset_t before;
-    int failed;
-
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    failed = pthread_create(&worker->thread, &worker->crew->attributes, work, worker);
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return failed;
-}
-
 /* Starts a worker, for which `alive` counts already. */
 static bool start_worker(struct crew *crew)
 {
@@ -94,7 +79,7 @@ static bool start_worker(struct crew *crew)
     worker->crew = crew;
     nb__handle_prepare(&worker->work, crew->run, true);
     lock(crew); /* the new thread waits until it is on the list */
-    if (start_thread(worker) != 0) {
+    if (nb__sys_thread_start(&worker->thread, &crew->attributes, work, worker) < 0) {
         unlock(crew);
         free(worker);
         return false;
@@ -255,9 +240,9 @@ static bool muster(struct crew *crew)
     return starved;
 }
 
-/* Waits for the bell, for what else is polled, and for the next thing that the clock brings. False
-   when waiting does not work. */
-static bool supervise_once(struct crew *crew, struct pollfd *fds, size_t own, nb_deadline until)
+/* Waits for the bell, for what else is polled, and for the next thing that the clock brings. 0, or
+   the errno when waiting does not work. */
+static int supervise_once(struct crew *crew, struct pollfd *fds, size_t own, nb_deadline until)
 {
     int ready;
 
@@ -270,20 +255,24 @@ static bool supervise_once(struct crew *crew, struct pollfd *fds, size_t own, nb
         crew->rung = false;
         unlock(crew);
     }
-    return ready >= 0 || ready == -EINTR;
+    return ready >= 0 || ready == -EINTR ? 0 : -ready;
 }
 
-static void supervise(struct crew *crew, struct pollfd *fds)
+/* Until the stop. 0, or the errno when waiting does not work, and that is why it was stopped. */
+static int supervise(struct crew *crew, struct pollfd *fds)
 {
     nb_listener *listener = crew->run->listener;
+    int failed = 0;
 
     while (!nb__listener_stopped(listener)) {
-        bool starved = muster(crew);
+        nb_deadline until = muster(crew) ? nb_after_ms(THREAD_RETRY_MS) : nb_forever();
 
         fds[1] = (struct pollfd){listener->wake[0], POLLIN, 0};
-        if (!supervise_once(crew, fds, 2, starved ? nb_after_ms(THREAD_RETRY_MS) : nb_forever()))
+        failed = supervise_once(crew, fds, 2, until);
+        if (failed != 0)
             nb_listener_stop(listener);
     }
+    return failed;
 }
 
 /* Waits until nobody accepts any more. */
@@ -320,19 +309,35 @@ static void drain(struct crew *crew, struct pollfd *fds)
 {
     struct nb__run *run = crew->run;
     nb_deadline end = nb__run_drain_end(run);
-    bool works = true;
+    nb_deadline retry;
+    int failed = 0;
 
-    announce(crew, nb__intake_rest(run));
+    announce(crew, nb__intake_rest(run, &retry));
     nb__run_event(run, NB_EVENT_DRAINING, NB_OK, 0);
-    while (works && !nb_expired(end) && !is_drained(crew)) {
-        nb_deadline until = nb__earlier(end, nb__listener_retry(&run->accepting));
+    while (failed == 0 && !nb_expired(end) && !is_drained(crew)) {
+        nb_deadline until = nb__earlier(end, retry);
 
         if (muster(crew))
             until = nb__earlier(until, nb_after_ms(THREAD_RETRY_MS));
-        works = supervise_once(crew, fds, 1, until);
-        if (!crew->taken)
-            announce(crew, nb__intake_rest(run));
+        failed = supervise_once(crew, fds, 1, until);
+        if (!crew->taken && nb_expired(retry))
+            announce(crew, nb__intake_rest(run, &retry));
     }
+    if (run->broken == 0)
+        run->broken = failed;
+}
+
+/* Takes a worker off the list, to which those that have not ended yet may still add. */
+static struct worker *take_worker(struct crew *crew)
+{
+    struct worker *worker;
+
+    lock(crew);
+    worker = crew->workers;
+    if (worker != NULL)
+        crew->workers = worker->next;
+    unlock(crew);
+    return worker;
 }
 
 /* The drain is over: nothing is begun any more, handlers are cut off, and the workers end. */
@@ -342,11 +347,8 @@ static void end_all(struct crew *crew)
         crew->run); /* before a handler that is cut off makes room for one of them */
     nb__run_cancel_all(crew->run);
     announce(crew, true);
-    while (crew->workers != NULL) {
-        struct worker *worker = crew->workers;
-
+    for (struct worker *worker = take_worker(crew); worker != NULL; worker = take_worker(crew)) {
         (void)pthread_join(worker->thread, NULL);
-        crew->workers = worker->next;
         free(worker);
     }
     nb__linger_end_all(crew->run);
@@ -386,11 +388,15 @@ nb_status nb__loop_workers(struct nb__run *run, struct pollfd *fds, int *system_
 {
     struct crew crew;
     nb_status status = assemble(&crew, run, system_error);
+    int failed;
 
     if (status != NB_OK)
         return status;
-    supervise(&crew, fds);
+    nb__run_announce(run);
+    failed = supervise(&crew, fds);
     await_vacancy(&crew);
+    if (run->broken == 0)
+        run->broken = failed;
     drain(&crew, fds);
     end_all(&crew);
     dismiss(&crew);

@@ -12,6 +12,7 @@
 #include <netbasics/error.h>
 #include <netbasics/export.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /** @defgroup listener Listeners
  *  @brief One or more listening sockets behind one accept.
@@ -37,7 +38,7 @@ typedef struct nb_listen_options {
     size_t size; /**< sizeof(nb_listen_options), as the caller knows it. */
     /** @brief How many connections may wait to be accepted. 0 or less: as many as the system allows
      *  (on Linux net.core.somaxconn). A short queue loses connections that the peer believes in. */
-    int backlog;
+    int64_t backlog;
 } nb_listen_options;
 
 /** @brief The defaults of ::nb_listen_options. */
