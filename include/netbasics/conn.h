@@ -35,10 +35,15 @@
  *
  *  @par Threads
  *  One thread may receive while another one sends on the same connection; two threads in the same
- *  direction need a lock of their own. nb_cancel() and the queries may be called from any thread.
+ *  direction need a lock of their own. nb_cancel() and the queries may be called from any thread
+ *  (nb_conn_buffered() only from the one that receives).
  *  A connection is good until nb_close(), nb_abort(), nb_conn_detach() or the return of its
  *  nb_handler(): to end it while another thread is inside a call, cancel, join, then close. No call
  *  of this group is safe in a signal handler.
+ *
+ *  @par Unix sockets
+ *  They know no reset: where this says that the peer sees one, the peer of an adopted Unix socket sees
+ *  an end.
  *
  *  @par Process
  *  No call raises SIGPIPE or changes how it is handled. Every descriptor is close-on-exec from birth.
@@ -91,7 +96,7 @@ NB_BEGIN_DECLS
  * is both loopback addresses, whatever the resolver thinks.
  *
  * All addresses of the host are tried in turn until one answers; while more than one is left, an
- * attempt gets an equal share of the time that is left. TCP_NODELAY is on. A connection to itself,
+ * attempt gets an equal share of the time that is left (with nb_forever(), the system's patience). TCP_NODELAY is on. A connection to itself,
  * which TCP can make when a dead port lies in the ephemeral range, is refused (NB_REFUSED).
  *
  * @param[out] out  receives the connection, which the caller ends with nb_close() or nb_abort();
@@ -187,8 +192,8 @@ NB_NODISCARD NB_API nb_status nb_recv_exact(nb_conn *conn, void *buf, size_t len
  * @brief Receives up to and including a delimiter.
  *
  * Bytes behind the delimiter stay in the connection for the next receive call of any kind. The
- * buffer of the connection is allocated at first use and never grows beyond the largest capacity
- * asked for.
+ * buffer of the connection is allocated at first use and grows with what arrives, never beyond the
+ * largest capacity asked for (and the end of a line).
  *
  * @param conn              the connection.
  * @param[out] buf          receives the bytes, the delimiter included.
@@ -414,8 +419,8 @@ NB_API void nb_abort(nb_conn *conn);
  * @param conn  the connection; NULL does nothing.
  *
  * @par Blocking, threads, signals
- * Never blocks; safe from any thread, any number of times, as long as the connection is not being
- * freed. (connect(2) to AF_UNSPEC; shutdown(2) elsewhere.)
+ * Waits for nobody, except that the kernel lets a send in another thread finish copying first. Safe
+ * from any thread, any number of times, as long as the connection is not being freed. (connect(2) to AF_UNSPEC; shutdown(2) elsewhere.)
  */
 NB_API void nb_cancel(nb_conn *conn);
 
@@ -512,8 +517,8 @@ NB_API nb_fd nb_conn_fd(const nb_conn *conn);
  * @brief Makes a connection of a connected stream socket.
  *
  * Clears O_NONBLOCK, SO_RCVTIMEO and SO_SNDTIMEO (others who share the socket see that), and sets
- * close-on-exec. Other options stay as they are. A socket whose peer has gone already is taken: the
- * first receive tells.
+ * close-on-exec. Other options stay as they are. A socket whose peer has gone already is taken, and
+ * so is one that was never connected, which the system does not tell apart: the first receive tells.
  *
  * @param[out] out  receives the connection; NULL on failure. Must not be NULL.
  * @param fd        the descriptor. The connection owns it from NB_OK on; on failure it is still the

@@ -23,7 +23,8 @@
  *  @{
  */
 
-/** @brief One or more listening sockets. */
+/** @brief One or more listening sockets. It belongs to the process that made it: a child of fork(2) may
+ *  only close its copy, and only by ending or by exec. */
 typedef struct nb_listener nb_listener;
 
 /** @brief Most sockets that one listener can hold. */
@@ -113,7 +114,8 @@ NB_NODISCARD NB_API nb_status nb_listener_add(nb_listener *listener, const char 
  * @brief Accepts one connection from any of the listener's sockets.
  *
  * A connection that was lost before it could be accepted is skipped. When descriptors or memory run
- * out it waits and tries again, 5 ms at first, then longer up to a second, and never spins.
+ * out, or more than 64 connections in a row are lost, it waits and tries again, 5 ms at first, then
+ * longer up to a second, and never spins.
  *
  * @param listener  the listener.
  * @param[out] out  receives the connection, which the caller ends with nb_close() or nb_abort(); NULL

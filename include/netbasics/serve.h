@@ -31,10 +31,13 @@
  *  | EMFILE, ENFILE, ENOBUFS, ENOMEM | one event, waits 5 ms doubling to 1 s, tries again; another event when it works again |
  *  | EBADF, EINVAL, ENOTSOCK, EFAULT, others | ends with that error; it never spins |
  *
+ *  More than 64 lost connections in a row are taken for a shortage.
+ *
  *  @par Stop and drain
  *  After nb_listener_stop() no new connection is taken, but those that were complete before the stop
  *  are still served. Handlers may go on for nb_serve_options::drain_ms; then their connections are
- *  cancelled (as with nb_cancel()), and nb_serve() returns when the last handler has returned. A
+ *  cancelled (as with nb_cancel()), and nb_serve() returns when the last handler has returned. That
+ *  time begins with the stop, even if it came before nb_serve(). A
  *  handler's own code, outside the library, cannot be cut short and is waited for. Nothing of the
  *  library runs after nb_serve() has returned.
  *  @{
@@ -76,8 +79,10 @@ typedef enum nb_event_kind {
 /** @brief Something that happened in the accept loop. Valid during the callback only. */
 typedef struct nb_event {
     nb_event_kind kind; /**< What happened. */
-    /** @brief ACCEPT_BACKING_OFF: why. CLOSED: NB_OK when both streams ended in order or the handler
-     *  detached the connection, else what went wrong, as nb_close() would tell. Else NB_OK. */
+    /** @brief ACCEPT_BACKING_OFF: why. CLOSED: NB_OK when both streams ended in order (with
+     *  NB_NO_LINGER: when nothing went wrong so far) or the handler detached the connection;
+     *  NB_CANCELLED when it was aborted or cancelled; else what went wrong, as nb_close() would tell.
+     *  Other events: NB_OK. */
     nb_status status;
     int system_error;   /**< The errno behind @c status; 0 if none. */
     nb_address address; /**< The socket (LISTENING) or the peer (ACCEPTED, REFUSED, CLOSED). */
@@ -145,11 +150,11 @@ typedef struct nb_serve_options {
  * Set @c size before the call, or start from NB_SERVE_STATS_INIT. Later versions append fields.
  */
 typedef struct nb_serve_stats {
-    size_t size;           /**< sizeof(nb_serve_stats), as the caller knows it. */
-    uint64_t accepted;     /**< Connections given to a handler, or still to be given. */
-    uint64_t active;       /**< Handlers running now. */
-    uint64_t peak;         /**< Most handlers that ran at once. */
-    uint64_t refused;      /**< Connections reset because of max_per_peer. */
+    size_t size;       /**< sizeof(nb_serve_stats), as the caller knows it. */
+    uint64_t accepted; /**< Connections given to a handler, or still to be given, or unserved. */
+    uint64_t active;   /**< Handlers running now. */
+    uint64_t peak;     /**< Most handlers that ran at once. */
+    uint64_t refused;  /**< Connections reset because of max_per_peer. */
     uint64_t lost_accepts; /**< Connections that were gone before they could be accepted. */
     uint64_t lingering;    /**< Connections whose handler has returned and whose end is awaited. */
     uint64_t forced;       /**< Connections cancelled because the drain was over. */
@@ -179,7 +184,8 @@ NB_BEGIN_DECLS
  *                            was served already; or stop_on_signals while another nb_serve() of the
  *                            process has it. Nothing was done.
  * @retval NB_NO_DESCRIPTORS  none left to begin with. (Later it waits for some to come free.)
- * @retval NB_NO_MEMORY       none left to begin with.
+ * @retval NB_NO_MEMORY       none left to begin with, or not even for poll(2) to wait. Memory for
+ *                            connections and threads is waited for.
  * @retval NB_SYSTEM, NB_UNSUPPORTED
  *                            listening itself is broken; the connections were drained first. See
  *                            nb_error::system_error.
