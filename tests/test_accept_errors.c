@@ -3,7 +3,7 @@
  *  @brief Tests of what every error of accept(2) does, and of threads, memory and descriptors that run
  *         out under the accept loop.
  *
- *  Wraps: nb__sys_accept pthread_create malloc calloc realloc */
+ *  Wraps: nb__sys_accept nb__sys_poll pthread_create malloc calloc realloc */
 #define _GNU_SOURCE
 
 #include "listener_internal.h"
@@ -19,6 +19,8 @@
 
 int __real_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length);
 int __wrap_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length);
+int __real_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
+int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
 int __real_pthread_create(pthread_t *out, const pthread_attr_t *attr, void *(*run)(void *),
                           void *argument);
 int __wrap_pthread_create(pthread_t *out, const pthread_attr_t *attr, void *(*run)(void *),
@@ -35,6 +37,13 @@ int __wrap_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length)
     int error = fault(ON_ACCEPT);
 
     return error != 0 ? -error : __real_nb__sys_accept(fd, peer, length);
+}
+
+int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
+{
+    int error = fault(ON_POLL);
+
+    return error != 0 ? -error : __real_nb__sys_poll(fds, count, by);
 }
 
 int __wrap_pthread_create(pthread_t *out, const pthread_attr_t *attr, void *(*run)(void *),
@@ -183,7 +192,7 @@ static void a_wait_doubles_up_to_a_second(void **state)
 {
     static const int64_t waits[] = {5, 10, 20, 40, 80, 160, 320, 640, 1000, 1000};
     struct listening here = listen_here();
-    struct nb__accepting accepting = {0, 0};
+    struct nb__accepting accepting = {.unsupported_in_row = 0};
 
     (void)state;
     for (size_t i = 0; i < COUNT(waits); i++) {
@@ -197,7 +206,7 @@ static void a_wait_doubles_up_to_a_second(void **state)
 static void anything_else_begins_the_row_of_unsupported_ones_anew(void **state)
 {
     struct listening here = listen_here();
-    struct nb__accepting accepting = {0, 0};
+    struct nb__accepting accepting = {.unsupported_in_row = 0};
 
     (void)state;
     for (int i = 0; i < 22; i++)
@@ -330,6 +339,15 @@ static void a_shortage_that_outlasts_the_drain_ends_with_it(void **state)
     assert_int_equal(raw_ending(client, NULL), ECONNRESET);
 }
 
+/* Makes the loop accept; that may end it before the client has got through. */
+static void knock(const struct server *server)
+{
+    int fd = dial_quietly(&server->address);
+
+    if (fd >= 0)
+        raw_close(fd);
+}
+
 static void the_loop_ends_with_what_is_broken(void **state)
 {
     for (size_t i = 0; i < COUNT(fatal); i++) {
@@ -337,7 +355,7 @@ static void the_loop_ends_with_what_is_broken(void **state)
 
         server_run(server);
         fail_next(ON_ACCEPT, fatal[i], -1);
-        (void)dial(&server->address);
+        knock(server);
         assert_status(server_wait(server), NB_SYSTEM);
         assert_status(server->err.status, NB_SYSTEM);
         assert_int_equal(server->err.system_error, fatal[i]);
@@ -347,6 +365,68 @@ static void the_loop_ends_with_what_is_broken(void **state)
         server_free(server);
     }
     assert_in_range(calls(ON_ACCEPT), COUNT(fatal), 2 * COUNT(fatal));
+}
+
+/* --- What never ends --- */
+
+static void losses_without_end_become_a_shortage(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    int client;
+
+    server_run(server);
+    fail_next(ON_ACCEPT, EPERM, -1);
+    client = dial(&server->address);
+    eventually(server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF) == 1);
+    assert_in_range(calls(ON_ACCEPT), 65, 75);
+    fail_next(ON_ACCEPT, 0, 0);
+    assert_int_equal(answer(client, HELLO), 0);
+    hang_up(client);
+    assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_RECOVERED), 1);
+    assert_status(server_finish(server), NB_OK);
+}
+
+static void losses_without_end_do_not_outlast_the_drain(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    int64_t begin;
+
+    server->options.drain_ms = 100;
+    server_run(server);
+    fail_next(ON_ACCEPT, EPERM, -1);
+    (void)dial(&server->address);
+    begin = now_ns();
+    nb_listener_stop(server->listener);
+    assert_status(server_wait(server), NB_OK);
+    assert_in_range(ms_since(begin), 0, 5000);
+    assert_in_range(calls(ON_ACCEPT), 1, 100);
+    fail_next(ON_ACCEPT, 0, 0);
+}
+
+static void a_loop_that_cannot_wait_ends_and_says_so(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+
+    fail_next(ON_POLL, EINVAL, -1);
+    server_run(server);
+    assert_status(server_wait(server), NB_SYSTEM);
+    assert_int_equal(server->err.system_error, EINVAL);
+    assert_in_range(calls(ON_POLL), 1, 20);
+    fail_next(ON_POLL, 0, 0);
+}
+
+static void memory_that_is_missing_once_for_waiting_ends_no_accept(void **state)
+{
+    struct listening here = listen_here();
+    nb_conn *conn;
+
+    (void)state;
+    (void)dial(&here.address);
+    fail_next(ON_POLL, ENOMEM, 1);
+    assert_status(nb_accept(here.listener, &conn, nb_after_ms(PATIENCE_MS), NULL), NB_OK);
+    nb_abort(conn);
+    nb_listener_close(here.listener);
+    hang_up_all();
 }
 
 static void handlers_finish_before_the_broken_loop_ends(void **state)
@@ -359,7 +439,7 @@ static void handlers_finish_before_the_broken_loop_ends(void **state)
     client = dial(&server->address);
     eventually(gate_waiting() == 1);
     fail_next(ON_ACCEPT, EINVAL, -1);
-    (void)dial(&server->address);
+    knock(server);
     eventually(server_heard(server, NB_EVENT_DRAINING) == 1);
     assert_false(server->ended);
     gate_open();
@@ -408,7 +488,7 @@ static void the_loop_ends_when_all_are_unsupported(void **state)
 
     server_run(server);
     fail_next(ON_ACCEPT, EOPNOTSUPP, -1);
-    (void)dial(&server->address);
+    knock(server);
     assert_status(server_wait(server), NB_UNSUPPORTED);
     assert_int_equal(server->err.system_error, EOPNOTSUPP);
     assert_in_range(calls(ON_ACCEPT), 10, 13);
@@ -678,6 +758,10 @@ int main(void)
         NET_CASE_FOR_BOTH(a_stop_during_a_shortage_ends_the_wait),
         NET_CASE_FOR_BOTH(a_shortage_that_outlasts_the_drain_ends_with_it),
         NET_CASE_FOR_BOTH(the_loop_ends_with_what_is_broken),
+        NET_CASE_FOR_BOTH(losses_without_end_become_a_shortage),
+        NET_CASE_FOR_BOTH(losses_without_end_do_not_outlast_the_drain),
+        NET_CASE_FOR_BOTH(a_loop_that_cannot_wait_ends_and_says_so),
+        NET_CASE(memory_that_is_missing_once_for_waiting_ends_no_accept),
         NET_CASE(handlers_finish_before_the_broken_loop_ends),
         NET_CASE_FOR_BOTH(a_socket_that_was_destroyed_ends_the_loop),
         NET_CASE_FOR_BOTH(the_loop_takes_ten_in_a_row_that_are_unsupported),

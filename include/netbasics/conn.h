@@ -95,7 +95,7 @@ NB_BEGIN_DECLS
  * `[fe80::1%eth0]:80`. A port is decimal, 1 to 65535; service names are not looked up. `localhost`
  * is both loopback addresses, whatever the resolver thinks.
  *
- * All addresses of the host are tried in turn until one answers; while more than one is left, an
+ * All addresses of the host, 16 at most, are tried in turn until one answers; while more than one is left, an
  * attempt gets an equal share of the time that is left (with nb_forever(), the system's patience). TCP_NODELAY is on. A connection to itself,
  * which TCP can make when a dead port lies in the ephemeral range, is refused (NB_REFUSED).
  *

@@ -127,7 +127,7 @@ typedef struct nb_serve_options {
      *  is cancelled. NB_NO_LIMIT: for ever. Default 600 000 (10 minutes). */
     int64_t connection_ms;
     /** @brief Milliseconds to wait for the peer's end after the handler has returned. NB_NO_LINGER:
-     *  end at once. Default 5 000. */
+     *  end at once. With a concurrency of 1 it is looked at between handlers. Default 5 000. */
     int64_t linger_ms;
     /** @brief Bytes to read and drop in that time. Default 65 536. */
     int64_t linger_bytes;
