@@ -343,8 +343,8 @@ static struct worker *take_worker(struct crew *crew)
 /* The drain is over: nothing is begun any more, handlers are cut off, and the workers end. */
 static void end_all(struct crew *crew)
 {
-    nb__run_reset_queue(
-        crew->run); /* before a handler that is cut off makes room for one of them */
+    /* First the queue, or a handler that is cut off makes room for one of them. */
+    nb__run_reset_queue(crew->run);
     nb__run_cancel_all(crew->run);
     announce(crew, true);
     for (struct worker *worker = take_worker(crew); worker != NULL; worker = take_worker(crew)) {
