@@ -51,7 +51,8 @@ typedef struct client_arguments {
 #define CLIENT_HELP                                                                                \
     "Options:\n"                                                                                   \
     "      --timeout-ms MS   longest time for everything, from the lookup of the\n"                \
-    "                        host to the last byte (default 10000)\n" COMMON_HELP "\n"             \
+    "                        host to the last byte (default 10000); the lookup of\n"               \
+    "                        a name is not cut short in this version\n" COMMON_HELP "\n"           \
     "ENDPOINT is HOST:PORT or [IPV6]:PORT.\n"                                                      \
     "\n"                                                                                           \
     "Exit status: 0 for a whole answer, 1 after a failure, 2 for bad usage.\n"

@@ -302,7 +302,7 @@ const char *nb__host_port_split(struct nb__host_port *out, const char *text)
     if (problem != NULL)
         return problem;
     if (!read_decimal(rest + 1, strlen(rest + 1), UINT16_MAX, &port))
-        return "the port must be a decimal number from 0 to 65535";
+        return "the port must be a decimal number from 0 to 65535, without leading zeroes";
     out->port = (uint16_t)port;
     return NULL;
 }

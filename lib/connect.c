@@ -169,6 +169,10 @@ static nb_status connect_endpoint(nb_conn *conn, const struct nb__endpoint *endp
 
     if (!nb_expired(by))
         status = nb__resolve(&addresses, endpoint, &system_error);
+    if (status != NB_OK && nb_expired(by)) {
+        status = NB_TIMEOUT; /* whatever became of the lookup, it took too long */
+        system_error = 0;
+    }
     if (status == NB_OK)
         status = try_all(conn, &addresses, by, &system_error, &tried);
     if (status == NB_OK)

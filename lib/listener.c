@@ -196,6 +196,16 @@ static nb_status open_failed(nb_error *err, int failed, const char *endpoint,
     return status;
 }
 
+static nb_status too_many_sockets(nb_error *err, const char *endpoint)
+{
+    struct nb__text text = nb__error_begin(err, NB_TOO_LONG, 0);
+
+    nb__text_add(&text, "%s ", operation);
+    nb__text_add_subject(&text, endpoint);
+    nb__text_add(&text, ": a listener has %d sockets at most", NB_LISTENER_SOCKETS_MAX);
+    return NB_TOO_LONG;
+}
+
 static nb_status read_endpoint(struct nb__addresses *out, const char *text, nb_error *err)
 {
     struct nb__endpoint endpoint;
@@ -224,7 +234,7 @@ static nb_status add_endpoint(nb_listener *listener, const char *endpoint, int b
     if (status != NB_OK)
         return status;
     if (listener->count + addresses.count > NB_LISTENER_SOCKETS_MAX)
-        return nb__error_set(err, NB_TOO_LONG, 0, operation, endpoint);
+        return too_many_sockets(err, endpoint);
     failed = open_all(&opening);
     if (failed < 0)
         return open_failed(err, failed, endpoint, &opening);

@@ -83,8 +83,7 @@ static nb_status read_options(nb_serve_options *out, const nb_serve_options *giv
     if (bad == NULL)
         return NB_OK;
     text = nb__error_begin(err, NB_INVALID, 0);
-    nb__text_add(&text, "%s: %s is out of range, expected 0 for its default or more", operation,
-                 bad);
+    nb__text_add(&text, "%s: %s is out of range; 0 asks for its default", operation, bad);
     return NB_INVALID;
 }
 

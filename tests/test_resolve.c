@@ -319,6 +319,21 @@ static void a_lookup_that_outlasts_the_deadline_is_a_timeout(void **state)
     assert_int_equal(calls(ON_FREEADDRINFO), 1);
 }
 
+static void a_lookup_that_fails_too_late_is_a_timeout(void **state)
+{
+    nb_deadline by = nb_after_ms(30);
+    nb_conn *conn;
+    nb_error err;
+
+    (void)state;
+    answer_with(EAI_AGAIN, 0);
+    answer_not_before = by;
+    assert_status(nb_connect(&conn, "some.test:80", NULL, by, &err), NB_TIMEOUT);
+    assert_null(conn);
+    assert_int_equal(err.system_error, 0);
+    assert_non_null(strstr(err.message, "some.test:80: timed out"));
+}
+
 static void an_expired_deadline_does_not_look_up(void **state)
 {
     nb_conn *conn;
@@ -421,6 +436,7 @@ int main(void)
         NET_CASE(a_mapped_address_of_the_resolver_becomes_ipv4),
         NET_CASE(the_list_is_freed_once),
         NET_CASE(a_lookup_that_outlasts_the_deadline_is_a_timeout),
+        NET_CASE(a_lookup_that_fails_too_late_is_a_timeout),
         NET_CASE(an_expired_deadline_does_not_look_up),
         NET_CASE(what_is_no_name_never_reaches_the_resolver),
         NET_CASE(the_longest_name_is_looked_up_and_a_longer_one_is_not),

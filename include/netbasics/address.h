@@ -16,8 +16,8 @@
  *  @brief IPv4, IPv6 with its zone, and Unix socket addresses.
  *
  *  An address is a plain value: copy it, keep it, compare it with nb_address_equal(). An IPv4
- *  address mapped into IPv6 (<tt>@::ffff:192.0.2.1</tt>) becomes plain IPv4 wherever it enters, so that one
- *  peer has one address and an access check cannot be slipped past.
+ *  address mapped into IPv6 (<tt>@::ffff:192.0.2.1</tt>) becomes plain IPv4 wherever it enters, so
+ *  that one peer has one address and an access check cannot be slipped past.
  *  @{
  */
 
@@ -47,10 +47,10 @@ NB_BEGIN_DECLS
 /**
  * @brief Reads a numeric address.
  *
- * The forms are `192.0.2.1:80`, `[2001:db8::1]:80`, `[fe80::1%eth0]:80`, `unix:/path` and
- * `unix:@name` (Linux's abstract names). A port is decimal, 0 to 65535, nothing else; IPv4 is exactly
- * four decimal parts without leading zeroes; a zone is the name or number of an interface. No name
- * is ever looked up.
+ * The forms are `192.0.2.1:80`, `[2001:db8::1]:80`, `[fe80::1%%eth0]:80`, `unix:/path` and
+ * `unix:@name` (Linux's abstract names). A port is decimal, 0 to 65535, nothing else; IPv4 is
+ * exactly four decimal parts without leading zeroes; a zone is the name or number of an interface.
+ * No name is ever looked up.
  *
  * @param[out] out  receives the address; unchanged on failure. Must not be NULL.
  * @param text      the text, NUL-terminated. Must not be NULL.
@@ -72,7 +72,8 @@ NB_NODISCARD NB_API nb_status nb_address_parse(nb_address *out, const char *text
  * any does not read back. An unnamed Unix socket is `unix:`, no address is `(none)`.
  *
  * @param address   the address. Must not be NULL.
- * @param[out] buf  receives the text and a NUL, cut to fit. NB_ADDRESS_TEXT_MAX bytes always suffice.
+ * @param[out] buf  receives the text and a NUL, cut to fit. NB_ADDRESS_TEXT_MAX bytes always
+ *                  suffice.
  * @param capacity  bytes of @p buf; with 0 nothing is written.
  * @return @p buf, so that the call can stand as an argument; "" when @p capacity is 0.
  *
@@ -103,9 +104,9 @@ NB_API uint16_t nb_address_port(const nb_address *address);
  * @brief Compares two addresses.
  * @param a  one address. Must not be NULL.
  * @param b  the other. Must not be NULL.
- * @return true when family, host, port and (IPv6) zone, or (Unix) name, are the same. The flow label
- *         of IPv6 does not count. Two unnamed Unix sockets are equal, and so are two values without
- *         an address.
+ * @return true when family, host, port and (IPv6) zone, or (Unix) name, are the same. The flow
+ *         label of IPv6 does not count. Two unnamed Unix sockets are equal, and so are two values
+ *         without an address.
  * @par Blocking, threads, signals
  * Never blocks; safe from any thread and from a signal handler.
  */

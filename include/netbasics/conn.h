@@ -25,8 +25,8 @@
  *  The two directions fail apart from each other. A **send** that failed in any way leaves a hole
  *  in the stream, so every later send returns the same status at once; a handler may therefore send
  *  unchecked and look once at the end. A **receive** keeps NB_EOF, NB_RESET, NB_CANCELLED,
- *  NB_UNREACHABLE, NB_SYSTEM and every other failure of the connection, and keeps the NB_TOO_LONG of
- *  the calls that look for an end; NB_TIMEOUT and NB_NO_MEMORY never stay.
+ *  NB_UNREACHABLE, NB_SYSTEM and every other failure of the connection, and keeps the NB_TOO_LONG
+ *  of the calls that look for an end; NB_TIMEOUT and NB_NO_MEMORY never stay.
  *
  *  @par Resets
  *  A reset never turns into a clean end: NB_EOF means that the peer ended its stream in order and
@@ -42,13 +42,13 @@
  *  of this group is safe in a signal handler.
  *
  *  @par Unix sockets
- *  They know no reset: where this says that the peer sees one, the peer of an adopted Unix socket sees
- *  an end.
+ *  They know no reset: where this says that the peer sees one, the peer of an adopted Unix socket
+ *  sees an end.
  *
  *  @par Process
- *  No call raises SIGPIPE or changes how it is handled. Every descriptor is close-on-exec from birth.
- *  An urgent (out-of-band) byte of TCP is not part of the stream here: the system sets it aside, as
- *  SO_OOBINLINE is never set.
+ *  No call raises SIGPIPE or changes how it is handled. Every descriptor is close-on-exec from
+ *  birth. An urgent (out-of-band) byte of TCP is not part of the stream here: the system sets it
+ *  aside, as SO_OOBINLINE is never set.
  *  @{
  */
 
@@ -73,7 +73,8 @@ typedef int nb_fd;
 /**
  * @brief Options of nb_connect().
  *
- * Start from NB_CONNECT_OPTIONS_INIT. Later versions append fields, for which zero means the default.
+ * Start from NB_CONNECT_OPTIONS_INIT. Later versions append fields, for which zero means the
+ * default.
  */
 typedef struct nb_connect_options {
     size_t size; /**< sizeof(nb_connect_options), as the caller knows it. */
@@ -92,20 +93,21 @@ NB_BEGIN_DECLS
  *
  * The endpoint is `host:port`, where the host is a name, four decimal parts, or an IPv6 address in
  * brackets, with a zone if it needs one: `example.org:80`, `192.0.2.7:80`, `[2001:db8::1]:80`,
- * `[fe80::1%eth0]:80`. A port is decimal, 1 to 65535; service names are not looked up. `localhost`
+ * `[fe80::1%%eth0]:80`. A port is decimal, 1 to 65535; service names are not looked up. `localhost`
  * is both loopback addresses, whatever the resolver thinks.
  *
- * All addresses of the host, 16 at most, are tried in turn until one answers; while more than one is left, an
- * attempt gets an equal share of the time that is left (with nb_forever(), the system's patience). TCP_NODELAY is on. A connection to itself,
- * which TCP can make when a dead port lies in the ephemeral range, is refused (NB_REFUSED).
+ * All addresses of the host, 16 at most, are tried in turn until one answers; while more than one
+ * is left, an attempt gets an equal share of the time that is left (with nb_forever(), the system's
+ * patience). TCP_NODELAY is on. A connection to itself, which TCP can make when a dead port lies in
+ * the ephemeral range, is refused (NB_REFUSED).
  *
  * @param[out] out  receives the connection, which the caller ends with nb_close() or nb_abort();
  *                  NULL on failure. Must not be NULL.
  * @param endpoint  where to, NUL-terminated. Must not be NULL.
  * @param options   NULL for the defaults.
  * @param by        bounds the whole call. In this version the lookup of a name other than a literal
- *                  or `localhost` runs in the system's resolver, which takes its own time; a deadline
- *                  that passed meanwhile is reported when it returns.
+ *                  or `localhost` runs in the system's resolver, which takes its own time; a
+ *                  deadline that passed meanwhile is reported when it returns.
  * @param[out] err  receives the story of every attempt; may be NULL.
  * @retval NB_OK                   connected.
  * @retval NB_TIMEOUT              the deadline passed.
@@ -116,7 +118,8 @@ NB_BEGIN_DECLS
  * @retval NB_PERMISSION           the system does not allow it.
  * @retval NB_NAME_NOT_FOUND       the host name does not exist or has no address.
  * @retval NB_NAME_TEMPORARY       the host name could not be looked up now.
- * @retval NB_BAD_ENDPOINT         the text is not an endpoint to connect to (`*:80`, `:80`, port 0).
+ * @retval NB_BAD_ENDPOINT         the text is not an endpoint to connect to (`*:80`, `:80`, port
+ *                                 0).
  * @retval NB_UNSUPPORTED          `unix:`, `fd:` and `systemd:` endpoints, for now; or the system
  *                                 has none of the address families.
  * @retval NB_INVALID              a NULL argument, or an option this library does not know.
@@ -140,7 +143,8 @@ NB_NODISCARD NB_API nb_status nb_connect(nb_conn **out, const char *endpoint,
  * @param conn           the connection.
  * @param[out] buf       receives the bytes.
  * @param capacity       bytes of @p buf, 1 to SIZE_MAX/2.
- * @param[out] received  how many bytes were received: at least 1 with NB_OK, else 0. Must not be NULL.
+ * @param[out] received  how many bytes were received: at least 1 with NB_OK, else 0. Must not be
+ *                       NULL.
  * @param by             how long to wait for the first byte.
  * @retval NB_OK           1 to @p capacity bytes are in @p buf.
  * @retval NB_EOF          the peer ended its stream. Stays. Sending still works.
@@ -204,8 +208,8 @@ NB_NODISCARD NB_API nb_status nb_recv_exact(nb_conn *conn, void *buf, size_t len
  * @param by                bounds the whole call.
  * @retval NB_OK           @p buf ends with the delimiter.
  * @retval NB_EOF          the stream ended before; its last bytes are in @p buf. Stays.
- * @retval NB_TIMEOUT      the deadline passed. Nothing was consumed, @p received is 0: make the same
- *                         call again.
+ * @retval NB_TIMEOUT      the deadline passed. Nothing was consumed, @p received is 0: make the
+ *                         same call again.
  * @retval NB_TOO_LONG     no delimiter within @p capacity bytes, which are in @p buf. Stays, as the
  *                         tail would pass for the next message.
  * @retval NB_CANCELLED    the connection was cancelled. Stays.
@@ -236,10 +240,10 @@ NB_NODISCARD NB_API nb_status nb_recv_until(nb_conn *conn, void *buf, size_t cap
  * @param by           bounds the whole call.
  * @retval NB_OK           a line; an empty one is "".
  * @retval NB_EOF          the stream ended; @p buf holds a last line that had no LF, or "". Stays.
- * @retval NB_TIMEOUT      the deadline passed. Nothing was consumed, @p buf is "": make the same call
- *                         again.
- * @retval NB_TOO_LONG     a line of more than `capacity - 1` bytes, whose start is in @p buf. Stays, as
- *                         its tail would pass for the next line.
+ * @retval NB_TIMEOUT      the deadline passed. Nothing was consumed, @p buf is "": make the same
+ *                         call again.
+ * @retval NB_TOO_LONG     a line of more than `capacity - 1` bytes, whose start is in @p buf.
+ *                         Stays, as its tail would pass for the next line.
  * @retval NB_CANCELLED    the connection was cancelled. Stays.
  * @retval NB_RESET        the connection was broken off; what had arrived is in @p buf. Stays.
  * @retval NB_UNREACHABLE  the peer stopped answering; what had arrived is in @p buf. Stays.
@@ -261,11 +265,12 @@ NB_NODISCARD NB_API nb_status nb_recv_line(nb_conn *conn, char *buf, size_t capa
  * @param capacity       bytes of @p buf, 0 to SIZE_MAX/2; with 0 it waits for the end itself.
  * @param[out] received  how many bytes are in @p buf, whatever the status. Must not be NULL.
  * @param by             bounds the whole call.
- * @retval NB_OK           the peer ended its stream, now or at an earlier call; @p buf holds the rest.
+ * @retval NB_OK           the peer ended its stream, now or at an earlier call; @p buf holds the
+ *                         rest.
  * @retval NB_TIMEOUT      the deadline passed; the bytes so far are in @p buf and consumed.
  * @retval NB_TOO_LONG     @p buf is full and the stream goes on. Does not stay: nothing is lost and
- *                         the next call goes on where this one ended. (It stays when an earlier call
- *                         that looked for an end failed with it.)
+ *                         the next call goes on where this one ended. (It stays when an earlier
+ *                         call that looked for an end failed with it.)
  * @retval NB_CANCELLED    the connection was cancelled. Stays.
  * @retval NB_RESET        the connection was broken off. Stays.
  * @retval NB_UNREACHABLE  the peer stopped answering. Stays.
@@ -310,10 +315,11 @@ NB_NODISCARD NB_API nb_status nb_wait_readable(nb_conn *conn, nb_deadline by);
  * @param[out] sent  how many bytes the system has taken, whatever the status; may be NULL.
  * @param by         bounds the whole call.
  * @retval NB_OK           everything is sent.
- * @retval NB_TIMEOUT      the deadline passed, @p sent bytes are on their way. Stays, even if none are.
+ * @retval NB_TIMEOUT      the deadline passed, @p sent bytes are on their way. Stays, even if none
+ *                         are.
  * @retval NB_CANCELLED    the connection was cancelled. Stays.
- * @retval NB_RESET        the peer, or something on the way, broke the connection off. Stays; what the
- *                         peer sent before can still be received.
+ * @retval NB_RESET        the peer, or something on the way, broke the connection off. Stays; what
+ *                         the peer sent before can still be received.
  * @retval NB_UNREACHABLE  the peer stopped answering. Stays.
  * @retval NB_PERMISSION   a firewall of this machine refused it. Stays.
  * @retval NB_NO_MEMORY    the kernel had none. Stays.
@@ -401,7 +407,8 @@ NB_API nb_status nb_shutdown_send(nb_conn *conn);
 NB_API nb_status nb_close(nb_conn *conn, nb_deadline by);
 
 /**
- * @brief Breaks a connection off and frees it; the peer sees a reset, and what is on its way is lost.
+ * @brief Breaks a connection off and frees it; the peer sees a reset, and what is on its way is
+ * lost.
  *
  * @param conn  the connection; NULL does nothing.
  *
@@ -420,7 +427,8 @@ NB_API void nb_abort(nb_conn *conn);
  *
  * @par Blocking, threads, signals
  * Waits for nobody, except that the kernel lets a send in another thread finish copying first. Safe
- * from any thread, any number of times, as long as the connection is not being freed. (connect(2) to AF_UNSPEC; shutdown(2) elsewhere.)
+ * from any thread, any number of times, as long as the connection is not being freed. (connect(2)
+ * to AF_UNSPEC; shutdown(2) elsewhere.)
  */
 NB_API void nb_cancel(nb_conn *conn);
 
@@ -442,8 +450,8 @@ NB_API nb_status nb_conn_status(const nb_conn *conn, nb_direction direction);
  *
  * @param conn       the connection. Must not be NULL.
  * @param direction  which direction.
- * @param[out] err   receives the status of nb_conn_status(), the errno behind it, and a line such as
- *                   `send to 192.0.2.7:80: connection reset (ECONNRESET)`. Must not be NULL.
+ * @param[out] err   receives the status of nb_conn_status(), the errno behind it, and a line such
+ *                   as `send to 192.0.2.7:80: connection reset (ECONNRESET)`. Must not be NULL.
  *
  * @par Blocking, threads, signals
  * Never blocks; safe from any thread.
@@ -491,8 +499,8 @@ NB_API size_t nb_conn_buffered(const nb_conn *conn);
  * @brief Tells how many bytes went through a connection.
  *
  * @param conn           the connection. Must not be NULL.
- * @param[out] received  bytes of the stream that receive calls have consumed, ends of lines included;
- *                       may be NULL.
+ * @param[out] received  bytes of the stream that receive calls have consumed, ends of lines
+ *                       included; may be NULL.
  * @param[out] sent      bytes that sends have reported; may be NULL.
  *
  * @par Blocking, threads, signals
@@ -518,7 +526,8 @@ NB_API nb_fd nb_conn_fd(const nb_conn *conn);
  *
  * Clears O_NONBLOCK, SO_RCVTIMEO and SO_SNDTIMEO (others who share the socket see that), and sets
  * close-on-exec. Other options stay as they are. A socket whose peer has gone already is taken, and
- * so is one that was never connected, which the system does not tell apart: the first receive tells.
+ * so is one that was never connected, which the system does not tell apart: the first receive
+ * tells.
  *
  * @param[out] out  receives the connection; NULL on failure. Must not be NULL.
  * @param fd        the descriptor. The connection owns it from NB_OK on; on failure it is still the
@@ -544,8 +553,8 @@ NB_NODISCARD NB_API nb_status nb_conn_adopt(nb_conn **out, nb_fd fd, nb_error *e
  *
  * @param conn           the connection.
  * @param[out] out       receives the descriptor, now the caller's. Must not be NULL.
- * @param[out] buffered  receives the bytes that were received but not yet asked for; may be NULL when
- *                       there are none.
+ * @param[out] buffered  receives the bytes that were received but not yet asked for; may be NULL
+ *                       when there are none.
  * @param capacity       bytes of @p buffered.
  * @param[out] length    how many bytes are in @p buffered; with NB_TOO_LONG how many there are. May
  *                       be NULL.

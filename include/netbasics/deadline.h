@@ -61,8 +61,8 @@ NB_API nb_deadline nb_after_ms(int64_t ms);
  * @brief Tells how much time is left.
  *
  * @param by  the deadline.
- * @return milliseconds, rounded up (so that 0 means exactly that the deadline has passed); INT64_MAX
- *         for nb_forever().
+ * @return milliseconds, rounded up (so that 0 means exactly that the deadline has passed);
+ *         INT64_MAX for nb_forever().
  *
  * @par Blocking, threads, signals
  * Never blocks; safe from any thread and from a signal handler.

@@ -80,8 +80,8 @@ typedef enum nb_status {
 /**
  * @brief What went wrong, in the caller's memory.
  *
- * Needs no initialisation and no clean-up. A function that takes one writes all of it when it fails,
- * and sets it to NB_OK, 0 and an empty message when it succeeds.
+ * Needs no initialisation and no clean-up. A function that takes one writes all of it when it
+ * fails, and sets it to NB_OK, 0 and an empty message when it succeeds.
  */
 typedef struct nb_error {
     nb_status status; /**< The status that the function returned. */

@@ -33,7 +33,8 @@ typedef struct nb_listener nb_listener;
 /**
  * @brief Options of nb_listen() and nb_listener_add().
  *
- * Start from NB_LISTEN_OPTIONS_INIT. Zero in a field means its default. Later versions append fields.
+ * Start from NB_LISTEN_OPTIONS_INIT. Zero in a field means its default. Later versions append
+ * fields.
  */
 typedef struct nb_listen_options {
     size_t size; /**< sizeof(nb_listen_options), as the caller knows it. */
@@ -54,14 +55,14 @@ NB_BEGIN_DECLS
  * @brief Listens on an endpoint.
  *
  * The endpoint is a literal address, `localhost` (both loopback addresses), or `*` or nothing (all
- * interfaces, IPv4 and IPv6), with a port: `127.0.0.1:80`, `[::1]:80`, `[fe80::1%eth0]:80`,
+ * interfaces, IPv4 and IPv6), with a port: `127.0.0.1:80`, `[::1]:80`, `[fe80::1%%eth0]:80`,
  * `localhost:80`, `*:80`, `:80`. A port is decimal, 0 to 65535; 0 lets the system choose one, the
  * same for both families: ask nb_listener_address(). Names are not looked up here.
  *
- * A family that this machine does not have is left out, as long as the other one works. IPv6 sockets
- * never take IPv4 connections (IPV6_V6ONLY). SO_REUSEADDR is on, so that a restart works while old
- * connections are in TIME_WAIT; SO_REUSEPORT is off, so that two servers cannot share a port
- * unnoticed. Accepted connections have TCP_NODELAY on.
+ * A family that this machine does not have is left out, as long as the other one works. IPv6
+ * sockets never take IPv4 connections (IPV6_V6ONLY). SO_REUSEADDR is on, so that a restart works
+ * while old connections are in TIME_WAIT; SO_REUSEPORT is off, so that two servers cannot share a
+ * port unnoticed. Accepted connections have TCP_NODELAY on.
  *
  * @param[out] out  receives the listener, which the caller ends with nb_listener_close(); NULL on
  *                  failure. Must not be NULL.
@@ -73,8 +74,8 @@ NB_BEGIN_DECLS
  * @retval NB_ADDRESS_UNAVAILABLE  this machine does not have that address.
  * @retval NB_PERMISSION           the system does not allow that port.
  * @retval NB_BAD_ENDPOINT         the text is not an endpoint to listen on.
- * @retval NB_UNSUPPORTED          `unix:`, `fd:` and `systemd:` endpoints, for now; or the system does
- *                                 not have the address family.
+ * @retval NB_UNSUPPORTED          `unix:`, `fd:` and `systemd:` endpoints, for now; or the system
+ *                                 does not have the address family.
  * @retval NB_INVALID              a NULL argument, or an option this library does not know.
  * @retval NB_NO_DESCRIPTORS       no descriptor left.
  * @retval NB_NO_MEMORY            no memory left.
@@ -100,8 +101,8 @@ NB_NODISCARD NB_API nb_status nb_listen(nb_listener **out, const char *endpoint,
  * @retval NB_TOO_LONG   it would have more than NB_LISTENER_SOCKETS_MAX sockets.
  * @retval NB_INVALID    a NULL argument, an option this library does not know, or the listener is
  *                       being served.
- * @retval NB_ADDRESS_IN_USE, NB_ADDRESS_UNAVAILABLE, NB_PERMISSION, NB_BAD_ENDPOINT, NB_UNSUPPORTED,
- *         NB_NO_DESCRIPTORS, NB_NO_MEMORY, NB_SYSTEM
+ * @retval NB_ADDRESS_IN_USE, NB_ADDRESS_UNAVAILABLE, NB_PERMISSION, NB_BAD_ENDPOINT,
+ *         NB_UNSUPPORTED, NB_NO_DESCRIPTORS, NB_NO_MEMORY, NB_SYSTEM
  *                       as for nb_listen(). The listener is as it was.
  *
  * @par Blocking, threads, signals
@@ -118,8 +119,8 @@ NB_NODISCARD NB_API nb_status nb_listener_add(nb_listener *listener, const char 
  * longer up to a second, and never spins.
  *
  * @param listener  the listener.
- * @param[out] out  receives the connection, which the caller ends with nb_close() or nb_abort(); NULL
- *                  on failure. Must not be NULL.
+ * @param[out] out  receives the connection, which the caller ends with nb_close() or nb_abort();
+ *                  NULL on failure. Must not be NULL.
  * @param by        how long to wait.
  * @param[out] err  receives the story; may be NULL.
  * @retval NB_OK              a connection.
@@ -194,8 +195,8 @@ NB_API nb_fd nb_listener_fd(const nb_listener *listener, size_t index);
 /**
  * @brief Closes a listener's sockets and frees it. Connections that it accepted live on.
  *
- * @param listener  the listener; NULL does nothing. No other call on it may be under way: stop, join,
- *                  then close.
+ * @param listener  the listener; NULL does nothing. No other call on it may be under way: stop,
+ *                  join, then close.
  *
  * @par Blocking, threads, signals
  * Never blocks.

@@ -34,12 +34,12 @@
  *  More than 64 lost connections in a row are taken for a shortage.
  *
  *  @par Stop and drain
- *  After nb_listener_stop() no new connection is taken, but those that were complete before the stop
- *  are still served. Handlers may go on for nb_serve_options::drain_ms; then their connections are
- *  cancelled (as with nb_cancel()), and nb_serve() returns when the last handler has returned. That
- *  time begins with the stop, even if it came before nb_serve(). A
- *  handler's own code, outside the library, cannot be cut short and is waited for. Nothing of the
- *  library runs after nb_serve() has returned.
+ *  After nb_listener_stop() no new connection is taken, but those that were complete before the
+ *  stop are still served, as far as the time of the drain allows. Handlers may go on for
+ *  nb_serve_options::drain_ms; then their connections are cancelled (as with nb_cancel()), and
+ *  nb_serve() returns when the last handler has returned. That time begins with the stop, even if
+ *  it came before nb_serve(). A handler's own code, outside the library, cannot be cut short and is
+ *  waited for. Nothing of the library runs after nb_serve() has returned.
  *  @{
  */
 
@@ -104,8 +104,8 @@ typedef void nb_event_handler(const nb_event *event, void *context);
 /**
  * @brief Options of nb_serve().
  *
- * Start from NB_SERVE_OPTIONS_INIT. Zero in a field means its default; a negative value is NB_INVALID
- * unless the field says otherwise. Later versions append fields.
+ * Start from NB_SERVE_OPTIONS_INIT. Zero in a field means its default; a negative value is
+ * NB_INVALID unless the field says otherwise. Later versions append fields.
  */
 typedef struct nb_serve_options {
     size_t size; /**< sizeof(nb_serve_options), as the caller knows it. */
@@ -122,7 +122,8 @@ typedef struct nb_serve_options {
     /** @brief Whether SIGINT and SIGTERM stop the listener while nb_serve() runs. A signal that was
      *  ignored stays ignored; the old dispositions come back at the end. Default false. */
     bool stop_on_signals;
-    size_t stack_size; /**< Bytes of stack of a worker thread. Default 256 KiB. */
+    size_t stack_size; /**< Bytes of stack of a worker thread, at least what the system demands
+                            (PTHREAD_STACK_MIN). Default 256 KiB. */
     /** @brief Milliseconds that a connection may live, from accept to the end of lingering; then it
      *  is cancelled. NB_NO_LIMIT: for ever. Default 600 000 (10 minutes). */
     int64_t connection_ms;
@@ -205,8 +206,8 @@ NB_NODISCARD NB_API nb_status nb_serve(nb_listener *listener, nb_handler *handle
  *                    know are zeroed. Must not be NULL.
  *
  * @par Blocking, threads, signals
- * Never blocks; safe from any thread, during nb_serve() and after it. The numbers are each right, but
- * not all of the same moment.
+ * Never blocks; safe from any thread, during nb_serve() and after it. The numbers are each right,
+ * but not all of the same moment.
  */
 NB_API void nb_serve_counters(const nb_listener *listener, nb_serve_stats *stats);
 
