@@ -64,6 +64,14 @@ static bool loopback_up(void)
     return up;
 }
 
+int move_to_own_network(void **state)
+{
+    (void)state;
+    if (unshare(CLONE_NEWNET) == 0)
+        assert_true(loopback_up());
+    return 0;
+}
+
 static void *run_in_own_network(void *argument)
 {
     struct own_network *network = argument;

@@ -54,6 +54,10 @@ int net_case_end(void **state);
         skip();                                                                                    \
     } while (0)
 
+/* For a whole group of cases that want one port at several addresses: in a network of their own, where
+   that is allowed, no other process has a socket in the way. */
+int move_to_own_network(void **state);
+
 /* Runs something in a thread that has a network of its own, with the loopback up. False when the
    system does not allow that. */
 bool in_own_network(void (*run)(void *context), void *context);

@@ -903,6 +903,15 @@ static void close_with_an_expired_deadline_sends_the_end_and_waits_for_nothing(v
     assert_int_equal(got, 3);
 }
 
+static void close_with_an_expired_deadline_knows_of_an_end_received_before(void **state)
+{
+    (void)state;
+    peer_ends();
+    assert_status(nb_recv(conn, buf, 1, &got, plenty()), NB_EOF);
+    assert_status(closed(past()), NB_OK);
+    assert_int_equal(raw_ending(peer, NULL), 0);
+}
+
 /* Sends a number of bytes and closes; the connection may break meanwhile. */
 static size_t flood_length;
 
@@ -1468,6 +1477,7 @@ int main(void)
         BOTH(close_drops_what_comes_while_it_waits),
         BOTH(close_gives_up_at_its_deadline),
         BOTH(close_with_an_expired_deadline_sends_the_end_and_waits_for_nothing),
+        BOTH(close_with_an_expired_deadline_knows_of_an_end_received_before),
         BOTH(close_drains_up_to_64_kib),
         BOTH(close_gives_up_beyond_64_kib),
         BOTH(close_tells_a_reset),

@@ -1516,5 +1516,5 @@ int main(void)
         NET_CASE(a_socket_that_was_destroyed_is_an_error_and_no_loop),
     };
 
-    return cmocka_run_group_tests(cases, NULL, NULL);
+    return cmocka_run_group_tests(cases, move_to_own_network, NULL);
 }

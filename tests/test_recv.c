@@ -1686,13 +1686,21 @@ static void send_one_byte(void *argument)
     send_status = nb_send_all(conn, "x", 1, NULL, nb_forever());
 }
 
+static void send_two_slices(void *argument)
+{
+    nb_slice slices[] = {{"x", 1}, {"y", 1}};
+
+    (void)argument;
+    send_status = nb_send_all_v(conn, slices, 2, NULL, nb_forever());
+}
+
 /* Starts a send in a thread: the kernel has seen it, the library not yet. */
-static void begin_send(struct task *task)
+static void begin_send(struct task *task, void (*send_something)(void *))
 {
     assert_int_equal(sem_init(&send_is_back, 0, 0), 0);
     assert_int_equal(sem_init(&send_may_return, 0, 0), 0);
     probe.after_send = hold_the_send;
-    task_start(task, send_one_byte, NULL);
+    task_start(task, send_something, NULL);
     assert_int_equal(sem_wait(&send_is_back), 0);
 }
 
@@ -1704,19 +1712,30 @@ static void end_send(struct task *task)
     assert_int_equal(sem_destroy(&send_may_return), 0);
 }
 
-static void reset_that_another_threads_send_is_about_to_report_is_no_end(void **state)
+static void recv_while_a_send_takes_the_reset(void (*send_something)(void *))
 {
     struct task task;
 
-    (void)state;
     arrive("abc");
     peer_resets();
-    begin_send(&task);
+    begin_send(&task, send_something);
     assert_status(some(64, plenty()), NB_OK);
     assert_got("abc");
     assert_status(some(64, plenty()), NB_RESET);
     end_send(&task);
     assert_status(send_status, NB_RESET);
+}
+
+static void reset_that_another_threads_send_is_about_to_report_is_no_end(void **state)
+{
+    (void)state;
+    recv_while_a_send_takes_the_reset(send_one_byte);
+}
+
+static void reset_that_another_threads_slices_are_about_to_report_is_no_end(void **state)
+{
+    (void)state;
+    recv_while_a_send_takes_the_reset(send_two_slices);
 }
 
 static void end_while_another_thread_sends_is_an_end(void **state)
@@ -1726,7 +1745,7 @@ static void end_while_another_thread_sends_is_an_end(void **state)
     (void)state;
     arrive("abc");
     peer_ends();
-    begin_send(&task);
+    begin_send(&task, send_one_byte);
     assert_status(some(64, plenty()), NB_OK);
     assert_status(some(64, plenty()), NB_EOF);
     end_send(&task);
@@ -2067,6 +2086,7 @@ int main(void)
         BOTH(end_after_a_send_that_saw_a_reset_is_a_reset),
         ALL(end_after_our_own_end_is_an_end),
         ALL(reset_that_another_threads_send_is_about_to_report_is_no_end),
+        BOTH(reset_that_another_threads_slices_are_about_to_report_is_no_end),
         BOTH(end_while_another_thread_sends_is_an_end),
         TCP(reset_is_never_an_end_whoever_gets_it),
         TCP(until_agrees_with_a_plain_search),

@@ -444,5 +444,5 @@ int main(void)
         NET_CASE(no_memory_for_a_lookup_leaks_nothing),
     };
 
-    return cmocka_run_group_tests(cases, NULL, NULL);
+    return cmocka_run_group_tests(cases, move_to_own_network, NULL);
 }

@@ -55,7 +55,7 @@ static struct world {
     nb_deadline last_poll;
     size_t longest_send;
     bool misarmed; /* a blocking call could have come back too late */
-    bool blocked;  /* a send waited in the kernel */
+    bool blocked;  /* a receive or send was allowed to wait in the kernel */
     bool hung;     /* something waited for ever */
 } world;
 
@@ -96,6 +96,7 @@ static int block(nb_direction direction, int64_t ready)
     int64_t fires = world.late ? latest_end(armed) : armed;
     int done;
 
+    world.blocked = true;
     if (left != NEVER && (armed == 0 || latest_end(armed) * NS_PER_MS > left))
         world.misarmed = true;
     done = pass_time(ready, armed == 0 ? NEVER : world.now + fires * NS_PER_MS);
@@ -131,7 +132,6 @@ static ssize_t send_in_world(size_t length, int flags)
 {
     int served;
 
-    world.blocked = world.blocked || (flags & MSG_DONTWAIT) == 0;
     served = serve(NB_SEND, world.writable, flags);
     return served > 0 ? (ssize_t)length : served;
 }
@@ -648,6 +648,8 @@ static void unix_send_with_a_deadline_never_waits_in_the_kernels_send(void **sta
 static void short_time_is_one_poll_without_a_timer(void **state)
 {
     (void)state;
+    assert_status(wait_recv(in_world(33)), NB_TIMEOUT); /* a timer is set now, and not to be used */
+    world.blocked = false;
     for (int64_t ms = 1; ms < 32; ms++) {
         nb_deadline by;
 
@@ -659,6 +661,7 @@ static void short_time_is_one_poll_without_a_timer(void **state)
         assert_int_equal(world.set_options, 0);
         assert_true(world.receives <= 1);
     }
+    assert_false(world.blocked);
 }
 
 /* Receives so many times, each with a deadline of its own; bytes come every millisecond. */
@@ -679,6 +682,21 @@ static void fresh_deadlines_of_one_length_set_the_timer_once(void **state)
     assert_int_equal(world.set_options, 1);
     assert_int_equal(world.receives, 1000);
     assert_int_equal(world.polls, 0);
+}
+
+static void timeout_in_the_steady_state_is_one_recv_and_one_poll(void **state)
+{
+    nb_deadline by;
+
+    (void)state;
+    receive_often(3, 20000, 20000);
+    clear_counts();
+    by = in_world(20000);
+    assert_status(wait_recv(by), NB_TIMEOUT);
+    assert_true(world.now == by.ns);
+    assert_int_equal(world.receives, 1);
+    assert_int_equal(world.polls, 1);
+    assert_int_equal(world.set_options, 0);
 }
 
 static void deadlines_around_a_power_of_two_do_not_set_the_timer_each_time(void **state)
@@ -976,6 +994,7 @@ int main(void)
         VIRTUAL_UNIX(unix_send_with_a_deadline_never_waits_in_the_kernels_send),
         VIRTUAL(short_time_is_one_poll_without_a_timer),
         VIRTUAL_TCP(fresh_deadlines_of_one_length_set_the_timer_once),
+        VIRTUAL_TCP(timeout_in_the_steady_state_is_one_recv_and_one_poll),
         VIRTUAL_TCP(deadlines_around_a_power_of_two_do_not_set_the_timer_each_time),
         VIRTUAL_TCP(timer_shrinks_for_a_shorter_deadline),
         VIRTUAL_TCP(timer_grows_for_a_much_longer_deadline),
