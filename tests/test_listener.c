@@ -972,7 +972,7 @@ static void without_a_client_accept_ends_at_its_deadline(void **state)
     (void)listen_on("localhost:0");
     by = nb_after_ms(50);
     assert_status(accept_one(by, &err), NB_TIMEOUT);
-    assert_passed(by, 500);
+    assert_passed(by, 10000);
     assert_int_equal(err.system_error, 0);
 }
 
@@ -985,7 +985,7 @@ static void signals_do_not_move_the_deadline_of_accept(void **state)
     storm_begin(0);
     by = nb_after_ms(100);
     assert_status(accept_one(by, NULL), NB_TIMEOUT);
-    assert_passed(by, 500);
+    assert_passed(by, 10000);
     assert_true(storm_end() > 0);
 }
 
@@ -1292,7 +1292,7 @@ static void without_descriptors_accept_ends_at_its_deadline_and_does_not_spin(vo
     status = accept_one(by, &err);
     unlimit_descriptors();
     assert_status(status, NB_NO_DESCRIPTORS);
-    assert_passed(by, 500);
+    assert_passed(by, 10000);
     assert_int_equal(err.system_error, EMFILE);
     assert_in_range(calls(ON_ACCEPT), 2, 8); /* after 0, 5, 15, 35, 75 ms, and at the end */
 }

@@ -396,7 +396,7 @@ NB_API nb_status nb_shutdown_send(nb_conn *conn);
  *              seconds without a byte.
  * @retval NB_OK        the peer's end came (or @p conn is NULL).
  * @retval NB_TIMEOUT   it did not come in time.
- * @retval NB_TOO_LONG  the peer sent 64 KiB and more.
+ * @retval NB_TOO_LONG  the peer sent more than 64 KiB.
  * @retval NB_RESET     the peer broke the connection off.
  * @retval NB_CANCELLED, NB_UNREACHABLE, NB_PERMISSION, NB_NO_MEMORY, NB_SYSTEM
  *                      what a send, or else this wait, failed with.
