@@ -147,11 +147,8 @@ static nb_status try_all(nb_conn *conn, const struct nb__addresses *addresses, n
 static nb_status failed_with(nb_error *err, nb_status status, int system_error,
                              const char *endpoint, const char *tried)
 {
-    struct nb__text text = nb__error_begin(err, status, system_error);
+    struct nb__text text = nb__error_about(err, status, system_error, operation, endpoint);
 
-    nb__text_add(&text, "%s ", operation);
-    nb__text_add_subject(&text, endpoint);
-    nb__text_add(&text, ": ");
     nb__text_add_reason(&text, status, tried[0] == '\0' ? system_error : 0);
     if (tried[0] != '\0')
         nb__text_add(&text, " (tried %s)", tried);

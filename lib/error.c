@@ -175,14 +175,22 @@ struct nb__text nb__error_begin(nb_error *err, nb_status status, int system_erro
     return nb__text_in(err->message, sizeof(err->message));
 }
 
-nb_status nb__error_set(nb_error *err, nb_status status, int system_error, const char *operation,
-                        const char *subject)
+struct nb__text nb__error_about(nb_error *err, nb_status status, int system_error,
+                                const char *operation, const char *subject)
 {
     struct nb__text text = nb__error_begin(err, status, system_error);
 
     nb__text_add(&text, "%s ", operation);
     nb__text_add_subject(&text, subject);
     nb__text_add(&text, ": ");
+    return text;
+}
+
+nb_status nb__error_set(nb_error *err, nb_status status, int system_error, const char *operation,
+                        const char *subject)
+{
+    struct nb__text text = nb__error_about(err, status, system_error, operation, subject);
+
     nb__text_add_reason(&text, status, system_error);
     return status;
 }

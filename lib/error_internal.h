@@ -26,6 +26,10 @@ void nb__error_clear(nb_error *err);
 /* Begins an error: sets the status and gives the text that is to become its message. */
 struct nb__text nb__error_begin(nb_error *err, nb_status status, int system_error);
 
+/* The same, with "OPERATION SUBJECT: " in it already. */
+struct nb__text nb__error_about(nb_error *err, nb_status status, int system_error,
+                                const char *operation, const char *subject);
+
 /* Sets a whole error: "OPERATION SUBJECT: reason", where the subject comes from outside and is
    escaped. Returns the status. */
 nb_status nb__error_set(nb_error *err, nb_status status, int system_error, const char *operation,

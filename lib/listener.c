@@ -181,11 +181,8 @@ static nb_status open_failed(nb_error *err, int failed, const char *endpoint,
                              const struct opening *opening)
 {
     nb_status status = nb__status_of_errno(-failed);
-    struct nb__text text = nb__error_begin(err, status, -failed);
+    struct nb__text text = nb__error_about(err, status, -failed, operation, endpoint);
 
-    nb__text_add(&text, "%s ", operation);
-    nb__text_add_subject(&text, endpoint);
-    nb__text_add(&text, ": ");
     nb__text_add_reason(&text, status, -failed);
     if (opening->addresses->count > 1) {
         char address[NB_ADDRESS_TEXT_MAX];
@@ -198,11 +195,9 @@ static nb_status open_failed(nb_error *err, int failed, const char *endpoint,
 
 static nb_status too_many_sockets(nb_error *err, const char *endpoint)
 {
-    struct nb__text text = nb__error_begin(err, NB_TOO_LONG, 0);
+    struct nb__text text = nb__error_about(err, NB_TOO_LONG, 0, operation, endpoint);
 
-    nb__text_add(&text, "%s ", operation);
-    nb__text_add_subject(&text, endpoint);
-    nb__text_add(&text, ": a listener has %d sockets at most", NB_LISTENER_SOCKETS_MAX);
+    nb__text_add(&text, "a listener has %d sockets at most", NB_LISTENER_SOCKETS_MAX);
     return NB_TOO_LONG;
 }
 
