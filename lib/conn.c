@@ -220,7 +220,7 @@ void nb_conn_local(const nb_conn *conn, nb_address *out)
 {
     *out = ask(nb__sys_getsockname, conn->fd);
     if (atomic_load(&conn->cancelled)) /* the system tells something, but no longer the address */
-        *out = nb__address_from(NULL, 0);
+        memset(out, 0, sizeof(*out));
 }
 
 void nb_conn_counters(const nb_conn *conn, uint64_t *received, uint64_t *sent)
