@@ -14,8 +14,8 @@ import tap
 
 def cases(source_dir):
     root = Path(source_dir)
-    tests = "".join(path.read_text() for pattern in ("test_*.c", "test_*.py")
-                    for path in sorted((root / "tests").glob(pattern)))
+    tests = "".join(path.read_text() for pattern in ("*.c", "*.py")
+                    for path in sorted((root / "tests").rglob(pattern)))
     functions = r"^static void (\w+)\(void \*\*state\)|^ +def (test_\w+)\(self"
     exist = {c or python for c, python in re.findall(functions, tests, re.MULTILINE)}
     for row in (root / "docs/promises.md").read_text().splitlines():

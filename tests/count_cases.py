@@ -5,9 +5,10 @@ are read from what they printed. Shows what the tests that failed printed, but f
 the last line is the sum.
 
 A test that failed without a failing case (it crashed, it hung), that ran no case at all, or that ran
-not as many as it announced, counts as one failed case.
+not as many as it announced, counts as one failed case. With --show, what the tests that passed said beside
+their cases is shown as well: the figures that they measured.
 
-usage: count_cases.py JUNIT_FILE
+usage: count_cases.py [--show] JUNIT_FILE
 """
 
 import re
@@ -21,6 +22,7 @@ TAP_PLAN = re.compile(r"^1\.\.(\d+)", re.MULTILINE)
 # "Ran 3 tests in 0.1s" and, a little later, "FAILED (failures=1, skipped=1)"
 UNITTEST_RAN = re.compile(r"^Ran (\d+) tests? in ", re.MULTILINE)
 UNITTEST_BAD = re.compile(r"\b(failures|errors|unexpected successes|skipped)=(\d+)")
+NOISE = re.compile(r"^(TAP version.*|1\.\.\d+|-{20,}|Ran \d+ tests? in .*|OK( \(.*\))?|)\n", re.MULTILINE)
 GOOD_CASE = re.compile(r"^(ok \d+\b.*|\S+ \(.*\) \.\.\. ok)\n", re.MULTILINE)
 
 
@@ -73,7 +75,13 @@ def count(output, succeeded):
     return counts
 
 
-def main(junit_file):
+def figures(output):
+    """What a test printed beside its cases."""
+    return NOISE.sub("", GOOD_CASE.sub("", output + "\n"))
+
+
+def main(*arguments):
+    *options, junit_file = arguments
     total = Counts()
     for test in ElementTree.parse(junit_file).iter("testcase"):
         output = test.findtext("system-out") or ""
@@ -81,9 +89,11 @@ def main(junit_file):
         total += counts
         if counts.failed:
             print(f"---- {test.get('name')}: {counts}\n{GOOD_CASE.sub('', output)}")
+        elif "--show" in options:
+            print(f"---- {test.get('name')}: {counts}\n{figures(output)}", end="")
     print(total)
     sys.exit(1 if total.failed or not total.passed else 0)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -1,18 +1,33 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Builds netbasics with warnings as errors, runs all tests, and ends with the counts of their cases.
-# Installs what is missing for that.
+# Builds netbasics with warnings as errors, runs a part of its tests, and ends with the counts of their
+# cases. Installs what is missing for that.
 set -eu
 cd "$(dirname "$0")/.."
 . cmake/need.sh
 
-usage='usage: sh tests/run.sh [--preset NAME] [--build-dir DIR]
+usage='usage: sh tests/run.sh [PART] [--preset NAME] [--build-dir DIR] [--nightly]
 
-  --preset NAME    dev (default), release, asan or tsan
+PART is quick (default; under two minutes), or one of the slow parts:
+  faults    every system call fails in every way
+  fuzz      hostile inputs
+  netns     bad networks, in namespaces of their own (as root)
+  soak      great numbers and races
+
+  --preset NAME    how to build: dev (default) or another one of CMakePresets.json
   --build-dir DIR  where to build; default build/NAME
+  --nightly        at full length (hours), instead of minutes
 
 The last line is "N passed, N failed", with ", N skipped" where that happened. The exit status is 0
 when cases ran and all passed. CC chooses the compiler of a new build directory.'
+
+part=quick
+case ${1:-} in
+quick | faults | fuzz | netns | soak)
+    part=$1
+    shift
+    ;;
+esac
 
 preset=dev
 build=
@@ -21,6 +36,10 @@ while [ $# -gt 0 ]; do
     -h | --help)
         echo "$usage"
         exit 0
+        ;;
+    --nightly)
+        export NETBASICS_NIGHTLY=1
+        shift
         ;;
     --preset | --build-dir)
         [ $# -gt 1 ] || {
@@ -38,6 +57,14 @@ while [ $# -gt 0 ]; do
 done
 build=${build:-build/$preset}
 
+if [ "$part" = quick ]; then
+    set -- --label-exclude '^(faults|fuzz|netns|soak)$'
+    show=
+else
+    set -- --label-regex "^$part\$"
+    show=--show
+fi
+
 need_compiler
 need g++ "${CXX:-c++}"
 need libcmocka-dev /usr/include/cmocka.h /usr/local/include/cmocka.h
@@ -51,8 +78,8 @@ cmake --preset "$preset" -B "$build" -DNETBASICS_WERROR=ON
 cmake --build "$build" --parallel "$(processors)"
 
 # Whether something failed is for the last step to say, which sees each case.
-junit=$(pwd)/$build/tests.xml
-rm -f "$junit"
-ctest --test-dir "$build" --parallel "$(processors)" --output-junit "$junit" \
+rm -f "$build/$part.xml"
+ctest "$@" --test-dir "$build" --timeout 600 --parallel "$(processors)" --output-junit "$part.xml" \
     --test-output-size-passed 10000000 --test-output-size-failed 10000000 || true
-python3 tests/count_cases.py "$junit"
+# shellcheck disable=SC2086 # one word or none
+python3 tests/count_cases.py $show "$build/$part.xml"

@@ -4,7 +4,7 @@
 
 import unittest
 
-from count_cases import Counts, count
+from count_cases import Counts, count, figures
 
 
 class Count(unittest.TestCase):
@@ -32,6 +32,11 @@ class Count(unittest.TestCase):
     def test_no_case_at_all_is_a_failure(self):
         self.assertEqual(count("", True), Counts(failed=1))
         self.assertEqual(count("Ran 0 tests in 0.0s\n\nOK\n", True), Counts(failed=1))
+
+    def test_figures_are_what_was_said_beside_the_cases(self):
+        self.assertEqual(figures("TAP version 13\n1..1\n# 7 faults\nok 1 - a\n"), "# 7 faults\n")
+        self.assertEqual(figures("test_a (m.C) ... ok\n\n-----------------------------------\n"
+                                 "Ran 1 test in 0.1s\n\nOK\nlost 5 %"), "lost 5 %\n")
 
     def test_the_sum_names_skipped_cases_only_where_there_are_any(self):
         self.assertEqual(str(Counts(2, 1)), "2 passed, 1 failed")
