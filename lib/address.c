@@ -5,6 +5,7 @@
 
 #include "address_internal.h"
 
+#include "decimal.h"
 #include "sys.h"
 #include "text.h"
 
@@ -249,28 +250,6 @@ bool nb__address_same_peer(const nb_address *a, const nb_address *b)
     return memcmp(&a6.sin6_addr, &b6.sin6_addr, 8) == 0;
 }
 
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-/* Decimal without sign, space or leading zero, at most max: getaddrinfo would take " 80", "+80" and
-   "99999" (as 34463). */
-static bool read_decimal(const char *text, size_t length, uint32_t max, uint32_t *out)
-{
-    uint64_t value = 0;
-
-    if (length == 0 || length > 10 || (text[0] == '0' && length > 1))
-        return false;
-    for (size_t i = 0; i < length; i++) {
-        if (!is_digit(text[i]))
-            return false;
-        value = value * 10 + (uint64_t)(text[i] - '0');
-    }
-    *out = (uint32_t)value;
-    return value <= max;
-}
-
 static const char *split_host(struct nb__host_port *out, const char *text, const char **rest)
 {
     out->bracketed = text[0] == '[';
@@ -301,7 +280,7 @@ const char *nb__host_port_split(struct nb__host_port *out, const char *text)
 
     if (problem != NULL)
         return problem;
-    if (!read_decimal(rest + 1, strlen(rest + 1), UINT16_MAX, &port))
+    if (!nb__decimal_read(rest + 1, strlen(rest + 1), UINT16_MAX, &port))
         return "the port must be a decimal number from 0 to 65535, without leading zeroes";
     out->port = (uint16_t)port;
     return NULL;
@@ -311,7 +290,7 @@ static const char *read_zone(const char *zone, uint32_t *out)
 {
     int index;
 
-    if (read_decimal(zone, strlen(zone), INT32_MAX, out) && *out != 0)
+    if (nb__decimal_read(zone, strlen(zone), INT32_MAX, out) && *out != 0)
         return NULL;
     index = nb__sys_if_index(zone);
     if (index < 0)
@@ -356,21 +335,24 @@ const char *nb__host_port_literal(const struct nb__host_port *pair, nb_address *
     return NULL;
 }
 
-static nb_status parse_unix(nb_address *out, const char *name)
+const char *nb__unix_name_read(const char *name, nb_address *out)
 {
     char bytes[UNIX_NAME_MAX];
     size_t length = strlen(name);
     bool abstract = name[0] == '@';
 
+    if (name[0] != '/' && !abstract)
+        return "expected unix:/PATH or unix:@NAME";
+    if (abstract && length == 1)
+        return "the name is missing behind the @";
     /* A path has a NUL behind it, an abstract name one in front. */
-    if ((name[0] != '/' && !abstract) || length + !abstract > sizeof(bytes) ||
-        (abstract && length == 1))
-        return NB_BAD_ENDPOINT;
+    if (length + !abstract > sizeof(bytes))
+        return "too long for the name of a Unix socket";
     memcpy(bytes, name, length);
     if (abstract)
         bytes[0] = '\0';
     *out = unix_address(bytes, length);
-    return NB_OK;
+    return NULL;
 }
 
 nb_status nb_address_parse(nb_address *out, const char *text)
@@ -380,7 +362,7 @@ nb_status nb_address_parse(nb_address *out, const char *text)
     if (out == NULL || text == NULL)
         return NB_INVALID;
     if (strncmp(text, "unix:", 5) == 0)
-        return parse_unix(out, text + 5);
+        return nb__unix_name_read(text + 5, out) == NULL ? NB_OK : NB_BAD_ENDPOINT;
     if (nb__host_port_split(&pair, text) != NULL || nb__host_port_literal(&pair, out) != NULL)
         return NB_BAD_ENDPOINT;
     return NB_OK;

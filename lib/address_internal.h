@@ -40,4 +40,7 @@ const char *nb__host_port_split(struct nb__host_port *out, const char *text);
 /* Reads the numeric host of a pair. NULL, or what is wrong with it. */
 const char *nb__host_port_literal(const struct nb__host_port *pair, nb_address *out);
 
+/* Reads the name of a Unix socket, "/path" or "@name". NULL, or what is wrong with it. */
+const char *nb__unix_name_read(const char *name, nb_address *out);
+
 #endif

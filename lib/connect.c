@@ -187,7 +187,9 @@ static nb_status read_endpoint(struct nb__endpoint *endpoint, const char *text, 
         return status;
     if (endpoint->kind == NB__ENDPOINT_ANY)
         return nb__endpoint_refuse(err, operation, text, "all interfaces are for listening");
-    if (endpoint->port == 0)
+    if (endpoint->kind == NB__ENDPOINT_FD || endpoint->kind == NB__ENDPOINT_SYSTEMD)
+        return nb__endpoint_refuse(err, operation, text, "inherited sockets are for listening");
+    if (endpoint->port == 0 && endpoint->kind != NB__ENDPOINT_UNIX)
         return nb__endpoint_refuse(err, operation, text, "port 0 is for listening");
     return NB_OK;
 }

@@ -6,41 +6,53 @@
 #include "endpoint.h"
 
 #include "address_internal.h"
+#include "decimal.h"
 #include "error_internal.h"
 
+#include <limits.h>
 #include <string.h>
 #include <strings.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* Like nb__error_set(), with the reason spelled out. */
-static nb_status refuse(nb_error *err, nb_status status, const char *operation, const char *text,
-                        const char *why)
-{
-    struct nb__text message = nb__error_begin(err, status, 0);
-
-    nb__text_add(&message, "%s \"", operation);
-    nb__text_add_subject(&message, text);
-    nb__text_add(&message, "\": %s: %s", nb_status_text(status), why);
-    return status;
-}
-
 nb_status nb__endpoint_refuse(nb_error *err, const char *operation, const char *text,
                               const char *why)
 {
-    return refuse(err, NB_BAD_ENDPOINT, operation, text, why);
+    struct nb__text message = nb__error_begin(err, NB_BAD_ENDPOINT, 0);
+
+    nb__text_add(&message, "%s \"", operation);
+    nb__text_add_subject(&message, text);
+    nb__text_add(&message, "\": %s: %s", nb_status_text(NB_BAD_ENDPOINT), why);
+    return NB_BAD_ENDPOINT;
 }
 
-static bool is_scheme_of_later(const char *text)
+static const char *read_unix(struct nb__endpoint *out, const char *name)
 {
-    static const char *const schemes[] = {"unix:", "fd:", "systemd:"};
-
-    for (size_t i = 0; i < COUNT(schemes); i++) {
-        if (strncmp(text, schemes[i], strlen(schemes[i])) == 0)
-            return true;
-    }
-    return false;
+    out->kind = NB__ENDPOINT_UNIX;
+    return nb__unix_name_read(name, &out->address);
 }
+
+static const char *read_fd(struct nb__endpoint *out, const char *number)
+{
+    uint32_t fd;
+
+    if (!nb__decimal_read(number, strlen(number), INT_MAX, &fd))
+        return "expected the number of a descriptor, as in fd:3";
+    out->kind = NB__ENDPOINT_FD;
+    out->fd = (int)fd;
+    return NULL;
+}
+
+static const char *read_systemd(struct nb__endpoint *out, const char *name)
+{
+    out->kind = NB__ENDPOINT_SYSTEMD;
+    return name[0] == '\0' ? NULL : "expected nothing behind systemd:";
+}
+
+static const struct {
+    const char *scheme;
+    const char *(*read)(struct nb__endpoint *out, const char *rest);
+} schemes[] = {{"unix:", read_unix}, {"fd:", read_fd}, {"systemd:", read_systemd}};
 
 static bool is_one_of(char c, const char *set)
 {
@@ -101,19 +113,32 @@ static const char *read_host(struct nb__endpoint *out, const struct nb__host_por
     return read_name(out, pair);
 }
 
-nb_status nb__endpoint_parse(struct nb__endpoint *out, const char *operation, const char *text,
-                             nb_error *err)
+/* NULL and the endpoint, or what is wrong with the text. */
+static const char *read_text(struct nb__endpoint *out, const char *text)
 {
     struct nb__host_port pair;
     const char *problem;
 
-    memset(out, 0, sizeof(*out));
-    if (is_scheme_of_later(text))
-        return refuse(err, NB_UNSUPPORTED, operation, text, "not in this version");
-    problem = nb__host_port_split(&pair, text);
-    if (problem == NULL) {
-        out->port = pair.port;
-        problem = read_host(out, &pair);
+    for (size_t i = 0; i < COUNT(schemes); i++) {
+        size_t length = strlen(schemes[i].scheme);
+
+        if (strncmp(text, schemes[i].scheme, length) == 0)
+            return schemes[i].read(out, text + length);
     }
+    problem = nb__host_port_split(&pair, text);
+    if (problem != NULL)
+        return problem;
+    out->port = pair.port;
+    return read_host(out, &pair);
+}
+
+nb_status nb__endpoint_parse(struct nb__endpoint *out, const char *operation, const char *text,
+                             nb_error *err)
+{
+    const char *problem;
+
+    memset(out, 0, sizeof(*out));
+    out->fd = -1;
+    problem = read_text(out, text);
     return problem == NULL ? NB_OK : nb__endpoint_refuse(err, operation, text, problem);
 }

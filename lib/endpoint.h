@@ -15,13 +15,17 @@ enum nb__endpoint_kind {
     NB__ENDPOINT_LITERAL,   /* one address */
     NB__ENDPOINT_LOCALHOST, /* the loopback addresses of both families */
     NB__ENDPOINT_ANY,       /* all interfaces, both families */
-    NB__ENDPOINT_NAME       /* a name to look up */
+    NB__ENDPOINT_NAME,      /* a name to look up */
+    NB__ENDPOINT_UNIX,      /* a Unix socket */
+    NB__ENDPOINT_FD,        /* a descriptor, of a socket that listens */
+    NB__ENDPOINT_SYSTEMD    /* the sockets that the service manager passed */
 };
 
 struct nb__endpoint {
     enum nb__endpoint_kind kind;
     uint16_t port;
-    nb_address address;           /* of a literal */
+    int fd;
+    nb_address address;           /* of a literal, or of a Unix socket */
     char host[NB__HOST_NAME_MAX]; /* of a name */
 };
 

@@ -212,6 +212,8 @@ static nb_status read_endpoint(struct nb__addresses *out, const char *text, nb_e
         return nb__endpoint_refuse(
             err, operation, text,
             "names are not looked up here; expected an address, localhost or *");
+    if (endpoint.kind > NB__ENDPOINT_NAME)
+        return nb__error_set(err, NB_UNSUPPORTED, 0, operation, text);
     nb__resolve_local(out, &endpoint);
     return NB_OK;
 }

@@ -41,7 +41,7 @@ static nb_status look_up(struct nb__addresses *out, const struct nb__endpoint *e
 void nb__resolve_local(struct nb__addresses *out, const struct nb__endpoint *endpoint)
 {
     out->count = 0;
-    if (endpoint->kind == NB__ENDPOINT_LITERAL) {
+    if (endpoint->kind == NB__ENDPOINT_LITERAL || endpoint->kind == NB__ENDPOINT_UNIX) {
         add(out, endpoint->address);
     } else if (endpoint->kind == NB__ENDPOINT_ANY) {
         add(out, nb__address_any(NB_FAMILY_IPV4, endpoint->port));

@@ -442,15 +442,16 @@ static void a_huge_endpoint_gives_one_bounded_line(void **state)
     assert_true(strlen(err.message) < sizeof(err.message));
 }
 
-static void schemes_of_later_are_unsupported(void **state)
+static void inherited_sockets_are_for_listening(void **state)
 {
-    static const char *const rows[] = {"unix:/run/x", "unix:@name", "fd:3", "systemd:"};
+    static const char *const rows[] = {"fd:3", "systemd:"};
     nb_error err;
 
     (void)state;
     for (size_t i = 0; i < COUNT(rows); i++) {
-        assert_status(try_connect(rows[i], &err), NB_UNSUPPORTED);
+        assert_status(try_connect(rows[i], &err), NB_BAD_ENDPOINT);
         assert_non_null(strstr(err.message, rows[i]));
+        assert_non_null(strstr(err.message, "for listening"));
     }
 }
 
@@ -998,7 +999,7 @@ int main(void)
         NET_CASE(what_is_no_endpoint_is_refused_and_named),
         NET_CASE(control_bytes_of_an_endpoint_are_escaped),
         NET_CASE(a_huge_endpoint_gives_one_bounded_line),
-        NET_CASE(schemes_of_later_are_unsupported),
+        NET_CASE(inherited_sockets_are_for_listening),
         NET_CASE(a_null_argument_is_invalid),
         NET_CASE(the_initial_options_are_accepted),
         NET_CASE(options_of_no_size_are_invalid),

@@ -383,15 +383,73 @@ static void numeric_host_that_is_not_four_decimal_parts_is_refused(void **state)
     check_all_refused(texts, COUNT(texts), "four decimal parts");
 }
 
-static void schemes_of_later_versions_are_unsupported(void **state)
+/* "unix:" and a name of so many bytes. */
+static const char *unix_text(char first, size_t length)
 {
-    static const char *const texts[] = {"unix:/run/x", "unix:@name", "unix:",       "fd:3",
-                                        "fd:",         "systemd:",   "systemd:name"};
+    static char text[256];
+
+    memset(text, 'a', sizeof(text));
+    memcpy(text, "unix:", 5);
+    text[5] = first;
+    text[5 + length] = '\0';
+    return text;
+}
+
+static void unix_paths_and_abstract_names_are_addresses(void **state)
+{
+    const char *const texts[] = {"unix:/run/x", "unix:/", "unix:@name", "unix:@/x", "unix:/a:1"};
+    char address[NB_ADDRESS_TEXT_MAX];
 
     (void)state;
-    for (size_t i = 0; i < COUNT(texts); i++)
-        check_refused(NB_UNSUPPORTED, texts[i], texts[i], "version");
-    check_refused(NB_UNSUPPORTED, "unix:/a\n", "\"unix:/a\\x0a\"", "version");
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        struct nb__endpoint endpoint = read_endpoint(texts[i]);
+
+        assert_int_equal(endpoint.kind, NB__ENDPOINT_UNIX);
+        assert_int_equal(nb_address_family(&endpoint.address), NB_FAMILY_UNIX);
+        assert_string_equal(nb_address_format(&endpoint.address, address, sizeof(address)),
+                            texts[i]);
+    }
+}
+
+static void unix_names_that_are_none_are_refused(void **state)
+{
+    static const char *const neither[] = {"unix:", "unix:x", "unix:./x", "unix: /x"};
+
+    (void)state;
+    check_all_refused(neither, COUNT(neither), "unix:/PATH or unix:@NAME");
+    check_refused(NB_BAD_ENDPOINT, "unix:@", "unix:@", "missing");
+    check_refused(NB_BAD_ENDPOINT, "unix:a\n", "\"unix:a\\x0a\"", "unix:/PATH");
+}
+
+static void unix_name_longer_than_its_place_is_refused(void **state)
+{
+    (void)state;
+    assert_int_equal(read_endpoint(unix_text('/', 107)).kind, NB__ENDPOINT_UNIX);
+    assert_int_equal(read_endpoint(unix_text('@', 108)).kind, NB__ENDPOINT_UNIX);
+    check_refused(NB_BAD_ENDPOINT, unix_text('/', 108), "unix:/aaa", "too long");
+    check_refused(NB_BAD_ENDPOINT, unix_text('@', 109), "unix:@aaa", "too long");
+}
+
+static void descriptor_is_a_plain_number(void **state)
+{
+    static const char *const none[] = {"fd:",   "fd:-1",         "fd:+3",  "fd: 3",         "fd:3 ",
+                                       "fd:03", "fd:2147483648", "fd:0x3", "fd:4294967299", "fd:a"};
+
+    (void)state;
+    assert_int_equal(read_endpoint("fd:3").kind, NB__ENDPOINT_FD);
+    assert_int_equal(read_endpoint("fd:3").fd, 3);
+    assert_int_equal(read_endpoint("fd:0").fd, 0);
+    assert_int_equal(read_endpoint("fd:2147483647").fd, 2147483647);
+    check_all_refused(none, COUNT(none), "number of a descriptor");
+}
+
+static void systemd_stands_alone(void **state)
+{
+    (void)state;
+    assert_int_equal(read_endpoint("systemd:").kind, NB__ENDPOINT_SYSTEMD);
+    assert_int_equal(read_endpoint("systemd:").fd, -1);
+    check_refused(NB_BAD_ENDPOINT, "systemd:name", "systemd:name", "nothing behind");
+    check_refused(NB_BAD_ENDPOINT, "systemd", "systemd", "HOST:PORT");
 }
 
 static void null_error_is_fine(void **state)
@@ -401,7 +459,7 @@ static void null_error_is_fine(void **state)
     (void)state;
     assert_int_equal(nb__endpoint_parse(&endpoint, OPERATION, "localhost:80", NULL), NB_OK);
     assert_int_equal(nb__endpoint_parse(&endpoint, OPERATION, "nowhere", NULL), NB_BAD_ENDPOINT);
-    assert_int_equal(nb__endpoint_parse(&endpoint, OPERATION, "fd:3", NULL), NB_UNSUPPORTED);
+    assert_int_equal(nb__endpoint_parse(&endpoint, OPERATION, "fd:x", NULL), NB_BAD_ENDPOINT);
     assert_int_equal(nb__endpoint_refuse(NULL, OPERATION, "*:80", "no"), NB_BAD_ENDPOINT);
 }
 
@@ -481,7 +539,11 @@ int main(void)
         cmocka_unit_test(something_else_than_ipv6_in_brackets_is_refused),
         cmocka_unit_test(zone_that_is_no_interface_is_refused),
         cmocka_unit_test(numeric_host_that_is_not_four_decimal_parts_is_refused),
-        cmocka_unit_test(schemes_of_later_versions_are_unsupported),
+        cmocka_unit_test(unix_paths_and_abstract_names_are_addresses),
+        cmocka_unit_test(unix_names_that_are_none_are_refused),
+        cmocka_unit_test(unix_name_longer_than_its_place_is_refused),
+        cmocka_unit_test(descriptor_is_a_plain_number),
+        cmocka_unit_test(systemd_stands_alone),
         cmocka_unit_test(null_error_is_fine),
         cmocka_unit_test(endpoint_for_another_purpose_is_refused_with_the_reason),
         cmocka_unit_test(text_of_any_length_gives_a_printable_line),

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Private: numbers as people write them, and nothing else. */
+#ifndef NETBASICS_DECIMAL_H
+#define NETBASICS_DECIMAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Reads a number from 0 to max: decimal, without sign, space or leading zero. */
+bool nb__decimal_read(const char *text, size_t length, uint32_t max, uint32_t *out);
+
+#endif
