@@ -11,8 +11,8 @@
 
 #include <errno.h>
 
-/* Where the system cannot keep new connections away from a queue, as many are taken after the stop as
-   its queue can hold. */
+/* As many connections are taken from a queue after the stop where the system does not tell its
+   length. */
 #define QUEUE_MOST 4096
 
 /* Tells of a shortage once, and of its end. */
@@ -123,36 +123,71 @@ nb_conn *nb__intake_next(struct nb__run *run, struct pollfd *fds, bool tend)
     return NULL;
 }
 
-/* How many connections may still be taken: as many as there are, once no new ones come. */
-static size_t close_the_door(const nb_listener *listener)
+/* New connections may come faster than they can be taken, so that taking them until there are none
+   could go on for ever. Those that come too late are reset when the socket is closed. */
+void nb__intake_stop(struct nb__run *run)
 {
-    size_t most = SIZE_MAX;
+    for (size_t i = 0; i < run->listener->count; i++) {
+        int length = nb__sys_queue_length(run->listener->sockets[i].fd);
 
-    for (size_t i = 0; i < listener->count; i++) {
-        if (nb__sys_drop_new(listener->sockets[i].fd) < 0)
-            most = QUEUE_MOST;
+        run->held[i] = length >= 0 ? (size_t)length : QUEUE_MOST;
     }
-    return most;
 }
 
-bool nb__intake_rest(struct nb__run *run, nb_deadline *retry)
+/* Takes one of those that a queue held. True when that has to be tried again later. */
+static bool take_held(struct nb__run *run, const struct pollfd *ready, size_t *held)
 {
-    size_t most = close_the_door(run->listener);
+    nb_conn *conn;
+    enum nb__tried tried = try_accept(run, ready, &conn);
 
-    while (run->broken == 0 && most > 0) {
-        nb_conn *conn;
-        enum nb__tried tried = try_accept(run, NULL, &conn);
+    if (conn != NULL)
+        nb__run_enqueue(run, conn);
+    if (tried == NB__TRIED_NOTHING)
+        *held = 0;
+    if (tried == NB__TRIED_ACCEPTED || tried == NB__TRIED_LOST)
+        *held -= 1;
+    return tried == NB__TRIED_INTERRUPTED || run->accepting.backoff_ms > 0;
+}
 
-        if (conn != NULL)
-            nb__run_enqueue(run, conn);
-        *retry = nb__listener_retry(&run->accepting);
-        if (tried == NB__TRIED_SHORTAGE)
-            return false;
-        if (tried == NB__TRIED_NOTHING)
-            break;
-        most--;
+bool nb__intake_rest(struct nb__run *run, struct pollfd *fds, nb_deadline *retry)
+{
+    size_t watched = nb__listener_watch(run->listener, fds);
+
+    for (size_t i = 1; i < watched; i++) {
+        size_t *held = &run->held[i - 1];
+
+        fds[i].revents = POLLIN; /* from this socket alone */
+        while (*held > 0 && run->broken == 0) {
+            if (take_held(run, fds + 1, held)) {
+                *retry = nb_after_ms(run->accepting.backoff_ms);
+                return false;
+            }
+        }
+        fds[i].revents = 0;
     }
-    nb__listener_shut(run->listener);
+    nb__intake_end(run);
     *retry = nb_forever();
     return true;
+}
+
+/* How many still wait of those that a queue held; none where the system does not tell. */
+static size_t still_waiting(const struct nb__socket *socket, size_t held)
+{
+    int length = held > 0 ? nb__sys_queue_length(socket->fd) : 0;
+    size_t waiting = length > 0 ? (size_t)length : 0;
+
+    return waiting < held ? waiting : held;
+}
+
+void nb__intake_end(struct nb__run *run)
+{
+    nb_listener *listener = run->listener;
+
+    for (size_t i = 0; i < listener->count; i++) {
+        size_t left = still_waiting(&listener->sockets[i], run->held[i]);
+
+        atomic_fetch_add(&listener->counters.unserved, left);
+        run->held[i] = 0;
+    }
+    nb__listener_shut(listener);
 }

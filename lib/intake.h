@@ -12,8 +12,15 @@
    With `tend` it looks after those that linger meanwhile. */
 nb_conn *nb__intake_next(struct nb__run *run, struct pollfd *fds, bool tend);
 
-/* After the stop: keeps new connections away, and queues those that were complete. False when
-   descriptors or memory ran out: to be called again at *retry; else that is nb_forever(). */
-bool nb__intake_rest(struct nb__run *run, nb_deadline *retry);
+/* At the stop: notes how many connections wait. These are complete, and no others are taken. */
+void nb__intake_stop(struct nb__run *run);
+
+/* Accepts them, given room to list the sockets, and queues them. False when descriptors or memory ran
+   out, or a signal came: to be called again at *retry; else that is nb_forever(). */
+bool nb__intake_rest(struct nb__run *run, struct pollfd *fds, nb_deadline *retry);
+
+/* Closes the sockets, if they are still open. Those that could not be accepted until now are reset by
+   that, and counted. */
+void nb__intake_end(struct nb__run *run);
 
 #endif

@@ -350,22 +350,22 @@ enum nb__tried nb__listener_failed(nb_listener *listener, struct nb__accepting *
     case LOST:
         atomic_fetch_add(&listener->counters.lost_accepts, 1);
         if (++accepting->lost_in_row > LOST_MOST)
-            break;
-        accepting->backoff_ms = 0;
-        return NB__TRIED_AGAIN;
+            wait_longer(accepting);
+        else
+            accepting->backoff_ms = 0;
+        return NB__TRIED_LOST;
     case INTERRUPTED:
-        return NB__TRIED_AGAIN;
+        return NB__TRIED_INTERRUPTED;
     case NONE: /* the system says so only when it has a descriptor to spare */
         accepting->backoff_ms = 0;
         accepting->lost_in_row = 0;
         return NB__TRIED_NOTHING;
     case SHORTAGE:
-        break;
+        wait_longer(accepting);
+        return NB__TRIED_SHORTAGE;
     default:
         return NB__TRIED_BROKEN;
     }
-    wait_longer(accepting);
-    return NB__TRIED_SHORTAGE;
 }
 
 enum nb__tried nb__listener_poll_failed(nb_listener *listener, struct nb__accepting *accepting,

@@ -46,11 +46,12 @@ struct nb__accepting {
 };
 
 enum nb__tried {
-    NB__TRIED_ACCEPTED, /* there is a connection */
-    NB__TRIED_AGAIN,    /* one was lost, or a signal came: there may be more */
-    NB__TRIED_NOTHING,  /* none is waiting */
-    NB__TRIED_SHORTAGE, /* descriptors or memory ran out: wait backoff_ms, then try again */
-    NB__TRIED_BROKEN    /* listening itself does not work */
+    NB__TRIED_ACCEPTED,    /* there is a connection */
+    NB__TRIED_LOST,        /* one was there and is gone */
+    NB__TRIED_INTERRUPTED, /* a signal came */
+    NB__TRIED_NOTHING,     /* none is waiting */
+    NB__TRIED_SHORTAGE,    /* descriptors or memory ran out */
+    NB__TRIED_BROKEN       /* listening itself does not work */
 };
 
 /* Room for what nb__listener_watch() lists. */
@@ -64,7 +65,8 @@ size_t nb__listener_watch(const nb_listener *listener, struct pollfd *fds);
 enum nb__tried nb__listener_try(nb_listener *listener, struct nb__accepting *accepting,
                                 const struct pollfd *ready, nb_conn *conn, int *system_error);
 
-/* What an errno of accept(2) means for accepting. */
+/* What an errno of accept(2) means for accepting. After a shortage, and after too many losses in a row,
+   backoff_ms is the time to wait before the next try. */
 enum nb__tried nb__listener_failed(nb_listener *listener, struct nb__accepting *accepting,
                                    int number);
 

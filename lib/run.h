@@ -51,6 +51,8 @@ struct nb__run {
     bool shortage;  /* an event has told of it */
     nb_conn *spare; /* memory for the next connection */
     int broken;     /* the errno that ended listening; 0: none */
+    /* Since the stop: how many of each socket's queue may still be taken. */
+    size_t held[NB_LISTENER_SOCKETS_MAX];
 
     pthread_mutex_t lock;     /* for what follows; never held during a wait or a callback */
     pthread_cond_t cancelled; /* a work is not being cancelled any more */

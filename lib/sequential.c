@@ -32,8 +32,10 @@ static void drain(struct nb__run *run, struct nb__work *work, struct pollfd *fds
 {
     nb_deadline end = nb__run_drain_end(run);
     nb_deadline retry;
-    bool taken = nb__intake_rest(run, &retry);
+    bool taken;
 
+    nb__intake_stop(run);
+    taken = nb__intake_rest(run, fds, &retry);
     nb__run_event(run, NB_EVENT_DRAINING, NB_OK, 0);
     while (!nb_expired(end)) {
         nb_conn *conn = dequeue(run);
@@ -52,8 +54,9 @@ static void drain(struct nb__run *run, struct nb__work *work, struct pollfd *fds
             break;
         }
         if (!taken && nb_expired(retry))
-            taken = nb__intake_rest(run, &retry);
+            taken = nb__intake_rest(run, fds, &retry);
     }
+    nb__intake_end(run);
     nb__run_reset_queue(run);
     nb__linger_end_all(run);
 }

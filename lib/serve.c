@@ -132,7 +132,6 @@ static nb_status run_loop(struct nb__run *run, struct pollfd *fds, int *system_e
     if (status != NB_OK)
         return status;
     run->began = true;
-    nb__listener_shut(run->listener);
     nb__run_event(run, NB_EVENT_STOPPED, NB_OK, 0);
     *system_error = run->broken;
     return run->broken != 0 ? nb__listener_status(run->broken) : NB_OK;

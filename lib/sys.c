@@ -21,7 +21,6 @@
 #include <unistd.h>
 
 #ifdef __linux__
-#include <linux/filter.h>
 #include <sys/eventfd.h>
 #endif
 
@@ -304,39 +303,42 @@ void nb__sys_wake_close(const int fds[2])
 }
 
 #ifdef __linux__
-int nb__sys_drop_new(int fd)
+/* Older kernels fill in less of it than newer ones. */
+static int tcp_info(int fd, struct tcp_info *info)
 {
-    /* Drops segments with SYN and no others: who is in the middle of the handshake believes to be
-       connected already, and what is accepted inherits the filter. */
-    enum { FLAGS = 13, SYN = 0x02, PASS = 0x40000 };
-    struct sock_filter drop_syn[] = {
-        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, FLAGS),
-        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, SYN, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, 0),
-        BPF_STMT(BPF_RET | BPF_K, PASS),
-    };
-    struct sock_fprog program = {sizeof(drop_syn) / sizeof(drop_syn[0]), drop_syn};
+    socklen_t length = sizeof(*info);
 
-    return nb__sys_setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program));
+    memset(info, 0, sizeof(*info));
+    return nb__sys_getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, &length);
 }
-#else
-int nb__sys_drop_new(int fd)
+
+int nb__sys_queue_length(int fd)
 {
-    (void)fd;
-    return -EOPNOTSUPP;
-}
-#endif
+    struct tcp_info info;
+    int failed = tcp_info(fd, &info);
 
-#ifdef __linux__
+    if (failed < 0)
+        return failed;
+    /* Of a listening socket it tells the length of the queue and the most that it takes. */
+    if (info.tcpi_state != TCP_LISTEN || info.tcpi_sacked == 0)
+        return -EOPNOTSUPP;
+    return info.tcpi_unacked < INT32_MAX ? (int)info.tcpi_unacked : INT32_MAX;
+}
+
 int nb__sys_tcp_closed(int fd)
 {
     struct tcp_info info;
-    socklen_t length = sizeof(info);
-    int failed = nb__sys_getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length);
+    int failed = tcp_info(fd, &info);
 
     return failed < 0 ? failed : info.tcpi_state == TCP_CLOSE;
 }
 #else
+int nb__sys_queue_length(int fd)
+{
+    (void)fd;
+    return -EOPNOTSUPP;
+}
+
 int nb__sys_tcp_closed(int fd)
 {
     (void)fd;

@@ -55,8 +55,8 @@ int nb__sys_wake_ring(const int fds[2]);
 int nb__sys_wake_clear(const int fds[2]);
 void nb__sys_wake_close(const int fds[2]);
 
-/* Lets a listening socket take no new connections while those that wait can still be accepted. */
-int nb__sys_drop_new(int fd);
+/* How many connections wait in the queue of a listening socket; -EOPNOTSUPP where that is not told. */
+int nb__sys_queue_length(int fd);
 /* 1 when TCP has closed the connection in both directions, else 0. */
 int nb__sys_tcp_closed(int fd);
 

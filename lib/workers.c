@@ -312,7 +312,8 @@ static void drain(struct crew *crew, struct pollfd *fds)
     nb_deadline retry;
     int failed = 0;
 
-    announce(crew, nb__intake_rest(run, &retry));
+    nb__intake_stop(run);
+    announce(crew, nb__intake_rest(run, fds, &retry));
     nb__run_event(run, NB_EVENT_DRAINING, NB_OK, 0);
     while (failed == 0 && !nb_expired(end) && !is_drained(crew)) {
         nb_deadline until = nb__earlier(end, retry);
@@ -321,7 +322,7 @@ static void drain(struct crew *crew, struct pollfd *fds)
             until = nb__earlier(until, nb_after_ms(THREAD_RETRY_MS));
         failed = supervise_once(crew, fds, 1, until);
         if (!crew->taken && nb_expired(retry))
-            announce(crew, nb__intake_rest(run, &retry));
+            announce(crew, nb__intake_rest(run, fds, &retry));
     }
     if (run->broken == 0)
         run->broken = failed;
@@ -343,6 +344,7 @@ static struct worker *take_worker(struct crew *crew)
 /* The drain is over: nothing is begun any more, handlers are cut off, and the workers end. */
 static void end_all(struct crew *crew)
 {
+    nb__intake_end(crew->run);
     /* First the queue, or a handler that is cut off makes room for one of them. */
     nb__run_reset_queue(crew->run);
     nb__run_cancel_all(crew->run);

@@ -212,7 +212,7 @@ static void anything_else_begins_the_row_of_unsupported_ones_anew(void **state)
     for (int i = 0; i < 22; i++)
         assert_int_not_equal(
             nb__listener_failed(here.listener, &accepting, i == 10 ? ECONNABORTED : EOPNOTSUPP),
-            i == 21 ? NB__TRIED_AGAIN : NB__TRIED_BROKEN);
+            i == 21 ? NB__TRIED_LOST : NB__TRIED_BROKEN);
     nb_listener_close(here.listener);
 }
 

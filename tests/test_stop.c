@@ -2,15 +2,13 @@
 /** @file
  *  @brief Tests of how the accept loop ends: stop, drain, signals, also under load.
  *
- *  Wraps: pthread_create pthread_join nb__sys_accept nb__sys_drop_new */
+ *  Wraps: pthread_create pthread_join nb__sys_accept nb__sys_queue_length */
 #define _GNU_SOURCE
 
-#include "address_internal.h"
 #include "support_serve.h"
 #include "sys.h"
 
 #include <errno.h>
-#include <linux/filter.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -30,8 +28,8 @@ int __real_pthread_join(pthread_t thread, void **result);
 int __wrap_pthread_join(pthread_t thread, void **result);
 int __real_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length);
 int __wrap_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length);
-int __real_nb__sys_drop_new(int fd);
-int __wrap_nb__sys_drop_new(int fd);
+int __real_nb__sys_queue_length(int fd);
+int __wrap_nb__sys_queue_length(int fd);
 
 int __wrap_pthread_create(pthread_t *out, const pthread_attr_t *attr, void *(*run)(void *),
                           void *argument)
@@ -54,11 +52,28 @@ int __wrap_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length)
     return error != 0 ? -error : __real_nb__sys_accept(fd, peer, length);
 }
 
-int __wrap_nb__sys_drop_new(int fd)
-{
-    int error = fault(ON_DROP_NEW);
+/* Those who come after the loop has looked at the queue, and before it takes anybody. */
+static struct latecomers {
+    const struct server *server; /* NULL: nobody comes */
+    int clients[5];
+} latecomers;
 
-    return error != 0 ? -error : __real_nb__sys_drop_new(fd);
+static void let_latecomers_in(void)
+{
+    const struct server *server = latecomers.server;
+
+    latecomers.server = NULL;
+    for (size_t i = 0; server != NULL && i < COUNT(latecomers.clients); i++)
+        latecomers.clients[i] = dial_quietly(&server->address);
+}
+
+int __wrap_nb__sys_queue_length(int fd)
+{
+    int error = fault(ON_QUEUE_LENGTH);
+    int length = error != 0 ? -error : __real_nb__sys_queue_length(fd);
+
+    let_latecomers_in();
+    return length;
 }
 
 static int concurrency_of(void **state)
@@ -82,7 +97,7 @@ static void a_stop_ends_a_server_that_waits(void **state)
     begin = now_ns();
     assert_status(server_stop(server), NB_OK);
     assert_in_range(ms_since(begin), 0, 2000);
-    assert_int_equal(calls(ON_DROP_NEW), 2); /* each socket keeps new clients away */
+    assert_int_equal(calls(ON_QUEUE_LENGTH), 2); /* each socket is asked once */
     assert_int_equal(server_heard(server, NB_EVENT_DRAINING), 1);
     assert_int_equal(server->events[server->event_count - 1].kind, NB_EVENT_STOPPED);
 }
@@ -614,7 +629,7 @@ static void more_workers_start_for_the_queue_of_the_stop(void **state)
     eventually(gate_waiting() == 10);
 }
 
-/* The errors of accept mean the same after the stop. */
+/* The errors of accept mean the same after the stop. The two that were lost are of those in the queue. */
 static void a_lost_connection_at_the_stop_costs_no_other(void **state)
 {
     int clients[5];
@@ -623,11 +638,25 @@ static void a_lost_connection_at_the_stop_costs_no_other(void **state)
     fail_next(ON_ACCEPT, ECONNABORTED, 2);
     nb_listener_stop(server->listener);
     gate_open();
-    for (size_t i = 0; i < COUNT(clients); i++)
+    for (size_t i = 0; i < COUNT(clients) - 2; i++)
         assert_int_equal(answer(clients[i], HELLO), 0);
     hang_up_all();
     assert_status(server_wait(server), NB_OK);
     assert_int_equal(server_stats(server).lost_accepts, 2);
+}
+
+static void losses_without_end_at_the_stop_end_with_the_queue(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+
+    server->options.drain_ms = NB_NO_LIMIT;
+    for (int i = 0; i < 70; i++) /* so many that there is a pause */
+        (void)dial(&server->address);
+    nb_listener_stop(server->listener);
+    fail_next(ON_ACCEPT, ECONNABORTED, -1);
+    server_run(server);
+    assert_status(server_wait(server), NB_OK);
+    assert_int_equal(server_stats(server).lost_accepts, 70);
 }
 
 static void an_interrupted_accept_at_the_stop_costs_nobody(void **state)
@@ -659,18 +688,94 @@ static void a_shortage_at_the_stop_costs_nobody(void **state)
     assert_int_equal(server_stats(server).unserved, 0);
 }
 
-static void without_the_filter_those_in_the_queue_are_served_too(void **state)
+/* What accept does all the time until the drain is over: those in the queue are not forgotten. */
+static void check_unserved_after(int error, const struct mode *mode)
+{
+    struct server *server = server_new("localhost:0", say_hello, mode);
+    nb_address v6 = address_of(host_at("[::1]", &server->address));
+    int clients[4];
+
+    for (size_t i = 0; i < COUNT(clients); i++)
+        clients[i] = dial(i == 0 ? &v6 : &server->address);
+    server->options.drain_ms = 100;
+    nb_listener_stop(server->listener);
+    fail_next(ON_ACCEPT, error, -1);
+    server_run(server);
+    assert_status(server_wait(server), NB_OK);
+    for (size_t i = 0; i < COUNT(clients); i++)
+        assert_int_equal(raw_ending(clients[i], NULL), ECONNRESET);
+    assert_int_equal(server_stats(server).accepted, 0);
+    assert_int_equal(server_stats(server).unserved, COUNT(clients));
+    fail_next(ON_ACCEPT, 0, 0);
+}
+
+static void those_that_cannot_be_accepted_in_time_are_counted(void **state)
+{
+    check_unserved_after(EMFILE, *state);
+}
+
+static void signals_without_end_do_not_outlast_the_drain(void **state)
+{
+    check_unserved_after(EINTR, *state);
+}
+
+static void those_in_a_queue_of_unknown_length_are_served_too(void **state)
 {
     int clients[5];
     struct server *server = full_server(state, clients, COUNT(clients));
 
-    fail_next(ON_DROP_NEW, EOPNOTSUPP, -1);
+    fail_next(ON_QUEUE_LENGTH, EOPNOTSUPP, -1);
     nb_listener_stop(server->listener);
     gate_open();
     for (size_t i = 0; i < COUNT(clients); i++)
         assert_int_equal(answer(clients[i], HELLO), 0);
     hang_up_all();
     assert_status(server_wait(server), NB_OK);
+}
+
+/* Not one too many, not one too few; and who is not served is told so at once, although it believes
+   to be connected and may wait to be spoken to. */
+static void a_stop_takes_as_many_as_waited_and_resets_who_comes_later(void **state)
+{
+    int clients[3];
+    struct server *server = full_server(state, clients, COUNT(clients));
+    uint64_t before = server_stats(server).accepted;
+
+    latecomers.server = server;
+    nb_listener_stop(server->listener);
+    gate_open();
+    for (size_t i = 0; i < COUNT(clients); i++)
+        assert_int_equal(answer(clients[i], HELLO), 0);
+    for (size_t i = 0; i < COUNT(latecomers.clients); i++) {
+        assert_true(latecomers.clients[i] >= 0);
+        assert_int_equal(raw_ending(latecomers.clients[i], NULL), ECONNRESET);
+        raw_close(latecomers.clients[i]);
+    }
+    hang_up_all();
+    assert_status(server_wait(server), NB_OK);
+    assert_int_equal(server_stats(server).accepted, before + COUNT(clients));
+    assert_int_equal(server_stats(server).unserved, 0);
+}
+
+/* Those of one socket do not take the places of those of another. */
+static void each_queue_is_taken_on_its_own(void **state)
+{
+    struct server *server = server_new("localhost:0", say_hello, *state);
+    nb_address v6 = address_of(host_at("[::1]", &server->address));
+    int clients[10];
+
+    for (size_t i = 0; i < COUNT(clients); i++)
+        clients[i] = dial(i % 5 == 4 ? &v6 : &server->address);
+    latecomers.server = server;
+    nb_listener_stop(server->listener);
+    server_run(server);
+    for (size_t i = 0; i < COUNT(clients); i++)
+        assert_int_equal(answer(clients[i], HELLO), 0);
+    for (size_t i = 0; i < COUNT(latecomers.clients); i++)
+        raw_close(latecomers.clients[i]);
+    hang_up_all();
+    assert_status(server_wait(server), NB_OK);
+    assert_int_equal(server_stats(server).accepted, COUNT(clients));
 }
 
 static void those_for_whom_no_time_is_left_are_reset_and_counted(void **state)
@@ -799,63 +904,6 @@ static void a_stop_under_load_loses_no_complete_connection(void **state)
     assert_int_equal(load.lost, 0);
     assert_int_equal(load.lies, 0);
     assert_int_equal(load.hung, 0);
-}
-
-/* A client whose handshake is under way while the filter comes: until the filter is there, one of its
-   own keeps the answer of the listener from it; the listener repeats that after a second. */
-static int dial_halfway(const nb_address *address)
-{
-    struct sock_filter drop_all[] = {BPF_STMT(BPF_RET | BPF_K, 0)};
-    struct sock_fprog program = {1, drop_all};
-    socklen_t length;
-    const struct sockaddr *to = nb__address_sockaddr(address, &length);
-    int fd = socket(to->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)), 0);
-    assert_int_equal(connect(fd, to, length), -1);
-    assert_int_equal(errno, EINPROGRESS);
-    return fd;
-}
-
-/* What is not taken has to be told so: a client that waits to be spoken to would wait for ever. And
-   what is taken must be able to hear. */
-static void a_handshake_under_way_is_neither_ignored_nor_deaf(void **state)
-{
-    nb_address address;
-    int listening = bare_listener("127.0.0.1:0", 8, &address);
-    int client = dial_halfway(&address);
-    char byte = 0;
-    int accepted;
-
-    (void)state;
-    assert_int_equal(nb__sys_drop_new(listening), 0);
-    assert_int_equal(setsockopt(client, SOL_SOCKET, SO_DETACH_FILTER, &(int){0}, sizeof(int)), 0);
-    until_event(client, POLLOUT);
-    assert_int_equal(send(client, "!", 1, MSG_NOSIGNAL), 1);
-    until_event(listening, POLLIN);
-    accepted = accept(listening, NULL, NULL);
-    until_event(accepted, POLLIN);
-    assert_int_equal(recv(accepted, &byte, 1, 0), 1);
-    raw_close(accepted);
-    raw_close(client);
-}
-
-static void the_filter_keeps_new_clients_away(void **state)
-{
-    nb_address address;
-    int listening = bare_listener("127.0.0.1:0", 8, &address);
-    struct pollfd connecting = {-1, POLLOUT, 0};
-    socklen_t length;
-    const struct sockaddr *to = nb__address_sockaddr(&address, &length);
-
-    (void)state;
-    (void)dial(&address);
-    assert_int_equal(nb__sys_drop_new(listening), 0);
-    connecting.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    assert_int_equal(connect(connecting.fd, to, length), -1);
-    assert_int_equal(poll(&connecting, 1, 50), 0);
-    assert_int_equal(queue_length(listening), 1);
-    raw_close(connecting.fd);
 }
 
 /* --- Signals, for those who ask for them --- */
@@ -1105,12 +1153,15 @@ int main(void)
         NET_CASE_FOR_BOTH(a_lost_connection_at_the_stop_costs_no_other),
         NET_CASE_FOR_BOTH(an_interrupted_accept_at_the_stop_costs_nobody),
         NET_CASE_FOR_BOTH(a_shortage_at_the_stop_costs_nobody),
-        NET_CASE_FOR_BOTH(without_the_filter_those_in_the_queue_are_served_too),
+        NET_CASE_FOR_BOTH(losses_without_end_at_the_stop_end_with_the_queue),
+        NET_CASE_FOR_BOTH(those_that_cannot_be_accepted_in_time_are_counted),
+        NET_CASE_FOR_BOTH(signals_without_end_do_not_outlast_the_drain),
+        NET_CASE_FOR_BOTH(those_in_a_queue_of_unknown_length_are_served_too),
+        NET_CASE_FOR_BOTH(a_stop_takes_as_many_as_waited_and_resets_who_comes_later),
+        NET_CASE_FOR_BOTH(each_queue_is_taken_on_its_own),
         NET_CASE_FOR_BOTH(those_for_whom_no_time_is_left_are_reset_and_counted),
         NET_CASE(nobody_new_gets_in_during_the_drain),
         NET_CASE_FOR_BOTH(a_stop_under_load_loses_no_complete_connection),
-        NET_CASE(a_handshake_under_way_is_neither_ignored_nor_deaf),
-        NET_CASE(the_filter_keeps_new_clients_away),
         SIGNAL_CASE_FOR_BOTH(sigterm_stops_when_asked_to),
         SIGNAL_CASE_FOR_BOTH(sigint_stops_when_asked_to),
         SIGNAL_CASE_FOR_BOTH(a_signal_to_the_thread_that_serves_stops),

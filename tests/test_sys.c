@@ -257,7 +257,7 @@ static void calls_on_a_bad_descriptor_give_their_errno_and_leave_errno_alone(voi
     assert_result(kept(nb__sys_sendmsg(-1, &part, 1, 0)), -EBADF);
     assert_result(kept(nb__sys_wake_ring(bad_wake)), -EBADF);
     assert_result(kept(nb__sys_wake_clear(bad_wake)), -EBADF);
-    assert_result(kept(nb__sys_drop_new(-1)), -EBADF);
+    assert_result(kept(nb__sys_queue_length(-1)), -EBADF);
     assert_result(kept(nb__sys_tcp_closed(-1)), -EBADF);
 }
 
@@ -824,51 +824,43 @@ static void ring_in_a_signal_handler_leaves_errno_alone(void **state)
     nb__sys_wake_close(wake_of_the_handler);
 }
 
-/* ---- a listener that takes no more ---- */
+/* ---- the queue of a listener ---- */
 
-static void connections_complete_before_drop_new_can_still_be_accepted(void **state)
+static void length_of_a_queue_is_what_waits_to_be_accepted(void **state)
 {
     struct sockaddr_in address;
     int listener = listening(&address);
     int clients[3];
-    char byte;
 
     (void)state;
-    for (size_t i = 0; i < COUNT(clients); i++)
-        clients[i] = connected(&address);
-    assert_result(kept(nb__sys_drop_new(listener)), 0);
+    assert_result(kept(nb__sys_queue_length(listener)), 0);
     for (size_t i = 0; i < COUNT(clients); i++) {
-        int fd;
+        clients[i] = connected(&address);
+        assert_result(kept(nb__sys_queue_length(listener)), (int)i + 1);
+    }
+    for (size_t i = 0; i < COUNT(clients); i++) {
+        int fd = (int)kept(nb__sys_accept(listener, NULL, NULL));
 
-        await(listener, POLLIN);
-        fd = (int)kept(nb__sys_accept(listener, NULL, NULL));
         assert_true(fd >= 0);
-        assert_result(nb__sys_send(clients[i], "x", 1, 0), 1);
-        await(fd, POLLIN);
-        assert_result(nb__sys_recv(fd, &byte, 1, 0), 1);
-        assert_result(nb__sys_send(fd, "y", 1, 0), 1);
-        await(clients[i], POLLIN);
-        assert_result(nb__sys_recv(clients[i], &byte, 1, 0), 1);
+        assert_result(kept(nb__sys_queue_length(listener)), (int)(COUNT(clients) - 1 - i));
         assert_result(nb__sys_close(fd), 0);
         assert_result(nb__sys_close(clients[i]), 0);
     }
-    assert_result(kept(nb__sys_accept(listener, NULL, NULL)), -EAGAIN);
     assert_result(nb__sys_close(listener), 0);
 }
 
-static void connection_begun_after_drop_new_does_not_complete(void **state)
+static void length_of_a_queue_is_told_of_listening_tcp_sockets_only(void **state)
 {
-    struct sockaddr_in address;
-    int listener = listening(&address);
-    int client;
+    int fds[2];
 
     (void)state;
-    assert_result(kept(nb__sys_drop_new(listener)), 0);
-    client = connecting(&address);
-    assert_result(poll_one(client, POLLOUT, nb_after_ms(50)), 0);
-    assert_result(poll_one(listener, POLLIN, past()), 0);
-    assert_result(nb__sys_close(client), 0);
-    assert_result(nb__sys_close(listener), 0);
+    tcp_pair(fds);
+    assert_result(nb__sys_send(fds[0], "x", 1, 0), 1);
+    assert_result(kept(nb__sys_queue_length(fds[0])), -EOPNOTSUPP);
+    close_both(fds);
+    assert_result(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    assert_result(kept(nb__sys_queue_length(fds[0])), -EOPNOTSUPP);
+    close_both(fds);
 }
 
 /* ---- connections that are no more ---- */
@@ -1259,8 +1251,8 @@ int main(void)
         cmocka_unit_test(wake_is_closed_once_and_leaves_no_descriptor),
         cmocka_unit_test(ring_from_another_thread_ends_a_poll_without_an_end),
         cmocka_unit_test(ring_in_a_signal_handler_leaves_errno_alone),
-        cmocka_unit_test(connections_complete_before_drop_new_can_still_be_accepted),
-        cmocka_unit_test(connection_begun_after_drop_new_does_not_complete),
+        cmocka_unit_test(length_of_a_queue_is_what_waits_to_be_accepted),
+        cmocka_unit_test(length_of_a_queue_is_told_of_listening_tcp_sockets_only),
         cmocka_unit_test(live_connection_is_not_closed),
         cmocka_unit_test(half_closed_connection_is_not_closed),
         cmocka_unit_test(connection_that_both_have_ended_is_closed),

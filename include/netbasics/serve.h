@@ -34,8 +34,12 @@
  *  More than 64 lost connections in a row are taken for a shortage.
  *
  *  @par Stop and drain
- *  After nb_listener_stop() no new connection is taken, but those that were complete before the
- *  stop are still served, as far as the time of the drain allows. Handlers may go on for
+ *  When the loop notices nb_listener_stop(), it looks how many connections wait in the kernel's
+ *  queues. These were complete before: they are served, as far as the time of the drain allows, or
+ *  counted in nb_serve_stats::unserved. Then the sockets are closed, and who comes later is refused
+ *  or reset at once, also a client whose handshake was still under way. (Where the system does not
+ *  tell the length of a queue, as for inherited Unix sockets, at most 4096 connections are taken of
+ *  it.) Handlers may go on for
  *  nb_serve_options::drain_ms; then their connections are cancelled (as with nb_cancel()), and
  *  nb_serve() returns when the last handler has returned. That time begins with the stop, even if
  *  it came before nb_serve(). A handler's own code, outside the library, cannot be cut short and is
@@ -151,11 +155,12 @@ typedef struct nb_serve_options {
  * Set @c size before the call, or start from NB_SERVE_STATS_INIT. Later versions append fields.
  */
 typedef struct nb_serve_stats {
-    size_t size;       /**< sizeof(nb_serve_stats), as the caller knows it. */
-    uint64_t accepted; /**< Connections given to a handler, or still to be given, or unserved. */
-    uint64_t active;   /**< Handlers running now. */
-    uint64_t peak;     /**< Most handlers that ran at once. */
-    uint64_t refused;  /**< Connections reset because of max_per_peer. */
+    size_t size; /**< sizeof(nb_serve_stats), as the caller knows it. */
+    uint64_t
+        accepted;     /**< Connections given to a handler, still to be given to one, or unserved. */
+    uint64_t active;  /**< Handlers running now. */
+    uint64_t peak;    /**< Most handlers that ran at once. */
+    uint64_t refused; /**< Connections reset because of max_per_peer. */
     uint64_t lost_accepts; /**< Connections that were gone before they could be accepted. */
     uint64_t lingering;    /**< Connections whose handler has returned and whose end is awaited. */
     uint64_t forced;       /**< Connections cancelled because the drain was over. */
