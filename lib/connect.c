@@ -9,11 +9,10 @@
 #include "error_internal.h"
 #include "options.h"
 #include "resolve.h"
+#include "socket_options.h"
 #include "sys.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 
 static const char operation[] = "connect to";
 
@@ -70,12 +69,16 @@ static bool is_self(int fd)
     return nb_address_equal(&local, &peer);
 }
 
-static nb_status connect_socket(int fd, const nb_address *to, nb_deadline by, int *system_error)
+static nb_status connect_socket(int fd, const nb_address *to, struct nb__socket_options *options,
+                                nb_deadline by, int *system_error)
 {
     socklen_t length;
     const struct sockaddr *address = nb__address_sockaddr(to, &length);
     nb_status status = NB_OK;
-    int failed = nb__sys_connect(fd, address, length);
+    int failed = nb__socket_options_set(fd, nb_address_family(to), options);
+
+    if (failed == 0)
+        failed = nb__sys_connect(fd, address, length);
 
     if (failed == -EINPROGRESS || failed == -EINTR) {
         status = await_handshake(fd, by, system_error);
@@ -89,13 +92,13 @@ static nb_status connect_socket(int fd, const nb_address *to, nb_deadline by, in
         (void)nb__sys_disconnect(fd);
         return NB_REFUSED;
     }
-    (void)nb__sys_setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     failed = nb__sys_set_blocking(fd, true);
     *system_error = -failed;
     return failed < 0 ? NB_SYSTEM : NB_OK;
 }
 
-static nb_status try_address(nb_conn *conn, const nb_address *to, nb_deadline by, int *system_error)
+static nb_status try_address(nb_conn *conn, const nb_address *to,
+                             struct nb__socket_options *options, nb_deadline by, int *system_error)
 {
     int fd = nb__sys_socket(nb__address_domain(to));
     nb_status status;
@@ -105,7 +108,7 @@ static nb_status try_address(nb_conn *conn, const nb_address *to, nb_deadline by
         *system_error = -fd;
         return nb__status_of_errno(-fd);
     }
-    status = connect_socket(fd, to, by, system_error);
+    status = connect_socket(fd, to, options, by, system_error);
     if (status == NB_OK)
         nb__conn_open(conn, fd, nb_address_family(to), to);
     else
@@ -125,8 +128,9 @@ static nb_deadline share(nb_deadline by, size_t attempts)
 }
 
 /* Tries the addresses in turn, and tells in `tried` how each attempt failed. */
-static nb_status try_all(nb_conn *conn, const struct nb__addresses *addresses, nb_deadline by,
-                         int *system_error, struct nb__text *tried)
+static nb_status try_all(nb_conn *conn, const struct nb__addresses *addresses,
+                         struct nb__socket_options *options, nb_deadline by, int *system_error,
+                         struct nb__text *tried)
 {
     nb_status status = NB_TIMEOUT;
 
@@ -134,10 +138,11 @@ static nb_status try_all(nb_conn *conn, const struct nb__addresses *addresses, n
         const nb_address *to = &addresses->list[i];
         char text[NB_ADDRESS_TEXT_MAX];
 
-        status = try_address(conn, to, share(by, addresses->count - i), system_error);
+        status = try_address(conn, to, options, share(by, addresses->count - i), system_error);
         if (status == NB_OK)
             return NB_OK;
         nb__text_add(tried, "%s%s: ", i > 0 ? ", " : "", nb_address_format(to, text, sizeof(text)));
+        nb__socket_options_tell(tried, options);
         nb__text_add_reason(tried, status, *system_error);
     }
     return status;
@@ -145,10 +150,12 @@ static nb_status try_all(nb_conn *conn, const struct nb__addresses *addresses, n
 
 /* "connect to HOST:PORT: reason", and for more than a literal the story of each attempt. */
 static nb_status failed_with(nb_error *err, nb_status status, int system_error,
-                             const char *endpoint, const char *tried)
+                             const char *endpoint, const struct nb__socket_options *options,
+                             const char *tried)
 {
     struct nb__text text = nb__error_about(err, status, system_error, operation, endpoint);
 
+    nb__socket_options_tell(&text, options);
     nb__text_add_reason(&text, status, tried[0] == '\0' ? system_error : 0);
     if (tried[0] != '\0')
         nb__text_add(&text, " (tried %s)", tried);
@@ -156,7 +163,8 @@ static nb_status failed_with(nb_error *err, nb_status status, int system_error,
 }
 
 static nb_status connect_endpoint(nb_conn *conn, const struct nb__endpoint *endpoint,
-                                  const char *text, nb_deadline by, nb_error *err)
+                                  const char *text, struct nb__socket_options *options,
+                                  nb_deadline by, nb_error *err)
 {
     struct nb__addresses addresses;
     char story[NB_ERROR_MESSAGE_MAX];
@@ -171,12 +179,12 @@ static nb_status connect_endpoint(nb_conn *conn, const struct nb__endpoint *endp
         system_error = 0;
     }
     if (status == NB_OK)
-        status = try_all(conn, &addresses, by, &system_error, &tried);
+        status = try_all(conn, &addresses, options, by, &system_error, &tried);
     if (status == NB_OK)
         return NB_OK;
     if (endpoint->kind == NB__ENDPOINT_LITERAL)
         story[0] = '\0';
-    return failed_with(err, status, system_error, text, story);
+    return failed_with(err, status, system_error, text, options, story);
 }
 
 static nb_status read_endpoint(struct nb__endpoint *endpoint, const char *text, nb_error *err)
@@ -198,6 +206,7 @@ nb_status nb_connect(nb_conn **out, const char *endpoint, const nb_connect_optio
                      nb_deadline by, nb_error *err)
 {
     nb_connect_options known;
+    struct nb__socket_options socket_options;
     struct nb__endpoint where;
     nb_status status;
     nb_conn *conn;
@@ -208,13 +217,16 @@ nb_status nb_connect(nb_conn **out, const char *endpoint, const nb_connect_optio
         return nb__error_invalid(err, operation, "expected an endpoint and a place for the result");
     if (!nb__options_read(&known, sizeof(known), options))
         return nb__error_invalid(err, operation, "the options are not those of this version");
-    status = read_endpoint(&where, endpoint, err);
+    socket_options = nb__socket_options_of_connect(&known);
+    status = nb__socket_options_check(&socket_options, operation, err);
+    if (status == NB_OK)
+        status = read_endpoint(&where, endpoint, err);
     if (status != NB_OK)
         return status;
     conn = nb__conn_new();
     if (conn == NULL)
         return nb__error_set(err, NB_NO_MEMORY, 0, operation, endpoint);
-    status = connect_endpoint(conn, &where, endpoint, by, err);
+    status = connect_endpoint(conn, &where, endpoint, &socket_options, by, err);
     if (status != NB_OK) {
         nb__conn_free(conn);
         return status;

@@ -11,12 +11,12 @@
 #include "error_internal.h"
 #include "options.h"
 #include "resolve.h"
+#include "socket_options.h"
 #include "sys.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -34,25 +34,23 @@
 
 static const char operation[] = "listen on";
 
-static bool set(int fd, int level, int option)
+static int set(int fd, int level, int option)
 {
-    return nb__sys_setsockopt(fd, level, option, &(int){1}, sizeof(int)) == 0;
+    return nb__sys_setsockopt(fd, level, option, &(int){1}, sizeof(int));
 }
 
-static int set_up(int fd, const nb_address *address)
+static int set_up(int fd, const nb_address *address, struct nb__socket_options *options)
 {
     socklen_t length;
     const struct sockaddr *raw = nb__address_sockaddr(address, &length);
+    nb_family family = nb_address_family(address);
+    int failed =
+        nb__socket_options_set(fd, family, options); /* accepted connections inherit them */
 
     (void)set(fd, SOL_SOCKET, SO_REUSEADDR); /* a restart must not wait for TIME_WAIT */
-    (void)set(fd, IPPROTO_TCP, TCP_NODELAY); /* accepted connections inherit it */
-    if (nb_address_family(address) == NB_FAMILY_IPV6) {
-        int failed = nb__sys_setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &(int){1}, sizeof(int));
-
-        if (failed < 0)
-            return failed;
-    }
-    return nb__sys_bind(fd, raw, length);
+    if (failed == 0 && family == NB_FAMILY_IPV6)
+        failed = set(fd, IPPROTO_IPV6, IPV6_V6ONLY);
+    return failed < 0 ? failed : nb__sys_bind(fd, raw, length);
 }
 
 /* The address with the port that the system chose. */
@@ -67,7 +65,8 @@ static int bound_address(int fd, nb_address *out)
     return failed;
 }
 
-static int open_bound(struct nb__socket *out, const nb_address *address)
+static int open_bound(struct nb__socket *out, const nb_address *address,
+                      struct nb__socket_options *options)
 {
     int fd = nb__sys_socket(nb__address_domain(address));
     int failed;
@@ -75,7 +74,7 @@ static int open_bound(struct nb__socket *out, const nb_address *address)
     out->address = *address;
     if (fd < 0)
         return fd;
-    failed = set_up(fd, address);
+    failed = set_up(fd, address, options);
     if (failed == 0)
         failed = bound_address(fd, &out->address);
     if (failed < 0) {
@@ -86,10 +85,16 @@ static int open_bound(struct nb__socket *out, const nb_address *address)
     return 0;
 }
 
+/* How the sockets of an endpoint are wanted. */
+struct wishes {
+    int backlog;
+    struct nb__socket_options options;
+};
+
 /* The sockets of one endpoint while they are being opened. */
 struct opening {
     const struct nb__addresses *addresses;
-    int backlog;
+    struct wishes *wishes;
     struct nb__socket sockets[2]; /* fd -1: this family is left out */
     nb_address failed_at;
 };
@@ -120,7 +125,7 @@ static int bind_all(struct opening *opening, size_t first)
     for (size_t i = 0; i < count; i++) {
         size_t at = (first + i) % count;
         nb_address address = nb__address_with_port(&opening->addresses->list[at], port);
-        int failed = open_bound(&opening->sockets[at], &address);
+        int failed = open_bound(&opening->sockets[at], &address, &opening->wishes->options);
 
         if (failed == 0) {
             port = nb_address_port(&opening->sockets[at].address);
@@ -143,7 +148,7 @@ static int listen_all(struct opening *opening)
         int failed = 0;
 
         if (opening->sockets[i].fd >= 0)
-            failed = nb__sys_listen(opening->sockets[i].fd, opening->backlog);
+            failed = nb__sys_listen(opening->sockets[i].fd, opening->wishes->backlog);
         if (failed < 0) {
             opening->failed_at = opening->sockets[i].address;
             return failed;
@@ -183,6 +188,7 @@ static nb_status open_failed(nb_error *err, int failed, const char *endpoint,
     nb_status status = nb__status_of_errno(-failed);
     struct nb__text text = nb__error_about(err, status, -failed, operation, endpoint);
 
+    nb__socket_options_tell(&text, &opening->wishes->options);
     nb__text_add_reason(&text, status, -failed);
     if (opening->addresses->count > 1) {
         char address[NB_ADDRESS_TEXT_MAX];
@@ -218,11 +224,11 @@ static nb_status read_endpoint(struct nb__addresses *out, const char *text, nb_e
     return NB_OK;
 }
 
-static nb_status add_endpoint(nb_listener *listener, const char *endpoint, int backlog,
+static nb_status add_endpoint(nb_listener *listener, const char *endpoint, struct wishes *wishes,
                               nb_error *err)
 {
     struct nb__addresses addresses;
-    struct opening opening = {.addresses = &addresses, .backlog = backlog};
+    struct opening opening = {.addresses = &addresses, .wishes = wishes};
     nb_status status;
     int failed;
 
@@ -243,26 +249,23 @@ static nb_status add_endpoint(nb_listener *listener, const char *endpoint, int b
     return NB_OK;
 }
 
-/* Reads the options: the backlog, or -1 when they are bad. */
-static int read_backlog(const nb_listen_options *options)
+static nb_status read_options(struct wishes *wishes, const nb_listen_options *options,
+                              nb_error *err)
 {
     nb_listen_options known;
 
     if (!nb__options_read(&known, sizeof(known), options))
-        return -1;
+        return nb__error_invalid(err, operation, "the options are not those of this version");
     /* The system cuts it to its maximum. */
-    return known.backlog > 0 && known.backlog < INT_MAX ? (int)known.backlog : INT_MAX;
-}
-
-static nb_status bad_options(nb_error *err)
-{
-    return nb__error_invalid(err, operation, "the options are not those of this version");
+    wishes->backlog = known.backlog > 0 && known.backlog < INT_MAX ? (int)known.backlog : INT_MAX;
+    wishes->options = nb__socket_options_of_listen(&known);
+    return nb__socket_options_check(&wishes->options, operation, err);
 }
 
 nb_status nb_listen(nb_listener **out, const char *endpoint, const nb_listen_options *options,
                     nb_error *err)
 {
-    int backlog = read_backlog(options);
+    struct wishes wishes;
     nb_listener *listener;
     nb_status status;
     int failed;
@@ -271,8 +274,9 @@ nb_status nb_listen(nb_listener **out, const char *endpoint, const nb_listen_opt
         *out = NULL;
     if (out == NULL || endpoint == NULL)
         return nb__error_invalid(err, operation, "expected an endpoint and a place for the result");
-    if (backlog < 0)
-        return bad_options(err);
+    status = read_options(&wishes, options, err);
+    if (status != NB_OK)
+        return status;
     listener = calloc(1, sizeof(*listener));
     if (listener == NULL)
         return nb__error_set(err, NB_NO_MEMORY, 0, operation, endpoint);
@@ -281,7 +285,7 @@ nb_status nb_listen(nb_listener **out, const char *endpoint, const nb_listen_opt
         free(listener);
         return nb__error_set(err, nb__status_of_errno(-failed), -failed, operation, endpoint);
     }
-    status = add_endpoint(listener, endpoint, backlog, err);
+    status = add_endpoint(listener, endpoint, &wishes, err);
     if (status == NB_OK)
         *out = listener;
     else
@@ -292,17 +296,19 @@ nb_status nb_listen(nb_listener **out, const char *endpoint, const nb_listen_opt
 nb_status nb_listener_add(nb_listener *listener, const char *endpoint,
                           const nb_listen_options *options, nb_error *err)
 {
-    int backlog = read_backlog(options);
+    struct wishes wishes;
+    nb_status status;
 
     if (listener == NULL || endpoint == NULL)
         return nb__error_invalid(err, operation, "expected a listener and an endpoint");
-    if (backlog < 0)
-        return bad_options(err);
+    status = read_options(&wishes, options, err);
+    if (status != NB_OK)
+        return status;
     if (nb__listener_stopped(listener))
         return nb__error_set(err, NB_CANCELLED, 0, operation, endpoint);
     if (atomic_load(&listener->served))
         return nb__error_invalid(err, operation, "expected a listener that is not being served");
-    return add_endpoint(listener, endpoint, backlog, err);
+    return add_endpoint(listener, endpoint, &wishes, err);
 }
 
 /* What an error of accept(2) means; see the table in the documentation of nb_serve(). */

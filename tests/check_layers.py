@@ -27,7 +27,7 @@ RANKS = {
     "resolve": 6,
     "io": 7,
     "recv": 8, "send": 8,
-    "conn": 9,
+    "conn": 9, "socket_options": 9,
     "connect": 10, "listener": 10,
     "signals": 11,
     "run": 12,
@@ -39,7 +39,7 @@ RANKS = {
 }
 # Headers that define what modules below their own work on: io, recv and send on a connection, run
 # and all of its parts on what serve was given.
-HEADER_RANKS = {"conn.h": 6, "conn_internal.h": 6, "serve.h": 11}
+HEADER_RANKS = {"conn.h": 6, "conn_internal.h": 6, "listener.h": 7, "serve.h": 11}
 
 MAY_NAME_ERRNO = {"sys.c"}
 MAY_ASK_FOR_THE_SYSTEM = {"sys.c", "deadline.c"}

@@ -10,6 +10,7 @@
 #include <netbasics/deadline.h>
 #include <netbasics/error.h>
 #include <netbasics/export.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -73,17 +74,44 @@ typedef int nb_fd;
 /**
  * @brief Options of nb_connect().
  *
- * Start from NB_CONNECT_OPTIONS_INIT. Later versions append fields, for which zero means the
- * default.
+ * Start from NB_CONNECT_OPTIONS_INIT. Zero in a field means its default. Later versions append
+ * fields.
+ *
+ * An option that is asked for and that the system refuses fails the connect, with the name of the
+ * field in the message; what is a default never does. Those of TCP are NB_UNSUPPORTED on Unix
+ * sockets. (tcp(7), socket(7).)
  */
 typedef struct nb_connect_options {
     size_t size; /**< sizeof(nb_connect_options), as the caller knows it. */
+    /** @brief Turns Nagle's algorithm on, which holds small packets back: TCP_NODELAY off. Default
+     *  false. */
+    bool nagle;
+    /** @brief Milliseconds of silence, up to 32767000 and rounded up to seconds, after which the
+     *  system asks whether the peer is still there (TCP_KEEPIDLE). Setting this or one of the next two
+     *  turns keepalive on, and those left at 0 are the system's. Default: no keepalive. */
+    int64_t keepalive_idle_ms;
+    /** @brief Milliseconds, up to 32767000 and rounded up to seconds, between two questions without an
+     *  answer (TCP_KEEPINTVL). */
+    int64_t keepalive_interval_ms;
+    /** @brief How many questions without an answer, up to 127, mean that the peer is gone
+     *  (TCP_KEEPCNT): receives fail with NB_UNREACHABLE then. */
+    int64_t keepalive_count;
+    /** @brief Milliseconds, up to 2147483647, that sent bytes may stay unacknowledged before the peer
+     *  counts as gone, and sends and receives fail with NB_UNREACHABLE (TCP_USER_TIMEOUT, which takes
+     *  the place of keepalive_count). Default: the system's patience, about 15 minutes on Linux. */
+    int64_t user_timeout_ms;
+    /** @brief Bytes, up to 2147483647, that the system keeps for sending (SO_SNDBUF). It cuts this to
+     *  its maximum, and Linux doubles it. Default: the system's, which grows as needed. */
+    int64_t send_buffer_bytes;
+    /** @brief Bytes, up to 2147483647, that the system keeps for receiving (SO_RCVBUF), in the same
+     *  way. */
+    int64_t receive_buffer_bytes;
 } nb_connect_options;
 
 /** @brief The defaults of ::nb_connect_options. */
 #define NB_CONNECT_OPTIONS_INIT                                                                    \
     {                                                                                              \
-        sizeof(nb_connect_options)                                                                 \
+        sizeof(nb_connect_options), false, 0, 0, 0, 0, 0, 0                                        \
     }
 
 NB_BEGIN_DECLS
@@ -98,8 +126,8 @@ NB_BEGIN_DECLS
  *
  * All addresses of the host, 16 at most, are tried in turn until one answers; while more than one
  * is left, an attempt gets an equal share of the time that is left (with nb_forever(), the system's
- * patience). TCP_NODELAY is on. A connection to itself, which TCP can make when a dead port lies in
- * the ephemeral range, is refused (NB_REFUSED).
+ * patience). TCP_NODELAY is on unless asked not to. A connection to itself, which TCP can make when a
+ * dead port lies in the ephemeral range, is refused (NB_REFUSED).
  *
  * @param[out] out  receives the connection, which the caller ends with nb_close() or nb_abort();
  *                  NULL on failure. Must not be NULL.
@@ -121,8 +149,9 @@ NB_BEGIN_DECLS
  * @retval NB_BAD_ENDPOINT         the text is not an endpoint to connect to (`*:80`, `:80`, port
  *                                 0).
  * @retval NB_UNSUPPORTED          `unix:`, `fd:` and `systemd:` endpoints, for now; or the system
- *                                 has none of the address families.
- * @retval NB_INVALID              a NULL argument, or an option this library does not know.
+ *                                 has none of the address families, or no option that was asked for.
+ * @retval NB_INVALID              a NULL argument, an option this library does not know, or a value
+ *                                 out of its range, which the message names.
  * @retval NB_NO_DESCRIPTORS       no descriptor left.
  * @retval NB_NO_MEMORY            no memory left.
  * @retval NB_SYSTEM               anything else: see nb_error::system_error.

@@ -11,6 +11,7 @@
 #include <netbasics/deadline.h>
 #include <netbasics/error.h>
 #include <netbasics/export.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -35,18 +36,50 @@ typedef struct nb_listener nb_listener;
  *
  * Start from NB_LISTEN_OPTIONS_INIT. Zero in a field means its default. Later versions append
  * fields.
+ *
+ * An option that is asked for and that the system refuses fails the call, with the name of the field
+ * in the message; what is a default never does. The accepted connections inherit all options from
+ * the socket that listens. Those of TCP, and @c reuse_port, are NB_UNSUPPORTED on Unix sockets.
+ * (tcp(7), socket(7).)
  */
 typedef struct nb_listen_options {
     size_t size; /**< sizeof(nb_listen_options), as the caller knows it. */
     /** @brief How many connections may wait to be accepted. 0 or less: as many as the system allows
      *  (on Linux net.core.somaxconn). A short queue loses connections that the peer believes in. */
     int64_t backlog;
+    /** @brief Lets several sockets of one user listen on one port, among which the system divides the
+     *  connections: SO_REUSEPORT on. Default false, so that two servers cannot share a port
+     *  unnoticed. */
+    bool reuse_port;
+    /** @brief Turns Nagle's algorithm on, which holds small packets back: TCP_NODELAY off. Default
+     *  false. */
+    bool nagle;
+    /** @brief Milliseconds of silence, up to 32767000 and rounded up to seconds, after which the
+     *  system asks whether the peer is still there (TCP_KEEPIDLE). Setting this or one of the next two
+     *  turns keepalive on, and those left at 0 are the system's. Default: no keepalive. */
+    int64_t keepalive_idle_ms;
+    /** @brief Milliseconds, up to 32767000 and rounded up to seconds, between two questions without an
+     *  answer (TCP_KEEPINTVL). */
+    int64_t keepalive_interval_ms;
+    /** @brief How many questions without an answer, up to 127, mean that the peer is gone
+     *  (TCP_KEEPCNT): receives fail with NB_UNREACHABLE then. */
+    int64_t keepalive_count;
+    /** @brief Milliseconds, up to 2147483647, that sent bytes may stay unacknowledged before the peer
+     *  counts as gone, and sends and receives fail with NB_UNREACHABLE (TCP_USER_TIMEOUT, which takes
+     *  the place of keepalive_count). Default: the system's patience, about 15 minutes on Linux. */
+    int64_t user_timeout_ms;
+    /** @brief Bytes, up to 2147483647, that the system keeps for sending (SO_SNDBUF). It cuts this to
+     *  its maximum, and Linux doubles it. Default: the system's, which grows as needed. */
+    int64_t send_buffer_bytes;
+    /** @brief Bytes, up to 2147483647, that the system keeps for receiving (SO_RCVBUF), in the same
+     *  way. */
+    int64_t receive_buffer_bytes;
 } nb_listen_options;
 
 /** @brief The defaults of ::nb_listen_options. */
 #define NB_LISTEN_OPTIONS_INIT                                                                     \
     {                                                                                              \
-        sizeof(nb_listen_options), 0                                                               \
+        sizeof(nb_listen_options), 0, false, false, 0, 0, 0, 0, 0, 0                               \
     }
 
 NB_BEGIN_DECLS
@@ -61,8 +94,8 @@ NB_BEGIN_DECLS
  *
  * A family that this machine does not have is left out, as long as the other one works. IPv6
  * sockets never take IPv4 connections (IPV6_V6ONLY). SO_REUSEADDR is on, so that a restart works
- * while old connections are in TIME_WAIT; SO_REUSEPORT is off, so that two servers cannot share a
- * port unnoticed. Accepted connections have TCP_NODELAY on.
+ * while old connections are in TIME_WAIT; SO_REUSEPORT is off unless asked for. Accepted connections
+ * have TCP_NODELAY on unless asked not to.
  *
  * @param[out] out  receives the listener, which the caller ends with nb_listener_close(); NULL on
  *                  failure. Must not be NULL.
@@ -75,8 +108,9 @@ NB_BEGIN_DECLS
  * @retval NB_PERMISSION           the system does not allow that port.
  * @retval NB_BAD_ENDPOINT         the text is not an endpoint to listen on.
  * @retval NB_UNSUPPORTED          `unix:`, `fd:` and `systemd:` endpoints, for now; or the system
- *                                 does not have the address family.
- * @retval NB_INVALID              a NULL argument, or an option this library does not know.
+ *                                 does not have the address family, or an option that was asked for.
+ * @retval NB_INVALID              a NULL argument, an option this library does not know, or a value
+ *                                 out of its range, which the message names.
  * @retval NB_NO_DESCRIPTORS       no descriptor left.
  * @retval NB_NO_MEMORY            no memory left.
  * @retval NB_SYSTEM               anything else: see nb_error::system_error.
@@ -99,8 +133,8 @@ NB_NODISCARD NB_API nb_status nb_listen(nb_listener **out, const char *endpoint,
  * @retval NB_OK         the listener has the new sockets as well.
  * @retval NB_CANCELLED  the listener was stopped.
  * @retval NB_TOO_LONG   it would have more than NB_LISTENER_SOCKETS_MAX sockets.
- * @retval NB_INVALID    a NULL argument, an option this library does not know, or the listener is
- *                       being served.
+ * @retval NB_INVALID    a NULL argument, an option this library does not know or a value out of its
+ *                       range, or the listener is being served.
  * @retval NB_ADDRESS_IN_USE, NB_ADDRESS_UNAVAILABLE, NB_PERMISSION, NB_BAD_ENDPOINT,
  *         NB_UNSUPPORTED, NB_NO_DESCRIPTORS, NB_NO_MEMORY, NB_SYSTEM
  *                       as for nb_listen(). The listener is as it was.
