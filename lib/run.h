@@ -4,6 +4,7 @@
 #ifndef NETBASICS_RUN_H
 #define NETBASICS_RUN_H
 
+#include "accept.h"
 #include "conn_internal.h"
 #include "listener_internal.h"
 

@@ -28,18 +28,21 @@ RANKS = {
     "io": 7,
     "recv": 8, "send": 8,
     "conn": 9, "socket_options": 9,
-    "connect": 10, "listener": 10,
-    "signals": 11,
-    "run": 12,
-    "linger": 13, "loops": 13,
-    "intake": 14, "handle": 14,
-    "sequential": 15, "workers": 15,
-    "serve": 16,
-    "netbasics": 17,
+    "connect": 10, "opening": 10,
+    "openers": 11,
+    "open_addresses": 12,
+    "listener": 13,
+    "accept": 14, "signals": 14,
+    "run": 15,
+    "linger": 16, "loops": 16,
+    "intake": 17, "handle": 17,
+    "sequential": 18, "workers": 18,
+    "serve": 19,
+    "netbasics": 20,
 }
 # Headers that define what modules below their own work on: io, recv and send on a connection, run
 # and all of its parts on what serve was given.
-HEADER_RANKS = {"conn.h": 6, "conn_internal.h": 6, "listener.h": 7, "serve.h": 11}
+HEADER_RANKS = {"conn.h": 6, "conn_internal.h": 6, "listener.h": 7, "serve.h": 14}
 
 MAY_NAME_ERRNO = {"sys.c"}
 MAY_ASK_FOR_THE_SYSTEM = {"sys.c", "deadline.c"}

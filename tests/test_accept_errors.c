@@ -6,7 +6,7 @@
  *  Wraps: nb__sys_accept nb__sys_poll pthread_create malloc calloc realloc */
 #define _GNU_SOURCE
 
-#include "listener_internal.h"
+#include "accept.h"
 #include "support_serve.h"
 #include "sys.h"
 

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Accepting: what its errors mean, one try, and the wait for a connection. */
+#define _POSIX_C_SOURCE 200809L
+
+#include "accept.h"
+
+#include "address_internal.h"
+#include "conn_internal.h"
+#include "deadline_internal.h"
+#include "error_internal.h"
+#include "sys.h"
+
+#include <errno.h>
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+#define BACKOFF_FIRST_MS 5
+#define BACKOFF_MOST_MS 1000
+
+/* After so many lost connections in a row something else is wrong, such as a filter that refuses
+   every accept: then there is a pause, or for EOPNOTSUPP an end. */
+#define LOST_MOST 64
+#define UNSUPPORTED_MOST 10
+
+/* What an error of accept(2) means; see the table in the documentation of nb_serve(). */
+enum accept_error { INTERRUPTED, NONE, LOST, SHORTAGE, FATAL };
+
+static const struct {
+    int number;
+    enum accept_error means;
+} accept_errors[] = {
+    {EINTR, INTERRUPTED}, {EAGAIN, NONE},      {ECONNABORTED, LOST}, {EPROTO, LOST},
+    {ENETDOWN, LOST},     {ENOPROTOOPT, LOST}, {EHOSTDOWN, LOST},
+#ifdef ENONET
+    {ENONET, LOST},
+#endif
+    {EHOSTUNREACH, LOST}, {EOPNOTSUPP, LOST},  {ENETUNREACH, LOST},  {ETIMEDOUT, LOST},
+    {EPERM, LOST},        {EMFILE, SHORTAGE},  {ENFILE, SHORTAGE},   {ENOBUFS, SHORTAGE},
+    {ENOMEM, SHORTAGE},
+};
+
+/* The meaning of an error, given those before it: EOPNOTSUPP is a lost connection at first, but a
+   socket that cannot be accepted from when it does not end. */
+static enum accept_error meaning_of(struct nb__accepting *accepting, int number)
+{
+    accepting->unsupported_in_row = number == EOPNOTSUPP ? accepting->unsupported_in_row + 1 : 0;
+    if (accepting->unsupported_in_row > UNSUPPORTED_MOST)
+        return FATAL;
+    for (size_t i = 0; i < COUNT(accept_errors); i++) {
+        if (accept_errors[i].number == number)
+            return accept_errors[i].means;
+    }
+    return FATAL;
+}
+
+static void wait_longer(struct nb__accepting *accepting)
+{
+    int64_t next = accepting->backoff_ms == 0 ? BACKOFF_FIRST_MS : accepting->backoff_ms * 2;
+
+    accepting->backoff_ms = next < BACKOFF_MOST_MS ? next : BACKOFF_MOST_MS;
+}
+
+enum nb__tried nb__listener_failed(nb_listener *listener, struct nb__accepting *accepting,
+                                   int number)
+{
+    switch (meaning_of(accepting, number)) {
+    case LOST:
+        atomic_fetch_add(&listener->counters.lost_accepts, 1);
+        if (++accepting->lost_in_row > LOST_MOST)
+            wait_longer(accepting);
+        else
+            accepting->backoff_ms = 0;
+        return NB__TRIED_LOST;
+    case INTERRUPTED:
+        return NB__TRIED_INTERRUPTED;
+    case NONE: /* the system says so only when it has a descriptor to spare */
+        accepting->backoff_ms = 0;
+        accepting->lost_in_row = 0;
+        return NB__TRIED_NOTHING;
+    case SHORTAGE:
+        wait_longer(accepting);
+        return NB__TRIED_SHORTAGE;
+    default:
+        return NB__TRIED_BROKEN;
+    }
+}
+
+enum nb__tried nb__listener_poll_failed(nb_listener *listener, struct nb__accepting *accepting,
+                                        int number)
+{
+    if (accepting->backoff_ms > 0)
+        return NB__TRIED_BROKEN;
+    return nb__listener_failed(listener, accepting, number);
+}
+
+nb_status nb__listener_status(int number)
+{
+    nb_status status = nb__status_of_errno(number);
+
+    if (status == NB_NO_DESCRIPTORS || status == NB_NO_MEMORY || status == NB_UNSUPPORTED)
+        return status;
+    return NB_SYSTEM;
+}
+
+/* Tries one socket. */
+static enum nb__tried try_socket(nb_listener *listener, struct nb__accepting *accepting,
+                                 const struct nb__socket *from, nb_conn *conn, int *system_error)
+{
+    struct sockaddr_storage raw;
+    socklen_t length = sizeof(raw);
+    int fd = nb__sys_accept(from->fd, (struct sockaddr *)&raw, &length);
+    nb_address peer;
+
+    if (fd < 0) {
+        *system_error = -fd;
+        return nb__listener_failed(listener, accepting, -fd);
+    }
+    *accepting = (struct nb__accepting){0, 0, 0};
+    peer = nb__address_from((const struct sockaddr *)&raw, length);
+    nb__conn_open(conn, fd, nb_address_family(&from->address), &peer);
+    return NB__TRIED_ACCEPTED;
+}
+
+enum nb__tried nb__listener_try(nb_listener *listener, struct nb__accepting *accepting,
+                                const struct pollfd *ready, nb_conn *conn, int *system_error)
+{
+    /* A busy socket must not starve the others. */
+    unsigned turn = atomic_fetch_add_explicit(&listener->turn, 1, memory_order_relaxed);
+
+    for (size_t i = 0; i < listener->count; i++) {
+        size_t at = (turn + i) % listener->count;
+        enum nb__tried tried = NB__TRIED_NOTHING;
+
+        if (ready == NULL || ready[at].revents != 0)
+            tried = try_socket(listener, accepting, &listener->sockets[at], conn, system_error);
+        if (tried != NB__TRIED_NOTHING)
+            return tried;
+    }
+    return NB__TRIED_NOTHING;
+}
+
+size_t nb__listener_watch(const nb_listener *listener, struct pollfd *fds)
+{
+    fds[0] = (struct pollfd){listener->wake[0], POLLIN, 0};
+    for (size_t i = 0; i < listener->count; i++)
+        fds[1 + i] = (struct pollfd){listener->sockets[i].fd, POLLIN, 0};
+    return 1 + listener->count;
+}
+
+nb_deadline nb__listener_retry(const struct nb__accepting *accepting)
+{
+    return accepting->backoff_ms == 0 ? nb_forever() : nb_after_ms(accepting->backoff_ms);
+}
+
+/* Waits for the stop, for a connection, or for the end of a back-off, and then tries. */
+static enum nb__tried wait_and_try(nb_listener *listener, struct nb__accepting *accepting,
+                                   nb_conn *conn, nb_deadline by, int *system_error)
+{
+    struct pollfd fds[NB__LISTENER_WATCHED_MAX];
+    bool short_of = accepting->backoff_ms > 0;
+    size_t count = nb__listener_watch(listener, fds);
+    nb_deadline until = nb__earlier(by, nb__listener_retry(accepting));
+    int ready = nb__sys_poll(fds, (nfds_t)(short_of ? 1 : count), until);
+
+    if (ready < 0 && ready != -EINTR) {
+        *system_error = -ready;
+        return nb__listener_poll_failed(listener, accepting, -ready);
+    }
+    if (nb__listener_stopped(listener) || (ready <= 0 && !short_of))
+        return NB__TRIED_NOTHING;
+    return nb__listener_try(listener, accepting, short_of ? NULL : fds + 1, conn, system_error);
+}
+
+/* Accepts into a connection that has no socket yet. */
+static nb_status accept_into(nb_listener *listener, nb_conn *conn, nb_deadline by,
+                             int *system_error)
+{
+    struct nb__accepting accepting = {0, 0, 0};
+
+    for (;;) {
+        enum nb__tried tried;
+
+        if (nb__listener_stopped(listener))
+            return NB_CANCELLED;
+        if (nb_expired(by) && accepting.backoff_ms == 0) {
+            *system_error = 0;
+            return NB_TIMEOUT;
+        }
+        if (nb_expired(by))
+            return nb__listener_status(*system_error);
+        tried = wait_and_try(listener, &accepting, conn, by, system_error);
+        if (tried == NB__TRIED_ACCEPTED)
+            return NB_OK;
+        if (tried == NB__TRIED_BROKEN)
+            return nb__listener_status(*system_error);
+    }
+}
+
+nb_status nb_accept(nb_listener *listener, nb_conn **out, nb_deadline by, nb_error *err)
+{
+    char address[NB_ADDRESS_TEXT_MAX];
+    int system_error = 0;
+    nb_status status = NB_NO_MEMORY;
+    nb_conn *conn;
+
+    if (out != NULL)
+        *out = NULL;
+    if (listener == NULL || out == NULL)
+        return nb__error_invalid(err, "accept", "expected a listener and a place for the result");
+    conn = nb__conn_new();
+    if (conn != NULL)
+        status = accept_into(listener, conn, by, &system_error);
+    if (status == NB_OK) {
+        *out = conn;
+        nb__error_clear(err);
+        return NB_OK;
+    }
+    if (conn != NULL)
+        nb__conn_free(conn);
+    if (status == NB_CANCELLED)
+        system_error = 0;
+    return nb__error_set(
+        err, status, system_error, "accept on",
+        nb_address_format(&listener->sockets[0].address, address, sizeof(address)));
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Listening on the addresses of an endpoint: both families on one port. */
+#define _POSIX_C_SOURCE 200809L
+
+#include "address_internal.h"
+#include "error_internal.h"
+#include "openers.h"
+#include "socket_options.h"
+#include "sys.h"
+
+#include <errno.h>
+
+/* How often both families are tried for a port that is free in both. */
+#define PORT_ROUNDS 16
+
+/* One try of all addresses. */
+struct round {
+    struct nb__opening *opening;
+    const struct nb__addresses *addresses;
+    struct nb__socket sockets[2]; /* fd -1: this family is left out */
+    nb_address failed_at;
+};
+
+static int open_bound(struct nb__opening *opening, struct nb__socket *out,
+                      const nb_address *address)
+{
+    int fd = nb__opening_socket(opening, address);
+    socklen_t length;
+    const struct sockaddr *raw = nb__address_sockaddr(address, &length);
+    int failed;
+
+    out->address = *address;
+    if (fd < 0)
+        return fd;
+    failed = nb__sys_bind(fd, raw, length);
+    if (failed == 0)
+        failed = nb__opening_address(fd, &out->address);
+    if (failed < 0) {
+        (void)nb__sys_close(fd);
+        return failed;
+    }
+    out->fd = fd;
+    return 0;
+}
+
+static void give_up(struct round *round)
+{
+    for (size_t i = 0; i < round->addresses->count; i++) {
+        if (round->sockets[i].fd >= 0)
+            (void)nb__sys_close(round->sockets[i].fd);
+        round->sockets[i].fd = -1;
+    }
+}
+
+/* A machine without this family; the other one may serve. */
+static bool family_is_missing(int failed)
+{
+    return failed == -EAFNOSUPPORT || failed == -EADDRNOTAVAIL;
+}
+
+/* Binds all addresses, the one at `first` first: it chooses the port for the others. */
+static int bind_all(struct round *round, size_t first)
+{
+    size_t count = round->addresses->count;
+    uint16_t port = nb_address_port(&round->addresses->list[0]);
+    size_t bound = 0;
+    int missing = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        size_t at = (first + i) % count;
+        nb_address address = nb__address_with_port(&round->addresses->list[at], port);
+        int failed = open_bound(round->opening, &round->sockets[at], &address);
+
+        if (failed == 0) {
+            port = nb_address_port(&round->sockets[at].address);
+            bound++;
+            continue;
+        }
+        round->failed_at = address;
+        if (!family_is_missing(failed))
+            return failed;
+        missing = failed;
+    }
+    return bound > 0 ? 0 : missing;
+}
+
+/* With SO_REUSEADDR two sockets can be bound to one port while neither listens, so that a busy port
+   may show only here. */
+static int listen_all(struct round *round)
+{
+    for (size_t i = 0; i < round->addresses->count; i++) {
+        int failed = 0;
+
+        if (round->sockets[i].fd >= 0)
+            failed = nb__sys_listen(round->sockets[i].fd, round->opening->wishes->backlog);
+        if (failed < 0) {
+            round->failed_at = round->sockets[i].address;
+            return failed;
+        }
+    }
+    return 0;
+}
+
+static int try_round(struct round *round, size_t first)
+{
+    int failed;
+
+    round->sockets[0].fd = round->sockets[1].fd = -1;
+    failed = bind_all(round, first);
+    if (failed == 0)
+        failed = listen_all(round);
+    if (failed < 0)
+        give_up(round);
+    return failed;
+}
+
+/* A port that is free in one family may be busy in the other: then they take turns in choosing. */
+static int try_rounds(struct round *round)
+{
+    bool choose = round->addresses->count > 1 && nb_address_port(&round->addresses->list[0]) == 0;
+    int failed = try_round(round, 0);
+
+    for (size_t i = 1; choose && failed == -EADDRINUSE && i < PORT_ROUNDS; i++)
+        failed = try_round(round, i % 2);
+    return failed;
+}
+
+static nb_status failed_with(const struct round *round, int failed)
+{
+    nb_status status = nb__status_of_errno(-failed);
+    struct nb__text text = nb__opening_story(round->opening, status, -failed);
+
+    nb__socket_options_tell(&text, &round->opening->wishes->options);
+    nb__text_add_reason(&text, status, -failed);
+    if (round->addresses->count > 1) {
+        char address[NB_ADDRESS_TEXT_MAX];
+
+        nb__text_add(&text, " at %s",
+                     nb_address_format(&round->failed_at, address, sizeof(address)));
+    }
+    return status;
+}
+
+nb_status nb__open_addresses(struct nb__opening *opening, const struct nb__addresses *addresses)
+{
+    struct round round = {.opening = opening, .addresses = addresses};
+    nb_status status = nb__opening_has_room(opening, addresses->count);
+    int failed;
+
+    if (status != NB_OK)
+        return status;
+    failed = try_rounds(&round);
+    if (failed < 0)
+        return failed_with(&round, failed);
+    for (size_t i = 0; i < addresses->count; i++) {
+        if (round.sockets[i].fd >= 0)
+            opening->sockets[opening->count++] = round.sockets[i];
+    }
+    return NB_OK;
+}

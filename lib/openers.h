@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Private: the ways to open listening sockets. Each opens all or none, and tells why not. */
+#ifndef NETBASICS_OPENERS_H
+#define NETBASICS_OPENERS_H
+
+#include "opening.h"
+#include "resolve.h"
+
+/* One address, or one of each family at the same port. */
+nb_status nb__open_addresses(struct nb__opening *opening, const struct nb__addresses *addresses);
+
+#endif
