@@ -71,6 +71,10 @@ need libcmocka-dev /usr/include/cmocka.h /usr/local/include/cmocka.h
 need pkg-config pkg-config
 need python3 python3
 need netcat-openbsd nc
+if [ "$part" = netns ]; then
+    need iproute2 ip /sbin/ip
+    need nftables nft /usr/sbin/nft
+fi
 install_missing
 prefer_ninja
 

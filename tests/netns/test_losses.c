@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Networks that lose packets or are slow: what is sent arrives intact, or a named status comes at
+ *         the deadline; progress extends no deadline. */
+#include "wire.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Far more than a megabit a second brings within the lateness that is allowed. */
+#define MUCH ((size_t)3 << 20)
+#define CLIENTS 20
+
+static void exchange_over(const char *address, size_t bytes, int64_t ms, const char *network)
+{
+    struct server *server = serve_there(address, echo, NULL);
+    struct exchange exchange;
+    int64_t begin = now_ns();
+    nb_conn *conn = connect_to(server);
+
+    exchange_begin(&exchange, conn, bytes, nb_after_ms(ms));
+    exchange_end(&exchange);
+    print_message("# %lld ms\n", (long long)ms_since(begin));
+    assert_whole_or_named(&exchange, network);
+    nb_abort(conn);
+}
+
+static void one_packet_of_twenty_is_lost(void **state)
+{
+    (void)state;
+    need_hosts();
+    lose(5);
+    exchange_over(THERE_IPV4, 4 << 20, 40000, "5 % loss, IPv4");
+    exchange_over(THERE_IPV6, 4 << 20, 40000, "5 % loss, IPv6");
+}
+
+static void one_packet_of_five_is_lost(void **state)
+{
+    (void)state;
+    need_hosts();
+    lose(20);
+    exchange_over(THERE_IPV4, 1 << 18, 40000, "20 % loss");
+}
+
+static void a_crowd_is_served_through_losses(void **state)
+{
+    static struct exchange exchanges[CLIENTS];
+    struct server *server;
+    nb_deadline by = nb_after_ms(60000);
+    int whole = 0;
+
+    (void)state;
+    need_hosts();
+    server = serve_there(THERE_IPV4, echo, NULL);
+    lose(5);
+    for (size_t i = 0; i < CLIENTS; i++)
+        exchange_begin(&exchanges[i], connect_to(server), 1 << 14, by);
+    for (size_t i = 0; i < CLIENTS; i++)
+        exchange_end(&exchanges[i]);
+    for (size_t i = 0; i < CLIENTS; i++) {
+        assert_whole_or_named(&exchanges[i], "5 % loss, a crowd");
+        whole += exchanges[i].receiving == NB_EOF;
+        nb_abort(exchanges[i].conn);
+    }
+    print_message("# %d of %d clients had all\n", whole, CLIENTS);
+}
+
+/* --- A slow wire --- */
+
+static void one_megabit_a_second_is_enough(void **state)
+{
+    (void)state;
+    need_hosts();
+    if (!slow_down())
+        skip_because("the kernel has no token buckets (tbf)");
+    exchange_over(THERE_IPV4, 1 << 17, 40000, "1 Mbit/s");
+}
+
+static void give_much(nb_conn *conn, void *unused)
+{
+    unsigned char *much = malloc(MUCH);
+
+    (void)unused;
+    if (much == NULL)
+        return;
+    pattern_fill(much, MUCH, 0);
+    nb_send_all(conn, much, MUCH, NULL, nb_forever());
+    free(much);
+}
+
+static void a_slow_answer_extends_no_deadline(void **state)
+{
+    unsigned char *much = malloc(MUCH);
+    struct server *server;
+    nb_deadline by;
+    size_t received;
+    size_t rest;
+    nb_conn *conn;
+
+    (void)state;
+    need_hosts();
+    if (!slow_down())
+        skip_because("the kernel has no token buckets (tbf)");
+    assert_non_null(much);
+    server = serve_there(THERE_IPV4, give_much, NULL);
+    conn = connect_to(server);
+    by = nb_after_ms(1500);
+    assert_status(nb_recv_exact(conn, much, MUCH, &received, by), NB_TIMEOUT);
+    assert_passed(by, LATE_MS);
+    assert_true(received > 0 && received < MUCH);
+    calm();
+    assert_status(nb_recv_exact(conn, much + received, MUCH - received, &rest, plenty()), NB_OK);
+    assert_true(pattern_holds(much, MUCH, 0));
+    assert_status(nb_close(conn, plenty()), NB_OK);
+    free(much);
+}
+
+/* What a server has heard of a stream. */
+struct heard {
+    atomic_bool ended;
+    atomic_bool intact;
+    atomic_size_t bytes;
+    atomic_int status;
+};
+
+static void listen_to_pattern(nb_conn *conn, void *context)
+{
+    struct heard *heard = context;
+    unsigned char piece[4096];
+    size_t received;
+    nb_status status;
+
+    heard->intact = true;
+    while ((status = nb_recv(conn, piece, sizeof(piece), &received, nb_forever())) == NB_OK) {
+        if (!pattern_holds(piece, received, heard->bytes))
+            heard->intact = false;
+        heard->bytes += received;
+    }
+    heard->status = (int)status;
+    heard->ended = true;
+}
+
+static void a_slow_send_ends_at_its_deadline_with_an_exact_account(void **state)
+{
+    static struct heard heard;
+    unsigned char *much = malloc(2 * MUCH);
+    struct server *server;
+    nb_deadline by;
+    nb_conn *conn;
+    size_t sent;
+
+    (void)state;
+    need_hosts();
+    if (!slow_down())
+        skip_because("the kernel has no token buckets (tbf)");
+    assert_non_null(much);
+    pattern_fill(much, 2 * MUCH, 0);
+    server = serve_there(THERE_IPV4, listen_to_pattern, &heard);
+    conn = connect_to(server);
+    raw_shrink(nb_conn_fd(conn));
+    by = nb_after_ms(1500);
+    assert_status(nb_send_all(conn, much, 2 * MUCH, &sent, by), NB_TIMEOUT);
+    assert_passed(by, LATE_MS);
+    assert_true(sent > 0 && sent < 2 * MUCH);
+    assert_status(nb_close(conn, plenty()), NB_TIMEOUT);
+    calm();
+    eventually(heard.ended);
+    assert_true(heard.intact);
+    assert_true(heard.bytes <= sent);
+    assert_status((nb_status)heard.status, NB_RESET);
+    free(much);
+}
+
+int main(void)
+{
+    const struct CMUnitTest cases[] = {
+        WIRE_CASE(one_packet_of_twenty_is_lost),
+        WIRE_CASE(one_packet_of_five_is_lost),
+        WIRE_CASE(a_crowd_is_served_through_losses),
+        WIRE_CASE(one_megabit_a_second_is_enough),
+        WIRE_CASE(a_slow_answer_extends_no_deadline),
+        WIRE_CASE(a_slow_send_ends_at_its_deadline_with_an_exact_account),
+    };
+
+    return run_wire_cases(cases);
+}
