@@ -86,6 +86,25 @@ static inline nb_status nb__conn_check(const nb_conn *conn, nb_direction directi
     return (nb_status)atomic_load_explicit(&conn->sides[direction].status, memory_order_acquire);
 }
 
+static inline bool nb__is_length(size_t length)
+{
+    return length <= SIZE_MAX / 2;
+}
+
+/* The checks of a receive that come before a clock or the kernel is asked. */
+static inline nb_status nb__conn_check_receive(const nb_conn *conn, bool valid)
+{
+    return valid && conn != NULL ? nb__conn_check(conn, NB_RECEIVE) : NB_INVALID;
+}
+
+/* The same for a send. */
+static inline nb_status nb__conn_check_send(const nb_conn *conn, bool valid)
+{
+    if (!valid || conn == NULL || atomic_load_explicit(&conn->ended, memory_order_relaxed))
+        return NB_INVALID;
+    return nb__conn_check(conn, NB_SEND);
+}
+
 /* Adds to a counter that only the calling thread writes. */
 static inline void nb__conn_count(nb_conn *conn, nb_direction direction, size_t bytes)
 {

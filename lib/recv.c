@@ -1,95 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Receiving: what is there, so many bytes, up to an end. */
+#include "ahead.h"
 #include "conn_internal.h"
 #include "io.h"
 
-#include <stdlib.h>
 #include <string.h>
-
-/* What the buffer of a connection grows to at once, when so much was asked for. */
-#define AHEAD_STEP ((size_t)4096)
-
-/* The checks that come before a clock or the kernel is asked. */
-static nb_status check(const nb_conn *conn, bool valid)
-{
-    return valid && conn != NULL ? nb__conn_check(conn, NB_RECEIVE) : NB_INVALID;
-}
-
-static bool is_length(size_t length)
-{
-    return length <= SIZE_MAX / 2;
-}
-
-/* Bytes in the buffer do not make up for a deadline that has passed; nb__io_recv() asks itself. */
-static bool too_late(const nb_conn *conn, nb_deadline by)
-{
-    return nb__conn_ahead(conn) > 0 && nb_expired(by);
-}
-
-static const unsigned char *ahead_bytes(const nb_conn *conn)
-{
-    return conn->ahead.data + conn->ahead.start;
-}
-
-static void drop_ahead(nb_conn *conn, size_t length)
-{
-    conn->ahead.start += length;
-    if (conn->ahead.start == conn->ahead.end)
-        conn->ahead.start = conn->ahead.end = 0;
-    nb__conn_count(conn, NB_RECEIVE, length);
-}
-
-/* Moves what fits out of the buffer. */
-static size_t take_ahead(nb_conn *conn, void *buf, size_t capacity)
-{
-    size_t length = nb__conn_ahead(conn) < capacity ? nb__conn_ahead(conn) : capacity;
-
-    if (length > 0) {
-        memcpy(buf, ahead_bytes(conn), length);
-        drop_ahead(conn, length);
-    }
-    return length;
-}
-
-/* Makes room for at least one more byte behind those in the buffer; they are fewer than most. */
-static bool make_room(struct nb__ahead *ahead, size_t most)
-{
-    size_t capacity = ahead->capacity * 2 > AHEAD_STEP ? ahead->capacity * 2 : AHEAD_STEP;
-    unsigned char *data;
-
-    if (ahead->end < ahead->capacity)
-        return true;
-    if (ahead->start > 0) {
-        memmove(ahead->data, ahead->data + ahead->start, ahead->end - ahead->start);
-        ahead->end -= ahead->start;
-        ahead->start = 0;
-        return true;
-    }
-    if (capacity > most)
-        capacity = most;
-    data = realloc(ahead->data, capacity);
-    if (data == NULL)
-        return false;
-    ahead->data = data;
-    ahead->capacity = capacity;
-    return true;
-}
-
-/* Receives at most so much into the buffer, behind what is there. */
-static nb_status fill(nb_conn *conn, size_t most, nb_deadline by)
-{
-    struct nb__ahead *ahead = &conn->ahead;
-    size_t received;
-    nb_status status;
-
-    if (!make_room(ahead, most))
-        return NB_NO_MEMORY;
-    status =
-        nb__io_recv(conn, ahead->data + ahead->end, ahead->capacity - ahead->end, &received, by);
-    ahead->end += received;
-    return status;
-}
 
 /* Receives into the caller's memory, what is in the buffer first. */
 static nb_status recv_some(nb_conn *conn, void *buf, size_t capacity, size_t *received,
@@ -97,7 +13,7 @@ static nb_status recv_some(nb_conn *conn, void *buf, size_t capacity, size_t *re
 {
     nb_status status;
 
-    *received = take_ahead(conn, buf, capacity);
+    *received = nb__ahead_take(conn, buf, capacity);
     if (*received > 0)
         return NB_OK;
     status = nb__io_recv(conn, buf, capacity, received, by);
@@ -107,21 +23,21 @@ static nb_status recv_some(nb_conn *conn, void *buf, size_t capacity, size_t *re
 
 nb_status nb_recv(nb_conn *conn, void *buf, size_t capacity, size_t *received, nb_deadline by)
 {
-    bool valid = buf != NULL && capacity > 0 && is_length(capacity) && received != NULL;
-    nb_status status = check(conn, valid);
+    bool valid = buf != NULL && capacity > 0 && nb__is_length(capacity) && received != NULL;
+    nb_status status = nb__conn_check_receive(conn, valid);
 
     if (received != NULL)
         *received = 0;
     if (status != NB_OK)
         return status;
-    return too_late(conn, by) ? NB_TIMEOUT : recv_some(conn, buf, capacity, received, by);
+    return nb__ahead_too_late(conn, by) ? NB_TIMEOUT : recv_some(conn, buf, capacity, received, by);
 }
 
 /* Receives until the memory is full. */
 static nb_status recv_full(nb_conn *conn, char *buf, size_t length, size_t *received,
                            nb_deadline by)
 {
-    if (*received < length && too_late(conn, by))
+    if (*received < length && nb__ahead_too_late(conn, by))
         return NB_TIMEOUT;
     while (*received < length) {
         size_t more;
@@ -136,8 +52,8 @@ static nb_status recv_full(nb_conn *conn, char *buf, size_t length, size_t *rece
 
 nb_status nb_recv_exact(nb_conn *conn, void *buf, size_t length, size_t *received, nb_deadline by)
 {
-    bool valid = (buf != NULL || length == 0) && is_length(length) && received != NULL;
-    nb_status status = check(conn, valid);
+    bool valid = (buf != NULL || length == 0) && nb__is_length(length) && received != NULL;
+    nb_status status = nb__conn_check_receive(conn, valid);
 
     if (received != NULL)
         *received = 0;
@@ -147,23 +63,19 @@ nb_status nb_recv_exact(nb_conn *conn, void *buf, size_t length, size_t *receive
 /* The memory is full: is that the end? The byte that tells goes into the buffer. */
 static nb_status recv_end(nb_conn *conn, nb_deadline by)
 {
-    size_t received;
     nb_status status;
 
     if (nb__conn_ahead(conn) > 0)
-        return too_late(conn, by) ? NB_TIMEOUT : NB_TOO_LONG;
-    if (!make_room(&conn->ahead, 1))
-        return NB_NO_MEMORY;
-    status = nb__io_recv(conn, conn->ahead.data + conn->ahead.end, 1, &received, by);
-    conn->ahead.end += received;
+        return nb__ahead_too_late(conn, by) ? NB_TIMEOUT : NB_TOO_LONG;
+    status = nb__ahead_fill_one(conn, by);
     return status == NB_OK ? NB_TOO_LONG : status;
 }
 
 nb_status nb_recv_to_end(nb_conn *conn, void *buf, size_t capacity, size_t *received,
                          nb_deadline by)
 {
-    bool valid = (buf != NULL || capacity == 0) && is_length(capacity) && received != NULL;
-    nb_status status = check(conn, valid);
+    bool valid = (buf != NULL || capacity == 0) && nb__is_length(capacity) && received != NULL;
+    nb_status status = nb__conn_check_receive(conn, valid);
 
     if (received != NULL)
         *received = 0;
@@ -209,20 +121,20 @@ static nb_status look_for(nb_conn *conn, const struct search *search, size_t *fo
 {
     size_t searched = 0;
 
-    if (too_late(conn, by))
+    if (nb__ahead_too_late(conn, by))
         return NB_TIMEOUT;
     for (;;) {
         size_t have = nb__conn_ahead(conn);
         size_t within = have < search->bound ? have : search->bound;
         nb_status status;
 
-        *found = within == 0 ? 0 : find_end(ahead_bytes(conn), within, searched, search);
+        *found = within == 0 ? 0 : find_end(nb__ahead_bytes(conn), within, searched, search);
         if (*found > 0)
             return NB_OK;
         if (have >= search->bound)
             return NB_TOO_LONG;
         searched = have;
-        status = fill(conn, search->bound, by);
+        status = nb__ahead_fill(conn, search->bound, by);
         if (status != NB_OK)
             return status;
     }
@@ -237,9 +149,9 @@ nb_status nb_recv_until(nb_conn *conn, void *buf, size_t capacity, const void *d
                         size_t delimiter_length, size_t *received, nb_deadline by)
 {
     bool valid = buf != NULL && delimiter != NULL && delimiter_length > 0 &&
-                 capacity >= delimiter_length && is_length(capacity) && received != NULL;
+                 capacity >= delimiter_length && nb__is_length(capacity) && received != NULL;
     struct search search = {delimiter, delimiter_length, capacity};
-    nb_status status = check(conn, valid);
+    nb_status status = nb__conn_check_receive(conn, valid);
     size_t found;
 
     if (received != NULL)
@@ -248,9 +160,9 @@ nb_status nb_recv_until(nb_conn *conn, void *buf, size_t capacity, const void *d
         return status;
     status = look_for(conn, &search, &found, by);
     if (status == NB_OK)
-        *received = take_ahead(conn, buf, found);
+        *received = nb__ahead_take(conn, buf, found);
     else if (!can_be_repeated(status))
-        *received = take_ahead(conn, buf, capacity);
+        *received = nb__ahead_take(conn, buf, capacity);
     return status == NB_TOO_LONG ? nb__io_fail(conn, NB_RECEIVE, status, 0) : status;
 }
 
@@ -262,7 +174,7 @@ static nb_status look_for_line(nb_conn *conn, size_t most, size_t *found, size_t
     nb_status status = look_for(conn, &search, found, by);
 
     /* One byte over is fine if it is the CR of a CRLF. */
-    if (status == NB_TOO_LONG && ahead_bytes(conn)[most] == '\r') {
+    if (status == NB_TOO_LONG && nb__ahead_bytes(conn)[most] == '\r') {
         search.bound++;
         status = look_for(conn, &search, found, by);
         if (status == NB_EOF)
@@ -271,7 +183,7 @@ static nb_status look_for_line(nb_conn *conn, size_t most, size_t *found, size_t
     if (status != NB_OK)
         return status;
     *length = *found - 1;
-    if (*length > 0 && ahead_bytes(conn)[*length - 1] == '\r')
+    if (*length > 0 && nb__ahead_bytes(conn)[*length - 1] == '\r')
         *length -= 1;
     return NB_OK;
 }
@@ -283,18 +195,18 @@ static nb_status recv_line(nb_conn *conn, char *buf, size_t most, size_t *length
     nb_status status = look_for_line(conn, most, &found, length, by);
 
     if (status == NB_OK) {
-        memcpy(buf, ahead_bytes(conn), *length);
-        drop_ahead(conn, found);
+        memcpy(buf, nb__ahead_bytes(conn), *length);
+        nb__ahead_drop(conn, found);
     } else {
-        *length = can_be_repeated(status) ? 0 : take_ahead(conn, buf, most);
+        *length = can_be_repeated(status) ? 0 : nb__ahead_take(conn, buf, most);
     }
     return status == NB_TOO_LONG ? nb__io_fail(conn, NB_RECEIVE, status, 0) : status;
 }
 
 nb_status nb_recv_line(nb_conn *conn, char *buf, size_t capacity, size_t *length, nb_deadline by)
 {
-    bool valid = buf != NULL && capacity > 0 && is_length(capacity);
-    nb_status status = check(conn, valid);
+    bool valid = buf != NULL && capacity > 0 && nb__is_length(capacity);
+    nb_status status = nb__conn_check_receive(conn, valid);
     size_t received = 0;
 
     if (status == NB_OK)
@@ -308,7 +220,7 @@ nb_status nb_recv_line(nb_conn *conn, char *buf, size_t capacity, size_t *length
 
 nb_status nb_wait_readable(nb_conn *conn, nb_deadline by)
 {
-    nb_status status = check(conn, true);
+    nb_status status = nb__conn_check_receive(conn, true);
 
     if (status != NB_OK || nb__conn_ahead(conn) > 0)
         return status;

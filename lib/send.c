@@ -84,21 +84,13 @@ static bool add_up(const nb_slice *slices, size_t count, size_t *total)
     return true;
 }
 
-/* The checks that come before the kernel is asked. */
-static nb_status check(const nb_conn *conn, bool valid)
-{
-    if (!valid || conn == NULL || atomic_load_explicit(&conn->ended, memory_order_relaxed))
-        return NB_INVALID;
-    return nb__conn_check(conn, NB_SEND);
-}
-
 nb_status nb_send_all_v(nb_conn *conn, const nb_slice *slices, size_t count, size_t *sent,
                         nb_deadline by)
 {
     struct rest rest = {slices, count, 0};
     size_t total = 0;
     bool valid = (slices != NULL || count == 0) && add_up(slices, count, &total);
-    nb_status status = check(conn, valid);
+    nb_status status = nb__conn_check_send(conn, valid);
     size_t done = 0;
 
     if (status == NB_OK)
@@ -110,8 +102,8 @@ nb_status nb_send_all_v(nb_conn *conn, const nb_slice *slices, size_t count, siz
 
 nb_status nb_send_all(nb_conn *conn, const void *data, size_t length, size_t *sent, nb_deadline by)
 {
-    bool valid = length <= SIZE_MAX / 2 && (data != NULL || length == 0);
-    nb_status status = check(conn, valid);
+    bool valid = nb__is_length(length) && (data != NULL || length == 0);
+    nb_status status = nb__conn_check_send(conn, valid);
     size_t done = 0;
 
     while (status == NB_OK && done < length) {
