@@ -4,6 +4,7 @@
 #include "ahead.h"
 
 #include "io.h"
+#include "sys.h"
 
 #include <stdlib.h>
 
@@ -26,7 +27,7 @@ static bool make_room(struct nb__ahead *ahead, size_t most)
     }
     if (capacity > most)
         capacity = most;
-    data = realloc(ahead->data, capacity);
+    data = nb__sys_realloc(ahead->data, capacity);
     if (data == NULL)
         return false;
     ahead->data = data;

@@ -21,7 +21,7 @@
 
 nb_conn *nb__conn_new(void)
 {
-    nb_conn *conn = calloc(1, sizeof(*conn));
+    nb_conn *conn = nb__sys_calloc(1, sizeof(*conn));
 
     if (conn == NULL)
         return NULL;

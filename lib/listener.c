@@ -73,7 +73,7 @@ nb_status nb_listen(nb_listener **out, const char *endpoint, const nb_listen_opt
     status = nb__wishes_read(&wishes, options, err);
     if (status != NB_OK)
         return status;
-    listener = calloc(1, sizeof(*listener));
+    listener = nb__sys_calloc(1, sizeof(*listener));
     if (listener == NULL)
         return nb__error_set(err, NB_NO_MEMORY, 0, operation, endpoint);
     failed = nb__sys_wake_open(listener->wake);

@@ -9,6 +9,7 @@
 #include "options.h"
 #include "run.h"
 #include "signals.h"
+#include "sys.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -103,9 +104,9 @@ static nb_status prepare(struct nb__run *run, struct pollfd **fds)
 {
     size_t lingerers = (size_t)run->options.linger_max;
 
-    run->lingerers = calloc(lingerers, sizeof(*run->lingerers));
-    run->ended = calloc(lingerers, sizeof(*run->ended));
-    *fds = calloc(NB__LOOP_WATCHED_MAX + lingerers, sizeof(**fds));
+    run->lingerers = nb__sys_calloc(lingerers, sizeof(*run->lingerers));
+    run->ended = nb__sys_calloc(lingerers, sizeof(*run->ended));
+    *fds = nb__sys_calloc(NB__LOOP_WATCHED_MAX + lingerers, sizeof(**fds));
     if (run->lingerers == NULL || run->ended == NULL || *fds == NULL)
         return NB_NO_MEMORY;
     return NB_OK;

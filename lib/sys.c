@@ -16,6 +16,7 @@
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -363,6 +364,25 @@ int nb__sys_if_name(unsigned index, char *name)
 
     errno = saved;
     return found ? 0 : -ENXIO;
+}
+
+/* The library may get over a want of memory, and then errno must not tell of it. */
+void *nb__sys_calloc(size_t count, size_t size)
+{
+    int saved = errno;
+    void *memory = calloc(count, size);
+
+    errno = saved;
+    return memory;
+}
+
+void *nb__sys_realloc(void *memory, size_t size)
+{
+    int saved = errno;
+    void *moved = realloc(memory, size);
+
+    errno = saved;
+    return moved;
 }
 
 int nb__sys_thread_start(pthread_t *out, const pthread_attr_t *attributes, void *(*run)(void *),

@@ -65,6 +65,10 @@ int nb__sys_if_index(const char *name);
 /* The name of an interface, into IF_NAMESIZE bytes. */
 int nb__sys_if_name(unsigned index, char *name);
 
+/* Memory, cleared, to be freed by free(3); NULL when there is none. */
+void *nb__sys_calloc(size_t count, size_t size);
+void *nb__sys_realloc(void *memory, size_t size);
+
 /* Starts a thread with all signals blocked, so that none is handled on it. */
 int nb__sys_thread_start(pthread_t *out, const pthread_attr_t *attributes, void *(*run)(void *),
                          void *argument);

@@ -72,7 +72,7 @@ static void *work(void *argument);
 /* Starts a worker, for which `alive` counts already. */
 static bool start_worker(struct crew *crew)
 {
-    struct worker *worker = calloc(1, sizeof(*worker));
+    struct worker *worker = nb__sys_calloc(1, sizeof(*worker));
 
     if (worker == NULL)
         return false;

@@ -494,8 +494,10 @@ static void *serve(void *argument)
 
     server->tid = (int)syscall(SYS_gettid);
     pthread_sigmask(SIG_SETMASK, NULL, &before);
+    errno = E2BIG;
     server->status = nb_serve(server->listener, server->handler, server->context,
                               server->by_default ? NULL : &server->options, &server->err);
+    server->errno_kept = errno == E2BIG;
     pthread_sigmask(SIG_SETMASK, NULL, &after);
     server->mask_kept = same_mask(&before, &after);
     server->ended = true;
@@ -538,6 +540,7 @@ static bool server_join(struct server *server)
 nb_status server_wait(struct server *server)
 {
     assert_true(server_join(server));
+    assert_true(server->errno_kept);
     return server->status;
 }
 

@@ -152,7 +152,8 @@ struct server {
     nb_address address; /* of the first socket */
     nb_status status;   /* of nb_serve(), once it has ended */
     nb_error err;
-    bool mask_kept; /* it left the signal mask of its thread alone */
+    bool mask_kept;  /* it left the signal mask of its thread alone */
+    bool errno_kept; /* and its errno */
     atomic_int tid;
     atomic_bool ended;
     pthread_t thread;
