@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Tests of the accept loop on the scripted kernel: the exact moments of its tries, the end of
+ *         its connections, and its stop. */
+#include "kernel.h"
+#include "support.h"
+
+#include <errno.h>
+#include <string.h>
+
+static nb_listener *listener;
+
+/* ---- peers ---- */
+
+static const struct kernel_step hello[] = {{0, 5, 0}, {0, 0, 0}};
+static const struct kernel_peer polite = {hello, 2, NULL, 0, NULL, 0, 0};
+
+/* Says hello, and never ends. */
+static const struct kernel_step lasting_hello[] = {{0, 5, 0}};
+static const struct kernel_peer lasting = {lasting_hello, 1, NULL, 0, NULL, 0, 0};
+
+/* Says nothing. */
+static const struct kernel_peer silent = {NULL, 0, NULL, 0, NULL, 0, 0};
+
+/* Never stops talking: 100 bytes each second. */
+static struct kernel_step endless[100000];
+static const struct kernel_peer talking = {endless, COUNT(endless), NULL, 0, NULL, 0, 0};
+
+/* ---- fixtures ---- */
+
+static int fill_scripts(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(endless); i++)
+        endless[i] = (struct kernel_step){1000 * KERNEL_MS, 100, 0};
+    return 0;
+}
+
+static void listen_to(const struct kernel_client *clients, size_t count)
+{
+    kernel_begin();
+    kernel.clients = clients;
+    kernel.client_count = count;
+    assert_status(nb_listen(&listener, "127.0.0.1:0", NULL, NULL), NB_OK);
+}
+
+static void finish(void)
+{
+    nb_listener_close(listener);
+    if (kernel.complaint != NULL)
+        fail_msg("%s", kernel.complaint);
+    assert_int_equal(kernel_open(), 0);
+    assert_int_equal(kernel.wall_reads, 0);
+    kernel_end();
+}
+
+static void stop(void *argument)
+{
+    (void)argument;
+    nb_listener_stop(listener);
+}
+
+/* That accept was tried these milliseconds after each other, beginning at once. */
+static void assert_accept_waits(const int64_t *ms, size_t count)
+{
+    assert_int_equal(kernel.accepts, count + 1);
+    for (size_t i = 0; i < count; i++) {
+        int64_t waited = kernel.accept_times[i + 1] - kernel.accept_times[i];
+
+        if (waited != ms[i] * KERNEL_MS)
+            fail_msg("wait %zu is %lld ns", i, (long long)waited);
+    }
+}
+
+/* ---- nb_accept() ---- */
+
+/* Shortages, and then a client. */
+#define CLIENTS_MAX 24
+static struct kernel_client clients[CLIENTS_MAX];
+
+static size_t short_of(int error, size_t times)
+{
+    for (size_t i = 0; i < times; i++)
+        clients[i] = (struct kernel_client){0, error, NULL, 0};
+    clients[times] = (struct kernel_client){0, 0, &polite, 0};
+    return times + 1;
+}
+
+static const int64_t back_off_ms[] = {5, 10, 20, 40, 80, 160, 320, 640, 1000, 1000, 1000};
+static const int shortages[] = {EMFILE, ENFILE, ENOBUFS, ENOMEM};
+
+static void accept_tries_after_5_ms_doubling_to_a_second(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(shortages); i++) {
+        nb_conn *conn;
+
+        listen_to(clients, short_of(shortages[i], COUNT(back_off_ms)));
+        assert_status(nb_accept(listener, &conn, nb_forever(), NULL), NB_OK);
+        assert_accept_waits(back_off_ms, COUNT(back_off_ms));
+        nb_abort(conn);
+        finish();
+    }
+}
+
+static void accept_during_a_shortage_ends_at_its_deadline(void **state)
+{
+    static const int64_t times_ms[] = {1, 5, 6, 35, 36, 2000};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(times_ms); i++) {
+        nb_deadline by;
+        nb_conn *conn;
+
+        listen_to(clients, short_of(EMFILE, CLIENTS_MAX - 1));
+        by = KERNEL_IN(times_ms[i] * KERNEL_MS);
+        assert_status(nb_accept(listener, &conn, by, NULL), NB_NO_DESCRIPTORS);
+        assert_true(kernel.now == by.ns);
+        finish();
+    }
+}
+
+static void stop_ends_the_wait_of_a_shortage_at_once(void **state)
+{
+    nb_conn *conn;
+
+    (void)state;
+    listen_to(clients, short_of(EMFILE, CLIENTS_MAX - 1));
+    kernel_at(KERNEL_START + 1700 * KERNEL_MS, stop, NULL);
+    assert_status(nb_accept(listener, &conn, nb_forever(), NULL), NB_CANCELLED);
+    assert_true(kernel.now == KERNEL_START + 1700 * KERNEL_MS);
+    finish();
+}
+
+static void signals_do_not_shorten_the_wait_of_a_shortage(void **state)
+{
+    nb_conn *conn;
+
+    (void)state;
+    listen_to(clients, short_of(EMFILE, 11));
+    kernel.signal_every_ns = 300 * KERNEL_MS;
+    assert_status(nb_accept(listener, &conn, nb_forever(), NULL), NB_OK);
+    assert_true(kernel.accepts <= 24);
+    assert_true(kernel.now - KERNEL_START >= 1000 * KERNEL_MS);
+    nb_abort(conn);
+    finish();
+}
+
+static void lost_connections_cost_no_time(void **state)
+{
+    static const int errors[] = {ECONNABORTED, EPROTO, EPERM, ENETDOWN, EHOSTUNREACH, ETIMEDOUT};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(errors); i++) {
+        nb_conn *conn;
+
+        listen_to(clients, short_of(errors[i], CLIENTS_MAX - 1));
+        assert_status(nb_accept(listener, &conn, KERNEL_IN(1), NULL), NB_OK);
+        assert_true(kernel.now == KERNEL_START);
+        nb_abort(conn);
+        finish();
+    }
+}
+
+static void accept_keeps_its_deadline_to_the_nanosecond(void **state)
+{
+    static const int64_t ns[] = {0, 1, 50 * KERNEL_MS, 20000 * KERNEL_MS};
+
+    (void)state;
+    for (size_t i = 0; i < 2 * COUNT(ns); i++) {
+        nb_deadline by;
+        nb_conn *conn;
+
+        listen_to(NULL, 0);
+        kernel.signal_every_ns = i < COUNT(ns) ? 0 : 300 * KERNEL_MS;
+        by = KERNEL_IN(ns[i % COUNT(ns)]);
+        assert_status(nb_accept(listener, &conn, by, NULL), NB_TIMEOUT);
+        assert_true(kernel.now == by.ns);
+        assert_int_equal(kernel.accepts, 0);
+        finish();
+    }
+}
+
+static void accept_with_a_deadline_that_has_passed_takes_nobody(void **state)
+{
+    nb_conn *conn;
+
+    (void)state;
+    listen_to(clients, short_of(0, 0));
+    assert_status(nb_accept(listener, &conn, (nb_deadline){INT64_MIN}, NULL), NB_TIMEOUT);
+    assert_status(nb_accept(listener, &conn, KERNEL_IN(0), NULL), NB_TIMEOUT);
+    assert_int_equal(kernel.accepts, 0);
+    assert_status(nb_accept(listener, &conn, KERNEL_IN(1), NULL), NB_OK);
+    nb_abort(conn);
+    finish();
+}
+
+/* ---- nb_serve(), one after the other ---- */
+
+static int events[16];
+
+static void note(const nb_event *event, void *context)
+{
+    (void)context;
+    events[event->kind]++;
+}
+
+static nb_serve_options alone(void)
+{
+    nb_serve_options options = NB_SERVE_OPTIONS_INIT;
+
+    memset(events, 0, sizeof(events));
+    options.concurrency = 1;
+    options.on_event = note;
+    return options;
+}
+
+static void read_hello(nb_conn *conn, void *context)
+{
+    char buf[5];
+    size_t got;
+
+    (void)context;
+    assert_status(nb_recv_exact(conn, buf, sizeof(buf), &got, nb_forever()), NB_OK);
+}
+
+static nb_status handler_status;
+
+/* Waits for what never comes, and retries time-outs. */
+static void wait_for_ever(nb_conn *conn, void *context)
+{
+    char byte;
+    size_t got;
+
+    (void)context;
+    do
+        handler_status = nb_recv(conn, &byte, 1, &got, nb_after_ms(7000));
+    while (handler_status == NB_OK || handler_status == NB_TIMEOUT);
+}
+
+static void serve_until(int64_t stop_ms, nb_handler *handler, const nb_serve_options *options)
+{
+    kernel_at(KERNEL_START + stop_ms * KERNEL_MS, stop, NULL);
+    assert_status(nb_serve(listener, handler, NULL, options, NULL), NB_OK);
+}
+
+static void loop_tries_after_5_ms_doubling_to_a_second_and_says_so_once(void **state)
+{
+    nb_serve_options options = alone();
+
+    (void)state;
+    listen_to(clients, short_of(EMFILE, COUNT(back_off_ms)));
+    serve_until(10000, read_hello, &options);
+    assert_accept_waits(back_off_ms, COUNT(back_off_ms));
+    assert_int_equal(events[NB_EVENT_ACCEPT_BACKING_OFF], 1);
+    assert_int_equal(events[NB_EVENT_ACCEPT_RECOVERED], 1);
+    assert_int_equal(events[NB_EVENT_CLOSED], 1);
+    assert_true(kernel.now == KERNEL_START + 10000 * KERNEL_MS);
+    finish();
+}
+
+static const struct kernel_client one_polite[] = {{0, 0, &polite, 0}};
+static const struct kernel_client one_lasting[] = {{0, 0, &lasting, 0}};
+static const struct kernel_client one_silent[] = {{0, 0, &silent, 0}};
+static const struct kernel_client one_talking[] = {{0, 0, &talking, 0}};
+
+static int64_t closed_ns;
+static nb_status closed_as;
+
+static void note_close(const nb_event *event, void *context)
+{
+    note(event, context);
+    if (event->kind == NB_EVENT_CLOSED) {
+        closed_ns = kernel.now;
+        closed_as = event->status;
+    }
+}
+
+/* Serves one client until 1000 s: how it ended, and that it was then, in milliseconds. */
+static void assert_closed(const struct kernel_client *client, nb_handler *handler,
+                          nb_serve_options *options, nb_status how, int64_t ms)
+{
+    options->on_event = note_close;
+    listen_to(client, 1);
+    serve_until(1000000, handler, options);
+    assert_int_equal(events[NB_EVENT_CLOSED], 1);
+    assert_status(closed_as, how);
+    if (closed_ns != KERNEL_START + ms * KERNEL_MS)
+        fail_msg("closed after %lld us", (long long)(closed_ns - KERNEL_START) / 1000);
+    finish();
+}
+
+static void client_that_ends_in_order_is_closed_at_once(void **state)
+{
+    nb_serve_options options = alone();
+
+    (void)state;
+    assert_closed(one_polite, read_hello, &options, NB_OK, 0);
+}
+
+static void client_that_never_ends_lingers_for_linger_ms(void **state)
+{
+    nb_serve_options options = alone();
+
+    (void)state;
+    assert_closed(one_lasting, read_hello, &options, NB_TIMEOUT, 5000);
+    options = alone();
+    options.linger_ms = 123456;
+    assert_closed(one_lasting, read_hello, &options, NB_TIMEOUT, 123456);
+}
+
+static void life_of_a_connection_ends_its_lingering(void **state)
+{
+    nb_serve_options options = alone();
+
+    (void)state;
+    options.linger_ms = 60000;
+    options.connection_ms = 7000;
+    assert_closed(one_lasting, read_hello, &options, NB_TIMEOUT, 7000);
+}
+
+static void client_that_talks_on_lingers_for_linger_bytes(void **state)
+{
+    nb_serve_options options = alone();
+
+    (void)state;
+    options.linger_ms = 900000;
+    options.linger_bytes = 1000;
+    assert_closed(one_talking, read_hello, &options, NB_TOO_LONG, 11000);
+}
+
+static void handler_that_retries_time_outs_ends_with_the_life(void **state)
+{
+    nb_serve_options options = alone();
+
+    (void)state;
+    options.connection_ms = 60000;
+    assert_closed(one_silent, wait_for_ever, &options, NB_CANCELLED, 60000);
+    assert_status(handler_status, NB_CANCELLED);
+    options = alone();
+    options.connection_ms = 60000;
+    assert_closed(one_talking, wait_for_ever, &options, NB_CANCELLED, 60000);
+    assert_status(handler_status, NB_CANCELLED);
+}
+
+static void stop_takes_no_longer_than_drain_ms(void **state)
+{
+    static const int64_t drains_ms[] = {1, 5, 1000, 10000, 77777};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(drains_ms); i++) {
+        nb_serve_options options = alone();
+        nb_serve_stats stats = NB_SERVE_STATS_INIT;
+        int64_t late;
+
+        options.drain_ms = drains_ms[i];
+        listen_to(one_silent, 1);
+        serve_until(3000, wait_for_ever, &options);
+        late = kernel.now - (KERNEL_START + (3000 + drains_ms[i]) * KERNEL_MS);
+        assert_true(late >= 0);
+        /* nobody watches the clock for the handler: its own waits look at the stop four times */
+        assert_true(late <= drains_ms[i] * KERNEL_MS / 4 + KERNEL_MS);
+        nb_serve_counters(listener, &stats);
+        assert_int_equal(stats.forced, 1);
+        finish();
+    }
+}
+
+static void those_who_wait_at_the_stop_are_served_and_those_who_come_later_are_not(void **state)
+{
+    static const struct kernel_client crowd[] = {{2000 * KERNEL_MS, 0, &polite, 0},
+                                                 {1000 * KERNEL_MS, 0, &polite, 0},
+                                                 {0, ECONNABORTED, NULL, 0},
+                                                 {0, EMFILE, NULL, 0},
+                                                 {0, 0, &polite, 0},
+                                                 {0, 0, &polite, 0},
+                                                 {1, 0, &polite, 0},
+                                                 {KERNEL_MS, 0, &polite, 0}};
+    nb_serve_options options = alone();
+    nb_serve_stats stats = NB_SERVE_STATS_INIT;
+
+    (void)state;
+    listen_to(crowd, COUNT(crowd));
+    serve_until(3000, read_hello, &options);
+    nb_serve_counters(listener, &stats);
+    assert_int_equal(stats.accepted, 4);
+    assert_int_equal(stats.unserved, 0);
+    assert_int_equal(stats.lost_accepts, 1);
+    for (size_t i = 0; i < COUNT(crowd); i++) {
+        bool served = crowd[i].error == 0 && i < 6;
+
+        assert_int_equal(kernel.outcomes[i].accepted, served);
+        assert_int_equal(kernel.outcomes[i].fate == KERNEL_ENDED, served);
+    }
+    finish();
+}
+
+static void lingering_ends_with_the_drain(void **state)
+{
+    nb_serve_options options = alone();
+
+    (void)state;
+    options.linger_ms = 3600000;
+    options.drain_ms = 2500;
+    listen_to(one_lasting, 1);
+    serve_until(3000, read_hello, &options);
+    assert_true(kernel.now == KERNEL_START + 5500 * KERNEL_MS);
+    finish();
+}
+
+int main(void)
+{
+    const struct CMUnitTest cases[] = {
+        CASE(accept_tries_after_5_ms_doubling_to_a_second),
+        CASE(accept_during_a_shortage_ends_at_its_deadline),
+        CASE(stop_ends_the_wait_of_a_shortage_at_once),
+        CASE(signals_do_not_shorten_the_wait_of_a_shortage),
+        CASE(lost_connections_cost_no_time),
+        CASE(accept_keeps_its_deadline_to_the_nanosecond),
+        CASE(accept_with_a_deadline_that_has_passed_takes_nobody),
+        CASE(loop_tries_after_5_ms_doubling_to_a_second_and_says_so_once),
+        CASE(client_that_ends_in_order_is_closed_at_once),
+        CASE(client_that_never_ends_lingers_for_linger_ms),
+        CASE(life_of_a_connection_ends_its_lingering),
+        CASE(client_that_talks_on_lingers_for_linger_bytes),
+        CASE(handler_that_retries_time_outs_ends_with_the_life),
+        CASE(stop_takes_no_longer_than_drain_ms),
+        CASE(those_who_wait_at_the_stop_are_served_and_those_who_come_later_are_not),
+        CASE(lingering_ends_with_the_drain),
+    };
+
+    return cmocka_run_group_tests(cases, fill_scripts, NULL);
+}

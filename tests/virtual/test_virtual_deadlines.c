@@ -1,0 +1,464 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Tests of deadlines on the scripted kernel: of every size, with timers as late as they can be,
+ *         among signals, with peers that do as little as they can, whatever the wall clock does. */
+#include "kernel.h"
+#include "support.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define LARGE ((size_t)64 << 20)
+
+static nb_conn *conn;
+static char buf[4096];
+static size_t wanted; /* all that a peer gives who gives a line, else more than any does */
+static size_t got;
+static char *large; /* bytes of no meaning, never touched */
+
+/* ---- peers ---- */
+
+static const struct kernel_step never[] = {{KERNEL_NEVER, 1, 0}};
+
+/* A byte each 100 ms, for half an hour. */
+static struct kernel_step drops[18000];
+
+static const struct kernel_peer silent = {never, 1, NULL, 0, never, 1, 0};
+static const struct kernel_peer dripping = {drops, COUNT(drops), NULL, 0, drops, COUNT(drops), 0};
+
+/* Everything is there, and there is room for everything. */
+static const struct kernel_step line_is_there[] = {{0, 10, 0}, {0, 0, 0}};
+static const struct kernel_peer ready = {
+    line_is_there, 2, (const unsigned char *)"123456789\n", 0, NULL, 0, 0};
+
+/* ---- all calls that wait ---- */
+
+static nb_status wait_recv(nb_deadline by)
+{
+    return nb_recv(conn, buf, sizeof(buf), &got, by);
+}
+
+static nb_status wait_exact(nb_deadline by)
+{
+    return nb_recv_exact(conn, buf, wanted, &got, by);
+}
+
+static nb_status wait_until(nb_deadline by)
+{
+    return nb_recv_until(conn, buf, sizeof(buf), "\n", 1, &got, by);
+}
+
+static nb_status wait_line(nb_deadline by)
+{
+    return nb_recv_line(conn, buf, sizeof(buf), &got, by);
+}
+
+static nb_status wait_to_end(nb_deadline by)
+{
+    return nb_recv_to_end(conn, buf, sizeof(buf), &got, by);
+}
+
+static nb_status wait_readable(nb_deadline by)
+{
+    return nb_wait_readable(conn, by);
+}
+
+static nb_status wait_send(nb_deadline by)
+{
+    return nb_send_all(conn, large, LARGE, &got, by);
+}
+
+static nb_status wait_send_v(nb_deadline by)
+{
+    nb_slice slices[] = {{large, LARGE / 2}, {NULL, 0}, {large, LARGE / 2}};
+
+    return nb_send_all_v(conn, slices, 3, &got, by);
+}
+
+static nb_status wait_close(nb_deadline by)
+{
+    nb_conn *closing = conn;
+
+    conn = NULL;
+    return nb_close(closing, by);
+}
+
+enum does { RECEIVES, SENDS, LOOKS, CLOSES };
+
+static const struct call {
+    const char *name;
+    nb_status (*run)(nb_deadline by);
+    enum does does;
+    bool needs_one; /* one byte is enough for it */
+} calls[] = {{"nb_recv", wait_recv, RECEIVES, true},
+             {"nb_recv_exact", wait_exact, RECEIVES, false},
+             {"nb_recv_until", wait_until, RECEIVES, false},
+             {"nb_recv_line", wait_line, RECEIVES, false},
+             {"nb_recv_to_end", wait_to_end, RECEIVES, false},
+             {"nb_wait_readable", wait_readable, LOOKS, true},
+             {"nb_close", wait_close, CLOSES, false},
+             {"nb_send_all", wait_send, SENDS, false},
+             {"nb_send_all_v", wait_send_v, SENDS, false}};
+
+/* ---- fixtures ---- */
+
+static bool on_unix;
+
+/* A fresh world with one connection. */
+static void meet(const struct kernel_peer *peer)
+{
+    kernel_begin();
+    assert_status(nb_conn_adopt(&conn, kernel_connection(peer, on_unix), NULL), NB_OK);
+    wanted = peer->stream != NULL ? 10 : sizeof(buf);
+    got = 0;
+}
+
+static void part(const struct call *call)
+{
+    nb_abort(conn);
+    conn = NULL;
+    if (kernel.complaint != NULL || kernel_open() > 0 || kernel.wall_reads > 0)
+        fail_msg("%s: %s, %zu open, %zu looks at the wall clock", call->name,
+                 kernel.complaint != NULL ? kernel.complaint : "no complaint", kernel_open(),
+                 kernel.wall_reads);
+    kernel_end();
+}
+
+static int begin(void **state)
+{
+    on_unix = *(const bool *)*state;
+    return case_begin(state);
+}
+
+static int end(void **state)
+{
+    kernel_end();
+    return case_end(state);
+}
+
+static int make_memory(void **state)
+{
+    (void)state;
+    large = calloc(1, LARGE);
+    for (size_t i = 0; i < COUNT(drops); i++)
+        drops[i] = (struct kernel_step){100 * KERNEL_MS, 1, 0};
+    return large == NULL;
+}
+
+static int free_memory(void **state)
+{
+    (void)state;
+    free(large);
+    return 0;
+}
+
+/* Lets a call run into its deadline: it ends with NB_TIMEOUT, not before, and not later than so. */
+static void assert_ends_on_time(const struct call *call, nb_deadline by, int64_t late_ns)
+{
+    nb_status status = call->run(by);
+    int64_t late = kernel.now - by.ns;
+
+    if (status != NB_TIMEOUT || late < 0 || late > late_ns)
+        fail_msg("%s: %s, %lld us late", call->name, nb_status_name(status),
+                 (long long)late / 1000);
+}
+
+/* ---- deadlines of every size ---- */
+
+/* From now: the past, this moment, and so on. */
+static const int64_t past_ns[] = {-KERNEL_START - 1, -KERNEL_START, -1, 0};
+static const int64_t future_ns[] = {1, 50 * KERNEL_MS, 20000 * KERNEL_MS, 86400000 * KERNEL_MS};
+
+static void passed_deadline_ends_at_once(const struct call *call, nb_deadline by)
+{
+    meet(call->does == LOOKS || call->does == CLOSES ? &silent : &ready);
+    assert_status(call->run(by), NB_TIMEOUT);
+    assert_true(kernel.now == KERNEL_START);
+    assert_int_equal(kernel.receives + kernel.sends, 0);
+    if (call->does == RECEIVES) { /* nothing was consumed */
+        assert_int_equal(got, 0);
+        assert_status(nb_recv_exact(conn, buf, 10, &got, nb_forever()), NB_OK);
+        assert_memory_equal(buf, "123456789\n", 10);
+    }
+    if (call->does ==
+        SENDS) /* and it stays: nothing was sent, but the next byte would be the wrong one */
+        assert_status(nb_send_all(conn, "x", 1, NULL, nb_forever()), NB_TIMEOUT);
+    part(call);
+}
+
+static void deadline_that_has_passed_ends_at_once_and_consumes_nothing(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(calls); i++) {
+        for (size_t k = 0; k < COUNT(past_ns); k++)
+            passed_deadline_ends_at_once(&calls[i], (nb_deadline){KERNEL_START + past_ns[k]});
+        passed_deadline_ends_at_once(&calls[i], (nb_deadline){INT64_MIN});
+        passed_deadline_ends_at_once(&calls[i], nb_after_ms(0));
+        passed_deadline_ends_at_once(&calls[i], nb_after_ms(INT64_MIN));
+    }
+}
+
+static void wait_for_readiness_asks_once_although_the_deadline_has_passed(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < COUNT(past_ns); k++) {
+        meet(&ready);
+        assert_status(nb_wait_readable(conn, KERNEL_IN(past_ns[k])), NB_OK);
+        assert_int_equal(kernel.polls, 1);
+        part(&calls[0]);
+    }
+}
+
+static void close_with_a_deadline_that_has_passed_ends_the_stream_and_waits_for_nobody(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < COUNT(past_ns); k++) {
+        int fd;
+
+        meet(&silent);
+        fd = nb_conn_fd(conn);
+        assert_status(wait_close(KERNEL_IN(past_ns[k])), NB_TIMEOUT);
+        assert_int_equal(kernel_fate(fd), KERNEL_ENDED);
+        assert_int_equal(kernel.polls + kernel.receives, 0);
+        part(&calls[0]);
+    }
+}
+
+static void deadline_to_come_is_kept_to_the_nanosecond(void **state)
+{
+    static const int64_t late[] = {0, 300, 1000};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(calls); i++) {
+        for (size_t k = 0; k < COUNT(future_ns); k++) {
+            for (size_t l = 0; l < COUNT(late); l++) {
+                meet(&silent);
+                kernel.late_permille = late[l];
+                assert_ends_on_time(&calls[i], KERNEL_IN(future_ns[k]), 0);
+                part(&calls[i]);
+            }
+        }
+    }
+}
+
+static void one_nanosecond_is_time_enough_for_what_is_ready(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(calls); i++) {
+        nb_status status;
+
+        meet(&ready);
+        status = calls[i].run(KERNEL_IN(1));
+        if (status != NB_OK || kernel.now != KERNEL_START)
+            fail_msg("%s: %s", calls[i].name, nb_status_name(status));
+        part(&calls[i]);
+    }
+}
+
+static void end_of_time_is_no_time_out(void **state)
+{
+    static const int64_t ends[] = {INT64_MAX, INT64_MAX - 1, INT64_MAX - KERNEL_MS};
+    static const struct kernel_step late[] = {{INT64_MAX / 4, 10, 0}, {0, 0, 0}};
+    static const struct kernel_step room[] = {{INT64_MAX / 4, 2 * LARGE, 0}};
+    static const struct kernel_peer patient = {
+        late, 2, (const unsigned char *)"123456789\n", 0, room, 1, 0};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(calls); i++) {
+        for (size_t k = 0; k < COUNT(ends); k++) {
+            nb_status status;
+
+            if (calls[i].does == CLOSES && ends[k] == INT64_MAX)
+                continue; /* it gives up before */
+            meet(&patient);
+            kernel.late_permille = 1000;
+            status = calls[i].run((nb_deadline){ends[k]});
+            if (status != NB_OK || kernel.now - KERNEL_START != INT64_MAX / 4)
+                fail_msg("%s: %s", calls[i].name, nb_status_name(status));
+            part(&calls[i]);
+        }
+    }
+}
+
+/* ---- what must not matter ---- */
+
+static void set_wall_clock(void *ahead_ns)
+{
+    kernel.wall_ahead_ns = *(const int64_t *)ahead_ns;
+}
+
+static void wall_clock_that_is_set_back_and_forth_moves_no_deadline(void **state)
+{
+    static const int64_t ahead[] = {INT64_MAX / 4, -KERNEL_START, 86400000 * KERNEL_MS};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(calls); i++) {
+        meet(&silent);
+        for (size_t k = 0; k < COUNT(ahead); k++)
+            kernel_at(kernel.now + (int64_t)(k + 1) * 1000 * KERNEL_MS, set_wall_clock,
+                      (void *)&ahead[k]);
+        assert_ends_on_time(&calls[i], KERNEL_IN(20000 * KERNEL_MS), 0);
+        part(&calls[i]);
+    }
+}
+
+static void byte_each_100_ms_extends_no_deadline(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(calls); i++) {
+        if (calls[i].needs_one)
+            continue;
+        for (size_t k = 0; k < 4; k++) {
+            meet(&dripping);
+            kernel.late_permille = k % 2 == 0 ? 1000 : 0;
+            assert_ends_on_time(&calls[i], KERNEL_IN((k < 2 ? 777 : 99000) * KERNEL_MS), 0);
+            part(&calls[i]);
+        }
+    }
+}
+
+static void signal_each_300_ms_extends_no_deadline(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(calls); i++) {
+        meet(&silent);
+        kernel.signal_every_ns = 300 * KERNEL_MS;
+        kernel.late_permille = 1000;
+        assert_ends_on_time(&calls[i], KERNEL_IN(1000 * KERNEL_MS), 0);
+        part(&calls[i]);
+    }
+}
+
+static void signal_each_300_ms_and_a_byte_each_100_ms_extend_no_deadline(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(calls); i++) {
+        if (calls[i].needs_one)
+            continue;
+        meet(&dripping);
+        kernel.signal_every_ns = 30 * KERNEL_MS;
+        assert_ends_on_time(&calls[i], KERNEL_IN(20000 * KERNEL_MS), 0);
+        part(&calls[i]);
+    }
+}
+
+static void peer_that_never_reads_costs_a_send_its_deadline_and_no_more(void **state)
+{
+    static const struct kernel_step some[] = {{0, 100000, 0}};
+    static const struct kernel_peer lazy = {never, 1, NULL, 0, some, 1, 0};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(calls); i++) {
+        if (calls[i].does != SENDS)
+            continue;
+        meet(&lazy);
+        kernel.late_permille = 1000;
+        assert_ends_on_time(&calls[i], KERNEL_IN(20000 * KERNEL_MS), 0);
+        assert_int_equal(got, 100000);
+        assert_int_equal(kernel_sent(nb_conn_fd(conn)), 100000);
+        part(&calls[i]);
+    }
+}
+
+/* A Unix socket's timer starts anew with every piece: 18.8 s were measured for one of 256 ms. */
+static void peer_that_reads_little_by_little_extends_no_send(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(calls); i++) {
+        if (calls[i].does != SENDS)
+            continue;
+        meet(&dripping);
+        kernel.late_permille = 1000;
+        assert_ends_on_time(&calls[i], KERNEL_IN(256 * KERNEL_MS), 0);
+        assert_int_equal(got, 2);
+        part(&calls[i]);
+    }
+}
+
+static void call_of_20_seconds_is_never_10_ms_late(void **state)
+{
+    static const int64_t late[] = {0, 1, 500, 999, 1000};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(calls); i++) {
+        for (size_t k = 0; k < COUNT(late); k++) {
+            meet(k % 2 == 0 || calls[i].needs_one ? &silent : &dripping);
+            kernel.late_permille = late[k];
+            kernel.poll_late_ns = 4 * KERNEL_MS; /* one tick of a slow machine */
+            assert_ends_on_time(&calls[i], KERNEL_IN(20000 * KERNEL_MS), 10 * KERNEL_MS - 1);
+            part(&calls[i]);
+        }
+    }
+}
+
+static void system_without_timers_keeps_deadlines(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(calls); i++) {
+        meet(calls[i].needs_one ? &silent : &dripping);
+        kernel.no_timers = true;
+        assert_ends_on_time(&calls[i], KERNEL_IN(20000 * KERNEL_MS), 0);
+        part(&calls[i]);
+    }
+}
+
+/* ---- cancellation ---- */
+
+static void cancel(void *argument)
+{
+    (void)argument;
+    nb_cancel(conn);
+}
+
+static void cancel_ends_each_wait_at_once(void **state)
+{
+    static const int64_t times[] = {0, 1, 31 * KERNEL_MS, 19000 * KERNEL_MS};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(calls); i++) {
+        for (size_t k = 0; k < COUNT(times) && calls[i].does != CLOSES; k++) {
+            nb_status status;
+
+            meet(&silent);
+            kernel_at(kernel.now + times[k], cancel, NULL);
+            status = calls[i].run(k % 2 == 0 ? nb_forever() : KERNEL_IN(20000 * KERNEL_MS));
+            if (status != NB_CANCELLED || kernel.now != KERNEL_START + times[k])
+                fail_msg("%s: %s", calls[i].name, nb_status_name(status));
+            part(&calls[i]);
+        }
+    }
+}
+
+/* ---- the table of cases ---- */
+
+static const bool tcp = false;
+static const bool local = true;
+
+#define ROW(name, over)                                                                            \
+    {                                                                                              \
+#name "[" #over "]", name, begin, end, (void *)&(over)                                     \
+    }
+#define BOTH(name) ROW(name, tcp), ROW(name, local)
+
+int main(void)
+{
+    const struct CMUnitTest cases[] = {
+        BOTH(deadline_that_has_passed_ends_at_once_and_consumes_nothing),
+        BOTH(wait_for_readiness_asks_once_although_the_deadline_has_passed),
+        BOTH(close_with_a_deadline_that_has_passed_ends_the_stream_and_waits_for_nobody),
+        BOTH(deadline_to_come_is_kept_to_the_nanosecond),
+        BOTH(one_nanosecond_is_time_enough_for_what_is_ready),
+        BOTH(end_of_time_is_no_time_out),
+        BOTH(wall_clock_that_is_set_back_and_forth_moves_no_deadline),
+        BOTH(byte_each_100_ms_extends_no_deadline),
+        BOTH(signal_each_300_ms_extends_no_deadline),
+        BOTH(signal_each_300_ms_and_a_byte_each_100_ms_extend_no_deadline),
+        BOTH(peer_that_never_reads_costs_a_send_its_deadline_and_no_more),
+        BOTH(peer_that_reads_little_by_little_extends_no_send),
+        BOTH(call_of_20_seconds_is_never_10_ms_late),
+        BOTH(system_without_timers_keeps_deadlines),
+        BOTH(cancel_ends_each_wait_at_once),
+    };
+
+    return cmocka_run_group_tests(cases, make_memory, free_memory);
+}
