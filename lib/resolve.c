@@ -10,11 +10,55 @@
 #include "sys.h"
 
 #include <netdb.h>
+#include <stdbool.h>
 
+/* Each address once: some resolvers, and some hosts files, repeat them. */
 static void add(struct nb__addresses *out, nb_address address)
 {
+    for (size_t i = 0; i < out->count; i++) {
+        if (nb_address_equal(&out->list[i], &address))
+            return;
+    }
     if (out->count < NB__ADDRESSES_MAX)
         out->list[out->count++] = address;
+}
+
+/* The first entry of a family from here on. */
+static const struct addrinfo *next_of(nb_family family, const struct addrinfo *entry)
+{
+    for (; entry != NULL; entry = entry->ai_next) {
+        nb_address host = nb__address_from(entry->ai_addr, entry->ai_addrlen);
+
+        if (nb_address_family(&host) == family)
+            break;
+    }
+    return entry;
+}
+
+static bool comes_before(const struct addrinfo *a, const struct addrinfo *b)
+{
+    while (a != NULL && a != b)
+        a = a->ai_next;
+    return a == b;
+}
+
+/* RFC 8305 section 4: the families take turns, beginning with that of the first address; within a
+   family the order of the resolver (RFC 6724) stays. */
+static void add_in_turns(struct nb__addresses *out, const struct addrinfo *found, uint16_t port)
+{
+    static const nb_family families[] = {NB_FAMILY_IPV6, NB_FAMILY_IPV4};
+    const struct addrinfo *next[] = {next_of(families[0], found), next_of(families[1], found)};
+    size_t turn = next[1] != NULL && comes_before(next[1], next[0]) ? 1 : 0;
+
+    for (; next[0] != NULL || next[1] != NULL; turn = 1 - turn) {
+        nb_address host;
+
+        if (next[turn] == NULL)
+            continue;
+        host = nb__address_from(next[turn]->ai_addr, next[turn]->ai_addrlen);
+        add(out, nb__address_with_port(&host, port));
+        next[turn] = next_of(families[turn], next[turn]->ai_next);
+    }
 }
 
 static nb_status look_up(struct nb__addresses *out, const struct nb__endpoint *endpoint,
@@ -28,12 +72,7 @@ static nb_status look_up(struct nb__addresses *out, const struct nb__endpoint *e
         *system_error = code == EAI_SYSTEM ? number : code;
         return code == EAI_SYSTEM ? nb__status_of_errno(number) : nb__status_of_lookup(code);
     }
-    for (const struct addrinfo *entry = found; entry != NULL; entry = entry->ai_next) {
-        nb_address host = nb__address_from(entry->ai_addr, entry->ai_addrlen);
-
-        if (nb_address_family(&host) != NB_FAMILY_NONE)
-            add(out, nb__address_with_port(&host, endpoint->port));
-    }
+    add_in_turns(out, found, endpoint->port);
     nb__sys_freeaddrinfo(found);
     return out->count > 0 ? NB_OK : NB_NAME_NOT_FOUND;
 }

@@ -124,10 +124,15 @@ NB_BEGIN_DECLS
  * `[fe80::1%%eth0]:80`. A port is decimal, 1 to 65535; service names are not looked up. `localhost`
  * is both loopback addresses, whatever the resolver thinks.
  *
- * All addresses of the host, 16 at most, are tried in turn until one answers; while more than one
- * is left, an attempt gets an equal share of the time that is left (with nb_forever(), the system's
- * patience). TCP_NODELAY is on unless asked not to. A connection to itself, which TCP can make when a
- * dead port lies in the ephemeral range, is refused (NB_REFUSED).
+ * All addresses of the host, 16 at most, race for the connection as RFC 8305 says: the families take
+ * turns, beginning with the one that the resolver puts first; an attempt starts 250 ms after the one
+ * before it, or at once when an attempt fails, and none is given up before the deadline. Where that
+ * would leave addresses untried, each gets an equal share of the time instead, 10 ms at least. The
+ * first to answer wins, and the sockets of all others are closed. With nb_forever() an attempt lasts
+ * as long as the system's patience (about two minutes on Linux).
+ *
+ * TCP_NODELAY is on unless asked not to. A connection to itself, which TCP can make when a dead port lies in the
+ * ephemeral range, is refused (NB_REFUSED).
  *
  * @param[out] out  receives the connection, which the caller ends with nb_close() or nb_abort();
  *                  NULL on failure. Must not be NULL.
@@ -156,7 +161,10 @@ NB_BEGIN_DECLS
  * @retval NB_NO_MEMORY            no memory left.
  * @retval NB_SYSTEM               anything else: see nb_error::system_error.
  *
- * When attempts fail in different ways, the status is that of the last one.
+ * When all attempts fail, the status is that of the first of those that tell most: first what this
+ * machine ran out of (NB_NO_DESCRIPTORS, NB_NO_MEMORY), then what came of the host's own doing
+ * (NB_REFUSED, NB_RESET and the like), then NB_UNREACHABLE, then what says only that this machine
+ * has no such family or address. The message names every attempt and what became of it.
  *
  * @par Blocking, threads, signals
  * Blocks until @p by; signals do not cut it short. Safe from any thread. (connect(2); RFC 6724 for

@@ -75,7 +75,7 @@ typedef enum nb_status {
 } nb_status;
 
 /** @brief Bytes of nb_error::message, the final NUL included. */
-#define NB_ERROR_MESSAGE_MAX 512
+#define NB_ERROR_MESSAGE_MAX 1536
 
 /**
  * @brief What went wrong, in the caller's memory.

@@ -1,0 +1,641 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Tests of the race of a host's addresses, on a virtual clock and with hosts that answer as a
+ *         table says: who is tried when, who wins, and what is told of the others.
+ *
+ *  Wraps: clock_gettime nb__sys_getaddrinfo nb__sys_freeaddrinfo nb__sys_socket nb__sys_connect
+ *  nb__sys_close nb__sys_poll nb__sys_getsockopt nb__sys_setsockopt nb__sys_getsockname
+ *  nb__sys_getpeername nb__sys_set_blocking */
+#define _POSIX_C_SOURCE 200809L
+
+#include "address_internal.h"
+#include "deadline_internal.h"
+#include "support.h"
+#include "sys.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define HOSTS_MAX 24
+#define FIRST_FD 1000000 /* of the sockets of this world */
+#define NEVER INT64_MAX
+
+/* One address of "host.test", in the order of the resolver. */
+struct host {
+    const char *address;
+    int64_t answers; /* milliseconds after it was asked: 0 at once, NEVER */
+    int error;       /* 0: it lets us in */
+};
+
+struct attempt {
+    nb_address to;
+    const struct host *host;
+    int64_t asked_ms;
+    bool open;
+    int blocking;
+};
+
+static struct world {
+    int64_t now_ns;
+    const struct host *hosts;
+    size_t host_count;
+    struct attempt attempts[HOSTS_MAX]; /* in the order in which they began */
+    int begun;
+    int socket_failures; /* so many of the next sockets cannot be made */
+    int interruptions;   /* so many of the next waits end by a signal, after a millisecond */
+    int late_ms;         /* the machine is busy: each wait takes so much longer */
+} world;
+
+static int64_t now_ms(void)
+{
+    return world.now_ns / NB__NS_PER_MS;
+}
+
+static nb_address address_at(const char *text)
+{
+    nb_address address;
+
+    if (nb_address_parse(&address, text) != NB_OK)
+        memset(&address, 0, sizeof(address));
+    return address;
+}
+
+static bool is_ours(int fd)
+{
+    return fd >= FIRST_FD;
+}
+
+static struct attempt *attempt_of(int fd)
+{
+    return &world.attempts[fd - FIRST_FD];
+}
+
+static int64_t answers_at_ns(const struct attempt *attempt)
+{
+    if (attempt->host == NULL || attempt->host->answers == NEVER)
+        return NEVER;
+    return (attempt->asked_ms + attempt->host->answers) * NB__NS_PER_MS;
+}
+
+/* ---- the system, as the library sees it ---- */
+
+int __real_clock_gettime(clockid_t clock, struct timespec *out);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *out);
+int __wrap_nb__sys_getaddrinfo(const char *host, struct addrinfo **out, int *number);
+void __wrap_nb__sys_freeaddrinfo(struct addrinfo *list);
+int __wrap_nb__sys_socket(int family);
+int __wrap_nb__sys_connect(int fd, const struct sockaddr *address, socklen_t length);
+int __real_nb__sys_close(int fd);
+int __wrap_nb__sys_close(int fd);
+int __real_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
+int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
+int __wrap_nb__sys_getsockopt(int fd, int level, int name, void *value, socklen_t *length);
+int __wrap_nb__sys_setsockopt(int fd, int level, int name, const void *value, socklen_t length);
+int __wrap_nb__sys_getsockname(int fd, struct sockaddr *address, socklen_t *length);
+int __wrap_nb__sys_getpeername(int fd, struct sockaddr *address, socklen_t *length);
+int __wrap_nb__sys_set_blocking(int fd, bool blocking);
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *out)
+{
+    if (world.hosts == NULL)
+        return __real_clock_gettime(clock, out);
+    out->tv_sec = (time_t)(world.now_ns / NB__NS_PER_S);
+    out->tv_nsec = (long)(world.now_ns % NB__NS_PER_S);
+    return 0;
+}
+
+int __wrap_nb__sys_getaddrinfo(const char *host, struct addrinfo **out, int *number)
+{
+    static struct addrinfo entries[HOSTS_MAX];
+    static nb_address addresses[HOSTS_MAX];
+
+    *number = 0;
+    memset(entries, 0, sizeof(entries));
+    for (size_t i = 0; i < world.host_count; i++) {
+        addresses[i] = address_at(world.hosts[i].address);
+        entries[i].ai_addr = (struct sockaddr *)(void *)addresses[i].storage;
+        entries[i].ai_addrlen = addresses[i].length;
+        if (i > 0)
+            entries[i - 1].ai_next = &entries[i];
+    }
+    *out = entries;
+    return strcmp(host, "host.test") == 0 ? 0 : EAI_NONAME;
+}
+
+void __wrap_nb__sys_freeaddrinfo(struct addrinfo *list)
+{
+    (void)list;
+}
+
+int __wrap_nb__sys_socket(int family)
+{
+    (void)family;
+    if (world.socket_failures > 0) {
+        world.socket_failures--;
+        return -EMFILE;
+    }
+    world.attempts[world.begun].open = true;
+    world.attempts[world.begun].blocking = -1;
+    return FIRST_FD + world.begun++;
+}
+
+int __wrap_nb__sys_connect(int fd, const struct sockaddr *address, socklen_t length)
+{
+    struct attempt *attempt = attempt_of(fd);
+
+    attempt->to = nb__address_from(address, length);
+    attempt->asked_ms = now_ms();
+    for (size_t i = 0; i < world.host_count; i++) {
+        nb_address host = address_at(world.hosts[i].address);
+
+        if (nb_address_equal(&host, &attempt->to))
+            attempt->host = &world.hosts[i];
+    }
+    if (attempt->host == NULL)
+        return -EFAULT;
+    return attempt->host->answers == 0 ? -attempt->host->error : -EINPROGRESS;
+}
+
+int __wrap_nb__sys_close(int fd)
+{
+    if (!is_ours(fd))
+        return __real_nb__sys_close(fd);
+    if (!attempt_of(fd)->open)
+        return -EBADF;
+    attempt_of(fd)->open = false;
+    return 0;
+}
+
+static int show_answers(struct pollfd *fds, nfds_t count)
+{
+    int ready = 0;
+
+    for (nfds_t i = 0; i < count; i++) {
+        if (!is_ours(fds[i].fd) || answers_at_ns(attempt_of(fds[i].fd)) > world.now_ns)
+            continue;
+        fds[i].revents = attempt_of(fds[i].fd)->host->error == 0 ? POLLOUT : POLLERR | POLLHUP;
+        ready++;
+    }
+    return ready;
+}
+
+int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
+{
+    int64_t until = by.ns;
+    bool any = false;
+
+    for (nfds_t i = 0; i < count; i++) {
+        any = any || is_ours(fds[i].fd);
+        if (is_ours(fds[i].fd) && answers_at_ns(attempt_of(fds[i].fd)) < until)
+            until = answers_at_ns(attempt_of(fds[i].fd));
+    }
+    if (!any) /* not about sockets of this world */
+        return __real_nb__sys_poll(fds, count, nb_forever());
+    if (until == NEVER)
+        return -EDEADLK;
+    if (world.interruptions > 0) {
+        world.interruptions--;
+        world.now_ns += NB__NS_PER_MS;
+        return -EINTR;
+    }
+    if (until > world.now_ns)
+        world.now_ns = until;
+    world.now_ns += world.late_ms * NB__NS_PER_MS;
+    return show_answers(fds, count);
+}
+
+int __wrap_nb__sys_getsockopt(int fd, int level, int name, void *value, socklen_t *length)
+{
+    (void)level;
+    (void)name;
+    memcpy(value, &attempt_of(fd)->host->error, sizeof(int));
+    *length = sizeof(int);
+    return 0;
+}
+
+int __wrap_nb__sys_setsockopt(int fd, int level, int name, const void *value, socklen_t length)
+{
+    (void)fd;
+    (void)level;
+    (void)name;
+    (void)value;
+    (void)length;
+    return 0;
+}
+
+int __wrap_nb__sys_getsockname(int fd, struct sockaddr *address, socklen_t *length)
+{
+    (void)fd;
+    (void)address;
+    (void)length;
+    return -ENOBUFS;
+}
+
+int __wrap_nb__sys_getpeername(int fd, struct sockaddr *address, socklen_t *length)
+{
+    socklen_t own;
+    const struct sockaddr *peer = nb__address_sockaddr(&attempt_of(fd)->to, &own);
+
+    memcpy(address, peer, own);
+    *length = own;
+    return answers_at_ns(attempt_of(fd)) > world.now_ns ? -ENOTCONN : 0;
+}
+
+int __wrap_nb__sys_set_blocking(int fd, bool blocking)
+{
+    attempt_of(fd)->blocking = blocking;
+    return 0;
+}
+
+/* ---- what the cases say ---- */
+
+static nb_error err;
+
+static int race_case_begin(void **state)
+{
+    memset(&world, 0, sizeof(world));
+    return case_begin(state);
+}
+
+static int race_case_end(void **state)
+{
+    world.hosts = NULL;
+    return case_end(state);
+}
+
+#define RACE_CASE(name) cmocka_unit_test_setup_teardown(name, race_case_begin, race_case_end)
+
+static void begin_world(const struct host *hosts, size_t count)
+{
+    int failures = world.socket_failures;
+    int interruptions = world.interruptions;
+    int late_ms = world.late_ms;
+
+    memset(&world, 0, sizeof(world));
+    world.hosts = hosts;
+    world.host_count = count;
+    world.socket_failures = failures;
+    world.interruptions = interruptions;
+    world.late_ms = late_ms;
+}
+
+/* Connects to port 80 of a host with these addresses, within so many milliseconds (-1: for ever), and
+   tells whom it got; all other sockets must have been closed. The world begins at 0 ms. */
+static nb_status race(const struct host *hosts, size_t count, int64_t ms, char *winner)
+{
+    nb_deadline by = ms < 0 ? nb_forever() : (nb_deadline){ms * NB__NS_PER_MS};
+    nb_conn *conn;
+    nb_status status;
+    nb_address peer;
+
+    begin_world(hosts, count);
+    status = nb_connect(&conn, "host.test:80", NULL, by, &err);
+    assert_true((status == NB_OK) == (conn != NULL));
+    assert_status(err.status, status);
+    for (int i = 0; i < world.begun; i++)
+        assert_true(world.attempts[i].open == (conn != NULL && nb_conn_fd(conn) == FIRST_FD + i));
+    if (winner != NULL)
+        winner[0] = '\0';
+    if (conn == NULL)
+        return status;
+    assert_int_equal(attempt_of(nb_conn_fd(conn))->blocking, true);
+    nb_conn_peer(conn, &peer);
+    if (winner != NULL)
+        (void)nb_address_format(&peer, winner, NB_ADDRESS_TEXT_MAX);
+    nb_abort(conn);
+    return status;
+}
+
+#define RACE(hosts, ms, winner) race(hosts, COUNT(hosts), ms, winner)
+
+/* Whom it asked, and when: "ADDRESS@MS ...". */
+static const char *course(void)
+{
+    static char text[HOSTS_MAX * 64];
+    size_t length = 0;
+
+    text[0] = '\0';
+    for (int i = 0; i < world.begun; i++) {
+        char address[NB_ADDRESS_TEXT_MAX];
+
+        length +=
+            (size_t)snprintf(text + length, sizeof(text) - length, "%s%s@%d", i > 0 ? " " : "",
+                             nb_address_format(&world.attempts[i].to, address, sizeof(address)),
+                             (int)world.attempts[i].asked_ms);
+    }
+    return text;
+}
+
+/* --- Order --- */
+
+static void families_take_turns_in_the_order_of_the_resolver(void **state)
+{
+    static const struct host hosts[] = {
+        {"[2001:db8::1]:80", NEVER, 0}, {"[2001:db8::2]:80", NEVER, 0},
+        {"[2001:db8::3]:80", NEVER, 0}, {"192.0.2.1:80", NEVER, 0},
+        {"192.0.2.2:80", NEVER, 0},
+    };
+
+    (void)state;
+    assert_status(RACE(hosts, 10000, NULL), NB_TIMEOUT);
+    assert_string_equal(course(), "[2001:db8::1]:80@0 192.0.2.1:80@250 [2001:db8::2]:80@500 "
+                                  "192.0.2.2:80@750 [2001:db8::3]:80@1000");
+}
+
+static void the_family_that_the_resolver_prefers_is_first(void **state)
+{
+    static const struct host hosts[] = {
+        {"192.0.2.1:80", NEVER, 0},
+        {"192.0.2.2:80", NEVER, 0},
+        {"[2001:db8::1]:80", NEVER, 0},
+    };
+
+    (void)state;
+    assert_status(RACE(hosts, 10000, NULL), NB_TIMEOUT);
+    assert_string_equal(course(), "192.0.2.1:80@0 [2001:db8::1]:80@250 192.0.2.2:80@500");
+}
+
+static void an_address_that_comes_twice_is_tried_once(void **state)
+{
+    static const struct host hosts[] = {
+        {"192.0.2.1:80", 5, ECONNREFUSED},
+        {"192.0.2.1:80", 5, ECONNREFUSED},
+        {"192.0.2.2:80", 5, ECONNREFUSED},
+        {"192.0.2.1:80", 5, ECONNREFUSED},
+    };
+
+    (void)state;
+    assert_status(RACE(hosts, 10000, NULL), NB_REFUSED);
+    assert_string_equal(course(), "192.0.2.1:80@0 192.0.2.2:80@5");
+}
+
+/* Twenty of one family must not push the other one out. */
+static void sixteen_are_tried_and_both_families_are_among_them(void **state)
+{
+    static struct host hosts[22];
+    static char names[22][32];
+
+    (void)state;
+    for (int i = 0; i < 22; i++) {
+        (void)snprintf(names[i], sizeof(names[i]), i < 20 ? "[2001:db8::%x]:80" : "192.0.2.%d:80",
+                       (unsigned)(i + 1));
+        hosts[i] = (struct host){names[i], 0, ECONNREFUSED};
+    }
+    assert_status(RACE(hosts, 10000, NULL), NB_REFUSED);
+    assert_int_equal(world.begun, 16);
+    assert_string_equal(names[20], "192.0.2.21:80");
+    assert_non_null(strstr(course(), "[2001:db8::1]:80@0 192.0.2.21:80@0 [2001:db8::2]:80@0 "
+                                     "192.0.2.22:80@0 [2001:db8::3]:80@0 [2001:db8::4]:80@0"));
+}
+
+/* --- Time --- */
+
+static void a_failure_starts_the_next_at_once_and_the_stagger_anew(void **state)
+{
+    static const struct host hosts[] = {
+        {"192.0.2.1:80", 0, ENETUNREACH},    {"192.0.2.2:80", 40, ECONNREFUSED},
+        {"192.0.2.3:80", 300, ECONNREFUSED}, {"192.0.2.4:80", NEVER, 0},
+        {"192.0.2.5:80", NEVER, 0},          {"192.0.2.6:80", 1, 0},
+    };
+    char winner[NB_ADDRESS_TEXT_MAX];
+
+    (void)state;
+    assert_status(RACE(hosts, 10000, winner), NB_OK);
+    assert_string_equal(course(), "192.0.2.1:80@0 192.0.2.2:80@0 192.0.2.3:80@40 192.0.2.4:80@290 "
+                                  "192.0.2.5:80@340 192.0.2.6:80@590");
+    assert_string_equal(winner, "192.0.2.6:80");
+    assert_int_equal(now_ms(), 591);
+}
+
+static void an_answer_within_the_stagger_leaves_the_others_alone(void **state)
+{
+    static const struct host hosts[] = {{"[2001:db8::1]:80", 249, 0}, {"192.0.2.1:80", 1, 0}};
+    char winner[NB_ADDRESS_TEXT_MAX];
+
+    (void)state;
+    assert_status(RACE(hosts, 10000, winner), NB_OK);
+    assert_string_equal(course(), "[2001:db8::1]:80@0");
+    assert_string_equal(winner, "[2001:db8::1]:80");
+}
+
+static void a_dead_address_costs_a_quarter_of_a_second(void **state)
+{
+    static const struct host hosts[] = {{"[2001:db8::1]:80", NEVER, 0}, {"192.0.2.1:80", 3, 0}};
+    char winner[NB_ADDRESS_TEXT_MAX];
+
+    (void)state;
+    assert_status(RACE(hosts, -1, winner), NB_OK);
+    assert_string_equal(winner, "192.0.2.1:80");
+    assert_int_equal(now_ms(), 253);
+}
+
+static void an_earlier_attempt_that_answers_late_still_wins(void **state)
+{
+    static const struct host hosts[] = {
+        {"192.0.2.1:80", 600, 0},
+        {"192.0.2.2:80", 400, 0},
+        {"192.0.2.3:80", 150, ECONNREFUSED},
+    };
+    char winner[NB_ADDRESS_TEXT_MAX];
+
+    (void)state;
+    assert_status(RACE(hosts, 10000, winner), NB_OK);
+    assert_string_equal(winner, "192.0.2.1:80");
+    assert_int_equal(now_ms(), 600);
+}
+
+static void of_two_that_answer_together_the_earlier_wins(void **state)
+{
+    static const struct host hosts[] = {{"192.0.2.1:80", 300, 0}, {"192.0.2.2:80", 50, 0}};
+    char winner[NB_ADDRESS_TEXT_MAX];
+
+    (void)state;
+    assert_status(RACE(hosts, 10000, winner), NB_OK);
+    assert_string_equal(winner, "192.0.2.1:80");
+}
+
+static void where_time_is_short_every_address_gets_its_share_of_it(void **state)
+{
+    static const struct host hosts[] = {
+        {"192.0.2.1:80", NEVER, 0},
+        {"192.0.2.2:80", NEVER, 0},
+        {"192.0.2.3:80", NEVER, 0},
+        {"192.0.2.4:80", 1, 0},
+    };
+
+    (void)state;
+    assert_status(RACE(hosts, 400, NULL), NB_OK);
+    assert_string_equal(course(),
+                        "192.0.2.1:80@0 192.0.2.2:80@100 192.0.2.3:80@200 192.0.2.4:80@300");
+}
+
+static void attempts_are_never_closer_than_ten_milliseconds(void **state)
+{
+    static const struct host hosts[] = {
+        {"192.0.2.1:80", NEVER, 0},
+        {"192.0.2.2:80", NEVER, 0},
+        {"192.0.2.3:80", NEVER, 0},
+    };
+
+    (void)state;
+    assert_status(RACE(hosts, 15, NULL), NB_TIMEOUT);
+    assert_string_equal(course(), "192.0.2.1:80@0 192.0.2.2:80@10");
+    assert_non_null(strstr(err.message, "(tried 192.0.2.1:80: timed out, 192.0.2.2:80: timed out, "
+                                        "192.0.2.3:80: not tried)"));
+}
+
+static void the_deadline_ends_all_attempts_together(void **state)
+{
+    static const struct host hosts[] = {
+        {"192.0.2.1:80", NEVER, 0},
+        {"192.0.2.2:80", 5, ECONNREFUSED},
+        {"192.0.2.3:80", NEVER, 0},
+    };
+
+    (void)state;
+    assert_status(RACE(hosts, 2000, NULL), NB_TIMEOUT);
+    assert_int_equal(now_ms(), 2000);
+    assert_int_equal(err.system_error, 0);
+    assert_string_equal(err.message,
+                        "connect to host.test:80: timed out (tried 192.0.2.1:80: timed "
+                        "out, 192.0.2.2:80: connection refused (ECONNREFUSED), "
+                        "192.0.2.3:80: timed out)");
+}
+
+static void signals_move_neither_the_stagger_nor_the_deadline(void **state)
+{
+    static const struct host hosts[] = {{"192.0.2.1:80", NEVER, 0}, {"192.0.2.2:80", NEVER, 0}};
+
+    (void)state;
+    world.interruptions = 1000000;
+    assert_status(RACE(hosts, 2000, NULL), NB_TIMEOUT);
+    assert_string_equal(course(), "192.0.2.1:80@0 192.0.2.2:80@250");
+    assert_int_equal(now_ms(), 2000);
+}
+
+static void without_a_deadline_the_patience_of_the_system_ends_it(void **state)
+{
+    static const struct host hosts[] = {{"192.0.2.1:80", 127000, ETIMEDOUT},
+                                        {"192.0.2.2:80", 127000, ETIMEDOUT}};
+
+    (void)state;
+    assert_status(RACE(hosts, -1, NULL), NB_UNREACHABLE);
+    assert_int_equal(err.system_error, ETIMEDOUT);
+    assert_int_equal(now_ms(), 127250);
+}
+
+/* An answer that has come counts, even when the machine was too busy to look in time. */
+static void an_answer_that_is_there_beats_the_deadline(void **state)
+{
+    static const struct host hosts[] = {{"192.0.2.1:80", 100, 0}};
+
+    (void)state;
+    world.late_ms = 500;
+    assert_status(RACE(hosts, 300, NULL), NB_OK);
+}
+
+/* --- What it comes to when all fail --- */
+
+static void when_all_fail_the_status_is_what_tells_most(void **state)
+{
+    static const struct {
+        int errors[3];
+        nb_status status;
+        int system_error;
+    } rows[] = {
+        {{ECONNREFUSED, ENETUNREACH, ENETUNREACH}, NB_REFUSED, ECONNREFUSED},
+        {{ENETUNREACH, ECONNREFUSED, ENETUNREACH}, NB_REFUSED, ECONNREFUSED},
+        {{ENETUNREACH, ENETUNREACH, ECONNREFUSED}, NB_REFUSED, ECONNREFUSED},
+        {{EADDRNOTAVAIL, ECONNRESET, EHOSTUNREACH}, NB_RESET, ECONNRESET},
+        {{EADDRNOTAVAIL, EAFNOSUPPORT, EHOSTUNREACH}, NB_UNREACHABLE, EHOSTUNREACH},
+        {{EAFNOSUPPORT, ENETUNREACH, ETIMEDOUT}, NB_UNREACHABLE, ENETUNREACH},
+        {{EADDRNOTAVAIL, EAFNOSUPPORT, EAFNOSUPPORT}, NB_ADDRESS_UNAVAILABLE, EADDRNOTAVAIL},
+        {{EAFNOSUPPORT, EADDRNOTAVAIL, EAFNOSUPPORT}, NB_UNSUPPORTED, EAFNOSUPPORT},
+        {{ECONNREFUSED, EMFILE, ECONNREFUSED}, NB_NO_DESCRIPTORS, EMFILE},
+        {{ECONNREFUSED, ECONNREFUSED, ENOBUFS}, NB_NO_MEMORY, ENOBUFS},
+        {{ENETUNREACH, EPERM, EHOSTUNREACH}, NB_PERMISSION, EPERM},
+        {{ENETUNREACH, EPROTO, EHOSTUNREACH}, NB_SYSTEM, EPROTO},
+        {{ENOPROTOOPT, EAFNOSUPPORT, EAFNOSUPPORT}, NB_UNREACHABLE, ENOPROTOOPT},
+        {{ECONNRESET, ECONNREFUSED, EACCES}, NB_RESET, ECONNRESET},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        for (int64_t answers = 0; answers <= 5; answers += 5) {
+            const struct host hosts[] = {
+                {"192.0.2.1:80", answers, rows[i].errors[0]},
+                {"192.0.2.2:80", answers, rows[i].errors[1]},
+                {"192.0.2.3:80", answers, rows[i].errors[2]},
+            };
+
+            assert_status(RACE(hosts, 10000, NULL), rows[i].status);
+            assert_int_equal(err.system_error, rows[i].system_error);
+        }
+    }
+}
+
+static void a_shortage_at_one_attempt_does_not_stop_the_next(void **state)
+{
+    static const struct host hosts[] = {{"192.0.2.1:80", 1, 0}, {"192.0.2.2:80", 1, 0}};
+    char winner[NB_ADDRESS_TEXT_MAX];
+
+    (void)state;
+    world.socket_failures = 1;
+    assert_status(RACE(hosts, 10000, winner), NB_OK);
+    assert_string_equal(winner, "192.0.2.2:80");
+    world.socket_failures = 2;
+    assert_status(RACE(hosts, 10000, NULL), NB_NO_DESCRIPTORS);
+    assert_non_null(strstr(err.message, "(tried 192.0.2.1:80: out of file descriptors (EMFILE), "
+                                        "192.0.2.2:80: out of file descriptors (EMFILE))"));
+}
+
+/* The longest texts there are, each with its reason. */
+static void sixteen_attempts_fit_into_the_message(void **state)
+{
+    static struct host hosts[16];
+    static char names[16][64];
+    int told = 0;
+
+    (void)state;
+    for (int i = 0; i < 16; i++) {
+        (void)snprintf(
+            names[i], sizeof(names[i]),
+            i < 8 ? "[2001:db8:1111:2222:3333:4444:5555:66%02d]:80" : "192.168.111.1%02d:80", i);
+        hosts[i] = (struct host){names[i], 0, ECONNREFUSED};
+    }
+    assert_status(RACE(hosts, 10000, NULL), NB_REFUSED);
+    for (int i = 0; i < 16; i++)
+        told += strstr(err.message, names[i]) != NULL;
+    assert_int_equal(told, 16);
+    assert_null(strstr(err.message, "..."));
+}
+
+int main(void)
+{
+    const struct CMUnitTest cases[] = {
+        RACE_CASE(families_take_turns_in_the_order_of_the_resolver),
+        RACE_CASE(the_family_that_the_resolver_prefers_is_first),
+        RACE_CASE(an_address_that_comes_twice_is_tried_once),
+        RACE_CASE(sixteen_are_tried_and_both_families_are_among_them),
+        RACE_CASE(a_failure_starts_the_next_at_once_and_the_stagger_anew),
+        RACE_CASE(an_answer_within_the_stagger_leaves_the_others_alone),
+        RACE_CASE(a_dead_address_costs_a_quarter_of_a_second),
+        RACE_CASE(an_earlier_attempt_that_answers_late_still_wins),
+        RACE_CASE(of_two_that_answer_together_the_earlier_wins),
+        RACE_CASE(where_time_is_short_every_address_gets_its_share_of_it),
+        RACE_CASE(attempts_are_never_closer_than_ten_milliseconds),
+        RACE_CASE(the_deadline_ends_all_attempts_together),
+        RACE_CASE(signals_move_neither_the_stagger_nor_the_deadline),
+        RACE_CASE(without_a_deadline_the_patience_of_the_system_ends_it),
+        RACE_CASE(an_answer_that_is_there_beats_the_deadline),
+        RACE_CASE(when_all_fail_the_status_is_what_tells_most),
+        RACE_CASE(a_shortage_at_one_attempt_does_not_stop_the_next),
+        RACE_CASE(sixteen_attempts_fit_into_the_message),
+    };
+
+    return cmocka_run_group_tests(cases, NULL, NULL);
+}
