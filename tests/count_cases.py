@@ -1,19 +1,20 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Counts the test cases in a JUnit file of CTest, whose tests are whole programs: the cases within
+"""Counts the test cases in JUnit files of CTest, whose tests are whole programs: the cases within
 are read from what they printed. Shows what the tests that failed printed, but for their good cases;
 the last line is the sum.
 
 A test that failed without a failing case (it crashed, it hung), that ran no case at all, or that ran
 not as many as it announced, counts as one failed case. With --show, what the tests that passed said beside
-their cases is shown as well: the figures that they measured.
+their cases is shown as well: the figures that they measured. A file NAME.log is what one test printed.
 
-usage: count_cases.py [--show] JUNIT_FILE
+usage: count_cases.py [--show] FILE...
 """
 
 import re
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from xml.etree import ElementTree
 
 # "ok 1 - name", "not ok 2 - name", "ok 3 - name # SKIP why", "not ok 4 # SKIP name" (cmocka 1.1)
@@ -80,17 +81,25 @@ def figures(output):
     return NOISE.sub("", GOOD_CASE.sub("", output + "\n"))
 
 
+def tests(file):
+    """The (name, output, whether it succeeded) of each test in a file."""
+    if file.suffix == ".log":
+        yield file.stem, file.read_text(errors="replace"), True
+        return
+    for test in ElementTree.parse(file).iter("testcase"):
+        yield test.get("name"), test.findtext("system-out") or "", test.get("status") == "run"
+
+
 def main(*arguments):
-    *options, junit_file = arguments
+    show = arguments[0] == "--show"
     total = Counts()
-    for test in ElementTree.parse(junit_file).iter("testcase"):
-        output = test.findtext("system-out") or ""
-        counts = count(output, test.get("status") == "run")
+    for name, output, succeeded in (test for file in arguments[show:] for test in tests(Path(file))):
+        counts = count(output, succeeded)
         total += counts
         if counts.failed:
-            print(f"---- {test.get('name')}: {counts}\n{GOOD_CASE.sub('', output)}")
-        elif "--show" in options:
-            print(f"---- {test.get('name')}: {counts}\n{figures(output)}", end="")
+            print(f"---- {name}: {counts}\n{GOOD_CASE.sub('', output)}")
+        elif show:
+            print(f"---- {name}: {counts}\n{figures(output)}", end="")
     print(total)
     sys.exit(1 if total.failed or not total.passed else 0)
 

@@ -13,6 +13,7 @@ PART is quick (default; under two minutes), or one of the slow parts:
   fuzz      hostile inputs
   netns     bad networks, in namespaces of their own (as root)
   soak      great numbers and races
+  coverage  all of them but fuzz and soak, counting which lines and branches of the library run
 
   --preset NAME    how to build: dev (default) or another one of CMakePresets.json
   --build-dir DIR  where to build; default build/NAME
@@ -23,13 +24,13 @@ when cases ran and all passed. CC chooses the compiler of a new build directory.
 
 part=quick
 case ${1:-} in
-quick | faults | fuzz | netns | soak)
+quick | faults | fuzz | netns | soak | coverage)
     part=$1
     shift
     ;;
 esac
 
-preset=dev
+preset=
 build=
 while [ $# -gt 0 ]; do
     case $1 in
@@ -55,15 +56,22 @@ while [ $# -gt 0 ]; do
         ;;
     esac
 done
-build=${build:-build/$preset}
+# configure_and_build: what is in $build after it was made as $preset says.
+configure_and_build() {
+    cmake --preset "$preset" -B "$build" -DNETBASICS_WERROR=ON
+    cmake --build "$build" --parallel "$(processors)"
+}
 
-if [ "$part" = quick ]; then
-    set -- --label-exclude '^(faults|fuzz|netns|soak)$'
-    show=
-else
-    set -- --label-regex "^$part\$"
-    show=--show
-fi
+# run_ctest NAME OPTION...: the tests that ctest's options choose; the results go to $build/NAME.xml.
+# Whether something failed is for count_cases.py to say, which sees each case.
+run_ctest() {
+    results=$1.xml
+    shift
+    rm -f "$build/$results"
+    ctest "$@" --test-dir "$build" --timeout 600 --parallel "$(processors)" \
+        --output-junit "$results" \
+        --test-output-size-passed 10000000 --test-output-size-failed 10000000 || true
+}
 
 need_compiler
 need g++ "${CXX:-c++}"
@@ -71,19 +79,26 @@ need libcmocka-dev /usr/include/cmocka.h /usr/local/include/cmocka.h
 need pkg-config pkg-config
 need python3 python3
 need netcat-openbsd nc
-if [ "$part" = netns ]; then
-    need iproute2 ip /sbin/ip
-    need nftables nft /usr/sbin/nft
-fi
 install_missing
 prefer_ninja
 
-cmake --preset "$preset" -B "$build" -DNETBASICS_WERROR=ON
-cmake --build "$build" --parallel "$(processors)"
-
-# Whether something failed is for the last step to say, which sees each case.
-rm -f "$build/$part.xml"
-ctest "$@" --test-dir "$build" --timeout 600 --parallel "$(processors)" --output-junit "$part.xml" \
-    --test-output-size-passed 10000000 --test-output-size-failed 10000000 || true
-# shellcheck disable=SC2086 # one word or none
-python3 tests/count_cases.py $show "$build/$part.xml"
+case $part in
+quick)
+    preset=${preset:-dev}
+    build=${build:-build/$preset}
+    configure_and_build
+    run_ctest quick --label-exclude '^(faults|fuzz|netns|soak)$'
+    python3 tests/count_cases.py "$build/quick.xml"
+    ;;
+faults | fuzz | netns | soak)
+    preset=${preset:-dev}
+    build=${build:-build/$preset}
+    configure_and_build
+    run_ctest "$part" --label-regex "^$part\$"
+    python3 tests/count_cases.py --show "$build/$part.xml"
+    ;;
+*)
+    # shellcheck source=tests/coverage.sh
+    . "tests/$part.sh"
+    ;;
+esac
