@@ -463,10 +463,16 @@ static struct server *free_server(void)
 
 struct server *server_new(const char *endpoint, nb_handler *handler, const struct mode *mode)
 {
+    return server_new_with(endpoint, handler, mode, NULL);
+}
+
+struct server *server_new_with(const char *endpoint, nb_handler *handler, const struct mode *mode,
+                               const nb_listen_options *listen_options)
+{
     struct server *server = free_server();
     nb_serve_options options = NB_SERVE_OPTIONS_INIT;
 
-    assert_status(nb_listen(&server->listener, endpoint, NULL, &server->err), NB_OK);
+    assert_status(nb_listen(&server->listener, endpoint, listen_options, &server->err), NB_OK);
     server->used = true;
     assert_status(nb_listener_address(server->listener, 0, &server->address), NB_OK);
     server->options = options;

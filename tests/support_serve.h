@@ -167,6 +167,8 @@ struct server {
 };
 
 struct server *server_new(const char *endpoint, nb_handler *handler, const struct mode *mode);
+struct server *server_new_with(const char *endpoint, nb_handler *handler, const struct mode *mode,
+                               const nb_listen_options *options);
 void server_run(struct server *server);
 /* The same with NULL for the options: it tells no events. */
 void server_run_by_default(struct server *server);

@@ -17,7 +17,7 @@ static void exchange_over(const char *address, size_t bytes, int64_t ms, const c
     struct server *server = serve_there(address, echo, NULL);
     struct exchange exchange;
     int64_t begin = now_ns();
-    nb_conn *conn = connect_to(server);
+    nb_conn *conn = connect_to(server, NULL);
 
     exchange_begin(&exchange, conn, bytes, nb_after_ms(ms));
     exchange_end(&exchange);
@@ -55,7 +55,7 @@ static void a_crowd_is_served_through_losses(void **state)
     server = serve_there(THERE_IPV4, echo, NULL);
     lose(5);
     for (size_t i = 0; i < CLIENTS; i++)
-        exchange_begin(&exchanges[i], connect_to(server), 1 << 14, by);
+        exchange_begin(&exchanges[i], connect_to(server, NULL), 1 << 14, by);
     for (size_t i = 0; i < CLIENTS; i++)
         exchange_end(&exchanges[i]);
     for (size_t i = 0; i < CLIENTS; i++) {
@@ -104,7 +104,7 @@ static void a_slow_answer_extends_no_deadline(void **state)
         skip_because("the kernel has no token buckets (tbf)");
     assert_non_null(much);
     server = serve_there(THERE_IPV4, give_much, NULL);
-    conn = connect_to(server);
+    conn = connect_to(server, NULL);
     by = nb_after_ms(1500);
     assert_status(nb_recv_exact(conn, much, MUCH, &received, by), NB_TIMEOUT);
     assert_passed(by, LATE_MS);
@@ -114,31 +114,6 @@ static void a_slow_answer_extends_no_deadline(void **state)
     assert_true(pattern_holds(much, MUCH, 0));
     assert_status(nb_close(conn, plenty()), NB_OK);
     free(much);
-}
-
-/* What a server has heard of a stream. */
-struct heard {
-    atomic_bool ended;
-    atomic_bool intact;
-    atomic_size_t bytes;
-    atomic_int status;
-};
-
-static void listen_to_pattern(nb_conn *conn, void *context)
-{
-    struct heard *heard = context;
-    unsigned char piece[4096];
-    size_t received;
-    nb_status status;
-
-    heard->intact = true;
-    while ((status = nb_recv(conn, piece, sizeof(piece), &received, nb_forever())) == NB_OK) {
-        if (!pattern_holds(piece, received, heard->bytes))
-            heard->intact = false;
-        heard->bytes += received;
-    }
-    heard->status = (int)status;
-    heard->ended = true;
 }
 
 static void a_slow_send_ends_at_its_deadline_with_an_exact_account(void **state)
@@ -157,7 +132,7 @@ static void a_slow_send_ends_at_its_deadline_with_an_exact_account(void **state)
     assert_non_null(much);
     pattern_fill(much, 2 * MUCH, 0);
     server = serve_there(THERE_IPV4, listen_to_pattern, &heard);
-    conn = connect_to(server);
+    conn = connect_to(server, NULL);
     raw_shrink(nb_conn_fd(conn));
     by = nb_after_ms(1500);
     assert_status(nb_send_all(conn, much, 2 * MUCH, &sent, by), NB_TIMEOUT);

@@ -74,7 +74,7 @@ static void a_first_packet_that_is_lost_is_sent_again(void **state)
     need_hosts();
     server = serve_there(THERE_IPV4, say_hello, NULL);
     filter(THERE, "tcp flags syn numgen inc mod 2 == 0 drop");
-    conn = connect_to(server);
+    conn = connect_to(server, NULL);
     assert_status(nb_close(conn, plenty()), NB_OK);
 }
 
@@ -191,7 +191,7 @@ static void a_refusal_is_not_the_last_word(void **state)
     filter(THERE, "meta l4proto tcp reject");
     assert_fails(nb_address_format(&server->address, text, sizeof(text)), NB_REFUSED);
     calm();
-    conn = connect_to(server);
+    conn = connect_to(server, NULL);
     assert_status(nb_close(conn, plenty()), NB_OK);
 }
 

@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define CASE_S 100 /* one case may take so long */
@@ -42,22 +42,30 @@ void go(enum host host)
     assert_int_equal(setns(hosts[host], CLONE_NEWNET), 0);
 }
 
-/* What there is at a host, and what it knows of the other one. */
-static void host_setup(enum host host)
+/* Takes the wire up, where the addresses of IPv6 and the neighbours go whenever it is down. */
+static void wire_up(enum host host)
 {
     bool here = host == HERE;
 
     go(host);
-    run_command("ip link set lo up && ip link set wire gso_max_segs 1 up && "
-                "ip addr add %s/24 dev wire && ip -6 addr add %s/64 dev wire nodad",
-                here ? HERE_IPV4 : THERE_IPV4, here ? HERE_IPV6 : THERE_IPV6);
+    run_command("ip link set wire up && ip -6 addr add %s/64 dev wire nodad",
+                here ? HERE_IPV6 : THERE_IPV6);
     for (int six = 0; six <= 1; six++) {
         const char *other = six ? (here ? THERE_IPV6 : HERE_IPV6) : here ? THERE_IPV4 : HERE_IPV4;
 
-        run_command("ip neigh add %s lladdr 02:00:00:00:00:0%d dev wire nud permanent && "
-                    "ip neigh add %s lladdr 02:00:00:00:00:66 dev wire nud permanent",
+        run_command("ip neigh replace %s lladdr 02:00:00:00:00:0%d dev wire nud permanent && "
+                    "ip neigh replace %s lladdr 02:00:00:00:00:66 dev wire nud permanent",
                     other, here ? 2 : 1, six ? HOLE_IPV6 : HOLE_IPV4);
     }
+}
+
+static void host_setup(enum host host)
+{
+    go(host);
+    run_command("ip link set lo up && ip link set wire gso_max_segs 1 && "
+                "ip addr add %s/24 dev wire",
+                host == HERE ? HERE_IPV4 : THERE_IPV4);
+    wire_up(host);
 }
 
 int hosts_begin(void **state)
@@ -183,6 +191,48 @@ void filter(enum host host, const char *format, ...)
     go(HERE);
 }
 
+void last_ms(int ms)
+{
+    struct timespec rest = {ms / 1000, ms % 1000 * 1000000L};
+
+    while (nanosleep(&rest, &rest) != 0)
+        ;
+}
+
+void pull_plug(void)
+{
+    go(THERE);
+    run_command("ip link set wire down");
+    go(HERE);
+}
+
+void plug_in(void)
+{
+    wire_up(THERE);
+    go(HERE);
+}
+
+void black_out(void)
+{
+    filter(HERE, "meta l4proto tcp drop");
+    filter(THERE, "meta l4proto tcp drop");
+}
+
+void after_kilobytes(enum host host, int kilobytes, const char *verdict)
+{
+    filter(host, "meta l4proto tcp quota over %d kbytes counter %s", kilobytes, verdict);
+}
+
+bool has_met_packets(enum host host)
+{
+    bool has;
+
+    go(host);
+    has = try_command("nft list ruleset | grep -q 'counter packets [1-9]'");
+    go(HERE);
+    return has;
+}
+
 bool slow_down(void)
 {
     bool can = true;
@@ -231,7 +281,8 @@ int wire_case_end(void **state)
 
 /* --- Servers and clients --- */
 
-struct server *serve_there(const char *address, nb_handler *handler, void *context)
+struct server *server_there(const char *address, nb_handler *handler, void *context,
+                            const nb_listen_options *options)
 {
     char endpoint[NB_ADDRESS_TEXT_MAX];
     struct server *server;
@@ -239,23 +290,47 @@ struct server *serve_there(const char *address, nb_handler *handler, void *conte
     (void)snprintf(endpoint, sizeof(endpoint), strchr(address, ':') != NULL ? "[%s]:0" : "%s:0",
                    address);
     go(THERE);
-    server = server_new(endpoint, handler, &workers);
+    server = server_new_with(endpoint, handler, &workers, options);
     go(HERE);
     server->context = context;
     server->options.drain_ms = 500;
     server->options.linger_ms = 500;
+    return server;
+}
+
+struct server *serve_there(const char *address, nb_handler *handler, void *context)
+{
+    struct server *server = server_there(address, handler, context, NULL);
+
     server_run(server);
     return server;
 }
 
-nb_conn *connect_to(const struct server *server)
+void listen_to_pattern(nb_conn *conn, void *context)
+{
+    struct heard *heard = context;
+    unsigned char piece[4096];
+    size_t received;
+    nb_status status;
+
+    heard->intact = true;
+    while ((status = nb_recv(conn, piece, sizeof(piece), &received, nb_forever())) == NB_OK) {
+        if (!pattern_holds(piece, received, heard->bytes))
+            heard->intact = false;
+        heard->bytes += received;
+    }
+    heard->status = (int)status;
+    heard->ended = true;
+}
+
+nb_conn *connect_to(const struct server *server, const nb_connect_options *options)
 {
     char endpoint[NB_ADDRESS_TEXT_MAX];
     nb_conn *conn;
     nb_error err;
 
     assert_status(nb_connect(&conn, nb_address_format(&server->address, endpoint, sizeof(endpoint)),
-                             NULL, nb_after_ms(60000), &err),
+                             options, nb_after_ms(60000), &err),
                   NB_OK);
     return conn;
 }

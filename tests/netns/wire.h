@@ -55,6 +55,17 @@ void run_command(const char *format, ...) __attribute__((format(printf, 1, 2)));
 bool try_command(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Filters what arrives at a host, until calm(): a rule of nft(8), such as "tcp dport 80 drop". */
 void filter(enum host host, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* How long a network stays as bad as it is, where that is what is tried. */
+void last_ms(int ms);
+/* Drops all TCP at both hosts. */
+void black_out(void);
+/* Does this to the TCP packets that arrive at a host after so many thousand bytes. */
+void after_kilobytes(enum host host, int kilobytes, const char *verdict);
+/* Whether that verdict has met a packet. */
+bool has_met_packets(enum host host);
+/* Takes the wire out of the other host, and puts it in again. */
+void pull_plug(void);
+void plug_in(void);
 /* Takes all filters off again, and what makes the wire slow. */
 void calm(void);
 /* Sets a file of /proc/sys at HERE, until the end of the case. */
@@ -64,10 +75,22 @@ void lose(int percent);
 /* Lets each direction carry one megabit a second; false where the kernel cannot do that. */
 bool slow_down(void);
 
-/* A server at the other host, running; it listens at this address of the host, at any port. */
+/* A server at the other host that listens at this address of the host, at any port, with these
+   options; and one that runs already. */
+struct server *server_there(const char *address, nb_handler *handler, void *context,
+                            const nb_listen_options *options);
 struct server *serve_there(const char *address, nb_handler *handler, void *context);
+/* What a server has heard of a pattern; the context of its handler. */
+struct heard {
+    atomic_bool ended;
+    atomic_bool intact;
+    atomic_size_t bytes;
+    atomic_int status; /* what the last receive returned */
+};
+void listen_to_pattern(nb_conn *conn, void *heard);
+
 /* A connection to a server; it must come about. */
-nb_conn *connect_to(const struct server *server);
+nb_conn *connect_to(const struct server *server, const nb_connect_options *options);
 /* Tries to connect, which must fail with what is returned: by the deadline or not much later, and
    with NB_TIMEOUT only when the deadline has passed. */
 nb_status failure_of_connect(const char *endpoint, nb_deadline by, nb_error *err);

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief What befalls a connection that is there: a blackout, errors of routers, resets by others, peers
+ *         that vanish or forget. */
+#include "wire.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BYTES ((size_t)1 << 20)
+#define MUCH ((size_t)16 << 20) /* more than buffers hold */
+#define SHORT_MS 700
+
+/* An exchange that meets this verdict on all packets for some time, in its middle. */
+static void exchange_through(const char *verdict, int ms)
+{
+    struct exchange exchange;
+    nb_conn *conn = connect_to(serve_there(THERE_IPV4, echo, NULL), NULL);
+
+    after_kilobytes(THERE, 200, verdict);
+    exchange_begin(&exchange, conn, BYTES, nb_after_ms(60000));
+    last_ms(ms);
+    assert_true(has_met_packets(THERE));
+    calm();
+    exchange_end(&exchange);
+    assert_whole_or_named(&exchange, verdict);
+    nb_abort(conn);
+}
+
+/* --- Bad moments --- */
+
+static void a_blackout_of_three_seconds_loses_nothing(void **state)
+{
+    (void)state;
+    need_hosts();
+    exchange_through("drop", 3000);
+}
+
+static void errors_of_routers_break_no_connection(void **state)
+{
+    (void)state;
+    need_hosts();
+    exchange_through("reject with icmpx host-unreachable", 700);
+    exchange_through("reject with icmpx port-unreachable", 700);
+    exchange_through("reject with icmpx admin-prohibited", 700);
+}
+
+static void a_link_that_goes_down_for_a_second_loses_nothing(void **state)
+{
+    struct exchange exchange;
+    nb_conn *conn;
+
+    (void)state;
+    need_hosts();
+    conn = connect_to(serve_there(THERE_IPV4, echo, NULL), NULL);
+    pull_plug();
+    exchange_begin(&exchange, conn, BYTES, nb_after_ms(60000));
+    last_ms(1000);
+    plug_in();
+    exchange_end(&exchange);
+    assert_whole_or_named(&exchange, "link down");
+    nb_abort(conn);
+}
+
+static void large_packets_that_vanish_end_at_the_deadline(void **state)
+{
+    struct exchange exchange;
+    nb_conn *conn;
+
+    (void)state;
+    need_hosts();
+    conn = connect_to(serve_there(THERE_IPV4, echo, NULL), NULL);
+    filter(THERE, "meta length > 600 drop");
+    exchange_begin(&exchange, conn, BYTES, nb_after_ms(SHORT_MS));
+    exchange_end(&exchange);
+    assert_whole_or_named(&exchange, "large packets vanish");
+    assert_status(exchange.receiving, NB_TIMEOUT);
+    assert_int_equal(exchange.received, 0);
+    nb_abort(conn);
+}
+
+static void a_reset_by_somebody_on_the_way_is_no_end(void **state)
+{
+    struct exchange exchange;
+    nb_conn *conn;
+
+    (void)state;
+    need_hosts();
+    conn = connect_to(serve_there(THERE_IPV4, echo, NULL), NULL);
+    after_kilobytes(THERE, 200, "reject with tcp reset");
+    exchange_begin(&exchange, conn, MUCH, nb_after_ms(60000));
+    exchange_end(&exchange);
+    assert_true(exchange.intact);
+    assert_status(exchange.receiving, NB_RESET);
+    assert_status(exchange.sending, NB_RESET);
+    assert_status(nb_close(conn, plenty()), NB_RESET);
+}
+
+/* --- Peers that vanish --- */
+
+static void a_peer_that_vanishes_holds_no_call_beyond_its_deadline(void **state)
+{
+    static char much[MUCH];
+    size_t count;
+    nb_deadline by;
+    nb_conn *conn;
+
+    (void)state;
+    need_hosts();
+    conn = connect_to(serve_there(THERE_IPV4, echo, NULL), NULL);
+    black_out();
+    by = nb_after_ms(SHORT_MS);
+    assert_status(nb_recv(conn, much, 1, &count, by), NB_TIMEOUT);
+    assert_passed(by, LATE_MS);
+    by = nb_after_ms(SHORT_MS);
+    assert_status(nb_send_all(conn, much, MUCH, &count, by), NB_TIMEOUT);
+    assert_passed(by, LATE_MS);
+    assert_true(count < MUCH);
+    assert_status(nb_close(conn, plenty()), NB_TIMEOUT);
+}
+
+static void a_close_waits_for_a_vanished_peer_until_its_deadline(void **state)
+{
+    nb_deadline by;
+    nb_conn *conn;
+
+    (void)state;
+    need_hosts();
+    conn = connect_to(serve_there(THERE_IPV4, echo, NULL), NULL);
+    black_out();
+    assert_status(nb_send_all(conn, "farewell", 8, NULL, plenty()), NB_OK);
+    by = nb_after_ms(SHORT_MS);
+    assert_status(nb_close(conn, by), NB_TIMEOUT);
+    assert_passed(by, LATE_MS);
+}
+
+static void keepalive_finds_out_that_a_silent_peer_has_vanished(void **state)
+{
+    nb_connect_options options = NB_CONNECT_OPTIONS_INIT;
+    nb_conn *conn;
+    size_t count;
+    char byte;
+
+    (void)state;
+    need_hosts();
+    options.keepalive_idle_ms = 1000;
+    options.keepalive_interval_ms = 1000;
+    options.keepalive_count = 2;
+    conn = connect_to(serve_there(THERE_IPV4, echo, NULL), &options);
+    black_out();
+    assert_status(nb_recv(conn, &byte, 1, &count, nb_forever()), NB_UNREACHABLE);
+    assert_int_not_equal(nb_send_all(conn, &byte, 1, NULL, plenty()), NB_OK);
+    nb_abort(conn);
+}
+
+static void the_user_timeout_finds_out_that_bytes_do_not_arrive(void **state)
+{
+    nb_connect_options options = NB_CONNECT_OPTIONS_INIT;
+    nb_conn *conn;
+    size_t count;
+    char byte = 0;
+
+    (void)state;
+    need_hosts();
+    options.user_timeout_ms = 1000;
+    conn = connect_to(serve_there(THERE_IPV4, echo, NULL), &options);
+    black_out();
+    assert_status(nb_send_all(conn, &byte, 1, NULL, plenty()), NB_OK);
+    assert_status(nb_recv(conn, &byte, 1, &count, nb_forever()), NB_UNREACHABLE);
+    nb_abort(conn);
+}
+
+static void the_kernels_patience_with_a_vanished_peer_is_no_timeout(void **state)
+{
+    nb_conn *conn;
+    size_t count;
+    char byte = 0;
+
+    (void)state;
+    need_hosts();
+    set_for_case("net/ipv4/tcp_retries2", "2");
+    conn = connect_to(serve_there(THERE_IPV4, echo, NULL), NULL);
+    black_out();
+    assert_status(nb_send_all(conn, &byte, 1, NULL, plenty()), NB_OK);
+    assert_status(nb_recv(conn, &byte, 1, &count, nb_after_ms(60000)), NB_UNREACHABLE);
+    nb_abort(conn);
+}
+
+static void a_peer_that_has_forgotten_us_is_a_reset(void **state)
+{
+    static struct heard heard;
+    struct server *server;
+    nb_conn *conn;
+    size_t count;
+    char byte = 0;
+
+    (void)state;
+    need_hosts();
+    server = serve_there(THERE_IPV4, listen_to_pattern, &heard);
+    conn = connect_to(server, NULL);
+    eventually(server_stats(server).active == 1);
+    black_out();
+    assert_status(server_stop(server), NB_OK); /* its farewell is not heard */
+    calm();
+    assert_status(nb_send_all(conn, &byte, 1, NULL, plenty()), NB_OK);
+    assert_status(nb_recv(conn, &byte, 1, &count, plenty()), NB_RESET);
+    nb_abort(conn);
+}
+
+/* --- Servers whose clients vanish --- */
+
+static void give_much(nb_conn *conn, void *unused)
+{
+    static char much[MUCH];
+
+    (void)unused;
+    nb_send_all(conn, much, sizeof(much), NULL, nb_forever());
+}
+
+/* So many clients that do not read, and are gone. */
+static struct server *server_of_vanished(int clients, int64_t connection_ms)
+{
+    struct server *server = server_there(THERE_IPV4, give_much, NULL, NULL);
+
+    server->options.connection_ms = connection_ms;
+    server_run(server);
+    for (int i = 0; i < clients; i++)
+        (void)dial(&server->address);
+    eventually(server_stats(server).active == (uint64_t)clients);
+    black_out();
+    return server;
+}
+
+static void a_vanished_client_ends_with_the_life_of_its_connection(void **state)
+{
+    struct server *server;
+
+    (void)state;
+    need_hosts();
+    server = server_of_vanished(4, SHORT_MS);
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 4);
+    assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_CANCELLED);
+    assert_status(server_stop(server), NB_OK);
+}
+
+static void vanished_clients_hold_up_no_stop(void **state)
+{
+    struct server *server;
+    int64_t begin;
+
+    (void)state;
+    need_hosts();
+    server = server_of_vanished(4, NB_NO_LIMIT);
+    begin = now_ns();
+    assert_status(server_stop(server), NB_OK);
+    assert_true(ms_since(begin) < server->options.drain_ms + LATE_MS);
+    assert_int_equal(server_stats(server).forced, 4);
+}
+
+static void keepalive_frees_a_handler_whose_client_has_vanished(void **state)
+{
+    static struct heard heard;
+    nb_listen_options options = NB_LISTEN_OPTIONS_INIT;
+    struct server *server;
+
+    (void)state;
+    need_hosts();
+    options.keepalive_idle_ms = 1000;
+    options.keepalive_interval_ms = 1000;
+    options.keepalive_count = 1;
+    server = server_there(THERE_IPV4, listen_to_pattern, &heard, &options);
+    server_run(server);
+    (void)dial(&server->address);
+    eventually(server_stats(server).active == 1);
+    black_out();
+    eventually(heard.ended);
+    assert_status((nb_status)heard.status, NB_UNREACHABLE);
+}
+
+int main(void)
+{
+    const struct CMUnitTest cases[] = {
+        WIRE_CASE(a_blackout_of_three_seconds_loses_nothing),
+        WIRE_CASE(errors_of_routers_break_no_connection),
+        WIRE_CASE(a_link_that_goes_down_for_a_second_loses_nothing),
+        WIRE_CASE(large_packets_that_vanish_end_at_the_deadline),
+        WIRE_CASE(a_reset_by_somebody_on_the_way_is_no_end),
+        WIRE_CASE(a_peer_that_vanishes_holds_no_call_beyond_its_deadline),
+        WIRE_CASE(a_close_waits_for_a_vanished_peer_until_its_deadline),
+        WIRE_CASE(keepalive_finds_out_that_a_silent_peer_has_vanished),
+        WIRE_CASE(the_user_timeout_finds_out_that_bytes_do_not_arrive),
+        WIRE_CASE(the_kernels_patience_with_a_vanished_peer_is_no_timeout),
+        WIRE_CASE(a_peer_that_has_forgotten_us_is_a_reset),
+        WIRE_CASE(a_vanished_client_ends_with_the_life_of_its_connection),
+        WIRE_CASE(vanished_clients_hold_up_no_stop),
+        WIRE_CASE(keepalive_frees_a_handler_whose_client_has_vanished),
+    };
+
+    return run_wire_cases(cases);
+}
