@@ -28,7 +28,7 @@ RANKS = {
     "io": 7,
     "ahead": 8, "send": 8,
     "recv": 9,
-    "conn": 9, "socket_options": 9,
+    "conn": 9, "frames": 9, "socket_options": 9,
     "attempt": 10, "opening": 10,
     "openers": 11, "race": 11,
     "open_addresses": 12, "connect": 12,

@@ -350,6 +350,15 @@ void until_arrived(int fd, size_t count)
     assert_true((size_t)there >= count);
 }
 
+void raw_deliver(int fd, int other, const void *data, size_t length)
+{
+    int before = 0;
+
+    assert_int_equal(ioctl(other, FIONREAD, &before), 0);
+    raw_send(fd, data, length);
+    until_arrived(other, (size_t)before + length);
+}
+
 void until_event(int fd, short events)
 {
     struct pollfd wanted = {fd, events, 0};

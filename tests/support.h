@@ -71,6 +71,8 @@ int raw_ending(int fd, size_t *count);
 void raw_shrink(int fd);
 /* Sends until nothing more fits: how many bytes went. */
 size_t raw_fill(int fd);
+/* Sends so much, and waits until it has arrived at the other end's descriptor. */
+void raw_deliver(int fd, int other, const void *data, size_t length);
 /* Waits until so many bytes wait in a socket, without reading them. */
 void until_arrived(int fd, size_t count);
 /* Waits until one of these events of poll(2) shows at a socket: POLLRDHUP is the peer's end. */

@@ -323,6 +323,38 @@ NB_NODISCARD NB_API nb_status nb_recv_to_end(nb_conn *conn, void *buf, size_t ca
                                              size_t *received, nb_deadline by);
 
 /**
+ * @brief Receives a frame: a message that nb_send_frame() sent, or whose length comes first in four
+ *        bytes, the most significant first.
+ *
+ * A frame is given as a whole or not at all. It is read ahead into the buffer of the connection, which
+ * grows with what arrives, never beyond the largest capacity asked for and the four bytes: what a peer
+ * announces allocates nothing.
+ *
+ * @param conn         the connection.
+ * @param[out] buf     receives the body; may be NULL when @p capacity is 0.
+ * @param capacity     bytes of @p buf, 0 to SIZE_MAX/2: the longest body that is taken.
+ * @param[out] length  bytes of the body; with NB_TOO_LONG how many were announced; else 0. Must not be
+ *                     NULL.
+ * @param by           bounds the whole call.
+ * @retval NB_OK           a frame; the body of an empty one has 0 bytes.
+ * @retval NB_EOF          the peer ended its stream, after a whole frame or before the first. Stays.
+ * @retval NB_TIMEOUT      the deadline passed. Nothing was consumed: make the same call again.
+ * @retval NB_TOO_LONG     the body is longer than @p capacity. It was not read, and this stays: what
+ *                         follows is the body, not the next frame.
+ * @retval NB_CANCELLED    the connection was cancelled. Stays.
+ * @retval NB_RESET        the connection was broken off, or the stream ended inside a frame. Stays.
+ * @retval NB_UNREACHABLE  the peer stopped answering. Stays.
+ * @retval NB_INVALID      a NULL argument or a bad capacity; nothing was done.
+ * @retval NB_NO_MEMORY    none for the connection's buffer. Nothing was consumed.
+ * @retval NB_SYSTEM       anything else. Stays; see nb_conn_error().
+ *
+ * @par Blocking, threads, signals
+ * Blocks until @p by; signals do not cut it short.
+ */
+NB_NODISCARD NB_API nb_status nb_recv_frame(nb_conn *conn, void *buf, size_t capacity,
+                                            size_t *length, nb_deadline by);
+
+/**
  * @brief Waits until a receive call has something to say: bytes, an end or a failure.
  *
  * Bytes in the connection's own buffer count. Nothing is consumed.
@@ -399,6 +431,31 @@ NB_API nb_status nb_send_all(nb_conn *conn, const void *data, size_t length, siz
  */
 NB_API nb_status nb_send_all_v(nb_conn *conn, const nb_slice *slices, size_t count, size_t *sent,
                                nb_deadline by);
+
+/**
+ * @brief Sends a frame: the length in four bytes, the most significant first, and then the body.
+ *
+ * Both go out in one call to the kernel. nb_recv_frame() is the other end.
+ *
+ * @param conn    the connection.
+ * @param data    the body; may be NULL when @p length is 0.
+ * @param length  how many bytes, 0 to UINT32_MAX and to SIZE_MAX/2 - 4; an empty body is a frame, too.
+ * @param by      bounds the whole call.
+ * @retval NB_OK           the system has taken the frame.
+ * @retval NB_TIMEOUT      the deadline passed. Stays, even if no byte was sent.
+ * @retval NB_CANCELLED    the connection was cancelled. Stays.
+ * @retval NB_RESET        the connection was broken off. Stays.
+ * @retval NB_UNREACHABLE  the peer stopped answering. Stays.
+ * @retval NB_PERMISSION   a firewall of this machine refused it. Stays.
+ * @retval NB_NO_MEMORY    the kernel had none. Stays.
+ * @retval NB_INVALID      a NULL argument, a bad length, or nb_shutdown_send() was called before;
+ *                         nothing was done.
+ * @retval NB_SYSTEM       anything else. Stays; see nb_conn_error().
+ *
+ * @par Blocking, threads, signals
+ * As nb_send_all(). (sendmsg(2).)
+ */
+NB_API nb_status nb_send_frame(nb_conn *conn, const void *data, size_t length, nb_deadline by);
 
 /**
  * @brief Ends our stream and goes on receiving: the peer sees the end after the last byte sent.
@@ -522,7 +579,8 @@ NB_API void nb_conn_local(const nb_conn *conn, nb_address *out);
 /**
  * @brief Tells how many bytes wait in the connection's own buffer.
  *
- * They were received with a line or a delimiter, lie behind it, and come first at the next receive.
+ * They were received with a line, a delimiter or a frame, lie behind it, and come first at the next
+ * receive; or they are the part of it that has come.
  *
  * @param conn  the connection. Must not be NULL.
  * @return bytes.
