@@ -366,10 +366,11 @@ int nb__sys_if_name(unsigned index, char *name)
     return found ? 0 : -ENXIO;
 }
 
-/* The library may get over a want of memory, and then errno must not tell of it. */
+/* The library may get over a want of memory, and then errno must not tell of it. Clang holds that an
+   allocation never writes errno, and would drop what puts back a value that it takes for unchanged. */
 void *nb__sys_calloc(size_t count, size_t size)
 {
-    int saved = errno;
+    volatile int saved = errno;
     void *memory = calloc(count, size);
 
     errno = saved;
@@ -378,7 +379,7 @@ void *nb__sys_calloc(size_t count, size_t size)
 
 void *nb__sys_realloc(void *memory, size_t size)
 {
-    int saved = errno;
+    volatile int saved = errno;
     void *moved = realloc(memory, size);
 
     errno = saved;
