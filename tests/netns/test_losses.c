@@ -40,7 +40,7 @@ static void one_packet_of_five_is_lost(void **state)
     (void)state;
     need_hosts();
     lose(20);
-    exchange_over(THERE_IPV4, 1 << 18, 40000, "20 % loss");
+    exchange_over(THERE_IPV4, 1 << 17, 25000, "20 % loss");
 }
 
 static void a_crowd_is_served_through_losses(void **state)

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Networks that deliver late, out of order, twice or damaged. */
+#include "shuttle.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void tell_counts(void)
+{
+    size_t carried;
+    size_t overtook;
+
+    shuttle_counts(&carried, &overtook);
+    print_message("# %zu packets carried, %zu overtaken\n", carried, overtook);
+}
+
+static void exchange_over(const char *address, size_t bytes, const char *network)
+{
+    struct exchange exchange;
+    nb_conn *conn = connect_to(serve_there(address, echo, NULL), NULL);
+    int64_t begin = now_ns();
+
+    exchange_begin(&exchange, conn, bytes, nb_after_ms(40000));
+    exchange_end(&exchange);
+    tell_counts();
+    print_message("# %lld ms\n", (long long)ms_since(begin));
+    assert_whole_or_named(&exchange, network);
+    nb_abort(conn);
+}
+
+static void a_peer_far_away_gets_all(void **state)
+{
+    (void)state;
+    need_hosts();
+    need_shuttle(.delay_ms = 50);
+    exchange_over(FAR_IPV4, 1 << 20, "50 ms each way");
+}
+
+static void packets_out_of_order_make_no_disorder(void **state)
+{
+    size_t carried;
+    size_t overtook;
+
+    (void)state;
+    need_hosts();
+    need_shuttle(.delay_ms = 5, .jitter_ms = 15);
+    exchange_over(FAR_IPV4, 1 << 20, "5 to 20 ms, IPv4");
+    exchange_over(FAR_IPV6, 1 << 20, "5 to 20 ms, IPv6");
+    shuttle_counts(&carried, &overtook);
+    assert_true(overtook > 0);
+}
+
+static void packets_that_come_twice_or_damaged_do_no_harm(void **state)
+{
+    (void)state;
+    need_hosts();
+    need_shuttle(.delay_ms = 2, .jitter_ms = 3, .twice_percent = 5, .damaged_percent = 2);
+    exchange_over(FAR_IPV4, 1 << 19, "5 % twice, 2 % damaged, IPv4");
+    exchange_over(FAR_IPV6, 1 << 19, "5 % twice, 2 % damaged, IPv6");
+}
+
+static void a_handshake_longer_than_the_deadline_is_a_timeout(void **state)
+{
+    struct server *server;
+    char endpoint[NB_ADDRESS_TEXT_MAX];
+    nb_conn *conn;
+    nb_error err;
+
+    (void)state;
+    need_hosts();
+    need_shuttle(.delay_ms = 400);
+    server = serve_there(FAR_IPV4, say_hello, NULL);
+    (void)nb_address_format(&server->address, endpoint, sizeof(endpoint));
+    assert_status(failure_of_connect(endpoint, nb_after_ms(150), &err), NB_TIMEOUT);
+    /* The server is none the worse for it. */
+    conn = connect_to(server, NULL);
+    assert_status(nb_close(conn, plenty()), NB_OK);
+}
+
+/* Less than the loop reads and drops after the reply, and all of it unread when the reply goes out. */
+#define REQUEST ((size_t)32 << 10)
+
+static void a_reply_to_a_request_that_was_not_read_crosses_the_distance(void **state)
+{
+    static char request[REQUEST];
+    char reply[64];
+    size_t length;
+    nb_conn *conn;
+
+    (void)state;
+    need_hosts();
+    need_shuttle(.delay_ms = 50);
+    conn = connect_to(serve_there(FAR_IPV4, say_hello, NULL), NULL);
+    assert_status(nb_send_all(conn, request, sizeof(request), NULL, plenty()), NB_OK);
+    assert_status(nb_shutdown_send(conn), NB_OK);
+    assert_status(nb_recv_to_end(conn, reply, sizeof(reply), &length, plenty()), NB_OK);
+    assert_bytes(reply, length, HELLO);
+    assert_status(nb_close(conn, plenty()), NB_OK);
+}
+
+struct visit {
+    struct task task;
+    char endpoint[NB_ADDRESS_TEXT_MAX];
+    nb_status connecting;
+    nb_status receiving;
+    size_t length;
+};
+
+static void visit(void *argument)
+{
+    struct visit *visit = argument;
+    char reply[64];
+    nb_conn *conn;
+
+    visit->connecting = nb_connect(&conn, visit->endpoint, NULL, nb_after_ms(8000), NULL);
+    if (visit->connecting != NB_OK)
+        return;
+    visit->receiving =
+        nb_recv_to_end(conn, reply, sizeof(reply), &visit->length, nb_after_ms(8000));
+    nb_abort(conn);
+}
+
+/* Each client is served whole, or learns at once that it is not. */
+static void assert_told(const struct visit *visit)
+{
+    print_message("# at the stop: connect %s, receive %s, %zu bytes\n",
+                  nb_status_name(visit->connecting), nb_status_name(visit->receiving),
+                  visit->length);
+    if (visit->connecting != NB_OK)
+        assert_true(visit->connecting == NB_REFUSED || visit->connecting == NB_RESET);
+    else if (visit->receiving == NB_OK)
+        assert_int_equal(visit->length, strlen(HELLO));
+    else
+        assert_status(visit->receiving, NB_RESET);
+}
+
+static void a_stop_amid_handshakes_leaves_nobody_in_silence(void **state)
+{
+    static struct visit visits[8];
+    struct server *server;
+
+    (void)state;
+    need_hosts();
+    need_shuttle(.delay_ms = 60, .jitter_ms = 120);
+    server = serve_there(FAR_IPV4, say_hello, NULL);
+    memset(visits, 0, sizeof(visits));
+    for (size_t i = 0; i < COUNT(visits); i++) {
+        (void)nb_address_format(&server->address, visits[i].endpoint, sizeof(visits[i].endpoint));
+        task_start(&visits[i].task, visit, &visits[i]);
+    }
+    eventually(server_stats(server).accepted > 0);
+    assert_status(server_stop(server), NB_OK);
+    for (size_t i = 0; i < COUNT(visits); i++)
+        task_join(&visits[i].task);
+    for (size_t i = 0; i < COUNT(visits); i++)
+        assert_told(&visits[i]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest cases[] = {
+        SHUTTLE_CASE(a_peer_far_away_gets_all),
+        SHUTTLE_CASE(packets_out_of_order_make_no_disorder),
+        SHUTTLE_CASE(packets_that_come_twice_or_damaged_do_no_harm),
+        SHUTTLE_CASE(a_handshake_longer_than_the_deadline_is_a_timeout),
+        SHUTTLE_CASE(a_reply_to_a_request_that_was_not_read_crosses_the_distance),
+        SHUTTLE_CASE(a_stop_amid_handshakes_leaves_nobody_in_silence),
+    };
+
+    return run_wire_cases(cases);
+}
