@@ -76,8 +76,6 @@ nb_status nb__conn_drain(nb_conn *conn, size_t *budget)
         return NB_OK;
     for (;;) {
         length = nb__sys_recv(conn->fd, dropped, sizeof(dropped), MSG_DONTWAIT);
-        if (length == -EINTR)
-            continue;
         if (length <= 0)
             break;
         if ((size_t)length > *budget)
@@ -86,7 +84,7 @@ nb_status nb__conn_drain(nb_conn *conn, size_t *budget)
     }
     if (atomic_load(&conn->cancelled))
         return NB_CANCELLED;
-    if (length == -EAGAIN)
+    if (length == -EAGAIN || length == -EINTR)
         return NB_TIMEOUT;
     if (length == 0)
         return nb__io_end_of_stream(conn) == NB_EOF ? NB_OK : NB_RESET;
@@ -123,10 +121,13 @@ nb_status nb__conn_dispose(nb_conn *conn, nb_status how)
     return how;
 }
 
-/* Waits for the peer's end, dropping what comes before it. */
+/* Waits for the peer's end, dropping what comes before it. A socket that is readable for nothing, again
+   and again, is no progress. */
 static nb_status await_end(nb_conn *conn, nb_deadline by)
 {
     size_t budget = CLOSE_BYTES;
+    size_t left_before = 0;
+    nb_deadline until = by;
     nb_status status = NB_OK;
 
     if (nb__conn_check(conn, NB_RECEIVE) == NB_EOF)
@@ -134,12 +135,14 @@ static nb_status await_end(nb_conn *conn, nb_deadline by)
     if (nb_expired(by))
         return NB_TIMEOUT;
     while (status == NB_OK) {
-        nb_deadline until = nb__is_forever(by) ? nb_after_ms(CLOSE_IDLE_MS) : by;
-
         status = nb__conn_drain(conn, &budget);
         if (status != NB_TIMEOUT)
             return status;
-        status = nb__io_wait_readable(conn, until);
+        if (nb__is_forever(by) && budget != left_before)
+            until = nb_after_ms(CLOSE_IDLE_MS);
+        left_before = budget;
+        if (!nb_expired(until))
+            status = nb__io_wait_readable(conn, until);
     }
     return status;
 }

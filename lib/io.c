@@ -229,7 +229,7 @@ nb_status nb__io_wait_readable(nb_conn *conn, nb_deadline by)
             return NB_CANCELLED;
         if (ready > 0)
             return NB_OK;
-        if (ready == 0 && status == NB_TIMEOUT)
+        if ((ready == 0 || ready == -EINTR) && status == NB_TIMEOUT)
             return NB_TIMEOUT;
         if (ready < 0 && ready != -EINTR)
             return nb__io_fail(conn, NB_RECEIVE, nb__status_of_errno(-ready), -ready);

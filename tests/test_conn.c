@@ -11,6 +11,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -1027,6 +1028,24 @@ static void close_goes_on_after_signals(void **state)
     assert_status(closed(nb_after_ms(SHORT_MS)), NB_TIMEOUT);
 }
 
+static void close_gives_up_at_its_deadline_when_signals_never_cease(void **state)
+{
+    (void)state;
+    probe_fail(&probe.receive, INT_MAX, EINTR);
+    assert_status(closed(nb_after_ms(SHORT_MS)), NB_TIMEOUT);
+    renew();
+    probe_fail(&probe.poll, INT_MAX, EINTR);
+    assert_status(closed(nb_after_ms(SHORT_MS)), NB_TIMEOUT);
+}
+
+static void close_gives_up_at_its_deadline_when_there_is_never_anything_to_read(void **state)
+{
+    (void)state;
+    arrive("something");
+    probe_fail(&probe.receive, INT_MAX, EAGAIN);
+    assert_status(closed(nb_after_ms(SHORT_MS)), NB_TIMEOUT);
+}
+
 static void close_after_a_line_too_long_is_in_order(void **state)
 {
     struct reader reader;
@@ -1487,6 +1506,8 @@ int main(void)
         TCP(close_tells_what_a_send_failed_with_rather_than_a_receive),
         TCP(close_tells_what_its_wait_failed_with),
         TCP(close_goes_on_after_signals),
+        TCP(close_gives_up_at_its_deadline_when_signals_never_cease),
+        TCP(close_gives_up_at_its_deadline_when_there_is_never_anything_to_read),
         BOTH(close_after_a_line_too_long_is_in_order),
         TCP_BOTH(truncated_stream_ends_with_a_reset),
         TCP(stream_truncated_in_the_middle_of_a_send_ends_with_a_reset),
