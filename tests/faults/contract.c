@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief How each call can fail, and what that may come to: the documentation of the statuses, as a
+ *         table that can be asked. */
+#define _GNU_SOURCE /* EAI_NODATA */
+
+#include "error_internal.h"
+#include "fault.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <string.h>
+
+/* ---- how calls fail: their man pages, and practice ---- */
+
+struct row {
+    const char *name;
+    const int *errors;
+};
+
+#define ERRORS(...) ((const int[]){__VA_ARGS__, 0})
+#define NEVER ERRORS(0)
+#define ROW(call, ...)                                                                             \
+    {                                                                                              \
+#call, __VA_ARGS__                                                                         \
+    }
+
+/* A function of lib/sys.h without a row makes every program of this directory fail. */
+static const struct row rows[] = {
+    ROW(socket,
+        ERRORS(EMFILE, EAFNOSUPPORT, EACCES, EINVAL, ENFILE, ENOBUFS, ENOMEM, EPROTONOSUPPORT)),
+    ROW(bind, ERRORS(EADDRINUSE, EADDRNOTAVAIL, EACCES, EBADF, EINVAL, ENOTSOCK, EFAULT, ELOOP,
+                     ENAMETOOLONG, ENOENT, ENOMEM, ENOTDIR, EROFS, EPERM, EAFNOSUPPORT)),
+    ROW(listen, ERRORS(EADDRINUSE, EBADF, ENOTSOCK, EOPNOTSUPP, ENOBUFS)),
+    ROW(accept,
+        ERRORS(EMFILE, ECONNABORTED, EBADF, EAGAIN, EINTR, EINVAL, EFAULT, ENFILE, ENOBUFS, ENOMEM,
+               ENOTSOCK, EOPNOTSUPP, EPROTO, EPERM, ENETDOWN, ENOPROTOOPT, EHOSTDOWN, ENONET,
+               EHOSTUNREACH, ENETUNREACH, ETIMEDOUT, ENOSR, ESOCKTNOSUPPORT, EPROTONOSUPPORT)),
+    ROW(connect,
+        ERRORS(ECONNREFUSED, EINTR, EACCES, EPERM, EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT, EAGAIN,
+               EALREADY, EBADF, EFAULT, EINPROGRESS, EISCONN, ENETUNREACH, ENOTSOCK, EPROTOTYPE,
+               ETIMEDOUT, EHOSTUNREACH, ECONNRESET, ENETDOWN, EINVAL, ENOBUFS, ENOPROTOOPT)),
+    ROW(disconnect, ERRORS(ENOTCONN, EBADF, EINVAL, ENOTSOCK, ENOBUFS)),
+    ROW(getsockname, ERRORS(ENOBUFS, EBADF, EFAULT, EINVAL, ENOTSOCK)),
+    ROW(getpeername, ERRORS(ENOTCONN, ENOBUFS, EBADF, EFAULT, EINVAL, ENOTSOCK)),
+    ROW(setsockopt,
+        ERRORS(ENOPROTOOPT, EPERM, EBADF, EFAULT, EINVAL, ENOTSOCK, EDOM, ENOMEM, EACCES, ENOBUFS)),
+    ROW(getsockopt, ERRORS(ENOPROTOOPT, EBADF, EFAULT, EINVAL, ENOTSOCK, EOPNOTSUPP)),
+    ROW(set_blocking, ERRORS(EBADF, EINVAL, EPERM)),
+    ROW(set_cloexec, ERRORS(EBADF, EINVAL)),
+    ROW(shutdown, ERRORS(ENOTCONN, EBADF, EINVAL, ENOTSOCK)),
+    ROW(close, ERRORS(EIO, EINTR, ENOSPC, EDQUOT)),
+    ROW(recv, ERRORS(ECONNRESET, EINTR, EAGAIN, EBADF, ECONNREFUSED, EFAULT, EINVAL, ENOMEM,
+                     ENOTCONN, ENOTSOCK, ETIMEDOUT, EHOSTUNREACH, ENETUNREACH, ENETDOWN, ENOBUFS,
+                     EIO, ECONNABORTED, ENETRESET)),
+    ROW(send, ERRORS(EPIPE, EINTR, ECONNRESET, EAGAIN, EACCES, EALREADY, EBADF, EDESTADDRREQ,
+                     EFAULT, EINVAL, EISCONN, EMSGSIZE, ENOBUFS, ENOMEM, ENOTCONN, ENOTSOCK,
+                     EOPNOTSUPP, ETIMEDOUT, EHOSTUNREACH, ENETUNREACH, ENETDOWN, EPERM)),
+    ROW(sendmsg, ERRORS(EPIPE, EINTR, ECONNRESET, EAGAIN, EACCES, EALREADY, EBADF, EDESTADDRREQ,
+                        EFAULT, EINVAL, EISCONN, EMSGSIZE, ENOBUFS, ENOMEM, ENOTCONN, ENOTSOCK,
+                        EOPNOTSUPP, ETIMEDOUT, EHOSTUNREACH, ENETUNREACH, ENETDOWN, EPERM)),
+    ROW(poll, ERRORS(EINTR, ENOMEM, EFAULT, EINVAL)),
+    ROW(wake_open, ERRORS(EMFILE, EINVAL, ENFILE, ENODEV, ENOMEM)),
+    ROW(wake_ring, ERRORS(EAGAIN)),
+    ROW(wake_clear, ERRORS(EAGAIN, EINTR)),
+    ROW(wake_close, NEVER),
+    ROW(queue_length, ERRORS(ENOPROTOOPT, EBADF, EFAULT, EINVAL, ENOTSOCK, EOPNOTSUPP)),
+    ROW(tcp_closed, ERRORS(ENOPROTOOPT, EBADF, EFAULT, EINVAL, ENOTSOCK, EOPNOTSUPP)),
+    ROW(if_index, ERRORS(ENXIO)),
+    ROW(if_name, ERRORS(ENXIO)),
+    ROW(thread_start, ERRORS(EAGAIN, EINVAL, EPERM)),
+    ROW(sigaction, ERRORS(EINVAL, EFAULT)),
+    ROW(getaddrinfo, ERRORS(EAI_NONAME, EAI_AGAIN, EAI_FAIL, EAI_NODATA, EAI_ADDRFAMILY, EAI_MEMORY,
+                            EAI_FAMILY, EAI_SYSTEM, EAI_SOCKTYPE)),
+    ROW(freeaddrinfo, NEVER),
+    ROW(calloc, ERRORS(ENOMEM)),
+    ROW(realloc, ERRORS(ENOMEM)),
+    ROW(libc_malloc, ERRORS(ENOMEM)),
+    ROW(libc_calloc, ERRORS(ENOMEM)),
+    ROW(libc_realloc, ERRORS(ENOMEM)),
+    ROW(pthread_create, ERRORS(EAGAIN, EPERM)),
+};
+
+static const char *const names[CALL_COUNT] = {
+#define NAME(call) [CALL_##call] = #call,
+    SYS_CALLS(NAME)
+#undef NAME
+        [CALL_libc_malloc] = "libc_malloc",
+    [CALL_libc_calloc] = "libc_calloc",
+    [CALL_libc_realloc] = "libc_realloc",
+    [CALL_pthread_create] = "pthread_create",
+};
+
+const int *errors_of(enum call call)
+{
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        if (strcmp(rows[i].name, names[call]) == 0)
+            return rows[i].errors;
+    }
+    return NULL;
+}
+
+const char *name_of(enum call call)
+{
+    return names[call];
+}
+
+/* ---- what that may come to ---- */
+
+#define OPTION(level, name) ((level) << 16 | (name))
+
+/* The status that the table of the library gives. */
+static statuses named(const struct fault *fault)
+{
+    return S(nb__status_of_errno(fault->error));
+}
+
+/* What waits goes on after a signal, and after a look that came too early, until its time is over. */
+static statuses patient(const struct fault *fault, statuses otherwise)
+{
+    if (fault->error != EINTR && fault->error != EAGAIN)
+        return otherwise;
+    return fault->always ? S(NB_TIMEOUT) | S(NB_OK) : S(NB_OK);
+}
+
+/* Memory and threads, where there is no telling whether a call needs them. */
+static bool is_memory(enum call call)
+{
+    return call == CALL_calloc || call == CALL_realloc || call == CALL_libc_malloc ||
+           call == CALL_libc_calloc || call == CALL_libc_realloc;
+}
+
+static statuses of_lookup(const struct fault *fault)
+{
+    switch (fault->error) {
+    case EAI_AGAIN:
+        return S(NB_NAME_TEMPORARY);
+    case EAI_MEMORY:
+        return S(NB_NO_MEMORY);
+    case EAI_FAMILY:
+        return S(NB_UNSUPPORTED);
+    case EAI_SYSTEM:
+        return S(NB_NO_DESCRIPTORS); /* EMFILE, says the resolver of the tests */
+    case EAI_SOCKTYPE:
+        return S(NB_SYSTEM);
+    default:
+        return S(NB_NAME_NOT_FOUND);
+    }
+}
+
+static statuses of_connect(const struct fault *fault)
+{
+    switch (fault->call) {
+    case CALL_getaddrinfo:
+        return of_lookup(fault);
+    case CALL_connect:
+        if (fault->error == ENOPROTOOPT) /* the protocol is unreachable, says ICMP */
+            return S(NB_UNREACHABLE);
+        return fault->error == EINTR || fault->error == EINPROGRESS ? S(NB_OK) : named(fault);
+    case CALL_poll:
+        return patient(fault, named(fault));
+    case CALL_getpeername: /* asked for the state of the handshake, and for a connection to itself */
+        return S(NB_OK) | (fault->error == ENOTCONN ? S(NB_TIMEOUT) : named(fault));
+    case CALL_set_blocking:
+        return S(NB_SYSTEM);
+    case CALL_setsockopt: /* what the library does of its own accord is optional */
+    case CALL_getsockname:
+    case CALL_close:
+        return S(NB_OK);
+    default:
+        return named(fault);
+    }
+}
+
+static statuses of_listen(const struct fault *fault)
+{
+    switch (fault->call) {
+    case CALL_setsockopt:
+        return fault->detail == OPTION(IPPROTO_IPV6, IPV6_V6ONLY) ? named(fault) : S(NB_OK);
+    case CALL_close:
+        return S(NB_OK);
+    default:
+        return named(fault);
+    }
+}
+
+/* The table of nb_serve(). */
+static statuses of_accepting(const struct fault *fault, statuses at_the_end)
+{
+    switch (fault->error) {
+    case EINTR:
+    case EAGAIN:
+        return patient(fault, 0);
+    case EMFILE:
+    case ENFILE:
+        return fault->always ? S(NB_NO_DESCRIPTORS) & at_the_end : S(NB_OK);
+    case ENOBUFS:
+    case ENOMEM:
+        return fault->always ? S(NB_NO_MEMORY) & at_the_end : S(NB_OK);
+    case EOPNOTSUPP:
+        return fault->always ? S(NB_UNSUPPORTED) : S(NB_OK);
+    case ECONNABORTED:
+    case EPROTO:
+    case ENETDOWN:
+    case ENOPROTOOPT:
+    case EHOSTDOWN:
+    case ENONET:
+    case EHOSTUNREACH:
+    case ENETUNREACH:
+    case ETIMEDOUT:
+    case EPERM: /* more than 64 of them in a row are taken for a shortage */
+        return fault->always ? (S(NB_SYSTEM) | S(NB_TIMEOUT) | S(NB_UNSUPPORTED)) & at_the_end
+                             : S(NB_OK);
+    default:
+        return named(fault) == S(NB_UNSUPPORTED) ? S(NB_UNSUPPORTED) : S(NB_SYSTEM);
+    }
+}
+
+static statuses of_accept(const struct fault *fault)
+{
+    switch (fault->call) {
+    case CALL_accept:
+        return of_accepting(fault, ~(statuses)0);
+    case CALL_poll:
+        if (fault->error == ENOMEM)
+            return fault->always ? S(NB_NO_MEMORY) : S(NB_OK);
+        return patient(fault, S(NB_SYSTEM));
+    default:
+        return named(fault);
+    }
+}
+
+/* Before it has begun it fails for want of what it needs; later it does with what there is. */
+static statuses of_serve(const struct fault *fault)
+{
+    statuses rest;
+
+    if (!fault->began && fault->call == CALL_sigaction)
+        return S(NB_SYSTEM);
+    if (!fault->began)
+        return named(fault);
+    switch (fault->call) {
+    case CALL_accept:
+        rest = of_accepting(fault, 0);
+        return rest == 0 || (rest & S(NB_TIMEOUT)) != 0 ? S(NB_OK) : rest;
+    case CALL_poll:
+        if (fault->error == EINTR)
+            return S(NB_OK);
+        return fault->error == ENOMEM ? S(NB_OK) | S(NB_NO_MEMORY) : S(NB_SYSTEM);
+    default:
+        return S(NB_OK);
+    }
+}
+
+static statuses of_receive(const struct fault *fault)
+{
+    switch (fault->call) {
+    case CALL_recv:
+    case CALL_poll:
+        return patient(fault, named(fault));
+    case CALL_setsockopt:
+    case CALL_tcp_closed:
+        return S(NB_OK);
+    default:
+        return named(fault);
+    }
+}
+
+static statuses of_send(const struct fault *fault)
+{
+    switch (fault->call) {
+    case CALL_send:
+    case CALL_sendmsg:
+    case CALL_poll:
+        return patient(fault, named(fault));
+    case CALL_setsockopt:
+        return S(NB_OK);
+    default:
+        return named(fault);
+    }
+}
+
+static statuses of_shutdown(const struct fault *fault)
+{
+    return fault->error == ENOTCONN ? S(NB_OK) : S(NB_SYSTEM);
+}
+
+static statuses of_close(const struct fault *fault)
+{
+    switch (fault->call) {
+    case CALL_shutdown:
+        return of_shutdown(fault);
+    case CALL_recv:
+    case CALL_poll:
+        return patient(fault, named(fault));
+    default:
+        return S(NB_OK);
+    }
+}
+
+static statuses of_adopt(const struct fault *fault)
+{
+    switch (fault->call) {
+    case CALL_getsockopt:
+        return fault->detail == OPTION(SOL_SOCKET, SO_TYPE) ? S(NB_INVALID) : S(NB_OK);
+    case CALL_getsockname:
+        return S(NB_INVALID);
+    case CALL_getpeername:
+        return S(NB_OK);
+    default:
+        return is_memory(fault->call) ? S(NB_NO_MEMORY) : S(NB_SYSTEM);
+    }
+}
+
+static statuses always_fine(const struct fault *fault)
+{
+    (void)fault;
+    return S(NB_OK);
+}
+
+statuses outcomes(enum api api, const struct fault *fault)
+{
+    static statuses (*const of[API_COUNT])(const struct fault *fault) = {
+        [API_CONNECT] = of_connect,   [API_LISTEN] = of_listen,   [API_ACCEPT] = of_accept,
+        [API_SERVE] = of_serve,       [API_RECEIVE] = of_receive, [API_SEND] = of_send,
+        [API_SHUTDOWN] = of_shutdown, [API_CLOSE] = of_close,     [API_ADOPT] = of_adopt,
+        [API_DETACH] = always_fine,   [API_OTHER] = always_fine,
+    };
+
+    return of[api](fault);
+}

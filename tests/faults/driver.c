@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Runs scenarios with every fault, in processes of their own, and tells what went wrong. */
+#define _GNU_SOURCE /* unshare */
+
+#include "fault.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PROCESSES_MOST 16
+#define REPORTS_MOST 8
+#define REPORT_SIZE 600
+
+/* How long nothing may happen before waiting is over, at first, and when something was wrong: a busy
+   machine may have been late. */
+#define GRACE_MS 3
+#define PATIENT_GRACE_MS 400
+
+/* A run that takes so long is stuck. */
+#define STUCK_S 20
+
+/* In how many calls after the first fault the second one is tried, and with how many errors. */
+#define LATER_MOST 12
+#define VARIANTS 2
+
+/* What the processes of a scenario share with the one that looks after them. */
+struct shared {
+    atomic_int runs;
+    atomic_int faults;
+    atomic_int pairs;
+    atomic_int repeated;
+    atomic_int wrongs;
+    atomic_bool done[PROCESSES_MOST];
+    atomic_int beat[PROCESSES_MOST]; /* changes with each run */
+    char doing[PROCESSES_MOST][REPORT_SIZE];
+    char reports[REPORTS_MOST][REPORT_SIZE];
+};
+
+static struct shared *shared;
+static const struct scenario *scenario;
+static int process;
+static struct plan plan;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static char finding[REPORT_SIZE]; /* what is wrong in this run */
+
+/* ---- what is wrong ---- */
+
+static void find(const char *format, va_list arguments)
+{
+    (void)pthread_mutex_lock(&lock);
+    if (finding[0] == '\0')
+        (void)vsnprintf(finding, sizeof(finding), format, arguments);
+    (void)pthread_mutex_unlock(&lock);
+}
+
+void wrong(const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    find(format, arguments);
+    va_end(arguments);
+}
+
+static void describe(char *out, size_t size)
+{
+    int length = snprintf(out, size, "%s %s %d %d %s", scenario->name,
+                          plan.nth > 0 ? name_of(plan.call) : "-", plan.nth, plan.error,
+                          plan.always ? "always" : "once");
+
+    if (plan.later > 0)
+        (void)snprintf(out + length, size - (size_t)length, " %d %d", plan.later, plan.variant);
+}
+
+static void report(void)
+{
+    int at = atomic_fetch_add(&shared->wrongs, 1);
+    char what[REPORT_SIZE / 2];
+
+    describe(what, sizeof(what));
+    if (at < REPORTS_MOST)
+        (void)snprintf(shared->reports[at], REPORT_SIZE, "[%s] %.290s", what, finding);
+}
+
+void give_up(const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    find(format, arguments);
+    va_end(arguments);
+    wrong("%s", step_name());
+    report();
+    atomic_store(&shared->done[process], true);
+    _exit(1);
+}
+
+bool disturbed_for_ever(void)
+{
+    return plan.always && kernel.fired > 0;
+}
+
+/* ---- one run ---- */
+
+static void on_broken_pipe(int number)
+{
+    (void)number;
+    (void)__atomic_fetch_add(&kernel.signals, 1, __ATOMIC_RELAXED);
+}
+
+/* A joined thread is gone for us a little before it is gone for the system. */
+static size_t threads_in_the_end(size_t wanted)
+{
+    int64_t until = real_ns() + INT64_C(2000000000);
+    size_t threads = running_threads();
+
+    while (threads != wanted && real_ns() < until) {
+        (void)nanosleep(&(struct timespec){0, 100000}, NULL);
+        threads = running_threads();
+    }
+    return threads;
+}
+
+static void run_once(const struct plan *next)
+{
+    size_t descriptors = open_descriptors();
+    size_t threads = running_threads();
+    int blocks = kernel.blocks;
+    int lookups = kernel.lookups;
+
+    plan = *next;
+    finding[0] = '\0';
+    describe(shared->doing[process], REPORT_SIZE);
+    atomic_fetch_add(&shared->beat[process], 1);
+    kernel_begin(&plan);
+    scenario->run();
+    if (threads_in_the_end(threads) != threads)
+        wrong("%zu threads before, %zu after", threads, running_threads());
+    if (open_descriptors() != descriptors)
+        wrong("%zu descriptors before, %zu after", descriptors, open_descriptors());
+    if (kernel.blocks != blocks)
+        wrong("%d blocks before, %d after", blocks, kernel.blocks);
+    if (kernel.lookups != lookups)
+        wrong("%d answers of the resolver were not freed", kernel.lookups - lookups);
+    if (kernel.signals > 0)
+        wrong("%d times SIGPIPE", kernel.signals);
+    if (kernel.bad_closes > 0)
+        wrong("%d times a descriptor was closed that was none", kernel.bad_closes);
+    atomic_fetch_add(&shared->runs, 1);
+}
+
+/* One run, and, where a clock that jumped too early may be to blame, another one. */
+static void run_plan(const struct plan *next)
+{
+    int grace = grace_ms;
+
+    run_once(next);
+    if (finding[0] != '\0' && grace_ms > 0) {
+        grace_ms = PATIENT_GRACE_MS;
+        run_once(next);
+        grace_ms = grace;
+        atomic_fetch_add(&shared->repeated, finding[0] == '\0');
+    }
+    atomic_fetch_add(&shared->faults, kernel.fired_first > 0);
+    atomic_fetch_add(&shared->pairs, kernel.fired_second);
+    if (finding[0] != '\0')
+        report();
+}
+
+/* ---- all runs ---- */
+
+static void run_pairs(const struct plan *first)
+{
+    for (int later = 1; later <= LATER_MOST; later++) {
+        for (int variant = 0; variant < VARIANTS; variant++) {
+            struct plan both = *first;
+
+            both.later = later;
+            both.variant = variant;
+            run_plan(&both);
+        }
+        if (kernel.calls_later < later)
+            break;
+    }
+}
+
+/* A call fails with an error, the first time, the second time, and so on. */
+static void run_all_of(enum call call, int error, bool with_pairs)
+{
+    bool reached = true;
+
+    for (int nth = 1; reached; nth++) {
+        struct plan next = {.call = call, .nth = nth, .error = error};
+
+        run_plan(&next);
+        reached = kernel.fired_first > 0;
+        if (reached && with_pairs)
+            run_pairs(&next);
+        next.always = true;
+        if (reached)
+            run_plan(&next);
+    }
+}
+
+static void run_share(void)
+{
+    int turn = 0;
+
+    for (int call = 0; call < CALL_COUNT; call++) {
+        const int *errors = errors_of((enum call)call);
+
+        for (int i = 0; errors != NULL && errors[i] != 0; i++) {
+            bool with_pairs = scenario->pairs && i < VARIANTS;
+
+            if (turn++ % scenario->processes == process)
+                run_all_of((enum call)call, errors[i], with_pairs);
+        }
+    }
+}
+
+/* ---- processes ---- */
+
+static void write_text(const char *path, const char *text)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return;
+    (void)!write(fd, text, strlen(text));
+    (void)close(fd);
+}
+
+/* Where that is allowed, in a network without anybody else, and without thousands of connections that
+   have ended. */
+static void move_to_quiet_network(void)
+{
+    struct ifreq request;
+    int fd;
+
+    if (unshare(CLONE_NEWNET) != 0)
+        return;
+    fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    memset(&request, 0, sizeof(request));
+    memcpy(request.ifr_name, "lo", 3);
+    request.ifr_flags = IFF_UP | IFF_RUNNING;
+    if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &request) != 0)
+        give_up("no loopback in a network of our own");
+    (void)close(fd);
+    write_text("/proc/sys/net/ipv4/tcp_max_tw_buckets", "16");
+}
+
+static void prepare(void)
+{
+    struct sigaction action;
+    static const struct plan nothing;
+
+    move_to_quiet_network();
+    memset(&action, 0, sizeof(action));
+    action.sa_handler = on_broken_pipe;
+    (void)sigaction(SIGPIPE, &action, NULL);
+    enter_foreign(); /* all but the steps */
+    grace_ms = scenario->in_threads ? 0 : GRACE_MS;
+    run_plan(&nothing);
+}
+
+static void look_after(const pid_t *children)
+{
+    int seen[PROCESSES_MOST] = {0};
+    int64_t since[PROCESSES_MOST];
+    int left = scenario->processes;
+
+    for (int i = 0; i < scenario->processes; i++)
+        since[i] = real_ns();
+    while (left > 0) {
+        (void)nanosleep(&(struct timespec){0, 5000000}, NULL);
+        left = 0;
+        for (int i = 0; i < scenario->processes; i++) {
+            int beat = atomic_load(&shared->beat[i]);
+
+            if (atomic_load(&shared->done[i]))
+                continue;
+            left++;
+            if (beat != seen[i])
+                since[i] = real_ns();
+            seen[i] = beat;
+            if (waitpid(children[i], NULL, WNOHANG) == children[i]) {
+                if (atomic_exchange(&shared->done[i], true))
+                    continue;
+                atomic_fetch_add(&shared->wrongs, 1);
+                printf("# crashed: [%s]\n", shared->doing[i]);
+            } else if (real_ns() - since[i] > STUCK_S * INT64_C(1000000000)) {
+                atomic_store(&shared->done[i], true);
+                atomic_fetch_add(&shared->wrongs, 1);
+                printf("# stuck: [%s]\n", shared->doing[i]);
+                (void)kill(children[i], SIGKILL);
+            }
+        }
+    }
+    for (int i = 0; i < scenario->processes; i++)
+        (void)waitpid(children[i], NULL, 0);
+}
+
+static void run_processes(void)
+{
+    pid_t children[PROCESSES_MOST];
+
+    (void)fflush(stdout);
+    for (int i = 0; i < scenario->processes; i++) {
+        children[i] = fork();
+        if (children[i] == 0) {
+            process = i;
+            prepare();
+            if (finding[0] == '\0')
+                run_share();
+            atomic_store(&shared->done[i], true);
+            exit(0);
+        }
+    }
+    look_after(children);
+}
+
+static bool run_scenario(const struct scenario *next, size_t number)
+{
+    int64_t began = real_ns();
+    int reports;
+
+    scenario = next;
+    memset(shared, 0, sizeof(*shared));
+    run_processes();
+    reports = atomic_load(&shared->wrongs);
+    for (int i = 0; i < reports && i < REPORTS_MOST; i++)
+        printf("# wrong: %s\n", shared->reports[i]);
+    printf("# %s: %d faults, %d pairs, %d runs (%d repeated), %.1f s\n", next->name,
+           atomic_load(&shared->faults), atomic_load(&shared->pairs), atomic_load(&shared->runs),
+           atomic_load(&shared->repeated), (double)(real_ns() - began) / 1e9);
+    printf("%s %zu - %s\n", reports == 0 ? "ok" : "not ok", number, next->name);
+    (void)fflush(stdout);
+    return reports == 0;
+}
+
+/* A function of lib/sys.h that nothing is known about is not tested. */
+static bool all_calls_have_rows(void)
+{
+    bool all = true;
+
+    for (int call = 0; call < CALL_COUNT; call++) {
+        if (errors_of((enum call)call) != NULL)
+            continue;
+        printf("# contract.c has no row for %s\n", name_of((enum call)call));
+        all = false;
+    }
+    printf("%s 1 - every function of lib/sys.h has a row\n", all ? "ok" : "not ok");
+    return all;
+}
+
+int run_scenarios(const struct scenario *scenarios, size_t count)
+{
+    bool good;
+
+    shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED)
+        return 1;
+    printf("1..%zu\n", count + 1);
+    good = all_calls_have_rows();
+    for (size_t i = 0; i < count; i++)
+        good = run_scenario(&scenarios[i], i + 2) && good;
+    return good ? 0 : 1;
+}

@@ -1,0 +1,464 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief What stands between the library and the system: counts calls, makes them fail or fall short,
+ *         keeps the clock. */
+#define _GNU_SOURCE /* nanosleep, struct addrinfo */
+
+#include "fault.h"
+#include "sys.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+#define NS_PER_MS INT64_C(1000000)
+#define NS_PER_S INT64_C(1000000000)
+
+/* A call that fails again and again at once may be tried so often, and no more: signals, and what has to
+   wait, until the time is over (each of them takes a millisecond); others not much more often than there are
+   connections that may get lost in a row. */
+#define PATIENT_MOST 4000
+#define IMPATIENT_MOST 250
+
+struct kernel kernel;
+int grace_ms;
+bool short_transfers;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct plan plan;
+static _Atomic int64_t offset_ns;
+
+static struct {
+    nb_deadline when;
+    void (*run)(void *context);
+    void *context;
+} due;
+
+/* ---- the clock ---- */
+
+int __real_clock_gettime(clockid_t id, struct timespec *out);
+int __wrap_clock_gettime(clockid_t id, struct timespec *out);
+int __wrap_clock_gettime(clockid_t id, struct timespec *out)
+{
+    int result = __real_clock_gettime(id, out);
+    int64_t now = (int64_t)out->tv_sec * NS_PER_S + out->tv_nsec;
+
+    if (id == CLOCK_MONOTONIC) {
+        now += atomic_load(&offset_ns);
+        out->tv_sec = (time_t)(now / NS_PER_S);
+        out->tv_nsec = (long)(now % NS_PER_S);
+    }
+    return result;
+}
+
+int64_t real_ns(void)
+{
+    struct timespec now;
+
+    (void)__real_clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * NS_PER_S + now.tv_nsec;
+}
+
+static int64_t virtual_ns(void)
+{
+    return real_ns() + atomic_load(&offset_ns);
+}
+
+void at_time(nb_deadline when, void (*run)(void *context), void *context)
+{
+    due.when = when;
+    due.run = run;
+    due.context = context;
+}
+
+/* Does what is due by now. */
+static void look_at_clock(void)
+{
+    void (*run)(void *context) = due.run;
+
+    if (run == NULL || virtual_ns() < due.when.ns)
+        return;
+    due.run = NULL;
+    enter_foreign();
+    run(due.context);
+    leave_foreign();
+}
+
+static void jump(int64_t ns)
+{
+    if (ns <= 0)
+        return;
+    atomic_fetch_add(&offset_ns, ns);
+    kernel.jumped_ns += ns;
+    look_at_clock();
+}
+
+/* ---- faults ---- */
+
+void kernel_begin(const struct plan *next)
+{
+    int blocks = kernel.blocks;
+    int lookups = kernel.lookups;
+
+    plan = *next;
+    memset(&kernel, 0, sizeof(kernel));
+    kernel.blocks = blocks;
+    kernel.lookups = lookups;
+    due.run = NULL;
+}
+
+/* The error of the second fault: one of those of the call that it hits. */
+static int second_error(enum call call)
+{
+    const int *errors = errors_of(call);
+    int at = 0;
+
+    while (errors != NULL && errors[at] != 0 && at < plan.variant)
+        at++;
+    return errors != NULL ? errors[at] : 0;
+}
+
+/* Counts a call, and says which error it has to give. */
+static int decide(enum call call, bool *always)
+{
+    int nth = ++kernel.calls[call];
+
+    *always = false;
+    if (plan.nth == 0)
+        return 0;
+    if (plan.call == call && (plan.always ? nth >= plan.nth : nth == plan.nth)) {
+        kernel.fired_first++;
+        *always = plan.always;
+        return plan.error;
+    }
+    if (kernel.fired_first > 0 && plan.later > 0 && ++kernel.calls_later == plan.later) {
+        int error = second_error(call);
+
+        kernel.fired_second = error != 0;
+        return error;
+    }
+    return 0;
+}
+
+static bool is_patient(int error)
+{
+    return error == EINTR || error == EAGAIN;
+}
+
+/* What failed takes its time, or a loop that waits for nothing else would never end. */
+static void take_time(int error)
+{
+    if (grace_ms == 0 && is_patient(error))
+        (void)nanosleep(&(struct timespec){0, 200000}, NULL);
+    else if (grace_ms > 0 && is_patient(error))
+        jump(NS_PER_MS);
+}
+
+int fault_at(enum call call, int detail)
+{
+    struct fault fault = {.call = call, .detail = detail};
+    int fired;
+
+    if (is_foreign())
+        return 0;
+    (void)pthread_mutex_lock(&lock);
+    fault.error = decide(call, &fault.always);
+    fired = kernel.fired += fault.error != 0;
+    kernel.failed[call] += fault.error != 0;
+    (void)pthread_mutex_unlock(&lock);
+    if (fault.error == 0)
+        return 0;
+    step_notes(&fault);
+    if (fired > (is_patient(fault.error) ? PATIENT_MOST : IMPATIENT_MOST)) {
+        wrong("%s spins: %d faults", step_name(), fired);
+        plan.nth = 0; /* so that it comes to an end */
+    }
+    take_time(fault.error);
+    return fault.error;
+}
+
+static void count(int *counter, int by)
+{
+    (void)pthread_mutex_lock(&lock);
+    *counter += by;
+    (void)pthread_mutex_unlock(&lock);
+}
+
+/* ---- waiting ---- */
+
+int __real_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
+int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
+
+/* Waits for what really comes, a moment for each stretch of time in which nothing does. */
+static int wait_virtually(struct pollfd *fds, nfds_t many, nb_deadline by)
+{
+    for (;;) {
+        int64_t now = virtual_ns();
+        int64_t until = due.run != NULL && due.when.ns < by.ns ? due.when.ns : by.ns;
+        int64_t moment = now + grace_ms * NS_PER_MS;
+        int ready = __real_nb__sys_poll(fds, many, (nb_deadline){until < moment ? until : moment});
+
+        if (ready != 0)
+            return ready;
+        if (until != INT64_MAX)
+            jump(until - virtual_ns());
+        if (by.ns != INT64_MAX && by.ns <= virtual_ns())
+            return 0;
+    }
+}
+
+int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t many, nb_deadline by)
+{
+    int error = fault_at(CALL_poll, 0);
+
+    if (error != 0)
+        return -error;
+    return grace_ms > 0 ? wait_virtually(fds, many, by) : __real_nb__sys_poll(fds, many, by);
+}
+
+/* Waits as a blocking call does, by the socket's own timer. False when that has fired. */
+static bool may_move(int fd, short events, int timer)
+{
+    struct pollfd entry = {fd, events, 0};
+    struct timeval value = {0, 0};
+    socklen_t length = sizeof(value);
+    nb_deadline by = nb_forever();
+
+    if (grace_ms == 0)
+        return true;
+    if (getsockopt(fd, SOL_SOCKET, timer, &value, &length) == 0 &&
+        (value.tv_sec != 0 || value.tv_usec != 0))
+        by.ns = virtual_ns() + value.tv_sec * NS_PER_S + value.tv_usec * 1000;
+    return wait_virtually(&entry, 1, by) != 0;
+}
+
+/* ---- transfers ---- */
+
+ssize_t __real_nb__sys_recv(int fd, void *buf, size_t length, int flags);
+ssize_t __wrap_nb__sys_recv(int fd, void *buf, size_t length, int flags);
+ssize_t __wrap_nb__sys_recv(int fd, void *buf, size_t length, int flags)
+{
+    int error = fault_at(CALL_recv, 0);
+
+    if (error != 0)
+        return -error;
+    if ((flags & MSG_DONTWAIT) == 0) {
+        if (!may_move(fd, POLLIN, SO_RCVTIMEO))
+            return -EAGAIN;
+    }
+    return __real_nb__sys_recv(fd, buf, short_transfers && length > 1 ? 1 : length, flags);
+}
+
+/* How many of so many bytes a send takes: all, or always another number of them. */
+static size_t taken(size_t length)
+{
+    static unsigned turn;
+
+    return short_transfers && length > 1 ? 1 + turn++ * 7 % (length - 1) : length;
+}
+
+ssize_t __real_nb__sys_send(int fd, const void *data, size_t length, int flags);
+ssize_t __wrap_nb__sys_send(int fd, const void *data, size_t length, int flags);
+ssize_t __wrap_nb__sys_send(int fd, const void *data, size_t length, int flags)
+{
+    int error = fault_at(CALL_send, 0);
+
+    if (error != 0)
+        return -error;
+    if ((flags & MSG_DONTWAIT) == 0 && !may_move(fd, POLLOUT, SO_SNDTIMEO))
+        return -EAGAIN;
+    return __real_nb__sys_send(fd, data, taken(length),
+                               grace_ms > 0 ? flags | MSG_DONTWAIT : flags);
+}
+
+ssize_t __real_nb__sys_sendmsg(int fd, struct iovec *parts, size_t count, int flags);
+ssize_t __wrap_nb__sys_sendmsg(int fd, struct iovec *parts, size_t count, int flags);
+ssize_t __wrap_nb__sys_sendmsg(int fd, struct iovec *parts, size_t many, int flags)
+{
+    int error = fault_at(CALL_sendmsg, 0);
+    size_t length = 0;
+
+    if (error != 0)
+        return -error;
+    if ((flags & MSG_DONTWAIT) == 0 && !may_move(fd, POLLOUT, SO_SNDTIMEO))
+        return -EAGAIN;
+    for (size_t i = 0; i < many; i++)
+        length += parts[i].iov_len;
+    length = taken(length);
+    for (size_t i = 0; i < many; i++) {
+        if (parts[i].iov_len > length)
+            parts[i].iov_len = length;
+        length -= parts[i].iov_len;
+    }
+    return __real_nb__sys_sendmsg(fd, parts, many, grace_ms > 0 ? flags | MSG_DONTWAIT : flags);
+}
+
+/* ---- calls that do something even when they fail, or that are told apart ---- */
+
+int __real_nb__sys_connect(int fd, const struct sockaddr *address, socklen_t length);
+int __wrap_nb__sys_connect(int fd, const struct sockaddr *address, socklen_t length);
+int __wrap_nb__sys_connect(int fd, const struct sockaddr *address, socklen_t length)
+{
+    int error = fault_at(CALL_connect, 0);
+
+    if (error == EINTR || error == EINPROGRESS) /* the handshake goes on */
+        (void)__real_nb__sys_connect(fd, address, length);
+    return error != 0 ? -error : __real_nb__sys_connect(fd, address, length);
+}
+
+int __real_nb__sys_close(int fd);
+int __wrap_nb__sys_close(int fd);
+int __wrap_nb__sys_close(int fd)
+{
+    int error = fault_at(CALL_close, 0);
+    int result = __real_nb__sys_close(fd); /* the descriptor is gone in any case */
+
+    return error != 0 ? -error : result;
+}
+
+int __real_close(int fd);
+int __wrap_close(int fd);
+int __wrap_close(int fd)
+{
+    int result = __real_close(fd);
+
+    if (result < 0 && errno == EBADF && !is_foreign())
+        count(&kernel.bad_closes, 1);
+    return result;
+}
+
+int __real_nb__sys_setsockopt(int fd, int level, int name, const void *value, socklen_t length);
+int __wrap_nb__sys_setsockopt(int fd, int level, int name, const void *value, socklen_t length);
+int __wrap_nb__sys_setsockopt(int fd, int level, int name, const void *value, socklen_t length)
+{
+    int error = fault_at(CALL_setsockopt, level << 16 | name);
+
+    return error != 0 ? -error : __real_nb__sys_setsockopt(fd, level, name, value, length);
+}
+
+int __real_nb__sys_getsockopt(int fd, int level, int name, void *value, socklen_t *length);
+int __wrap_nb__sys_getsockopt(int fd, int level, int name, void *value, socklen_t *length);
+int __wrap_nb__sys_getsockopt(int fd, int level, int name, void *value, socklen_t *length)
+{
+    int error = fault_at(CALL_getsockopt, level << 16 | name);
+
+    return error != 0 ? -error : __real_nb__sys_getsockopt(fd, level, name, value, length);
+}
+
+int __real_nb__sys_wake_ring(const int fds[2]);
+int __wrap_nb__sys_wake_ring(const int fds[2]);
+int __wrap_nb__sys_wake_ring(const int fds[2])
+{
+    int error = fault_at(CALL_wake_ring, 0); /* EAGAIN: it rings already */
+    int result = __real_nb__sys_wake_ring(fds);
+
+    return error != 0 ? -error : result;
+}
+
+int __real_nb__sys_wake_clear(const int fds[2]);
+int __wrap_nb__sys_wake_clear(const int fds[2]);
+int __wrap_nb__sys_wake_clear(const int fds[2])
+{
+    int error = fault_at(CALL_wake_clear, 0);
+
+    if (error == EAGAIN) /* it is silent already */
+        (void)__real_nb__sys_wake_clear(fds);
+    return error != 0 ? -error : __real_nb__sys_wake_clear(fds);
+}
+
+/* A resolver that knows one host, with an address of each family. */
+int __wrap_nb__sys_getaddrinfo(const char *host, struct addrinfo **out, int *number);
+int __wrap_nb__sys_getaddrinfo(const char *host, struct addrinfo **out, int *number)
+{
+    static struct sockaddr_in6 ipv6 = {.sin6_family = AF_INET6};
+    static struct sockaddr_in ipv4 = {.sin_family = AF_INET};
+    static struct addrinfo second = {.ai_family = AF_INET, .ai_addrlen = sizeof(ipv4)};
+    static struct addrinfo first = {.ai_family = AF_INET6, .ai_addrlen = sizeof(ipv6)};
+    int error = fault_at(CALL_getaddrinfo, 0);
+
+    *number = EMFILE;
+    if (error != 0)
+        return error;
+    if (strcmp(host, "both.example") != 0)
+        return EAI_NONAME;
+    ipv6.sin6_addr = in6addr_loopback;
+    ipv4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    first.ai_addr = (struct sockaddr *)&ipv6;
+    second.ai_addr = (struct sockaddr *)&ipv4;
+    first.ai_next = &second;
+    *out = &first;
+    count(&kernel.lookups, 1);
+    return 0;
+}
+
+void __wrap_nb__sys_freeaddrinfo(struct addrinfo *list);
+void __wrap_nb__sys_freeaddrinfo(struct addrinfo *list)
+{
+    (void)fault_at(CALL_freeaddrinfo, 0);
+    if (list != NULL)
+        count(&kernel.lookups, -1);
+}
+
+/* ---- memory and threads ---- */
+
+static void *counted(void *block)
+{
+    if (block != NULL)
+        count(&kernel.blocks, 1);
+    return block;
+}
+
+static void *none_left(void)
+{
+    errno = ENOMEM;
+    return NULL;
+}
+
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_malloc(size_t size)
+{
+    return fault_at(CALL_libc_malloc, 0) != 0 ? none_left() : counted(__real_malloc(size));
+}
+
+void *__real_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t many, size_t size)
+{
+    return fault_at(CALL_libc_calloc, 0) != 0 ? none_left() : counted(__real_calloc(many, size));
+}
+
+void *__real_realloc(void *old, size_t size);
+void *__wrap_realloc(void *old, size_t size);
+void *__wrap_realloc(void *old, size_t size)
+{
+    void *block = fault_at(CALL_libc_realloc, 0) != 0 ? none_left() : __real_realloc(old, size);
+
+    return old == NULL ? counted(block) : block;
+}
+
+void __real_free(void *block);
+void __wrap_free(void *block);
+void __wrap_free(void *block)
+{
+    if (block != NULL)
+        count(&kernel.blocks, -1);
+    __real_free(block);
+}
+
+int __real_pthread_create(pthread_t *out, const pthread_attr_t *attributes,
+                          void *(*run)(void *argument), void *argument);
+int __wrap_pthread_create(pthread_t *out, const pthread_attr_t *attributes,
+                          void *(*run)(void *argument), void *argument);
+int __wrap_pthread_create(pthread_t *out, const pthread_attr_t *attributes,
+                          void *(*run)(void *argument), void *argument)
+{
+    int error = fault_at(CALL_pthread_create, 0);
+
+    return error != 0 ? error : __real_pthread_create(out, attributes, run, argument);
+}
