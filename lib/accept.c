@@ -18,7 +18,7 @@
 #define BACKOFF_FIRST_MS 5
 #define BACKOFF_MOST_MS 1000
 
-/* After so many lost connections in a row something else is wrong, such as a filter that refuses
+/* After so many lost connections in a row something else is wrong, such as a policy that refuses
    every accept: then there is a pause, or for EOPNOTSUPP an end. */
 #define LOST_MOST 64
 #define UNSUPPORTED_MOST 10
@@ -54,10 +54,11 @@ static enum accept_error meaning_of(struct nb__accepting *accepting, int number)
     return FATAL;
 }
 
-static void wait_longer(struct nb__accepting *accepting)
+static void wait_longer(struct nb__accepting *accepting, int number)
 {
     int64_t next = accepting->backoff_ms == 0 ? BACKOFF_FIRST_MS : accepting->backoff_ms * 2;
 
+    accepting->shortage = number;
     accepting->backoff_ms = next < BACKOFF_MOST_MS ? next : BACKOFF_MOST_MS;
 }
 
@@ -68,7 +69,7 @@ enum nb__tried nb__listener_failed(nb_listener *listener, struct nb__accepting *
     case LOST:
         atomic_fetch_add(&listener->counters.lost_accepts, 1);
         if (++accepting->lost_in_row > LOST_MOST)
-            wait_longer(accepting);
+            wait_longer(accepting, number);
         else
             accepting->backoff_ms = 0;
         return NB__TRIED_LOST;
@@ -79,7 +80,7 @@ enum nb__tried nb__listener_failed(nb_listener *listener, struct nb__accepting *
         accepting->lost_in_row = 0;
         return NB__TRIED_NOTHING;
     case SHORTAGE:
-        wait_longer(accepting);
+        wait_longer(accepting, number);
         return NB__TRIED_SHORTAGE;
     default:
         return NB__TRIED_BROKEN;
@@ -116,7 +117,7 @@ static enum nb__tried try_socket(nb_listener *listener, struct nb__accepting *ac
         *system_error = -fd;
         return nb__listener_failed(listener, accepting, -fd);
     }
-    *accepting = (struct nb__accepting){0, 0, 0};
+    *accepting = (struct nb__accepting){.backoff_ms = 0};
     peer = nb__address_from((const struct sockaddr *)&raw, length);
     nb__conn_open(conn, fd, nb_address_family(&from->address), &peer);
     return NB__TRIED_ACCEPTED;
@@ -176,19 +177,17 @@ static enum nb__tried wait_and_try(nb_listener *listener, struct nb__accepting *
 static nb_status accept_into(nb_listener *listener, nb_conn *conn, nb_deadline by,
                              int *system_error)
 {
-    struct nb__accepting accepting = {0, 0, 0};
+    struct nb__accepting accepting = {.backoff_ms = 0};
 
     for (;;) {
         enum nb__tried tried;
 
         if (nb__listener_stopped(listener))
             return NB_CANCELLED;
-        if (nb_expired(by) && accepting.backoff_ms == 0) {
-            *system_error = 0;
-            return NB_TIMEOUT;
+        if (nb_expired(by)) {
+            *system_error = accepting.backoff_ms > 0 ? accepting.shortage : 0;
+            return *system_error != 0 ? nb__listener_status(*system_error) : NB_TIMEOUT;
         }
-        if (nb_expired(by))
-            return nb__listener_status(*system_error);
         tried = wait_and_try(listener, &accepting, conn, by, system_error);
         if (tried == NB__TRIED_ACCEPTED)
             return NB_OK;

@@ -19,6 +19,9 @@
 #define CLOSE_BYTES ((size_t)64 << 10)
 #define CLOSE_IDLE_MS 60000
 
+/* How often bytes that nobody wants are received before somebody looks at the clock again. */
+#define DRAIN_READS 16
+
 nb_conn *nb__conn_new(void)
 {
     nb_conn *conn = nb__sys_calloc(1, sizeof(*conn));
@@ -70,21 +73,20 @@ nb_status nb__conn_end(nb_conn *conn)
 nb_status nb__conn_drain(nb_conn *conn, size_t *budget)
 {
     char dropped[4096];
-    ssize_t length;
+    ssize_t length = 1;
 
     if (nb__conn_check(conn, NB_RECEIVE) == NB_EOF)
         return NB_OK;
-    for (;;) {
+    for (int reads = 0; reads < DRAIN_READS && length > 0; reads++) {
         length = nb__sys_recv(conn->fd, dropped, sizeof(dropped), MSG_DONTWAIT);
-        if (length <= 0)
-            break;
-        if ((size_t)length > *budget)
+        if (length > 0 && (size_t)length > *budget)
             return NB_TOO_LONG;
-        *budget -= (size_t)length;
+        if (length > 0)
+            *budget -= (size_t)length;
     }
     if (atomic_load(&conn->cancelled))
         return NB_CANCELLED;
-    if (length == -EAGAIN || length == -EINTR)
+    if (length > 0 || length == -EAGAIN || length == -EINTR)
         return NB_TIMEOUT;
     if (length == 0)
         return nb__io_end_of_stream(conn) == NB_EOF ? NB_OK : NB_RESET;

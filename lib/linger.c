@@ -10,6 +10,7 @@
 #include "deadline_internal.h"
 #include "sys.h"
 
+#include <errno.h>
 #include <string.h>
 
 static void close_as(struct nb__run *run, nb_conn *conn, nb_status how)
@@ -144,8 +145,8 @@ int nb__linger_poll(struct nb__run *run, struct pollfd *fds, size_t own, nb_dead
     size_t lingering = watch(run, fds + own, &until);
     int ready = nb__sys_poll(fds, (nfds_t)(own + lingering), until);
 
-    if (ready >= 0 && lingering > 0)
-        tend(run, fds + own, lingering);
+    if (lingering > 0 && (ready >= 0 || ready == -EINTR))
+        tend(run, fds + own, ready >= 0 ? lingering : 0);
     return ready;
 }
 

@@ -32,10 +32,15 @@ void *__wrap_calloc(size_t count, size_t size);
 void *__real_realloc(void *old, size_t size);
 void *__wrap_realloc(void *old, size_t size);
 
+/* What accept fails with when the faults are over; 0: it works again. */
+static int after_that;
+
 int __wrap_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length)
 {
     int error = fault(ON_ACCEPT);
 
+    if (error == 0)
+        error = after_that;
     return error != 0 ? -error : __real_nb__sys_accept(fd, peer, length);
 }
 
@@ -166,6 +171,20 @@ static void accept_tells_of_a_shortage_at_its_deadline(void **state)
         assert_int_equal(err.system_error, shortages[i].error);
     }
     assert_in_range(calls(ON_ACCEPT), COUNT(shortages), 5 * COUNT(shortages));
+}
+
+static void a_signal_does_not_hide_the_shortage_before_it(void **state)
+{
+    nb_error err;
+
+    (void)state;
+    after_that = EINTR;
+    for (size_t i = 0; i < COUNT(shortages); i++) {
+        assert_status(accept_with(shortages[i].error, 1, nb_after_ms(30), &err),
+                      shortages[i].status);
+        assert_int_equal(err.system_error, shortages[i].error);
+    }
+    after_that = 0;
 }
 
 static void accept_ends_with_what_is_broken(void **state)
@@ -755,6 +774,7 @@ int main(void)
         NET_CASE(accept_skips_lost_connections),
         NET_CASE(accept_waits_out_a_shortage),
         NET_CASE(accept_tells_of_a_shortage_at_its_deadline),
+        NET_CASE(a_signal_does_not_hide_the_shortage_before_it),
         NET_CASE(accept_ends_with_what_is_broken),
         NET_CASE(accept_takes_ten_in_a_row_that_are_unsupported),
         NET_CASE(accept_ends_when_all_are_unsupported),

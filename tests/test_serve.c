@@ -53,8 +53,9 @@ int __wrap_nb__sys_wake_ring(const int fds[2])
 
 int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
 {
-    (void)fault(ON_POLL);
-    return __real_nb__sys_poll(fds, count, by);
+    int error = fault(ON_POLL);
+
+    return error != 0 ? -error : __real_nb__sys_poll(fds, count, by);
 }
 
 int __wrap_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length)
@@ -522,6 +523,25 @@ static void a_client_that_trickles_is_lingered_for_no_longer(void **state)
     }
     assert_in_range(ms_since(begin), 80, 2500);
     assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_TIMEOUT);
+}
+
+/* Signals come so fast from now on that each wait is interrupted. */
+static void say_hello_before_the_hail(nb_conn *conn, void *unused)
+{
+    say_hello(conn, unused);
+    fail_next(ON_POLL, EINTR, -1);
+}
+
+static void a_hail_of_signals_extends_no_lingering(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello_before_the_hail, *state);
+
+    server->options.linger_ms = 80;
+    server_run(server);
+    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
+    assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_TIMEOUT);
+    fail_next(ON_POLL, 0, 0);
 }
 
 static void a_client_that_goes_on_sending_is_cut_off(void **state)
@@ -1252,6 +1272,7 @@ int main(void)
         NET_CASE_FOR_BOTH(a_reset_while_it_lingers_is_told),
         NET_CASE_FOR_BOTH(a_client_that_does_not_end_is_lingered_for_so_long),
         NET_CASE_FOR_BOTH(a_client_that_trickles_is_lingered_for_no_longer),
+        NET_CASE_FOR_BOTH(a_hail_of_signals_extends_no_lingering),
         NET_CASE_FOR_BOTH(a_client_that_goes_on_sending_is_cut_off),
         NET_CASE_FOR_BOTH(beyond_linger_max_the_oldest_is_reset),
         NET_CASE_FOR_BOTH(by_default_256_may_linger),

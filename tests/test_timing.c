@@ -38,13 +38,15 @@ static char *large; /* bytes of no meaning, never touched */
 static struct world {
     bool on;
     int64_t now;
-    int64_t readable;     /* when the next byte can be received */
-    int64_t every;        /* so long after it comes the one after it; 0: they are all there */
-    int64_t writable;     /* when bytes can be sent */
-    int64_t signal_every; /* signals interrupt waits so often; 0: never */
-    bool late;            /* whether the socket's timers are as late as they can be */
-    bool no_timers;       /* whether the system refuses to set them */
-    nb_deadline by;       /* the deadline that holds: what the timers must keep a distance from */
+    int64_t readable;      /* when the next byte can be received */
+    int64_t every;         /* so long after it comes the one after it; 0: they are all there */
+    int64_t writable;      /* when bytes can be sent */
+    int64_t alarm_every;   /* poll(2) calls the socket readable for nothing so often; 0: never */
+    int64_t receive_takes; /* how long each receive takes */
+    int64_t signal_every;  /* signals interrupt waits so often; 0: never */
+    bool late;             /* whether the socket's timers are as late as they can be */
+    bool no_timers;        /* whether the system refuses to set them */
+    nb_deadline by;        /* the deadline that holds: what the timers must keep a distance from */
 
     int64_t armed_ms[2]; /* the socket's timers, 0: none */
     int receives;        /* how often each was called */
@@ -119,6 +121,7 @@ ssize_t __wrap_nb__sys_recv(int fd, void *buffer, size_t length, int flags)
     world.receives++;
     if (!world.on)
         return __real_nb__sys_recv(fd, buffer, length, flags);
+    world.now += world.receive_takes;
     served = serve(NB_RECEIVE, world.readable, flags);
     if (served > 0) {
         *(char *)buffer = 'x';
@@ -167,11 +170,17 @@ int __real_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
 int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
 int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
 {
+    int64_t ready = (fds[0].events & POLLIN) != 0 ? world.readable : world.writable;
+
     world.polls++;
     world.last_poll = by;
     if (!world.on)
         return __real_nb__sys_poll(fds, count, by);
-    return pass_time((fds[0].events & POLLIN) != 0 ? world.readable : world.writable, by.ns);
+    if (world.alarm_every > 0 && (world.now < by.ns || by.ns == NEVER))
+        ready = earlier(ready, world.now + world.alarm_every);
+    else if (world.alarm_every > 0)
+        ready = world.now;
+    return pass_time(ready, by.ns);
 }
 
 int __real_nb__sys_setsockopt(int fd, int level, int name, const void *value, socklen_t length);
@@ -962,6 +971,41 @@ static void close_with_a_deadline_may_wait_longer_than_60_seconds(void **state)
     assert_true(world.now == by.ns);
 }
 
+static void close_ends_in_time_however_fast_bytes_come(void **state)
+{
+    nb_deadline by = in_world(100);
+
+    (void)state;
+    world.readable = world.now;
+    world.every = 1;
+    world.receive_takes = NS_PER_MS;
+    assert_status(wait_close(by), NB_TIMEOUT);
+    assert_false(world.hung);
+    assert_in_range(world.now - by.ns, 0, 20 * NS_PER_MS);
+}
+
+static void close_ends_in_time_when_it_is_woken_for_nothing(void **state)
+{
+    nb_deadline by = in_world(100);
+
+    (void)state;
+    world.alarm_every = NS_PER_MS;
+    assert_status(wait_close(by), NB_TIMEOUT);
+    assert_false(world.hung);
+    assert_in_range(world.now - by.ns, 0, NS_PER_MS);
+}
+
+static void close_without_a_deadline_gives_up_when_it_is_woken_for_nothing(void **state)
+{
+    int64_t begun = world.now;
+
+    (void)state;
+    world.alarm_every = 100 * NS_PER_MS;
+    assert_status(wait_close(nb_forever()), NB_TIMEOUT);
+    assert_false(world.hung);
+    assert_true(world.now - begun == 60000 * NS_PER_MS);
+}
+
 /* ---- the table of cases ---- */
 
 static const enum transport ipv4 = OVER_IPV4;
@@ -1014,6 +1058,9 @@ int main(void)
         VIRTUAL(close_without_a_deadline_gives_up_after_60_idle_seconds),
         VIRTUAL(close_without_a_deadline_waits_on_while_bytes_come),
         VIRTUAL(close_with_a_deadline_may_wait_longer_than_60_seconds),
+        VIRTUAL(close_ends_in_time_however_fast_bytes_come),
+        VIRTUAL(close_ends_in_time_when_it_is_woken_for_nothing),
+        VIRTUAL(close_without_a_deadline_gives_up_when_it_is_woken_for_nothing),
     };
 
     return cmocka_run_group_tests(cases, make_large, free_large);
