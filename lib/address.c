@@ -101,6 +101,16 @@ static const char *unix_name(const nb_address *address, size_t *length)
     return name;
 }
 
+const char *nb__address_path(const nb_address *address)
+{
+    size_t length = 0;
+    const char *name = NULL;
+
+    if (nb_address_family(address) == NB_FAMILY_UNIX)
+        name = unix_name(address, &length);
+    return length > 0 && name[0] == '/' ? name : NULL;
+}
+
 int nb__address_domain(const nb_address *address)
 {
     struct sockaddr head;

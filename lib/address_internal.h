@@ -20,6 +20,9 @@ nb_address nb__address_any(nb_family family, uint16_t port);
 nb_address nb__address_loopback(nb_family family, uint16_t port);
 nb_address nb__address_with_port(const nb_address *address, uint16_t port);
 
+/* The path of a Unix socket; NULL when the address is no path. */
+const char *nb__address_path(const nb_address *address);
+
 /* AF_INET, AF_INET6, AF_UNIX or AF_UNSPEC. */
 int nb__address_domain(const nb_address *address);
 

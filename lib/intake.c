@@ -123,15 +123,26 @@ nb_conn *nb__intake_next(struct nb__run *run, struct pollfd *fds, bool tend)
     return NULL;
 }
 
+/* How many may still be taken from a socket's queue: as many as it holds now. A Unix socket does not
+   tell, but when it is shut down for reading it refuses whoever is new, and can still be emptied. */
+static size_t held_by(const struct nb__socket *socket)
+{
+    int length;
+
+    if (nb_address_family(&socket->address) == NB_FAMILY_UNIX && !socket->shared &&
+        nb__sys_shutdown(socket->fd, SHUT_RD) == 0)
+        return SIZE_MAX;
+    length = nb__sys_queue_length(socket->fd);
+    return length >= 0 ? (size_t)length : QUEUE_MOST;
+}
+
 /* New connections may come faster than they can be taken, so that taking them until there are none
    could go on for ever. Those that come too late are reset when the socket is closed. */
 void nb__intake_stop(struct nb__run *run)
 {
-    for (size_t i = 0; i < run->listener->count; i++) {
-        int length = nb__sys_queue_length(run->listener->sockets[i].fd);
-
-        run->held[i] = length >= 0 ? (size_t)length : QUEUE_MOST;
-    }
+    nb__listener_hide(run->listener);
+    for (size_t i = 0; i < run->listener->count; i++)
+        run->held[i] = held_by(&run->listener->sockets[i]);
 }
 
 /* Takes one of those that a queue held. True when that has to be tried again later. */

@@ -5,12 +5,14 @@
 
 #include "listener_internal.h"
 
+#include "address_internal.h"
 #include "deadline_internal.h"
 #include "endpoint.h"
 #include "error_internal.h"
 #include "openers.h"
 #include "resolve.h"
 #include "sys.h"
+#include "unix_file.h"
 
 #include <stdlib.h>
 
@@ -24,12 +26,15 @@ static nb_status open_endpoint(struct nb__opening *opening)
 
     if (status != NB_OK)
         return status;
+    if (opening->wishes->has_unix_mode && nb__address_path(&endpoint.address) == NULL)
+        return nb__opening_refuse(opening, "unix_mode");
     switch (endpoint.kind) {
     case NB__ENDPOINT_NAME:
         return nb__endpoint_refuse(
             opening->err, operation, opening->endpoint,
             "names are not looked up here; expected an address, localhost or *");
     case NB__ENDPOINT_UNIX:
+        return nb__open_unix(opening, &endpoint.address);
     case NB__ENDPOINT_FD:
     case NB__ENDPOINT_SYSTEMD:
         return nb__error_set(opening->err, NB_UNSUPPORTED, 0, operation, opening->endpoint);
@@ -140,8 +145,21 @@ nb_fd nb_listener_fd(const nb_listener *listener, size_t index)
     return listener != NULL && index < listener->count ? listener->sockets[index].fd : -1;
 }
 
+void nb__listener_hide(nb_listener *listener)
+{
+    for (size_t i = 0; i < listener->count; i++) {
+        struct nb__socket *socket = &listener->sockets[i];
+
+        if (socket->has_file)
+            nb__unix_remove(nb__address_path(&socket->address), &socket->file);
+        socket->has_file = false;
+    }
+}
+
 void nb__listener_shut(nb_listener *listener)
 {
+    nb__listener_hide(
+        listener); /* while the sockets hold their files, and no others can be taken for them */
     for (size_t i = 0; i < listener->count; i++) {
         if (listener->sockets[i].fd >= 0)
             (void)nb__sys_close(listener->sockets[i].fd);

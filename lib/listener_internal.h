@@ -36,6 +36,9 @@ struct nb_listener {
 
 bool nb__listener_stopped(const nb_listener *listener);
 
+/* Removes the files of its own Unix sockets, so that nobody new finds them. */
+void nb__listener_hide(nb_listener *listener);
+
 /* Closes the sockets; their addresses stay known. */
 void nb__listener_shut(nb_listener *listener);
 

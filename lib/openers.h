@@ -10,4 +10,6 @@
 /* One address, or one of each family at the same port. */
 nb_status nb__open_addresses(struct nb__opening *opening, const struct nb__addresses *addresses);
 
+nb_status nb__open_unix(struct nb__opening *opening, const nb_address *address);
+
 #endif

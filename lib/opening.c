@@ -10,10 +10,23 @@
 #include "options.h"
 #include "sys.h"
 
+#include <inttypes.h>
 #include <limits.h>
 #include <netinet/in.h>
 
+#define MODE_MAX 0777
+#define MODE_DEFAULT 0600 /* the owner's alone, whatever the umask */
+
 static const char operation[] = "listen on";
+
+static nb_status bad_mode(int64_t mode, nb_error *err)
+{
+    struct nb__text text = nb__error_begin(err, NB_INVALID, 0);
+
+    nb__text_add(&text, "%s: unix_mode is %" PRId64 ", expected 0 to %d, which is 0777", operation,
+                 mode, MODE_MAX);
+    return NB_INVALID;
+}
 
 nb_status nb__wishes_read(struct nb__wishes *out, const nb_listen_options *given, nb_error *err)
 {
@@ -23,6 +36,10 @@ nb_status nb__wishes_read(struct nb__wishes *out, const nb_listen_options *given
         return nb__error_invalid(err, operation, "the options are not those of this version");
     /* The system cuts it to its maximum. */
     out->backlog = known.backlog > 0 && known.backlog < INT_MAX ? (int)known.backlog : INT_MAX;
+    if (known.unix_mode < 0 || known.unix_mode > MODE_MAX)
+        return bad_mode(known.unix_mode, err);
+    out->has_unix_mode = known.unix_mode != 0;
+    out->unix_mode = out->has_unix_mode ? (unsigned)known.unix_mode : MODE_DEFAULT;
     out->options = nb__socket_options_of_listen(&known);
     return nb__socket_options_check(&out->options, operation, err);
 }
@@ -36,6 +53,15 @@ nb_status nb__opening_has_room(const struct nb__opening *opening, size_t count)
     text = nb__opening_story(opening, NB_TOO_LONG, 0);
     nb__text_add(&text, "a listener has %d sockets at most", NB_LISTENER_SOCKETS_MAX);
     return NB_TOO_LONG;
+}
+
+nb_status nb__opening_refuse(const struct nb__opening *opening, const char *option)
+{
+    struct nb__text text = nb__opening_story(opening, NB_UNSUPPORTED, 0);
+
+    nb__text_add(&text, "%s: ", option);
+    nb__text_add_reason(&text, NB_UNSUPPORTED, 0);
+    return NB_UNSUPPORTED;
 }
 
 struct nb__text nb__opening_story(const struct nb__opening *opening, nb_status status,
@@ -55,7 +81,8 @@ static int set_up(int fd, nb_family family, struct nb__socket_options *options)
 {
     int failed = nb__socket_options_set(fd, family, options);
 
-    (void)set(fd, SOL_SOCKET, SO_REUSEADDR); /* a restart must not wait for TIME_WAIT */
+    if (family != NB_FAMILY_UNIX)
+        (void)set(fd, SOL_SOCKET, SO_REUSEADDR); /* a restart must not wait for TIME_WAIT */
     if (failed == 0 && family == NB_FAMILY_IPV6)
         failed = set(fd, IPPROTO_IPV6, IPV6_V6ONLY);
     return failed;

@@ -5,19 +5,26 @@
 #define NETBASICS_OPENING_H
 
 #include "socket_options.h"
+#include "sys.h"
 #include "text.h"
 
 #include <netbasics/listener.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 struct nb__socket {
-    int fd; /* -1: none any more */
+    int fd;        /* -1: none any more */
+    bool shared;   /* inherited: others may have it, too */
+    bool has_file; /* of a Unix socket at a path, made by us and not removed yet */
+    struct nb__file file;
     nb_address address;
 };
 
 /* How the sockets of an endpoint are wanted, with the defaults filled in. */
 struct nb__wishes {
     int backlog;
+    unsigned unix_mode; /* of the file of a Unix socket */
+    bool has_unix_mode; /* it was asked for */
     struct nb__socket_options options;
 };
 
@@ -35,6 +42,9 @@ nb_status nb__wishes_read(struct nb__wishes *out, const nb_listen_options *given
 
 /* NB_OK when so many sockets have room, else NB_TOO_LONG and the story. */
 nb_status nb__opening_has_room(const struct nb__opening *opening, size_t count);
+
+/* Refuses an option that was asked for and that an endpoint of this kind does not have. */
+nb_status nb__opening_refuse(const struct nb__opening *opening, const char *option);
 
 /* Begins the story of a failure: "listen on ENDPOINT: ". */
 struct nb__text nb__opening_story(const struct nb__opening *opening, nb_status status,

@@ -18,6 +18,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -193,6 +195,64 @@ int nb__sys_close(int fd)
     int saved = errno;
 
     return outcome(close(fd), saved);
+}
+
+int nb__sys_file_look(const char *path, struct nb__file *out)
+{
+    int saved = errno;
+    struct stat status;
+    int failed = outcome(lstat(path, &status), saved);
+
+    if (failed < 0)
+        return failed;
+    out->device = (uint64_t)status.st_dev;
+    out->inode = (uint64_t)status.st_ino;
+    out->mode = (unsigned)status.st_mode & 07777;
+    out->is_socket = S_ISSOCK(status.st_mode);
+    out->is_link = S_ISLNK(status.st_mode);
+    return 0;
+}
+
+int nb__sys_file_set_mode(const char *path, unsigned mode)
+{
+    int saved = errno;
+
+    return outcome(fchmodat(AT_FDCWD, path, (mode_t)mode, AT_SYMLINK_NOFOLLOW), saved);
+}
+
+int nb__sys_file_remove(const char *path)
+{
+    int saved = errno;
+
+    return outcome(unlink(path), saved);
+}
+
+int nb__sys_set_mode(int fd, unsigned mode)
+{
+    int saved = errno;
+
+    return outcome(fchmod(fd, (mode_t)mode), saved);
+}
+
+int nb__sys_directory_open(const char *path)
+{
+    int saved = errno;
+
+    return outcome(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), saved);
+}
+
+int nb__sys_lock(int fd)
+{
+    int saved = errno;
+
+    return outcome(flock(fd, LOCK_EX | LOCK_NB), saved);
+}
+
+int nb__sys_unlock(int fd)
+{
+    int saved = errno;
+
+    return outcome(flock(fd, LOCK_UN), saved);
 }
 
 ssize_t nb__sys_recv(int fd, void *buf, size_t length, int flags)

@@ -13,6 +13,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -43,6 +44,27 @@ ssize_t nb__sys_recv(int fd, void *buf, size_t length, int flags);
 /* The sends never raise SIGPIPE. */
 ssize_t nb__sys_send(int fd, const void *data, size_t length, int flags);
 ssize_t nb__sys_sendmsg(int fd, struct iovec *parts, size_t count, int flags);
+
+/* What a name in the file system stands for. */
+struct nb__file {
+    uint64_t device;
+    uint64_t inode;
+    unsigned mode; /* the permissions alone */
+    bool is_socket;
+    bool is_link;
+};
+
+/* Looks at the name itself: a symbolic link is not followed by this, nor by the next two. */
+int nb__sys_file_look(const char *path, struct nb__file *out);
+int nb__sys_file_set_mode(const char *path, unsigned mode);
+int nb__sys_file_remove(const char *path);
+/* The mode, less the umask, of the file that a socket makes when it is bound. (Linux.) */
+int nb__sys_set_mode(int fd, unsigned mode);
+/* A directory, to be locked and unlocked: an advisory lock of this descriptor alone. -EAGAIN when
+   somebody else has it. */
+int nb__sys_directory_open(const char *path);
+int nb__sys_lock(int fd);
+int nb__sys_unlock(int fd);
 
 /* Waits for events until a deadline: how many descriptors have some, 0 when the deadline passed. */
 int nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);

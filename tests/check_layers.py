@@ -23,7 +23,7 @@ RANKS = {
     "deadline": 2,
     "sys": 3,
     "address": 4,
-    "endpoint": 5,
+    "endpoint": 5, "unix_file": 5,
     "resolve": 6,
     "io": 7,
     "ahead": 8, "send": 8,
@@ -31,7 +31,7 @@ RANKS = {
     "conn": 9, "frames": 9, "socket_options": 9,
     "attempt": 10, "opening": 10,
     "openers": 11, "race": 11,
-    "open_addresses": 12, "connect": 12,
+    "open_addresses": 12, "open_unix": 12, "connect": 12,
     "listener": 13,
     "accept": 14, "signals": 14,
     "run": 15,
@@ -57,7 +57,8 @@ SYSTEM_CALLS = set(
     "socket bind listen accept accept4 connect shutdown close read write recv recvfrom recvmsg send "
     "sendto sendmsg sendfile splice readv writev pread poll ppoll select pselect epoll_wait pipe "
     "pipe2 eventfd dup dup2 dup3 fcntl fcntl64 ioctl getsockopt setsockopt getsockname getpeername "
-    "getaddrinfo if_nametoindex if_indextoname sigaction kill nanosleep clock_nanosleep".split())
+    "getaddrinfo if_nametoindex if_indextoname sigaction kill nanosleep clock_nanosleep "
+    "lstat stat fstat unlink open openat chmod fchmod fchmodat flock rename link mkdir getpid".split())
 FORBIDDEN = set(
     "printf fprintf vprintf vfprintf dprintf vdprintf puts fputs putchar fputc fwrite perror psignal "
     "syslog stdin stdout stderr abort exit _exit _Exit quick_exit atexit __assert_fail signal raise "

@@ -74,12 +74,16 @@ typedef struct nb_listen_options {
     /** @brief Bytes, up to 2147483647, that the system keeps for receiving (SO_RCVBUF), in the same
      *  way. */
     int64_t receive_buffer_bytes;
+    /** @brief The permissions of the file of a Unix socket at a path, such as 0660: who may write may
+     *  connect. The umask does not matter, and at no time are there more. 1 to 0777; default 0600, the
+     *  owner alone. NB_UNSUPPORTED for other endpoints, which have none. */
+    int64_t unix_mode;
 } nb_listen_options;
 
 /** @brief The defaults of ::nb_listen_options. */
 #define NB_LISTEN_OPTIONS_INIT                                                                     \
     {                                                                                              \
-        sizeof(nb_listen_options), 0, false, false, 0, 0, 0, 0, 0, 0                               \
+        sizeof(nb_listen_options), 0, false, false, 0, 0, 0, 0, 0, 0, 0                            \
     }
 
 NB_BEGIN_DECLS
@@ -87,15 +91,33 @@ NB_BEGIN_DECLS
 /**
  * @brief Listens on an endpoint.
  *
- * The endpoint is a literal address, `localhost` (both loopback addresses), or `*` or nothing (all
- * interfaces, IPv4 and IPv6), with a port: `127.0.0.1:80`, `[::1]:80`, `[fe80::1%%eth0]:80`,
- * `localhost:80`, `*:80`, `:80`. A port is decimal, 0 to 65535; 0 lets the system choose one, the
- * same for both families: ask nb_listener_address(). Names are not looked up here.
+ * The endpoint is one of these:
+ * - an address, `localhost` (both loopback addresses), or `*` or nothing (all interfaces, IPv4 and
+ *   IPv6), with a port: `127.0.0.1:80`, `[::1]:80`, `[fe80::1%%eth0]:80`, `localhost:80`, `*:80`,
+ *   `:80`. A port is decimal, 0 to 65535; 0 lets the system choose one, the same for both families:
+ *   ask nb_listener_address(). Names are not looked up here.
+ * - `unix:/path`, a Unix socket with a file. The path is absolute, and refused when it does not fit a
+ *   struct sockaddr_un with its final NUL: on Linux when it has more than 107 bytes.
+ * - `unix:@name`, a Unix socket with one of Linux's abstract names, which any user may connect to.
  *
+ * @par Addresses
  * A family that this machine does not have is left out, as long as the other one works. IPv6
  * sockets never take IPv4 connections (IPV6_V6ONLY). SO_REUSEADDR is on, so that a restart works
  * while old connections are in TIME_WAIT; SO_REUSEPORT is off unless asked for. Accepted connections
  * have TCP_NODELAY on unless asked not to.
+ *
+ * @par Unix sockets
+ * The permissions of the file are nb_listen_options::unix_mode, by default the owner's alone. Its
+ * directory has to be one where only trusted users may write. A socket file that a dead server has
+ * left there is replaced, but only on proof: it refuses connections and is the same file afterwards,
+ * while the directory is locked (flock(2)) against other listeners of this library. A server that
+ * listens there sees a connection that ends at once, and stays. So does a symbolic link, a file of
+ * another kind, and a socket whose directory cannot be locked: the path is NB_ADDRESS_IN_USE then,
+ * and the message tells what is there. (A server that is not of this library looks dead between its
+ * bind(2) and its listen(2).)
+ * @par
+ * The file is removed by nb_listener_close(), and when nb_serve() stops, if it is still the one that
+ * was made here, by device and inode.
  *
  * @param[out] out  receives the listener, which the caller ends with nb_listener_close(); NULL on
  *                  failure. Must not be NULL.
@@ -103,12 +125,13 @@ NB_BEGIN_DECLS
  * @param options   NULL for the defaults.
  * @param[out] err  receives the story; may be NULL.
  * @retval NB_OK                   connections are being queued.
- * @retval NB_ADDRESS_IN_USE       another socket has that port.
- * @retval NB_ADDRESS_UNAVAILABLE  this machine does not have that address.
- * @retval NB_PERMISSION           the system does not allow that port.
+ * @retval NB_ADDRESS_IN_USE       another socket has that port or name, or a file is at that path.
+ * @retval NB_ADDRESS_UNAVAILABLE  this machine does not have that address, or not that directory.
+ * @retval NB_PERMISSION           the system does not allow that port or path.
  * @retval NB_BAD_ENDPOINT         the text is not an endpoint to listen on.
- * @retval NB_UNSUPPORTED          `unix:`, `fd:` and `systemd:` endpoints, for now; or the system
- *                                 does not have the address family, or an option that was asked for.
+ * @retval NB_UNSUPPORTED          `fd:` and `systemd:` endpoints, for now; or the system does not have
+ *                                 the address family; or it, or such an endpoint, does not have an
+ *                                 option that was asked for.
  * @retval NB_INVALID              a NULL argument, an option this library does not know, or a value
  *                                 out of its range, which the message names.
  * @retval NB_NO_DESCRIPTORS       no descriptor left.
@@ -116,7 +139,8 @@ NB_BEGIN_DECLS
  * @retval NB_SYSTEM               anything else: see nb_error::system_error.
  *
  * @par Blocking, threads, signals
- * Never blocks; safe from any thread. (bind(2), listen(2), ipv6(7).)
+ * Never blocks, but for a path whose directory is locked: a tenth of a second at most. Safe from any
+ * thread; not for signal handlers. (bind(2), listen(2), ipv6(7), unix(7).)
  */
 NB_NODISCARD NB_API nb_status nb_listen(nb_listener **out, const char *endpoint,
                                         const nb_listen_options *options, nb_error *err);
@@ -140,7 +164,7 @@ NB_NODISCARD NB_API nb_status nb_listen(nb_listener **out, const char *endpoint,
  *                       as for nb_listen(). The listener is as it was.
  *
  * @par Blocking, threads, signals
- * Never blocks.
+ * As nb_listen().
  */
 NB_NODISCARD NB_API nb_status nb_listener_add(nb_listener *listener, const char *endpoint,
                                               const nb_listen_options *options, nb_error *err);
@@ -228,6 +252,8 @@ NB_API nb_fd nb_listener_fd(const nb_listener *listener, size_t index);
 
 /**
  * @brief Closes a listener's sockets and frees it. Connections that it accepted live on.
+ *
+ * The files of its Unix sockets go, see nb_listen().
  *
  * @param listener  the listener; NULL does nothing. No other call on it may be under way: stop,
  *                  join, then close.

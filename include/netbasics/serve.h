@@ -37,10 +37,10 @@
  *  When the loop notices nb_listener_stop(), it looks how many connections wait in the kernel's
  *  queues. These were complete before: they are served, as far as the time of the drain allows, or
  *  counted in nb_serve_stats::unserved. Then the sockets are closed, and who comes later is refused
- *  or reset at once, also a client whose handshake was still under way. (Where the system does not
- *  tell the length of a queue, as for inherited Unix sockets, at most 4096 connections are taken of
- *  it.) Handlers may go on for
- *  nb_serve_options::drain_ms; then their connections are cancelled (as with nb_cancel()), and
+ *  or reset at once, also a client whose handshake was still under way. (A Unix socket does not tell
+ *  the length of its queue: its file is removed and it is shut for newcomers, then the queue is
+ *  emptied. Where neither is possible, as with a Unix socket that others share, at most 4096
+ *  connections are taken.) Handlers may go on for nb_serve_options::drain_ms; then their connections are cancelled (as with nb_cancel()), and
  *  nb_serve() returns when the last handler has returned. That time begins with the stop, even if
  *  it came before nb_serve(). A handler's own code, outside the library, cannot be cut short and is
  *  waited for. Nothing of the library runs after nb_serve() has returned.
