@@ -31,7 +31,7 @@ static int wait_for_lock(int fd)
     nb_deadline by = nb_after_ms(LOCK_MS);
     int failed = nb__sys_lock(fd);
 
-    while (failed == -EAGAIN && !nb_expired(by)) {
+    while ((failed == -EAGAIN || failed == -EINTR) && !nb_expired(by)) {
         (void)nb__sys_poll(NULL, 0, nb__earlier(by, nb_after_ms(LOCK_AGAIN_MS)));
         failed = nb__sys_lock(fd);
     }
