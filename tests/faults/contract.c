@@ -159,14 +159,27 @@ static statuses of_lookup(const struct fault *fault)
     }
 }
 
+static bool options_are_wanted;
+
+void wanted_options(bool wanted)
+{
+    options_are_wanted = wanted;
+}
+
+/* What the library sets of its own accord is optional. */
+static statuses of_option(const struct fault *fault)
+{
+    return options_are_wanted ? named(fault) : S(NB_OK);
+}
+
 static statuses of_connect(const struct fault *fault)
 {
+    if (fault->error == ENOPROTOOPT && fault->call != CALL_setsockopt)
+        return S(NB_UNREACHABLE); /* the protocol is, says ICMP */
     switch (fault->call) {
     case CALL_getaddrinfo:
         return of_lookup(fault);
     case CALL_connect:
-        if (fault->error == ENOPROTOOPT) /* the protocol is unreachable, says ICMP */
-            return S(NB_UNREACHABLE);
         return fault->error == EINTR || fault->error == EINPROGRESS ? S(NB_OK) : named(fault);
     case CALL_poll:
         return patient(fault, named(fault));
@@ -174,7 +187,8 @@ static statuses of_connect(const struct fault *fault)
         return S(NB_OK) | (fault->error == ENOTCONN ? S(NB_TIMEOUT) : named(fault));
     case CALL_set_blocking:
         return S(NB_SYSTEM);
-    case CALL_setsockopt: /* what the library does of its own accord is optional */
+    case CALL_setsockopt:
+        return of_option(fault);
     case CALL_getsockname:
     case CALL_close:
         return S(NB_OK);
@@ -183,16 +197,52 @@ static statuses of_connect(const struct fault *fault)
     }
 }
 
+/* An attempt that fails leaves it to the others. */
+static statuses of_race(const struct fault *fault)
+{
+    statuses alone = of_connect(fault);
+
+    switch (fault->call) {
+    case CALL_socket:
+    case CALL_connect:
+    case CALL_setsockopt:
+    case CALL_getsockopt:
+    case CALL_getpeername:
+    case CALL_set_blocking:
+        return alone | S(NB_OK) | S(NB_REFUSED);
+    default:
+        return alone;
+    }
+}
+
+/* A family that is missing leaves it to the other one, and a port that is in use to the next one. */
+static bool may_be_got_over(int error)
+{
+    return error == EAFNOSUPPORT || error == EADDRNOTAVAIL || error == EADDRINUSE;
+}
+
 static statuses of_listen(const struct fault *fault)
 {
     switch (fault->call) {
     case CALL_setsockopt:
-        return fault->detail == OPTION(IPPROTO_IPV6, IPV6_V6ONLY) ? named(fault) : S(NB_OK);
+        if (fault->detail == OPTION(IPPROTO_IPV6, IPV6_V6ONLY))
+            return named(fault);
+        return fault->detail == OPTION(SOL_SOCKET, SO_REUSEADDR) ? S(NB_OK) : of_option(fault);
     case CALL_close:
         return S(NB_OK);
     default:
         return named(fault);
     }
+}
+
+static statuses of_listen_twice(const struct fault *fault)
+{
+    bool opens =
+        fault->call == CALL_socket || fault->call == CALL_bind || fault->call == CALL_listen;
+
+    if (opens && may_be_got_over(fault->error))
+        return fault->always || fault->second ? named(fault) | S(NB_OK) : S(NB_OK);
+    return of_listen(fault);
 }
 
 /* The table of nb_serve(). */
@@ -233,6 +283,9 @@ static statuses of_accept(const struct fault *fault)
     case CALL_accept:
         return of_accepting(fault, ~(statuses)0);
     case CALL_poll:
+        if (fault->error == ENOMEM &&
+            fault->second) /* it may be waiting for the end of a shortage */
+            return S(NB_NO_MEMORY) | S(NB_OK);
         if (fault->error == ENOMEM)
             return fault->always ? S(NB_NO_MEMORY) : S(NB_OK);
         return patient(fault, S(NB_SYSTEM));
@@ -332,10 +385,11 @@ static statuses always_fine(const struct fault *fault)
 statuses outcomes(enum api api, const struct fault *fault)
 {
     static statuses (*const of[API_COUNT])(const struct fault *fault) = {
-        [API_CONNECT] = of_connect,   [API_LISTEN] = of_listen,   [API_ACCEPT] = of_accept,
-        [API_SERVE] = of_serve,       [API_RECEIVE] = of_receive, [API_SEND] = of_send,
-        [API_SHUTDOWN] = of_shutdown, [API_CLOSE] = of_close,     [API_ADOPT] = of_adopt,
-        [API_DETACH] = always_fine,   [API_OTHER] = always_fine,
+        [API_CONNECT] = of_connect, [API_RACE] = of_race,     [API_LISTEN_TWICE] = of_listen_twice,
+        [API_LISTEN] = of_listen,   [API_ACCEPT] = of_accept, [API_SERVE] = of_serve,
+        [API_RECEIVE] = of_receive, [API_SEND] = of_send,     [API_SHUTDOWN] = of_shutdown,
+        [API_CLOSE] = of_close,     [API_ADOPT] = of_adopt,   [API_DETACH] = always_fine,
+        [API_OTHER] = always_fine,
     };
 
     return of[api](fault);

@@ -26,7 +26,9 @@ enum call {
 /* What a step calls, as far as the contract tells them apart. */
 enum api {
     API_CONNECT,
+    API_RACE, /* to more than one address */
     API_LISTEN,
+    API_LISTEN_TWICE, /* at a port of the system's choice, in both families */
     API_ACCEPT,
     API_SERVE,
     API_RECEIVE,
@@ -51,12 +53,16 @@ struct fault {
     int error;   /* an errno, or for a lookup an EAI code */
     int detail;  /* for options: which one */
     bool always; /* from now on it fails each time */
+    bool second; /* another one came before it */
     bool began;  /* the accept loop had begun */
 };
 
 /* The errors that a call is made to give, ended by 0; NULL when there is no row for it. */
 const int *errors_of(enum call call);
 const char *name_of(enum call call);
+
+/* Whether the scenario asks for socket options: then they are not optional. */
+void wanted_options(bool wanted);
 
 /* The statuses with which a step may end in which such a fault happened. */
 statuses outcomes(enum api api, const struct fault *fault);

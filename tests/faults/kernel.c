@@ -123,39 +123,37 @@ static int second_error(enum call call)
     return errors != NULL ? errors[at] : 0;
 }
 
-/* Counts a call, and says which error it has to give. */
-static int decide(enum call call, bool *always)
+/* Counts a call, and sets the error that it has to give. */
+static void decide(struct fault *fault)
 {
-    int nth = ++kernel.calls[call];
+    int nth = ++kernel.calls[fault->call];
 
-    *always = false;
     if (plan.nth == 0)
-        return 0;
-    if (plan.call == call && (plan.always ? nth >= plan.nth : nth == plan.nth)) {
+        return;
+    if (plan.call == fault->call && (plan.always ? nth >= plan.nth : nth == plan.nth)) {
         kernel.fired_first++;
-        *always = plan.always;
-        return plan.error;
+        fault->always = plan.always;
+        fault->error = plan.error;
+    } else if (kernel.fired_first > 0 && plan.later > 0 && ++kernel.calls_later == plan.later) {
+        fault->second = true;
+        fault->error = second_error(fault->call);
+        kernel.fired_second = fault->error != 0;
     }
-    if (kernel.fired_first > 0 && plan.later > 0 && ++kernel.calls_later == plan.later) {
-        int error = second_error(call);
-
-        kernel.fired_second = error != 0;
-        return error;
-    }
-    return 0;
 }
 
-static bool is_patient(int error)
+/* Whether it means no more than that one has to wait. */
+static bool is_patient(const struct fault *fault)
 {
-    return error == EINTR || error == EAGAIN;
+    return fault->error == EINTR || fault->error == EAGAIN ||
+           (fault->call == CALL_getpeername && fault->error == ENOTCONN);
 }
 
 /* What failed takes its time, or a loop that waits for nothing else would never end. */
-static void take_time(int error)
+static void take_time(void)
 {
-    if (grace_ms == 0 && is_patient(error))
+    if (grace_ms == 0)
         (void)nanosleep(&(struct timespec){0, 200000}, NULL);
-    else if (grace_ms > 0 && is_patient(error))
+    else
         jump(NS_PER_MS);
 }
 
@@ -167,18 +165,19 @@ int fault_at(enum call call, int detail)
     if (is_foreign())
         return 0;
     (void)pthread_mutex_lock(&lock);
-    fault.error = decide(call, &fault.always);
+    decide(&fault);
     fired = kernel.fired += fault.error != 0;
     kernel.failed[call] += fault.error != 0;
     (void)pthread_mutex_unlock(&lock);
     if (fault.error == 0)
         return 0;
     step_notes(&fault);
-    if (fired > (is_patient(fault.error) ? PATIENT_MOST : IMPATIENT_MOST)) {
+    if (fired > (is_patient(&fault) ? PATIENT_MOST : IMPATIENT_MOST)) {
         wrong("%s spins: %d faults", step_name(), fired);
         plan.nth = 0; /* so that it comes to an end */
     }
-    take_time(fault.error);
+    if (is_patient(&fault))
+        take_time();
     return fault.error;
 }
 
