@@ -2,7 +2,8 @@
 /** @file
  *  @brief The only file that makes system calls, and with the clock the only one that asks which
  *         system this is. */
-#define _GNU_SOURCE /* accept4, ppoll, struct tcp_info */
+#define _GNU_SOURCE /* accept4, ppoll, struct tcp_info, struct ucred */
+#define _FILE_OFFSET_BITS 64
 
 #include "sys.h"
 
@@ -288,6 +289,13 @@ ssize_t nb__sys_sendmsg(int fd, struct iovec *parts, size_t count, int flags)
     return outcome_of_transfer(sendmsg(fd, &message, flags | MSG_NOSIGNAL), saved);
 }
 
+ssize_t nb__sys_pread(int fd, void *buf, size_t length, uint64_t offset)
+{
+    int saved = errno;
+
+    return outcome_of_transfer(pread(fd, buf, length, (off_t)offset), saved);
+}
+
 #ifdef __APPLE__
 int nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
 {
@@ -403,6 +411,31 @@ int nb__sys_queue_length(int fd)
 int nb__sys_tcp_closed(int fd)
 {
     (void)fd;
+    return -EOPNOTSUPP;
+}
+#endif
+
+#ifdef __linux__
+int nb__sys_peer_credentials(int fd, int64_t *pid, int64_t *uid, int64_t *gid)
+{
+    struct ucred peer;
+    socklen_t length = sizeof(peer);
+    int failed = nb__sys_getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length);
+
+    if (failed < 0)
+        return failed;
+    *pid = peer.pid;
+    *uid = peer.uid;
+    *gid = peer.gid;
+    return 0;
+}
+#else
+int nb__sys_peer_credentials(int fd, int64_t *pid, int64_t *uid, int64_t *gid)
+{
+    (void)fd;
+    (void)pid;
+    (void)uid;
+    (void)gid;
     return -EOPNOTSUPP;
 }
 #endif

@@ -66,6 +66,9 @@ int nb__sys_directory_open(const char *path);
 int nb__sys_lock(int fd);
 int nb__sys_unlock(int fd);
 
+/* Reads from a place in a file, which is at most INT64_MAX. */
+ssize_t nb__sys_pread(int fd, void *buf, size_t length, uint64_t offset);
+
 /* Waits for events until a deadline: how many descriptors have some, 0 when the deadline passed. */
 int nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
 
@@ -81,6 +84,9 @@ void nb__sys_wake_close(const int fds[2]);
 int nb__sys_queue_length(int fd);
 /* 1 when TCP has closed the connection in both directions, else 0. */
 int nb__sys_tcp_closed(int fd);
+
+/* Who is at the other end of a Unix socket. */
+int nb__sys_peer_credentials(int fd, int64_t *pid, int64_t *uid, int64_t *gid);
 
 /* The index of an interface, from its name; -ENXIO when there is none. */
 int nb__sys_if_index(const char *name);

@@ -28,7 +28,7 @@ RANKS = {
     "io": 7,
     "ahead": 8, "send": 8,
     "recv": 9,
-    "conn": 9, "frames": 9, "socket_options": 9,
+    "conn": 9, "credentials": 9, "frames": 9, "send_file": 9, "socket_options": 9,
     "attempt": 10, "opening": 10,
     "openers": 11, "race": 11,
     "open_addresses": 12, "open_unix": 12, "connect": 12,
@@ -55,7 +55,7 @@ SYSTEM_MACRO = re.compile(
 ERRNO = re.compile(r"\berrno\b")
 SYSTEM_CALLS = set(
     "socket bind listen accept accept4 connect shutdown close read write recv recvfrom recvmsg send "
-    "sendto sendmsg sendfile splice readv writev pread poll ppoll select pselect epoll_wait pipe "
+    "sendto sendmsg sendfile splice readv writev pread pread64 poll ppoll select pselect epoll_wait pipe "
     "pipe2 eventfd dup dup2 dup3 fcntl fcntl64 ioctl getsockopt setsockopt getsockname getpeername "
     "getaddrinfo if_nametoindex if_indextoname sigaction kill nanosleep clock_nanosleep "
     "lstat stat fstat unlink open openat chmod fchmod fchmodat flock rename link mkdir getpid".split())

@@ -25,7 +25,8 @@
  *  @par Failures that stay
  *  The two directions fail apart from each other. A **send** that failed in any way leaves a hole
  *  in the stream, so every later send returns the same status at once; a handler may therefore send
- *  unchecked and look once at the end. A **receive** keeps NB_EOF, NB_RESET, NB_CANCELLED,
+ *  unchecked and look once at the end. (NB_EOF is what a send returns after a file that nb_send_file()
+ *  sent was shorter than announced.) A **receive** keeps NB_EOF, NB_RESET, NB_CANCELLED,
  *  NB_UNREACHABLE, NB_SYSTEM and every other failure of the connection, and keeps the NB_TOO_LONG
  *  of the calls that look for an end; NB_TIMEOUT and NB_NO_MEMORY never stay.
  *
@@ -67,6 +68,24 @@ typedef struct nb_slice {
     const void *data; /**< The bytes; may be NULL when @c length is 0. */
     size_t length;    /**< How many. */
 } nb_slice;
+
+/**
+ * @brief Who is at the other end of a Unix socket: see nb_conn_peer_credentials().
+ *
+ * Start from NB_CREDENTIALS_INIT. Later versions append fields.
+ */
+typedef struct nb_credentials {
+    size_t size; /**< sizeof(nb_credentials), as the caller knows it. */
+    int64_t pid; /**< The process; 0 when it is in a namespace that this one does not see. */
+    int64_t uid; /**< Its effective user. */
+    int64_t gid; /**< Its effective group. */
+} nb_credentials;
+
+/** @brief Nobody's credentials. */
+#define NB_CREDENTIALS_INIT                                                                        \
+    {                                                                                              \
+        sizeof(nb_credentials), -1, -1, -1                                                         \
+    }
 
 /** @brief A file descriptor. */
 typedef int nb_fd;
@@ -458,6 +477,39 @@ NB_API nb_status nb_send_all_v(nb_conn *conn, const nb_slice *slices, size_t cou
 NB_API nb_status nb_send_frame(nb_conn *conn, const void *data, size_t length, nb_deadline by);
 
 /**
+ * @brief Sends a part of a file.
+ *
+ * The file's own position is neither used nor moved. It is read into 256 KiB of memory, a piece at a
+ * time, and sent from there.
+ *
+ * @param conn       the connection.
+ * @param file       a descriptor to read from, which stays the caller's: a regular file, or whatever
+ *                   else pread(2) works on.
+ * @param offset     where the part begins, 0 to INT64_MAX.
+ * @param length     how many bytes, 0 to INT64_MAX - @p offset; 0 succeeds at once.
+ * @param[out] sent  how many bytes the system has taken, whatever the status; may be NULL.
+ * @param by         bounds the sending. Reading the file takes the time that the disk takes.
+ * @retval NB_OK           everything is sent.
+ * @retval NB_EOF          the file ended before; @p sent says after how many bytes. Stays.
+ * @retval NB_TIMEOUT      the deadline passed. Stays, even if no byte was sent.
+ * @retval NB_CANCELLED    the connection was cancelled. Stays.
+ * @retval NB_RESET        the connection was broken off. Stays.
+ * @retval NB_UNREACHABLE  the peer stopped answering. Stays.
+ * @retval NB_PERMISSION   a firewall of this machine refused it. Stays.
+ * @retval NB_NO_MEMORY    none for the piece, or the kernel had none. Stays.
+ * @retval NB_INVALID      a NULL connection, a bad offset or length, or nb_shutdown_send() was called
+ *                         before; nothing was done.
+ * @retval NB_SYSTEM       the file cannot be read (nb_conn_error() has the errno, such as EISDIR or
+ *                         EBADF), or anything else. Stays.
+ *
+ * @par Blocking, threads, signals
+ * Blocks until @p by, and for the disk; signals do not cut it short. Never raises SIGPIPE, which
+ * sendfile(2) would. (pread(2), send(2).)
+ */
+NB_API nb_status nb_send_file(nb_conn *conn, nb_fd file, uint64_t offset, uint64_t length,
+                              uint64_t *sent, nb_deadline by);
+
+/**
  * @brief Ends our stream and goes on receiving: the peer sees the end after the last byte sent.
  *
  * Calling it again is fine. Sends after it are NB_INVALID.
@@ -465,7 +517,7 @@ NB_API nb_status nb_send_frame(nb_conn *conn, const void *data, size_t length, n
  * @param conn  the connection.
  * @retval NB_OK         the end is on its way, or the peer is gone already.
  * @retval NB_CANCELLED  the connection was cancelled.
- * @retval NB_TIMEOUT, NB_RESET, NB_UNREACHABLE, NB_PERMISSION, NB_NO_MEMORY, NB_SYSTEM
+ * @retval NB_EOF, NB_TIMEOUT, NB_RESET, NB_UNREACHABLE, NB_PERMISSION, NB_NO_MEMORY, NB_SYSTEM
  *                       a send has failed with it before: the stream has a hole, and no end is sent
  *                       that would make it look whole; or NB_SYSTEM, the system refused. Stays.
  * @retval NB_INVALID    @p conn is NULL.
@@ -492,7 +544,7 @@ NB_API nb_status nb_shutdown_send(nb_conn *conn);
  * @retval NB_TIMEOUT   it did not come in time.
  * @retval NB_TOO_LONG  the peer sent more than 64 KiB.
  * @retval NB_RESET     the peer broke the connection off.
- * @retval NB_CANCELLED, NB_UNREACHABLE, NB_PERMISSION, NB_NO_MEMORY, NB_SYSTEM
+ * @retval NB_EOF, NB_CANCELLED, NB_UNREACHABLE, NB_PERMISSION, NB_NO_MEMORY, NB_SYSTEM
  *                      what a send, or else this wait, failed with.
  *
  * @par Blocking, threads, signals
@@ -563,6 +615,27 @@ NB_API void nb_conn_error(const nb_conn *conn, nb_direction direction, nb_error 
  * Never blocks; safe from any thread.
  */
 NB_API void nb_conn_peer(const nb_conn *conn, nb_address *out);
+
+/**
+ * @brief Tells who is at the other end of a Unix socket, on the word of the system.
+ *
+ * It is the process that connected, or that listened, as it was at that moment: it may since have
+ * given the socket to another, ended, and left its number to a third. So decide by the user and the
+ * group, and take the process for a hint.
+ *
+ * @param conn      the connection.
+ * @param[out] out  receives the credentials, -1 for each that is not known. Must not be NULL; its
+ *                  @c size is set before, as NB_CREDENTIALS_INIT does.
+ * @retval NB_OK           @p out is set.
+ * @retval NB_UNSUPPORTED  not a Unix socket, or the system does not tell (it does on Linux).
+ * @retval NB_INVALID      a NULL argument, or a size that makes no sense.
+ * @retval NB_SYSTEM, NB_NO_MEMORY
+ *                         the system failed to tell.
+ *
+ * @par Blocking, threads, signals
+ * Never blocks; safe from any thread. (SO_PEERCRED of unix(7).)
+ */
+NB_NODISCARD NB_API nb_status nb_conn_peer_credentials(const nb_conn *conn, nb_credentials *out);
 
 /**
  * @brief Tells our own address of a connection.

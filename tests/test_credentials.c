@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Tests of nb_conn_peer_credentials().
+ *
+ *  Wraps: nb__sys_peer_credentials nb__sys_getsockname */
+#define _GNU_SOURCE
+
+#include "support.h"
+#include "sys.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* What fails in a case, with which errno. */
+static int error_of_credentials;
+static int error_of_name;
+
+int __real_nb__sys_peer_credentials(int fd, int64_t *pid, int64_t *uid, int64_t *gid);
+int __wrap_nb__sys_peer_credentials(int fd, int64_t *pid, int64_t *uid, int64_t *gid);
+int __wrap_nb__sys_peer_credentials(int fd, int64_t *pid, int64_t *uid, int64_t *gid)
+{
+    return error_of_credentials != 0 ? -error_of_credentials
+                                     : __real_nb__sys_peer_credentials(fd, pid, uid, gid);
+}
+
+int __real_nb__sys_getsockname(int fd, struct sockaddr *address, socklen_t *length);
+int __wrap_nb__sys_getsockname(int fd, struct sockaddr *address, socklen_t *length);
+int __wrap_nb__sys_getsockname(int fd, struct sockaddr *address, socklen_t *length)
+{
+    return error_of_name != 0 ? -error_of_name : __real_nb__sys_getsockname(fd, address, length);
+}
+
+static int begin(void **state)
+{
+    error_of_credentials = error_of_name = 0;
+    return case_begin(state);
+}
+
+#define OWN_CASE(name) cmocka_unit_test_setup_teardown(name, begin, case_end)
+
+static void assert_nobody(const nb_credentials *credentials)
+{
+    assert_int_equal(credentials->pid, -1);
+    assert_int_equal(credentials->uid, -1);
+    assert_int_equal(credentials->gid, -1);
+}
+
+static void assert_refused(const nb_conn *conn, nb_status status)
+{
+    nb_credentials who = {sizeof(who), 1, 0, 0}; /* 0 would be the superuser */
+
+    assert_status(nb_conn_peer_credentials(conn, &who), status);
+    assert_nobody(&who);
+    assert_int_equal(who.size, sizeof(who));
+}
+
+static void the_peer_of_a_unix_socket_is_known(void **state)
+{
+    nb_credentials who = NB_CREDENTIALS_INIT;
+    nb_conn *a;
+    nb_conn *b;
+
+    (void)state;
+    conn_pair(OVER_UNIX, &a, &b);
+    errno = 1234;
+    assert_status(nb_conn_peer_credentials(a, &who), NB_OK);
+    assert_int_equal(errno, 1234);
+    assert_int_equal(who.pid, getpid());
+    assert_int_equal(who.uid, geteuid());
+    assert_int_equal(who.gid, getegid());
+    assert_int_equal(who.size, sizeof(who));
+    nb_abort(a);
+    nb_abort(b);
+}
+
+/* What a client says of itself. */
+struct self {
+    int64_t pid;
+    int64_t uid;
+    int64_t gid;
+};
+
+/* Connects, as somebody else where that is allowed, says who it is, and waits for the end. */
+static void be_a_client(const struct sockaddr_storage *address, socklen_t length)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    struct self self;
+    char byte;
+
+    if (setegid(4321) == 0)
+        (void)!seteuid(1234);
+    self = (struct self){getpid(), geteuid(), getegid()};
+    if (connect(fd, (const struct sockaddr *)address, length) != 0)
+        _exit(1);
+    if (send(fd, &self, sizeof(self), MSG_NOSIGNAL) != sizeof(self))
+        _exit(2);
+    _exit(recv(fd, &byte, 1, 0) == 0 ? 0 : 3);
+}
+
+static void a_client_in_another_process_is_told_by_its_own_numbers(void **state)
+{
+    nb_credentials who = NB_CREDENTIALS_INIT;
+    struct self self;
+    struct sockaddr_storage address;
+    socklen_t length;
+    int listening = raw_listener(OVER_UNIX, &address, &length);
+    int status = -1;
+    size_t received;
+    nb_conn *conn;
+    pid_t child = fork();
+
+    (void)state;
+    assert_true(child >= 0);
+    if (child == 0)
+        be_a_client(&address, length);
+    conn = adopt(accept(listening, NULL, NULL));
+    assert_status(nb_recv_exact(conn, &self, sizeof(self), &received, plenty()), NB_OK);
+    assert_status(nb_conn_peer_credentials(conn, &who), NB_OK);
+    nb_abort(conn);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_int_equal(self.pid, child);
+    assert_int_equal(who.pid, child);
+    assert_int_equal(who.uid, self.uid);
+    assert_int_equal(who.gid, self.gid);
+    raw_close(listening);
+}
+
+static void the_peer_of_a_tcp_socket_is_not_known(void **state)
+{
+    nb_conn *a;
+    nb_conn *b;
+
+    (void)state;
+    conn_pair(OVER_IPV4, &a, &b);
+    assert_refused(a, NB_UNSUPPORTED);
+    nb_abort(a);
+    nb_abort(b);
+}
+
+static void a_system_that_does_not_tell_leaves_nobody(void **state)
+{
+    static const struct {
+        int error;
+        nb_status status;
+    } rows[] = {{EOPNOTSUPP, NB_UNSUPPORTED},
+                {ENOPROTOOPT, NB_UNSUPPORTED},
+                {ENOBUFS, NB_NO_MEMORY},
+                {EINVAL, NB_SYSTEM}};
+    nb_conn *a;
+    nb_conn *b;
+
+    (void)state;
+    conn_pair(OVER_UNIX, &a, &b);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        error_of_credentials = rows[i].error;
+        assert_refused(a, rows[i].status);
+    }
+    error_of_name = ENOBUFS;
+    assert_refused(a, NB_UNSUPPORTED);
+    nb_abort(a);
+    nb_abort(b);
+}
+
+static void credentials_of_nothing_are_invalid(void **state)
+{
+    nb_credentials tiny = {sizeof(size_t) - 1, 5, 5, 5};
+    nb_conn *a;
+    nb_conn *b;
+
+    (void)state;
+    conn_pair(OVER_UNIX, &a, &b);
+    assert_refused(NULL, NB_INVALID);
+    assert_status(nb_conn_peer_credentials(a, NULL), NB_INVALID);
+    assert_status(nb_conn_peer_credentials(a, &tiny), NB_INVALID);
+    assert_int_equal(tiny.pid, 5);
+    nb_abort(a);
+    nb_abort(b);
+}
+
+static void credentials_fit_the_structure_of_another_version(void **state)
+{
+    nb_credentials older = {offsetof(nb_credentials, uid), 5, 5, 5};
+    struct {
+        nb_credentials known;
+        int64_t later;
+    } newer = {{sizeof(newer), 5, 5, 5}, 5};
+    nb_conn *a;
+    nb_conn *b;
+
+    (void)state;
+    conn_pair(OVER_UNIX, &a, &b);
+    assert_status(nb_conn_peer_credentials(a, &older), NB_OK);
+    assert_int_equal(older.pid, getpid());
+    assert_int_equal(older.uid, 5); /* this is not its memory */
+    assert_status(nb_conn_peer_credentials(a, &newer.known), NB_OK);
+    assert_int_equal(newer.known.gid, getegid());
+    assert_int_equal(newer.later, 0);
+    nb_abort(a);
+    nb_abort(b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest cases[] = {
+        OWN_CASE(the_peer_of_a_unix_socket_is_known),
+        OWN_CASE(a_client_in_another_process_is_told_by_its_own_numbers),
+        OWN_CASE(the_peer_of_a_tcp_socket_is_not_known),
+        OWN_CASE(a_system_that_does_not_tell_leaves_nobody),
+        OWN_CASE(credentials_of_nothing_are_invalid),
+        OWN_CASE(credentials_fit_the_structure_of_another_version),
+    };
+
+    return cmocka_run_group_tests(cases, NULL, NULL);
+}
