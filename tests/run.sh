@@ -10,7 +10,7 @@ usage='usage: sh tests/run.sh [PART] [--preset NAME] [--build-dir DIR] [--nightl
 
 PART is quick (default; under two minutes), or one of the slow parts:
   faults    every system call fails in every way
-  fuzz      hostile inputs
+  fuzz      hostile inputs, NETBASICS_FUZZ_SECONDS (60) of them for each fuzzer
   netns     bad networks, in namespaces of their own (as root)
   soak      great numbers and races
   coverage  all of them but fuzz and soak, counting which lines and branches of the library run
@@ -90,7 +90,7 @@ quick)
     run_ctest quick --label-exclude '^(faults|fuzz|netns|soak)$'
     python3 tests/count_cases.py "$build/quick.xml"
     ;;
-faults | fuzz | netns | soak)
+faults | netns | soak)
     preset=${preset:-dev}
     build=${build:-build/$preset}
     configure_and_build

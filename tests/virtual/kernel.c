@@ -369,10 +369,18 @@ static int go_on(int64_t limit_ns, int64_t signal_ns)
     return 1;
 }
 
+static int64_t next_signal(void)
+{
+    bool are_over = kernel.signals_most > 0 && kernel.signals >= kernel.signals_most;
+
+    if (kernel.signal_every_ns == 0 || are_over)
+        return KERNEL_NEVER;
+    return after(kernel.now, kernel.signal_every_ns);
+}
+
 int pass_time(bool (*ready)(void *what), void *what, int64_t limit_ns)
 {
-    int64_t signal_ns =
-        kernel.signal_every_ns > 0 ? after(kernel.now, kernel.signal_every_ns) : KERNEL_NEVER;
+    int64_t signal_ns = next_signal();
 
     catch_up();
     run_moments();
@@ -383,10 +391,26 @@ int pass_time(bool (*ready)(void *what), void *what, int64_t limit_ns)
             return 1;
         if (limit_ns <= kernel.now)
             return 0;
-        if (signal_ns <= kernel.now)
+        if (signal_ns <= kernel.now) {
+            kernel.signals++;
             return -EINTR;
+        }
         gone = go_on(limit_ns, signal_ns);
         if (gone < 0)
             return gone;
     }
+}
+
+static bool is_never_ready(void *what)
+{
+    (void)what;
+    return false;
+}
+
+void kernel_idle(int64_t ns)
+{
+    int64_t until = after(kernel.now, ns);
+
+    while (pass_time(is_never_ready, NULL, until) == -EINTR)
+        continue;
 }

@@ -83,6 +83,7 @@ struct kernel {
     int64_t late_permille;   /* how late the sockets' timers are: 1000 is as late as they can be */
     int64_t poll_late_ns;    /* how late poll(2) is when it times out */
     int64_t signal_every_ns; /* a signal interrupts who waits; 0: none */
+    size_t signals_most;     /* so many of them at most; 0: without end */
     bool no_timers;          /* SO_RCVTIMEO and SO_SNDTIMEO cannot be set */
     const struct kernel_client *clients;
     size_t client_count;
@@ -93,6 +94,7 @@ struct kernel {
     /* What it tells. */
     const char *complaint; /* the first contract that was broken, or NULL */
     size_t wall_reads;     /* how often a clock other than the monotonic one was read */
+    size_t signals;        /* how many have interrupted something */
     size_t receives;
     size_t sends;
     size_t polls;
@@ -125,6 +127,9 @@ size_t kernel_open(void);
 
 /* Runs a function when the clock gets there, in the middle of whatever waits. */
 void kernel_at(int64_t when_ns, void (*run)(void *argument), void *argument);
+
+/* Lets time pass while nobody calls. */
+void kernel_idle(int64_t ns);
 
 /* The byte at a place of a stream for which none are given; never an end of a line. */
 static inline unsigned char kernel_byte(size_t offset)
