@@ -127,17 +127,20 @@ static void converse(int fd)
     load.hung += ending == EAGAIN;
 }
 
+/* Goes on until nobody lets it in. */
 static void hammer(void *argument)
 {
     const nb_address *address = argument;
+    bool refused = false;
 
-    while (!load.stopped) {
+    while (!refused) {
         int fd = dial_quietly(address);
 
-        if (fd < 0)
-            continue;
-        converse(fd);
-        close(fd);
+        if (fd >= 0) {
+            converse(fd);
+            close(fd);
+        }
+        refused = fd < 0 && load.stopped;
     }
 }
 
