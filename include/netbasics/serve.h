@@ -39,11 +39,14 @@
  *  counted in nb_serve_stats::unserved. Then the sockets are closed, and who comes later is refused
  *  or reset at once, also a client whose handshake was still under way. (A Unix socket does not tell
  *  the length of its queue: its file is removed and it is shut for newcomers, then the queue is
- *  emptied. Where neither is possible, as with a Unix socket that others share, at most 4096
- *  connections are taken.) Handlers may go on for nb_serve_options::drain_ms; then their connections are cancelled (as with nb_cancel()), and
- *  nb_serve() returns when the last handler has returned. That time begins with the stop, even if
- *  it came before nb_serve(). A handler's own code, outside the library, cannot be cut short and is
- *  waited for. Nothing of the library runs after nb_serve() has returned.
+ *  emptied; those that could not be accepted in time, for want of descriptors, are not counted then.
+ *  Where neither is possible, as with a Unix socket that others share, at most 4096 connections are
+ *  taken.)
+ *
+ *  Handlers may go on for nb_serve_options::drain_ms; then their connections are cancelled (as with
+ *  nb_cancel()), and nb_serve() returns when the last handler has returned. That time begins with the
+ *  stop, even if it came before nb_serve(). A handler's own code, outside the library, cannot be cut
+ *  short and is waited for. Nothing of the library runs after nb_serve() has returned.
  *  @{
  */
 
