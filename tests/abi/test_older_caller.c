@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief A program of an older version: its structures end earlier than those of today.
+ *
+ *  It declares what it uses itself, as the headers of its version did. Behind each of its structures
+ *  there is no memory, so that the library reads and writes no more of them than the program has. */
+#define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
+
+#include <netbasics/address.h>
+#include <netbasics/deadline.h>
+#include <netbasics/error.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* cmocka wants the four standard headers before it. */
+#include <cmocka.h>
+
+/* ---- the version that the program was built against ---- */
+
+typedef struct nb_conn nb_conn;
+typedef struct nb_listener nb_listener;
+
+struct connect_options {
+    size_t size;
+};
+
+struct listen_options {
+    size_t size;
+    int64_t backlog;
+};
+
+struct serve_options {
+    size_t size;
+    int concurrency;
+    int max_per_peer;
+};
+
+struct serve_stats {
+    size_t size;
+    uint64_t accepted;
+    uint64_t active;
+};
+
+struct credentials {
+    size_t size;
+    int64_t pid;
+};
+
+nb_status nb_connect(nb_conn **, const char *, const struct connect_options *, nb_deadline,
+                     nb_error *);
+nb_status nb_listen(nb_listener **, const char *, const struct listen_options *, nb_error *);
+nb_status nb_listener_add(nb_listener *, const char *, const struct listen_options *, nb_error *);
+nb_status nb_listener_address(const nb_listener *, size_t, nb_address *);
+nb_status nb_accept(nb_listener *, nb_conn **, nb_deadline, nb_error *);
+void nb_listener_stop(nb_listener *);
+void nb_listener_close(nb_listener *);
+nb_status nb_serve(nb_listener *, void (*)(nb_conn *, void *), void *, const struct serve_options *,
+                   nb_error *);
+void nb_serve_counters(const nb_listener *, struct serve_stats *);
+nb_status nb_conn_peer_credentials(const nb_conn *, struct credentials *);
+void nb_abort(nb_conn *);
+
+/* ---- structures at the end of memory ---- */
+
+#define PATIENCE_MS 10000
+
+static unsigned char *pages;
+static size_t page;
+
+static int make_pages(void **state)
+{
+    (void)state;
+    page = (size_t)sysconf(_SC_PAGESIZE);
+    pages = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return pages != MAP_FAILED && mprotect(pages + page, page, PROT_NONE) == 0 ? 0 : -1;
+}
+
+static int free_pages(void **state)
+{
+    (void)state;
+    return munmap(pages, 2 * page);
+}
+
+/* The last bytes before what may not be touched, cleared; and with the size that they begin with. */
+static void *at_the_end(size_t size)
+{
+    unsigned char *structure = pages + page - size;
+
+    memset(structure, 0, size);
+    memcpy(structure, &size, sizeof(size));
+    return structure;
+}
+
+#define assert_status(actual, expected)                                                            \
+    assert_string_equal(nb_status_name(actual), nb_status_name(expected))
+
+static nb_listener *listening(const char *endpoint, struct listen_options *options)
+{
+    nb_listener *listener = NULL;
+    nb_error err;
+
+    if (nb_listen(&listener, endpoint, options, &err) != NB_OK)
+        fail_msg("%s", err.message);
+    return listener;
+}
+
+static nb_conn *connected(const nb_listener *listener)
+{
+    struct connect_options *options = at_the_end(sizeof(*options));
+    nb_address address;
+    char endpoint[NB_ADDRESS_TEXT_MAX];
+    nb_conn *conn = NULL;
+    nb_error err;
+
+    assert_status(nb_listener_address(listener, 0, &address), NB_OK);
+    if (nb_connect(&conn, nb_address_format(&address, endpoint, sizeof(endpoint)), options,
+                   nb_after_ms(PATIENCE_MS), &err) != NB_OK)
+        fail_msg("%s", err.message);
+    return conn;
+}
+
+/* ---- the cases ---- */
+
+static void an_older_program_connects_and_listens(void **state)
+{
+    struct listen_options *options = at_the_end(sizeof(*options));
+    nb_listener *listener;
+    nb_conn *client;
+    nb_conn *conn;
+    nb_error err;
+
+    (void)state;
+    options->backlog = 8;
+    listener = listening("127.0.0.1:0", options);
+    assert_status(nb_listener_add(listener, "127.0.0.1:0", options, &err), NB_OK);
+    client = connected(listener);
+    assert_status(nb_accept(listener, &conn, nb_after_ms(PATIENCE_MS), &err), NB_OK);
+    nb_abort(conn);
+    nb_abort(client);
+    nb_listener_close(listener);
+}
+
+struct service {
+    nb_listener *listener;
+    int served;
+};
+
+static void serve_one(nb_conn *conn, void *context)
+{
+    struct service *service = context;
+
+    (void)conn;
+    service->served++;
+    nb_listener_stop(service->listener);
+}
+
+static void an_older_program_serves_and_counts(void **state)
+{
+    nb_listener *listener = listening("127.0.0.1:0", NULL);
+    nb_conn *client = connected(listener);
+    struct serve_options *options = at_the_end(sizeof(*options));
+    struct serve_stats *stats;
+    struct service service = {listener, 0};
+    nb_error err;
+
+    (void)state;
+    options->concurrency = 1;
+    assert_status(nb_serve(listener, serve_one, &service, options, &err), NB_OK);
+    assert_int_equal(service.served, 1);
+    stats = at_the_end(sizeof(*stats));
+    nb_serve_counters(listener, stats);
+    assert_int_equal(stats->accepted, 1);
+    assert_int_equal(stats->active, 0);
+    nb_abort(client);
+    nb_listener_close(listener);
+}
+
+static void an_older_program_learns_of_its_peer_what_it_can_hold(void **state)
+{
+    nb_listener *listener = listening("127.0.0.1:0", NULL);
+    nb_conn *client = connected(listener);
+    struct credentials *who = at_the_end(sizeof(*who));
+
+    (void)state;
+    assert_status(nb_conn_peer_credentials(client, who), NB_UNSUPPORTED); /* it is a TCP socket */
+    assert_int_equal(who->pid, -1);
+    assert_int_equal(who->size, sizeof(*who));
+    nb_abort(client);
+    nb_listener_close(listener);
+}
+
+int main(void)
+{
+    const struct CMUnitTest cases[] = {
+        cmocka_unit_test(an_older_program_connects_and_listens),
+        cmocka_unit_test(an_older_program_serves_and_counts),
+        cmocka_unit_test(an_older_program_learns_of_its_peer_what_it_can_hold),
+    };
+
+    return cmocka_run_group_tests(cases, make_pages, free_pages);
+}
