@@ -5,6 +5,7 @@
 
 #include "conn_internal.h"
 #include "error_internal.h"
+#include "lookup.h"
 #include "options.h"
 #include "race.h"
 #include "resolve.h"
@@ -38,6 +39,8 @@ static void tell(const struct errand *errand, nb_error *err)
     nb__text_add_reason(&text, errand->status, has_story ? 0 : errand->system_error);
     if (has_story)
         nb__text_add(&text, " (tried %s)", errand->story);
+    else if (errand->status == NB_NAME_TEMPORARY && errand->system_error == 0)
+        nb__text_add(&text, " (%d earlier lookups still go on)", NB__LOOKUPS_ABANDONED_MAX);
 }
 
 /* Lets the addresses race. */
@@ -64,7 +67,7 @@ static void run(struct errand *errand, nb_conn *conn, nb_deadline by)
 
     errand->status = NB_TIMEOUT;
     if (!nb_expired(by))
-        errand->status = nb__resolve(&addresses, &errand->endpoint, &errand->system_error);
+        errand->status = nb__resolve(&addresses, &errand->endpoint, -1, by, &errand->system_error);
     if (errand->status != NB_OK && nb_expired(by)) {
         errand->status = NB_TIMEOUT; /* whatever became of the lookup, it took too long */
         errand->system_error = 0;

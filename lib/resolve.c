@@ -6,7 +6,7 @@
 #include "resolve.h"
 
 #include "address_internal.h"
-#include "error_internal.h"
+#include "lookup.h"
 #include "sys.h"
 
 #include <netdb.h>
@@ -62,16 +62,13 @@ static void add_in_turns(struct nb__addresses *out, const struct addrinfo *found
 }
 
 static nb_status look_up(struct nb__addresses *out, const struct nb__endpoint *endpoint,
-                         int *system_error)
+                         int cancel_fd, nb_deadline by, int *system_error)
 {
-    struct addrinfo *found = NULL;
-    int number;
-    int code = nb__sys_getaddrinfo(endpoint->host, &found, &number);
+    struct addrinfo *found;
+    nb_status status = nb__lookup(&found, endpoint->host, cancel_fd, by, system_error);
 
-    if (code != 0) {
-        *system_error = code == EAI_SYSTEM ? number : code;
-        return code == EAI_SYSTEM ? nb__status_of_errno(number) : nb__status_of_lookup(code);
-    }
+    if (status != NB_OK)
+        return status;
     add_in_turns(out, found, endpoint->port);
     nb__sys_freeaddrinfo(found);
     return out->count > 0 ? NB_OK : NB_NAME_NOT_FOUND;
@@ -91,8 +88,8 @@ void nb__resolve_local(struct nb__addresses *out, const struct nb__endpoint *end
     }
 }
 
-nb_status nb__resolve(struct nb__addresses *out, const struct nb__endpoint *endpoint,
-                      int *system_error)
+nb_status nb__resolve(struct nb__addresses *out, const struct nb__endpoint *endpoint, int cancel_fd,
+                      nb_deadline by, int *system_error)
 {
     out->count = 0;
     *system_error = 0;
@@ -102,7 +99,7 @@ nb_status nb__resolve(struct nb__addresses *out, const struct nb__endpoint *endp
         add(out, nb__address_loopback(NB_FAMILY_IPV4, endpoint->port));
         return NB_OK;
     case NB__ENDPOINT_NAME:
-        return look_up(out, endpoint, system_error);
+        return look_up(out, endpoint, cancel_fd, by, system_error);
     default:
         nb__resolve_local(out, endpoint);
         return NB_OK;

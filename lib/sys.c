@@ -27,6 +27,10 @@
 #ifdef __linux__
 #include <sys/eventfd.h>
 #endif
+#ifdef __GLIBC__
+#include <dlfcn.h>
+#include <link.h>
+#endif
 
 /* Turns the -1 of a system call into -errno, and puts errno back. */
 static int outcome(int result, int saved)
@@ -493,6 +497,66 @@ int nb__sys_thread_start(pthread_t *out, const pthread_attr_t *attributes, void 
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     errno = saved;
     return -failed;
+}
+
+#ifdef __GLIBC__
+int nb__sys_library_hold(void **out)
+{
+    static const char inside;
+    int saved = errno;
+    struct link_map *library;
+    Dl_info info;
+
+    *out = NULL;
+    /* The program itself has no name, and nothing unloads it. */
+    if (dladdr1(&inside, &info, (void **)&library, RTLD_DL_LINKMAP) == 0 ||
+        library->l_name[0] == '\0')
+        return 0;
+    *out = dlopen(library->l_name, RTLD_LAZY | RTLD_NOLOAD);
+    errno = saved;
+    return *out != NULL ? 0 : -ENOMEM;
+}
+
+void nb__sys_library_release(void *held)
+{
+    if (held != NULL)
+        (void)dlclose(held);
+}
+
+/* Of the C library: what C++ uses for thread_local objects. The last argument is an address in the
+   library that the function belongs to. */
+extern int __cxa_thread_atexit_impl(void (*function)(void *), void *object, void *where)
+    __attribute__((weak));
+
+void nb__sys_library_release_later(void *held)
+{
+    /* The C library calls dlclose itself: nothing of ours is on the stack when it unloads us. */
+    void (*release)(void *) = (void (*)(void *))(void (*)(void))dlclose;
+
+    if (held != NULL && __cxa_thread_atexit_impl != NULL)
+        (void)__cxa_thread_atexit_impl(release, held, (void *)(uintptr_t)dlclose);
+}
+#else
+int nb__sys_library_hold(void **out)
+{
+    *out = NULL;
+    return 0;
+}
+
+void nb__sys_library_release(void *held)
+{
+    (void)held;
+}
+
+void nb__sys_library_release_later(void *held)
+{
+    (void)held;
+}
+#endif
+
+int nb__sys_getpid(void)
+{
+    return (int)getpid();
 }
 
 int nb__sys_sigaction(int number, const struct sigaction *action, struct sigaction *old)

@@ -101,6 +101,16 @@ void *nb__sys_realloc(void *memory, size_t size);
 int nb__sys_thread_start(pthread_t *out, const pthread_attr_t *attributes, void *(*run)(void *),
                          void *argument);
 
+/* Keeps this library loaded until it is released: *out is what to release, NULL when nothing could
+   unload it. 0, or -ENOMEM. */
+int nb__sys_library_hold(void **out);
+/* For callers that the library outlives. NULL is fine here and below. */
+void nb__sys_library_release(void *held);
+/* Releases it when the calling thread has left our code for good. */
+void nb__sys_library_release_later(void *held);
+
+int nb__sys_getpid(void);
+
 int nb__sys_sigaction(int number, const struct sigaction *action, struct sigaction *old);
 
 /* Looks up the addresses of a host: 0 or an EAI code. With EAI_SYSTEM, *number is the errno. */

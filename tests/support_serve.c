@@ -181,6 +181,11 @@ void gate_open(void)
     gate_set(true);
 }
 
+void gate_close(void)
+{
+    gate_set(false);
+}
+
 void gate_pass(void)
 {
     pthread_mutex_lock(&gate.lock);

@@ -105,6 +105,7 @@ int calls(enum faulty on);
 
 void gate_pass(void);
 void gate_open(void);
+void gate_close(void);
 int gate_waiting(void);
 
 /* --- Bare clients: system calls only, bounded by PATIENCE_MS. --- */

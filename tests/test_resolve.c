@@ -2,8 +2,9 @@
 /** @file
  *  @brief Tests of name lookup, through nb_connect().
  *
- *  Wraps: nb__sys_getaddrinfo nb__sys_freeaddrinfo malloc calloc realloc */
-#define _GNU_SOURCE /* the EAI codes that POSIX dropped */
+ *  Wraps: nb__sys_getaddrinfo nb__sys_freeaddrinfo nb__sys_wake_open pthread_create malloc calloc
+ *  realloc */
+#define _GNU_SOURCE /* the EAI codes that POSIX dropped, pthread_getattr_np */
 
 #include "address_internal.h"
 #include "support_serve.h"
@@ -12,9 +13,12 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 /* What the resolver answers: addresses in this order, each with a port that must not be used. */
 #define ANSWERS_MAX 128
@@ -25,7 +29,19 @@ static int answer_code;
 static int answer_errno;
 static nb_deadline answer_not_before;
 static char asked_for[512];
+static atomic_bool hangs;       /* the resolver waits at the gate, and then has no answer */
+static atomic_bool asks_system; /* it is the system's own */
+static atomic_size_t stack_size;
+static atomic_bool signals_blocked;
 
+int __real_nb__sys_getaddrinfo(const char *host, struct addrinfo **out, int *number);
+void __real_nb__sys_freeaddrinfo(struct addrinfo *list);
+int __real_nb__sys_wake_open(int fds[2]);
+int __wrap_nb__sys_wake_open(int fds[2]);
+int __real_pthread_create(pthread_t *out, const pthread_attr_t *attributes, void *(*run)(void *),
+                          void *argument);
+int __wrap_pthread_create(pthread_t *out, const pthread_attr_t *attributes, void *(*run)(void *),
+                          void *argument);
 int __wrap_nb__sys_getaddrinfo(const char *host, struct addrinfo **out, int *number);
 void __wrap_nb__sys_freeaddrinfo(struct addrinfo *list);
 void *__real_malloc(size_t size);
@@ -35,9 +51,34 @@ void *__wrap_calloc(size_t count, size_t size);
 void *__real_realloc(void *old, size_t size);
 void *__wrap_realloc(void *old, size_t size);
 
+/* What the thread is like that a lookup runs in. */
+static void look_at_thread(void)
+{
+    pthread_attr_t attributes;
+    size_t size = 0;
+    sigset_t blocked;
+
+    (void)pthread_sigmask(SIG_BLOCK, NULL, &blocked);
+    atomic_store(&signals_blocked, sigismember(&blocked, SIGINT) == 1 &&
+                                       sigismember(&blocked, SIGUSR1) == 1 &&
+                                       sigismember(&blocked, SIGPROF) == 1);
+    if (pthread_getattr_np(pthread_self(), &attributes) != 0)
+        return;
+    (void)pthread_attr_getstacksize(&attributes, &size);
+    (void)pthread_attr_destroy(&attributes);
+    atomic_store(&stack_size, size);
+}
+
 int __wrap_nb__sys_getaddrinfo(const char *host, struct addrinfo **out, int *number)
 {
     (void)fault(ON_GETADDRINFO);
+    look_at_thread();
+    if (atomic_load(&asks_system))
+        return __real_nb__sys_getaddrinfo(host, out, number);
+    if (atomic_load(&hangs)) {
+        gate_pass();
+        return EAI_AGAIN;
+    }
     (void)snprintf(asked_for, sizeof(asked_for), "%s", host);
     while (!nb_expired(answer_not_before))
         a_moment();
@@ -48,8 +89,25 @@ int __wrap_nb__sys_getaddrinfo(const char *host, struct addrinfo **out, int *num
 
 void __wrap_nb__sys_freeaddrinfo(struct addrinfo *list)
 {
+    if (list != NULL && list != answers)
+        __real_nb__sys_freeaddrinfo(list);
     if (list != NULL)
         (void)fault(ON_FREEADDRINFO);
+}
+
+int __wrap_nb__sys_wake_open(int fds[2])
+{
+    int error = fault(ON_WAKE_OPEN);
+
+    return error != 0 ? -error : __real_nb__sys_wake_open(fds);
+}
+
+int __wrap_pthread_create(pthread_t *out, const pthread_attr_t *attributes, void *(*run)(void *),
+                          void *argument)
+{
+    int error = fault(ON_THREAD);
+
+    return error != 0 ? error : __real_pthread_create(out, attributes, run, argument);
 }
 
 void *__wrap_malloc(size_t size)
@@ -132,9 +190,21 @@ static nb_status try_connect(const char *endpoint, nb_error *err)
     return status;
 }
 
+static int resolve_case_begin(void **state)
+{
+    atomic_store(&hangs, false);
+    atomic_store(&asks_system, false);
+    answer_with(0, 0);
+    return net_case_begin(state);
+}
+
+#undef NET_CASE
+#define NET_CASE(name) cmocka_unit_test_setup_teardown(name, resolve_case_begin, net_case_end)
+
 static void literals_are_never_looked_up(void **state)
 {
     nb_address v4, v6;
+    int threads = calls(ON_THREAD);
 
     (void)state;
     (void)bare_listener("127.0.0.1:0", 8, &v4);
@@ -142,17 +212,20 @@ static void literals_are_never_looked_up(void **state)
     assert_status(try_connect(host_at("127.0.0.1", &v4), NULL), NB_OK);
     assert_status(try_connect(host_at("[::1]", &v6), NULL), NB_OK);
     assert_int_equal(calls(ON_GETADDRINFO), 0);
+    assert_int_equal(calls(ON_THREAD), threads);
 }
 
 static void localhost_is_never_looked_up(void **state)
 {
     nb_address v4;
+    int threads = calls(ON_THREAD);
 
     (void)state;
     (void)bare_listener("127.0.0.1:0", 8, &v4);
     assert_status(try_connect(host_at("localhost", &v4), NULL), NB_OK);
     assert_status(try_connect(host_at("LocalHost", &v4), NULL), NB_OK);
     assert_int_equal(calls(ON_GETADDRINFO), 0);
+    assert_int_equal(calls(ON_THREAD), threads);
 }
 
 static void a_name_is_looked_up_once_and_without_its_port(void **state)
@@ -316,7 +389,7 @@ static void a_lookup_that_outlasts_the_deadline_is_a_timeout(void **state)
     assert_status(nb_connect(&conn, host_at("some.test", &v4), NULL, by, &err), NB_TIMEOUT);
     assert_null(conn);
     assert_non_null(strstr(err.message, "some.test"));
-    assert_int_equal(calls(ON_FREEADDRINFO), 1);
+    eventually(calls(ON_FREEADDRINFO) == 1);
 }
 
 static void a_lookup_that_fails_too_late_is_a_timeout(void **state)
@@ -420,6 +493,215 @@ static void no_memory_for_a_lookup_leaks_nothing(void **state)
     assert_int_equal(calls(ON_FREEADDRINFO), calls(ON_GETADDRINFO));
 }
 
+/* --- The thread --- */
+
+static nb_status try_by(const char *endpoint, nb_deadline by, nb_error *err)
+{
+    nb_conn *conn;
+    nb_status status = nb_connect(&conn, endpoint, NULL, by, err);
+
+    assert_true((status == NB_OK) == (conn != NULL));
+    nb_abort(conn);
+    return status;
+}
+
+static void a_lookup_that_hangs_is_left_alone_at_the_deadline(void **state)
+{
+    nb_deadline by = nb_after_ms(100);
+    nb_error err;
+
+    (void)state;
+    atomic_store(&hangs, true);
+    assert_status(try_by("some.test:80", by, &err), NB_TIMEOUT);
+    assert_passed(by, 10000);
+    assert_int_equal(gate_waiting(), 1);
+    assert_int_equal(err.system_error, 0);
+    assert_string_equal(err.message, "connect to some.test:80: timed out");
+}
+
+static void signals_do_not_move_the_deadline_of_a_lookup(void **state)
+{
+    nb_deadline by;
+
+    (void)state;
+    atomic_store(&hangs, true);
+    storm_begin(0);
+    by = nb_after_ms(150);
+    assert_status(try_by("some.test:80", by, NULL), NB_TIMEOUT);
+    assert_passed(by, 10000);
+    assert_true(storm_end() > 0);
+}
+
+/* Leaves so many lookups behind that hang. */
+static void leave_behind(int count)
+{
+    int before = gate_waiting();
+
+    atomic_store(&hangs, true);
+    for (int i = 0; i < count; i++)
+        assert_status(try_by("some.test:80", nb_after_ms(5), NULL), NB_TIMEOUT);
+    eventually(gate_waiting() == before + count);
+}
+
+static void the_seventeenth_lookup_is_refused_while_sixteen_hang(void **state)
+{
+    nb_address v4;
+    nb_error err;
+
+    (void)state;
+    (void)bare_listener("127.0.0.1:0", 8, &v4);
+    leave_behind(16);
+    assert_status(try_by("some.test:80", nb_forever(), &err), NB_NAME_TEMPORARY);
+    assert_string_equal(err.message,
+                        "connect to some.test:80: name lookup failed for now (16 earlier "
+                        "lookups still go on)");
+    assert_int_equal(calls(ON_GETADDRINFO), 16);
+    assert_int_equal(calls(ON_THREAD), 16);
+    assert_status(try_connect(host_at("127.0.0.1", &v4), NULL), NB_OK);
+    assert_status(try_connect(host_at("localhost", &v4), NULL), NB_OK);
+}
+
+static void lookups_work_again_once_one_that_hung_has_ended(void **state)
+{
+    nb_address v4;
+    nb_status status = NB_NAME_TEMPORARY;
+    nb_deadline give_up = nb_after_ms(PATIENCE_MS);
+
+    (void)state;
+    (void)bare_listener("127.0.0.1:0", 8, &v4);
+    for (int round = 0; round < 3; round++) {
+        size_t threads = running_threads();
+
+        leave_behind(16);
+        assert_int_equal(running_threads(), threads + 16);
+        gate_open();
+        eventually(running_threads() == threads);
+        gate_close();
+    }
+    atomic_store(&hangs, false);
+    answer_address("127.0.0.1:0");
+    while (status == NB_NAME_TEMPORARY && !nb_expired(give_up))
+        status = try_connect(host_at("some.test", &v4), NULL);
+    assert_status(status, NB_OK);
+}
+
+struct waiter {
+    struct task task;
+    atomic_int status;
+};
+
+static void wait_for_lookup(void *argument)
+{
+    struct waiter *waiter = argument;
+    nb_conn *conn;
+
+    atomic_store(&waiter->status,
+                 nb_connect(&conn, "some.test:80", NULL, nb_after_ms(PATIENCE_MS), NULL));
+    nb_abort(conn);
+}
+
+/* Only those that nobody waits for count. */
+static void lookups_that_are_waited_for_do_not_count(void **state)
+{
+    static struct waiter waiters[20];
+
+    (void)state;
+    atomic_store(&hangs, true);
+    for (size_t i = 0; i < COUNT(waiters); i++)
+        task_start(&waiters[i].task, wait_for_lookup, &waiters[i]);
+    eventually(gate_waiting() == (int)COUNT(waiters));
+    leave_behind(15);
+    assert_status(try_by("some.test:80", nb_after_ms(5), NULL), NB_TIMEOUT);
+    gate_open();
+    for (size_t i = 0; i < COUNT(waiters); i++) {
+        task_join(&waiters[i].task);
+        assert_status((nb_status)atomic_load(&waiters[i].status), NB_NAME_TEMPORARY);
+    }
+}
+
+static void a_lookup_runs_with_all_signals_blocked(void **state)
+{
+    (void)state;
+    answer_with(EAI_NONAME, 0);
+    assert_status(try_connect("some.test:80", NULL), NB_NAME_NOT_FOUND);
+    assert_true(atomic_load(&signals_blocked));
+}
+
+static void a_lookup_has_a_stack_that_the_resolver_can_work_with(void **state)
+{
+    (void)state;
+    answer_with(EAI_NONAME, 0);
+    assert_status(try_connect("some.test:80", NULL), NB_NAME_NOT_FOUND);
+    assert_in_range(atomic_load(&stack_size), (size_t)256 << 10, (size_t)1 << 20);
+}
+
+/* Whatever it answers here: it runs, and in time. */
+static void the_systems_own_resolver_runs_in_the_thread(void **state)
+{
+    nb_status status;
+    nb_error err;
+
+    (void)state;
+    atomic_store(&asks_system, true);
+    status = try_by("no-such-host.invalid:80", nb_after_ms(3000), &err);
+    assert_true(status == NB_NAME_NOT_FOUND || status == NB_NAME_TEMPORARY || status == NB_TIMEOUT);
+    assert_non_null(strstr(err.message, "no-such-host.invalid:80"));
+}
+
+static void a_thread_that_cannot_be_started_is_no_memory(void **state)
+{
+    nb_address v4;
+    nb_error err;
+
+    (void)state;
+    (void)bare_listener("127.0.0.1:0", 8, &v4);
+    answer_address("127.0.0.1:0");
+    fail_next(ON_THREAD, EAGAIN, 1);
+    assert_status(try_connect(host_at("some.test", &v4), &err), NB_NO_MEMORY);
+    assert_int_equal(err.system_error, EAGAIN);
+    assert_status(try_connect(host_at("some.test", &v4), NULL), NB_OK);
+}
+
+static void without_a_descriptor_for_the_lookup_it_says_so(void **state)
+{
+    nb_address v4;
+    nb_error err;
+
+    (void)state;
+    (void)bare_listener("127.0.0.1:0", 8, &v4);
+    answer_address("127.0.0.1:0");
+    fail_next(ON_WAKE_OPEN, EMFILE, 1);
+    assert_status(try_connect(host_at("some.test", &v4), &err), NB_NO_DESCRIPTORS);
+    assert_int_equal(err.system_error, EMFILE);
+    assert_int_equal(calls(ON_THREAD), 0);
+    assert_status(try_connect(host_at("some.test", &v4), NULL), NB_OK);
+}
+
+/* The threads that hang in the parent do not exist in the child. */
+static void a_child_is_not_held_up_by_what_hangs_in_its_parent(void **state)
+{
+    int status = -1;
+    pid_t child;
+
+    (void)state;
+#ifdef __SANITIZE_THREAD__
+    skip_because("the thread sanitizer cannot start threads in a child");
+#endif
+    leave_behind(16);
+    child = fork();
+    if (child == 0) {
+        nb_conn *conn;
+
+        atomic_store(&hangs, false);
+        answer_with(EAI_NONAME, 0);
+        _exit(nb_connect(&conn, "some.test:80", NULL, nb_after_ms(PATIENCE_MS), NULL));
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_status((nb_status)WEXITSTATUS(status), NB_NAME_NOT_FOUND);
+    assert_status(try_by("some.test:80", nb_forever(), NULL), NB_NAME_TEMPORARY);
+}
+
 int main(void)
 {
     const struct CMUnitTest cases[] = {
@@ -442,6 +724,17 @@ int main(void)
         NET_CASE(the_longest_name_is_looked_up_and_a_longer_one_is_not),
         NET_CASE(a_hundred_dead_addresses_end_in_one_bounded_line),
         NET_CASE(no_memory_for_a_lookup_leaks_nothing),
+        NET_CASE(a_lookup_that_hangs_is_left_alone_at_the_deadline),
+        NET_CASE(signals_do_not_move_the_deadline_of_a_lookup),
+        NET_CASE(the_seventeenth_lookup_is_refused_while_sixteen_hang),
+        NET_CASE(lookups_work_again_once_one_that_hung_has_ended),
+        NET_CASE(lookups_that_are_waited_for_do_not_count),
+        NET_CASE(a_lookup_runs_with_all_signals_blocked),
+        NET_CASE(a_lookup_has_a_stack_that_the_resolver_can_work_with),
+        NET_CASE(the_systems_own_resolver_runs_in_the_thread),
+        NET_CASE(a_thread_that_cannot_be_started_is_no_memory),
+        NET_CASE(without_a_descriptor_for_the_lookup_it_says_so),
+        NET_CASE(a_child_is_not_held_up_by_what_hangs_in_its_parent),
     };
 
     return cmocka_run_group_tests(cases, move_to_own_network, NULL);

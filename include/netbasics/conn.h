@@ -150,6 +150,13 @@ NB_BEGIN_DECLS
  * first to answer wins, and the sockets of all others are closed. With nb_forever() an attempt lasts
  * as long as the system's patience (about two minutes on Linux).
  *
+ * The system's resolver knows no deadline: it runs in a thread of its own (which has all signals
+ * blocked), and is left alone when it takes too long. The thread then ends with its lookup, frees all
+ * that it has, and keeps a library that was loaded with dlopen(3) in memory until then, while
+ * dlclose(3) returns at once (with glibc; elsewhere, unload it only when all lookups have ended).
+ * While 16 such lookups go on, the next one is refused with NB_NAME_TEMPORARY at once. Literals and
+ * `localhost` are never looked up, and no thread is started for them.
+ *
  * TCP_NODELAY is on unless asked not to. A connection to itself, which TCP can make when a dead port lies in the
  * ephemeral range, is refused (NB_REFUSED).
  *
@@ -157,9 +164,7 @@ NB_BEGIN_DECLS
  *                  NULL on failure. Must not be NULL.
  * @param endpoint  where to, NUL-terminated. Must not be NULL.
  * @param options   NULL for the defaults.
- * @param by        bounds the whole call. In this version the lookup of a name other than a literal
- *                  or `localhost` runs in the system's resolver, which takes its own time; a
- *                  deadline that passed meanwhile is reported when it returns.
+ * @param by        bounds the whole call, the lookup of a name included.
  * @param[out] err  receives the story of every attempt; may be NULL.
  * @retval NB_OK                   connected.
  * @retval NB_TIMEOUT              the deadline passed.
@@ -169,7 +174,8 @@ NB_BEGIN_DECLS
  * @retval NB_ADDRESS_UNAVAILABLE  no local address or port to connect from.
  * @retval NB_PERMISSION           the system does not allow it.
  * @retval NB_NAME_NOT_FOUND       the host name does not exist or has no address.
- * @retval NB_NAME_TEMPORARY       the host name could not be looked up now.
+ * @retval NB_NAME_TEMPORARY       the host name could not be looked up now, or 16 lookups that nobody
+ *                                 waits for any more still go on.
  * @retval NB_BAD_ENDPOINT         the text is not an endpoint to connect to (`*:80`, `:80`, port
  *                                 0).
  * @retval NB_UNSUPPORTED          `unix:`, `fd:` and `systemd:` endpoints, for now; or the system
@@ -177,7 +183,7 @@ NB_BEGIN_DECLS
  * @retval NB_INVALID              a NULL argument, an option this library does not know, or a value
  *                                 out of its range, which the message names.
  * @retval NB_NO_DESCRIPTORS       no descriptor left.
- * @retval NB_NO_MEMORY            no memory left.
+ * @retval NB_NO_MEMORY            no memory left, or no thread for the lookup.
  * @retval NB_SYSTEM               anything else: see nb_error::system_error.
  *
  * When all attempts fail, the status is that of the first of those that tell most: first what this

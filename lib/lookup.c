@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief The system's resolver, under a deadline that it does not know: it runs in a thread of its
+ *         own, which is left alone when it takes too long. Whoever comes out last cleans up. */
+#define _POSIX_C_SOURCE 200809L
+
+#include "lookup.h"
+
+#include "error_internal.h"
+#include "sys.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The system's resolver and the modules it loads need more than our own threads. */
+#define STACK_SIZE ((size_t)512 << 10)
+
+enum { GOES_ON, DONE, ABANDONED };
+
+struct lookup {
+    atomic_int state;
+    void *library; /* held while our code runs in the thread */
+    int wake[2];   /* rung when it is done */
+    int code;
+    int number;
+    struct addrinfo *found;
+    char host[]; /* NUL-terminated */
+};
+
+/* How many lookups nobody waits for any more, and above them the process they belong to: a child does
+   not inherit the threads of its parent. */
+static _Atomic uint64_t tally;
+
+static uint64_t tally_of_this_process(uint64_t value)
+{
+    uint64_t process = (uint64_t)(uint32_t)nb__sys_getpid() << 32;
+
+    return value >> 32 == process >> 32 ? value : process;
+}
+
+static unsigned abandoned(void)
+{
+    return (unsigned)(tally_of_this_process(atomic_load(&tally)) & UINT32_MAX);
+}
+
+static void count_abandoned(int difference)
+{
+    uint64_t old = atomic_load(&tally);
+
+    while (!atomic_compare_exchange_weak(&tally, &old,
+                                         tally_of_this_process(old) + (uint64_t)difference))
+        ;
+}
+
+static void dispose(struct lookup *lookup)
+{
+    nb__sys_wake_close(lookup->wake);
+    if (lookup->found != NULL)
+        nb__sys_freeaddrinfo(lookup->found);
+    free(lookup);
+}
+
+/* The thread. */
+static void *look_up(void *argument)
+{
+    struct lookup *lookup = argument;
+    struct addrinfo *found = NULL;
+
+    lookup->code = nb__sys_getaddrinfo(lookup->host, &found, &lookup->number);
+    lookup->found = lookup->code == 0 ? found : NULL;
+    if (atomic_exchange(&lookup->state, DONE) == GOES_ON) {
+        (void)nb__sys_wake_ring(lookup->wake); /* who waits joins this thread before it disposes */
+    } else {
+        void *library = lookup->library;
+
+        dispose(lookup);
+        count_abandoned(-1);
+        nb__sys_library_release_later(library);
+    }
+    return NULL;
+}
+
+static int start_thread(struct lookup *lookup, pthread_t *thread)
+{
+    pthread_attr_t attributes;
+    int failed = pthread_attr_init(&attributes);
+
+    if (failed != 0)
+        return -failed;
+    (void)pthread_attr_setstacksize(&attributes, STACK_SIZE);
+    failed = nb__sys_thread_start(thread, &attributes, look_up, lookup);
+    (void)pthread_attr_destroy(&attributes);
+    return failed;
+}
+
+/* Takes what a lookup needs besides memory, and starts it. */
+static nb_status start(struct lookup *lookup, pthread_t *thread, int *system_error)
+{
+    int failed = nb__sys_wake_open(lookup->wake);
+
+    if (failed < 0) {
+        *system_error = -failed;
+        return nb__status_of_errno(-failed);
+    }
+    failed = nb__sys_library_hold(&lookup->library);
+    if (failed == 0) {
+        failed = start_thread(lookup, thread);
+        if (failed == 0)
+            return NB_OK;
+        nb__sys_library_release(lookup->library);
+    }
+    nb__sys_wake_close(lookup->wake);
+    *system_error = -failed;
+    return NB_NO_MEMORY; /* what holding the library and starting a thread take */
+}
+
+static nb_status begin(struct lookup **out, const char *host, pthread_t *thread, int *system_error)
+{
+    size_t size = strlen(host) + 1;
+    nb_status status;
+
+    *out = nb__sys_calloc(1, sizeof(**out) + size);
+    if (*out == NULL)
+        return NB_NO_MEMORY;
+    memcpy((*out)->host, host, size);
+    status = start(*out, thread, system_error);
+    if (status != NB_OK)
+        free(*out);
+    return status;
+}
+
+static nb_status await(const struct lookup *lookup, int cancel_fd, nb_deadline by,
+                       int *system_error)
+{
+    for (;;) {
+        struct pollfd entries[] = {{lookup->wake[0], POLLIN, 0}, {cancel_fd, POLLIN, 0}};
+        int ready = nb__sys_poll(entries, 2, by);
+
+        if (ready < 0 && ready != -EINTR) {
+            *system_error = -ready;
+            return nb__status_of_errno(-ready);
+        }
+        if (ready > 0 && entries[1].revents != 0)
+            return NB_CANCELLED;
+        if (ready > 0)
+            return NB_OK;
+        if (nb_expired(by))
+            return NB_TIMEOUT;
+    }
+}
+
+/* Takes the result of a lookup that is over. */
+static nb_status collect(struct lookup *lookup, struct addrinfo **found, int *system_error)
+{
+    int code = lookup->code;
+
+    *found = lookup->found;
+    lookup->found = NULL;
+    if (code == 0)
+        return NB_OK;
+    *system_error = code == EAI_SYSTEM ? lookup->number : code;
+    return code == EAI_SYSTEM ? nb__status_of_errno(lookup->number) : nb__status_of_lookup(code);
+}
+
+nb_status nb__lookup(struct addrinfo **found, const char *host, int cancel_fd, nb_deadline by,
+                     int *system_error)
+{
+    struct lookup *lookup;
+    pthread_t thread;
+    nb_status status;
+
+    if (abandoned() >= NB__LOOKUPS_ABANDONED_MAX)
+        return NB_NAME_TEMPORARY;
+    status = begin(&lookup, host, &thread, system_error);
+    if (status != NB_OK)
+        return status;
+    status = await(lookup, cancel_fd, by, system_error);
+    if (status != NB_OK) {
+        count_abandoned(1);
+        if (atomic_exchange(&lookup->state, ABANDONED) == GOES_ON) {
+            (void)pthread_detach(thread);
+            return status;
+        }
+        count_abandoned(-1); /* it is over after all */
+    }
+    (void)pthread_join(thread, NULL);
+    if (status == NB_OK)
+        status = collect(lookup, found, system_error);
+    nb__sys_library_release(lookup->library);
+    dispose(lookup);
+    return status;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Private: the system's resolver, under a deadline that it does not know. */
+#ifndef NETBASICS_LOOKUP_H
+#define NETBASICS_LOOKUP_H
+
+#include <netbasics/deadline.h>
+#include <netbasics/error.h>
+
+struct addrinfo;
+
+/* While so many lookups go on that nobody waits for any more, no other is begun. */
+#define NB__LOOKUPS_ABANDONED_MAX 16
+
+/* Looks up the addresses of a host, until the deadline or until cancel_fd (-1: none) is readable. On
+   NB_OK *found is a list for nb__sys_freeaddrinfo(). Otherwise *system_error is the EAI code or errno
+   behind the status, and the lookup, if it goes on, does so without us. */
+nb_status nb__lookup(struct addrinfo **found, const char *host, int cancel_fd, nb_deadline by,
+                     int *system_error);
+
+#endif

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Tests of the shared library as a guest: it can be unloaded at any time, and what a lookup that
+ *         nobody waits for still needs of it goes with that lookup.
+ *
+ *  The resolver of this program stands in for the system's: the library binds to it when it is
+ *  loaded. */
+#define _GNU_SOURCE /* RTLD_NOLOAD */
+
+#include "support_serve.h"
+
+#include <dlfcn.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef nb_status connect_function(nb_conn **out, const char *endpoint,
+                                   const nb_connect_options *options, nb_deadline by,
+                                   nb_error *err);
+
+static atomic_int lookups;
+
+int getaddrinfo(const char *host, const char *service, const struct addrinfo *hints,
+                struct addrinfo **out)
+{
+    (void)host;
+    (void)service;
+    (void)hints;
+    (void)out;
+    atomic_fetch_add(&lookups, 1);
+    gate_pass();
+    return EAI_AGAIN;
+}
+
+static int unload_case_begin(void **state)
+{
+    atomic_store(&lookups, 0);
+    return net_case_begin(state);
+}
+
+#define UNLOAD_CASE(name) cmocka_unit_test_setup_teardown(name, unload_case_begin, net_case_end)
+
+static bool is_loaded(void)
+{
+    void *library = dlopen(SHARED_LIBRARY, RTLD_LAZY | RTLD_NOLOAD);
+
+    if (library != NULL)
+        (void)dlclose(library);
+    return library != NULL;
+}
+
+static bool is_mapped(void)
+{
+    FILE *maps = fopen("/proc/self/maps", "re");
+    bool mapped = false;
+    char line[4096];
+
+    assert_non_null(maps);
+    while (fgets(line, sizeof(line), maps) != NULL)
+        mapped = mapped || strstr(line, "libnetbasics") != NULL;
+    (void)fclose(maps);
+    return mapped;
+}
+
+static void *load(connect_function **connect)
+{
+    void *library = dlopen(SHARED_LIBRARY, RTLD_NOW | RTLD_LOCAL);
+
+    assert_non_null(library);
+    *(void **)connect = dlsym(library, "nb_connect");
+    assert_non_null(*connect);
+    return library;
+}
+
+static void a_library_that_nothing_holds_is_unloaded_at_once(void **state)
+{
+    connect_function *connect;
+    void *library = load(&connect);
+    nb_conn *conn;
+
+    (void)state;
+    gate_open();
+    assert_status(connect(&conn, "some.test:80", NULL, nb_after_ms(PATIENCE_MS), NULL),
+                  NB_NAME_TEMPORARY);
+    assert_int_equal(atomic_load(&lookups), 1);
+    assert_int_equal(dlclose(library), 0);
+    assert_false(is_mapped());
+}
+
+static void a_lookup_that_hangs_holds_the_library_and_lets_it_go_at_its_end(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 3; round++) {
+        connect_function *connect;
+        void *library = load(&connect);
+        size_t threads = running_threads();
+        nb_conn *conn;
+
+        gate_close();
+        for (int i = 0; i < 4; i++)
+            assert_status(connect(&conn, "some.test:80", NULL, nb_after_ms(20), NULL), NB_TIMEOUT);
+        eventually(gate_waiting() == 4);
+        assert_int_equal(dlclose(library), 0); /* comes back while they hang */
+        assert_int_equal(gate_waiting(), 4);
+        assert_true(is_mapped());
+        gate_open();
+        eventually(running_threads() == threads);
+        eventually(!is_mapped());
+    }
+}
+
+/* Loaded again while lookups of before hang, it is the same library and knows of them. */
+static void a_library_that_is_loaded_again_still_counts_what_hangs(void **state)
+{
+    connect_function *connect;
+    void *library = load(&connect);
+    size_t threads = running_threads();
+    nb_conn *conn;
+
+    (void)state;
+    for (int i = 0; i < 16; i++)
+        assert_status(connect(&conn, "some.test:80", NULL, nb_after_ms(5), NULL), NB_TIMEOUT);
+    assert_int_equal(dlclose(library), 0);
+    library = load(&connect);
+    assert_status(connect(&conn, "some.test:80", NULL, nb_forever(), NULL), NB_NAME_TEMPORARY);
+    gate_open();
+    eventually(running_threads() == threads);
+    assert_true(is_loaded());
+    assert_int_equal(dlclose(library), 0);
+    assert_false(is_mapped());
+}
+
+int main(void)
+{
+    const struct CMUnitTest cases[] = {
+        UNLOAD_CASE(a_library_that_nothing_holds_is_unloaded_at_once),
+        UNLOAD_CASE(a_lookup_that_hangs_holds_the_library_and_lets_it_go_at_its_end),
+        UNLOAD_CASE(a_library_that_is_loaded_again_still_counts_what_hangs),
+    };
+
+    return cmocka_run_group_tests(cases, NULL, NULL);
+}
