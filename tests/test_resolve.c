@@ -28,6 +28,7 @@ static size_t answer_count;
 static int answer_code;
 static int answer_errno;
 static nb_deadline answer_not_before;
+static pthread_mutex_t answers_lock = PTHREAD_MUTEX_INITIALIZER; /* against threads left behind */
 static char asked_for[512];
 static atomic_bool hangs;       /* the resolver waits at the gate, and then has no answer */
 static atomic_bool asks_system; /* it is the system's own */
@@ -71,6 +72,9 @@ static void look_at_thread(void)
 
 int __wrap_nb__sys_getaddrinfo(const char *host, struct addrinfo **out, int *number)
 {
+    nb_deadline until;
+    int code;
+
     (void)fault(ON_GETADDRINFO);
     look_at_thread();
     if (atomic_load(&asks_system))
@@ -79,12 +83,16 @@ int __wrap_nb__sys_getaddrinfo(const char *host, struct addrinfo **out, int *num
         gate_pass();
         return EAI_AGAIN;
     }
+    pthread_mutex_lock(&answers_lock);
     (void)snprintf(asked_for, sizeof(asked_for), "%s", host);
-    while (!nb_expired(answer_not_before))
-        a_moment();
+    until = answer_not_before;
+    code = answer_code;
     *number = answer_errno;
-    *out = answer_code == 0 && answer_count > 0 ? answers : NULL;
-    return answer_code;
+    *out = code == 0 && answer_count > 0 ? answers : NULL;
+    pthread_mutex_unlock(&answers_lock);
+    while (!nb_expired(until))
+        a_moment();
+    return code;
 }
 
 void __wrap_nb__sys_freeaddrinfo(struct addrinfo *list)
@@ -125,12 +133,21 @@ void *__wrap_realloc(void *old, size_t size)
     return fault(ON_MALLOC) != 0 ? NULL : __real_realloc(old, size);
 }
 
+static void answer_not_until(nb_deadline until)
+{
+    pthread_mutex_lock(&answers_lock);
+    answer_not_before = until;
+    pthread_mutex_unlock(&answers_lock);
+}
+
 static void answer_with(int code, int number)
 {
+    pthread_mutex_lock(&answers_lock);
     answer_count = 0;
     answer_code = code;
     answer_errno = number;
-    answer_not_before = (nb_deadline){0};
+    pthread_mutex_unlock(&answers_lock);
+    answer_not_until((nb_deadline){0});
 }
 
 static void answer_sockaddr(const struct sockaddr *address, socklen_t length)
@@ -385,7 +402,7 @@ static void a_lookup_that_outlasts_the_deadline_is_a_timeout(void **state)
     (void)bare_listener("127.0.0.1:0", 8, &v4);
     answer_with(0, 0);
     answer_address("127.0.0.1:0");
-    answer_not_before = by;
+    answer_not_until(by);
     assert_status(nb_connect(&conn, host_at("some.test", &v4), NULL, by, &err), NB_TIMEOUT);
     assert_null(conn);
     assert_non_null(strstr(err.message, "some.test"));
@@ -400,7 +417,7 @@ static void a_lookup_that_fails_too_late_is_a_timeout(void **state)
 
     (void)state;
     answer_with(EAI_AGAIN, 0);
-    answer_not_before = by;
+    answer_not_until(by);
     assert_status(nb_connect(&conn, "some.test:80", NULL, by, &err), NB_TIMEOUT);
     assert_null(conn);
     assert_int_equal(err.system_error, 0);
