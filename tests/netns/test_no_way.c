@@ -157,9 +157,10 @@ static void each_refusal_has_its_status(void **state)
     }
 }
 
-static void each_prohibition_of_ipv4_is_unreachable(void **state)
+static void each_other_refusal_of_ipv4_is_unreachable(void **state)
 {
-    static const char *const codes[] = {"net-unreachable", "net-prohibited", "host-prohibited"};
+    static const char *const codes[] = {"net-unreachable", "net-prohibited", "host-prohibited",
+                                        "prot-unreachable"};
 
     (void)state;
     need_hosts();
@@ -264,7 +265,7 @@ int main(void)
         WIRE_CASE(a_link_that_is_down_is_unreachable),
         WIRE_CASE(a_loopback_that_is_down_ends_at_the_deadline),
         WIRE_CASE(each_refusal_has_its_status),
-        WIRE_CASE(each_prohibition_of_ipv4_is_unreachable),
+        WIRE_CASE(each_other_refusal_of_ipv4_is_unreachable),
         WIRE_CASE(nobody_who_listens_is_a_refusal),
         WIRE_CASE(a_refusal_is_not_the_last_word),
         WIRE_CASE(a_dead_port_of_our_own_is_refused_among_two),

@@ -21,9 +21,10 @@ enum host { HERE, THERE };
 #define THERE_IPV4 "10.9.0.2"
 #define HERE_IPV6 "fd09::1"
 #define THERE_IPV6 "fd09::2"
-/* Addresses behind the wire that swallow everything: their hardware address is nobody's. */
-#define HOLE_IPV4 "10.9.0.66"
-#define HOLE_IPV6 "fd09::66"
+/* Addresses behind the wire that swallow everything: their hardware address is nobody's. (They differ
+   from HERE as early as THERE does, so that the rules for the order of addresses prefer neither.) */
+#define HOLE_IPV4 "10.9.0.3"
+#define HOLE_IPV6 "fd09::3"
 /* Addresses behind the wire that nobody answers for, and addresses to which there is no route. */
 #define NOBODY_IPV4 "10.9.0.77"
 #define NO_ROUTE_IPV4 "10.99.0.1"
