@@ -7,6 +7,7 @@
 #include "conn_internal.h"
 #include "deadline_internal.h"
 #include "error_internal.h"
+#include "foreign.h"
 #include "io.h"
 #include "sys.h"
 
@@ -241,27 +242,6 @@ nb_fd nb_conn_fd(const nb_conn *conn)
     return conn->fd;
 }
 
-/* NULL and the family, or why a descriptor cannot become a connection. */
-static const char *unfit(int fd, nb_family *family, int *failed)
-{
-    int type = 0;
-    int listens = 0;
-    socklen_t length = sizeof(int);
-    nb_address local;
-
-    *failed = nb__sys_getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length);
-    if (*failed < 0)
-        return "not a socket";
-    if (type != SOCK_STREAM)
-        return "not a stream socket";
-    length = sizeof(int);
-    if (nb__sys_getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &length) == 0 && listens != 0)
-        return "a listening socket";
-    local = ask(nb__sys_getsockname, fd);
-    *family = nb_address_family(&local);
-    return *family == NB_FAMILY_NONE ? "not an IPv4, IPv6 or Unix socket" : NULL;
-}
-
 static int set_time_outs_to_none(int fd)
 {
     struct timeval none = {0, 0};
@@ -297,14 +277,16 @@ nb_status nb_conn_adopt(nb_conn **out, nb_fd fd, nb_error *err)
 {
     int failed;
     const char *why;
-    nb_family family;
+    struct nb__foreign found;
     nb_address peer;
     nb_conn *conn;
 
     if (out == NULL)
         return nb__error_invalid(err, "adopt", "expected a place for the connection, not NULL");
     *out = NULL;
-    why = unfit(fd, &family, &failed);
+    why = nb__foreign_look(fd, &found, &failed);
+    if (why == NULL && found.listens)
+        why = "a listening socket";
     if (why != NULL)
         return adopt_failed(err, NB_INVALID, failed < 0 ? -failed : 0, fd, why);
     conn = nb__conn_new();
@@ -316,7 +298,7 @@ nb_status nb_conn_adopt(nb_conn **out, nb_fd fd, nb_error *err)
         return adopt_failed(err, NB_SYSTEM, -failed, fd, NULL);
     }
     peer = ask(nb__sys_getpeername, fd);
-    nb__conn_open(conn, fd, family, &peer);
+    nb__conn_open(conn, fd, nb_address_family(&found.address), &peer);
     *out = conn;
     nb__error_clear(err);
     return NB_OK;

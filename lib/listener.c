@@ -36,8 +36,9 @@ static nb_status open_endpoint(struct nb__opening *opening)
     case NB__ENDPOINT_UNIX:
         return nb__open_unix(opening, &endpoint.address);
     case NB__ENDPOINT_FD:
+        return nb__open_fd(opening, endpoint.fd);
     case NB__ENDPOINT_SYSTEMD:
-        return nb__error_set(opening->err, NB_UNSUPPORTED, 0, operation, opening->endpoint);
+        return nb__open_passed(opening);
     default:
         nb__resolve_local(&addresses, &endpoint);
         return nb__open_addresses(opening, &addresses);
@@ -53,6 +54,8 @@ static nb_status add_endpoint(nb_listener *listener, const char *endpoint,
         .err = err,
         .sockets = listener->sockets + listener->count,
         .room = NB_LISTENER_SOCKETS_MAX - listener->count,
+        .have = listener->sockets,
+        .have_count = listener->count,
     };
     nb_status status = open_endpoint(&opening);
 

@@ -4,9 +4,7 @@
 #define _POSIX_C_SOURCE 200809L
 
 #include "address_internal.h"
-#include "error_internal.h"
 #include "openers.h"
-#include "socket_options.h"
 #include "sys.h"
 
 #include <errno.h>
@@ -128,11 +126,9 @@ static int try_rounds(struct round *round)
 
 static nb_status failed_with(const struct round *round, int failed)
 {
-    nb_status status = nb__status_of_errno(-failed);
-    struct nb__text text = nb__opening_story(round->opening, status, -failed);
+    struct nb__text text;
+    nb_status status = nb__opening_failed(round->opening, failed, &text);
 
-    nb__socket_options_tell(&text, &round->opening->wishes->options);
-    nb__text_add_reason(&text, status, -failed);
     if (round->addresses->count > 1) {
         char address[NB_ADDRESS_TEXT_MAX];
 

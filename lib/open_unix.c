@@ -4,7 +4,6 @@
 #define _POSIX_C_SOURCE 200809L
 
 #include "address_internal.h"
-#include "error_internal.h"
 #include "openers.h"
 #include "sys.h"
 #include "unix_file.h"
@@ -97,11 +96,9 @@ static struct nb__unix_trouble open_socket(struct nb__opening *opening, struct n
 static nb_status failed_with(const struct nb__opening *opening,
                              const struct nb__unix_trouble *trouble)
 {
-    nb_status status = nb__status_of_errno(-trouble->failed);
-    struct nb__text text = nb__opening_story(opening, status, -trouble->failed);
+    struct nb__text text;
+    nb_status status = nb__opening_failed(opening, trouble->failed, &text);
 
-    nb__socket_options_tell(&text, &opening->wishes->options);
-    nb__text_add_reason(&text, status, -trouble->failed);
     if (trouble->why != NULL)
         nb__text_add(&text, ": %s", trouble->why);
     return status;

@@ -70,6 +70,16 @@ struct nb__text nb__opening_story(const struct nb__opening *opening, nb_status s
     return nb__error_about(opening->err, status, system_error, operation, opening->endpoint);
 }
 
+nb_status nb__opening_failed(const struct nb__opening *opening, int failed, struct nb__text *text)
+{
+    nb_status status = nb__status_of_errno(-failed);
+
+    *text = nb__opening_story(opening, status, -failed);
+    nb__socket_options_tell(text, &opening->wishes->options);
+    nb__text_add_reason(text, status, -failed);
+    return status;
+}
+
 static int set(int fd, int level, int option)
 {
     return nb__sys_setsockopt(fd, level, option, &(int){1}, sizeof(int));

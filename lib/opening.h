@@ -31,10 +31,12 @@ struct nb__wishes {
 struct nb__opening {
     const char *endpoint; /* as the caller wrote it, for messages */
     struct nb__wishes *wishes;
-    nb_error *err;              /* may be NULL */
-    struct nb__socket *sockets; /* where they go */
-    size_t room;                /* how many may */
-    size_t count;               /* how many did */
+    nb_error *err;                 /* may be NULL */
+    struct nb__socket *sockets;    /* where they go */
+    size_t room;                   /* how many may */
+    size_t count;                  /* how many did */
+    const struct nb__socket *have; /* those that the listener has already */
+    size_t have_count;
 };
 
 /* Reads the options that a caller gave. NB_OK, or NB_INVALID and the story. */
@@ -49,6 +51,10 @@ nb_status nb__opening_refuse(const struct nb__opening *opening, const char *opti
 /* Begins the story of a failure: "listen on ENDPOINT: ". */
 struct nb__text nb__opening_story(const struct nb__opening *opening, nb_status status,
                                   int system_error);
+
+/* Begins the story of a system call that returned `failed`: what option it was about, and why. Gives the
+   status. */
+nb_status nb__opening_failed(const struct nb__opening *opening, int failed, struct nb__text *text);
 
 /* A socket with all that was asked for, not bound yet; or -errno. */
 int nb__opening_socket(struct nb__opening *opening, const nb_address *address);

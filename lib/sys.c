@@ -74,6 +74,24 @@ int nb__sys_set_blocking(int fd, bool blocking)
     return outcome(fcntl(fd, F_SETFL, flags), saved);
 }
 
+int nb__sys_get_flags(int fd, struct nb__flags *out)
+{
+    int saved = errno;
+    int failed = outcome(out->of_descriptor = fcntl(fd, F_GETFD), saved);
+
+    if (failed >= 0)
+        failed = outcome(out->of_file = fcntl(fd, F_GETFL), saved);
+    return failed < 0 ? failed : 0;
+}
+
+int nb__sys_set_flags(int fd, const struct nb__flags *flags)
+{
+    int saved = errno;
+    int failed = outcome(fcntl(fd, F_SETFD, flags->of_descriptor), saved);
+
+    return failed < 0 ? failed : outcome(fcntl(fd, F_SETFL, flags->of_file), saved);
+}
+
 #if !defined(SOCK_CLOEXEC) || !defined(SOCK_NONBLOCK) || defined(SO_NOSIGPIPE)
 /* For systems that cannot do it in one step (there a child can inherit it meanwhile), or that have
    no MSG_NOSIGNAL. */

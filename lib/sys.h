@@ -36,6 +36,13 @@ int nb__sys_setsockopt(int fd, int level, int name, const void *value, socklen_t
 int nb__sys_getsockopt(int fd, int level, int name, void *value, socklen_t *length);
 int nb__sys_set_blocking(int fd, bool blocking);
 int nb__sys_set_cloexec(int fd);
+/* What set_blocking and set_cloexec change: to be put back. */
+struct nb__flags {
+    int of_descriptor;
+    int of_file;
+};
+int nb__sys_get_flags(int fd, struct nb__flags *out);
+int nb__sys_set_flags(int fd, const struct nb__flags *flags);
 int nb__sys_shutdown(int fd, int how);
 /* The descriptor is gone whatever this returns: never call it twice. */
 int nb__sys_close(int fd);

@@ -408,18 +408,6 @@ static void control_bytes_of_an_endpoint_are_escaped(void **state)
     assert_null(strchr(err.message, '\033'));
 }
 
-static void schemes_of_later_are_unsupported(void **state)
-{
-    static const char *const rows[] = {"fd:3", "systemd:"};
-    nb_error err;
-
-    (void)state;
-    for (size_t i = 0; i < COUNT(rows); i++) {
-        assert_status(try_listen(rows[i], &err), NB_UNSUPPORTED);
-        assert_non_null(strstr(err.message, rows[i]));
-    }
-}
-
 static void a_null_argument_is_invalid(void **state)
 {
     nb_listener *listener = (nb_listener *)(void *)&now;
@@ -1452,7 +1440,6 @@ int main(void)
         NET_CASE(what_is_no_endpoint_is_refused_and_named),
         NET_CASE(names_are_not_looked_up),
         NET_CASE(control_bytes_of_an_endpoint_are_escaped),
-        NET_CASE(schemes_of_later_are_unsupported),
         NET_CASE(a_null_argument_is_invalid),
         NET_CASE(a_socket_that_is_not_there_has_no_address_and_no_descriptor),
         NET_CASE(success_keeps_errno),

@@ -99,6 +99,9 @@ NB_BEGIN_DECLS
  * - `unix:/path`, a Unix socket with a file. The path is absolute, and refused when it does not fit a
  *   struct sockaddr_un with its final NUL: on Linux when it has more than 107 bytes.
  * - `unix:@name`, a Unix socket with one of Linux's abstract names, which any user may connect to.
+ * - `fd:N`, the listening socket that is descriptor N.
+ * - `systemd:`, all sockets that a service manager has passed to this process in the way of
+ *   sd_listen_fds(3): LISTEN_FDS many, from descriptor 3 on, if LISTEN_PID is this process.
  *
  * @par Addresses
  * A family that this machine does not have is left out, as long as the other one works. IPv6
@@ -119,19 +122,34 @@ NB_BEGIN_DECLS
  * The file is removed by nb_listener_close(), and when nb_serve() stops, if it is still the one that
  * was made here, by device and inode.
  *
+ * @par Inherited sockets
+ * `fd:N` and `systemd:` take listening stream sockets of IPv4, IPv6 or Unix that others have opened and
+ * may share. On NB_OK the listener owns the descriptors, has made them non-blocking and
+ * close-on-exec, and has set the options that accepted connections inherit; non-blocking and options
+ * are seen by all who share a socket. The backlog stays, and @c reuse_port and @c unix_mode are
+ * NB_UNSUPPORTED. On failure the flags of the descriptors are as they were, and they stay the
+ * caller's. At the end they are closed and nothing else: no file is removed, and others may go on.
+ * IPv4 peers of a socket for both families have IPv4 addresses. The environment is read (getenv(3):
+ * not while another thread changes it) and never changed. When no sockets were passed, or to another
+ * process, that is NB_ADDRESS_UNAVAILABLE; a descriptor that is no such socket, or a variable that is
+ * no number, is NB_BAD_ENDPOINT.
+ *
  * @param[out] out  receives the listener, which the caller ends with nb_listener_close(); NULL on
  *                  failure. Must not be NULL.
  * @param endpoint  where, NUL-terminated. Must not be NULL.
  * @param options   NULL for the defaults.
  * @param[out] err  receives the story; may be NULL.
  * @retval NB_OK                   connections are being queued.
- * @retval NB_ADDRESS_IN_USE       another socket has that port or name, or a file is at that path.
- * @retval NB_ADDRESS_UNAVAILABLE  this machine does not have that address, or not that directory.
+ * @retval NB_ADDRESS_IN_USE       another socket has that port or name, or a file is at that path, or the
+ *                                 listener has that descriptor already.
+ * @retval NB_ADDRESS_UNAVAILABLE  this machine does not have that address, not that directory, or was passed
+ *                                 no sockets.
  * @retval NB_PERMISSION           the system does not allow that port or path.
- * @retval NB_BAD_ENDPOINT         the text is not an endpoint to listen on.
- * @retval NB_UNSUPPORTED          `fd:` and `systemd:` endpoints, for now; or the system does not have
- *                                 the address family; or it, or such an endpoint, does not have an
- *                                 option that was asked for.
+ * @retval NB_BAD_ENDPOINT         the text is not an endpoint to listen on, or a descriptor is not a
+ *                                 socket that listens.
+ * @retval NB_UNSUPPORTED          the system does not have the address family; or it, or such an
+ *                                 endpoint, does not have an option that was asked for.
+ * @retval NB_TOO_LONG             more than NB_LISTENER_SOCKETS_MAX sockets were passed.
  * @retval NB_INVALID              a NULL argument, an option this library does not know, or a value
  *                                 out of its range, which the message names.
  * @retval NB_NO_DESCRIPTORS       no descriptor left.
@@ -140,7 +158,7 @@ NB_BEGIN_DECLS
  *
  * @par Blocking, threads, signals
  * Never blocks, but for a path whose directory is locked: a tenth of a second at most. Safe from any
- * thread; not for signal handlers. (bind(2), listen(2), ipv6(7), unix(7).)
+ * thread; not for signal handlers. (bind(2), listen(2), ipv6(7), unix(7), sd_listen_fds(3).)
  */
 NB_NODISCARD NB_API nb_status nb_listen(nb_listener **out, const char *endpoint,
                                         const nb_listen_options *options, nb_error *err);

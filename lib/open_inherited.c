@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Listening on sockets that others have opened, and may share: fd: and systemd:. */
+#define _POSIX_C_SOURCE 200809L
+
+#include "error_internal.h"
+#include "foreign.h"
+#include "listen_fds.h"
+#include "openers.h"
+#include "sys.h"
+
+static nb_status refuse(const struct nb__opening *opening, nb_status status, const char *why)
+{
+    struct nb__text text = nb__opening_story(opening, status, 0);
+
+    nb__text_add(&text, "%s: %s", nb_status_text(status), why);
+    return status;
+}
+
+static nb_status unfit(const struct nb__opening *opening, int fd, int failed, const char *why)
+{
+    struct nb__text text = nb__opening_story(opening, NB_BAD_ENDPOINT, -failed);
+
+    nb__text_add(&text, "%s: descriptor %d is %s, expected a stream socket that listens",
+                 nb_status_text(NB_BAD_ENDPOINT), fd, why);
+    return NB_BAD_ENDPOINT;
+}
+
+/* A descriptor that is closed twice is another one the second time. */
+static bool has(const struct nb__opening *opening, int fd)
+{
+    for (size_t i = 0; i < opening->have_count; i++) {
+        if (opening->have[i].fd == fd)
+            return true;
+    }
+    return false;
+}
+
+static nb_status look_at(const struct nb__opening *opening, struct nb__socket *out, int fd)
+{
+    struct nb__foreign found;
+    int failed;
+    const char *why = nb__foreign_look(fd, &found, &failed);
+
+    if (why == NULL && !found.listens)
+        why = "not listening";
+    if (why != NULL)
+        return unfit(opening, fd, failed < 0 ? failed : 0, why);
+    if (has(opening, fd))
+        return refuse(opening, NB_ADDRESS_IN_USE, "this listener has the descriptor already");
+    *out = (struct nb__socket){.fd = fd, .shared = true, .address = found.address};
+    return NB_OK;
+}
+
+/* Accepted connections inherit the options. */
+static int set_up(struct nb__opening *opening, const struct nb__socket *socket)
+{
+    int failed = nb__socket_options_set(socket->fd, nb_address_family(&socket->address),
+                                        &opening->wishes->options);
+
+    if (failed == 0)
+        failed = nb__sys_set_cloexec(socket->fd);
+    return failed == 0 ? nb__sys_set_blocking(socket->fd, false) : failed;
+}
+
+/* Makes all sockets ready, or puts all flags back. */
+static int make_ready(struct nb__opening *opening, size_t count)
+{
+    const struct nb__socket *sockets = opening->sockets;
+    struct nb__flags before[NB_LISTENER_SOCKETS_MAX];
+    int failed = 0;
+
+    for (size_t i = 0; i < count && failed == 0; i++)
+        failed = nb__sys_get_flags(sockets[i].fd, &before[i]);
+    if (failed < 0)
+        return failed;
+    for (size_t i = 0; i < count && failed == 0; i++)
+        failed = set_up(opening, &sockets[i]);
+    for (size_t i = 0; i < count && failed < 0; i++)
+        (void)nb__sys_set_flags(sockets[i].fd, &before[i]);
+    return failed;
+}
+
+static nb_status open_inherited(struct nb__opening *opening, int first, size_t count)
+{
+    nb_status status = nb__opening_has_room(opening, count);
+    struct nb__text text;
+    int failed;
+
+    if (status == NB_OK && opening->wishes->options.values[NB__REUSE_PORT] != 0)
+        status = nb__opening_refuse(opening, "reuse_port");
+    for (size_t i = 0; i < count && status == NB_OK; i++)
+        status = look_at(opening, &opening->sockets[i], first + (int)i);
+    if (status != NB_OK)
+        return status;
+    failed = make_ready(opening, count);
+    if (failed < 0)
+        return nb__opening_failed(opening, failed, &text);
+    opening->count = count;
+    return NB_OK;
+}
+
+nb_status nb__open_fd(struct nb__opening *opening, int fd)
+{
+    return open_inherited(opening, fd, 1);
+}
+
+nb_status nb__open_passed(struct nb__opening *opening)
+{
+    struct nb__listen_fds passed = nb__listen_fds_read();
+
+    if (passed.why != NULL)
+        return refuse(opening, passed.garbled ? NB_BAD_ENDPOINT : NB_ADDRESS_UNAVAILABLE,
+                      passed.why);
+    return open_inherited(opening, NB__LISTEN_FDS_START, passed.count);
+}

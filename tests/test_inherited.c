@@ -1,0 +1,672 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Tests of listening on sockets that others have opened: fd: and systemd:.
+ *
+ *  Wraps: nb__sys_setsockopt nb__sys_getsockopt nb__sys_getsockname nb__sys_set_cloexec
+ *  nb__sys_set_blocking nb__sys_get_flags nb__sys_shutdown */
+#define _GNU_SOURCE
+
+#include "address_internal.h"
+#include "support_serve.h"
+#include "sys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+int __real_nb__sys_setsockopt(int fd, int level, int name, const void *value, socklen_t length);
+int __wrap_nb__sys_setsockopt(int fd, int level, int name, const void *value, socklen_t length);
+int __real_nb__sys_getsockopt(int fd, int level, int name, void *value, socklen_t *length);
+int __wrap_nb__sys_getsockopt(int fd, int level, int name, void *value, socklen_t *length);
+int __real_nb__sys_getsockname(int fd, struct sockaddr *address, socklen_t *length);
+int __wrap_nb__sys_getsockname(int fd, struct sockaddr *address, socklen_t *length);
+int __real_nb__sys_set_cloexec(int fd);
+int __wrap_nb__sys_set_cloexec(int fd);
+int __real_nb__sys_set_blocking(int fd, bool blocking);
+int __wrap_nb__sys_set_blocking(int fd, bool blocking);
+int __real_nb__sys_get_flags(int fd, struct nb__flags *out);
+int __wrap_nb__sys_get_flags(int fd, struct nb__flags *out);
+int __real_nb__sys_shutdown(int fd, int how);
+int __wrap_nb__sys_shutdown(int fd, int how);
+
+/* A call fails as planned, or is made. */
+#define OR_FAIL(on, call)                                                                          \
+    int error = fault(on);                                                                         \
+                                                                                                   \
+    return error != 0 ? -error : (call)
+
+int __wrap_nb__sys_setsockopt(int fd, int level, int name, const void *value, socklen_t length)
+{
+    OR_FAIL(ON_SETSOCKOPT, __real_nb__sys_setsockopt(fd, level, name, value, length));
+}
+
+int __wrap_nb__sys_getsockopt(int fd, int level, int name, void *value, socklen_t *length)
+{
+    OR_FAIL(ON_GETSOCKOPT, __real_nb__sys_getsockopt(fd, level, name, value, length));
+}
+
+int __wrap_nb__sys_getsockname(int fd, struct sockaddr *address, socklen_t *length)
+{
+    OR_FAIL(ON_GETSOCKNAME, __real_nb__sys_getsockname(fd, address, length));
+}
+
+int __wrap_nb__sys_set_cloexec(int fd)
+{
+    OR_FAIL(ON_SET_CLOEXEC, __real_nb__sys_set_cloexec(fd));
+}
+
+int __wrap_nb__sys_set_blocking(int fd, bool blocking)
+{
+    OR_FAIL(ON_SET_BLOCKING, __real_nb__sys_set_blocking(fd, blocking));
+}
+
+int __wrap_nb__sys_get_flags(int fd, struct nb__flags *out)
+{
+    OR_FAIL(ON_GET_FLAGS, __real_nb__sys_get_flags(fd, out));
+}
+
+int __wrap_nb__sys_shutdown(int fd, int how)
+{
+    OR_FAIL(ON_SHUTDOWN, __real_nb__sys_shutdown(fd, how));
+}
+
+static nb_listener *the_listener;
+
+static int inherited_case_begin(void **state)
+{
+    the_listener = NULL;
+    return net_case_begin(state);
+}
+
+static int inherited_case_end(void **state)
+{
+    nb_listener_close(the_listener);
+    return net_case_end(state);
+}
+
+#undef NET_CASE
+#define NET_CASE(name)                                                                             \
+    cmocka_unit_test_setup_teardown(name, inherited_case_begin, inherited_case_end)
+#undef NET_CASE_FOR
+#define NET_CASE_FOR(name, mode)                                                                   \
+    {                                                                                              \
+#name "[" #mode "]", name, inherited_case_begin, inherited_case_end, (void *)&mode         \
+    }
+
+/* --- Sockets as others make them: blocking, and not close-on-exec --- */
+
+static int plain_listener(enum transport over)
+{
+    struct sockaddr_storage address;
+    socklen_t length;
+    int fd = raw_listener(over, &address, &length);
+
+    assert_int_equal(fcntl(fd, F_SETFD, 0), 0);
+    return fd;
+}
+
+static int plain_socket(int family, int type)
+{
+    int fd = socket(family, type, 0);
+
+    assert_true(fd >= 0);
+    return fd;
+}
+
+/* One that takes IPv4 connections as well: what service managers make by default. */
+static int dual_stack_listener(void)
+{
+    struct sockaddr_in6 any;
+    int fd = plain_socket(AF_INET6, SOCK_STREAM);
+
+    memset(&any, 0, sizeof(any));
+    any.sin6_family = AF_INET6;
+    assert_int_equal(setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &(int){0}, sizeof(int)), 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&any, sizeof(any)), 0);
+    assert_int_equal(listen(fd, 16), 0);
+    return fd;
+}
+
+static bool is_blocking(int fd)
+{
+    return (fcntl(fd, F_GETFL) & O_NONBLOCK) == 0;
+}
+
+static bool is_close_on_exec(int fd)
+{
+    return (fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0;
+}
+
+static const char *endpoint_of(int fd)
+{
+    static char text[32];
+
+    (void)snprintf(text, sizeof(text), "fd:%d", fd);
+    return text;
+}
+
+static void listen_on_fd(int fd)
+{
+    nb_error err;
+
+    if (nb_listen(&the_listener, endpoint_of(fd), NULL, &err) != NB_OK)
+        fail_msg("%s", err.message);
+}
+
+/* That listening fails for a reason, and that the descriptor is the caller's as it was. */
+static void check_refused(int fd, const nb_listen_options *options, nb_status expected,
+                          const char *word)
+{
+    int descriptor_flags = fcntl(fd, F_GETFD);
+    int flags = fcntl(fd, F_GETFL);
+    nb_listener *listener = (nb_listener *)(void *)&descriptor_flags;
+    nb_error err;
+    nb_status status = nb_listen(&listener, endpoint_of(fd), options, &err);
+
+    assert_status(status, expected);
+    assert_null(listener);
+    assert_status(err.status, expected);
+    assert_non_null(strstr(err.message, endpoint_of(fd)));
+    if (strstr(err.message, word) == NULL)
+        fail_msg("\"%s\" does not tell \"%s\"", err.message, word);
+    assert_int_equal(fcntl(fd, F_GETFD), descriptor_flags);
+    assert_int_equal(fcntl(fd, F_GETFL), flags);
+}
+
+static nb_conn *accepted_from(const nb_address *from)
+{
+    nb_conn *conn;
+
+    (void)dial(from);
+    assert_status(nb_accept(the_listener, &conn, plenty(), NULL), NB_OK);
+    return conn;
+}
+
+/* --- fd: --- */
+
+static void check_adopted(enum transport over, nb_family family)
+{
+    int fd = plain_listener(over);
+    nb_address address;
+    nb_address own = own_address(fd);
+
+    listen_on_fd(fd);
+    assert_int_equal(nb_listener_count(the_listener), 1);
+    assert_int_equal(nb_listener_fd(the_listener, 0), fd);
+    assert_status(nb_listener_address(the_listener, 0, &address), NB_OK);
+    assert_int_equal(nb_address_family(&address), family);
+    assert_true(nb_address_equal(&address, &own));
+    assert_false(is_blocking(fd));
+    assert_true(is_close_on_exec(fd));
+    nb_abort(accepted_from(&address));
+    nb_listener_close(the_listener);
+    the_listener = NULL;
+    assert_int_equal(fcntl(fd, F_GETFD), -1);
+}
+
+static void a_listening_socket_of_each_family_is_adopted(void **state)
+{
+    (void)state;
+    check_adopted(OVER_IPV4, NB_FAMILY_IPV4);
+    check_adopted(OVER_IPV6, NB_FAMILY_IPV6);
+    check_adopted(OVER_UNIX, NB_FAMILY_UNIX);
+}
+
+static void peers_of_an_inherited_dual_stack_socket_are_ipv4(void **state)
+{
+    int fd = dual_stack_listener();
+    nb_address own = own_address(fd);
+    nb_address v4 = address_of(host_at("127.0.0.1", &own));
+    nb_address v6 = address_of(host_at("[::1]", &own));
+    nb_address seen;
+    nb_conn *conn;
+
+    (void)state;
+    listen_on_fd(fd);
+    conn = accepted_from(&v4);
+    nb_conn_peer(conn, &seen);
+    assert_int_equal(nb_address_family(&seen), NB_FAMILY_IPV4);
+    nb_conn_local(conn, &seen);
+    assert_true(nb_address_equal(&seen, &v4));
+    nb_abort(conn);
+    conn = accepted_from(&v6);
+    nb_conn_peer(conn, &seen);
+    assert_int_equal(nb_address_family(&seen), NB_FAMILY_IPV6);
+    nb_abort(conn);
+}
+
+static void accepted_connections_are_as_always(void **state)
+{
+    int fd = plain_listener(OVER_IPV4);
+    nb_address own = own_address(fd);
+    int delay = -1;
+    socklen_t length = sizeof(delay);
+    nb_conn *conn;
+
+    (void)state;
+    listen_on_fd(fd);
+    conn = accepted_from(&own);
+    assert_true(is_blocking(nb_conn_fd(conn)));
+    assert_true(is_close_on_exec(nb_conn_fd(conn)));
+    assert_int_equal(getsockopt(nb_conn_fd(conn), IPPROTO_TCP, TCP_NODELAY, &delay, &length), 0);
+    assert_int_equal(delay, 1);
+    nb_abort(conn);
+}
+
+static void options_reach_the_accepted_connections(void **state)
+{
+    int fd = plain_listener(OVER_IPV4);
+    nb_address own = own_address(fd);
+    nb_listen_options options = NB_LISTEN_OPTIONS_INIT;
+    int count = -1;
+    socklen_t length = sizeof(count);
+    nb_conn *conn;
+
+    (void)state;
+    options.keepalive_count = 3;
+    options.backlog = 5;
+    assert_status(nb_listen(&the_listener, endpoint_of(fd), &options, NULL), NB_OK);
+    conn = accepted_from(&own);
+    assert_int_equal(getsockopt(nb_conn_fd(conn), IPPROTO_TCP, TCP_KEEPCNT, &count, &length), 0);
+    assert_int_equal(count, 3);
+    nb_abort(conn);
+    assert_int_equal(queue_limit(fd), 16); /* as it came */
+}
+
+static void options_that_come_too_late_are_refused(void **state)
+{
+    int fd = plain_listener(OVER_IPV4);
+    int over_unix = plain_listener(OVER_UNIX);
+    nb_listen_options options = NB_LISTEN_OPTIONS_INIT;
+
+    (void)state;
+    options.reuse_port = true;
+    check_refused(fd, &options, NB_UNSUPPORTED, "reuse_port");
+    options.reuse_port = false;
+    options.unix_mode = 0600;
+    check_refused(fd, &options, NB_UNSUPPORTED, "unix_mode");
+    check_refused(over_unix, &options, NB_UNSUPPORTED, "unix_mode");
+    options.unix_mode = 0;
+    options.user_timeout_ms = 1000;
+    check_refused(over_unix, &options, NB_UNSUPPORTED, "user_timeout_ms");
+    raw_close(over_unix);
+    raw_close(fd);
+}
+
+static void what_is_no_listening_stream_socket_is_refused(void **state)
+{
+    int fds[2];
+    int file = open("/dev/null", O_RDONLY);
+    int datagram = plain_socket(AF_INET, SOCK_DGRAM);
+    int bound = plain_socket(AF_INET, SOCK_STREAM);
+    int foreign = socket(AF_NETLINK, SOCK_RAW, 0);
+
+    (void)state;
+    raw_pair(OVER_IPV4, fds);
+    check_refused(file, NULL, NB_BAD_ENDPOINT, "not a socket");
+    check_refused(datagram, NULL, NB_BAD_ENDPOINT, "not a stream socket");
+    check_refused(foreign, NULL, NB_BAD_ENDPOINT, "not a stream socket");
+    check_refused(bound, NULL, NB_BAD_ENDPOINT, "not listening");
+    check_refused(fds[0], NULL, NB_BAD_ENDPOINT, "not listening");
+    raw_close(fds[0]);
+    raw_close(fds[1]);
+    raw_close(file);
+    raw_close(datagram);
+    raw_close(foreign);
+    raw_close(bound);
+}
+
+static void a_descriptor_that_is_closed_is_named(void **state)
+{
+    nb_error err;
+
+    (void)state;
+    assert_status(nb_listen(&the_listener, "fd:1000000", NULL, &err), NB_BAD_ENDPOINT);
+    assert_int_equal(err.system_error, EBADF);
+    assert_non_null(strstr(err.message, "descriptor 1000000 is not a socket"));
+}
+
+static void a_socket_of_an_unknown_family_is_refused(void **state)
+{
+    int fd = plain_listener(OVER_IPV4);
+
+    (void)state;
+    fail_next(ON_GETSOCKNAME, ENOBUFS, 1);
+    check_refused(fd, NULL, NB_BAD_ENDPOINT, "not an IPv4, IPv6 or Unix socket");
+    fail_after(ON_GETSOCKOPT, 1, ENOPROTOOPT, 1);
+    check_refused(fd, NULL, NB_BAD_ENDPOINT, "not listening");
+    raw_close(fd);
+}
+
+static void a_failure_leaves_the_descriptor_as_it_was(void **state)
+{
+    int fd = plain_listener(OVER_IPV4);
+    nb_listen_options options = NB_LISTEN_OPTIONS_INIT;
+
+    (void)state;
+    fail_next(ON_GET_FLAGS, EBADF, 1);
+    check_refused(fd, NULL, NB_SYSTEM, "EBADF");
+    fail_next(ON_SET_CLOEXEC, EBADF, 1);
+    check_refused(fd, NULL, NB_SYSTEM, "EBADF");
+    fail_next(ON_SET_BLOCKING, EPERM, 1);
+    check_refused(fd, NULL, NB_PERMISSION, "EPERM");
+    assert_false(is_close_on_exec(fd));
+    options.send_buffer_bytes = 10000;
+    fail_after(ON_SETSOCKOPT, 1, EPERM, 1); /* the default before it may fail */
+    check_refused(fd, &options, NB_PERMISSION, "send_buffer_bytes");
+    raw_close(fd);
+}
+
+static void a_default_that_cannot_be_set_fails_nothing(void **state)
+{
+    int fd = plain_listener(OVER_IPV4);
+
+    (void)state;
+    fail_next(ON_SETSOCKOPT, EPERM, 1);
+    listen_on_fd(fd);
+}
+
+static void one_descriptor_is_not_taken_twice(void **state)
+{
+    int fd = plain_listener(OVER_IPV4);
+    nb_error err;
+
+    (void)state;
+    listen_on_fd(fd);
+    assert_status(nb_listener_add(the_listener, "127.0.0.1:0", NULL, NULL), NB_OK);
+    assert_status(nb_listener_add(the_listener, endpoint_of(fd), NULL, &err), NB_ADDRESS_IN_USE);
+    assert_non_null(strstr(err.message, "already"));
+    assert_int_equal(nb_listener_count(the_listener), 2);
+}
+
+static void success_keeps_errno(void **state)
+{
+    int fd = plain_listener(OVER_IPV4);
+
+    (void)state;
+    errno = 4711;
+    listen_on_fd(fd);
+    assert_int_equal(errno, 4711);
+}
+
+/* --- What is shared with others --- */
+
+/* Listens at a path; the caller removes the file. */
+static int path_listener(char *path, nb_address *address)
+{
+    char text[80];
+    socklen_t length;
+    const struct sockaddr *raw;
+    int fd = plain_socket(AF_UNIX, SOCK_STREAM);
+
+    assert_non_null(mkdtemp(path));
+    (void)snprintf(text, sizeof(text), "unix:%s/socket", path);
+    *address = address_of(text);
+    raw = nb__address_sockaddr(address, &length);
+    assert_int_equal(bind(fd, raw, length), 0);
+    assert_int_equal(listen(fd, 16), 0);
+    return fd;
+}
+
+static void remove_path(const char *path, const nb_address *address)
+{
+    assert_int_equal(unlink(nb__address_path(address)), 0);
+    assert_int_equal(rmdir(path), 0);
+}
+
+static void the_end_of_a_listener_leaves_a_shared_socket_alone(void **state)
+{
+    char path[] = "/tmp/nb-inherited-XXXXXX";
+    nb_address address;
+    int fd = path_listener(path, &address);
+    int shared = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    struct server *server;
+
+    server = server_new(endpoint_of(fd), say_hello, *state);
+    server_run(server);
+    assert_int_equal(answer(dial(&address), HELLO), 0);
+    assert_status(server_finish(server), NB_OK);
+    server_free(server);
+    assert_int_equal(calls(ON_SHUTDOWN), 1); /* of the connection */
+    (void)dial(&address);                    /* the other one still listens */
+    raw_close(shared);
+    remove_path(path, &address);
+}
+
+static void those_in_a_shared_queue_are_served_after_the_stop(void **state)
+{
+    int fd = plain_listener(OVER_UNIX);
+    struct server *server = server_new(endpoint_of(fd), say_hello_later, &sequential);
+    int waiting;
+
+    (void)state;
+    server_run(server);
+    (void)dial(&server->address);
+    eventually(gate_waiting() == 1);
+    waiting = dial(&server->address);
+    nb_listener_stop(server->listener);
+    gate_open();
+    assert_int_equal(answer(waiting, HELLO), 0);
+    assert_status(server_finish(server), NB_OK);
+}
+
+/* --- systemd: --- */
+
+/* What a process finds that was started with sockets; in memory that it shares with the case. */
+struct started {
+    nb_status status;
+    nb_error err;
+    size_t count;
+    nb_address addresses[3];
+    bool ready; /* all sockets are non-blocking and close-on-exec */
+    bool environment_kept;
+    bool closed; /* they were, at the end */
+};
+
+/* Listens in a process that has some sockets from descriptor 3 on. */
+static void listen_as_started(struct started *out)
+{
+    char *pid = strdup(getenv("LISTEN_PID") != NULL ? getenv("LISTEN_PID") : "");
+    nb_listener *listener;
+
+    out->status = nb_listen(&listener, "systemd:", NULL, &out->err);
+    out->environment_kept =
+        strcmp(pid, getenv("LISTEN_PID") != NULL ? getenv("LISTEN_PID") : "") == 0;
+    free(pid);
+    if (out->status != NB_OK)
+        return;
+    out->ready = true;
+    out->count = nb_listener_count(listener);
+    for (size_t i = 0; i < out->count && i < COUNT(out->addresses); i++) {
+        out->ready = out->ready && nb_listener_fd(listener, i) == 3 + (int)i &&
+                     !is_blocking(3 + (int)i) && is_close_on_exec(3 + (int)i);
+        (void)nb_listener_address(listener, i, &out->addresses[i]);
+    }
+    nb_listener_close(listener);
+    out->closed = fcntl(3, F_GETFD) < 0;
+}
+
+/* Moves descriptors to 3 and up, and closes all others. */
+static void lay_out(const int *fds, int count)
+{
+    for (int i = 0; i < count; i++)
+        (void)fcntl(fds[i], F_DUPFD, 200 + i);
+    for (int i = 3; i < 200; i++)
+        (void)close(i);
+    for (int i = 0; i < count; i++) {
+        (void)dup2(200 + i, 3 + i);
+        (void)close(200 + i);
+    }
+}
+
+static void set_variable(const char *name, const char *value)
+{
+    if (value == NULL)
+        (void)unsetenv(name);
+    else
+        (void)setenv(name, value, 1);
+}
+
+/* "self" is the number of the new process. */
+static struct started start(const int *fds, int count, const char *pid, const char *number)
+{
+    struct started *shared =
+        mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct started found;
+    int status;
+    pid_t child;
+
+    assert_true(shared != MAP_FAILED);
+    child = fork();
+    if (child == 0) {
+        char self[16];
+
+        (void)snprintf(self, sizeof(self), "%d", (int)getpid());
+        lay_out(fds, count);
+        set_variable("LISTEN_PID", pid != NULL && strcmp(pid, "self") == 0 ? self : pid);
+        set_variable("LISTEN_FDS", number);
+        listen_as_started(shared);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    found = *shared;
+    assert_int_equal(munmap(shared, sizeof(*shared)), 0);
+    assert_true(found.environment_kept);
+    assert_status(found.err.status, found.status);
+    return found;
+}
+
+static void check_not_started(const int *fds, int count, const char *pid, const char *number,
+                              nb_status expected, const char *word)
+{
+    struct started found = start(fds, count, pid, number);
+
+    assert_status(found.status, expected);
+    assert_non_null(strstr(found.err.message, "listen on systemd:"));
+    if (strstr(found.err.message, word) == NULL)
+        fail_msg("\"%s\" does not tell \"%s\"", found.err.message, word);
+}
+
+static void all_sockets_that_were_passed_are_listened_on(void **state)
+{
+    int fds[] = {plain_listener(OVER_IPV4), plain_listener(OVER_UNIX), dual_stack_listener()};
+    struct started found = start(fds, 3, "self", "3");
+
+    (void)state;
+    assert_string_equal(found.err.message, "");
+    assert_status(found.status, NB_OK);
+    assert_int_equal(found.count, 3);
+    assert_true(found.ready);
+    assert_true(found.closed);
+    for (size_t i = 0; i < 3; i++) {
+        nb_address own = own_address(fds[i]);
+
+        assert_true(nb_address_equal(&found.addresses[i], &own));
+        raw_close(fds[i]);
+    }
+}
+
+static void fewer_are_taken_when_fewer_were_passed(void **state)
+{
+    int fds[] = {plain_listener(OVER_IPV4), plain_listener(OVER_IPV4)};
+    struct started found = start(fds, 2, "self", "1");
+
+    (void)state;
+    assert_status(found.status, NB_OK);
+    assert_int_equal(found.count, 1);
+    raw_close(fds[0]);
+    raw_close(fds[1]);
+}
+
+static void without_sockets_that_were_passed_it_says_so(void **state)
+{
+    (void)state;
+    check_not_started(NULL, 0, NULL, NULL, NB_ADDRESS_UNAVAILABLE, "not set");
+    check_not_started(NULL, 0, "self", NULL, NB_ADDRESS_UNAVAILABLE, "LISTEN_FDS is not set");
+    check_not_started(NULL, 0, NULL, "1", NB_ADDRESS_UNAVAILABLE, "LISTEN_PID or");
+    check_not_started(NULL, 0, "self", "0", NB_ADDRESS_UNAVAILABLE, "LISTEN_FDS is 0");
+}
+
+static void sockets_of_another_process_are_not_taken(void **state)
+{
+    int fd = plain_listener(OVER_IPV4);
+
+    (void)state;
+    check_not_started(&fd, 1, "1", "1", NB_ADDRESS_UNAVAILABLE, "LISTEN_PID is another one");
+    check_not_started(&fd, 1, "0", "1", NB_ADDRESS_UNAVAILABLE, "LISTEN_PID is another one");
+    raw_close(fd);
+}
+
+static void what_the_environment_says_is_read_strictly(void **state)
+{
+    static const char *const pids[] = {"", " 1", "+1", "1 ", "-1", "0x1", "1a", "4294967297", "01"};
+    static const char *const numbers[] = {"",    " 1", "+1",         "1 ",         "-1",
+                                          "0x1", "1a", "2147483645", "4294967297", "01"};
+    int fd = plain_listener(OVER_IPV4);
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(pids); i++)
+        check_not_started(&fd, 1, pids[i], "1", NB_BAD_ENDPOINT, "LISTEN_PID");
+    for (size_t i = 0; i < COUNT(numbers); i++)
+        check_not_started(&fd, 1, "self", numbers[i], NB_BAD_ENDPOINT, "LISTEN_FDS");
+    raw_close(fd);
+}
+
+static void more_sockets_than_a_listener_holds_are_refused(void **state)
+{
+    int fd = plain_listener(OVER_IPV4);
+
+    (void)state;
+    check_not_started(&fd, 1, "self", "65", NB_TOO_LONG, "64");
+    check_not_started(&fd, 1, "self", "2147483644", NB_TOO_LONG, "64");
+    raw_close(fd);
+}
+
+static void all_that_was_passed_must_be_listening_sockets(void **state)
+{
+    int fds[] = {plain_listener(OVER_IPV4), plain_socket(AF_INET, SOCK_DGRAM)};
+
+    (void)state;
+    check_not_started(fds, 2, "self", "2", NB_BAD_ENDPOINT, "descriptor 4 is not a stream socket");
+    check_not_started(fds, 1, "self", "2", NB_BAD_ENDPOINT, "descriptor 4 is not a socket");
+    raw_close(fds[0]);
+    raw_close(fds[1]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest cases[] = {
+        NET_CASE(a_listening_socket_of_each_family_is_adopted),
+        NET_CASE(peers_of_an_inherited_dual_stack_socket_are_ipv4),
+        NET_CASE(accepted_connections_are_as_always),
+        NET_CASE(options_reach_the_accepted_connections),
+        NET_CASE(options_that_come_too_late_are_refused),
+        NET_CASE(what_is_no_listening_stream_socket_is_refused),
+        NET_CASE(a_descriptor_that_is_closed_is_named),
+        NET_CASE(a_socket_of_an_unknown_family_is_refused),
+        NET_CASE(a_failure_leaves_the_descriptor_as_it_was),
+        NET_CASE(a_default_that_cannot_be_set_fails_nothing),
+        NET_CASE(one_descriptor_is_not_taken_twice),
+        NET_CASE(success_keeps_errno),
+        NET_CASE_FOR_BOTH(the_end_of_a_listener_leaves_a_shared_socket_alone),
+        NET_CASE(those_in_a_shared_queue_are_served_after_the_stop),
+        NET_CASE(all_sockets_that_were_passed_are_listened_on),
+        NET_CASE(fewer_are_taken_when_fewer_were_passed),
+        NET_CASE(without_sockets_that_were_passed_it_says_so),
+        NET_CASE(sockets_of_another_process_are_not_taken),
+        NET_CASE(what_the_environment_says_is_read_strictly),
+        NET_CASE(more_sockets_than_a_listener_holds_are_refused),
+        NET_CASE(all_that_was_passed_must_be_listening_sockets),
+    };
+
+    return cmocka_run_group_tests(cases, NULL, NULL);
+}
