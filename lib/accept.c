@@ -119,6 +119,7 @@ static enum nb__tried try_socket(nb_listener *listener, struct nb__accepting *ac
     }
     *accepting = (struct nb__accepting){.backoff_ms = 0};
     peer = nb__address_from((const struct sockaddr *)&raw, length);
+    nb__socket_options_pass_on(fd, nb_address_family(&from->address), &from->options);
     nb__conn_open(conn, fd, nb_address_family(&from->address), &peer);
     return NB__TRIED_ACCEPTED;
 }

@@ -61,6 +61,8 @@ static nb_status add_endpoint(nb_listener *listener, const char *endpoint,
 
     if (status != NB_OK)
         return status;
+    for (size_t i = 0; i < opening.count; i++)
+        opening.sockets[i].options = wishes->options;
     listener->count += opening.count;
     nb__error_clear(err);
     return NB_OK;

@@ -18,6 +18,7 @@ struct nb__socket {
     bool has_file; /* of a Unix socket at a path, made by us and not removed yet */
     struct nb__file file;
     nb_address address;
+    struct nb__socket_options options; /* what was asked for */
 };
 
 /* How the sockets of an endpoint are wanted, with the defaults filled in. */

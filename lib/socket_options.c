@@ -162,6 +162,14 @@ int nb__socket_options_set(int fd, nb_family family, struct nb__socket_options *
     return 0;
 }
 
+void nb__socket_options_pass_on(int fd, nb_family family, const struct nb__socket_options *options)
+{
+    struct nb__socket_options again = *options;
+
+    if (family == NB_FAMILY_UNIX)
+        (void)nb__socket_options_set(fd, family, &again);
+}
+
 void nb__socket_options_tell(struct nb__text *text, const struct nb__socket_options *options)
 {
     if (options->refused != NULL)

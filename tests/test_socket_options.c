@@ -5,7 +5,6 @@
  *  Wraps: nb__sys_setsockopt nb__sys_connect nb__sys_bind */
 #define _GNU_SOURCE
 
-#include "socket_options.h"
 #include "support_serve.h"
 #include "sys.h"
 
@@ -429,28 +428,105 @@ static void a_default_that_is_refused_fails_nothing(void **state)
 
 /* ---- Unix sockets ---- */
 
-static void on_a_unix_socket_the_options_of_tcp_are_unsupported_and_named(void **state)
+/* An abstract name of this process alone. */
+static const char *unix_endpoint(void)
 {
-    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    static char endpoint[64];
+
+    (void)snprintf(endpoint, sizeof(endpoint), "unix:@netbasics-options-%d", (int)getpid());
+    return endpoint;
+}
+
+static bool is_for_any_socket(const struct option *option)
+{
+    return option->option == SO_SNDBUF || option->option == SO_RCVBUF;
+}
+
+static void on_unix_sockets_the_buffers_are_set_at_both_ends(void **state)
+{
+    nb_listen_options made = NB_LISTEN_OPTIONS_INIT;
+    nb_connect_options connecting = NB_CONNECT_OPTIONS_INIT;
+    nb_listener *listener;
+    nb_conn *client;
+    nb_conn *conn;
 
     (void)state;
+    made.send_buffer_bytes = 20000;
+    made.receive_buffer_bytes = 30000;
+    connecting.send_buffer_bytes = 10000;
+    connecting.receive_buffer_bytes = 15000;
+    listener = listening(unix_endpoint(), &made);
+    assert_status(nb_connect(&client, unix_endpoint(), &connecting, plenty(), NULL), NB_OK);
+    assert_status(nb_accept(listener, &conn, plenty(), NULL), NB_OK);
+    assert_int_equal(option_of(nb_conn_fd(conn), SOL_SOCKET, SO_SNDBUF), 40000);
+    assert_int_equal(option_of(nb_conn_fd(conn), SOL_SOCKET, SO_RCVBUF), 60000);
+    assert_int_equal(option_of(nb_conn_fd(client), SOL_SOCKET, SO_SNDBUF), 20000);
+    assert_int_equal(option_of(nb_conn_fd(client), SOL_SOCKET, SO_RCVBUF), 30000);
+    nb_abort(client);
+    nb_abort(conn);
+    nb_listener_close(listener);
+}
+
+static void on_unix_sockets_the_options_of_tcp_are_unsupported_and_named(void **state)
+{
+    nb_listener *listener = listening(unix_endpoint(), NULL);
+
+    (void)state;
+    memset(&now, 0, sizeof(now));
     for (size_t i = 0; i < COUNT(options); i++) {
         nb_listen_options made = listening_with(&options[i], options[i].value);
-        struct nb__socket_options asked = nb__socket_options_of_listen(&made);
-        bool fits = strstr(options[i].name, "_buffer_") != NULL;
+        nb_error err;
 
-        assert_int_equal(nb__socket_options_set(fd, NB_FAMILY_UNIX, &asked),
-                         fits ? 0 : -EOPNOTSUPP);
-        if (fits) {
-            assert_null(asked.refused);
-            assert_int_equal(option_of(fd, options[i].level, options[i].option),
-                             options[i].becomes);
-        } else {
-            assert_string_equal(asked.refused, options[i].name);
+        if (is_for_any_socket(&options[i]))
+            continue;
+        assert_status(nb_listener_add(listener, unix_endpoint(), &made, &err), NB_UNSUPPORTED);
+        assert_non_null(strstr(err.message, options[i].name));
+        if (options[i].in_connect != 0) {
+            nb_connect_options connecting = connecting_with(&options[i], options[i].value);
+            nb_conn *conn;
+
+            assert_status(nb_connect(&conn, unix_endpoint(), &connecting, plenty(), &err),
+                          NB_UNSUPPORTED);
+            assert_non_null(strstr(err.message, options[i].name));
         }
     }
-    assert_int_equal(now.before, 2); /* nothing else was tried */
-    raw_close(fd);
+    assert_false(now.used);
+    nb_listener_close(listener);
+}
+
+static void an_option_that_fails_on_an_accepted_socket_ends_no_connection(void **state)
+{
+    nb_listen_options made = NB_LISTEN_OPTIONS_INIT;
+    nb_listener *listener;
+    nb_conn *client;
+    nb_conn *conn;
+
+    (void)state;
+    made.send_buffer_bytes = 20000;
+    listener = listening(unix_endpoint(), &made);
+    assert_status(nb_connect(&client, unix_endpoint(), NULL, plenty(), NULL), NB_OK);
+    now.level = SOL_SOCKET;
+    now.name = SO_SNDBUF;
+    now.error = ENOBUFS;
+    assert_status(nb_accept(listener, &conn, plenty(), NULL), NB_OK);
+    nb_abort(client);
+    nb_abort(conn);
+    nb_listener_close(listener);
+}
+
+static void accepting_over_tcp_sets_no_option(void **state)
+{
+    nb_listen_options made = NB_LISTEN_OPTIONS_INIT;
+    nb_listener *listener;
+    nb_conn *conn;
+
+    (void)state;
+    made.send_buffer_bytes = 20000;
+    listener = listening("127.0.0.1:0", &made);
+    conn = accepted_from(listener);
+    assert_int_equal(now.after, 0);
+    nb_abort(conn);
+    nb_listener_close(listener);
 }
 
 /* ---- sharing a port ---- */
@@ -489,7 +565,10 @@ int main(void)
         OPTION_CASE(keepalive_that_is_refused_is_named_after_what_asked_for_it),
         OPTION_CASE(a_refused_option_is_named_for_every_address_that_was_tried),
         OPTION_CASE(a_default_that_is_refused_fails_nothing),
-        OPTION_CASE(on_a_unix_socket_the_options_of_tcp_are_unsupported_and_named),
+        OPTION_CASE(on_unix_sockets_the_buffers_are_set_at_both_ends),
+        OPTION_CASE(on_unix_sockets_the_options_of_tcp_are_unsupported_and_named),
+        OPTION_CASE(an_option_that_fails_on_an_accepted_socket_ends_no_connection),
+        OPTION_CASE(accepting_over_tcp_sets_no_option),
         OPTION_CASE(a_port_is_shared_only_when_both_ask_for_it),
     };
 

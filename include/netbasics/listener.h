@@ -38,8 +38,8 @@ typedef struct nb_listener nb_listener;
  * fields.
  *
  * An option that is asked for and that the system refuses fails the call, with the name of the field
- * in the message; what is a default never does. The accepted connections inherit all options from
- * the socket that listens. Those of TCP, and @c reuse_port, are NB_UNSUPPORTED on Unix sockets.
+ * in the message; what is a default never does. The accepted connections have all options of the
+ * socket that listens. Those of TCP, and @c reuse_port, are NB_UNSUPPORTED on Unix sockets.
  * (tcp(7), socket(7).)
  */
 typedef struct nb_listen_options {
