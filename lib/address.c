@@ -300,7 +300,7 @@ static const char *read_zone(const char *zone, uint32_t *out)
 {
     int index;
 
-    if (nb__decimal_read(zone, strlen(zone), INT32_MAX, out) && *out != 0)
+    if (nb__decimal_read(zone, strlen(zone), UINT32_MAX, out) && *out != 0)
         return NULL;
     index = nb__sys_if_index(zone);
     if (index < 0)
@@ -387,6 +387,29 @@ static void format_ipv4(struct nb__text *text, const nb_address *address)
     nb__text_add(text, "%s:%u", host, (unsigned)ntohs(in.sin_port));
 }
 
+/* Whether the name of an interface, which may be nearly anything, can stand in an address: it is
+   printable, does not end the brackets, and reads back as what it is, not as another one's number. */
+static bool is_plain_zone(const char *name, uint32_t zone)
+{
+    uint32_t back;
+
+    for (const char *c = name; *c != '\0'; c++) {
+        if (*c <= ' ' || *c > '~' || *c == ']')
+            return false;
+    }
+    return read_zone(name, &back) == NULL && back == zone;
+}
+
+static void format_zone(struct nb__text *text, uint32_t zone)
+{
+    char name[IF_NAMESIZE];
+
+    if (nb__sys_if_name(zone, name) == 0 && is_plain_zone(name, zone))
+        nb__text_add(text, "%%%s", name);
+    else
+        nb__text_add(text, "%%%u", (unsigned)zone);
+}
+
 static void format_ipv6(struct nb__text *text, const nb_address *address)
 {
     struct sockaddr_in6 in6 = as_ipv6(address);
@@ -394,14 +417,8 @@ static void format_ipv6(struct nb__text *text, const nb_address *address)
 
     (void)inet_ntop(AF_INET6, &in6.sin6_addr, host, sizeof(host));
     nb__text_add(text, "[%s", host);
-    if (in6.sin6_scope_id != 0) {
-        char zone[IF_NAMESIZE];
-
-        if (nb__sys_if_name(in6.sin6_scope_id, zone) == 0)
-            nb__text_add(text, "%%%s", zone);
-        else
-            nb__text_add(text, "%%%u", (unsigned)in6.sin6_scope_id);
-    }
+    if (in6.sin6_scope_id != 0)
+        format_zone(text, in6.sin6_scope_id);
     nb__text_add(text, "]:%u", (unsigned)ntohs(in6.sin6_port));
 }
 
@@ -412,7 +429,13 @@ static void format_unix(struct nb__text *text, const nb_address *address)
     bool abstract = length > 0 && name[0] == '\0';
 
     nb__text_add(text, abstract ? "unix:@" : "unix:");
-    nb__text_add_escaped(text, abstract ? name + 1 : name, abstract ? length - 1 : length);
+    if (abstract || (length > 0 && name[0] == '@')) {
+        name++;
+        length--;
+        if (!abstract) /* a path that must not look like an abstract name */
+            nb__text_add(text, "\\x%02x", '@');
+    }
+    nb__text_add_escaped(text, name, length);
 }
 
 const char *nb_address_format(const nb_address *address, char *buf, size_t capacity)

@@ -902,6 +902,17 @@ static void bytes_after_a_unix_path_do_not_count(void **state)
     assert_true(nb_address_equal(&plain, &trailed));
 }
 
+static void path_that_begins_with_an_at_does_not_look_abstract(void **state)
+{
+    nb_address path = from_unix("@name", 5);
+    nb_address abstract = from_unix("\0name", 5);
+
+    (void)state;
+    assert_string_equal(formatted(&abstract), "unix:@name");
+    assert_string_equal(formatted(&path), "unix:\\x40name");
+    assert_false(nb_address_equal(&path, &abstract));
+}
+
 static void every_byte_of_an_abstract_name_counts(void **state)
 {
     nb_address plain = parsed("unix:@x");
@@ -1125,6 +1136,7 @@ int main(void)
         cmocka_unit_test(addresses_are_equal_when_all_that_counts_is_the_same),
         cmocka_unit_test(flow_label_does_not_count),
         cmocka_unit_test(bytes_after_a_unix_path_do_not_count),
+        cmocka_unit_test(path_that_begins_with_an_at_does_not_look_abstract),
         cmocka_unit_test(every_byte_of_an_abstract_name_counts),
         cmocka_unit_test(nothing_equals_only_nothing),
         cmocka_unit_test(copy_of_an_address_is_equal_to_it),

@@ -67,9 +67,11 @@ NB_NODISCARD NB_API nb_status nb_address_parse(nb_address *out, const char *text
 /**
  * @brief Writes an address as text, in the form that nb_address_parse() reads.
  *
- * IPv6 is written in the canonical form of RFC 5952. Bytes of a Unix path that are not printable
- * ASCII, and the backslash, come out as `\xNN`, so that the line is safe to print; a path that has
- * any does not read back. An unnamed Unix socket is `unix:`, no address is `(none)`.
+ * IPv6 is written in the canonical form of RFC 5952; its zone by the name of the interface, or by its
+ * number where the name would not read back. Bytes of a Unix path that are not printable ASCII, the
+ * backslash, and an @ at the start of a path come out as `\xNN`, so that the line is safe to print; a
+ * path that has any does not read back, and no more does one that fills its 108 bytes without a NUL.
+ * An unnamed Unix socket is `unix:`, no address is `(none)`.
  *
  * @param address   the address. Must not be NULL.
  * @param[out] buf  receives the text and a NUL, cut to fit. NB_ADDRESS_TEXT_MAX bytes always

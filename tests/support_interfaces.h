@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief A machine with interfaces of odd names, all of which Linux allows. Link with --wrap for:
+ *         nb__sys_if_index nb__sys_if_name */
+#ifndef NETBASICS_TESTS_SUPPORT_INTERFACES_H
+#define NETBASICS_TESTS_SUPPORT_INTERFACES_H
+
+/* The name of an interface; NULL when there is none with this index. */
+const char *odd_interface(unsigned index);
+
+#endif
