@@ -43,7 +43,9 @@ typedef struct client_arguments {
     "                        SIGTERM (default 10000)\n"                                            \
     "      --quiet           print no line for each connection\n" COMMON_HELP "\n"                 \
     "ENDPOINT is ADDRESS:PORT, [IPV6]:PORT, localhost:PORT, or :PORT for all\n"                    \
-    "interfaces. Port 0 lets the system choose one, which is printed.\n"                           \
+    "interfaces. Port 0 lets the system choose one, which is printed. It can also be\n"            \
+    "unix:/PATH or unix:@NAME, a Unix socket; fd:N, a listening socket that was\n"                 \
+    "inherited; or systemd:, all that a service manager passed.\n"                                 \
     "\n"                                                                                           \
     "Exit status: 0 after SIGINT or SIGTERM, 1 after a failure, 2 for bad usage.\n"
 
@@ -51,9 +53,8 @@ typedef struct client_arguments {
 #define CLIENT_HELP                                                                                \
     "Options:\n"                                                                                   \
     "      --timeout-ms MS   longest time for everything, from the lookup of the\n"                \
-    "                        host to the last byte (default 10000); the lookup of\n"               \
-    "                        a name is not cut short in this version\n" COMMON_HELP "\n"           \
-    "ENDPOINT is HOST:PORT or [IPV6]:PORT.\n"                                                      \
+    "                        host to the last byte (default 10000)\n" COMMON_HELP "\n"             \
+    "ENDPOINT is HOST:PORT, [IPV6]:PORT, unix:/PATH or unix:@NAME.\n"                              \
     "\n"                                                                                           \
     "Exit status: 0 for a whole answer, 1 after a failure, 2 for bad usage.\n"
 

@@ -14,6 +14,7 @@ import signal
 import socket
 import struct
 import subprocess
+import sys
 import threading
 import time
 import unittest
@@ -43,6 +44,7 @@ def has_ipv6():
 
 HAS_IPV6 = has_ipv6()
 NETCAT = shutil.which("nc")
+SOCKET_ACTIVATE = shutil.which("systemd-socket-activate")
 IS_OPENBSD_NETCAT = NETCAT is not None and b"-N" in subprocess.run(
     [NETCAT, "-h"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
     timeout=LIMIT, check=False).stdout
@@ -73,12 +75,37 @@ def with_closed(descriptors, command):
     return ["sh", "-c", f'exec "$@" {closed}', "sh", *command]
 
 
+# Puts the descriptors of its first argument at 3 and up, and becomes the command that follows.
+ACTIVATION = """
+import fcntl, os, sys
+moved = [fcntl.fcntl(int(fd), fcntl.F_DUPFD, 100) for fd in sys.argv[1].split()]
+for number, fd in enumerate(moved, 3):
+    os.dup2(fd, number)
+    os.close(fd)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(moved)))
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+def activated(*sockets):
+    """The options of a server that gets these sockets as from a service manager."""
+    fds = [sock.fileno() for sock in sockets]
+    numbers = " ".join(map(str, fds))
+    return {"pass_fds": fds,
+            "command": lambda words: [sys.executable, "-c", ACTIVATION, numbers, *words]}
+
+
 def split_endpoint(endpoint):
     host, port = re.fullmatch(r"\[?([0-9a-f.:]+)\]?:(\d+)", endpoint).groups()
     return host, int(port)
 
 
 def connect(endpoint):
+    if endpoint.startswith("unix:"):
+        sock = socket.socket(socket.AF_UNIX)
+        sock.settimeout(LIMIT)
+        sock.connect(endpoint.removeprefix("unix:").replace("@", "\0", 1))
+        return sock
     return socket.create_connection(split_endpoint(endpoint), timeout=LIMIT)
 
 

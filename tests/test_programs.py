@@ -16,6 +16,7 @@ import resource
 import selectors
 import signal
 import socket
+import stat
 import struct
 import subprocess
 import tempfile
@@ -24,10 +25,10 @@ import time
 import unittest
 
 from programs import (
-    BIN, CLIENTS, HAS_IPV6, IS_OPENBSD_NETCAT, LIMIT, NETCAT, PROGRAMS, SERVERS, TIME_FORMAT, Peer,
-    Server, Silence, TestCase, ask_time, connect, echo, endpoint_of, is_answered, is_taken,
-    receive_exactly, receive_to_end, reserved_endpoint, reset, run, serve_bytes, serve_echo,
-    split_endpoint, wait_for_end, wait_until, with_closed,
+    BIN, CLIENTS, HAS_IPV6, IS_OPENBSD_NETCAT, LIMIT, NETCAT, PROGRAMS, SERVERS, SOCKET_ACTIVATE,
+    TIME_FORMAT, Peer, Server, Silence, TestCase, activated, ask_time, connect, echo, endpoint_of,
+    is_answered, is_taken, receive_exactly, receive_to_end, reserved_endpoint, reset, run,
+    serve_bytes, serve_echo, split_endpoint, wait_for_end, wait_until, with_closed,
 )
 
 
@@ -113,9 +114,10 @@ class CommandLines(TestCase):
     def test_endpoints_that_are_none_are_named(self):
         endpoints = ["99999", "-1", "", "80x", "localhost", "a:b:c", "[::1", "1:80",
                      "localhost:99999", "127.0.0.1:", "127.0.0.1:-1", "127.0.0.1: 80", "::1:80",
-                     "127.1:80", "localhost:http", "[::1]80", "127.0.0.1:80 ", "256.1.1.1:80"]
+                     "127.1:80", "localhost:http", "[::1]80", "127.0.0.1:80 ", "256.1.1.1:80",
+                     "unix:x", "unix:@", "fd:x", "systemd:x"]
         for name in PROGRAMS:
-            for endpoint in endpoints + ([":80", "*:80", "127.0.0.1:0"] if name in CLIENTS else []):
+            for endpoint in endpoints + ([":80", "*:80", "127.0.0.1:0", "fd:3", "systemd:"] if name in CLIENTS else []):
                 with self.subTest(name=name, endpoint=endpoint):
                     self.assert_fails(run(name, endpoint), name, endpoint)
                     self.assert_fails(run(name, "--", endpoint), name, endpoint)
@@ -333,6 +335,104 @@ class EchoServer(TestCase):
             while True:
                 sock.sendall(b"x")
                 self.assertEqual(b"x", receive_exactly(sock, 1))
+
+
+class LocalSockets(TestCase):
+    """The servers on Unix sockets, and on sockets that others have opened."""
+
+    def setUp(self):
+        super().setUp()
+        directory = tempfile.TemporaryDirectory()  # pylint: disable=consider-using-with
+        self.addCleanup(directory.cleanup)
+        self.path = f"{directory.name}/socket"
+        self.endpoint = f"unix:{self.path}"
+
+    def test_a_unix_socket_is_served_and_logged(self):
+        with Server("echo_server", endpoint=self.endpoint) as server:
+            self.assertEqual(self.endpoint, server.endpoint)
+            self.assertEqual(0o600, stat.S_IMODE(os.lstat(self.path).st_mode))
+            self.assertEqual(b"ping", echo(self.endpoint, b"ping"))
+            self.assertEqual([""], server.out.wait_for("Connected by unix:"))
+            self.assertEqual(0, server.stop())
+            self.assertFalse(os.path.lexists(self.path))
+
+    def test_an_abstract_name_is_served(self):
+        with Server("time_server", endpoint=f"unix:@{self.path}") as server:
+            self.assertEqual(f"unix:@{self.path}", server.endpoint)
+            self.assert_is_time(ask_time(server.endpoint))
+            self.assertEqual([""], server.out.wait_for("Got a connection from unix:"))
+
+    def test_our_own_clients_come_over_unix_sockets(self):
+        with Server("echo_server", endpoint=self.endpoint):
+            result = run("echo_client", self.endpoint, "ping")
+            self.assert_ok(result, b"Received 'ping'\n")
+        with Server("time_server", endpoint=f"unix:@{self.path}") as server:
+            self.assertEqual(0, run("time_client", server.endpoint).returncode)
+
+    def test_the_socket_of_a_killed_server_is_replaced(self):
+        with Server("echo_server", endpoint=self.endpoint) as server:
+            self.assertEqual(-signal.SIGKILL, server.stop(signal.SIGKILL))
+        self.assertTrue(os.path.lexists(self.path))
+        with Server("echo_server", endpoint=self.endpoint):
+            self.assertEqual(b"ping", echo(self.endpoint, b"ping"))
+
+    def test_a_second_server_leaves_the_first_alone(self):
+        with Server("echo_server", endpoint=self.endpoint):
+            self.assert_fails(run("time_server", self.endpoint), "time_server", self.endpoint,
+                              "a server listens there")
+            self.assertEqual(b"ping", echo(self.endpoint, b"ping"))
+
+    def test_a_file_in_the_way_stays(self):
+        with open(self.path, "xb") as file:
+            file.write(b"precious")
+        self.assert_fails(run("echo_server", self.endpoint), "echo_server", self.endpoint,
+                          "no socket")
+        with open(self.path, "rb") as file:
+            self.assertEqual(b"precious", file.read())
+
+    def test_an_inherited_descriptor_is_served(self):
+        with socket.create_server(("127.0.0.1", 0)) as sock:
+            fd = sock.fileno()
+            with Server("echo_server", endpoint=f"fd:{fd}", pass_fds=[fd]) as server:
+                self.assertEqual(endpoint_of(sock), server.endpoint)
+                self.assertEqual(b"ping", echo(server.endpoint, b"ping"))
+                self.assertEqual(0, server.stop())
+            self.assertTrue(is_answered(server.endpoint))  # It is still ours.
+
+    def test_a_descriptor_that_is_none_is_named(self):
+        self.assert_fails(run("echo_server", "fd:99"), "echo_server", "fd:99", "not a socket")
+
+    @unittest.skipUnless(HAS_IPV6, "no IPv6 here")
+    def test_sockets_of_a_service_manager_are_served(self):
+        with socket.create_server(("", 0), family=socket.AF_INET6, dualstack_ipv6=True) as first, \
+                socket.socket(socket.AF_UNIX) as second:
+            second.bind(self.path)
+            second.listen()
+            with Server("echo_server", endpoint="systemd:", **activated(first, second)) as server:
+                endpoints = server.out.wait_for("Listening on ", count=2)
+                port = first.getsockname()[1]
+                self.assertEqual([f"[::]:{port}", self.endpoint], endpoints)
+                with connect(f"127.0.0.1:{port}") as sock:
+                    server.out.wait_for(f"Connected by {endpoint_of(sock)}")
+                self.assertEqual(b"ping", echo(self.endpoint, b"ping"))
+                self.assertEqual(0, server.stop())
+            self.assertTrue(os.path.lexists(self.path))
+
+    def test_without_a_service_manager_it_says_so(self):
+        self.assert_fails(run("echo_server", "systemd:"), "echo_server", "systemd:", "no sockets")
+
+    @unittest.skipUnless(SOCKET_ACTIVATE, "no systemd-socket-activate here")
+    def test_systemd_activates_a_server(self):
+        server = Server("echo_server", endpoint="systemd:",
+                        command=lambda words: [SOCKET_ACTIVATE, "-l", self.path, *words])
+        with contextlib.ExitStack() as stack:
+            stack.push(server)
+            wait_until(lambda: os.path.lexists(self.path) and is_answered(self.endpoint),
+                       "systemd-socket-activate")
+            stack.enter_context(server)
+            self.assertEqual(self.endpoint, server.endpoint)
+            self.assertEqual(b"ping", echo(self.endpoint, b"ping"))
+            self.assertEqual(0, server.stop())
 
 
 class Load:
