@@ -60,6 +60,8 @@ struct kernel_attempt {
     int error;
     bool at_once;     /* the call itself answers */
     bool idle_wakeup; /* poll(2) says writable at once, for nothing */
+    bool interrupted; /* a signal ends the call, but not the attempt */
+    bool to_itself;   /* both ends are one and the same */
     const struct kernel_peer *peer;
 };
 

@@ -165,6 +165,8 @@ int __wrap_nb__sys_connect(int fd, const struct sockaddr *address, socklen_t len
     memcpy(&socket->remote, address, length);
     put_address(&socket->local, fd);
     socket->attempt = &kernel.attempts[turn];
+    if (socket->attempt->to_itself)
+        socket->local = socket->remote;
     if (socket->attempt->at_once && socket->attempt->error != 0)
         return -socket->attempt->error;
     if (socket->attempt->at_once) {
@@ -176,7 +178,7 @@ int __wrap_nb__sys_connect(int fd, const struct sockaddr *address, socklen_t len
     socket->answered_ns = socket->attempt->after_ns > KERNEL_NEVER - kernel.now
                               ? KERNEL_NEVER
                               : kernel.now + socket->attempt->after_ns;
-    return -EINPROGRESS;
+    return socket->attempt->interrupted ? -EINTR : -EINPROGRESS;
 }
 
 int __wrap_nb__sys_disconnect(int fd)
