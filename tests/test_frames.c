@@ -308,6 +308,20 @@ static void the_buffer_grows_with_what_arrives_of_a_frame(void **state)
     assert_true(atomic_load(&probe.allocate.longest) <= 4096);
 }
 
+static void the_buffer_grows_to_no_more_than_the_frame(void **state)
+{
+    static char whole[HEADER + 50000];
+    static char body[50000];
+
+    (void)state;
+    memcpy(whole, "\0\0\xc3\x50", HEADER);
+    raw_deliver(peer, nb_conn_fd(conn), whole, sizeof(whole));
+    probe_clear();
+    assert_status(nb_recv_frame(conn, body, sizeof(body), &got, plenty()), NB_OK);
+    assert_int_equal(got, sizeof(body));
+    assert_true(atomic_load(&probe.allocate.longest) <= sizeof(whole));
+}
+
 /* ---- frames that do not come ---- */
 
 static void a_timeout_anywhere_in_a_frame_consumes_nothing(void **state)
@@ -520,6 +534,7 @@ int main(void)
         TCP(a_frame_too_long_stays_and_its_body_is_not_read),
         TCP(what_a_peer_announces_allocates_nothing),
         TCP(the_buffer_grows_with_what_arrives_of_a_frame),
+        TCP(the_buffer_grows_to_no_more_than_the_frame),
         BOTH(a_timeout_anywhere_in_a_frame_consumes_nothing),
         TCP(what_came_of_a_frame_that_timed_out_is_for_every_call),
         TCP(an_expired_deadline_takes_no_frame),

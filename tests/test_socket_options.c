@@ -270,6 +270,18 @@ static void by_default_there_is_no_delay_and_nothing_else_is_touched(void **stat
     raw_close(fresh);
 }
 
+static void with_nagle_the_delay_is_not_even_switched_off_first(void **state)
+{
+    nb_connect_options made = NB_CONNECT_OPTIONS_INIT;
+    nb_conn *conn;
+
+    (void)state;
+    made.nagle = true;
+    conn = connected_with(&made);
+    assert_int_equal(now.before + now.after, 1);
+    nb_abort(conn);
+}
+
 static void options_are_set_before_the_socket_is_used(void **state)
 {
     nb_connect_options connecting = NB_CONNECT_OPTIONS_INIT;
@@ -479,6 +491,9 @@ static void on_unix_sockets_the_options_of_tcp_are_unsupported_and_named(void **
 
         if (is_for_any_socket(&options[i]))
             continue;
+        now.level = options[i].level; /* it is not left to the system */
+        now.name = options[i].option;
+        now.error = EPERM;
         assert_status(nb_listener_add(listener, unix_endpoint(), &made, &err), NB_UNSUPPORTED);
         assert_non_null(strstr(err.message, options[i].name));
         if (options[i].in_connect != 0) {
@@ -558,6 +573,7 @@ int main(void)
         OPTION_CASE(milliseconds_are_rounded_up_to_the_kernels_seconds),
         OPTION_CASE(each_of_the_three_turns_keepalive_on),
         OPTION_CASE(by_default_there_is_no_delay_and_nothing_else_is_touched),
+        OPTION_CASE(with_nagle_the_delay_is_not_even_switched_off_first),
         OPTION_CASE(options_are_set_before_the_socket_is_used),
         OPTION_CASE(a_value_out_of_its_range_is_invalid_and_named),
         OPTION_CASE(an_option_asked_for_that_is_refused_fails_the_connect_with_its_name),
