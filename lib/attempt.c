@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief One attempt to connect to one address. */
-#define _POSIX_C_SOURCE 200809L
+#define _DEFAULT_SOURCE /* IP_BIND_ADDRESS_NO_PORT */
 
 #include "attempt.h"
 
@@ -10,7 +10,11 @@
 #include "sys.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdbool.h>
+
+/* The longest pause before a full queue of a Unix socket is asked again. */
+#define PAUSE_MAX_MS 64
 
 void nb__attempt_fail(struct nb__attempt *attempt, nb_status status, int system_error)
 {
@@ -91,32 +95,86 @@ void nb__attempt_look(struct nb__attempt *attempt, short events)
         fail_with_errno(attempt, -state);
 }
 
-/* Sets the options and asks for the connection: 0, or -errno. */
-static int ask(struct nb__attempt *attempt, struct nb__socket_options options)
+/* Asks for the connection. A Unix socket whose queue is full says so at once, and lets nobody wait for
+   a place in it. */
+static void ask(struct nb__attempt *attempt)
 {
     socklen_t length;
     const struct sockaddr *to = nb__address_sockaddr(attempt->to, &length);
+    int failed = nb__sys_connect(attempt->fd, to, length);
+
+    attempt->again = nb_forever();
+    if (failed == 0) {
+        arrive(attempt);
+    } else if (failed == -EAGAIN && nb_address_family(attempt->to) == NB_FAMILY_UNIX) {
+        attempt->again = nb_after_ms(attempt->pause_ms);
+        if (attempt->pause_ms < PAUSE_MAX_MS)
+            attempt->pause_ms *= 2;
+    } else if (failed != -EINPROGRESS && failed != -EINTR) {
+        fail_with_errno(attempt, -failed);
+    }
+}
+
+void nb__attempt_ask_again(struct nb__attempt *attempt)
+{
+    if (nb_expired(attempt->again))
+        ask(attempt);
+}
+
+/* Where the system can leave the choice of a port to connect, that has more to choose from. */
+#ifdef IP_BIND_ADDRESS_NO_PORT
+#define BIND_WITHOUT_PORT IP_BIND_ADDRESS_NO_PORT
+#else
+#define BIND_WITHOUT_PORT (-1)
+#endif
+
+/* Lets the socket come from somewhere: 0, or -errno. */
+static int bind_to(int fd, const nb_address *local)
+{
+    bool any_port = nb_address_port(local) == 0;
+    socklen_t length;
+    const struct sockaddr *from = nb__address_sockaddr(local, &length);
+
+    if (length == 0)
+        return 0;
+    /* At one port, the attempts stand beside each other, and the next connect beside this one. */
+    (void)nb__sys_setsockopt(fd, any_port ? IPPROTO_IP : SOL_SOCKET,
+                             any_port ? BIND_WITHOUT_PORT : SO_REUSEADDR, &(int){1}, sizeof(int));
+    return nb__sys_bind(fd, from, length);
+}
+
+/* Sets the socket up: 0, or -errno. */
+static int set_up(struct nb__attempt *attempt, const struct nb__terms *terms)
+{
+    struct nb__socket_options options = terms->options;
     int failed = nb__socket_options_set(attempt->fd, nb_address_family(attempt->to), &options);
 
     attempt->refused = options.refused;
-    return failed < 0 ? failed : nb__sys_connect(attempt->fd, to, length);
+    if (failed < 0)
+        return failed;
+    failed = bind_to(attempt->fd, &terms->local);
+    if (failed < 0)
+        attempt->refused = "local";
+    return failed;
 }
 
-void nb__attempt_start(struct nb__attempt *attempt, const struct nb__socket_options *options)
+void nb__attempt_start(struct nb__attempt *attempt, const struct nb__terms *terms)
 {
     int failed;
 
+    attempt->pause_ms = 1;
+    attempt->again = nb_forever();
     attempt->fd = nb__sys_socket(nb__address_domain(attempt->to));
     if (attempt->fd < 0) {
         fail_with_errno(attempt, -attempt->fd);
         return;
     }
     attempt->state = NB__ATTEMPT_GOES;
-    failed = ask(attempt, *options);
-    if (failed == 0)
-        arrive(attempt);
-    else if (failed != -EINPROGRESS && failed != -EINTR)
+    failed = set_up(attempt, terms);
+    if (failed < 0)
         fail_with_errno(attempt, -failed);
+    else
+        ask(attempt);
 }
 
 void nb__attempt_tell(const struct nb__attempt *attempt, struct nb__text *text)

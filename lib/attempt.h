@@ -8,7 +8,9 @@
 #include "text.h"
 
 #include <netbasics/address.h>
+#include <netbasics/deadline.h>
 #include <netbasics/error.h>
+#include <stdint.h>
 
 enum nb__attempt_state {
     NB__ATTEMPT_WAITS, /* for its turn */
@@ -24,10 +26,21 @@ struct nb__attempt {
     nb_status status; /* of one that failed */
     int system_error;
     const char *refused; /* the option that the system refused, or NULL */
+    int64_t pause_ms;    /* before it asks again, and */
+    nb_deadline again;   /* when; nb_forever() while an answer may come */
+};
+
+/* What all attempts have in common. */
+struct nb__terms {
+    struct nb__socket_options options;
+    nb_address local; /* where they come from, or no address */
 };
 
 /* Makes the socket and sends it on its way. */
-void nb__attempt_start(struct nb__attempt *attempt, const struct nb__socket_options *options);
+void nb__attempt_start(struct nb__attempt *attempt, const struct nb__terms *terms);
+
+/* Asks again, when the time for that has come. */
+void nb__attempt_ask_again(struct nb__attempt *attempt);
 
 /* Goes on after poll(2) has shown events at the socket of an attempt that goes. */
 void nb__attempt_look(struct nb__attempt *attempt, short events);

@@ -10,6 +10,7 @@
 #include "race.h"
 #include "resolve.h"
 #include "socket_options.h"
+#include "sys.h"
 
 #include <stdbool.h>
 #include <string.h>
@@ -20,7 +21,8 @@ static const char operation[] = "connect to";
 struct errand {
     const char *text;
     struct nb__endpoint endpoint;
-    struct nb__socket_options options;
+    struct nb__terms terms;
+    int cancel_fd; /* -1: none */
     nb_status status;
     int system_error;
     const char *refused;              /* the option that the system refused, or NULL */
@@ -32,7 +34,8 @@ static void tell(const struct errand *errand, nb_error *err)
 {
     struct nb__text text =
         nb__error_about(err, errand->status, errand->system_error, operation, errand->text);
-    bool has_story = errand->story[0] != '\0' && errand->endpoint.kind != NB__ENDPOINT_LITERAL;
+    bool has_story = errand->story[0] != '\0' && errand->endpoint.kind != NB__ENDPOINT_LITERAL &&
+                     errand->endpoint.kind != NB__ENDPOINT_UNIX;
 
     if (errand->refused != NULL)
         nb__text_add(&text, "%s: ", errand->refused);
@@ -43,6 +46,20 @@ static void tell(const struct errand *errand, nb_error *err)
         nb__text_add(&text, " (%d earlier lookups still go on)", NB__LOOKUPS_ABANDONED_MAX);
 }
 
+/* Leaves only addresses of the family that the connection is to come from. */
+static void keep_family_of(struct nb__addresses *addresses, const nb_address *local)
+{
+    size_t kept = 0;
+
+    if (nb_address_family(local) == NB_FAMILY_NONE)
+        return;
+    for (size_t i = 0; i < addresses->count; i++) {
+        if (nb_address_family(&addresses->list[i]) == nb_address_family(local))
+            addresses->list[kept++] = addresses->list[i];
+    }
+    addresses->count = kept;
+}
+
 /* Lets the addresses race. */
 static void connect_to_one(struct errand *errand, nb_conn *conn,
                            const struct nb__addresses *addresses, nb_deadline by)
@@ -51,7 +68,7 @@ static void connect_to_one(struct errand *errand, nb_conn *conn,
     const struct nb__attempt *winner;
     struct nb__race race;
 
-    nb__race_prepare(&race, addresses, &errand->options);
+    nb__race_prepare(&race, addresses, &errand->terms, errand->cancel_fd);
     errand->status = nb__race_run(&race, by, &winner);
     errand->system_error = race.system_error;
     errand->refused = race.refused;
@@ -67,13 +84,21 @@ static void run(struct errand *errand, nb_conn *conn, nb_deadline by)
 
     errand->status = NB_TIMEOUT;
     if (!nb_expired(by))
-        errand->status = nb__resolve(&addresses, &errand->endpoint, -1, by, &errand->system_error);
-    if (errand->status != NB_OK && nb_expired(by)) {
+        errand->status = nb__resolve(&addresses, &errand->endpoint, errand->cancel_fd, by,
+                                     &errand->system_error);
+    if (errand->status != NB_OK && errand->status != NB_CANCELLED && nb_expired(by)) {
         errand->status = NB_TIMEOUT; /* whatever became of the lookup, it took too long */
         errand->system_error = 0;
     }
-    if (errand->status == NB_OK)
+    if (errand->status != NB_OK)
+        return;
+    keep_family_of(&addresses, &errand->terms.local);
+    if (addresses.count > 0) {
         connect_to_one(errand, conn, &addresses, by);
+    } else {
+        errand->status = NB_ADDRESS_UNAVAILABLE;
+        errand->refused = "no address of the family of local";
+    }
 }
 
 static nb_status read_endpoint(struct nb__endpoint *endpoint, const char *text, nb_error *err)
@@ -91,6 +116,16 @@ static nb_status read_endpoint(struct nb__endpoint *endpoint, const char *text, 
     return NB_OK;
 }
 
+static nb_status read_local(nb_address *out, const char *text, nb_error *err)
+{
+    if (text == NULL)
+        return NB_OK;
+    if (nb_address_parse(out, text) == NB_OK && nb_address_family(out) != NB_FAMILY_UNIX)
+        return NB_OK;
+    return nb__endpoint_refuse(err, "connect from", text,
+                               "expected an IPv4 or IPv6 address with a port, as in 192.0.2.1:0");
+}
+
 /* Reads what the caller gave. */
 static nb_status read_errand(struct errand *errand, const char *endpoint,
                              const nb_connect_options *options, nb_error *err)
@@ -102,9 +137,27 @@ static nb_status read_errand(struct errand *errand, const char *endpoint,
         return nb__error_invalid(err, operation, "the options are not those of this version");
     memset(errand, 0, sizeof(*errand));
     errand->text = endpoint;
-    errand->options = nb__socket_options_of_connect(&known);
-    status = nb__socket_options_check(&errand->options, operation, err);
+    errand->cancel_fd = known.cancel_fd != NULL ? *known.cancel_fd : -1;
+    if (known.cancel_fd != NULL && errand->cancel_fd < 0)
+        return nb__error_invalid(err, operation, "cancel_fd is no descriptor");
+    errand->terms.options = nb__socket_options_of_connect(&known);
+    status = nb__socket_options_check(&errand->terms.options, operation, err);
+    if (status == NB_OK)
+        status = read_local(&errand->terms.local, known.local, err);
     return status == NB_OK ? read_endpoint(&errand->endpoint, endpoint, err) : status;
+}
+
+/* Whether the caller has cancelled before we begin, also when the time is up. */
+static nb_status look_at_cancel_fd(const struct errand *errand, nb_error *err)
+{
+    struct pollfd entry = {errand->cancel_fd, POLLIN, 0};
+    int ready = errand->cancel_fd < 0 ? 0 : nb__sys_poll(&entry, 1, (nb_deadline){0});
+
+    if (ready <= 0) /* a failure will show again when it is waited for */
+        return NB_OK;
+    if ((entry.revents & POLLNVAL) != 0)
+        return nb__error_invalid(err, operation, "cancel_fd is no descriptor");
+    return nb__error_set(err, NB_CANCELLED, 0, operation, errand->text);
 }
 
 nb_status nb_connect(nb_conn **out, const char *endpoint, const nb_connect_options *options,
@@ -119,6 +172,8 @@ nb_status nb_connect(nb_conn **out, const char *endpoint, const nb_connect_optio
     if (out == NULL || endpoint == NULL)
         return nb__error_invalid(err, operation, "expected an endpoint and a place for the result");
     status = read_errand(&errand, endpoint, options, err);
+    if (status == NB_OK)
+        status = look_at_cancel_fd(&errand, err);
     if (status != NB_OK)
         return status;
     conn = nb__conn_new();

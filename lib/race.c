@@ -11,6 +11,7 @@
 #include "sys.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 
 /* How long an attempt is alone before the next one starts: what RFC 8305 section 5 recommends, and
@@ -19,10 +20,11 @@
 #define STAGGER_MIN_MS 10
 
 void nb__race_prepare(struct nb__race *race, const struct nb__addresses *addresses,
-                      const struct nb__socket_options *options)
+                      const struct nb__terms *terms, int cancel_fd)
 {
     memset(race, 0, sizeof(*race));
-    race->options = options;
+    race->terms = terms;
+    race->cancel_fd = cancel_fd;
     race->count = addresses->count;
     for (size_t i = 0; i < race->count; i++) {
         race->attempts[i].to = &addresses->list[i];
@@ -49,7 +51,7 @@ static void start_due(struct nb__race *race, nb_deadline by)
 
         race->next_start = after_stagger(race->count - race->begun, by);
         race->begun++;
-        nb__attempt_start(attempt, race->options);
+        nb__attempt_start(attempt, race->terms);
         if (attempt->state == NB__ATTEMPT_FAILED)
             race->next_start = (nb_deadline){0};
     }
@@ -64,30 +66,57 @@ static const struct nb__attempt *first_in(const struct nb__race *race, enum nb__
     return NULL;
 }
 
+/* Puts down what to wait for; the last entry is what cancels. Until when to wait. */
+static nb_deadline list_waits(const struct nb__race *race, nb_deadline by, struct pollfd *entries)
+{
+    nb_deadline until = race->begun < race->count ? nb__earlier(by, race->next_start) : by;
+
+    for (size_t i = 0; i < race->begun; i++) { /* poll passes over descriptors below 0 */
+        const struct nb__attempt *attempt = &race->attempts[i];
+        bool goes = attempt->state == NB__ATTEMPT_GOES;
+        bool pauses = goes && !nb__is_forever(attempt->again);
+
+        entries[i] = (struct pollfd){goes && !pauses ? attempt->fd : -1, POLLOUT, 0};
+        if (pauses)
+            until = nb__earlier(until, attempt->again);
+    }
+    entries[race->begun] = (struct pollfd){race->cancel_fd, POLLIN, 0};
+    return until;
+}
+
+/* Lets the attempts go on that have news, or have paused for long enough. */
+static void go_on(struct nb__race *race, const struct pollfd *entries)
+{
+    for (size_t i = 0; i < race->begun; i++) {
+        struct nb__attempt *attempt = &race->attempts[i];
+
+        if (attempt->state != NB__ATTEMPT_GOES)
+            continue;
+        if (entries[i].revents != 0)
+            nb__attempt_look(attempt, entries[i].revents);
+        else
+            nb__attempt_ask_again(attempt);
+        if (attempt->state == NB__ATTEMPT_FAILED)
+            race->next_start = (nb_deadline){0};
+    }
+}
+
 /* Waits until something happens or the next attempt may start. */
 static nb_status wait_for_news(struct nb__race *race, nb_deadline by)
 {
-    struct pollfd entries[NB__ADDRESSES_MAX];
-    nb_deadline until = race->begun < race->count ? nb__earlier(by, race->next_start) : by;
-    int ready;
+    struct pollfd entries[NB__ADDRESSES_MAX + 1];
+    nb_deadline until = list_waits(race, by, entries);
+    int ready = nb__sys_poll(entries, race->begun + 1, until);
 
-    for (size_t i = 0; i < race->begun; i++) { /* poll passes over descriptors below 0 */
-        entries[i].fd = race->attempts[i].fd;
-        entries[i].events = POLLOUT;
-        entries[i].revents = 0;
-    }
-    ready = nb__sys_poll(entries, race->begun, until);
-    if (ready < 0 && ready != -EINTR) {
+    if (ready == -EINTR)
+        return NB_OK;
+    if (ready < 0) {
         race->system_error = -ready;
         return nb__status_of_errno(-ready);
     }
-    for (size_t i = 0; ready > 0 && i < race->begun; i++) {
-        if (entries[i].revents == 0)
-            continue;
-        nb__attempt_look(&race->attempts[i], entries[i].revents);
-        if (race->attempts[i].state == NB__ATTEMPT_FAILED)
-            race->next_start = (nb_deadline){0};
-    }
+    if (entries[race->begun].revents != 0)
+        return NB_CANCELLED;
+    go_on(race, entries);
     return NB_OK;
 }
 

@@ -11,7 +11,8 @@
 #include <netbasics/deadline.h>
 
 struct nb__race {
-    const struct nb__socket_options *options;
+    const struct nb__terms *terms;
+    int cancel_fd; /* readable: give up; -1: none */
     size_t count;
     size_t begun;
     nb_deadline next_start; /* when the next attempt begins, if nothing happens before */
@@ -20,10 +21,9 @@ struct nb__race {
     struct nb__attempt attempts[NB__ADDRESSES_MAX];
 };
 
-/* Prepares a race between addresses, at least one. They and the options must stay as long as the
-   race. */
+/* Prepares a race between addresses, at least one. They and the terms must stay as long as the race. */
 void nb__race_prepare(struct nb__race *race, const struct nb__addresses *addresses,
-                      const struct nb__socket_options *options);
+                      const struct nb__terms *terms, int cancel_fd);
 
 /* Runs it. On NB_OK *winner is the attempt that has the socket; all others are closed. Otherwise none
    is left. */

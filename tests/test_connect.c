@@ -864,6 +864,459 @@ static void attempts_without_answers_end_together_at_the_deadline(void **state)
     assert_non_null(strstr(err.message, host_at("127.0.0.4", &silent)));
 }
 
+/* --- Where it comes from --- */
+
+static nb_status try_from(const char *local, const char *endpoint, nb_deadline by, nb_conn **out,
+                          nb_error *err)
+{
+    nb_connect_options options = NB_CONNECT_OPTIONS_INIT;
+    nb_status status;
+
+    options.local = local;
+    status = nb_connect(out, endpoint, &options, by, err);
+    assert_true((status == NB_OK) == (*out != NULL));
+    return status;
+}
+
+static void check_comes_from(const char *where, const char *local, const char *expected)
+{
+    nb_address address, own;
+    int listening = bare_listener(where, 8, &address);
+    struct sockaddr_storage from;
+    socklen_t length = sizeof(from);
+    char text[NB_ADDRESS_TEXT_MAX];
+    nb_address seen;
+    nb_conn *conn;
+    int other;
+
+    assert_status(try_from(local, nb_address_format(&address, text, sizeof(text)),
+                           nb_after_ms(2000), &conn, NULL),
+                  NB_OK);
+    other = accept(listening, (struct sockaddr *)&from, &length);
+    seen = nb__address_from((struct sockaddr *)&from, length);
+    nb_conn_local(conn, &own);
+    assert_true(nb_address_equal(&seen, &own));
+    assert_string_equal(nb_address_format(&own, text, sizeof(text)), host_at(expected, &own));
+    nb_abort(conn);
+    close(other);
+}
+
+static void a_connection_comes_from_the_address_asked_for(void **state)
+{
+    (void)state;
+    check_comes_from("127.0.0.1:0", "127.0.0.77:0", "127.0.0.77");
+    check_comes_from("[::1]:0", "[::1]:0", "[::1]");
+}
+
+static void a_connection_comes_from_the_port_asked_for_again_and_again(void **state)
+{
+    nb_address address, own;
+    char local[NB_ADDRESS_TEXT_MAX], text[NB_ADDRESS_TEXT_MAX];
+    int listening = bare_listener("127.0.0.1:0", 8, &address);
+    nb_conn *conn;
+
+    (void)state;
+    own = address_of("127.0.0.77:20077");
+    (void)nb_address_format(&own, local, sizeof(local));
+    for (int i = 0; i < 3; i++) {
+        nb_address from;
+        int other;
+
+        assert_status(try_from(local, nb_address_format(&address, text, sizeof(text)),
+                               nb_after_ms(2000), &conn, NULL),
+                      NB_OK);
+        nb_conn_local(conn, &from);
+        assert_true(nb_address_equal(&from, &own));
+        other = accept(listening, NULL, NULL);
+        close(other);
+        nb_abort(conn);
+    }
+}
+
+static void a_local_port_that_is_listened_at_is_in_use(void **state)
+{
+    nb_address address, busy;
+    nb_conn *conn;
+    nb_error err;
+
+    (void)state;
+    (void)bare_listener("127.0.0.1:0", 8, &address);
+    (void)bare_listener("127.0.0.77:0", 8, &busy);
+    assert_status(try_from(host_at("127.0.0.77", &busy), host_at("127.0.0.1", &address),
+                           nb_after_ms(2000), &conn, &err),
+                  NB_ADDRESS_IN_USE);
+    assert_int_equal(err.system_error, EADDRINUSE);
+    assert_non_null(strstr(err.message, ": local: address already in use (EADDRINUSE)"));
+}
+
+static void a_foreign_local_address_is_not_available(void **state)
+{
+    nb_address address;
+    nb_conn *conn;
+    nb_error err;
+
+    (void)state;
+    (void)bare_listener("127.0.0.1:0", 8, &address);
+    assert_status(
+        try_from("192.0.2.1:0", host_at("localhost", &address), nb_after_ms(2000), &conn, &err),
+        NB_ADDRESS_UNAVAILABLE);
+    assert_int_equal(err.system_error, EADDRNOTAVAIL);
+    assert_non_null(strstr(err.message, host_at("127.0.0.1", &address)));
+    assert_non_null(strstr(err.message, ": local: address not available (EADDRNOTAVAIL)"));
+}
+
+static void only_addresses_of_the_local_family_are_tried(void **state)
+{
+    nb_address address;
+    nb_conn *conn;
+    nb_error err;
+
+    (void)state;
+    (void)dead_port("127.0.0.1:0", &address);
+    assert_status(
+        try_from("127.0.0.1:0", host_at("localhost", &address), nb_after_ms(2000), &conn, &err),
+        NB_REFUSED);
+    assert_int_equal(calls(ON_SOCKET), 1);
+    assert_null(strstr(err.message, "[::1]"));
+    assert_status(
+        try_from("[::1]:0", host_at("localhost", &address), nb_after_ms(2000), &conn, &err),
+        NB_REFUSED);
+    assert_int_equal(calls(ON_SOCKET), 2);
+    assert_null(strstr(err.message, "127.0.0.1"));
+}
+
+static void without_an_address_of_the_local_family_nothing_is_tried(void **state)
+{
+    static const char *const rows[][2] = {
+        {"127.0.0.1:0", "[::1]:80"},
+        {"[::1]:0", "127.0.0.1:80"},
+        {"127.0.0.1:0", "unix:@nb-none"},
+    };
+    nb_conn *conn;
+    nb_error err;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        assert_status(try_from(rows[i][0], rows[i][1], nb_after_ms(2000), &conn, &err),
+                      NB_ADDRESS_UNAVAILABLE);
+        assert_non_null(strstr(err.message, rows[i][1]));
+        assert_non_null(strstr(err.message, "no address of the family of local"));
+    }
+    assert_int_equal(calls(ON_SOCKET), 0);
+}
+
+static void what_is_no_local_address_is_refused_and_named(void **state)
+{
+    static const char *const rows[] = {
+        "",        "127.0.0.1",    "localhost:0",        "*:0",   ":0",
+        "127.1:0", "unix:/run/nb", "127.0.0.1:99999",    "[::1]", "example.org:0",
+        "unix:@a", "fd:0",         "[fe80::1%nosuch]:0", "::1:0",
+    };
+    nb_conn *conn;
+    nb_error err;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        assert_status(try_from(rows[i], "127.0.0.1:80", nb_forever(), &conn, &err),
+                      NB_BAD_ENDPOINT);
+        assert_non_null(strstr(err.message, "connect from"));
+        assert_non_null(strstr(err.message, rows[i]));
+    }
+    assert_int_equal(calls(ON_SOCKET), 0);
+}
+
+/* Two attempts have to come from one and the same port, to different addresses. */
+static void attempts_from_one_port_stand_beside_each_other(void **state)
+{
+    nb_address silent, address;
+    nb_conn *conn;
+    nb_error err;
+
+    (void)state;
+    silent_port("127.0.0.2:0", &silent);
+    (void)bare_listener(host_at("127.0.0.1", &silent), 8, &address);
+    now.addresses[0] = "127.0.0.2:0";
+    now.addresses[1] = "127.0.0.1:0";
+    assert_status(try_from("127.0.0.77:20078", host_at("many.test", &silent),
+                           nb_after_ms(PATIENCE_MS), &conn, &err),
+                  NB_OK);
+    nb_abort(conn);
+}
+
+/* --- Cancelling --- */
+
+struct cancelled {
+    struct task task;
+    const char *endpoint;
+    nb_fd fds[2]; /* a pipe */
+    nb_status status;
+    nb_error err;
+};
+
+static void connect_until_cancelled(void *argument)
+{
+    struct cancelled *cancelled = argument;
+    nb_connect_options options = NB_CONNECT_OPTIONS_INIT;
+    nb_conn *conn;
+
+    options.cancel_fd = &cancelled->fds[0];
+    cancelled->status =
+        nb_connect(&conn, cancelled->endpoint, &options, nb_after_ms(PATIENCE_MS), &cancelled->err);
+    nb_abort(conn);
+}
+
+/* Begins to connect, and cancels as soon as it waits for `attempts` of them. */
+static void check_cancel(const char *endpoint, int attempts)
+{
+    struct cancelled cancelled = {.endpoint = endpoint};
+    int64_t begin = now_ns();
+
+    assert_int_equal(pipe(cancelled.fds), 0);
+    task_start(&cancelled.task, connect_until_cancelled, &cancelled);
+    eventually(calls(ON_CONNECT) >= attempts);
+    task_until_blocked(&cancelled.task);
+    assert_int_equal(write(cancelled.fds[1], "x", 1), 1);
+    task_join(&cancelled.task);
+    assert_status(cancelled.status, NB_CANCELLED);
+    assert_true(ms_since(begin) < PATIENCE_MS);
+    assert_non_null(strstr(cancelled.err.message, endpoint));
+    assert_non_null(strstr(cancelled.err.message, "cancelled"));
+    raw_close(cancelled.fds[0]);
+    raw_close(cancelled.fds[1]);
+}
+
+static void a_connect_without_an_answer_can_be_cancelled(void **state)
+{
+    nb_address silent;
+
+    (void)state;
+    silent_port("127.0.0.1:0", &silent);
+    check_cancel(host_at("127.0.0.1", &silent), 1);
+}
+
+static void a_race_can_be_cancelled(void **state)
+{
+    nb_address silent, more;
+
+    (void)state;
+    silent_port("127.0.0.2:0", &silent);
+    silent_port(host_at("127.0.0.3", &silent), &more);
+    now.addresses[0] = "127.0.0.2:0";
+    now.addresses[1] = "127.0.0.3:0";
+    check_cancel(host_at("many.test", &silent), 2);
+}
+
+/* Connects with a cancel_fd that is what it is already. */
+static nb_status try_with_fd(nb_fd fd, const char *endpoint, nb_deadline by, nb_error *err)
+{
+    nb_connect_options options = NB_CONNECT_OPTIONS_INIT;
+    nb_conn *conn;
+    nb_status status;
+
+    options.cancel_fd = &fd;
+    status = nb_connect(&conn, endpoint, &options, by, err);
+    assert_true((status == NB_OK) == (conn != NULL));
+    nb_abort(conn);
+    return status;
+}
+
+static void what_is_cancelled_before_tries_nothing(void **state)
+{
+    nb_address address;
+    const char *endpoint;
+    nb_error err;
+    int fds[2];
+    char byte;
+
+    (void)state;
+    (void)bare_listener("127.0.0.1:0", 8, &address);
+    endpoint = host_at("127.0.0.1", &address);
+    assert_int_equal(pipe(fds), 0);
+    assert_status(try_with_fd(fds[0], endpoint, nb_after_ms(2000), NULL), NB_OK);
+    assert_int_equal(write(fds[1], "x", 1), 1);
+    assert_status(try_with_fd(fds[0], endpoint, nb_after_ms(2000), &err), NB_CANCELLED);
+    assert_status(err.status, NB_CANCELLED);
+    assert_non_null(strstr(err.message, endpoint));
+    assert_status(try_with_fd(fds[0], endpoint, nb_after_ms(0), NULL), NB_CANCELLED);
+    assert_status(try_with_fd(fds[0], "127.0.0.1:0", nb_after_ms(0), NULL), NB_BAD_ENDPOINT);
+    assert_status(try_with_fd(fds[0], "many.test:80", nb_after_ms(2000), NULL), NB_CANCELLED);
+    assert_int_equal(calls(ON_SOCKET), 1);
+    assert_int_equal(calls(ON_GETADDRINFO), 0);
+    assert_int_equal(read(fds[0], &byte, 1), 1); /* the byte is left to its owner */
+    raw_close(fds[1]);
+    assert_status(try_with_fd(fds[0], endpoint, nb_after_ms(2000), NULL), NB_CANCELLED);
+    raw_close(fds[0]);
+}
+
+static void what_is_no_descriptor_to_cancel_by_is_invalid(void **state)
+{
+    nb_address address;
+    nb_error err;
+    int fd = dup(STDERR_FILENO);
+
+    (void)state;
+    (void)bare_listener("127.0.0.1:0", 8, &address);
+    close(fd);
+    assert_status(try_with_fd(-1, host_at("127.0.0.1", &address), nb_after_ms(2000), &err),
+                  NB_INVALID);
+    assert_non_null(strstr(err.message, "cancel_fd"));
+    assert_status(try_with_fd(fd, host_at("127.0.0.1", &address), nb_after_ms(2000), &err),
+                  NB_INVALID);
+    assert_non_null(strstr(err.message, "cancel_fd"));
+    assert_status(err.status, NB_INVALID);
+    assert_int_equal(calls(ON_SOCKET), 0);
+}
+
+/* --- Unix sockets --- */
+
+/* A Unix socket that listens, at a path or an abstract name of this test's. */
+static int unix_listener(const char *endpoint, int backlog)
+{
+    nb_address address = address_of(endpoint);
+    socklen_t length;
+    const struct sockaddr *where = nb__address_sockaddr(&address, &length);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, where, length), 0);
+    assert_int_equal(listen(fd, backlog), 0);
+    return fd;
+}
+
+static const char *own_name(const char *format)
+{
+    static char name[NB_ADDRESS_TEXT_MAX];
+
+    (void)snprintf(name, sizeof(name), format, (int)getpid());
+    return name;
+}
+
+static void check_unix_both_ways(const char *endpoint)
+{
+    int listening = unix_listener(endpoint, 8);
+    nb_address peer;
+    nb_conn *conn;
+    size_t received;
+    char buf[4];
+    int other;
+
+    assert_status(nb_connect(&conn, endpoint, NULL, nb_after_ms(2000), NULL), NB_OK);
+    other = accept(listening, NULL, NULL);
+    nb_conn_peer(conn, &peer);
+    assert_int_equal(nb_address_family(&peer), NB_FAMILY_UNIX);
+    assert_int_equal(fcntl(nb_conn_fd(conn), F_GETFL) & O_NONBLOCK, 0);
+    assert_status(nb_send_all(conn, "ping", 4, NULL, nb_after_ms(2000)), NB_OK);
+    assert_int_equal(answer_so_far(other, "ping"), 0);
+    assert_int_equal(send(other, "pong", 4, 0), 4);
+    assert_status(nb_recv_exact(conn, buf, 4, &received, nb_after_ms(2000)), NB_OK);
+    nb_abort(conn);
+    close(other);
+    close(listening);
+}
+
+static void a_unix_path_connects(void **state)
+{
+    const char *endpoint = own_name("unix:/tmp/nb-test-connect-%d");
+
+    (void)state;
+    check_unix_both_ways(endpoint);
+    assert_int_equal(unlink(endpoint + 5), 0);
+}
+
+static void an_abstract_unix_name_connects(void **state)
+{
+    (void)state;
+    check_unix_both_ways(own_name("unix:@nb-test-connect-%d"));
+}
+
+static void a_stale_unix_file_refuses_and_a_missing_one_is_no_address(void **state)
+{
+    const char *endpoint = own_name("unix:/tmp/nb-test-stale-%d");
+    nb_error err;
+
+    (void)state;
+    close(unix_listener(endpoint, 8));
+    assert_status(try_connect(endpoint, &err), NB_REFUSED);
+    assert_int_equal(err.system_error, ECONNREFUSED);
+    assert_int_equal(unlink(endpoint + 5), 0);
+    assert_status(try_connect(endpoint, &err), NB_ADDRESS_UNAVAILABLE);
+    assert_int_equal(err.system_error, ENOENT);
+    assert_non_null(strstr(err.message, endpoint));
+    assert_null(strstr(err.message, "tried"));
+    assert_status(try_connect("unix:@nb-test-nobody", &err), NB_REFUSED);
+}
+
+/* A listener whose queue has no place left; the sockets that fill it. */
+static int full_unix_listener(const char *endpoint, int fillers[4])
+{
+    int listening = unix_listener(endpoint, 1);
+    nb_address address = address_of(endpoint);
+    socklen_t length;
+    const struct sockaddr *where = nb__address_sockaddr(&address, &length);
+    int full = 0;
+
+    for (int i = 0; i < 4; i++) {
+        fillers[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        full += connect(fillers[i], where, length) != 0;
+    }
+    assert_true(full > 0);
+    return listening;
+}
+
+static void close_all(const int *fds, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        close(fds[i]);
+}
+
+static void a_full_unix_queue_is_waited_for_until_the_deadline(void **state)
+{
+    const char *endpoint = own_name("unix:@nb-test-full-%d");
+    int fillers[4];
+    int listening = full_unix_listener(endpoint, fillers);
+    nb_deadline by = nb_after_ms(300);
+    nb_error err;
+
+    (void)state;
+    assert_status(try_by(endpoint, by, &err), NB_TIMEOUT);
+    assert_passed(by, 10000);
+    assert_in_range(calls(ON_CONNECT), 1, 20);
+    assert_int_equal(err.system_error, 0);
+    close_all(fillers, COUNT(fillers));
+    close(listening);
+}
+
+static void a_full_unix_queue_lets_in_who_waits_when_there_is_room(void **state)
+{
+    struct cancelled waiting = {.endpoint = own_name("unix:@nb-test-full-%d"), .status = NB_SYSTEM};
+    int fillers[4];
+    int listening = full_unix_listener(waiting.endpoint, fillers);
+
+    (void)state;
+    assert_int_equal(pipe(waiting.fds), 0);
+    task_start(&waiting.task, connect_until_cancelled, &waiting);
+    eventually(calls(ON_CONNECT) >= 3);
+    close(accept(listening, NULL, NULL));
+    close(accept(listening, NULL, NULL));
+    task_join(&waiting.task);
+    assert_status(waiting.status, NB_OK);
+    close_all(fillers, COUNT(fillers));
+    close_all(waiting.fds, 2);
+    close(listening);
+}
+
+static void waiting_for_a_full_unix_queue_can_be_cancelled(void **state)
+{
+    const char *endpoint = own_name("unix:@nb-test-full-%d");
+    int fillers[4];
+    int listening = full_unix_listener(endpoint, fillers);
+
+    (void)state;
+    check_cancel(endpoint, 2);
+    close_all(fillers, COUNT(fillers));
+    close(listening);
+}
+
 /* --- Connections to oneself --- */
 
 static void a_connection_to_itself_is_refused(void **state)
@@ -1010,6 +1463,24 @@ int main(void)
         NET_CASE(a_socket_that_never_answers_but_is_writable_for_nothing_times_out),
         NET_CASE(a_dead_first_address_does_not_eat_all_the_time),
         NET_CASE(attempts_without_answers_end_together_at_the_deadline),
+        NET_CASE(a_connection_comes_from_the_address_asked_for),
+        NET_CASE(a_connection_comes_from_the_port_asked_for_again_and_again),
+        NET_CASE(a_local_port_that_is_listened_at_is_in_use),
+        NET_CASE(a_foreign_local_address_is_not_available),
+        NET_CASE(only_addresses_of_the_local_family_are_tried),
+        NET_CASE(without_an_address_of_the_local_family_nothing_is_tried),
+        NET_CASE(what_is_no_local_address_is_refused_and_named),
+        NET_CASE(attempts_from_one_port_stand_beside_each_other),
+        NET_CASE(a_connect_without_an_answer_can_be_cancelled),
+        NET_CASE(a_race_can_be_cancelled),
+        NET_CASE(what_is_cancelled_before_tries_nothing),
+        NET_CASE(what_is_no_descriptor_to_cancel_by_is_invalid),
+        NET_CASE(a_unix_path_connects),
+        NET_CASE(an_abstract_unix_name_connects),
+        NET_CASE(a_stale_unix_file_refuses_and_a_missing_one_is_no_address),
+        NET_CASE(a_full_unix_queue_is_waited_for_until_the_deadline),
+        NET_CASE(a_full_unix_queue_lets_in_who_waits_when_there_is_room),
+        NET_CASE(waiting_for_a_full_unix_queue_can_be_cancelled),
         NET_CASE(a_connection_to_itself_is_refused),
         NET_CASE(a_connection_to_itself_leaves_the_port_free),
         NET_CASE(an_ipv6_connection_to_itself_is_refused),

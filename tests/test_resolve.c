@@ -549,6 +549,43 @@ static void signals_do_not_move_the_deadline_of_a_lookup(void **state)
     assert_true(storm_end() > 0);
 }
 
+struct cancelled {
+    struct task task;
+    nb_fd fds[2]; /* a pipe */
+    nb_status status;
+    nb_error err;
+};
+
+static void look_up_until_cancelled(void *argument)
+{
+    struct cancelled *cancelled = argument;
+    nb_connect_options options = NB_CONNECT_OPTIONS_INIT;
+    nb_conn *conn;
+
+    options.cancel_fd = &cancelled->fds[0];
+    cancelled->status = nb_connect(&conn, "some.test:80", &options, nb_forever(), &cancelled->err);
+    nb_abort(conn);
+}
+
+static void a_lookup_that_hangs_can_be_cancelled(void **state)
+{
+    struct cancelled cancelled;
+
+    (void)state;
+    assert_int_equal(pipe(cancelled.fds), 0);
+    atomic_store(&hangs, true);
+    task_start(&cancelled.task, look_up_until_cancelled, &cancelled);
+    eventually(gate_waiting() == 1);
+    assert_int_equal(write(cancelled.fds[1], "x", 1), 1);
+    task_join(&cancelled.task);
+    assert_status(cancelled.status, NB_CANCELLED);
+    assert_int_equal(cancelled.err.system_error, 0);
+    assert_string_equal(cancelled.err.message, "connect to some.test:80: cancelled");
+    assert_int_equal(gate_waiting(), 1);
+    raw_close(cancelled.fds[0]);
+    raw_close(cancelled.fds[1]);
+}
+
 /* Leaves so many lookups behind that hang. */
 static void leave_behind(int count)
 {
@@ -743,6 +780,7 @@ int main(void)
         NET_CASE(no_memory_for_a_lookup_leaks_nothing),
         NET_CASE(a_lookup_that_hangs_is_left_alone_at_the_deadline),
         NET_CASE(signals_do_not_move_the_deadline_of_a_lookup),
+        NET_CASE(a_lookup_that_hangs_can_be_cancelled),
         NET_CASE(the_seventeenth_lookup_is_refused_while_sixteen_hang),
         NET_CASE(lookups_work_again_once_one_that_hung_has_ended),
         NET_CASE(lookups_that_are_waited_for_do_not_count),

@@ -125,12 +125,20 @@ typedef struct nb_connect_options {
     /** @brief Bytes, up to 2147483647, that the system keeps for receiving (SO_RCVBUF), in the same
      *  way. */
     int64_t receive_buffer_bytes;
+    /** @brief Where to connect from: an IPv4 or IPv6 address with a port, such as `192.0.2.1:0` or
+     *  `[2001:db8::1]:0`; port 0 lets the system choose. Only addresses of the same family are tried:
+     *  NB_ADDRESS_UNAVAILABLE when there is none. Default NULL: the system chooses. */
+    const char *local;
+    /** @brief A descriptor, of the caller's and not closed before nb_connect() returns, that makes it
+     *  give up with NB_CANCELLED as soon as there is something to read, an end or an error included;
+     *  nothing is read. Default NULL: none. */
+    const nb_fd *cancel_fd;
 } nb_connect_options;
 
 /** @brief The defaults of ::nb_connect_options. */
 #define NB_CONNECT_OPTIONS_INIT                                                                    \
     {                                                                                              \
-        sizeof(nb_connect_options), false, 0, 0, 0, 0, 0, 0                                        \
+        sizeof(nb_connect_options), false, 0, 0, 0, 0, 0, 0, NULL, NULL                            \
     }
 
 NB_BEGIN_DECLS
@@ -141,7 +149,9 @@ NB_BEGIN_DECLS
  * The endpoint is `host:port`, where the host is a name, four decimal parts, or an IPv6 address in
  * brackets, with a zone if it needs one: `example.org:80`, `192.0.2.7:80`, `[2001:db8::1]:80`,
  * `[fe80::1%%eth0]:80`. A port is decimal, 1 to 65535; service names are not looked up. `localhost`
- * is both loopback addresses, whatever the resolver thinks.
+ * is both loopback addresses, whatever the resolver thinks. Or it is a Unix socket: `unix:/path`, or
+ * `unix:@name` for an abstract name; one whose queue is full is asked again, after 1 ms and up to 64,
+ * until there is room.
  *
  * All addresses of the host, 16 at most, race for the connection as RFC 8305 says: the families take
  * turns, beginning with the one that the resolver puts first; an attempt starts 250 ms after the one
@@ -157,8 +167,11 @@ NB_BEGIN_DECLS
  * While 16 such lookups go on, the next one is refused with NB_NAME_TEMPORARY at once. Literals and
  * `localhost` are never looked up, and no thread is started for them.
  *
- * TCP_NODELAY is on unless asked not to. A connection to itself, which TCP can make when a dead port lies in the
- * ephemeral range, is refused (NB_REFUSED).
+ * TCP_NODELAY is on unless asked not to. A connection to itself, which TCP can make when a dead port
+ * lies in the ephemeral range, is refused (NB_REFUSED).
+ *
+ * From a local address with a port, SO_REUSEADDR is on, so that several attempts, and the next connect,
+ * can come from the same one.
  *
  * @param[out] out  receives the connection, which the caller ends with nb_close() or nb_abort();
  *                  NULL on failure. Must not be NULL.
@@ -168,20 +181,26 @@ NB_BEGIN_DECLS
  * @param[out] err  receives the story of every attempt; may be NULL.
  * @retval NB_OK                   connected.
  * @retval NB_TIMEOUT              the deadline passed.
- * @retval NB_REFUSED              nobody listens there.
+ * @retval NB_CANCELLED            there was something to read at @c cancel_fd, perhaps before anything
+ *                                 was tried.
+ * @retval NB_REFUSED              nobody listens there; the file of a Unix socket may have been left
+ *                                 behind.
  * @retval NB_RESET                broken off while connecting.
  * @retval NB_UNREACHABLE          no way there, or no answer within the system's own patience.
- * @retval NB_ADDRESS_UNAVAILABLE  no local address or port to connect from.
+ * @retval NB_ADDRESS_IN_USE       another socket has the port of @c local.
+ * @retval NB_ADDRESS_UNAVAILABLE  no local address or port to connect from, none of the family of
+ *                                 @c local to connect to, or no file of a Unix socket.
  * @retval NB_PERMISSION           the system does not allow it.
  * @retval NB_NAME_NOT_FOUND       the host name does not exist or has no address.
  * @retval NB_NAME_TEMPORARY       the host name could not be looked up now, or 16 lookups that nobody
  *                                 waits for any more still go on.
- * @retval NB_BAD_ENDPOINT         the text is not an endpoint to connect to (`*:80`, `:80`, port
- *                                 0).
- * @retval NB_UNSUPPORTED          `unix:`, `fd:` and `systemd:` endpoints, for now; or the system
- *                                 has none of the address families, or no option that was asked for.
- * @retval NB_INVALID              a NULL argument, an option this library does not know, or a value
- *                                 out of its range, which the message names.
+ * @retval NB_BAD_ENDPOINT         the text is not an endpoint to connect to (`*:80`, `:80`, port 0,
+ *                                 `fd:` and `systemd:`), or @c local not an address to come from.
+ * @retval NB_UNSUPPORTED          the system has none of the address families, or no option that was
+ *                                 asked for.
+ * @retval NB_INVALID              a NULL argument, an option this library does not know, a value out
+ *                                 of its range, which the message names, or a @c cancel_fd that is no
+ *                                 descriptor.
  * @retval NB_NO_DESCRIPTORS       no descriptor left.
  * @retval NB_NO_MEMORY            no memory left, or no thread for the lookup.
  * @retval NB_SYSTEM               anything else: see nb_error::system_error.

@@ -82,6 +82,9 @@ static const struct row rows[] = {
     ROW(if_index, ERRORS(ENXIO)),
     ROW(if_name, ERRORS(ENXIO)),
     ROW(thread_start, ERRORS(EAGAIN, EINVAL, EPERM)),
+    ROW(library_hold, ERRORS(ENOMEM)),
+    ROW(library_release, NEVER),
+    ROW(library_release_later, NEVER),
     ROW(getpid, NEVER),
     ROW(sigaction, ERRORS(EINVAL, EFAULT)),
     ROW(getaddrinfo, ERRORS(EAI_NONAME, EAI_AGAIN, EAI_FAIL, EAI_NODATA, EAI_ADDRFAMILY, EAI_MEMORY,
@@ -192,6 +195,12 @@ static statuses of_connect(const struct fault *fault)
         return S(NB_SYSTEM);
     case CALL_setsockopt:
         return of_option(fault);
+    case CALL_library_hold:
+    case CALL_thread_start:
+    case CALL_pthread_create:
+        return S(NB_NO_MEMORY);
+    case CALL_wake_ring: /* nobody tells that the lookup is over */
+        return S(NB_TIMEOUT);
     case CALL_getsockname:
     case CALL_close:
         return S(NB_OK);
