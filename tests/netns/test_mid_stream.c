@@ -4,6 +4,7 @@
  *         that vanish or forget. */
 #include "wire.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -204,6 +205,8 @@ static void a_peer_that_has_forgotten_us_is_a_reset(void **state)
     assert_status(server_stop(server), NB_OK); /* its farewell is not heard */
     calm();
     assert_status(nb_send_all(conn, &byte, 1, NULL, plenty()), NB_OK);
+    until_event(nb_conn_fd(conn), POLLHUP); /* its reset has come, for the send to take */
+    assert_status(nb_send_all(conn, &byte, 1, NULL, plenty()), NB_RESET);
     assert_status(nb_recv(conn, &byte, 1, &count, plenty()), NB_RESET);
     nb_abort(conn);
 }

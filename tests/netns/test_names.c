@@ -1,13 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief Names whose addresses are dead, in a hosts file of the test's own (a mount namespace holds it). */
+ *  @brief Names whose addresses are dead, and resolvers that are silent, slow or say no, by files in /etc
+ *         of the test's own (a mount namespace holds them). */
 #define _GNU_SOURCE /* unshare */
 
+#include "address_internal.h"
 #include "wire.h"
 
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 static const char *why_no_names = NULL;
 
@@ -161,6 +168,207 @@ static void when_all_are_dead_the_deadline_counts_and_all_are_named(void **state
     assert_non_null(strstr(err.message, THERE_IPV4 ":80"));
 }
 
+/* --- Resolvers --- */
+
+/* Where to ask for names that no file knows, for the rest of the case, and how long: one try of so many
+   seconds. */
+static void set_resolver(const char *address, int seconds)
+{
+    run_command(": >/etc/hosts; printf 'nameserver %s\\noptions timeout:%d attempts:1\\n' "
+                ">/etc/resolv.conf",
+                address, seconds);
+}
+
+/* Lookups that nobody waits for end by themselves. */
+#define until_lookups_have_ended(threads_before) eventually(running_threads() == (threads_before))
+
+static void a_resolver_that_never_answers_ends_at_the_deadline(void **state)
+{
+    size_t threads = running_threads();
+    nb_error err;
+
+    (void)state;
+    need_names();
+    set_resolver(HOLE_IPV4, 2);
+    assert_status(failure_of_connect("nowhere.test:80", nb_after_ms(300), &err), NB_TIMEOUT);
+    until_lookups_have_ended(threads);
+}
+
+static void the_resolvers_own_patience_is_a_temporary_failure(void **state)
+{
+    nb_error err;
+
+    (void)state;
+    need_names();
+    set_resolver(HOLE_IPV4, 1);
+    assert_status(failure_of_connect("nowhere.test:80", nb_after_ms(60000), &err),
+                  NB_NAME_TEMPORARY);
+}
+
+static void a_host_without_a_resolver_is_a_temporary_failure(void **state)
+{
+    nb_error err;
+
+    (void)state;
+    need_names();
+    set_resolver(THERE_IPV4, 5); /* where nobody has that port */
+    assert_status(failure_of_connect("nowhere.test:80", nb_after_ms(60000), &err),
+                  NB_NAME_TEMPORARY);
+}
+
+static void the_seventeenth_lookup_that_is_left_alone_is_refused_at_once(void **state)
+{
+    size_t threads = running_threads();
+    nb_error err;
+
+    (void)state;
+    need_names();
+    set_resolver(HOLE_IPV4, 6);
+    for (int i = 0; i < 64 && running_threads() < threads + 16; i++)
+        assert_status(failure_of_connect("nowhere.test:80", nb_after_ms(40), &err), NB_TIMEOUT);
+    assert_status(failure_of_connect("nowhere.test:80", nb_after_ms(60000), &err),
+                  NB_NAME_TEMPORARY);
+    assert_int_equal(running_threads(), threads + 16);
+    assert_status(failure_of_connect(THERE_IPV4 ":80", nb_after_ms(60000), &err), NB_REFUSED);
+    until_lookups_have_ended(threads);
+    set_hosts(THERE_IPV4 " known.test\n");
+    assert_status(failure_of_connect("known.test:80", nb_after_ms(60000), &err), NB_REFUSED);
+}
+
+struct attempt {
+    struct task task;
+    int cancel_fd;
+    nb_status status;
+};
+
+static void connect_nowhere(void *argument)
+{
+    struct attempt *attempt = argument;
+    nb_connect_options options = NB_CONNECT_OPTIONS_INIT;
+    nb_conn *conn;
+
+    options.cancel_fd = &attempt->cancel_fd;
+    attempt->status = nb_connect(&conn, "nowhere.test:80", &options, nb_after_ms(60000), NULL);
+    nb_abort(conn);
+}
+
+static void a_lookup_without_an_answer_can_be_cancelled(void **state)
+{
+    size_t threads = running_threads();
+    struct attempt attempt = {.cancel_fd = eventfd(0, EFD_CLOEXEC)};
+
+    (void)state;
+    need_names();
+    set_resolver(HOLE_IPV4, 2);
+    task_start(&attempt.task, connect_nowhere, &attempt);
+    task_until_blocked(&attempt.task);
+    assert_int_equal(eventfd_write(attempt.cancel_fd, 1), 0);
+    task_join(&attempt.task);
+    assert_status(attempt.status, NB_CANCELLED);
+    until_lookups_have_ended(threads);
+    raw_close(attempt.cancel_fd);
+}
+
+/* --- A resolver of our own, at the other host --- */
+
+/* What it answers: a code (RFC 1035 section 4.1.1), or with 0 the address THERE, if that was asked for. */
+enum code { HAS_ADDRESS = 0, SERVER_FAILURE = 2, NO_SUCH_NAME = 3 };
+
+static struct {
+    struct task task;
+    atomic_bool enough;
+    int fd;
+    enum code code;
+} resolver;
+
+/* Where the one question of a message ends; 0 when there is none. */
+static size_t end_of_question(const unsigned char *message, size_t length)
+{
+    size_t at = 12;
+
+    while (at < length && message[at] != 0)
+        at += message[at] + (size_t)1;
+    return at + 5 <= length ? at + 5 : 0;
+}
+
+/* Makes the answer of a question; returns its length. */
+static size_t make_answer(unsigned char *message, size_t question_end)
+{
+    static const unsigned char record[] = {0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, 10, 9, 0, 2};
+    bool has = resolver.code == HAS_ADDRESS && message[question_end - 3] == 1;
+
+    message[2] |= 0x80;                                 /* an answer */
+    message[3] = (unsigned char)(0x80 | resolver.code); /* of one who asks others */
+    memset(message + 6, 0, 6);
+    message[7] = has;
+    if (has)
+        memcpy(message + question_end, record, sizeof(record));
+    return question_end + (has ? sizeof(record) : 0);
+}
+
+static void answer_questions(void *unused)
+{
+    (void)unused;
+    while (!resolver.enough) {
+        struct pollfd asked = {resolver.fd, POLLIN, 0};
+        struct sockaddr_storage from;
+        socklen_t from_length = sizeof(from);
+        unsigned char message[1024];
+        size_t end = 0;
+        ssize_t length;
+
+        if (poll(&asked, 1, 20) != 1)
+            continue;
+        length = recvfrom(resolver.fd, message, 512, 0, (struct sockaddr *)&from, &from_length);
+        if (length > 0)
+            end = end_of_question(message, (size_t)length);
+        if (end > 0)
+            (void)sendto(resolver.fd, message, make_answer(message, end), 0,
+                         (struct sockaddr *)&from, from_length);
+    }
+}
+
+static void resolver_begin(enum code code)
+{
+    nb_address address = address_of(THERE_IPV4 ":53");
+    socklen_t length;
+    const struct sockaddr *raw = nb__address_sockaddr(&address, &length);
+
+    go(THERE);
+    resolver.fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    go(HERE);
+    assert_true(resolver.fd >= 0);
+    assert_int_equal(bind(resolver.fd, raw, length), 0);
+    resolver.code = code;
+    resolver.enough = false;
+    task_start(&resolver.task, answer_questions, NULL);
+    set_resolver(THERE_IPV4, 5);
+}
+
+static void resolver_end(void)
+{
+    resolver.enough = true;
+    task_join(&resolver.task);
+    raw_close(resolver.fd);
+}
+
+static void what_the_resolver_says_has_its_status(void **state)
+{
+    nb_error err;
+
+    (void)state;
+    need_names();
+    resolver_begin(NO_SUCH_NAME);
+    assert_status(failure_of_connect("some.test:80", nb_after_ms(60000), &err), NB_NAME_NOT_FOUND);
+    resolver_end();
+    resolver_begin(SERVER_FAILURE);
+    assert_status(failure_of_connect("some.test:80", nb_after_ms(60000), &err), NB_NAME_TEMPORARY);
+    resolver_end();
+    resolver_begin(HAS_ADDRESS);
+    assert_connects_to(serve_name("some.test"), THERE_IPV4, 0);
+    resolver_end();
+}
+
 int main(void)
 {
     const struct CMUnitTest cases[] = {
@@ -169,6 +377,12 @@ int main(void)
         WIRE_CASE(families_take_turns),
         WIRE_CASE(an_address_that_refuses_costs_nothing),
         WIRE_CASE(when_all_are_dead_the_deadline_counts_and_all_are_named),
+        WIRE_CASE(a_resolver_that_never_answers_ends_at_the_deadline),
+        WIRE_CASE(the_resolvers_own_patience_is_a_temporary_failure),
+        WIRE_CASE(a_host_without_a_resolver_is_a_temporary_failure),
+        WIRE_CASE(the_seventeenth_lookup_that_is_left_alone_is_refused_at_once),
+        WIRE_CASE(a_lookup_without_an_answer_can_be_cancelled),
+        WIRE_CASE(what_the_resolver_says_has_its_status),
     };
 
     return cmocka_run_group_tests(cases, names_begin, hosts_end);
