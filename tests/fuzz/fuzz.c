@@ -85,6 +85,13 @@ void input_script(struct input *in, struct script *script, struct kernel_step la
     script->end_ns += last.after_ns;
 }
 
+void script_break(struct script *script, size_t step, int error)
+{
+    script->bytes -= script->steps[step].bytes;
+    script->steps[step].bytes = 0;
+    script->steps[step].error = error;
+}
+
 void input_world(struct input *in)
 {
     static const int64_t signals_ms[] = {0, 0, 0, 1, 7, 300};

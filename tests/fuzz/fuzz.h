@@ -55,6 +55,9 @@ struct script {
 /* Reads steps of bytes; `last` comes after them. */
 void input_script(struct input *in, struct script *script, struct kernel_step last);
 
+/* Makes an error of one of the steps. */
+void script_break(struct script *script, size_t step, int error);
+
 /* Begins a world with timers, signals and delays out of the input. */
 void input_world(struct input *in);
 

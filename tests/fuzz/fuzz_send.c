@@ -253,7 +253,7 @@ static void read_script(struct input *in, struct kernel_peer *peer)
     input_script(in, &model.script, read_last(in));
     model.strict = (oddities & 0xc0) != 0 || model.script.count == 1;
     if (!model.strict)
-        model.script.steps[oddities % (model.script.count - 1)].error = ENOBUFS;
+        script_break(&model.script, oddities % (model.script.count - 1), ENOBUFS);
     memset(peer, 0, sizeof(*peer));
     peer->takes = model.script.steps;
     peer->take_count = model.script.count;

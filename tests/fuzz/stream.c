@@ -145,7 +145,7 @@ static void read_script(struct input *in, struct kernel_peer *peer)
     input_script(in, &model.script, read_end(in));
     model.strict = (oddities & 0xc0) != 0 || model.script.count == 1;
     if (!model.strict)
-        model.script.steps[oddities % (model.script.count - 1)].error = ENOMEM;
+        script_break(&model.script, oddities % (model.script.count - 1), ENOMEM);
     memset(peer, 0, sizeof(*peer));
     peer->gives = model.script.steps;
     peer->give_count = model.script.count;

@@ -423,11 +423,10 @@ static size_t give_bytes(struct vsocket *socket, unsigned char *buf, size_t leng
 
     if (count > most)
         count = most;
-    for (size_t i = 0; i < count; i++) {
-        size_t at = lane->moved + i;
-
-        buf[i] = socket->peer->stream != NULL ? socket->peer->stream[at] : kernel_byte(at);
-    }
+    if (socket->peer->stream != NULL)
+        memcpy(buf, socket->peer->stream + lane->moved, count);
+    for (size_t i = 0; i < count && socket->peer->stream == NULL; i++)
+        buf[i] = kernel_byte(lane->moved + i);
     lane->bytes -= count;
     lane->moved += count;
     return count;
