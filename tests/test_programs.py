@@ -116,8 +116,9 @@ class CommandLines(TestCase):
                      "localhost:99999", "127.0.0.1:", "127.0.0.1:-1", "127.0.0.1: 80", "::1:80",
                      "127.1:80", "localhost:http", "[::1]80", "127.0.0.1:80 ", "256.1.1.1:80",
                      "unix:x", "unix:@", "fd:x", "systemd:x"]
+        only_for_servers = [":80", "*:80", "127.0.0.1:0", "fd:3", "systemd:"]
         for name in PROGRAMS:
-            for endpoint in endpoints + ([":80", "*:80", "127.0.0.1:0", "fd:3", "systemd:"] if name in CLIENTS else []):
+            for endpoint in endpoints + (only_for_servers if name in CLIENTS else []):
                 with self.subTest(name=name, endpoint=endpoint):
                     self.assert_fails(run(name, endpoint), name, endpoint)
                     self.assert_fails(run(name, "--", endpoint), name, endpoint)
