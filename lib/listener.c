@@ -161,10 +161,10 @@ void nb__listener_hide(nb_listener *listener)
     }
 }
 
+/* The files go while their sockets hold them: as long as nothing else can have their inodes. */
 void nb__listener_shut(nb_listener *listener)
 {
-    nb__listener_hide(
-        listener); /* while the sockets hold their files, and no others can be taken for them */
+    nb__listener_hide(listener);
     for (size_t i = 0; i < listener->count; i++) {
         if (listener->sockets[i].fd >= 0)
             (void)nb__sys_close(listener->sockets[i].fd);

@@ -2,8 +2,8 @@
 /** @file
  *  @brief Tests of listening on Unix sockets, and of what becomes of their files.
  *
- *  Wraps: nb__sys_socket nb__sys_bind nb__sys_listen nb__sys_connect nb__sys_shutdown nb__sys_poll
- *  nb__sys_file_look nb__sys_file_set_mode nb__sys_file_remove nb__sys_set_mode
+ *  Wraps: nb__sys_socket nb__sys_bind nb__sys_listen nb__sys_accept nb__sys_connect
+ *  nb__sys_shutdown nb__sys_poll nb__sys_file_look nb__sys_file_set_mode nb__sys_file_remove nb__sys_set_mode
  *  nb__sys_directory_open nb__sys_lock */
 #define _GNU_SOURCE
 
@@ -29,6 +29,8 @@ int __real_nb__sys_bind(int fd, const struct sockaddr *address, socklen_t length
 int __wrap_nb__sys_bind(int fd, const struct sockaddr *address, socklen_t length);
 int __real_nb__sys_listen(int fd, int backlog);
 int __wrap_nb__sys_listen(int fd, int backlog);
+int __real_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length);
+int __wrap_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length);
 int __real_nb__sys_connect(int fd, const struct sockaddr *address, socklen_t length);
 int __wrap_nb__sys_connect(int fd, const struct sockaddr *address, socklen_t length);
 int __real_nb__sys_shutdown(int fd, int how);
@@ -89,6 +91,26 @@ int __wrap_nb__sys_listen(int fd, int backlog)
     if (meanwhile.before_listen != NULL)
         meanwhile.before_listen();
     OR_FAIL(ON_LISTEN, __real_nb__sys_listen(fd, backlog));
+}
+
+/* Somebody who comes after the stop, when the loop is about to take those that wait. */
+static struct {
+    atomic_bool comes;
+    nb_address to;
+    atomic_int result; /* of connecting */
+} latecomer;
+
+int __wrap_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length)
+{
+    if (atomic_exchange(&latecomer.comes, false)) {
+        int saved = errno;
+
+        latecomer.result = dial_quietly(&latecomer.to);
+        if (latecomer.result >= 0)
+            close(latecomer.result);
+        errno = saved;
+    }
+    return __real_nb__sys_accept(fd, peer, length);
 }
 
 int __wrap_nb__sys_connect(int fd, const struct sockaddr *address, socklen_t length)
@@ -284,12 +306,19 @@ static void listen_on(const char *where, const nb_listen_options *options)
     assert_status(err.status, NB_OK);
 }
 
+static void close_listener(void)
+{
+    nb_listener *listener = the_listener;
+
+    the_listener = NULL;
+    nb_listener_close(listener);
+}
+
 /* Listens at the path of the case, and ends that again. */
 static void listen_and_close(const nb_listen_options *options)
 {
     listen_on(endpoint, options);
-    nb_listener_close(the_listener);
-    the_listener = NULL;
+    close_listener();
 }
 
 static nb_listen_options with_mode(int64_t mode)
@@ -500,8 +529,7 @@ static int mode_under(mode_t mask, int64_t asked)
 
     listen_on(endpoint, &options);
     mode = mode_of(path);
-    nb_listener_close(the_listener);
-    the_listener = NULL;
+    close_listener();
     assert_int_equal(umask(old), mask);
     return mode;
 }
@@ -907,8 +935,7 @@ static void the_file_goes_with_the_listener(void **state)
     listen_on(endpoint, NULL);
     assert_int_equal(files(), 1);
     nb_listener_stop(the_listener);
-    nb_listener_close(the_listener);
-    the_listener = NULL;
+    close_listener();
     assert_int_equal(files(), 0);
 }
 
@@ -918,14 +945,13 @@ static void what_has_taken_the_place_of_the_file_stays(void **state)
     listen_on(endpoint, NULL);
     remove_file(path);
     leave_dead_socket(path);
-    nb_listener_close(the_listener);
+    close_listener();
     assert_true(S_ISSOCK(look_at(path).st_mode));
     remove_file(path);
     listen_on(endpoint, NULL);
     remove_file(path);
     make_file(path);
-    nb_listener_close(the_listener);
-    the_listener = NULL;
+    close_listener();
     assert_true(S_ISREG(look_at(path).st_mode));
     remove_file(path);
 }
@@ -935,8 +961,7 @@ static void a_file_that_is_gone_already_is_no_trouble(void **state)
     (void)state;
     listen_on(endpoint, NULL);
     remove_file(path);
-    nb_listener_close(the_listener);
-    the_listener = NULL;
+    close_listener();
     assert_int_equal(files(), 0);
 }
 
@@ -945,8 +970,7 @@ static void a_file_that_cannot_be_removed_is_no_trouble(void **state)
     (void)state;
     listen_on(endpoint, NULL);
     fail_next(ON_FILE_REMOVE, EACCES, 1);
-    nb_listener_close(the_listener);
-    the_listener = NULL;
+    close_listener();
     assert_int_equal(calls(ON_FILE_REMOVE), 1);
     remove_file(path);
 }
@@ -964,8 +988,7 @@ static void the_file_goes_before_the_socket(void **state)
     (void)state;
     listen_on(endpoint, NULL);
     meanwhile.before_remove = check_listening;
-    nb_listener_close(the_listener);
-    the_listener = NULL;
+    close_listener();
     assert_int_equal(calls(ON_FILE_REMOVE), 1);
 }
 
@@ -1033,12 +1056,12 @@ static struct server *busy_server(const char *where, const struct mode *mode, in
     return server;
 }
 
-static const struct mode one_worker = {2};
+static const struct mode two_workers = {2};
 
-/* With two workers the stop is looked at while one of them is busy. */
+/* With two busy workers nothing is accepted before the stop. */
 static void check_stop_shuts_out(const char *where, int refusal)
 {
-    struct server *server = server_new(where, say_hello_later, &one_worker);
+    struct server *server = server_new(where, say_hello_later, &two_workers);
     int waiting[2];
 
     server_run(server);
@@ -1048,15 +1071,17 @@ static void check_stop_shuts_out(const char *where, int refusal)
     }
     for (size_t i = 0; i < 2; i++)
         waiting[i] = dial(&server->address);
+    latecomer.to = server->address;
+    latecomer.comes = true;
     nb_listener_stop(server->listener);
     eventually(server_heard(server, NB_EVENT_DRAINING) == 1);
-    assert_int_equal(dial_quietly(&server->address), -refusal);
     gate_open();
     for (size_t i = 0; i < 2; i++)
         assert_int_equal(answer(waiting[i], HELLO), 0);
     hang_up_all();
     assert_status(server_wait(server), NB_OK);
     assert_int_equal(server_stats(server).accepted, 4);
+    assert_int_equal(latecomer.result, -refusal);
 }
 
 static void after_the_stop_nobody_new_finds_a_path(void **state)
