@@ -77,7 +77,8 @@ nb_status nb_recv_frame(nb_conn *conn, void *buf, size_t capacity, size_t *lengt
         status = await_frame(conn, capacity, length, by);
     if (status == NB_OK) {
         nb__ahead_drop(conn, HEADER);
-        (void)nb__ahead_take(conn, buf, *length);
+        if (buf != NULL)
+            (void)nb__ahead_take(conn, buf, *length);
     }
     return status;
 }

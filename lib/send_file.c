@@ -58,7 +58,7 @@ static nb_status read_next(nb_conn *conn, const struct part *part, size_t *got, 
 static nb_status send_part(nb_conn *conn, struct part *part, uint64_t *sent, nb_deadline by)
 {
     while (part->length > 0) {
-        size_t got;
+        size_t got = 0;
         size_t gone;
         nb_status status = read_next(conn, part, &got, by);
 
