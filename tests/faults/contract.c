@@ -72,6 +72,8 @@ static const struct row rows[] = {
     ROW(sendmsg, ERRORS(EPIPE, EINTR, ECONNRESET, EAGAIN, EACCES, EALREADY, EBADF, EDESTADDRREQ,
                         EFAULT, EINVAL, EISCONN, EMSGSIZE, ENOBUFS, ENOMEM, ENOTCONN, ENOTSOCK,
                         EOPNOTSUPP, ETIMEDOUT, EHOSTUNREACH, ENETUNREACH, ENETDOWN, EPERM)),
+    ROW(pread, ERRORS(EINTR, EAGAIN, EBADF, EFAULT, EINVAL, EIO, EISDIR, ENXIO, EOVERFLOW, ESPIPE,
+                      ENOMEM, ENOBUFS, ETIMEDOUT, ESTALE, ECONNRESET)),
     ROW(poll, ERRORS(EINTR, ENOMEM, EFAULT, EINVAL)),
     ROW(wake_open, ERRORS(EMFILE, EINVAL, ENFILE, ENODEV, ENOMEM)),
     ROW(wake_ring, ERRORS(EAGAIN)),
@@ -79,6 +81,8 @@ static const struct row rows[] = {
     ROW(wake_close, NEVER),
     ROW(queue_length, ERRORS(ENOPROTOOPT, EBADF, EFAULT, EINVAL, ENOTSOCK, EOPNOTSUPP)),
     ROW(tcp_closed, ERRORS(ENOPROTOOPT, EBADF, EFAULT, EINVAL, ENOTSOCK, EOPNOTSUPP)),
+    ROW(peer_credentials,
+        ERRORS(ENOPROTOOPT, EBADF, EFAULT, EINVAL, ENOTSOCK, EOPNOTSUPP, ENOBUFS, ENOMEM)),
     ROW(if_index, ERRORS(ENXIO)),
     ROW(if_name, ERRORS(ENXIO)),
     ROW(thread_start, ERRORS(EAGAIN, EINVAL, EPERM)),
@@ -342,9 +346,19 @@ static statuses of_receive(const struct fault *fault)
     }
 }
 
+/* What a file fails with tells nothing of the peer. */
+static statuses of_file(const struct fault *fault)
+{
+    if (fault->error == EINTR)
+        return patient(fault, 0);
+    return named(fault) == S(NB_NO_MEMORY) ? S(NB_NO_MEMORY) : S(NB_SYSTEM);
+}
+
 static statuses of_send(const struct fault *fault)
 {
     switch (fault->call) {
+    case CALL_pread:
+        return of_file(fault);
     case CALL_send:
     case CALL_sendmsg:
     case CALL_poll:
@@ -388,6 +402,12 @@ static statuses of_adopt(const struct fault *fault)
     }
 }
 
+/* Who the peer is: of a socket without a name the system is not even asked. */
+static statuses of_credentials(const struct fault *fault)
+{
+    return fault->call == CALL_getsockname ? S(NB_UNSUPPORTED) : named(fault);
+}
+
 static statuses always_fine(const struct fault *fault)
 {
     (void)fault;
@@ -397,10 +417,19 @@ static statuses always_fine(const struct fault *fault)
 statuses outcomes(enum api api, const struct fault *fault)
 {
     static statuses (*const of[API_COUNT])(const struct fault *fault) = {
-        [API_CONNECT] = of_connect, [API_RACE] = of_race,     [API_LISTEN_TWICE] = of_listen_twice,
-        [API_LISTEN] = of_listen,   [API_ACCEPT] = of_accept, [API_SERVE] = of_serve,
-        [API_RECEIVE] = of_receive, [API_SEND] = of_send,     [API_SHUTDOWN] = of_shutdown,
-        [API_CLOSE] = of_close,     [API_ADOPT] = of_adopt,   [API_DETACH] = always_fine,
+        [API_CONNECT] = of_connect,
+        [API_RACE] = of_race,
+        [API_LISTEN_TWICE] = of_listen_twice,
+        [API_LISTEN] = of_listen,
+        [API_ACCEPT] = of_accept,
+        [API_SERVE] = of_serve,
+        [API_RECEIVE] = of_receive,
+        [API_SEND] = of_send,
+        [API_SHUTDOWN] = of_shutdown,
+        [API_CLOSE] = of_close,
+        [API_ADOPT] = of_adopt,
+        [API_DETACH] = always_fine,
+        [API_CREDENTIALS] = of_credentials,
         [API_OTHER] = always_fine,
     };
 

@@ -37,6 +37,7 @@ enum api {
     API_CLOSE,
     API_ADOPT,
     API_DETACH,
+    API_CREDENTIALS,
     API_OTHER, /* nothing that fails tells: abort, cancel, stop, questions */
     API_COUNT
 };

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Faults while a connection lives: receiving, sending, ending, adopting and detaching. */
+#define _GNU_SOURCE /* memfd_create */
+
 #include "talk.h"
 
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 static void exchange_over(enum transport over)
@@ -35,6 +38,18 @@ static void exchange_over_ipv6(void)
 static void exchange_over_unix(void)
 {
     exchange_over(OVER_UNIX);
+}
+
+static void send_part(nb_conn *conn, int file, const char *content, size_t from, size_t length,
+                      struct account *account)
+{
+    uint64_t sent = 99;
+    nb_status status =
+        STEP_ON(conn, API_SEND, S(NB_OK), nb_send_file(conn, file, from, length, &sent, soon()));
+
+    holds(status == NB_OK ? sent == length : sent < length);
+    memcpy(account->text + account->length, content + from, (size_t)sent);
+    account->length += (size_t)sent;
 }
 
 /* Nobody says anything: every wait ends with its time, and nothing stays. */
@@ -164,6 +179,70 @@ static void cancelling(void)
     peer_close(peer);
 }
 
+/* Two parts of a file, and what is not there of a third. */
+static void sending_a_file(enum transport over)
+{
+    static const char content[] = "..a part of a file";
+    struct account account = {.length = 0};
+    int file = memfd_create("file", MFD_CLOEXEC);
+    int peer;
+    nb_conn *conn = connection(over, &peer);
+
+    holds(write(file, content, sizeof(content) - 1) == sizeof(content) - 1);
+    if (conn != NULL) {
+        peer_end(peer);
+        send_part(conn, file, content, 2, 7, &account);
+        send_part(conn, file, content, 9, 9, &account);
+        close_and_check(conn, peer, over == OVER_UNIX ? NULL : &account);
+    } else {
+        peer_close(peer);
+    }
+    (void)close(file);
+}
+
+static void sending_a_file_over_ipv4(void)
+{
+    sending_a_file(OVER_IPV4);
+}
+
+static void sending_a_file_over_unix(void)
+{
+    sending_a_file(OVER_UNIX);
+}
+
+static void a_file_that_is_too_short(void)
+{
+    uint64_t sent = 99;
+    int file = memfd_create("file", MFD_CLOEXEC);
+    int peer;
+    nb_conn *conn = connection(OVER_IPV4, &peer);
+
+    holds(write(file, "short", 5) == 5);
+    if (conn != NULL) {
+        (void)STEP_ON(conn, API_SEND, S(NB_EOF), nb_send_file(conn, file, 1, 9, &sent, soon()));
+        holds(sent <= 4);
+        (void)STEP_ON(conn, API_SEND, 0, nb_send_all(conn, "x", 1, NULL, soon()));
+        (void)STEP_ON(conn, API_CLOSE, 0, nb_close(conn, soon()));
+    }
+    peer_close(peer);
+    (void)close(file);
+}
+
+static void asking_who_the_peer_is(void)
+{
+    nb_credentials who = NB_CREDENTIALS_INIT;
+    int peer;
+    nb_conn *conn = connection(OVER_UNIX, &peer);
+    nb_status status;
+
+    if (conn != NULL) {
+        status = STEP(API_CREDENTIALS, S(NB_OK), nb_conn_peer_credentials(conn, &who));
+        holds(who.uid == (status == NB_OK ? (int64_t)geteuid() : -1));
+        DO(nb_abort(conn));
+    }
+    peer_close(peer);
+}
+
 /* Out of the library again, with what was received ahead, and back in. */
 static void detaching(void)
 {
@@ -203,6 +282,10 @@ int main(void)
         {"breaking_off", breaking_off, 2, false, true},
         {"half_close", half_close, 2, false, true},
         {"cancelling", cancelling, 2, false, true},
+        {"sending_a_file_over_ipv4", sending_a_file_over_ipv4, 2, false, true},
+        {"sending_a_file_over_unix", sending_a_file_over_unix, 2, false, false},
+        {"a_file_that_is_too_short", a_file_that_is_too_short, 2, false, true},
+        {"asking_who_the_peer_is", asking_who_the_peer_is, 2, false, true},
         {"detaching", detaching, 2, false, true},
     };
 
