@@ -58,8 +58,7 @@ void nb__unix_unlock(int lock)
 {
     if (lock < 0)
         return;
-    (void)nb__sys_unlock(
-        lock); /* a child may have been forked meanwhile, and closing not be enough */
+    (void)nb__sys_unlock(lock); /* a child forked meanwhile may have it, too */
     (void)nb__sys_close(lock);
 }
 
