@@ -17,10 +17,16 @@ static struct nb__listen_fds none(const char *why, bool garbled)
     return (struct nb__listen_fds){0, why, garbled};
 }
 
+static const char *variable(const char *name)
+{
+    /* nb_listen() asks that nobody changes the environment meanwhile. */
+    return getenv(name); /* NOLINT(concurrency-mt-unsafe) */
+}
+
 struct nb__listen_fds nb__listen_fds_read(void)
 {
-    const char *pid_text = getenv("LISTEN_PID");
-    const char *count_text = getenv("LISTEN_FDS");
+    const char *pid_text = variable("LISTEN_PID");
+    const char *count_text = variable("LISTEN_FDS");
     uint32_t pid;
     uint32_t count;
 

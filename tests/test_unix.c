@@ -878,6 +878,58 @@ static void a_child_forked_meanwhile_does_not_keep_the_lock(void **state)
     close(child_ends_with[0]);
 }
 
+/* Listens when the barrier falls, tells how that went, and keeps listening until the end falls. */
+static pid_t start_rival(const int barrier[2], const int end[2], int report)
+{
+    pid_t rival = fork();
+    nb_listener *listener;
+    unsigned char status;
+    char byte;
+
+    if (rival != 0)
+        return rival;
+    close(barrier[1]);
+    close(end[1]);
+    (void)!read(barrier[0], &byte, 1);
+    status = (unsigned char)nb_listen(&listener, endpoint, NULL, NULL);
+    (void)!write(report, &status, 1);
+    (void)!read(end[0], &byte, 1);
+    _exit(0);
+}
+
+static void of_many_who_replace_a_dead_socket_one_succeeds(void **state)
+{
+    enum { RIVALS = 6 };
+    pid_t rivals[RIVALS];
+    nb_address address = address_of(endpoint);
+    int barrier[2], end[2], report[2];
+    int winners = 0;
+
+    (void)state;
+    leave_dead_socket(path);
+    assert_int_equal(pipe(barrier) | pipe(end) | pipe(report), 0);
+    for (int i = 0; i < RIVALS; i++)
+        rivals[i] = start_rival(barrier, end, report[1]);
+    close(barrier[1]);
+    for (int i = 0; i < RIVALS; i++) {
+        unsigned char status = 0;
+
+        assert_int_equal(read(report[0], &status, 1), 1);
+        assert_true(status == NB_OK || status == NB_ADDRESS_IN_USE);
+        winners += status == NB_OK;
+    }
+    assert_int_equal(winners, 1);
+    (void)dial(&address);
+    close(end[1]);
+    for (int i = 0; i < RIVALS; i++)
+        assert_int_equal(waitpid(rivals[i], NULL, 0), rivals[i]);
+    raw_close(barrier[0]);
+    raw_close(end[0]);
+    raw_close(report[0]);
+    raw_close(report[1]);
+    remove_file(path);
+}
+
 static void the_root_directory_can_be_locked(void **state)
 {
     nb_error err;
@@ -1159,6 +1211,7 @@ int main(void)
         NET_CASE(the_lock_is_waited_for),
         NET_CASE(the_directory_is_locked_until_the_socket_listens),
         NET_CASE(a_child_forked_meanwhile_does_not_keep_the_lock),
+        NET_CASE(of_many_who_replace_a_dead_socket_one_succeeds),
         NET_CASE(the_root_directory_can_be_locked),
         NET_CASE(a_failure_after_the_bind_leaves_no_file),
         NET_CASE(a_failure_before_the_bind_leaves_no_file),
