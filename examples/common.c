@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { LINE_CAPACITY = 1024, ARGUMENT_CAPACITY = 256, OPTIONS_MAX = 4 };
@@ -75,6 +76,40 @@ int fail(const char *format, ...)
     pthread_mutex_unlock(&output_lock);
     va_end(arguments);
     return EXIT_FAILURE;
+}
+
+/* What people can do about a status, when the message alone does not tell. */
+static const char *advice(nb_status status)
+{
+    switch (status) {
+    case NB_REFUSED:
+        return "; is a server running there?";
+    case NB_TIMEOUT:
+        return "; --timeout-ms gives it more time";
+    case NB_UNREACHABLE:
+        return "; check the address and the network";
+    case NB_NAME_NOT_FOUND:
+        return "; check the spelling of the host";
+    case NB_NAME_TEMPORARY:
+        return "; check the network, and try again";
+    case NB_ADDRESS_IN_USE:
+        return "; is it running already? Port 0 lets the system choose one";
+    case NB_ADDRESS_UNAVAILABLE:
+        return "; expected an address of this machine";
+    case NB_PERMISSION:
+        return "; choose another port or path, or ask for the right to use this one";
+    case NB_NO_DESCRIPTORS:
+        return "; raise the limit of open files (ulimit -n)";
+    case NB_BAD_ENDPOINT:
+        return "; see --help";
+    default:
+        return "";
+    }
+}
+
+int fail_with(const nb_error *err)
+{
+    return fail("%s%s", err->message, advice(err->status));
 }
 
 int fail_with_errno(const char *what)
@@ -148,6 +183,67 @@ int close_output(void)
     if (fclose(stdout) != 0 || !written)
         return fail_with_errno("standard output");
     return EXIT_SUCCESS;
+}
+
+/* ---- Progress ---- */
+
+enum { PROGRESS_FIRST_MS = 2000, PROGRESS_EVERY_MS = 200 };
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static const char *format_bytes(char text[32], double bytes)
+{
+    static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};
+    size_t unit = 0;
+
+    for (; bytes >= 1024 && unit < 4; unit++)
+        bytes /= 1024;
+    snprintf(text, 32, unit == 0 ? "%.0f %s" : "%.1f %s", bytes, units[unit]);
+    return text;
+}
+
+static void write_progress(progress *watched, uint64_t bytes, int64_t now)
+{
+    double seconds = (double)(now - watched->begun_ms) / 1000;
+    char amount[32], rate[32];
+
+    fprintf(stderr, "\r%s, %s/s, %.0f s\033[K", format_bytes(amount, (double)bytes),
+            format_bytes(rate, (double)bytes / seconds), seconds);
+    fflush(stderr);
+    watched->shown = true;
+    watched->shown_ms = now;
+}
+
+void progress_begin(progress *watched, bool quiet)
+{
+    *watched = (progress){.begun_ms = now_ms()};
+    watched->wanted = !quiet && isatty(STDERR_FILENO) && !isatty(STDOUT_FILENO);
+}
+
+void progress_show(progress *watched, uint64_t bytes)
+{
+    int64_t now;
+
+    if (!watched->wanted)
+        return;
+    now = now_ms();
+    if (now - watched->begun_ms >= PROGRESS_FIRST_MS &&
+        now - watched->shown_ms >= PROGRESS_EVERY_MS)
+        write_progress(watched, bytes, now);
+}
+
+void progress_end(progress *watched, uint64_t bytes)
+{
+    if (!watched->shown)
+        return;
+    write_progress(watched, bytes, now_ms());
+    fputc('\n', stderr);
 }
 
 /* ---- Start ---- */
@@ -305,10 +401,12 @@ void read_server_arguments(server_arguments *arguments, const char *name, const 
 void read_client_arguments(client_arguments *arguments, const char *name, const char *help,
                            int argc, char **argv)
 {
-    const option_rule options[] = {{"timeout-ms", INT32_MAX, &arguments->timeout_ms, NULL}};
+    const option_rule options[] = {{"timeout-ms", INT32_MAX, &arguments->timeout_ms, NULL},
+                                   {"quiet", 0, NULL, &arguments->quiet}};
+    /* Only what takes a message can take long enough to show progress. */
     const argument_rules rules = {help,
                                   options,
-                                  1,
+                                  arguments->message == NULL ? 1 : 2,
                                   {&arguments->endpoint, &arguments->message},
                                   arguments->message == NULL ? 1 : 2};
 

@@ -6,6 +6,7 @@
 #ifndef NETBASICS_EXAMPLES_COMMON_H
 #define NETBASICS_EXAMPLES_COMMON_H
 
+#include <netbasics/error.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -25,6 +26,7 @@ typedef struct client_arguments {
     const char *endpoint; /**< Where to connect. */
     const char *message;  /**< What to send; NULL: the program takes no message. */
     int64_t timeout_ms;   /**< How long everything together may take. */
+    bool quiet;           /**< No progress on the terminal. */
 } client_arguments;
 
 /** @brief The end of every help text. */
@@ -49,11 +51,18 @@ typedef struct client_arguments {
     "\n"                                                                                           \
     "Exit status: 0 after SIGINT or SIGTERM, 1 after a failure, 2 for bad usage.\n"
 
-/** @brief The end of a client's help text. */
-#define CLIENT_HELP                                                                                \
+/** @brief The end of the help text of a client that takes a message. */
+#define MESSAGE_CLIENT_HELP                                                                        \
+    CLIENT_HELP_WITH("      --quiet           show no progress on the terminal\n")
+
+/** @brief The end of the help text of a client that takes none. */
+#define CLIENT_HELP CLIENT_HELP_WITH("")
+
+/** @brief The end of a client's help text, with its own options. */
+#define CLIENT_HELP_WITH(own)                                                                      \
     "Options:\n"                                                                                   \
     "      --timeout-ms MS   longest time for everything, from the lookup of the\n"                \
-    "                        host to the last byte (default 10000)\n" COMMON_HELP "\n"             \
+    "                        host to the last byte (default 10000)\n" own COMMON_HELP "\n"         \
     "ENDPOINT is HOST:PORT, [IPV6]:PORT, unix:/PATH or unix:@NAME.\n"                              \
     "\n"                                                                                           \
     "Exit status: 0 for a whole answer, 1 after a failure, 2 for bad usage.\n"
@@ -119,6 +128,13 @@ void log_problem(const char *format, ...) LIKE_PRINTF;
 int fail(const char *format, ...) LIKE_PRINTF;
 
 /**
+ * @brief Says on standard error, as fail() does, what went wrong in the library, and what to do next.
+ * @param err  what a function of the library has told.
+ * @return the exit status 1.
+ */
+int fail_with(const nb_error *err);
+
+/**
  * @brief Says on standard error, as fail() does, what the system refused, in the words of errno.
  * @param what  what was tried.
  * @return the exit status 1.
@@ -153,6 +169,39 @@ bool write_output(const char *bytes, size_t length);
  * @return how many bytes; 0 at the end; -1 after a failure, and it has said why, as fail() does.
  */
 ssize_t read_input(char *buffer, size_t capacity);
+
+/** @brief How far something is that may take long, for people who watch. */
+typedef struct progress {
+    bool wanted;      /**< Somebody watches. */
+    bool shown;       /**< There is a line on the terminal. */
+    int64_t begun_ms; /**< When it began. */
+    int64_t shown_ms; /**< When the line was written last. */
+} progress;
+
+/**
+ * @brief Begins to watch something.
+ *
+ * A line with bytes, rate and time appears on standard error after two seconds, if that is a terminal
+ * and standard output is none, where the line would tear the output apart.
+ *
+ * @param[out] watched  what is watched.
+ * @param quiet         show nothing.
+ */
+void progress_begin(progress *watched, bool quiet);
+
+/**
+ * @brief Tells how far it is; cheap, and shown now and then.
+ * @param watched  what progress_begin() has begun.
+ * @param bytes    how many there have been since.
+ */
+void progress_show(progress *watched, uint64_t bytes);
+
+/**
+ * @brief Shows the last figures, and ends the line.
+ * @param watched  what progress_begin() has begun.
+ * @param bytes    how many there have been since.
+ */
+void progress_end(progress *watched, uint64_t bytes);
 
 /**
  * @brief Closes standard output: only then is it known whether everything could be written.

@@ -14,7 +14,7 @@ static const char help[] =
     "Sends MESSAGE, by default \"Hello, world\", to the echo server at ENDPOINT, by\n"
     "default localhost:12345, and prints what comes back. MESSAGE - is standard\n"
     "input, and what comes back goes to standard output as it is.\n"
-    "\n" CLIENT_HELP;
+    "\n" MESSAGE_CLIENT_HELP;
 
 /* What two threads share: one sends while the other receives. Whoever sends everything first can
  * wait for ever, as an echo server stops reading when nobody takes its answer. */
@@ -22,6 +22,7 @@ typedef struct exchange {
     nb_conn *conn;
     nb_deadline by;
     const char *message; /* NULL: standard input. */
+    bool quiet;          /* No progress. */
     atomic_bool sent;    /* All of it: from now on the server may end its stream, too. */
 } exchange;
 
@@ -52,7 +53,7 @@ static void *send_everything(void *context)
         atomic_store(&ex->sent, true);
         nb_shutdown_send(ex->conn); /* The server sees the end; we go on receiving. */
     } else {
-        fail("%s", err.message);
+        fail_with(&err);
         nb_cancel(ex->conn); /* Wakes the thread that receives. */
     }
     return NULL;
@@ -62,12 +63,19 @@ static void *send_everything(void *context)
 static nb_status receive_output(exchange *ex)
 {
     char buffer[65536];
+    uint64_t total = 0;
+    progress watched;
     size_t length;
     nb_status status;
 
-    while ((status = nb_recv(ex->conn, buffer, sizeof buffer, &length, ex->by)) == NB_OK)
+    progress_begin(&watched, ex->quiet);
+    while ((status = nb_recv(ex->conn, buffer, sizeof buffer, &length, ex->by)) == NB_OK) {
         if (!write_output(buffer, length))
             return NB_SYSTEM;
+        total += length;
+        progress_show(&watched, total);
+    }
+    progress_end(&watched, total);
     return status == NB_EOF ? NB_OK : status;
 }
 
@@ -96,9 +104,10 @@ int main(int argc, char **argv)
 
     read_client_arguments(&arguments, "echo_client", help, argc, argv);
     ex.message = strcmp(arguments.message, "-") == 0 ? NULL : arguments.message;
+    ex.quiet = arguments.quiet;
     ex.by = nb_after_ms(arguments.timeout_ms); /* One deadline for all that follows. */
     if (nb_connect(&ex.conn, arguments.endpoint, NULL, ex.by, &err) != NB_OK)
-        return fail("%s", err.message);
+        return fail_with(&err);
     if (pthread_create(&sender, NULL, send_everything, &ex) != 0)
         return fail("no thread could be started");
 

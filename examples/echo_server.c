@@ -60,7 +60,7 @@ int main(int argc, char **argv)
     read_server_arguments(&arguments, "echo_server", help, argc, argv);
 
     if (nb_listen(&listener, arguments.endpoint, NULL, &err) != NB_OK)
-        return fail("%s", err.message);
+        return fail_with(&err);
 
     options.concurrency = (int)arguments.concurrency;
     options.connection_ms = arguments.connection_ms;
@@ -72,5 +72,5 @@ int main(int argc, char **argv)
     /* Returns after SIGINT or SIGTERM, when the last connection has ended. */
     nb_status status = nb_serve(listener, echo, NULL, &options, &err);
     nb_listener_close(listener);
-    return status == NB_OK ? 0 : fail("%s", err.message);
+    return status == NB_OK ? 0 : fail_with(&err);
 }

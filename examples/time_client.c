@@ -35,7 +35,7 @@ int main(int argc, char **argv)
     /* One deadline for all that follows: nothing on the way can make the whole take longer. */
     nb_deadline by = nb_after_ms(arguments.timeout_ms);
     if (nb_connect(&conn, arguments.endpoint, NULL, by, &err) != NB_OK)
-        return fail("%s", err.message);
+        return fail_with(&err);
 
     nb_status status = receive_time(conn, line, sizeof line, &length, by);
     if (status != NB_OK) {

@@ -74,7 +74,7 @@ int main(int argc, char **argv)
     tzset(); /* localtime_r() need not look at TZ by itself. */
 
     if (nb_listen(&listener, arguments.endpoint, NULL, &err) != NB_OK)
-        return fail("%s", err.message);
+        return fail_with(&err);
 
     options.concurrency = (int)arguments.concurrency;
     options.connection_ms = arguments.connection_ms;
@@ -86,5 +86,5 @@ int main(int argc, char **argv)
     /* Returns after SIGINT or SIGTERM, when the last connection has ended. */
     nb_status status = nb_serve(listener, tell_time, NULL, &options, &err);
     nb_listener_close(listener);
-    return status == NB_OK ? 0 : fail("%s", err.message);
+    return status == NB_OK ? 0 : fail_with(&err);
 }

@@ -79,7 +79,7 @@ class CommandLines(TestCase):
 
     def test_options_of_the_other_kind_are_unknown(self):
         for name in PROGRAMS:
-            for option in (("--timeout-ms=5",) if name in SERVERS else ("--quiet", "--drain-ms=5")):
+            for option in (("--timeout-ms=5",) if name in SERVERS else ("--drain-ms=5", "--concurrency=2")):
                 with self.subTest(name=name, option=option):
                     self.assert_usage(run(name, option), name, option)
 

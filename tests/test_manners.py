@@ -1,0 +1,114 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Tests of the manners of the example programs: advice, and progress on a terminal."""
+
+import os
+import pty
+import select
+import subprocess
+import threading
+import unittest
+
+import programs
+
+
+class Advice(unittest.TestCase):
+    def assert_advice(self, advice, name, *arguments, **options):
+        done = programs.run(name, *arguments, **options)
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(done.stderr.count(b"\n"), 1, done.stderr)
+        self.assertTrue(done.stderr.endswith(advice.encode() + b"\n"), done.stderr)
+
+    def test_nobody_there_makes_one_look_for_the_server(self):
+        with programs.reserved_endpoint() as endpoint:
+            for client in programs.CLIENTS:
+                self.assert_advice("is a server running there?", client, endpoint)
+
+    def test_no_answer_in_time_makes_one_allow_more(self):
+        silence = programs.Silence()
+        with programs.Peer(silence) as peer:
+            done = programs.run("time_client", "--timeout-ms", "50", peer.endpoint)
+            silence.end()
+        self.assertIn(b"timed out", done.stderr)
+
+    def test_a_busy_port_makes_one_choose_another(self):
+        with programs.Server("echo_server") as server:
+            self.assert_advice("is it running already? Port 0 lets the system choose one",
+                               "echo_server", server.endpoint)
+
+    def test_another_machines_address_is_refused_with_what_was_expected(self):
+        self.assert_advice("expected an address of this machine", "time_server", "192.0.2.1:0")
+
+    def test_what_is_no_endpoint_makes_one_read_the_help(self):
+        for program in programs.PROGRAMS:
+            self.assert_advice("see --help", program, "127.0.0.1:http")
+
+
+class Watched:
+    """An echo_client whose standard error is a terminal: what it shows, and its standard input."""
+
+    def __init__(self, endpoint, *options):
+        self.shown = b""
+        self.terminal, other = pty.openpty()
+        # pylint: disable-next=consider-using-with
+        self.process = subprocess.Popen(
+            [programs.BIN / "echo_client", "--timeout-ms", "60000", *options, endpoint, "-"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=other)
+        os.close(other)
+        self.drain = threading.Thread(target=self.process.stdout.read)
+        self.drain.start()
+
+    def feed(self):
+        self.process.stdin.write(b"x" * 4096)
+        self.process.stdin.flush()
+
+    def look(self):
+        """Takes in what was shown within a twentieth of a second; whether there may be more."""
+        if not select.select([self.terminal], [], [], 0.05)[0]:
+            return True
+        try:
+            data = os.read(self.terminal, 65536)
+        except OSError:  # The other end is closed.
+            return False
+        self.shown += data
+        return bool(data)
+
+    def end(self):
+        """Ends the input, and gives the exit status."""
+        self.process.stdin.close()
+        status = self.process.wait(programs.LIMIT)
+        self.drain.join(programs.LIMIT)
+        self.process.stdout.close()
+        while self.look() and select.select([self.terminal], [], [], 0)[0]:
+            pass
+        os.close(self.terminal)
+        return status
+
+
+class Progress(unittest.TestCase):
+    def test_long_work_shows_progress_unless_it_is_to_be_quiet(self):
+        with programs.Server("echo_server") as server:
+            loud, quiet = Watched(server.endpoint), Watched(server.endpoint, "--quiet")
+
+            def shown():
+                loud.feed()
+                quiet.feed()
+                loud.look()
+                return b"/s, " in loud.shown
+
+            programs.wait_until(shown, "progress on the terminal")
+            self.assertEqual([loud.end(), quiet.end()], [0, 0])
+        self.assertRegex(loud.shown, rb"\r[0-9.]+ (bytes|KiB|MiB), [0-9.]+ (bytes|KiB|MiB)/s, \d+ s")
+        self.assertTrue(loud.shown.endswith(b"\r\n"), loud.shown)
+        self.assertEqual(quiet.shown, b"")
+
+    def test_short_work_shows_none(self):
+        with programs.Server("echo_server") as server:
+            watched = Watched(server.endpoint)
+            watched.feed()
+            self.assertEqual(watched.end(), 0)
+        self.assertEqual(watched.shown, b"")
+
+
+if __name__ == "__main__":
+    unittest.main()
