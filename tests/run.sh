@@ -13,6 +13,8 @@ PART is quick (default; under two minutes), or one of the slow parts:
   fuzz      hostile inputs, NETBASICS_FUZZ_SECONDS (60) of them for each fuzzer
   netns     bad networks, in namespaces of their own (as root)
   soak      great numbers and races
+  docs      the site in a browser, and the man pages
+  package   the packages, the source archive and the binary interface, on a new Debian (as root)
   coverage  all of them but fuzz and soak, counting which lines and branches of the library run
 
   --preset NAME    how to build: dev (default) or another one of CMakePresets.json
@@ -24,7 +26,7 @@ when cases ran and all passed. CC chooses the compiler of a new build directory.
 
 part=quick
 case ${1:-} in
-quick | faults | fuzz | netns | soak | coverage)
+quick | faults | fuzz | netns | soak | docs | package | coverage)
     part=$1
     shift
     ;;
@@ -79,6 +81,21 @@ need libcmocka-dev /usr/include/cmocka.h /usr/local/include/cmocka.h
 need pkg-config pkg-config
 need python3 python3
 need netcat-openbsd nc
+if [ "$part" = docs ]; then
+    need doxygen doxygen
+    need graphviz dot
+    need doxygen-awesome-css /usr/share/doxygen-awesome-css
+    need man-db man
+    need mandoc mandoc
+    need npm npm
+    need chromium chromium chromium-browser
+fi
+if [ "$part" = package ]; then
+    need abigail-tools abidiff
+    need debootstrap debootstrap
+    need git git
+    need lintian lintian
+fi
 install_missing
 prefer_ninja
 
@@ -87,10 +104,10 @@ quick)
     preset=${preset:-dev}
     build=${build:-build/$preset}
     configure_and_build
-    run_ctest quick --label-exclude '^(faults|fuzz|netns|soak)$'
+    run_ctest quick --label-exclude '^(faults|fuzz|netns|soak|docs|package)$'
     python3 tests/count_cases.py "$build/quick.xml"
     ;;
-faults | netns | soak)
+faults | netns | soak | docs | package)
     preset=${preset:-dev}
     build=${build:-build/$preset}
     configure_and_build

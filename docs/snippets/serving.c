@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Snippets of the reference: the accept loop. */
+#include "stage.h"
+
+#include <pthread.h>
+#include <string.h>
+
+static void greet(nb_conn *conn, void *context)
+{
+    (void)context;
+    nb_send_all(conn, "hello\n", 6, NULL, nb_after_ms(5000));
+}
+
+static void report(const nb_event *event, void *context)
+{
+    (void)context;
+    if (event->kind == NB_EVENT_CLOSED)
+        printf("ended: %s\n", nb_status_text(event->status));
+}
+
+/* [nb_serve] */
+static nb_status serve(nb_listener *listener)
+{
+    /* Zero in a field means its default. */
+    nb_serve_options options = NB_SERVE_OPTIONS_INIT;
+    nb_error err;
+
+    options.concurrency = 64; /* At most so many handlers at once. */
+    options.connection_ms = 30000; /* Nobody stays longer. */
+    /* After the stop, handlers have that long. */
+    options.drain_ms = 5000;
+    options.on_event = report;
+    nb_status status = nb_serve(listener, greet, NULL, &options, &err);
+    if (status != NB_OK)
+        fprintf(stderr, "%s\n", err.message);
+    return status;
+}
+/* [nb_serve] */
+
+static void print_counters(const nb_listener *listener)
+{
+    /* [nb_serve_counters] */
+    nb_serve_stats stats = NB_SERVE_STATS_INIT;
+
+    nb_serve_counters(listener, &stats);
+    printf("%llu accepted, %llu of them not served\n",
+           (unsigned long long)stats.accepted,
+           (unsigned long long)stats.unserved);
+    /* [nb_serve_counters] */
+    EXPECT(stats.accepted == 1);
+}
+
+static void *visit(void *context)
+{
+    struct stage *stage = context;
+    char line[10];
+
+    EXPECT(nb_connect(&stage->client, stage->endpoint, NULL,
+                      nb_after_ms(60000), NULL) == NB_OK);
+    EXPECT(nb_recv_line(stage->client, line, sizeof(line), NULL,
+                        nb_after_ms(60000)) == NB_OK);
+    EXPECT(strcmp(line, "hello") == 0);
+    EXPECT(nb_close(stage->client, nb_after_ms(60000)) == NB_OK);
+    stage->client = NULL;
+    nb_listener_stop(stage->listener);
+    return NULL;
+}
+
+int main(void)
+{
+    struct stage stage = stage_listen();
+    pthread_t visitor;
+
+    EXPECT(pthread_create(&visitor, NULL, visit, &stage) == 0);
+    EXPECT(serve(stage.listener) == NB_OK);
+    EXPECT(pthread_join(visitor, NULL) == 0);
+    print_counters(stage.listener);
+    stage_close(&stage);
+    return 0;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Tutorial, second step: the accept loop. */
+/* [all] */
+#include <netbasics/netbasics.h>
+#include <stdio.h>
+
+/* [handler] */
+static void echo(nb_conn *conn, void *context)
+{
+    char buffer[4096];
+    size_t length;
+    nb_status status;
+
+    (void)context;
+    while ((status = nb_recv(conn, buffer, sizeof buffer, &length,
+                             nb_after_ms(30000))) == NB_OK)
+        /* A failure stays. */
+        nb_send_all(conn, buffer, length, NULL, nb_after_ms(30000));
+    if (status != NB_EOF)
+        /* The client must not take what it got for the whole. */
+        nb_abort(conn);
+}
+/* [handler] */
+
+/* [events] */
+static void report(const nb_event *event, void *context)
+{
+    char text[NB_ADDRESS_TEXT_MAX];
+
+    (void)context;
+    nb_address_format(&event->address, text, sizeof text);
+    if (event->kind == NB_EVENT_LISTENING)
+        printf("Listening on %s\n", text);
+    else if (event->kind == NB_EVENT_CLOSED)
+        printf("%s: %s\n", text, nb_status_text(event->status));
+    fflush(stdout);
+}
+/* [events] */
+
+int main(int argc, char **argv)
+{
+    const char *endpoint = argc > 1 ? argv[1] : "localhost:12345";
+    nb_serve_options options = NB_SERVE_OPTIONS_INIT;
+    nb_listener *listener;
+    nb_error err;
+
+    /* Ctrl-C: whoever is being served may finish. */
+    options.stop_on_signals = true;
+    options.on_event = report;
+    if (nb_listen(&listener, endpoint, NULL, &err) != NB_OK ||
+        nb_serve(listener, echo, NULL, &options, &err) != NB_OK) {
+        fprintf(stderr, "%s\n", err.message);
+        return 1;
+    }
+    nb_listener_close(listener);
+    return 0;
+}
+/* [all] */

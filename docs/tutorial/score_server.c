@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Tutorial, third step: a bounded line protocol of one's own. */
+/* [all] */
+#include <netbasics/netbasics.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+/* What the handlers share: they run in several threads at once. */
+struct score {
+    pthread_mutex_t lock;
+    long points;
+};
+
+/* [answer] */
+/* ADD N answers the new total, TOTAL the total, QUIT says goodbye. */
+static bool answer(struct score *score, const char *line, char *reply,
+                   size_t capacity)
+{
+    long points = 0;
+    char rest;
+    bool more = strcmp(line, "QUIT") != 0;
+
+    if (!more) {
+        snprintf(reply, capacity, "BYE\r\n");
+    } else if (strcmp(line, "TOTAL") == 0 ||
+               (sscanf(line, "ADD %4ld%c", &points, &rest) == 1)) {
+        pthread_mutex_lock(&score->lock);
+        score->points += points;
+        snprintf(reply, capacity, "OK %ld\r\n", score->points);
+        pthread_mutex_unlock(&score->lock);
+    } else {
+        snprintf(reply, capacity,
+                 "ERROR expected ADD NUMBER, TOTAL or QUIT\r\n");
+    }
+    return more;
+}
+/* [answer] */
+
+/* [handler] */
+static void serve_player(nb_conn *conn, void *context)
+{
+    /* No client can make the server store more than this. */
+    char line[80];
+    char reply[80];
+    nb_status status;
+    bool more = true;
+
+    while (more) {
+        /* For one command and its reply. */
+        nb_deadline by = nb_after_ms(60000);
+
+        status = nb_recv_line(conn, line, sizeof line, NULL, by);
+        if (status == NB_TOO_LONG)
+            nb_send_all(conn, "ERROR line too long\r\n", 21, NULL, by);
+        if (status != NB_OK)
+            return; /* The loop ends the connection in order. */
+        more = answer(context, line, reply, sizeof reply);
+        if (nb_send_all(conn, reply, strlen(reply), NULL, by) != NB_OK)
+            return; /* The loop resets it, as a send has failed. */
+    }
+}
+/* [handler] */
+
+static void report(const nb_event *event, void *context)
+{
+    char text[NB_ADDRESS_TEXT_MAX];
+
+    (void)context;
+    nb_address_format(&event->address, text, sizeof text);
+    if (event->kind == NB_EVENT_LISTENING)
+        printf("Listening on %s\n", text);
+    fflush(stdout);
+}
+
+int main(int argc, char **argv)
+{
+    static struct score score = {PTHREAD_MUTEX_INITIALIZER, 0};
+    const char *endpoint = argc > 1 ? argv[1] : "localhost:7777";
+    nb_serve_options options = NB_SERVE_OPTIONS_INIT;
+    nb_listener *listener;
+    nb_error err;
+
+    /* [limits] */
+    /* Players at once; more wait in the kernel's queue. */
+    options.concurrency = 100;
+    options.max_per_peer = 10; /* Of one address. */
+    /* Nobody plays longer than an hour. */
+    options.connection_ms = 3600000;
+    options.drain_ms = 2000; /* After Ctrl-C. */
+    /* [limits] */
+    options.stop_on_signals = true;
+    options.on_event = report;
+    if (nb_listen(&listener, endpoint, NULL, &err) != NB_OK ||
+        nb_serve(listener, serve_player, &score, &options, &err) !=
+            NB_OK) {
+        fprintf(stderr, "%s\n", err.message);
+        return 1;
+    }
+    nb_listener_close(listener);
+    return 0;
+}
+/* [all] */

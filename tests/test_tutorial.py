@@ -1,0 +1,72 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Tests of the programs of the tutorial: each does what the text beside it says."""
+
+import contextlib
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import unittest
+
+import programs
+
+BIN = pathlib.Path(os.environ.get("NETBASICS_TUTORIAL_DIR") or
+                   programs.ROOT / "build/dev/docs/tutorial").resolve()
+
+
+@contextlib.contextmanager
+def running(name):
+    """A server on a port of the system's choice: the process and its endpoint."""
+    with subprocess.Popen([BIN / name, "127.0.0.1:0"], stdout=subprocess.PIPE) as process:
+        try:
+            line = process.stdout.readline().decode()
+            yield process, re.fullmatch(r"Listening on (\S+)\n", line)[1]
+        finally:
+            process.kill()
+
+
+class Tutorial(unittest.TestCase):
+    def test_the_time_server_tells_each_client_a_line_and_ends(self):
+        with running("time_server") as (_, endpoint):
+            for _ in range(3):
+                self.assertRegex(programs.ask_time(endpoint).decode(),
+                                 r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\r\n$")
+
+    def test_the_time_client_prints_the_line(self):
+        with running("time_server") as (_, endpoint):
+            done = subprocess.run([BIN / "time_client", endpoint], stdout=subprocess.PIPE,
+                                  timeout=programs.LIMIT, check=True)
+            self.assertRegex(done.stdout.decode(), r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\n$")
+
+    def test_the_clients_say_what_went_wrong(self):
+        done = subprocess.run([BIN / "time_client", "nowhere"], stderr=subprocess.PIPE,
+                              timeout=programs.LIMIT, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(b"nowhere", done.stderr)
+
+    def test_the_echo_server_echoes_and_stops_at_a_signal(self):
+        with running("echo_server") as (process, endpoint):
+            self.assertEqual(programs.echo(endpoint, b"hello"), b"hello")
+            process.send_signal(signal.SIGTERM)
+            self.assertEqual(process.wait(programs.LIMIT), 0)
+
+    def test_the_score_server_keeps_its_protocol_and_its_bounds(self):
+        with running("score_server") as (process, endpoint):
+            with programs.connect(endpoint) as sock:
+                lines = sock.makefile("rb")
+                for command, reply in ((b"ADD 5\r\n", b"OK 5\r\n"), (b"ADD -2\n", b"OK 3\r\n"),
+                                       (b"TOTAL\r\n", b"OK 3\r\n"),
+                                       (b"ADD 1 2\n", b"ERROR expected ADD NUMBER, TOTAL or QUIT\r\n"),
+                                       (b"QUIT\r\n", b"BYE\r\n")):
+                    sock.sendall(command)
+                    self.assertEqual(lines.readline(), reply)
+                self.assertEqual(lines.read(), b"")
+            self.assertEqual(programs.echo(endpoint, b"A" * 80 + b"\n"), b"ERROR line too long\r\n")
+            process.send_signal(signal.SIGINT)
+            self.assertEqual(process.wait(programs.LIMIT), 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
