@@ -4,7 +4,13 @@ include(CMakePackageConfigHelpers)
 
 set(cmake_dir ${CMAKE_INSTALL_LIBDIR}/cmake/netbasics)
 
-install(TARGETS netbasics_shared netbasics_static EXPORT netbasics-targets FILE_SET HEADERS)
+# The components are those of the Debian packages.
+set(CMAKE_INSTALL_DEFAULT_COMPONENT_NAME development)
+
+install(TARGETS netbasics_shared netbasics_static EXPORT netbasics-targets
+    LIBRARY COMPONENT runtime NAMELINK_COMPONENT development
+    ARCHIVE
+    FILE_SET HEADERS)
 install(EXPORT netbasics-targets NAMESPACE netbasics:: DESTINATION ${cmake_dir})
 
 write_basic_package_version_file(netbasics-config-version.cmake COMPATIBILITY SameMinorVersion)

@@ -1,0 +1,58 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Checks that the binary interface is as its committed description says, and that a change is noticed.
+
+usage: check_abi.py SOURCE_DIR
+"""
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import tap
+from commands import cases_of, expect, run
+
+
+class Abi:
+    """The cases."""
+
+    def __init__(self, source, temporary):
+        self.source, self.copy = source, temporary / "copy"
+        shutil.copytree(source, self.copy, ignore=shutil.ignore_patterns("build*", ".git"))
+
+    def compare(self, **options):
+        return run("sh", "cmake/packaging/abi.sh", cwd=self.copy, **options)
+
+    def change(self, path, old, new):
+        file = self.copy / path
+        text = file.read_text()
+        expect(text, old)
+        file.write_text(text.replace(old, new, 1))
+        return text
+
+    def case_same(self):
+        """the shared library has the interface of lib/netbasics.abi"""
+        expect(self.compare(), "is as lib/netbasics.abi describes it")
+
+    def case_field(self):
+        """a field in the middle of an option structure is noticed"""
+        text = self.change("include/netbasics/serve.h", "    int max_per_peer;",
+                           "    int64_t between;\n    int max_per_peer;")
+        expect(self.compare(fails=True), "nb_serve_options")
+        (self.copy / "include/netbasics/serve.h").write_text(text)
+
+    def case_function(self):
+        """a function that is gone is noticed"""
+        text = self.change("lib/netbasics.map", "        nb_conn_fd;\n", "")
+        expect(self.compare(fails=True), "nb_conn_fd")
+        (self.copy / "lib/netbasics.map").write_text(text)
+
+
+def main(source):
+    with tempfile.TemporaryDirectory() as temporary:
+        yield from cases_of(Abi(Path(source), Path(temporary)))
+
+
+if __name__ == "__main__":
+    tap.report(main(*sys.argv[1:]))

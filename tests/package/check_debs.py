@@ -1,0 +1,161 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Walks a newcomer's path on a new Debian: install the packages, write the server of the README into a
+new folder, compile it in each documented way, run it, read its man page, remove the packages.
+
+usage: check_debs.py SOURCE_DIR [ROOT]
+
+Without ROOT, a Debian is made for it with debootstrap; without root, only the packages are looked at.
+"""
+
+import os
+import re
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import tap
+from commands import Failed, cases_of, expect, run
+
+TOOLS = ("gcc", "libc6-dev", "cmake", "make", "pkg-config", "man-db", "netcat-openbsd")
+PACKAGES = ("libnetbasics0.1", "libnetbasics-dev", "netbasics-examples", "netbasics-doc")
+CMAKE = """cmake_minimum_required(VERSION 3.24)
+project(server LANGUAGES C)
+find_package(netbasics 0.1 REQUIRED)
+add_executable(server server.c)
+target_link_libraries(server PRIVATE netbasics::{})
+"""
+# Serves, is asked for an echo, and is stopped by a signal.
+USE = """set -eu
+{} & server=$!
+for i in $(seq 100); do
+    if answer=$(printf hello | nc -N -w 10 127.0.0.1 12345 2>/dev/null) && [ -n "$answer" ]; then break; fi
+    sleep 0.1
+done
+kill -TERM $server
+wait $server
+[ "$answer" = hello ]
+"""
+
+
+class Debs:
+    """The cases."""
+
+    def __init__(self, source):
+        self.source = source
+        self.files = []
+
+    def case_build(self):
+        """the packages are made"""
+        run("sh", "cmake/packaging/debs.sh", cwd=self.source)
+        self.files = sorted((self.source / "build/package/packages").glob("*.deb"))
+        names = {file.name.split("_")[0] for file in self.files}
+        if names != set(PACKAGES):
+            raise Failed(f"made: {', '.join(sorted(names))}")
+
+    def case_lintian(self):
+        """lintian finds no errors"""
+        run("lintian", "--fail-on", "error", "--allow-root", *self.files)
+
+
+class Walk:
+    """The cases of the walk."""
+
+    def __init__(self, source, files, root):
+        self.source, self.files, self.root = source, files, root
+        self.before = set()
+
+    def inside(self, *command, **options):
+        return run("chroot", self.root, *command, DEBIAN_FRONTEND="noninteractive", LC_ALL="C.UTF-8",
+                   HOME="/root", PATH="/usr/sbin:/usr/bin:/sbin:/bin", **options)
+
+    def shell(self, script):
+        return self.inside("sh", "-c", script)
+
+    def tree(self):
+        """Every file outside of what the package tools and caches keep for themselves."""
+        return set(self.shell("find /usr /etc -xdev ! -path '/etc/ld.so.cache*' "
+                              "! -path '/usr/share/doc' | sort").splitlines())
+
+    def case_tools(self):
+        """a new Debian gets a compiler"""
+        # A minimal system leaves man pages out; whoever reads them does not.
+        for rules in self.root.glob("etc/dpkg/dpkg.cfg.d/*"):
+            rules.unlink()
+        self.inside("apt-get", "-q", "update")
+        self.inside("apt-get", "-q", "install", "-y", "--no-install-recommends", *TOOLS)
+        self.before = self.tree()
+
+    def case_install(self):
+        """the packages install with apt"""
+        where = self.root / "root/packages"
+        where.mkdir(parents=True, exist_ok=True)
+        for file in self.files:
+            shutil.copy(file, where)
+        self.inside("sh", "-c", "apt-get -q install -y --no-install-recommends /root/packages/*.deb")
+
+    def case_compile(self):
+        """the server of the README compiles with -lnetbasics, pkg-config and CMake, shared and static"""
+        code = re.search(r"## A server.*?```c\n(.*?)```", (self.source / "README.md").read_text(),
+                         re.DOTALL)[1]
+        new = self.root / "root/new"
+        new.mkdir(parents=True, exist_ok=True)
+        (new / "server.c").write_text(code)
+        self.shell("cd /root/new && cc -Wall -o plain server.c -lnetbasics")
+        self.shell("cd /root/new && cc -Wall -o flags server.c $(pkg-config --cflags --libs netbasics)")
+        self.shell("cd /root/new && cc -Wall -static -o static server.c"
+                   " $(pkg-config --static --cflags --libs netbasics)")
+        for kind in ("shared", "static"):
+            (new / "CMakeLists.txt").write_text(CMAKE.format(kind))
+            self.shell(f"cd /root/new && cmake -B {kind}-build && cmake --build {kind}-build")
+
+    def case_run(self):
+        """what was compiled serves, and stops at a signal"""
+        for program in ("plain", "flags", "static", "shared-build/server", "static-build/server"):
+            self.shell(USE.format(f"/root/new/{program}"))
+        self.shell(USE.format("echo_server --quiet"))
+
+    def case_read(self):
+        """the man pages are there"""
+        for page, part in (("nb_send_all", "nb_status nb_send_all("), ("nb_serve", "RETURN VALUE"),
+                           ("netbasics", "Endpoints"), ("echo_server", "--drain-ms")):
+            expect(self.shell(f"MANWIDTH=80 man {page}"), part)
+        self.shell("test -f /usr/share/doc/netbasics/html/index.html")
+
+    def case_remove(self):
+        """the packages can be removed, and nothing of them stays"""
+        self.inside("apt-get", "-q", "purge", "-y", *PACKAGES)
+        left = self.tree() - self.before
+        if left:
+            raise Failed("left behind: " + ", ".join(sorted(left)))
+
+
+def mounted(source, files, root):
+    """The cases of the walk, with what programs in the new system expect to be mounted."""
+    run("mount", "-t", "proc", "proc", root / "proc")
+    try:
+        yield from cases_of(Walk(source, files, root))
+    finally:
+        run("umount", root / "proc")
+
+
+def main(source, root=None):
+    debs = Debs(Path(source))
+    yield from cases_of(debs)
+    walk = "a newcomer's path on a new Debian"
+    if os.geteuid() != 0:
+        yield walk, tap.Skip("takes root")
+    elif root:
+        yield from mounted(Path(source), debs.files, Path(root))
+    elif not shutil.which("debootstrap"):
+        yield walk, tap.Skip("takes debootstrap")
+    else:
+        with tempfile.TemporaryDirectory() as temporary:
+            root = Path(temporary) / "root"
+            run("debootstrap", "--variant=minbase", "bookworm", root)
+            yield from mounted(Path(source), debs.files, root)
+
+
+if __name__ == "__main__":
+    tap.report(main(*sys.argv[1:]))

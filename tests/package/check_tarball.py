@@ -1,0 +1,64 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Checks the source archive: the same bytes wherever it is made, and enough to build without a network.
+
+usage: check_tarball.py SOURCE_DIR
+"""
+
+import os
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+import tap
+from commands import Failed, cases_of, run
+
+
+class Tarball:
+    """The cases."""
+
+    def __init__(self, source, temporary):
+        self.source, self.temporary = source, temporary
+        self.archives = []
+
+    def make(self, name, umask, **env):
+        """The archive, made from a clone of its own."""
+        clone = self.temporary / name
+        previous = os.umask(umask)
+        try:
+            run("git", "-c", "safe.directory=*", "clone", "--quiet", self.source, clone)
+            out = run("sh", clone / "cmake/packaging/tarball.sh", self.temporary / f"{name} out", **env)
+        finally:
+            os.umask(previous)
+        return Path(out.strip().splitlines()[-1])
+
+    def case_same(self):
+        """two archives from different folders, times, locales and umasks are identical"""
+        self.archives = [self.make("one", 0o022, TZ="UTC", LC_ALL="C"),
+                         self.make("another folder", 0o077, TZ="Asia/Tokyo", LC_ALL="de_DE.UTF-8")]
+        first, second = (archive.read_bytes() for archive in self.archives)
+        if first != second:
+            raise Failed("the archives differ")
+
+    def case_build(self):
+        """it builds, installs and runs without a network"""
+        with tarfile.open(self.archives[0]) as archive:
+            archive.extractall(self.temporary, filter="data")
+        root = self.temporary / self.archives[0].name.removesuffix(".tar.gz")
+        alone = ["unshare", "--net"] if os.geteuid() == 0 else []
+        build, prefix = self.temporary / "build", self.temporary / "prefix"
+        run(*alone, "cmake", "-S", root, "-B", build, "-DNETBASICS_BUILD_TESTS=OFF",
+            "-DNETBASICS_BUILD_DOCS=OFF")
+        run(*alone, "cmake", "--build", build, "--parallel", 2)
+        run(*alone, "cmake", "--install", build, "--prefix", prefix)
+        run(prefix / "bin/echo_server", "--version")
+
+
+def main(source):
+    with tempfile.TemporaryDirectory() as temporary:
+        yield from cases_of(Tarball(Path(source), Path(temporary)))
+
+
+if __name__ == "__main__":
+    tap.report(main(*sys.argv[1:]))

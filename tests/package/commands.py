@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: MIT
+"""What the checks of the packages share: commands, and cases made of them."""
+
+import os
+import shlex
+import subprocess
+
+
+class Failed(Exception):
+    """A command did not do what it should."""
+
+
+def run(*command, fails=False, cwd=None, **env):
+    """The output of a command; it is an error when it fails, or with fails=True when it succeeds."""
+    done = subprocess.run(list(map(str, command)), env={**os.environ, **env}, cwd=cwd, text=True,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, check=False)
+    if (done.returncode != 0) != fails:
+        raise Failed(f"{shlex.join(map(str, command))}: status {done.returncode}\n{done.stdout}")
+    return done.stdout
+
+
+def expect(text, part):
+    if part not in text:
+        raise Failed(f"no '{part}' in:\n{text}")
+
+
+def cases_of(subject):
+    """Runs the methods called case_..., in order; their doc strings are the names of the cases."""
+    for name in [name for name in vars(type(subject)) if name.startswith("case_")]:
+        case, problem = getattr(subject, name), ""
+        try:
+            case()
+        except Failed as failure:
+            problem = str(failure)
+        yield case.__doc__, problem
