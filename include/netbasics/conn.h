@@ -213,6 +213,9 @@ NB_BEGIN_DECLS
  * @par Blocking, threads, signals
  * Blocks until @p by; signals do not cut it short. Safe from any thread. (connect(2); RFC 6724 for
  * the order of addresses, as getaddrinfo(3) gives it.)
+ *
+ * @par Example
+ * @snippet snippets/connecting.c nb_connect
  */
 NB_NODISCARD NB_API nb_status nb_connect(nb_conn **out, const char *endpoint,
                                          const nb_connect_options *options, nb_deadline by,
@@ -241,6 +244,9 @@ NB_NODISCARD NB_API nb_status nb_connect(nb_conn **out, const char *endpoint,
  * @par Blocking, threads, signals
  * Blocks until @p by; signals do not cut it short. With nb_forever(), or in the steady state with a
  * deadline, this is exactly one recv(2).
+ *
+ * @par Example
+ * @snippet snippets/receiving.c nb_recv
  */
 NB_NODISCARD NB_API nb_status nb_recv(nb_conn *conn, void *buf, size_t capacity, size_t *received,
                                       nb_deadline by);
@@ -269,6 +275,9 @@ NB_NODISCARD NB_API nb_status nb_recv(nb_conn *conn, void *buf, size_t capacity,
  *
  * @par Blocking, threads, signals
  * Blocks until @p by; signals do not cut it short.
+ *
+ * @par Example
+ * @snippet snippets/receiving.c nb_recv_exact
  */
 NB_NODISCARD NB_API nb_status nb_recv_exact(nb_conn *conn, void *buf, size_t length,
                                             size_t *received, nb_deadline by);
@@ -302,6 +311,9 @@ NB_NODISCARD NB_API nb_status nb_recv_exact(nb_conn *conn, void *buf, size_t len
  *
  * @par Blocking, threads, signals
  * Blocks until @p by; signals do not cut it short.
+ *
+ * @par Example
+ * @snippet snippets/receiving.c nb_recv_until
  */
 NB_NODISCARD NB_API nb_status nb_recv_until(nb_conn *conn, void *buf, size_t capacity,
                                             const void *delimiter, size_t delimiter_length,
@@ -334,6 +346,9 @@ NB_NODISCARD NB_API nb_status nb_recv_until(nb_conn *conn, void *buf, size_t cap
  *
  * @par Blocking, threads, signals
  * Blocks until @p by; signals do not cut it short.
+ *
+ * @par Example
+ * @snippet snippets/receiving.c nb_recv_line
  */
 NB_NODISCARD NB_API nb_status nb_recv_line(nb_conn *conn, char *buf, size_t capacity,
                                            size_t *length, nb_deadline by);
@@ -362,6 +377,9 @@ NB_NODISCARD NB_API nb_status nb_recv_line(nb_conn *conn, char *buf, size_t capa
  *
  * @par Blocking, threads, signals
  * Blocks until @p by; signals do not cut it short.
+ *
+ * @par Example
+ * @snippet snippets/receiving.c nb_recv_to_end
  */
 NB_NODISCARD NB_API nb_status nb_recv_to_end(nb_conn *conn, void *buf, size_t capacity,
                                              size_t *received, nb_deadline by);
@@ -394,6 +412,9 @@ NB_NODISCARD NB_API nb_status nb_recv_to_end(nb_conn *conn, void *buf, size_t ca
  *
  * @par Blocking, threads, signals
  * Blocks until @p by; signals do not cut it short.
+ *
+ * @par Example
+ * @snippet snippets/receiving.c nb_recv_frame
  */
 NB_NODISCARD NB_API nb_status nb_recv_frame(nb_conn *conn, void *buf, size_t capacity,
                                             size_t *length, nb_deadline by);
@@ -414,6 +435,9 @@ NB_NODISCARD NB_API nb_status nb_recv_frame(nb_conn *conn, void *buf, size_t cap
  *
  * @par Blocking, threads, signals
  * Blocks until @p by; signals do not cut it short. Counts as receiving. (poll(2).)
+ *
+ * @par Example
+ * @snippet snippets/receiving.c nb_wait_readable
  */
 NB_NODISCARD NB_API nb_status nb_wait_readable(nb_conn *conn, nb_deadline by);
 
@@ -444,6 +468,9 @@ NB_NODISCARD NB_API nb_status nb_wait_readable(nb_conn *conn, nb_deadline by);
  * Blocks until @p by; signals do not cut it short. Never raises SIGPIPE (MSG_NOSIGNAL of send(2)).
  * With nb_forever(), or in the steady state with a deadline, this is exactly one send(2) for
  * lengths that one call can take.
+ *
+ * @par Example
+ * @snippet snippets/sending.c nb_send_all
  */
 NB_API nb_status nb_send_all(nb_conn *conn, const void *data, size_t length, size_t *sent,
                              nb_deadline by);
@@ -472,6 +499,9 @@ NB_API nb_status nb_send_all(nb_conn *conn, const void *data, size_t length, siz
  *
  * @par Blocking, threads, signals
  * As nb_send_all(). (sendmsg(2).)
+ *
+ * @par Example
+ * @snippet snippets/sending.c nb_send_all_v
  */
 NB_API nb_status nb_send_all_v(nb_conn *conn, const nb_slice *slices, size_t count, size_t *sent,
                                nb_deadline by);
@@ -498,6 +528,9 @@ NB_API nb_status nb_send_all_v(nb_conn *conn, const nb_slice *slices, size_t cou
  *
  * @par Blocking, threads, signals
  * As nb_send_all(). (sendmsg(2).)
+ *
+ * @par Example
+ * @snippet snippets/sending.c nb_send_frame
  */
 NB_API nb_status nb_send_frame(nb_conn *conn, const void *data, size_t length, nb_deadline by);
 
@@ -530,6 +563,9 @@ NB_API nb_status nb_send_frame(nb_conn *conn, const void *data, size_t length, n
  * @par Blocking, threads, signals
  * Blocks until @p by, and for the disk; signals do not cut it short. Never raises SIGPIPE, which
  * sendfile(2) would. (pread(2), send(2).)
+ *
+ * @par Example
+ * @snippet snippets/sending.c nb_send_file
  */
 NB_API nb_status nb_send_file(nb_conn *conn, nb_fd file, uint64_t offset, uint64_t length,
                               uint64_t *sent, nb_deadline by);
@@ -549,6 +585,9 @@ NB_API nb_status nb_send_file(nb_conn *conn, nb_fd file, uint64_t offset, uint64
  *
  * @par Blocking, threads, signals
  * Never blocks. Counts as sending. (shutdown(2), RFC 9293 section 3.6 for the half-closed state.)
+ *
+ * @par Example
+ * @snippet snippets/sending.c nb_shutdown_send
  */
 NB_API nb_status nb_shutdown_send(nb_conn *conn);
 
@@ -574,6 +613,9 @@ NB_API nb_status nb_shutdown_send(nb_conn *conn);
  *
  * @par Blocking, threads, signals
  * Blocks until @p by; signals do not cut it short. No other thread may be inside a call on @p conn.
+ *
+ * @par Example
+ * @snippet snippets/connecting.c nb_close
  */
 NB_API nb_status nb_close(nb_conn *conn, nb_deadline by);
 
@@ -585,6 +627,9 @@ NB_API nb_status nb_close(nb_conn *conn, nb_deadline by);
  *
  * @par Blocking, threads, signals
  * Never blocks. No other thread may be inside a call on @p conn. (SO_LINGER of socket(7).)
+ *
+ * @par Example
+ * @snippet snippets/connecting.c nb_abort
  */
 NB_API void nb_abort(nb_conn *conn);
 
@@ -600,6 +645,9 @@ NB_API void nb_abort(nb_conn *conn);
  * Waits for nobody, except that the kernel lets a send in another thread finish copying first. Safe
  * from any thread, any number of times, as long as the connection is not being freed. (connect(2)
  * to AF_UNSPEC; shutdown(2) elsewhere.)
+ *
+ * @par Example
+ * @snippet snippets/connecting.c nb_cancel
  */
 NB_API void nb_cancel(nb_conn *conn);
 
@@ -613,6 +661,9 @@ NB_API void nb_cancel(nb_conn *conn);
  *
  * @par Blocking, threads, signals
  * Never blocks; safe from any thread.
+ *
+ * @par Example
+ * @snippet snippets/asking.c nb_conn_status
  */
 NB_API nb_status nb_conn_status(const nb_conn *conn, nb_direction direction);
 
@@ -626,6 +677,9 @@ NB_API nb_status nb_conn_status(const nb_conn *conn, nb_direction direction);
  *
  * @par Blocking, threads, signals
  * Never blocks; safe from any thread.
+ *
+ * @par Example
+ * @snippet snippets/asking.c nb_conn_error
  */
 NB_API void nb_conn_error(const nb_conn *conn, nb_direction direction, nb_error *err);
 
@@ -638,6 +692,9 @@ NB_API void nb_conn_error(const nb_conn *conn, nb_direction direction, nb_error 
  *
  * @par Blocking, threads, signals
  * Never blocks; safe from any thread.
+ *
+ * @par Example
+ * @snippet snippets/asking.c nb_conn_peer
  */
 NB_API void nb_conn_peer(const nb_conn *conn, nb_address *out);
 
@@ -659,6 +716,9 @@ NB_API void nb_conn_peer(const nb_conn *conn, nb_address *out);
  *
  * @par Blocking, threads, signals
  * Never blocks; safe from any thread. (SO_PEERCRED of unix(7).)
+ *
+ * @par Example
+ * @snippet snippets/asking.c nb_conn_peer_credentials
  */
 NB_NODISCARD NB_API nb_status nb_conn_peer_credentials(const nb_conn *conn, nb_credentials *out);
 
@@ -671,6 +731,9 @@ NB_NODISCARD NB_API nb_status nb_conn_peer_credentials(const nb_conn *conn, nb_c
  *
  * @par Blocking, threads, signals
  * Never blocks; safe from any thread. (getsockname(2).)
+ *
+ * @par Example
+ * @snippet snippets/asking.c nb_conn_local
  */
 NB_API void nb_conn_local(const nb_conn *conn, nb_address *out);
 
@@ -685,6 +748,9 @@ NB_API void nb_conn_local(const nb_conn *conn, nb_address *out);
  *
  * @par Blocking, threads, signals
  * Never blocks. Counts as receiving: only for the thread that receives.
+ *
+ * @par Example
+ * @snippet snippets/asking.c nb_conn_buffered
  */
 NB_API size_t nb_conn_buffered(const nb_conn *conn);
 
@@ -698,6 +764,9 @@ NB_API size_t nb_conn_buffered(const nb_conn *conn);
  *
  * @par Blocking, threads, signals
  * Never blocks; safe from any thread.
+ *
+ * @par Example
+ * @snippet snippets/asking.c nb_conn_counters
  */
 NB_API void nb_conn_counters(const nb_conn *conn, uint64_t *received, uint64_t *sent);
 
@@ -711,6 +780,9 @@ NB_API void nb_conn_counters(const nb_conn *conn, uint64_t *received, uint64_t *
  *
  * @par Blocking, threads, signals
  * Never blocks; safe from any thread.
+ *
+ * @par Example
+ * @snippet snippets/asking.c nb_conn_fd
  */
 NB_API nb_fd nb_conn_fd(const nb_conn *conn);
 
@@ -734,6 +806,9 @@ NB_API nb_fd nb_conn_fd(const nb_conn *conn);
  *
  * @par Blocking, threads, signals
  * Never blocks; safe from any thread.
+ *
+ * @par Example
+ * @snippet snippets/asking.c nb_conn_adopt
  */
 NB_NODISCARD NB_API nb_status nb_conn_adopt(nb_conn **out, nb_fd fd, nb_error *err);
 
@@ -758,6 +833,9 @@ NB_NODISCARD NB_API nb_status nb_conn_adopt(nb_conn **out, nb_fd fd, nb_error *e
  *
  * @par Blocking, threads, signals
  * Never blocks. No other thread may be inside a call on @p conn.
+ *
+ * @par Example
+ * @snippet snippets/asking.c nb_conn_detach
  */
 NB_NODISCARD NB_API nb_status nb_conn_detach(nb_conn *conn, nb_fd *out, void *buffered,
                                              size_t capacity, size_t *length);

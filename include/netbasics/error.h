@@ -102,6 +102,9 @@ NB_BEGIN_DECLS
  *
  * @par Blocking, threads, signals
  * Never blocks; safe from any thread and from a signal handler.
+ *
+ * @par Example
+ * @snippet snippets/values.c nb_status_name
  */
 NB_API const char *nb_status_name(nb_status status);
 
@@ -116,6 +119,9 @@ NB_API const char *nb_status_name(nb_status status);
  *
  * @par Blocking, threads, signals
  * Never blocks; safe from any thread and from a signal handler.
+ *
+ * @par Example
+ * @snippet snippets/values.c nb_status_name
  */
 NB_API const char *nb_status_text(nb_status status);
 

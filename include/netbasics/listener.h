@@ -159,6 +159,9 @@ NB_BEGIN_DECLS
  * @par Blocking, threads, signals
  * Never blocks, but for a path whose directory is locked: a tenth of a second at most. Safe from any
  * thread; not for signal handlers. (bind(2), listen(2), ipv6(7), unix(7), sd_listen_fds(3).)
+ *
+ * @par Example
+ * @snippet snippets/listening.c nb_listen
  */
 NB_NODISCARD NB_API nb_status nb_listen(nb_listener **out, const char *endpoint,
                                         const nb_listen_options *options, nb_error *err);
@@ -183,6 +186,9 @@ NB_NODISCARD NB_API nb_status nb_listen(nb_listener **out, const char *endpoint,
  *
  * @par Blocking, threads, signals
  * As nb_listen().
+ *
+ * @par Example
+ * @snippet snippets/listening.c nb_listener_add
  */
 NB_NODISCARD NB_API nb_status nb_listener_add(nb_listener *listener, const char *endpoint,
                                               const nb_listen_options *options, nb_error *err);
@@ -211,6 +217,9 @@ NB_NODISCARD NB_API nb_status nb_listener_add(nb_listener *listener, const char 
  * @par Blocking, threads, signals
  * Blocks until @p by or the stop; signals do not cut it short. Several threads may accept from one
  * listener, but not while it is being served. (accept(2).)
+ *
+ * @par Example
+ * @snippet snippets/listening.c nb_accept
  */
 NB_NODISCARD NB_API nb_status nb_accept(nb_listener *listener, nb_conn **out, nb_deadline by,
                                         nb_error *err);
@@ -226,6 +235,9 @@ NB_NODISCARD NB_API nb_status nb_accept(nb_listener *listener, nb_conn **out, nb
  * @par Blocking, threads, signals
  * Never blocks; safe from any thread, any number of times, and from a signal handler, where it
  * leaves errno alone.
+ *
+ * @par Example
+ * @snippet snippets/listening.c nb_listener_stop
  */
 NB_API void nb_listener_stop(nb_listener *listener);
 
@@ -237,6 +249,9 @@ NB_API void nb_listener_stop(nb_listener *listener);
  *
  * @par Blocking, threads, signals
  * Never blocks; safe from any thread, but not during nb_listener_add().
+ *
+ * @par Example
+ * @snippet snippets/listening.c nb_listener_address
  */
 NB_API size_t nb_listener_count(const nb_listener *listener);
 
@@ -252,6 +267,9 @@ NB_API size_t nb_listener_count(const nb_listener *listener);
  *
  * @par Blocking, threads, signals
  * Never blocks; safe from any thread, but not during nb_listener_add().
+ *
+ * @par Example
+ * @snippet snippets/listening.c nb_listener_address
  */
 NB_API nb_status nb_listener_address(const nb_listener *listener, size_t index, nb_address *out);
 
@@ -265,6 +283,9 @@ NB_API nb_status nb_listener_address(const nb_listener *listener, size_t index, 
  *
  * @par Blocking, threads, signals
  * Never blocks; safe from any thread, but not during nb_listener_add() or the end of nb_serve().
+ *
+ * @par Example
+ * @snippet snippets/listening.c nb_listener_fd
  */
 NB_API nb_fd nb_listener_fd(const nb_listener *listener, size_t index);
 
@@ -278,6 +299,9 @@ NB_API nb_fd nb_listener_fd(const nb_listener *listener, size_t index);
  *
  * @par Blocking, threads, signals
  * Never blocks.
+ *
+ * @par Example
+ * @snippet snippets/listening.c nb_listener_close
  */
 NB_API void nb_listener_close(nb_listener *listener);
 

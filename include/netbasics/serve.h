@@ -202,6 +202,9 @@ NB_BEGIN_DECLS
  * @par Blocking, threads, signals
  * Blocks until nb_listener_stop() and the drain after it. Safe from any thread. Threads that it
  * starts have all signals blocked, and are all gone when it returns.
+ *
+ * @par Example
+ * @snippet snippets/serving.c nb_serve
  */
 NB_NODISCARD NB_API nb_status nb_serve(nb_listener *listener, nb_handler *handler, void *context,
                                        const nb_serve_options *options, nb_error *err);
@@ -216,6 +219,9 @@ NB_NODISCARD NB_API nb_status nb_serve(nb_listener *listener, nb_handler *handle
  * @par Blocking, threads, signals
  * Never blocks; safe from any thread, during nb_serve() and after it. The numbers are each right,
  * but not all of the same moment.
+ *
+ * @par Example
+ * @snippet snippets/serving.c nb_serve_counters
  */
 NB_API void nb_serve_counters(const nb_listener *listener, nb_serve_stats *stats);
 
