@@ -93,6 +93,7 @@ def code(element):
             if part is not line:
                 text += part.tail or ""
         lines.append(text.rstrip())
+    lines = textwrap.dedent("\n".join(lines)).split("\n")
     return [".EX"] + [("\\&" if text[:1] in (".", "'") else "") + escape(text)
                       for text in lines] + [".EE"]
 

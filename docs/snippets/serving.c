@@ -24,6 +24,7 @@ static nb_status serve(nb_listener *listener)
 {
     /* Zero in a field means its default. */
     nb_serve_options options = NB_SERVE_OPTIONS_INIT;
+    nb_status status;
     nb_error err;
 
     options.concurrency = 64; /* At most so many handlers at once. */
@@ -31,7 +32,7 @@ static nb_status serve(nb_listener *listener)
     /* After the stop, handlers have that long. */
     options.drain_ms = 5000;
     options.on_event = report;
-    nb_status status = nb_serve(listener, greet, NULL, &options, &err);
+    status = nb_serve(listener, greet, NULL, &options, &err);
     if (status != NB_OK)
         fprintf(stderr, "%s\n", err.message);
     return status;

@@ -22,7 +22,7 @@ static void make_deadlines(void)
     /* [nb_expired] */
     EXPECT(nb_remaining_ms(by) > 0);
     /* [nb_forever] */
-    /* Where somebody else ends the wait: nb_cancel(), a connection's life. */
+    /* Where somebody else ends the wait, as nb_cancel() does. */
     by = nb_forever();
     /* [nb_forever] */
     EXPECT(!nb_expired(by));

@@ -118,7 +118,6 @@ NB_BEGIN_DECLS
  * another kind, and a socket whose directory cannot be locked: the path is NB_ADDRESS_IN_USE then,
  * and the message tells what is there. (A server that is not of this library looks dead between its
  * bind(2) and its listen(2).)
- * @par
  * The file is removed by nb_listener_close(), and when nb_serve() stops, if it is still the one that
  * was made here, by device and inode.
  *
