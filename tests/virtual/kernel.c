@@ -12,6 +12,9 @@
 /* Far above the descriptors that a process can have. */
 #define FIRST_FD (1 << 24)
 
+/* Where those begin that a service manager passes. */
+#define FIRST_PASSED_FD 3
+
 /* More sockets than any script opens, and more moments than any wait has. */
 enum { SOCKETS_MAX = 512, MOMENTS_MAX = 16 };
 #define STEPS_MOST 2000000
@@ -20,6 +23,7 @@ struct kernel kernel;
 
 static struct vsocket sockets[SOCKETS_MAX];
 static size_t socket_count;
+static size_t passed_count; /* the first ones, which have small descriptors */
 static size_t steps_taken;
 
 /* The clients: how many have come, and which of them wait. */
@@ -38,7 +42,7 @@ void kernel_begin(void)
     memset(&kernel, 0, sizeof(kernel));
     memset(sockets, 0, socket_count * sizeof(sockets[0]));
     memset(waits, 0, sizeof(waits));
-    socket_count = steps_taken = moment_count = 0;
+    socket_count = passed_count = steps_taken = moment_count = 0;
     kernel.now = last_client_ns = KERNEL_START;
 }
 
@@ -53,15 +57,34 @@ void complain(const char *what)
         kernel.complaint = what;
 }
 
+/* Which socket a descriptor is; SOCKETS_MAX when there was never one. */
+static size_t index_of(int fd)
+{
+    if (fd >= FIRST_PASSED_FD && fd < FIRST_PASSED_FD + (int)passed_count)
+        return (size_t)(fd - FIRST_PASSED_FD);
+    if (fd < FIRST_FD || fd >= FIRST_FD + (int)socket_count)
+        return SOCKETS_MAX;
+    return (size_t)(fd - FIRST_FD);
+}
+
+/* Whether it may be looked at although nothing is there, and never was. */
+static bool is_hole(int fd)
+{
+    size_t at = index_of(fd);
+
+    return fd >= FIRST_PASSED_FD && fd < FIRST_FD &&
+           (at == SOCKETS_MAX || sockets[at].passed == KERNEL_HOLE);
+}
+
 struct vsocket *vsocket_of(int fd)
 {
-    size_t at = (size_t)(fd - FIRST_FD);
+    size_t at = index_of(fd);
 
-    if (fd < FIRST_FD || at >= socket_count || !sockets[at].open) {
+    if (at < SOCKETS_MAX && sockets[at].open)
+        return &sockets[at];
+    if (!is_hole(fd))
         complain("a descriptor is used that is not open");
-        return NULL;
-    }
-    return &sockets[at];
+    return NULL;
 }
 
 int vsocket_new(enum kind kind)
@@ -141,18 +164,51 @@ void vsocket_close(int fd)
 
 uint64_t kernel_sent(int fd)
 {
-    return sockets[fd - FIRST_FD].lanes[NB_SEND].moved;
+    return sockets[index_of(fd)].lanes[NB_SEND].moved;
 }
 
 enum kernel_fate kernel_fate(int fd)
 {
-    return sockets[fd - FIRST_FD].fate;
+    return sockets[index_of(fd)].fate;
 }
 
 size_t kernel_room(int fd)
 {
     catch_up();
-    return sockets[fd - FIRST_FD].lanes[NB_SEND].bytes;
+    return sockets[index_of(fd)].lanes[NB_SEND].bytes;
+}
+
+void kernel_pass(const struct kernel_passed *passed, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct vsocket *socket = &sockets[socket_count++];
+
+        *socket = (struct vsocket){.kind = FRESH,
+                                   .open = passed[i].kind != KERNEL_HOLE,
+                                   .is_unix = passed[i].family == AF_UNIX,
+                                   .cloexec = passed[i].cloexec,
+                                   .blocking = passed[i].blocking,
+                                   .passed = passed[i].kind};
+        socket->local.ss_family = (sa_family_t)passed[i].family;
+        if (passed[i].kind == KERNEL_LISTENER) {
+            socket->kind = LISTENING;
+            socket->index = kernel.listening++;
+        }
+    }
+    passed_count = count;
+}
+
+bool kernel_is(size_t passed, bool cloexec, bool blocking)
+{
+    const struct vsocket *socket = &sockets[passed];
+
+    return socket->open && socket->cloexec == cloexec && socket->blocking == blocking;
+}
+
+void kernel_close_passed(void)
+{
+    for (size_t i = 0; i < passed_count; i++)
+        sockets[i].open = false;
 }
 
 size_t kernel_open(void)

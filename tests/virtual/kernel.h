@@ -86,6 +86,7 @@ struct kernel {
     int64_t poll_late_ns;    /* how late poll(2) is when it times out */
     int64_t signal_every_ns; /* a signal interrupts who waits; 0: none */
     size_t signals_most;     /* so many of them at most; 0: without end */
+    int refuses_fd;          /* this descriptor cannot be made to wait or not; 0: none */
     bool no_timers;          /* SO_RCVTIMEO and SO_SNDTIMEO cannot be set */
     const struct kernel_client *clients;
     size_t client_count;
@@ -123,6 +124,22 @@ uint64_t kernel_sent(int fd);
 enum kernel_fate kernel_fate(int fd);
 /* How much room a connection has now, and how many bytes wait to be received. */
 size_t kernel_room(int fd);
+
+/* What a service manager may pass at descriptor 3 and the next ones. */
+enum kernel_kind { KERNEL_LISTENER, KERNEL_CONNECTION, KERNEL_DATAGRAMS, KERNEL_FILE, KERNEL_HOLE };
+struct kernel_passed {
+    enum kernel_kind kind;
+    int family;
+    bool cloexec;
+    bool blocking;
+};
+
+/* Passes them: the first thing in a world. */
+void kernel_pass(const struct kernel_passed *passed, size_t count);
+/* Whether one of them is open and its flags are so. */
+bool kernel_is(size_t passed, bool cloexec, bool blocking);
+/* Closes those that are open, as the end of the process would. */
+void kernel_close_passed(void);
 
 /* How many descriptors are open. */
 size_t kernel_open(void);

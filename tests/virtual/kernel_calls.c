@@ -30,6 +30,8 @@ int __wrap_nb__sys_setsockopt(int fd, int level, int name, const void *value, so
 int __wrap_nb__sys_getsockopt(int fd, int level, int name, void *value, socklen_t *length);
 int __wrap_nb__sys_set_blocking(int fd, bool blocking);
 int __wrap_nb__sys_set_cloexec(int fd);
+int __wrap_nb__sys_get_flags(int fd, struct nb__flags *out);
+int __wrap_nb__sys_set_flags(int fd, const struct nb__flags *flags);
 int __wrap_nb__sys_shutdown(int fd, int how);
 int __wrap_nb__sys_close(int fd);
 ssize_t __wrap_nb__sys_recv(int fd, void *buf, size_t length, int flags);
@@ -273,8 +275,10 @@ int __wrap_nb__sys_getsockopt(int fd, int level, int name, void *value, socklen_
     if (socket == NULL)
         return -EBADF;
     catch_up();
+    if (socket->passed == KERNEL_FILE)
+        return -ENOTSOCK;
     if (level == SOL_SOCKET && name == SO_TYPE)
-        answer = SOCK_STREAM;
+        answer = socket->passed == KERNEL_DATAGRAMS ? SOCK_DGRAM : SOCK_STREAM;
     if (level == SOL_SOCKET && name == SO_ACCEPTCONN)
         answer = socket->kind == LISTENING;
     if (level == SOL_SOCKET && name == SO_ERROR)
@@ -290,13 +294,42 @@ int __wrap_nb__sys_set_blocking(int fd, bool blocking)
 
     if (socket == NULL)
         return -EBADF;
+    if (fd == kernel.refuses_fd)
+        return -EPERM;
     socket->blocking = blocking;
     return 0;
 }
 
 int __wrap_nb__sys_set_cloexec(int fd)
 {
-    return vsocket_of(fd) == NULL ? -EBADF : 0;
+    struct vsocket *socket = vsocket_of(fd);
+
+    if (socket == NULL)
+        return -EBADF;
+    socket->cloexec = true;
+    return 0;
+}
+
+int __wrap_nb__sys_get_flags(int fd, struct nb__flags *out)
+{
+    const struct vsocket *socket = vsocket_of(fd);
+
+    if (socket == NULL)
+        return -EBADF;
+    out->of_descriptor = socket->cloexec;
+    out->of_file = socket->blocking;
+    return 0;
+}
+
+int __wrap_nb__sys_set_flags(int fd, const struct nb__flags *flags)
+{
+    struct vsocket *socket = vsocket_of(fd);
+
+    if (socket == NULL)
+        return -EBADF;
+    socket->cloexec = flags->of_descriptor != 0;
+    socket->blocking = flags->of_file != 0;
+    return 0;
 }
 
 int __wrap_nb__sys_shutdown(int fd, int how)

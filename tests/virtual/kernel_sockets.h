@@ -27,6 +27,8 @@ struct vsocket {
     bool open;
     bool is_unix;
     bool blocking;
+    bool cloexec;
+    enum kernel_kind passed; /* of one that was passed: what it is */
     bool linger_resets;
     bool closed;     /* what TCP calls CLOSE */
     bool half_ended; /* we have ended our stream */
