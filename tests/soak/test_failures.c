@@ -119,6 +119,27 @@ static void connects_that_fail_leave_nothing(void **state)
     }
 }
 
+/* In a network of its own, where no resolver can be reached, each lookup fails in no time. */
+static void fail_to_look_up(const struct failing *failing)
+{
+    nb_conn *conn;
+    nb_status status = nb_connect(&conn, failing->endpoint, NULL, plenty(), NULL);
+
+    if (status != NB_NAME_TEMPORARY)
+        assert_status(status, failing->status);
+    assert_null(conn);
+}
+
+static void lookups_that_fail_leave_nothing(void **state)
+{
+    static const struct failing list[] = {{"nowhere.invalid:80", NB_NAME_NOT_FOUND}};
+
+    (void)state;
+    if (!has_own_network())
+        skip_because("a network of its own is not allowed here (not root)");
+    fail_often(fail_to_look_up, list, COUNT(list), "lookups failed");
+}
+
 static nb_listener *listener;
 
 static void fail_to_accept(const struct failing *failing)
@@ -163,9 +184,8 @@ static void a_listener_survives_what_fails_on_it(void **state)
 int main(void)
 {
     const struct CMUnitTest cases[] = {
-        SOAK_CASE(binds_that_fail_leave_nothing),
-        SOAK_CASE(listens_that_fail_leave_nothing),
-        SOAK_CASE(connects_that_fail_leave_nothing),
+        SOAK_CASE(binds_that_fail_leave_nothing),        SOAK_CASE(listens_that_fail_leave_nothing),
+        SOAK_CASE(connects_that_fail_leave_nothing),     SOAK_CASE(lookups_that_fail_leave_nothing),
         SOAK_CASE(a_listener_survives_what_fails_on_it),
     };
 

@@ -87,11 +87,15 @@ static void visit(const char *endpoint, size_t number)
     end(conn, number);
 }
 
+#define UNIX_NAME "unix:@netbasics-test-many"
+
 /* Over IPv4 at several addresses in turn, so that no pair of ports is used too often. */
 static const char *endpoint_of(const struct server *server, size_t number)
 {
     char host[32] = "[::1]";
 
+    if (nb_address_family(&server->address) == NB_FAMILY_UNIX)
+        return UNIX_NAME;
     if (nb_address_family(&server->address) == NB_FAMILY_IPV4)
         (void)snprintf(host, sizeof(host), "127.0.0.%d", (int)(1 + number % 50));
     return host_at(host, &server->address);
@@ -133,6 +137,12 @@ static void over_ipv6_it_is_the_same(void **state)
     serve_many("[::1]:0", rounds(20000, 300000), "connections served over IPv6");
 }
 
+static void over_unix_sockets_it_is_the_same(void **state)
+{
+    (void)state;
+    serve_many(UNIX_NAME, rounds(20000, 300000), "connections served over Unix sockets");
+}
+
 static void accepted_one_by_one_they_leave_nothing(void **state)
 {
     size_t count = rounds(20000, 300000);
@@ -167,6 +177,7 @@ int main(void)
     const struct CMUnitTest cases[] = {
         FEW_DESCRIPTORS_CASE(a_server_with_twenty_descriptors_serves_a_great_many),
         FEW_DESCRIPTORS_CASE(over_ipv6_it_is_the_same),
+        FEW_DESCRIPTORS_CASE(over_unix_sockets_it_is_the_same),
         FEW_DESCRIPTORS_CASE(accepted_one_by_one_they_leave_nothing),
     };
 
