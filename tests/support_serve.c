@@ -255,6 +255,11 @@ int dial_quietly(const nb_address *to)
     return dial_with(NULL, to);
 }
 
+int dial_quietly_from(const nb_address *local, const nb_address *to)
+{
+    return dial_with(local, to);
+}
+
 static int remember(int fd)
 {
     assert_true(fd >= 0);

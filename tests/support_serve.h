@@ -118,6 +118,7 @@ int dial(const nb_address *to);
 int dial_from(const char *local, const nb_address *to);
 /* For other threads: a connected socket of the caller's, or -errno. */
 int dial_quietly(const nb_address *to);
+int dial_quietly_from(const nb_address *local, const nb_address *to);
 void hang_up(int fd);
 void hang_up_all(void);
 /* Closes with a reset. */
