@@ -41,7 +41,7 @@ static const struct row rows[] = {
         ERRORS(ECONNREFUSED, EINTR, EACCES, EPERM, EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT, EAGAIN,
                EALREADY, EBADF, EFAULT, EINPROGRESS, EISCONN, ENETUNREACH, ENOTSOCK, EPROTOTYPE,
                ETIMEDOUT, EHOSTUNREACH, ECONNRESET, ENETDOWN, EINVAL, ENOBUFS, ENOPROTOOPT)),
-    ROW(disconnect, ERRORS(ENOTCONN, EBADF, EINVAL, ENOTSOCK, ENOBUFS)),
+    ROW(disconnect, ERRORS(ENOTCONN, EINVAL)),
     ROW(getsockname, ERRORS(ENOBUFS, EBADF, EFAULT, EINVAL, ENOTSOCK)),
     ROW(getpeername, ERRORS(ENOTCONN, ENOBUFS, EBADF, EFAULT, EINVAL, ENOTSOCK)),
     ROW(setsockopt,
@@ -321,6 +321,8 @@ static statuses of_serve(const struct fault *fault)
         return named(fault);
     switch (fault->call) {
     case CALL_accept:
+        if (fault->error == EOPNOTSUPP && fault->always) /* at first they are lost connections */
+            return S(NB_UNSUPPORTED) | S(NB_OK);
         rest = of_accepting(fault, 0);
         return rest == 0 || (rest & S(NB_TIMEOUT)) != 0 ? S(NB_OK) : rest;
     case CALL_poll:

@@ -276,6 +276,14 @@ static void prepare(void)
     run_plan(&nothing);
 }
 
+static void report_of(int child, const char *what)
+{
+    int at = atomic_fetch_add(&shared->wrongs, 1);
+
+    if (at < REPORTS_MOST)
+        (void)snprintf(shared->reports[at], REPORT_SIZE, "[%.290s] %s", shared->doing[child], what);
+}
+
 static void look_after(const pid_t *children)
 {
     int seen[PROCESSES_MOST] = {0};
@@ -299,12 +307,10 @@ static void look_after(const pid_t *children)
             if (waitpid(children[i], NULL, WNOHANG) == children[i]) {
                 if (atomic_exchange(&shared->done[i], true))
                     continue;
-                atomic_fetch_add(&shared->wrongs, 1);
-                printf("# crashed: [%s]\n", shared->doing[i]);
+                report_of(i, "it crashed");
             } else if (real_ns() - since[i] > STUCK_S * INT64_C(1000000000)) {
                 atomic_store(&shared->done[i], true);
-                atomic_fetch_add(&shared->wrongs, 1);
-                printf("# stuck: [%s]\n", shared->doing[i]);
+                report_of(i, "it is stuck");
                 (void)kill(children[i], SIGKILL);
             }
         }
@@ -366,13 +372,43 @@ static bool all_calls_have_rows(void)
     return all;
 }
 
-int run_scenarios(const struct scenario *scenarios, size_t count)
+static enum call call_named(const char *name)
+{
+    int call = 0;
+
+    while (call < CALL_COUNT - 1 && strcmp(name_of((enum call)call), name) != 0)
+        call++;
+    return (enum call)call;
+}
+
+/* Runs one scenario with one fault, in this process, as reports name it. */
+static int run_one(const struct scenario *scenarios, size_t count, char **words)
+{
+    struct plan one = {
+        .call = call_named(words[1]), .nth = atoi(words[2]), .error = atoi(words[3])};
+    size_t at = 0;
+
+    one.always = strcmp(words[4], "always") == 0;
+    one.later = words[5] != NULL ? atoi(words[5]) : 0;
+    one.variant = one.later > 0 ? atoi(words[6]) : 0;
+    while (at < count - 1 && strcmp(scenarios[at].name, words[0]) != 0)
+        at++;
+    scenario = &scenarios[at];
+    prepare();
+    run_once(&one);
+    printf("%s\n", finding[0] != '\0' ? finding : "nothing is wrong");
+    return finding[0] != '\0';
+}
+
+int run_scenarios(const struct scenario *scenarios, size_t count, char **words)
 {
     bool good;
 
     shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (shared == MAP_FAILED)
         return 1;
+    if (words[0] != NULL)
+        return run_one(scenarios, count, words);
     printf("1..%zu\n", count + 1);
     good = all_calls_have_rows();
     for (size_t i = 0; i < count; i++)

@@ -95,6 +95,10 @@ const char *step_name(void);
 /* For the scenario to say that the accept loop has begun: what fails from now on cannot keep it from that. */
 void loop_began(void);
 
+/* Statuses that steps on connections may have, too, once there was a fault: such as of a loop that was
+   stopped before it could end well. */
+void also_allowed(statuses more);
+
 /* The deadline of a step; all steps have the same. */
 #define STEP_MS 300
 nb_deadline soon(void);
@@ -152,6 +156,9 @@ void at_time(nb_deadline when, void (*run)(void *context), void *context);
 /* Asked by whatever stands before a call: 0, or the error that it has to give. */
 int fault_at(enum call call, int detail);
 
+/* Whether this is what fails in this run. */
+bool planned(enum call call, int error);
+
 int64_t real_ns(void);
 
 /* ---- peer.c: the other side, by system calls alone ---- */
@@ -177,7 +184,8 @@ struct scenario {
     bool pairs;      /* two faults, too */
 };
 
-/* Runs all of them, tells about each, and returns what main has to. */
-int run_scenarios(const struct scenario *scenarios, size_t count);
+/* Runs all of them, tells about each, and returns what main has to. Arguments of the program are one run
+   as a report names it, to be looked at: SCENARIO CALL N ERROR once|always [CALLS-LATER VARIANT]. */
+int run_scenarios(const struct scenario *scenarios, size_t count, char **arguments);
 
 #endif

@@ -270,7 +270,7 @@ static void detaching(void)
     peer_close(peer);
 }
 
-int main(void)
+int main(int count, char **arguments)
 {
     static const struct scenario scenarios[] = {
         {"exchange_over_ipv4", exchange_over_ipv4, 2, false, true},
@@ -289,5 +289,6 @@ int main(void)
         {"detaching", detaching, 2, false, true},
     };
 
-    return run_scenarios(scenarios, COUNT(scenarios));
+    (void)count;
+    return run_scenarios(scenarios, COUNT(scenarios), arguments + 1);
 }

@@ -159,7 +159,7 @@ static void without_an_answer(void)
     (void)close(listener);
 }
 
-int main(void)
+int main(int count, char **arguments)
 {
     static const struct scenario scenarios[] = {
         {"to_an_ipv4_address", to_an_ipv4_address, 2, false, true},
@@ -173,5 +173,6 @@ int main(void)
         {"without_an_answer", without_an_answer, 2, false, true},
     };
 
-    return run_scenarios(scenarios, COUNT(scenarios));
+    (void)count;
+    return run_scenarios(scenarios, COUNT(scenarios), arguments + 1);
 }

@@ -212,7 +212,7 @@ static void accepted_too_late(void)
     DO(nb_listener_close(listener));
 }
 
-int main(void)
+int main(int count, char **arguments)
 {
     static const struct scenario scenarios[] = {
         {"at_an_ipv4_address", at_an_ipv4_address, 2, false, true},
@@ -227,5 +227,6 @@ int main(void)
         {"accepted_too_late", accepted_too_late, 2, false, true},
     };
 
-    return run_scenarios(scenarios, COUNT(scenarios));
+    (void)count;
+    return run_scenarios(scenarios, COUNT(scenarios), arguments + 1);
 }

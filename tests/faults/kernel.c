@@ -91,10 +91,10 @@ static void look_at_clock(void)
 
 static void jump(int64_t ns)
 {
-    if (ns <= 0)
-        return;
-    atomic_fetch_add(&offset_ns, ns);
-    kernel.jumped_ns += ns;
+    if (ns > 0) {
+        atomic_fetch_add(&offset_ns, ns);
+        kernel.jumped_ns += ns;
+    }
     look_at_clock();
 }
 
@@ -186,6 +186,11 @@ static void count(int *counter, int by)
     (void)pthread_mutex_lock(&lock);
     *counter += by;
     (void)pthread_mutex_unlock(&lock);
+}
+
+bool planned(enum call call, int error)
+{
+    return plan.call == call && plan.error == error && kernel.fired_first > 0;
 }
 
 /* ---- waiting ---- */
@@ -329,6 +334,16 @@ int __wrap_close(int fd)
     if (result < 0 && errno == EBADF && !is_foreign())
         count(&kernel.bad_closes, 1);
     return result;
+}
+
+int __real_nb__sys_disconnect(int fd);
+int __wrap_nb__sys_disconnect(int fd);
+int __wrap_nb__sys_disconnect(int fd)
+{
+    int error = fault_at(CALL_disconnect, 0); /* it is not connected any more */
+    int result = __real_nb__sys_disconnect(fd);
+
+    return error != 0 ? -error : result;
 }
 
 int __real_nb__sys_setsockopt(int fd, int level, int name, const void *value, socklen_t length);
