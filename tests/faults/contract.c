@@ -137,7 +137,7 @@ static statuses named(const struct fault *fault)
 }
 
 /* What waits goes on after a signal, and after a look that came too early, until its time is over. */
-static statuses patient(const struct fault *fault, statuses otherwise)
+static statuses waited_for(const struct fault *fault, statuses otherwise)
 {
     if (fault->error != EINTR && fault->error != EAGAIN)
         return otherwise;
@@ -192,19 +192,18 @@ static statuses of_connect(const struct fault *fault)
     case CALL_connect:
         return fault->error == EINTR || fault->error == EINPROGRESS ? S(NB_OK) : named(fault);
     case CALL_poll:
-        return patient(fault, named(fault));
+        return waited_for(fault, named(fault));
     case CALL_getpeername: /* asked for the state of the handshake, and for a connection to itself */
         return S(NB_OK) | (fault->error == ENOTCONN ? S(NB_TIMEOUT) : named(fault));
     case CALL_set_blocking:
         return S(NB_SYSTEM);
-    case CALL_setsockopt:
-        return of_option(fault);
-    case CALL_library_hold:
+    case CALL_library_hold: /* what the thread of a lookup needs */
     case CALL_thread_start:
     case CALL_pthread_create:
         return S(NB_NO_MEMORY);
-    case CALL_wake_ring: /* nobody tells that the lookup is over */
-        return S(NB_TIMEOUT);
+    case CALL_setsockopt:
+        return of_option(fault);
+    case CALL_wake_ring:
     case CALL_getsockname:
     case CALL_close:
         return S(NB_OK);
@@ -267,7 +266,7 @@ static statuses of_accepting(const struct fault *fault, statuses at_the_end)
     switch (fault->error) {
     case EINTR:
     case EAGAIN:
-        return patient(fault, 0);
+        return waited_for(fault, 0);
     case EMFILE:
     case ENFILE:
         return fault->always ? S(NB_NO_DESCRIPTORS) & at_the_end : S(NB_OK);
@@ -304,7 +303,7 @@ static statuses of_accept(const struct fault *fault)
             return S(NB_NO_MEMORY) | S(NB_OK);
         if (fault->error == ENOMEM)
             return fault->always ? S(NB_NO_MEMORY) : S(NB_OK);
-        return patient(fault, S(NB_SYSTEM));
+        return waited_for(fault, S(NB_SYSTEM));
     default:
         return named(fault);
     }
@@ -339,7 +338,7 @@ static statuses of_receive(const struct fault *fault)
     switch (fault->call) {
     case CALL_recv:
     case CALL_poll:
-        return patient(fault, named(fault));
+        return waited_for(fault, named(fault));
     case CALL_setsockopt:
     case CALL_tcp_closed:
         return S(NB_OK);
@@ -352,7 +351,7 @@ static statuses of_receive(const struct fault *fault)
 static statuses of_file(const struct fault *fault)
 {
     if (fault->error == EINTR)
-        return patient(fault, 0);
+        return waited_for(fault, 0);
     return named(fault) == S(NB_NO_MEMORY) ? S(NB_NO_MEMORY) : S(NB_SYSTEM);
 }
 
@@ -364,7 +363,7 @@ static statuses of_send(const struct fault *fault)
     case CALL_send:
     case CALL_sendmsg:
     case CALL_poll:
-        return patient(fault, named(fault));
+        return waited_for(fault, named(fault));
     case CALL_setsockopt:
         return S(NB_OK);
     default:
@@ -384,7 +383,7 @@ static statuses of_close(const struct fault *fault)
         return of_shutdown(fault);
     case CALL_recv:
     case CALL_poll:
-        return patient(fault, named(fault));
+        return waited_for(fault, named(fault));
     default:
         return S(NB_OK);
     }

@@ -148,6 +148,9 @@ extern struct kernel kernel;
 void kernel_begin(const struct plan *plan);
 /* How long it really waits before the virtual clock jumps. 0: the clock is real. */
 extern int grace_ms;
+/* A run in which something was wrong is repeated with more time for everything: a busy machine may have
+   been late. */
+extern bool patient;
 /* Whether sends take, and receives give, as little as possible. */
 extern bool short_transfers;
 /* Calls a function as soon as the clock has come so far; such as a stop. */

@@ -19,9 +19,9 @@
 
 /* When the loop is stopped at last, should faults have kept handlers from it; how long the drain may take,
    and lingering. Where the clock is real, nobody waits for more than is needed. */
-#define STOP_MS (grace_ms > 0 ? 100 : 40)
-#define DRAIN_MS (grace_ms > 0 ? 100 : 40)
-#define LINGER_MS (grace_ms > 0 ? 50 : 10)
+#define STOP_MS (patient ? 1000 : grace_ms > 0 ? 100 : 40)
+#define DRAIN_MS STOP_MS
+#define LINGER_MS (STOP_MS / 4)
 
 #define ANSWER "an answer\n"
 
@@ -119,7 +119,8 @@ static void *stop_in_time(void *unused)
 
     enter_foreign();
     (void)clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_nsec += STOP_MS * 1000000L;
+    until.tv_sec += STOP_MS / 1000;
+    until.tv_nsec += STOP_MS % 1000 * 1000000L;
     until.tv_sec += until.tv_nsec / 1000000000L;
     until.tv_nsec %= 1000000000L;
     (void)sem_timedwait(&net.over, &until);
