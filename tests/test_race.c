@@ -48,6 +48,9 @@ static struct world {
     int socket_failures; /* so many of the next sockets cannot be made */
     int interruptions;   /* so many of the next waits end by a signal, after a millisecond */
     int late_ms;         /* the machine is busy: each wait takes so much longer */
+    int slow_ms;         /* and so does each attempt to connect */
+    int lookup_ms;       /* what the lookup takes */
+    int disturbances;    /* so many waits for a lookup end as interruptions do */
 } world;
 
 static int64_t now_ms(void)
@@ -108,12 +111,16 @@ int __wrap_clock_gettime(clockid_t clock, struct timespec *out)
     return 0;
 }
 
+/* Lookups that are left behind read the world, too. */
+static pthread_mutex_t lookup_lock = PTHREAD_MUTEX_INITIALIZER;
+
 int __wrap_nb__sys_getaddrinfo(const char *host, struct addrinfo **out, int *number)
 {
     static struct addrinfo entries[HOSTS_MAX];
     static nb_address addresses[HOSTS_MAX];
 
     *number = 0;
+    pthread_mutex_lock(&lookup_lock);
     memset(entries, 0, sizeof(entries));
     for (size_t i = 0; i < world.host_count; i++) {
         addresses[i] = address_at(world.hosts[i].address);
@@ -123,6 +130,7 @@ int __wrap_nb__sys_getaddrinfo(const char *host, struct addrinfo **out, int *num
             entries[i - 1].ai_next = &entries[i];
     }
     *out = entries;
+    pthread_mutex_unlock(&lookup_lock);
     return strcmp(host, "host.test") == 0 ? 0 : EAI_NONAME;
 }
 
@@ -149,6 +157,7 @@ int __wrap_nb__sys_connect(int fd, const struct sockaddr *address, socklen_t len
 
     attempt->to = nb__address_from(address, length);
     attempt->asked_ms = now_ms();
+    world.now_ns += world.slow_ms * NB__NS_PER_MS;
     for (size_t i = 0; i < world.host_count; i++) {
         nb_address host = address_at(world.hosts[i].address);
 
@@ -183,6 +192,18 @@ static int show_answers(struct pollfd *fds, nfds_t count)
     return ready;
 }
 
+/* A wait that is not about sockets of this world. */
+static int wait_for_lookup(struct pollfd *fds, nfds_t count)
+{
+    if (world.disturbances > 0) {
+        world.disturbances--;
+        world.now_ns += NB__NS_PER_MS;
+        return -EINTR;
+    }
+    world.now_ns += world.lookup_ms * NB__NS_PER_MS;
+    return __real_nb__sys_poll(fds, count, nb_forever());
+}
+
 int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
 {
     int64_t until = by.ns;
@@ -193,8 +214,8 @@ int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
         if (is_ours(fds[i].fd) && answers_at_ns(attempt_of(fds[i].fd)) < until)
             until = answers_at_ns(attempt_of(fds[i].fd));
     }
-    if (!any) /* not about sockets of this world */
-        return __real_nb__sys_poll(fds, count, nb_forever());
+    if (!any)
+        return wait_for_lookup(fds, count);
     if (until == NEVER)
         return -EDEADLK;
     if (world.interruptions > 0) {
@@ -261,26 +282,37 @@ static int race_case_begin(void **state)
     return case_begin(state);
 }
 
+/* Waits until no lookup is left behind; the alarm of the case bounds it. */
+static void until_lookups_end(size_t threads)
+{
+    while (running_threads() > threads)
+        (void)nanosleep(&(struct timespec){0, 500000}, NULL);
+}
+
 static int race_case_end(void **state)
 {
+    pthread_mutex_lock(&lookup_lock);
     world.hosts = NULL;
+    pthread_mutex_unlock(&lookup_lock);
     return case_end(state);
 }
 
 #define RACE_CASE(name) cmocka_unit_test_setup_teardown(name, race_case_begin, race_case_end)
 
+/* What a case has said of the machine stays. */
 static void begin_world(const struct host *hosts, size_t count)
 {
-    int failures = world.socket_failures;
-    int interruptions = world.interruptions;
-    int late_ms = world.late_ms;
+    struct world begun = {.hosts = hosts, .host_count = count};
 
-    memset(&world, 0, sizeof(world));
-    world.hosts = hosts;
-    world.host_count = count;
-    world.socket_failures = failures;
-    world.interruptions = interruptions;
-    world.late_ms = late_ms;
+    begun.socket_failures = world.socket_failures;
+    begun.interruptions = world.interruptions;
+    begun.late_ms = world.late_ms;
+    begun.slow_ms = world.slow_ms;
+    begun.lookup_ms = world.lookup_ms;
+    begun.disturbances = world.disturbances;
+    pthread_mutex_lock(&lookup_lock);
+    world = begun;
+    pthread_mutex_unlock(&lookup_lock);
 }
 
 /* Connects to port 80 of a host with these addresses, within so many milliseconds (-1: for ever), and
@@ -538,6 +570,53 @@ static void an_answer_that_is_there_beats_the_deadline(void **state)
     assert_status(RACE(hosts, 300, NULL), NB_OK);
 }
 
+static void after_the_deadline_no_attempt_begins(void **state)
+{
+    static const struct host hosts[] = {
+        {"192.0.2.1:80", 0, ECONNREFUSED},
+        {"192.0.2.2:80", 0, ECONNREFUSED},
+        {"192.0.2.3:80", 0, ECONNREFUSED},
+    };
+
+    (void)state;
+    world.slow_ms = 100;
+    assert_status(RACE(hosts, 150, NULL), NB_TIMEOUT);
+    assert_string_equal(course(), "192.0.2.1:80@0 192.0.2.2:80@100");
+    assert_non_null(strstr(err.message, "192.0.2.3:80: not tried"));
+}
+
+static void a_lookup_is_over_at_the_deadline_whatever_interrupts_it(void **state)
+{
+    static const struct host hosts[] = {{"192.0.2.1:80", 1, 0}};
+    size_t threads = running_threads();
+
+    (void)state;
+    world.disturbances = 1000000;
+    assert_status(RACE(hosts, 300, NULL), NB_TIMEOUT);
+    assert_int_equal(now_ms(), 300);
+    assert_int_equal(world.begun, 0);
+    until_lookups_end(threads);
+    world.disturbances = 50;
+    assert_status(RACE(hosts, 300, NULL), NB_OK);
+    assert_int_equal(now_ms(), 51);
+}
+
+static void a_lookup_that_failed_too_late_is_a_timeout(void **state)
+{
+    static const struct host hosts[] = {{"192.0.2.1:80", 1, 0}};
+    nb_conn *conn;
+
+    (void)state;
+    begin_world(hosts, COUNT(hosts));
+    world.lookup_ms = 500;
+    assert_status(nb_connect(&conn, "none.test:80", NULL, (nb_deadline){300 * NB__NS_PER_MS}, &err),
+                  NB_TIMEOUT);
+    assert_int_equal(err.system_error, 0);
+    begin_world(hosts, COUNT(hosts));
+    assert_status(nb_connect(&conn, "none.test:80", NULL, (nb_deadline){900 * NB__NS_PER_MS}, &err),
+                  NB_NAME_NOT_FOUND);
+}
+
 /* --- What it comes to when all fail --- */
 
 static void when_all_fail_the_status_is_what_tells_most(void **state)
@@ -632,6 +711,9 @@ int main(void)
         RACE_CASE(signals_move_neither_the_stagger_nor_the_deadline),
         RACE_CASE(without_a_deadline_the_patience_of_the_system_ends_it),
         RACE_CASE(an_answer_that_is_there_beats_the_deadline),
+        RACE_CASE(after_the_deadline_no_attempt_begins),
+        RACE_CASE(a_lookup_is_over_at_the_deadline_whatever_interrupts_it),
+        RACE_CASE(a_lookup_that_failed_too_late_is_a_timeout),
         RACE_CASE(when_all_fail_the_status_is_what_tells_most),
         RACE_CASE(a_shortage_at_one_attempt_does_not_stop_the_next),
         RACE_CASE(sixteen_attempts_fit_into_the_message),
