@@ -748,7 +748,7 @@ static void a_child_is_not_held_up_by_what_hangs_in_its_parent(void **state)
 
         atomic_store(&hangs, false);
         answer_with(EAI_NONAME, 0);
-        _exit(nb_connect(&conn, "some.test:80", NULL, nb_after_ms(PATIENCE_MS), NULL));
+        _exit((int)nb_connect(&conn, "some.test:80", NULL, nb_after_ms(PATIENCE_MS), NULL));
     }
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_true(WIFEXITED(status));
