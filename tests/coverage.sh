@@ -9,7 +9,7 @@ preset=${preset:-coverage}
 build=${build:-build/$preset}
 configure_and_build
 find "$build" -name '*.gcda' -delete
-run_ctest all --label-exclude '^(fuzz|soak)$'
+run_ctest all --label-exclude '^(fuzz|soak|docs|package)$'
 python3 tests/coverage.py "$build" >"$build/coverage.log" || true
 echo 'Figures:'
 python3 tests/count_cases.py --show "$build/all.xml" "$build/coverage.log"

@@ -13,6 +13,7 @@ PART is quick (default; under two minutes), or one of the slow parts:
   fuzz      hostile inputs, NETBASICS_FUZZ_SECONDS (60) of them for each fuzzer
   netns     bad networks, in namespaces of their own (as root)
   soak      great numbers and races
+  sanitize  the quick tests under sanitizers and valgrind, and what analysers find in the sources
   docs      the site in a browser, and the man pages
   package   the packages, the source archive and the binary interface, on a new Debian (as root)
   coverage  all of them but fuzz and soak, counting which lines and branches of the library run
@@ -26,7 +27,7 @@ when cases ran and all passed. CC chooses the compiler of a new build directory.
 
 part=quick
 case ${1:-} in
-quick | faults | fuzz | netns | soak | docs | package | coverage)
+quick | faults | fuzz | netns | soak | sanitize | docs | package | coverage)
     part=$1
     shift
     ;;

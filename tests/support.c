@@ -22,8 +22,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CASE_S 30              /* one case may take so long */
-#define PATIENCE_S INT64_C(10) /* and each step of it so long */
+#define CASE_S 30                             /* one case may take so long */
+#define PATIENCE_S (INT64_C(10) * slowness()) /* and each step of it so long */
 #define NS_PER_S INT64_C(1000000000)
 
 /* What was there when the case began. */
@@ -42,6 +42,13 @@ int64_t now_ns(void)
 
     assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &now), 0);
     return (int64_t)now.tv_sec * NS_PER_S + now.tv_nsec;
+}
+
+unsigned slowness(void)
+{
+    const char *text = getenv("NETBASICS_SLOWNESS");
+
+    return text == NULL ? 1 : (unsigned)strtoul(text, NULL, 10);
 }
 
 nb_deadline plenty(void)
@@ -104,7 +111,7 @@ static void warm_up(void)
 int case_begin(void **state)
 {
     (void)state;
-    (void)alarm(CASE_S);
+    (void)alarm(CASE_S * slowness());
     warm_up();
     descriptors_at_begin = open_descriptors();
     threads_at_begin = running_threads();
@@ -365,7 +372,7 @@ void until_event(int fd, short events)
     int n;
 
     do
-        n = poll(&wanted, 1, PATIENCE_S * 1000);
+        n = poll(&wanted, 1, (int)PATIENCE_S * 1000);
     while (n < 0 && errno == EINTR);
     assert_int_equal(n, 1);
     assert_true((wanted.revents & events) != 0);

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 
 /* cmocka wants the four standard headers before it. */
@@ -34,6 +35,23 @@ int case_end(void **state);
         assert_int_equal(length, sizeof(literal) - 1);                                             \
         assert_memory_equal(buf, literal, sizeof(literal) - 1);                                    \
     } while (0)
+
+/* Says why a case is skipped, and skips it. */
+#define skip_because(why)                                                                          \
+    do {                                                                                           \
+        print_message("# skipped: %s\n", why);                                                     \
+        skip();                                                                                    \
+    } while (0)
+
+/* For what valgrind does not let a program do. */
+#define skip_under_valgrind(why)                                                                   \
+    do {                                                                                           \
+        if (getenv("NETBASICS_VALGRIND") != NULL)                                                  \
+            skip_because("under valgrind " why);                                                   \
+    } while (0)
+
+/* How many times longer than usual everything may take; what runs the tests knows. */
+unsigned slowness(void);
 
 /* The number of elements of an array. */
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))

@@ -11,7 +11,7 @@
 #include <sys/types.h>
 
 /* Whatever has to happen happens within this time, sanitizers and busy machines included. */
-#define PATIENCE_MS 10000
+#define PATIENCE_MS (10000 * (int64_t)slowness())
 
 /* Waits, bounded, until a condition holds that other threads or the kernel bring about. */
 #define eventually(condition)                                                                      \
@@ -46,13 +46,6 @@ int net_case_end(void **state);
     }
 /* The state of these is their mode. */
 #define NET_CASE_FOR_BOTH(name) NET_CASE_FOR(name, sequential), NET_CASE_FOR(name, workers)
-
-/* Says why a case is skipped, and skips it. */
-#define skip_because(why)                                                                          \
-    do {                                                                                           \
-        print_message("# skipped: %s\n", why);                                                     \
-        skip();                                                                                    \
-    } while (0)
 
 /* For a whole group of cases that want one port at several addresses: in a network of their own, where
    that is allowed, no other process has a socket in the way. */

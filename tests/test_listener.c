@@ -1251,8 +1251,10 @@ static struct rlimit limit_before;
 static void limit_descriptors(int more)
 {
     struct rlimit limit;
-    int next = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int next;
 
+    skip_under_valgrind("who was accepted beyond the limit of descriptors is lost");
+    next = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(next >= 0);
     close(next);
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit_before), 0);
