@@ -99,7 +99,8 @@ void input_world(struct input *in)
     kernel_begin();
     kernel.late_permille = (int64_t)input_number(in, 1000);
     kernel.signal_every_ns = signals_ms[input_number(in, COUNT(signals_ms) - 1)] * KERNEL_MS;
-    kernel.signals_most = 1000;
+    kernel.signals_most = kernel.idle_polls_most = 1000;
+    kernel.idle_poll_ns = input_byte(in) > 220 ? 70 * KERNEL_MS : 0;
     kernel.no_timers = input_byte(in) > 240;
 }
 

@@ -84,6 +84,8 @@ struct kernel {
     int64_t wall_ahead_ns;   /* how far the wall clock is ahead of it */
     int64_t late_permille;   /* how late the sockets' timers are: 1000 is as late as they can be */
     int64_t poll_late_ns;    /* how late poll(2) is when it times out */
+    int64_t idle_poll_ns;    /* after so long poll(2) says ready for nothing; 0: never */
+    size_t idle_polls_most;  /* so often at most; 0: without end */
     int64_t signal_every_ns; /* a signal interrupts who waits; 0: none */
     size_t signals_most;     /* so many of them at most; 0: without end */
     int refuses_fd;          /* this descriptor cannot be made to wait or not; 0: none */
@@ -101,6 +103,7 @@ struct kernel {
     size_t receives;
     size_t sends;
     size_t polls;
+    size_t idle_polls; /* of those said ready for nothing */
     size_t timers_set;
     size_t accepts;
     int64_t accept_times[KERNEL_ACCEPTS_MAX];

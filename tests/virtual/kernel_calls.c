@@ -619,17 +619,45 @@ static bool some_are_ready(void *what)
     return polled->ready > 0;
 }
 
-int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
+/* Says for nothing that what was asked about first is there. */
+static int say_ready(const struct polled *polled)
 {
-    struct polled polled = {fds, count, 0};
-    int64_t limit = by.ns;
-    int done;
+    for (nfds_t i = 0; i < polled->count; i++) {
+        struct pollfd *entry = &polled->fds[i];
+        const struct vsocket *socket = entry->fd < 0 ? NULL : vsocket_of(entry->fd);
 
-    kernel.polls++;
+        if (socket != NULL && socket->kind != WAKE) {
+            entry->revents = entry->events;
+            kernel.idle_polls++;
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* When poll(2) gives up, or says ready for nothing. */
+static int64_t poll_end(nb_deadline by, bool *for_nothing)
+{
+    bool are_over = kernel.idle_polls_most > 0 && kernel.idle_polls >= kernel.idle_polls_most;
+    int64_t limit = by.ns;
+
     if (limit <= kernel.now)
         limit = kernel.now;
     else if (limit < KERNEL_NEVER - kernel.poll_late_ns)
         limit += kernel.poll_late_ns;
-    done = pass_time(some_are_ready, &polled, limit);
+    *for_nothing = kernel.idle_poll_ns > 0 && !are_over && limit - kernel.now > kernel.idle_poll_ns;
+    return *for_nothing ? kernel.now + kernel.idle_poll_ns : limit;
+}
+
+int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
+{
+    struct polled polled = {fds, count, 0};
+    bool for_nothing;
+    int done;
+
+    kernel.polls++;
+    done = pass_time(some_are_ready, &polled, poll_end(by, &for_nothing));
+    if (done == 0 && for_nothing)
+        return say_ready(&polled);
     return done > 0 ? polled.ready : done;
 }

@@ -181,6 +181,21 @@ static void accept_keeps_its_deadline_to_the_nanosecond(void **state)
     }
 }
 
+static void queue_that_is_readable_for_nothing_is_waited_for(void **state)
+{
+    nb_deadline by;
+    nb_conn *conn;
+
+    (void)state;
+    listen_to(NULL, 0);
+    kernel.idle_poll_ns = KERNEL_MS;
+    by = KERNEL_IN(1000 * KERNEL_MS);
+    assert_status(nb_accept(listener, &conn, by, NULL), NB_TIMEOUT);
+    assert_true(kernel.now == by.ns);
+    assert_in_range(kernel.accepts, 990, 1000);
+    finish();
+}
+
 static void accept_with_a_deadline_that_has_passed_takes_nobody(void **state)
 {
     nb_conn *conn;
@@ -417,6 +432,7 @@ int main(void)
         CASE(signals_do_not_shorten_the_wait_of_a_shortage),
         CASE(lost_connections_cost_no_time),
         CASE(accept_keeps_its_deadline_to_the_nanosecond),
+        CASE(queue_that_is_readable_for_nothing_is_waited_for),
         CASE(accept_with_a_deadline_that_has_passed_takes_nobody),
         CASE(loop_tries_after_5_ms_doubling_to_a_second_and_says_so_once),
         CASE(client_that_ends_in_order_is_closed_at_once),

@@ -95,6 +95,22 @@ static void signals_do_not_keep_a_close_from_its_end(void **state)
     }
 }
 
+/* That is no progress: without a deadline it gives up after 60 s all the same. */
+static void socket_that_is_readable_for_nothing_does_not_keep_a_close(void **state)
+{
+    static const struct kernel_peer silent = {NULL, 0, NULL, 0, NULL, 0, 0};
+    nb_conn *conn;
+
+    (void)state;
+    kernel_begin();
+    kernel.idle_poll_ns = 70 * KERNEL_MS;
+    assert_status(nb_conn_adopt(&conn, kernel_connection(&silent, false), NULL), NB_OK);
+    assert_status(nb_close(conn, nb_forever()), NB_TIMEOUT);
+    assert_true(kernel.now == KERNEL_START + 60 * S);
+    assert_null(kernel.complaint);
+    kernel_end();
+}
+
 /* A stream with a hole must not look whole. */
 static void peer_of_a_failed_send_sees_a_reset(void **state)
 {
@@ -122,6 +138,7 @@ int main(void)
     const struct CMUnitTest cases[] = {
         CASE(close_ends_within_its_bounds),
         CASE(signals_do_not_keep_a_close_from_its_end),
+        CASE(socket_that_is_readable_for_nothing_does_not_keep_a_close),
         CASE(peer_of_a_failed_send_sees_a_reset),
     };
 

@@ -402,6 +402,21 @@ static void system_without_timers_keeps_deadlines(void **state)
     }
 }
 
+static void socket_that_is_ready_for_nothing_extends_no_deadline(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(calls); i++) {
+        if (calls[i].does == LOOKS)
+            continue; /* it says what poll(2) says */
+        for (size_t k = 0; k < COUNT(future_ns) - 1; k++) {
+            meet(k % 2 == 0 || calls[i].needs_one ? &silent : &dripping);
+            kernel.idle_poll_ns = KERNEL_MS;
+            assert_ends_on_time(&calls[i], KERNEL_IN(future_ns[k] / 10 + 1), 0);
+            part(&calls[i]);
+        }
+    }
+}
+
 /* ---- cancellation ---- */
 
 static void cancel(void *argument)
@@ -457,6 +472,7 @@ int main(void)
         BOTH(peer_that_reads_little_by_little_extends_no_send),
         BOTH(call_of_20_seconds_is_never_10_ms_late),
         BOTH(system_without_timers_keeps_deadlines),
+        BOTH(socket_that_is_ready_for_nothing_extends_no_deadline),
         BOTH(cancel_ends_each_wait_at_once),
     };
 
