@@ -35,6 +35,9 @@
 #define LATER_MOST 12
 #define VARIANTS 2
 
+/* How long a scenario is repeated in a storm of signals. */
+#define STORM_NS INT64_C(400000000)
+
 /* What the processes of a scenario share with the one that looks after them. */
 struct shared {
     atomic_int runs;
@@ -42,6 +45,8 @@ struct shared {
     atomic_int pairs;
     atomic_int repeated;
     atomic_int wrongs;
+    atomic_int signals;
+    _Atomic int64_t exposed_ns;
     atomic_bool done[PROCESSES_MOST];
     atomic_int beat[PROCESSES_MOST]; /* changes with each run */
     char doing[PROCESSES_MOST][REPORT_SIZE];
@@ -51,6 +56,10 @@ struct shared {
 static struct shared *shared;
 static const struct scenario *scenario;
 static int process;
+
+/* Those that share the runs, and one in a storm of signals. */
+#define PROCESSES (scenario->processes + 1)
+
 static struct plan plan;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -147,6 +156,7 @@ static void run_once(const struct plan *next)
     atomic_fetch_add(&shared->beat[process], 1);
     kernel_begin(&plan);
     scenario->run();
+    at_time_join();
     if (threads_in_the_end(threads) != threads)
         wrong("%zu threads before, %zu after", threads, running_threads());
     if (open_descriptors() != descriptors)
@@ -215,11 +225,47 @@ static void run_all_of(enum call call, int error, bool with_pairs)
     }
 }
 
+/* Every transfer is as short as it can be: without a fault, and with signals in between. */
+static void run_short(void)
+{
+    static const enum call interrupted[] = {CALL_recv, CALL_send, CALL_sendmsg, CALL_poll};
+    static const struct plan nothing;
+
+    short_transfers = true;
+    run_plan(&nothing);
+    for (size_t i = 0; i < COUNT(interrupted); i++)
+        run_all_of(interrupted[i], EINTR, false);
+    short_transfers = false;
+}
+
+/* Signals interrupt all that waits, again and again; the clock is real. */
+static void run_in_storm(void)
+{
+    static const struct plan nothing;
+    int64_t until = real_ns() + (getenv("NETBASICS_NIGHTLY") != NULL ? 20 : 1) * STORM_NS;
+    int64_t exposed;
+
+    grace_ms = 0;
+    storm_start();
+    do {
+        short_transfers = !short_transfers;
+        run_once(&nothing);
+        if (finding[0] != '\0')
+            report();
+    } while (finding[0] == '\0' && real_ns() < until);
+    atomic_store(&shared->signals, storm_signals(&exposed));
+    atomic_store(&shared->exposed_ns, exposed);
+}
+
 static void run_share(void)
 {
     int turn = 0;
 
-    for (int call = 0; call < CALL_COUNT; call++) {
+    if (process == scenario->processes)
+        run_in_storm();
+    if (process == 0)
+        run_short();
+    for (int call = 0; call < CALL_COUNT && process < scenario->processes; call++) {
         const int *errors = errors_of((enum call)call);
 
         for (int i = 0; errors != NULL && errors[i] != 0; i++) {
@@ -288,14 +334,14 @@ static void look_after(const pid_t *children)
 {
     int seen[PROCESSES_MOST] = {0};
     int64_t since[PROCESSES_MOST];
-    int left = scenario->processes;
+    int left = PROCESSES;
 
-    for (int i = 0; i < scenario->processes; i++)
+    for (int i = 0; i < PROCESSES; i++)
         since[i] = real_ns();
     while (left > 0) {
         (void)nanosleep(&(struct timespec){0, 5000000}, NULL);
         left = 0;
-        for (int i = 0; i < scenario->processes; i++) {
+        for (int i = 0; i < PROCESSES; i++) {
             int beat = atomic_load(&shared->beat[i]);
 
             if (atomic_load(&shared->done[i]))
@@ -315,7 +361,7 @@ static void look_after(const pid_t *children)
             }
         }
     }
-    for (int i = 0; i < scenario->processes; i++)
+    for (int i = 0; i < PROCESSES; i++)
         (void)waitpid(children[i], NULL, 0);
 }
 
@@ -324,7 +370,7 @@ static void run_processes(void)
     pid_t children[PROCESSES_MOST];
 
     (void)fflush(stdout);
-    for (int i = 0; i < scenario->processes; i++) {
+    for (int i = 0; i < PROCESSES; i++) {
         children[i] = fork();
         if (children[i] == 0) {
             process = i;
@@ -338,6 +384,13 @@ static void run_processes(void)
     look_after(children);
 }
 
+static double kilohertz(void)
+{
+    double ms = (double)atomic_load(&shared->exposed_ns) / 1e6;
+
+    return ms > 0 ? atomic_load(&shared->signals) / ms : 0;
+}
+
 static bool run_scenario(const struct scenario *next, size_t number)
 {
     int64_t began = real_ns();
@@ -349,9 +402,10 @@ static bool run_scenario(const struct scenario *next, size_t number)
     reports = atomic_load(&shared->wrongs);
     for (int i = 0; i < reports && i < REPORTS_MOST; i++)
         printf("# wrong: %s\n", shared->reports[i]);
-    printf("# %s: %d faults, %d pairs, %d runs (%d repeated), %.1f s\n", next->name,
-           atomic_load(&shared->faults), atomic_load(&shared->pairs), atomic_load(&shared->runs),
-           atomic_load(&shared->repeated), (double)(real_ns() - began) / 1e9);
+    printf("# %s: %d faults, %d pairs, %d runs (%d repeated), %d signals at %.1f kHz, %.1f s\n",
+           next->name, atomic_load(&shared->faults), atomic_load(&shared->pairs),
+           atomic_load(&shared->runs), atomic_load(&shared->repeated),
+           atomic_load(&shared->signals), kilohertz(), (double)(real_ns() - began) / 1e9);
     printf("%s %zu - %s\n", reports == 0 ? "ok" : "not ok", number, next->name);
     (void)fflush(stdout);
     return reports == 0;

@@ -156,6 +156,9 @@ extern bool short_transfers;
 /* Calls a function as soon as the clock has come so far; such as a stop. */
 void at_time(nb_deadline when, void (*run)(void *context), void *context);
 
+/* The same where the clock is real, by a thread; joined here, if there is one. */
+void at_time_join(void);
+
 /* Asked by whatever stands before a call: 0, or the error that it has to give. */
 int fault_at(enum call call, int detail);
 
@@ -163,6 +166,15 @@ int fault_at(enum call call, int detail);
 bool planned(enum call call, int error);
 
 int64_t real_ns(void);
+
+/* ---- storm.c: signals that interrupt ---- */
+
+/* Sends one to the calling thread every fraction of a millisecond, from now on. */
+void storm_start(void);
+/* Whether they reach the code that runs now in the calling thread: the library's, not that of a test. */
+void storm_reaches(bool library);
+/* How many came, and in how long a time they could. */
+int storm_signals(int64_t *exposed_ns);
 
 /* ---- peer.c: the other side, by system calls alone ---- */
 

@@ -70,11 +70,34 @@ static int64_t virtual_ns(void)
     return real_ns() + atomic_load(&offset_ns);
 }
 
+static pthread_t in_time;
+static bool has_thread;
+
+static void *run_in_time(void *unused)
+{
+    int64_t left = due.when.ns - real_ns();
+
+    enter_foreign();
+    if (left > 0)
+        (void)nanosleep(&(struct timespec){(time_t)(left / NS_PER_S), (long)(left % NS_PER_S)},
+                        NULL);
+    due.run(due.context);
+    return unused;
+}
+
 void at_time(nb_deadline when, void (*run)(void *context), void *context)
 {
     due.when = when;
     due.run = run;
     due.context = context;
+    has_thread = grace_ms == 0 && pthread_create(&in_time, NULL, run_in_time, NULL) == 0;
+}
+
+void at_time_join(void)
+{
+    if (has_thread)
+        (void)pthread_join(in_time, NULL);
+    has_thread = false;
 }
 
 /* Does what is due by now. */
@@ -82,7 +105,7 @@ static void look_at_clock(void)
 {
     void (*run)(void *context) = due.run;
 
-    if (run == NULL || virtual_ns() < due.when.ns)
+    if (grace_ms == 0 || run == NULL || virtual_ns() < due.when.ns)
         return;
     due.run = NULL;
     enter_foreign();

@@ -41,11 +41,13 @@ static atomic_uint allowed_too; /* once something was disturbed */
 void enter_foreign(void)
 {
     errno_of_library[foreign++] = errno;
+    storm_reaches(false);
 }
 
 void leave_foreign(void)
 {
-    errno = errno_of_library[--foreign];
+    storm_reaches(--foreign == 0);
+    errno = errno_of_library[foreign];
 }
 
 bool is_foreign(void)
@@ -104,6 +106,7 @@ void step_begin(enum api api, const char *what, const nb_conn *conn)
         atomic_store(&outermost, step);
     depth++;
     foreign = 0;
+    storm_reaches(true);
     errno = UNTOUCHED;
 }
 
@@ -191,6 +194,21 @@ static void check_status(const struct step *step, nb_status status, statuses all
         wrong("%s: %s, which is none of %x", step->what, nb_status_name(status), fine);
 }
 
+/* Time that has passed in a step, on the clock that the library sees. */
+static int64_t passed_ns(const struct step *step)
+{
+    return kernel.jumped_ns - step->had_jumped_ns + real_ns() - step->began_ns;
+}
+
+/* A time-out is one: it never comes early. */
+static void check_patience(const struct step *step, nb_status status)
+{
+    bool stays = step->conn != NULL && step->before[NB_SEND] == NB_TIMEOUT;
+
+    if (status == NB_TIMEOUT && !stays && passed_ns(step) < STEP_MS * NS_PER_MS)
+        wrong("%s: timed out after %lld ns", step->what, (long long)passed_ns(step));
+}
+
 static void check_time(const struct step *step)
 {
     int64_t most = (step->api == API_SERVE ? SERVE_MS : STEP_MS) + LATE_MS;
@@ -209,12 +227,14 @@ nb_status step_end(nb_status status, statuses allowed)
     struct step *step = &steps[--depth];
 
     foreign = step->was_foreign;
+    storm_reaches(foreign == 0);
     if (depth == 0 && has_threads(step->api))
         atomic_store(&outermost, NULL);
     if (status == NB_OK && number != UNTOUCHED)
         wrong("%s: errno is %d after a success", step->what, number);
     check_status(step, status, allowed);
     check_what_stays(step, status);
+    check_patience(step, status);
     check_time(step);
     return status;
 }
