@@ -212,6 +212,14 @@ static statuses of_connect(const struct fault *fault)
     }
 }
 
+/* The queue of a Unix socket may be full: that is waited for. */
+static statuses of_connect_to_path(const struct fault *fault)
+{
+    if (fault->call == CALL_connect && fault->error == EAGAIN)
+        return waited_for(fault, 0);
+    return of_connect(fault);
+}
+
 /* An attempt that fails leaves it to the others. */
 static statuses of_race(const struct fault *fault)
 {
@@ -258,6 +266,59 @@ static statuses of_listen_twice(const struct fault *fault)
     if (opens && may_be_got_over(fault->error))
         return fault->always || fault->second ? named(fault) | S(NB_OK) : S(NB_OK);
     return of_listen(fault);
+}
+
+/* Locking only matters where there is something to remove; the mode is set again when there is a file. */
+static statuses of_listen_at_path(const struct fault *fault)
+{
+    switch (fault->call) {
+    case CALL_directory_open:
+    case CALL_lock:
+    case CALL_unlock:
+    case CALL_poll: /* until the lock is free */
+    case CALL_set_mode:
+    case CALL_file_remove:
+        return S(NB_OK);
+    case CALL_bind: /* what was in the way may have gone by itself */
+        return named(fault) | (fault->error == EADDRINUSE && !fault->always ? S(NB_OK) : 0);
+    default:
+        return of_listen(fault);
+    }
+}
+
+/* A dead socket is removed on proof alone: whatever is in the way of that leaves it there. */
+static statuses of_listen_at_socket(const struct fault *fault)
+{
+    /* It may be out of the way already. */
+    statuses busy = S(NB_ADDRESS_IN_USE) | (fault->second ? S(NB_OK) : 0);
+
+    switch (fault->call) {
+    case CALL_lock:
+        return waited_for(fault, 0) != 0 && !fault->always && !fault->second ? S(NB_OK)
+                                                                             : busy | S(NB_OK);
+    case CALL_directory_open:
+    case CALL_file_look:
+    case CALL_file_remove:
+    case CALL_socket:
+        return busy | named(fault);
+    case CALL_connect:
+        return fault->error == ECONNREFUSED ? S(NB_OK) : busy | named(fault);
+    default:
+        return of_listen_at_path(fault);
+    }
+}
+
+static statuses of_listen_inherited(const struct fault *fault)
+{
+    switch (fault->call) {
+    case CALL_getsockopt:
+    case CALL_getsockname:
+        return S(NB_BAD_ENDPOINT);
+    case CALL_set_flags:
+        return S(NB_OK);
+    default:
+        return of_listen(fault);
+    }
 }
 
 /* The table of nb_serve(). */
@@ -421,6 +482,10 @@ statuses outcomes(enum api api, const struct fault *fault)
         [API_CONNECT] = of_connect,
         [API_RACE] = of_race,
         [API_LISTEN_TWICE] = of_listen_twice,
+        [API_CONNECT_TO_PATH] = of_connect_to_path,
+        [API_LISTEN_AT_PATH] = of_listen_at_path,
+        [API_LISTEN_AT_SOCKET] = of_listen_at_socket,
+        [API_LISTEN_INHERITED] = of_listen_inherited,
         [API_LISTEN] = of_listen,
         [API_ACCEPT] = of_accept,
         [API_SERVE] = of_serve,

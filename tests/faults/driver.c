@@ -313,6 +313,8 @@ static void prepare(void)
     struct sigaction action;
     static const struct plan nothing;
 
+    for (int fd = 3; fd < 64; fd++) /* what is inherited is in the way of sockets that are passed */
+        (void)close(fd);
     move_to_quiet_network();
     memset(&action, 0, sizeof(action));
     action.sa_handler = on_broken_pipe;

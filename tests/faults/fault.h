@@ -26,9 +26,13 @@ enum call {
 /* What a step calls, as far as the contract tells them apart. */
 enum api {
     API_CONNECT,
-    API_RACE, /* to more than one address */
+    API_CONNECT_TO_PATH, /* of a Unix socket */
+    API_RACE,            /* to more than one address */
     API_LISTEN,
-    API_LISTEN_TWICE, /* at a port of the system's choice, in both families */
+    API_LISTEN_TWICE,     /* at a port of the system's choice, in both families */
+    API_LISTEN_AT_PATH,   /* of a Unix socket, where nothing is */
+    API_LISTEN_AT_SOCKET, /* where there is a Unix socket */
+    API_LISTEN_INHERITED, /* fd: and systemd: */
     API_ACCEPT,
     API_SERVE,
     API_RECEIVE,
@@ -136,6 +140,7 @@ struct kernel {
     int failed[CALL_COUNT]; /* the same, call by call */
     int fired_first;        /* of these, of the first kind */
     bool fired_second;
+    struct fault second;
     int calls_later; /* calls after the first fault */
     int signals;     /* SIGPIPE */
     int bad_closes;  /* closes of what is not open */
@@ -162,7 +167,7 @@ void at_time_join(void);
 /* Asked by whatever stands before a call: 0, or the error that it has to give. */
 int fault_at(enum call call, int detail);
 
-/* Whether this is what fails in this run. */
+/* Whether this is what has failed in this run, first or second. */
 bool planned(enum call call, int error);
 
 int64_t real_ns(void);

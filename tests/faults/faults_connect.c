@@ -8,23 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Tries to connect, and once more where a passing fault was in the way: then it has to work. */
-static nb_conn *connected(const char *endpoint, const nb_connect_options *options, enum api api)
-{
-    nb_conn *conn = NULL;
-    nb_error err;
-    nb_status status = STEP(api, S(NB_OK), nb_connect(&conn, endpoint, options, soon(), &err));
-
-    for (int i = 0; i < 2 && status != NB_OK && !disturbed_for_ever(); i++) {
-        holds(conn == NULL);
-        holds(err.status == status && err.message[0] != '\0');
-        status = STEP(api, S(NB_OK), nb_connect(&conn, endpoint, options, soon(), &err));
-    }
-    holds((status == NB_OK) == (conn != NULL));
-    holds(err.status == status && (err.message[0] == '\0') == (status == NB_OK));
-    return conn;
-}
-
 /* Connects to what listens there, talks, and closes. */
 static void talk_to(const char *endpoint, int listener, const nb_connect_options *options,
                     enum api api)
@@ -112,6 +95,39 @@ static void with_all_options(void)
     (void)close(listener);
 }
 
+static void from_a_local_address(void)
+{
+    nb_connect_options options = NB_CONNECT_OPTIONS_INIT;
+    char endpoint[NB_ADDRESS_TEXT_MAX];
+    int listener = peer_listen(OVER_IPV4, endpoint, sizeof(endpoint));
+
+    options.local = "127.0.0.1:0";
+    talk_to(endpoint, listener, &options, API_CONNECT);
+    (void)close(listener);
+}
+
+/* Somebody gives up for us: before it begins, and, should that not be seen, meanwhile. */
+static void given_up(void)
+{
+    nb_connect_options options = NB_CONNECT_OPTIONS_INIT;
+    char endpoint[NB_ADDRESS_TEXT_MAX];
+    nb_conn *conn = NULL;
+    nb_error err;
+    nb_status status;
+    int ends[2];
+    int listener = peer_listen(OVER_IPV4, endpoint, sizeof(endpoint));
+
+    raw_pair(OVER_UNIX, ends);
+    raw_send_text(ends[1], "x");
+    options.cancel_fd = &ends[0];
+    status =
+        STEP(API_CONNECT, S(NB_CANCELLED), nb_connect(&conn, endpoint, &options, soon(), &err));
+    holds(conn == NULL && err.status == status);
+    peer_close(ends[0]);
+    peer_close(ends[1]);
+    (void)close(listener);
+}
+
 /* Nobody listens there: refused, whatever else happens. */
 static void refused(const char *host, enum transport over, enum api api)
 {
@@ -168,6 +184,8 @@ int main(int count, char **arguments)
         {"to_localhost_over_ipv6", to_localhost_over_ipv6, 2, false, false},
         {"to_a_name", to_a_name, 2, false, true},
         {"with_all_options", with_all_options, 2, false, true},
+        {"from_a_local_address", from_a_local_address, 2, false, true},
+        {"given_up", given_up, 2, false, true},
         {"to_a_dead_port", to_a_dead_port, 2, false, true},
         {"to_two_dead_ports", to_two_dead_ports, 2, false, true},
         {"without_an_answer", without_an_answer, 2, false, true},

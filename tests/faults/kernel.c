@@ -162,6 +162,7 @@ static void decide(struct fault *fault)
         fault->second = true;
         fault->error = second_error(fault->call);
         kernel.fired_second = fault->error != 0;
+        kernel.second = *fault;
     }
 }
 
@@ -214,7 +215,10 @@ static void count(int *counter, int by)
 
 bool planned(enum call call, int error)
 {
-    return plan.call == call && plan.error == error && kernel.fired_first > 0;
+    bool first = plan.call == call && plan.error == error && kernel.fired_first > 0;
+
+    return first ||
+           (kernel.fired_second && kernel.second.call == call && kernel.second.error == error);
 }
 
 /* ---- waiting ---- */

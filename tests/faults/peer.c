@@ -33,11 +33,26 @@ static nb_address end_of(int fd, int (*which)(int, struct sockaddr *, socklen_t 
     return nb__address_from((const struct sockaddr *)&raw, length);
 }
 
+/* Unix sockets have no names to be told apart by: the last one that waits is it. */
+static int accept_last(int listener)
+{
+    struct pollfd entry = {listener, POLLIN, 0};
+    int last = -1;
+
+    while (poll(&entry, 1, last < 0 ? 5000 : 0) > 0) {
+        peer_close(last);
+        last = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    }
+    return last;
+}
+
 int peer_accept(int listener, int client)
 {
     struct pollfd entry = {listener, POLLIN, 0};
     nb_address wanted = end_of(client, getsockname);
 
+    if (nb_address_family(&wanted) == NB_FAMILY_UNIX)
+        return accept_last(listener);
     while (poll(&entry, 1, 5000) > 0) {
         int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         nb_address from = end_of(fd, getpeername);

@@ -32,6 +32,22 @@ nb_conn *connection(enum transport over, int *peer)
     return adopted(fds[0]);
 }
 
+nb_conn *connected(const char *endpoint, const nb_connect_options *options, enum api api)
+{
+    nb_conn *conn = NULL;
+    nb_error err;
+    nb_status status = STEP(api, S(NB_OK), nb_connect(&conn, endpoint, options, soon(), &err));
+
+    for (int i = 0; i < 2 && status != NB_OK && !disturbed_for_ever(); i++) {
+        holds(conn == NULL);
+        holds(err.status == status && err.message[0] != '\0');
+        status = STEP(api, S(NB_OK), nb_connect(&conn, endpoint, options, soon(), &err));
+    }
+    holds((status == NB_OK) == (conn != NULL));
+    holds(err.status == status && (err.message[0] == '\0') == (status == NB_OK));
+    return conn;
+}
+
 /* A step that may be made again when it ends without any result that stays. */
 static bool may_be_repeated(nb_status status)
 {

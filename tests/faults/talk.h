@@ -18,6 +18,10 @@ nb_conn *adopted(int fd);
 /* A connection and its peer, or NULL when there cannot be one. */
 nb_conn *connection(enum transport over, int *peer);
 
+/* Tries to connect, and again where a passing fault was in the way: then it has to work. NULL when it
+   cannot be. */
+nb_conn *connected(const char *endpoint, const nb_connect_options *options, enum api api);
+
 void send_text(nb_conn *conn, const char *text, struct account *account);
 void send_texts(nb_conn *conn, const char *a, const char *b, struct account *account);
 /* False when nothing more can be received. */
