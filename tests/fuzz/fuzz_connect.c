@@ -121,6 +121,25 @@ static void check_staggers(nb_deadline by)
     require(kernel.connects == 0 || kernel.connect_times[0] == begun_ns);
 }
 
+static bool begins_at(size_t first, int64_t when_ns)
+{
+    for (size_t i = first; i < kernel.connects; i++) {
+        if (kernel.connect_times[i] == when_ns)
+            return true;
+    }
+    return false;
+}
+
+/* One that fails makes way for the next at once. */
+static void check_haste(void)
+{
+    for (size_t i = 0; i < kernel.connects; i++) {
+        bool others_wait = end_of(i) < kernel.connect_times[kernel.connects - 1];
+
+        require(succeeds(&attempts[i]) || !others_wait || begins_at(i + 1, end_of(i)));
+    }
+}
+
 /* Nobody who was begun is forgotten: what was over first decides. */
 static void check_order(int64_t until_ns)
 {
@@ -205,6 +224,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     nb__race_prepare(&race, &addresses, &none, wake[0]);
     status = nb__race_run(&race, by, &winner);
     check_staggers(by);
+    if (kernel.connects > 0)
+        check_haste();
     require(status == NB_CANCELLED ? kernel.now == cancel_ns : kernel.now <= cancel_ns);
     if (status == NB_OK)
         check_win(winner);
