@@ -285,7 +285,7 @@ static void let_go(nb_conn *going)
 static void end_it_then(nb_conn *ending, void *unused)
 {
     int life = lives++;
-    nb_deadline then = {now_ns() + 1000 * NS_PER_US + (life % 31 - 10) * 10 * NS_PER_US};
+    nb_deadline then = {now_ns() + 1000 * NS_PER_US + ((int64_t)life % 31 - 10) * 10 * NS_PER_US};
 
     (void)unused;
     cut_off += nb_wait_readable(ending, then) == NB_CANCELLED;
