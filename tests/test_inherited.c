@@ -468,19 +468,22 @@ struct started {
     nb_address addresses[3];
     bool ready; /* all sockets are non-blocking and close-on-exec */
     bool environment_kept;
-    bool closed; /* they were, at the end */
+    bool closed;     /* they were, at the end */
+    bool flags_kept; /* of the first descriptor, after a failure */
 };
 
 /* Listens in a process that has some sockets from descriptor 3 on. */
 static void listen_as_started(struct started *out)
 {
     char *pid = strdup(getenv("LISTEN_PID") != NULL ? getenv("LISTEN_PID") : "");
+    int flags = fcntl(3, F_GETFL);
     nb_listener *listener;
 
     out->status = nb_listen(&listener, "systemd:", NULL, &out->err);
     out->environment_kept =
         strcmp(pid, getenv("LISTEN_PID") != NULL ? getenv("LISTEN_PID") : "") == 0;
     free(pid);
+    out->flags_kept = fcntl(3, F_GETFL) == flags && fcntl(3, F_GETFD) == 0;
     if (out->status != NB_OK)
         return;
     out->ready = true;
@@ -642,6 +645,25 @@ static void all_that_was_passed_must_be_listening_sockets(void **state)
     raw_close(fds[1]);
 }
 
+static void a_failure_at_one_leaves_all_as_they_were(void **state)
+{
+    static const enum faulty calls_that_fail[] = {ON_GET_FLAGS, ON_SET_CLOEXEC, ON_SET_BLOCKING};
+    int fds[] = {plain_listener(OVER_IPV4), plain_listener(OVER_IPV4)};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(calls_that_fail); i++) {
+        struct started found;
+
+        fail_after(calls_that_fail[i], 1, EBADF, 1);
+        found = start(fds, 2, "self", "2");
+        assert_status(found.status, NB_SYSTEM);
+        assert_true(found.flags_kept);
+        fail_next(calls_that_fail[i], 0, 0); /* the fault was in the other process */
+    }
+    raw_close(fds[0]);
+    raw_close(fds[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest cases[] = {
@@ -666,6 +688,7 @@ int main(void)
         NET_CASE(what_the_environment_says_is_read_strictly),
         NET_CASE(more_sockets_than_a_listener_holds_are_refused),
         NET_CASE(all_that_was_passed_must_be_listening_sockets),
+        NET_CASE(a_failure_at_one_leaves_all_as_they_were),
     };
 
     return cmocka_run_group_tests(cases, NULL, NULL);
