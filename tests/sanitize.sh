@@ -23,6 +23,9 @@ tests_under() {
 set_of_results=
 tests_under asan
 tests_under tsan
+# A hundred thousand rounds of races, made for this.
+run_ctest races --tests-regex '^test_races$'
+set_of_results="$set_of_results $build/races.xml"
 tests_under msan
 # Python tests run programs, which valgrind would not follow. test_timing is left out, for it makes so
 # many calls on its virtual clock, in one thread, that it would take minutes; the others judge it.
