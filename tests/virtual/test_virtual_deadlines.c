@@ -27,9 +27,10 @@ static const struct kernel_peer silent = {never, 1, NULL, 0, never, 1, 0};
 static const struct kernel_peer dripping = {drops, COUNT(drops), NULL, 0, drops, COUNT(drops), 0};
 
 /* Everything is there, and there is room for everything. */
+/* Ten bytes: a frame of five and an LF, or all together a line. */
+static const unsigned char line_or_frame[] = "\0\0\0\5hello\n";
 static const struct kernel_step line_is_there[] = {{0, 10, 0}, {0, 0, 0}};
-static const struct kernel_peer ready = {
-    line_is_there, 2, (const unsigned char *)"123456789\n", 0, NULL, 0, 0};
+static const struct kernel_peer ready = {line_is_there, 2, line_or_frame, 0, NULL, 0, 0};
 
 /* ---- all calls that wait ---- */
 
@@ -56,6 +57,21 @@ static nb_status wait_line(nb_deadline by)
 static nb_status wait_to_end(nb_deadline by)
 {
     return nb_recv_to_end(conn, buf, sizeof(buf), &got, by);
+}
+
+static nb_status wait_frame(nb_deadline by)
+{
+    return nb_recv_frame(conn, buf, sizeof(buf), &got, by);
+}
+
+static nb_status wait_send_frame(nb_deadline by)
+{
+    nb_status status = nb_send_frame(conn, large, LARGE, by);
+    uint64_t sent;
+
+    nb_conn_counters(conn, NULL, &sent);
+    got = (size_t)sent;
+    return status;
 }
 
 static nb_status wait_readable(nb_deadline by)
@@ -89,16 +105,18 @@ static const struct call {
     const char *name;
     nb_status (*run)(nb_deadline by);
     enum does does;
-    bool needs_one; /* one byte is enough for it */
+    bool needs_few; /* a few bytes of any kind are enough for it */
 } calls[] = {{"nb_recv", wait_recv, RECEIVES, true},
              {"nb_recv_exact", wait_exact, RECEIVES, false},
              {"nb_recv_until", wait_until, RECEIVES, false},
              {"nb_recv_line", wait_line, RECEIVES, false},
              {"nb_recv_to_end", wait_to_end, RECEIVES, false},
+             {"nb_recv_frame", wait_frame, RECEIVES, true},
              {"nb_wait_readable", wait_readable, LOOKS, true},
              {"nb_close", wait_close, CLOSES, false},
              {"nb_send_all", wait_send, SENDS, false},
-             {"nb_send_all_v", wait_send_v, SENDS, false}};
+             {"nb_send_all_v", wait_send_v, SENDS, false},
+             {"nb_send_frame", wait_send_frame, SENDS, false}};
 
 /* ---- fixtures ---- */
 
@@ -178,7 +196,7 @@ static void passed_deadline_ends_at_once(const struct call *call, nb_deadline by
     if (call->does == RECEIVES) { /* nothing was consumed */
         assert_int_equal(got, 0);
         assert_status(nb_recv_exact(conn, buf, 10, &got, nb_forever()), NB_OK);
-        assert_memory_equal(buf, "123456789\n", 10);
+        assert_memory_equal(buf, line_or_frame, 10);
     }
     if (call->does ==
         SENDS) /* and it stays: nothing was sent, but the next byte would be the wrong one */
@@ -260,8 +278,7 @@ static void end_of_time_is_no_time_out(void **state)
     static const int64_t ends[] = {INT64_MAX, INT64_MAX - 1, INT64_MAX - KERNEL_MS};
     static const struct kernel_step late[] = {{INT64_MAX / 4, 10, 0}, {0, 0, 0}};
     static const struct kernel_step room[] = {{INT64_MAX / 4, 2 * LARGE, 0}};
-    static const struct kernel_peer patient = {
-        late, 2, (const unsigned char *)"123456789\n", 0, room, 1, 0};
+    static const struct kernel_peer patient = {late, 2, line_or_frame, 0, room, 1, 0};
 
     (void)state;
     for (size_t i = 0; i < COUNT(calls); i++) {
@@ -306,7 +323,7 @@ static void byte_each_100_ms_extends_no_deadline(void **state)
 {
     (void)state;
     for (size_t i = 0; i < COUNT(calls); i++) {
-        if (calls[i].needs_one)
+        if (calls[i].needs_few)
             continue;
         for (size_t k = 0; k < 4; k++) {
             meet(&dripping);
@@ -333,7 +350,7 @@ static void signal_each_300_ms_and_a_byte_each_100_ms_extend_no_deadline(void **
 {
     (void)state;
     for (size_t i = 0; i < COUNT(calls); i++) {
-        if (calls[i].needs_one)
+        if (calls[i].needs_few)
             continue;
         meet(&dripping);
         kernel.signal_every_ns = 30 * KERNEL_MS;
@@ -382,7 +399,7 @@ static void call_of_20_seconds_is_never_10_ms_late(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(calls); i++) {
         for (size_t k = 0; k < COUNT(late); k++) {
-            meet(k % 2 == 0 || calls[i].needs_one ? &silent : &dripping);
+            meet(k % 2 == 0 || calls[i].needs_few ? &silent : &dripping);
             kernel.late_permille = late[k];
             kernel.poll_late_ns = 4 * KERNEL_MS; /* one tick of a slow machine */
             assert_ends_on_time(&calls[i], KERNEL_IN(20000 * KERNEL_MS), 10 * KERNEL_MS - 1);
@@ -395,7 +412,7 @@ static void system_without_timers_keeps_deadlines(void **state)
 {
     (void)state;
     for (size_t i = 0; i < COUNT(calls); i++) {
-        meet(calls[i].needs_one ? &silent : &dripping);
+        meet(calls[i].needs_few ? &silent : &dripping);
         kernel.no_timers = true;
         assert_ends_on_time(&calls[i], KERNEL_IN(20000 * KERNEL_MS), 0);
         part(&calls[i]);
@@ -409,7 +426,7 @@ static void socket_that_is_ready_for_nothing_extends_no_deadline(void **state)
         if (calls[i].does == LOOKS)
             continue; /* it says what poll(2) says */
         for (size_t k = 0; k < COUNT(future_ns) - 1; k++) {
-            meet(k % 2 == 0 || calls[i].needs_one ? &silent : &dripping);
+            meet(k % 2 == 0 || calls[i].needs_few ? &silent : &dripping);
             kernel.idle_poll_ns = KERNEL_MS;
             assert_ends_on_time(&calls[i], KERNEL_IN(future_ns[k] / 10 + 1), 0);
             part(&calls[i]);
