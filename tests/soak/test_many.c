@@ -2,11 +2,19 @@
 /** @file
  *  @brief A great many connections, one after the other, with few descriptors: memory and descriptors
  *         stay what they were. */
+#define _GNU_SOURCE /* unshare, mkostemp */
+
 #include "soak.h"
 
+#include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define DESCRIPTORS_MAX 20
 #define WARM_UP ((size_t)2000)
@@ -101,22 +109,34 @@ static const char *endpoint_of(const struct server *server, size_t number)
     return host_at(host, &server->address);
 }
 
+static void until_idle(const struct server *server)
+{
+    eventually(server_stats(server).active == 0 && server_stats(server).lingering == 0);
+}
+
 static void visit_often(const struct server *server, size_t first, size_t count)
 {
     for (size_t i = first; i < first + count; i++)
         visit(endpoint_of(server, i), i);
-    eventually(server_stats(server).active == 0 && server_stats(server).lingering == 0);
+    until_idle(server);
 }
 
-static void serve_many(const char *listen_at, size_t count, const char *what)
+static struct server *frugal_server(const char *listen_at)
 {
     static const struct mode few = {4};
     struct server *server = server_new(listen_at, echo, &few);
-    struct usage before;
 
     memset(server->events, 0, sizeof(server->events)); /* which fill page by page otherwise */
     server->options.linger_max = 4;
     server_run(server);
+    return server;
+}
+
+static void serve_many(const char *listen_at, size_t count, const char *what)
+{
+    struct server *server = frugal_server(listen_at);
+    struct usage before;
+
     visit_often(server, 0, WARM_UP);
     before = usage_now();
     visit_often(server, WARM_UP, count);
@@ -172,6 +192,44 @@ static void accepted_one_by_one_they_leave_nothing(void **state)
     nb_listener_close(listener);
 }
 
+/* A hosts file of our own, which this process alone sees. False where that is not allowed. */
+static bool set_hosts(const char *text)
+{
+    char path[] = "/tmp/netbasics-test-many-XXXXXX";
+    int fd = mkostemp(path, O_CLOEXEC);
+    bool done;
+
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    assert_int_equal(fchmod(fd, 0644), 0);
+    raw_close(fd);
+    done = unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+           mount(path, "/etc/hosts", NULL, MS_BIND, NULL) == 0;
+    assert_int_equal(unlink(path), 0);
+    return done;
+}
+
+static void looked_up_by_name_they_leave_nothing(void **state)
+{
+    size_t count = rounds(10000, 300000);
+    struct server *server;
+    struct usage before;
+
+    (void)state;
+    if (!set_hosts("127.0.0.1 many.test\n"))
+        skip_because("a mount namespace of its own is not allowed here (not root)");
+    server = frugal_server("127.0.0.1:0");
+    for (size_t i = 0; i < WARM_UP; i++)
+        visit(host_at("many.test", &server->address), i);
+    until_idle(server);
+    before = usage_now();
+    for (size_t i = 0; i < count; i++)
+        visit(host_at("many.test", &server->address), i);
+    until_idle(server);
+    assert_no_growth(&before, count, "names looked up, and connections made");
+    assert_status(server_stop(server), NB_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest cases[] = {
@@ -179,6 +237,7 @@ int main(void)
         FEW_DESCRIPTORS_CASE(over_ipv6_it_is_the_same),
         FEW_DESCRIPTORS_CASE(over_unix_sockets_it_is_the_same),
         FEW_DESCRIPTORS_CASE(accepted_one_by_one_they_leave_nothing),
+        FEW_DESCRIPTORS_CASE(looked_up_by_name_they_leave_nothing),
     };
 
     return cmocka_run_group_tests(cases, move_to_wide_network, NULL);

@@ -68,6 +68,17 @@ static nb_conn *connect_with(const struct loaded *library, const nb_address *add
 
 /* --- Rounds --- */
 
+/* Looks a name up, which takes a thread that holds the library meanwhile. It fails, and in a network of
+   its own, without a resolver, in no time. */
+static void look_up_in_vain(const struct loaded *library)
+{
+    nb_conn *conn;
+
+    if (has_own_network())
+        assert_int_not_equal(library->nb_connect(&conn, "nowhere.invalid:80", NULL, plenty(), NULL),
+                             NB_OK);
+}
+
 static void hold_a_conversation(const struct loaded *library)
 {
     char line[16];
@@ -83,6 +94,7 @@ static void hold_a_conversation(const struct loaded *library)
     library->nb_abort(client);
     library->nb_abort(conn);
     library->nb_listener_close(listener);
+    look_up_in_vain(library);
 }
 
 struct serving {
