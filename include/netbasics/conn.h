@@ -164,7 +164,8 @@ NB_BEGIN_DECLS
  * blocked), and is left alone when it takes too long. The thread then ends with its lookup, frees all
  * that it has, and keeps a library that was loaded with dlopen(3) in memory until then, while
  * dlclose(3) returns at once (with glibc; elsewhere, unload it only when all lookups have ended).
- * While 16 such lookups go on, the next one is refused with NB_NAME_TEMPORARY at once. Literals and
+ * While 16 such lookups go on, the next one is refused with NB_NAME_TEMPORARY at once (those under way
+ * then, one for each thread that connects, can still join them). Literals and
  * `localhost` are never looked up, and no thread is started for them.
  *
  * TCP_NODELAY is on unless asked not to. A connection to itself, which TCP can make when a dead port
