@@ -52,6 +52,7 @@ static struct {
     bool to_itself;           /* connects a socket to itself, as the kernel sometimes does */
     bool interrupted;         /* connect goes on and says EINTR */
     int writable_for_nothing; /* so many polls lie */
+    bool hung_up;             /* poll shows that it is closed */
     const char *addresses[8]; /* what "many.test" has */
 } now;
 
@@ -85,7 +86,7 @@ int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
         return -error;
     if (now.writable_for_nothing > 0) {
         now.writable_for_nothing--;
-        fds[0].revents = POLLOUT;
+        fds[0].revents = now.hung_up ? POLLOUT | POLLHUP : POLLOUT;
         return 1;
     }
     return __real_nb__sys_poll(fds, count, by);
@@ -636,6 +637,7 @@ static void every_failure_of_connect_has_its_status(void **state)
         {EPERM, NB_PERMISSION},
         {ENOBUFS, NB_NO_MEMORY},
         {EINVAL, NB_SYSTEM},
+        {EAGAIN, NB_SYSTEM},
     };
 
     (void)state;
@@ -811,6 +813,20 @@ static void a_socket_that_is_writable_for_nothing_is_waited_for(void **state)
     fail_next(ON_GETPEERNAME, ENOTCONN, 5);
     assert_status(try_connect(host_at("127.0.0.1", &address), NULL), NB_OK);
     assert_true(calls(ON_GETPEERNAME) > 5);
+}
+
+/* Reset right away, and another thread, or the system, has taken the error. */
+static void a_socket_that_is_closed_without_an_error_was_reset(void **state)
+{
+    nb_address silent;
+    nb_error err;
+
+    (void)state;
+    silent_port("127.0.0.1:0", &silent);
+    now.writable_for_nothing = 1;
+    now.hung_up = true;
+    assert_status(try_connect(host_at("127.0.0.1", &silent), &err), NB_RESET);
+    assert_int_equal(err.system_error, ECONNRESET);
 }
 
 static void a_socket_that_never_answers_but_is_writable_for_nothing_times_out(void **state)
@@ -1460,6 +1476,7 @@ int main(void)
         NET_CASE(signals_do_not_break_a_connect),
         NET_CASE(an_interrupted_connect_goes_on_and_is_not_made_again),
         NET_CASE(a_socket_that_is_writable_for_nothing_is_waited_for),
+        NET_CASE(a_socket_that_is_closed_without_an_error_was_reset),
         NET_CASE(a_socket_that_never_answers_but_is_writable_for_nothing_times_out),
         NET_CASE(a_dead_first_address_does_not_eat_all_the_time),
         NET_CASE(attempts_without_answers_end_together_at_the_deadline),

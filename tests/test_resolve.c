@@ -2,8 +2,8 @@
 /** @file
  *  @brief Tests of name lookup, through nb_connect().
  *
- *  Wraps: nb__sys_getaddrinfo nb__sys_freeaddrinfo nb__sys_wake_open pthread_create malloc calloc
- *  realloc */
+ *  Wraps: nb__sys_getaddrinfo nb__sys_freeaddrinfo nb__sys_wake_open nb__sys_poll
+ *  nb__sys_library_hold pthread_create pthread_attr_init malloc calloc realloc */
 #define _GNU_SOURCE /* the EAI codes that POSIX dropped, pthread_getattr_np */
 
 #include "address_internal.h"
@@ -32,6 +32,9 @@ static pthread_mutex_t answers_lock = PTHREAD_MUTEX_INITIALIZER; /* against thre
 static char asked_for[512];
 static atomic_bool hangs;       /* the resolver waits at the gate, and then has no answer */
 static atomic_bool asks_system; /* it is the system's own */
+static bool without_library;    /* it cannot be held */
+static bool without_attributes; /* for a thread */
+static bool answers_too_late;   /* the lookup is over when its caller has just given up */
 static atomic_size_t stack_size;
 static atomic_bool signals_blocked;
 
@@ -39,6 +42,12 @@ int __real_nb__sys_getaddrinfo(const char *host, struct addrinfo **out, int *num
 void __real_nb__sys_freeaddrinfo(struct addrinfo *list);
 int __real_nb__sys_wake_open(int fds[2]);
 int __wrap_nb__sys_wake_open(int fds[2]);
+int __real_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
+int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
+int __real_nb__sys_library_hold(void **out);
+int __wrap_nb__sys_library_hold(void **out);
+int __real_pthread_attr_init(pthread_attr_t *attributes);
+int __wrap_pthread_attr_init(pthread_attr_t *attributes);
 int __real_pthread_create(pthread_t *out, const pthread_attr_t *attributes, void *(*run)(void *),
                           void *argument);
 int __wrap_pthread_create(pthread_t *out, const pthread_attr_t *attributes, void *(*run)(void *),
@@ -108,6 +117,30 @@ int __wrap_nb__sys_wake_open(int fds[2])
     int error = fault(ON_WAKE_OPEN);
 
     return error != 0 ? -error : __real_nb__sys_wake_open(fds);
+}
+
+int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
+{
+    int error = fault(ON_POLL);
+
+    if (error != 0)
+        return -error;
+    if (!answers_too_late)
+        return __real_nb__sys_poll(fds, count, by);
+    (void)__real_nb__sys_poll(fds, count, nb_forever());
+    while (!nb_expired(by))
+        a_moment();
+    return 0;
+}
+
+int __wrap_nb__sys_library_hold(void **out)
+{
+    return without_library ? -ENOMEM : __real_nb__sys_library_hold(out);
+}
+
+int __wrap_pthread_attr_init(pthread_attr_t *attributes)
+{
+    return without_attributes ? ENOMEM : __real_pthread_attr_init(attributes);
 }
 
 int __wrap_pthread_create(pthread_t *out, const pthread_attr_t *attributes, void *(*run)(void *),
@@ -211,6 +244,9 @@ static int resolve_case_begin(void **state)
 {
     atomic_store(&hangs, false);
     atomic_store(&asks_system, false);
+    without_library = false;
+    without_attributes = false;
+    answers_too_late = false;
     answer_with(0, 0);
     return net_case_begin(state);
 }
@@ -731,6 +767,50 @@ static void without_a_descriptor_for_the_lookup_it_says_so(void **state)
     assert_status(try_connect(host_at("some.test", &v4), NULL), NB_OK);
 }
 
+static void without_what_a_thread_takes_it_is_no_memory(void **state)
+{
+    nb_address v4;
+    nb_error err;
+
+    (void)state;
+    (void)bare_listener("127.0.0.1:0", 8, &v4);
+    answer_address("127.0.0.1:0");
+    without_library = true;
+    assert_status(try_connect(host_at("some.test", &v4), &err), NB_NO_MEMORY);
+    assert_int_equal(err.system_error, ENOMEM);
+    without_library = false;
+    without_attributes = true;
+    assert_status(try_connect(host_at("some.test", &v4), &err), NB_NO_MEMORY);
+    assert_int_equal(err.system_error, ENOMEM);
+    without_attributes = false;
+    assert_int_equal(calls(ON_GETADDRINFO), 0);
+    assert_status(try_connect(host_at("some.test", &v4), NULL), NB_OK);
+}
+
+static void a_lookup_that_cannot_be_waited_for_is_left_behind(void **state)
+{
+    nb_error err;
+
+    (void)state;
+    atomic_store(&hangs, true);
+    fail_next(ON_POLL, ENOMEM, 1);
+    assert_status(try_connect("some.test:80", &err), NB_NO_MEMORY);
+    assert_int_equal(err.system_error, ENOMEM);
+    eventually(gate_waiting() == 1);
+}
+
+/* It is over when its caller gives up: then it counts for nothing, and its answer is freed. */
+static void a_lookup_that_ends_as_it_is_given_up_leaves_nothing(void **state)
+{
+    (void)state;
+    answer_address("127.0.0.1:0");
+    answers_too_late = true;
+    for (int i = 1; i <= 20; i++) {
+        assert_status(try_by("some.test:80", nb_after_ms(10), NULL), NB_TIMEOUT);
+        assert_int_equal(calls(ON_FREEADDRINFO), i);
+    }
+}
+
 /* The threads that hang in the parent do not exist in the child. */
 static void a_child_is_not_held_up_by_what_hangs_in_its_parent(void **state)
 {
@@ -789,6 +869,9 @@ int main(void)
         NET_CASE(the_systems_own_resolver_runs_in_the_thread),
         NET_CASE(a_thread_that_cannot_be_started_is_no_memory),
         NET_CASE(without_a_descriptor_for_the_lookup_it_says_so),
+        NET_CASE(without_what_a_thread_takes_it_is_no_memory),
+        NET_CASE(a_lookup_that_cannot_be_waited_for_is_left_behind),
+        NET_CASE(a_lookup_that_ends_as_it_is_given_up_leaves_nothing),
         NET_CASE(a_child_is_not_held_up_by_what_hangs_in_its_parent),
     };
 
