@@ -140,20 +140,20 @@ static void lookups_that_fail_leave_nothing(void **state)
     fail_often(fail_to_look_up, list, COUNT(list), "lookups failed");
 }
 
-static nb_listener *listener;
+static nb_listener *survivor;
 
 static void fail_to_accept(const struct failing *failing)
 {
     nb_conn *conn;
 
-    assert_status(nb_accept(listener, &conn, past(), NULL), failing->status);
+    assert_status(nb_accept(survivor, &conn, past(), NULL), failing->status);
     assert_null(conn);
 }
 
 static void fail_to_add(const struct failing *failing)
 {
-    assert_status(nb_listener_add(listener, failing->endpoint, NULL, NULL), failing->status);
-    assert_int_equal(nb_listener_count(listener), 1);
+    assert_status(nb_listener_add(survivor, failing->endpoint, NULL, NULL), failing->status);
+    assert_int_equal(nb_listener_count(survivor), 1);
 }
 
 static void a_listener_survives_what_fails_on_it(void **state)
@@ -164,8 +164,8 @@ static void a_listener_survives_what_fails_on_it(void **state)
     nb_conn *conn;
 
     (void)state;
-    assert_status(nb_listen(&listener, "127.0.0.1:0", NULL, NULL), NB_OK);
-    assert_status(nb_listener_address(listener, 0, &address), NB_OK);
+    assert_status(nb_listen(&survivor, "127.0.0.1:0", NULL, NULL), NB_OK);
+    assert_status(nb_listener_address(survivor, 0, &address), NB_OK);
     {
         const struct failing adds[] = {{host_at("127.0.0.1", &address), NB_ADDRESS_IN_USE},
                                        {"192.0.2.1:0", NB_ADDRESS_UNAVAILABLE},
@@ -175,10 +175,10 @@ static void a_listener_survives_what_fails_on_it(void **state)
         fail_often(fail_to_add, adds, COUNT(adds), "endpoints not added");
     }
     assert_status(nb_connect(&client, host_at("127.0.0.1", &address), NULL, plenty(), NULL), NB_OK);
-    assert_status(nb_accept(listener, &conn, plenty(), NULL), NB_OK);
+    assert_status(nb_accept(survivor, &conn, plenty(), NULL), NB_OK);
     nb_abort(client);
     nb_abort(conn);
-    nb_listener_close(listener);
+    nb_listener_close(survivor);
 }
 
 int main(void)

@@ -167,7 +167,7 @@ static void accepted_one_by_one_they_leave_nothing(void **state)
 {
     size_t count = rounds(20000, 300000);
     nb_listener *listener;
-    struct usage before;
+    struct usage before = usage_now();
     nb_address address;
 
     (void)state;
