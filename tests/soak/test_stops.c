@@ -185,17 +185,21 @@ static void echo_and_count(nb_conn *conn, void *unused)
 
 /* ---- a round ---- */
 
-static void begin_round(struct server *server, const struct way *way)
+static void show_to_clients(const struct server *server)
 {
     size_t last = nb_listener_count(server->listener) - 1;
 
+    assert_status(nb_listener_address(server->listener, 0, &load.addresses[0]), NB_OK);
+    assert_status(nb_listener_address(server->listener, last, &load.addresses[1]), NB_OK);
+}
+
+static void begin_round(struct server *server, const struct way *way)
+{
     memset(&seen, 0, sizeof(seen));
     seen.server = server;
     handled = 0;
     load.answered = load.complete = load.lost = load.lies = load.hung = 0;
     load.stopped = false;
-    assert_status(nb_listener_address(server->listener, 0, &load.addresses[0]), NB_OK);
-    assert_status(nb_listener_address(server->listener, last, &load.addresses[1]), NB_OK);
     server->options.drain_ms = way->drain_ms;
     server_run(server);
 }
@@ -240,15 +244,24 @@ static void add_up(struct sum *sum, const struct server *server, int64_t took_ms
     sum->longest_ms = took_ms > sum->longest_ms ? took_ms : sum->longest_ms;
 }
 
+static void end_round(struct server *server, const struct way *way, int64_t took_ms,
+                      struct sum *sum)
+{
+    check_round(server, way, took_ms);
+    add_up(sum, server, took_ms);
+    server_free(server);
+}
+
 static void stop_once(const char *endpoint, const struct way *way, struct sum *sum)
 {
     struct mode mode = {way->concurrency};
     struct server *server = server_new(endpoint, echo_and_count, &mode);
     struct task tasks[CLIENTS];
     int sitters[2];
-    int64_t begin;
     int64_t took_ms;
+    int64_t begin;
 
+    show_to_clients(server);
     begin_round(server, way);
     for (size_t i = 0; i < CLIENTS; i++)
         task_start(&tasks[i], hammer, &load.addresses[i % 2]);
@@ -265,9 +278,7 @@ static void stop_once(const char *endpoint, const struct way *way, struct sum *s
     for (int i = 0; i < way->sitters; i++)
         assert_int_equal(raw_ending(sitters[i], NULL), is_unix() ? 0 : ECONNRESET);
     hang_up_all();
-    check_round(server, way, took_ms);
-    add_up(sum, server, took_ms);
-    server_free(server);
+    end_round(server, way, took_ms, sum);
 }
 
 static void report(const char *endpoint, size_t stops, const struct sum *sum)
@@ -328,14 +339,17 @@ static void restart_under_load(enum transport over, const char *name, size_t res
     struct task tasks[CLIENTS];
     struct sum sum = {0, 0, 0, 0, 0};
 
+    load.failed = 0;
     for (size_t i = 0; i <= restarts; i++) {
-        struct mode mode = {ways[i % 3].concurrency};
-        struct server *server =
-            server_new(descriptor(fcntl(shared, F_DUPFD_CLOEXEC, 0)), echo_and_count, &mode);
+        const struct way *way = &ways[i % 3];
+        struct mode mode = {way->concurrency};
+        const char *endpoint = descriptor(fcntl(shared, F_DUPFD_CLOEXEC, 0));
+        struct server *server = server_new(endpoint, echo_and_count, &mode);
         int64_t begin;
-        int64_t took_ms;
 
-        begin_round(server, &ways[i % 3]);
+        if (i == 0)
+            show_to_clients(server);
+        begin_round(server, way);
         for (size_t k = 0; i == 0 && k < CLIENTS; k++)
             task_start(&tasks[k], insist, &load.addresses[0]);
         eventually(load.answered >= 2 * CLIENTS);
@@ -344,11 +358,8 @@ static void restart_under_load(enum transport over, const char *name, size_t res
             task_join(&tasks[k]);
         begin = now_ns();
         assert_status(server_stop(server), NB_OK);
-        took_ms = ms_since(begin);
-        check_round(server, &ways[i % 3], took_ms);
-        add_up(&sum, server, took_ms);
+        end_round(server, way, ms_since(begin), &sum);
         assert_int_equal(load.failed, 0);
-        server_free(server);
     }
     raw_close(shared);
     report(name, restarts, &sum);
