@@ -17,6 +17,7 @@ PART is quick (default; under two minutes), or one of the slow parts:
   docs      the site in a browser, and the man pages
   package   the packages, the source archive and the binary interface, on a new Debian (as root)
   coverage  all of them but fuzz and soak, counting which lines and branches of the library run
+  mutate    negates a sample of the conditionals of the library, and counts who notices
 
   --preset NAME    how to build: dev (default) or another one of CMakePresets.json
   --build-dir DIR  where to build; default build/NAME
@@ -27,7 +28,7 @@ when cases ran and all passed. CC chooses the compiler of a new build directory.
 
 part=quick
 case ${1:-} in
-quick | faults | fuzz | netns | soak | sanitize | docs | package | coverage)
+quick | faults | fuzz | netns | soak | sanitize | docs | package | coverage | mutate)
     part=$1
     shift
     ;;
