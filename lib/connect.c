@@ -133,9 +133,9 @@ static nb_status read_errand(struct errand *errand, const char *endpoint,
     nb_connect_options known;
     nb_status status;
 
+    memset(errand, 0, sizeof(*errand));
     if (!nb__options_read(&known, sizeof(known), options))
         return nb__error_invalid(err, operation, "the options are not those of this version");
-    memset(errand, 0, sizeof(*errand));
     errand->text = endpoint;
     errand->cancel_fd = known.cancel_fd != NULL ? *known.cancel_fd : -1;
     if (known.cancel_fd != NULL && errand->cancel_fd < 0)

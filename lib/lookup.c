@@ -24,6 +24,7 @@ enum { GOES_ON, DONE, ABANDONED };
 
 struct lookup {
     atomic_int state;
+    pthread_t thread;
     void *library; /* held while our code runs in the thread */
     int wake[2];   /* rung when it is done */
     int code;
@@ -85,7 +86,7 @@ static void *look_up(void *argument)
     return NULL;
 }
 
-static int start_thread(struct lookup *lookup, pthread_t *thread)
+static int start_thread(struct lookup *lookup)
 {
     pthread_attr_t attributes;
     int failed = pthread_attr_init(&attributes);
@@ -93,13 +94,13 @@ static int start_thread(struct lookup *lookup, pthread_t *thread)
     if (failed != 0)
         return -failed;
     (void)pthread_attr_setstacksize(&attributes, STACK_SIZE);
-    failed = nb__sys_thread_start(thread, &attributes, look_up, lookup);
+    failed = nb__sys_thread_start(&lookup->thread, &attributes, look_up, lookup);
     (void)pthread_attr_destroy(&attributes);
     return failed;
 }
 
 /* Takes what a lookup needs besides memory, and starts it. */
-static nb_status start(struct lookup *lookup, pthread_t *thread, int *system_error)
+static nb_status start(struct lookup *lookup, int *system_error)
 {
     int failed = nb__sys_wake_open(lookup->wake);
 
@@ -109,7 +110,7 @@ static nb_status start(struct lookup *lookup, pthread_t *thread, int *system_err
     }
     failed = nb__sys_library_hold(&lookup->library);
     if (failed == 0) {
-        failed = start_thread(lookup, thread);
+        failed = start_thread(lookup);
         if (failed == 0)
             return NB_OK;
         nb__sys_library_release(lookup->library);
@@ -119,7 +120,7 @@ static nb_status start(struct lookup *lookup, pthread_t *thread, int *system_err
     return NB_NO_MEMORY; /* what holding the library and starting a thread take */
 }
 
-static nb_status begin(struct lookup **out, const char *host, pthread_t *thread, int *system_error)
+static nb_status begin(struct lookup **out, const char *host, int *system_error)
 {
     size_t size = strlen(host) + 1;
     nb_status status;
@@ -128,7 +129,7 @@ static nb_status begin(struct lookup **out, const char *host, pthread_t *thread,
     if (*out == NULL)
         return NB_NO_MEMORY;
     memcpy((*out)->host, host, size);
-    status = start(*out, thread, system_error);
+    status = start(*out, system_error);
     if (status != NB_OK)
         free(*out);
     return status;
@@ -176,9 +177,10 @@ nb_status nb__lookup(struct addrinfo **found, const char *host, int cancel_fd, n
 
     if (abandoned() >= NB__LOOKUPS_ABANDONED_MAX)
         return NB_NAME_TEMPORARY;
-    status = begin(&lookup, host, &thread, system_error);
+    status = begin(&lookup, host, system_error);
     if (status != NB_OK)
         return status;
+    thread = lookup->thread; /* the lookup is the thread's once it is abandoned */
     status = await(lookup, cancel_fd, by, system_error);
     if (status != NB_OK) {
         count_abandoned(1);
