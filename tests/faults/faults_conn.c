@@ -139,6 +139,33 @@ static void breaking_off(void)
     (void)STEP_ON(conn, API_CLOSE, 0, nb_close(conn, soon()));
 }
 
+/* Nobody is there any more to write to: that is told by a status, and by no signal. */
+static void broken_pipe(bool slices)
+{
+    nb_slice parts[] = {{"go", 2}, {"ne", 2}};
+    int peer;
+    nb_conn *conn = connection(OVER_UNIX, &peer);
+
+    peer_close(peer);
+    if (conn == NULL)
+        return;
+    if (slices)
+        (void)STEP_ON(conn, API_SEND, S(NB_RESET), nb_send_all_v(conn, parts, 2, NULL, soon()));
+    else
+        (void)STEP_ON(conn, API_SEND, S(NB_RESET), nb_send_all(conn, "gone", 4, NULL, soon()));
+    (void)STEP_ON(conn, API_CLOSE, 0, nb_close(conn, soon()));
+}
+
+static void broken_pipe_of_bytes(void)
+{
+    broken_pipe(false);
+}
+
+static void broken_pipe_of_slices(void)
+{
+    broken_pipe(true);
+}
+
 /* Half-closed: our stream ends, the peer's goes on. */
 static void half_close(void)
 {
@@ -282,6 +309,8 @@ int main(int count, char **arguments)
         {"deafness_over_ipv4", deafness_over_ipv4, 2, false, true},
         {"deafness_over_unix", deafness_over_unix, 2, false, false},
         {"breaking_off", breaking_off, 2, false, true},
+        {"broken_pipe_of_bytes", broken_pipe_of_bytes, 2, false, true},
+        {"broken_pipe_of_slices", broken_pipe_of_slices, 2, false, true},
         {"half_close", half_close, 2, false, true},
         {"cancelling", cancelling, 2, false, true},
         {"sending_a_file_over_ipv4", sending_a_file_over_ipv4, 2, false, true},
