@@ -551,8 +551,11 @@ void nb__sys_library_release_later(void *held)
     /* The C library calls dlclose itself: nothing of ours is on the stack when it unloads us. */
     void (*release)(void *) = (void (*)(void *))(void (*)(void))dlclose;
 
+    /* NOLINTNEXTLINE(performance-no-int-to-ptr): ISO C has no other way to the address of a function */
+    void *where = (void *)(uintptr_t)dlclose;
+
     if (held != NULL && __cxa_thread_atexit_impl != NULL)
-        (void)__cxa_thread_atexit_impl(release, held, (void *)(uintptr_t)dlclose);
+        (void)__cxa_thread_atexit_impl(release, held, where);
 }
 #else
 int nb__sys_library_hold(void **out)
