@@ -582,7 +582,7 @@ static void a_refusal_beside_silence_is_told_of_at_the_deadline(void **state)
     assert_non_null(strstr(err.message, nb_status_text(NB_REFUSED)));
     now.addresses[0] = "127.0.0.3:0";
     now.addresses[1] = "127.0.0.2:0";
-    assert_status(try_by(host_at("many.test", &dead), nb_after_ms(300), &err), NB_TIMEOUT);
+    assert_status(try_by(host_at("many.test", &dead), nb_after_ms(1000), &err), NB_TIMEOUT);
     assert_non_null(strstr(err.message, nb_status_text(NB_REFUSED)));
 }
 
