@@ -227,14 +227,12 @@ void after_kilobytes(enum host host, int kilobytes, const char *verdict)
     filter(host, "meta l4proto tcp quota over %d kbytes counter %s", kilobytes, verdict);
 }
 
-bool has_met_packets(enum host host)
+void until_packets_met(enum host host)
 {
-    bool has;
-
     go(host);
-    has = try_command("nft list ruleset | grep -q 'counter packets [1-9]'");
+    run_command("looks=0; until nft list ruleset | grep -q 'counter packets [1-9]'; do "
+                "looks=$((looks + 1)); [ $looks -lt 1000 ] || exit 1; sleep 0.01; done");
     go(HERE);
-    return has;
 }
 
 bool slow_down(void)

@@ -62,8 +62,8 @@ void last_ms(int ms);
 void black_out(void);
 /* Does this to the TCP packets that arrive at a host after so many thousand bytes. */
 void after_kilobytes(enum host host, int kilobytes, const char *verdict);
-/* Whether that verdict has met a packet. */
-bool has_met_packets(enum host host);
+/* Waits until that verdict has met a packet. */
+void until_packets_met(enum host host);
 /* Takes the wire out of the other host, and puts it in again. */
 void pull_plug(void);
 void plug_in(void);
