@@ -57,8 +57,6 @@ int nb__signals_take(nb_listener *listener)
 
     if (!atomic_compare_exchange_strong(&target, &nobody, listener))
         return 1;
-    for (size_t i = 0; i < COUNT(numbers); i++)
-        dispositions[i].taken = false;
     for (size_t i = 0; i < COUNT(numbers); i++) {
         int failed = take(i);
 

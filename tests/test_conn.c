@@ -172,7 +172,8 @@ static void adopt_leaves_errno_alone(void **state)
 }
 
 /* That a descriptor is refused, and is still the caller's just as it was. */
-static void refuses(int fd)
+/* For a reason of ours, or because of an error of the system. */
+static void refuses(int fd, int system_error)
 {
     nb_conn *out = (nb_conn *)(void *)buf;
     bool open = is_open(fd);
@@ -183,6 +184,7 @@ static void refuses(int fd)
     assert_status(nb_conn_adopt(&out, fd, &err), NB_INVALID);
     assert_null(out);
     assert_status(err.status, NB_INVALID);
+    assert_int_equal(err.system_error, system_error);
     assert_true(strlen(err.message) > 0);
     assert_status(nb_conn_adopt(&out, fd, NULL), NB_INVALID);
     assert_true(is_open(fd) == open);
@@ -204,10 +206,10 @@ static void adopt_refuses_what_is_no_open_descriptor(void **state)
 
     (void)state;
     raw_close(fd);
-    refuses(fd);
-    refuses(-1);
-    refuses(INT32_MAX);
-    refuses(INT32_MIN);
+    refuses(fd, EBADF);
+    refuses(-1, EBADF);
+    refuses(INT32_MAX, EBADF);
+    refuses(INT32_MIN, EBADF);
 }
 
 static void adopt_refuses_what_is_no_socket(void **state)
@@ -216,10 +218,10 @@ static void adopt_refuses_what_is_no_socket(void **state)
 
     (void)state;
     assert_int_equal(pipe(fds), 0);
-    refuses(fds[0]);
-    refuses(fds[1]);
-    refuses(opened(open("/dev/null", O_RDWR | O_NONBLOCK)));
-    refuses(opened(open("/", O_RDONLY)));
+    refuses(fds[0], ENOTSOCK);
+    refuses(fds[1], ENOTSOCK);
+    refuses(opened(open("/dev/null", O_RDWR | O_NONBLOCK)), ENOTSOCK);
+    refuses(opened(open("/", O_RDONLY)), ENOTSOCK);
 }
 
 static void adopt_refuses_what_is_no_stream(void **state)
@@ -227,12 +229,12 @@ static void adopt_refuses_what_is_no_stream(void **state)
     int fds[2];
 
     (void)state;
-    refuses(opened(socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0)));
-    refuses(opened(socket(AF_INET6, SOCK_DGRAM, 0)));
-    refuses(opened(socket(AF_UNIX, SOCK_DGRAM, 0)));
+    refuses(opened(socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0)), 0);
+    refuses(opened(socket(AF_INET6, SOCK_DGRAM, 0)), 0);
+    refuses(opened(socket(AF_UNIX, SOCK_DGRAM, 0)), 0);
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fds), 0);
-    refuses(fds[0]);
-    refuses(fds[1]);
+    refuses(fds[0], 0);
+    refuses(fds[1], 0);
 }
 
 static void adopt_refuses_a_listening_socket(void **state)
@@ -243,7 +245,7 @@ static void adopt_refuses_a_listening_socket(void **state)
 
     (void)state;
     assert_int_equal(fcntl(listener, F_SETFL, O_NONBLOCK), 0);
-    refuses(listener);
+    refuses(listener, 0);
 }
 
 static void adopt_refuses_a_family_it_does_not_know(void **state)
@@ -253,7 +255,7 @@ static void adopt_refuses_a_family_it_does_not_know(void **state)
     (void)state;
     if (fd < 0)
         skip();
-    refuses(fd);
+    refuses(fd, 0);
 }
 
 static void adopt_refuses_to_have_no_place_for_it(void **state)
@@ -569,7 +571,10 @@ static void status_of_no_connection_or_direction_is_invalid(void **state)
     assert_status(nb_conn_status(conn, (nb_direction)-1), NB_INVALID);
     nb_conn_error(conn, (nb_direction)2, &err);
     assert_status(err.status, NB_INVALID);
-    assert_true(strlen(err.message) > 0);
+    assert_non_null(strstr(err.message, "direction"));
+    nb_conn_error(NULL, NB_SEND, &err);
+    assert_status(err.status, NB_INVALID);
+    assert_non_null(strstr(err.message, "connection"));
 }
 
 static void directions_fail_apart(void **state)

@@ -378,6 +378,7 @@ static void one_descriptor_is_not_taken_twice(void **state)
 
     (void)state;
     listen_on_fd(fd);
+    assert_status(nb_listener_add(the_listener, endpoint_of(fd), NULL, NULL), NB_ADDRESS_IN_USE);
     assert_status(nb_listener_add(the_listener, "127.0.0.1:0", NULL, NULL), NB_OK);
     assert_status(nb_listener_add(the_listener, endpoint_of(fd), NULL, &err), NB_ADDRESS_IN_USE);
     assert_non_null(strstr(err.message, "already"));

@@ -297,6 +297,29 @@ static void failures_of_other_kinds_give_their_errno_and_leave_errno_alone(void 
     assert_result(kept(nb__sys_close(second)), -EBADF);
 }
 
+static void flags_are_told_and_given_back(void **state)
+{
+    int fd = nb__sys_socket(AF_INET);
+    struct nb__flags before;
+    struct nb__flags after = {-1, -1};
+
+    (void)state;
+    assert_result(kept(nb__sys_get_flags(fd, &before)), 0);
+    assert_int_equal(before.of_descriptor, FD_CLOEXEC);
+    assert_true((before.of_file & O_NONBLOCK) != 0);
+    assert_result(kept(nb__sys_set_flags(fd, &(struct nb__flags){0, 0})), 0);
+    assert_result(kept(nb__sys_get_flags(fd, &after)), 0);
+    assert_int_equal(after.of_descriptor, 0);
+    assert_int_equal(after.of_file & O_NONBLOCK, 0);
+    assert_result(kept(nb__sys_set_flags(fd, &before)), 0);
+    assert_result(kept(nb__sys_get_flags(fd, &after)), 0);
+    assert_int_equal(after.of_descriptor, before.of_descriptor);
+    assert_int_equal(after.of_file, before.of_file);
+    assert_result(nb__sys_close(fd), 0);
+    assert_result(kept(nb__sys_get_flags(fd, &after)), -EBADF);
+    assert_result(kept(nb__sys_set_flags(fd, &before)), -EBADF);
+}
+
 static void call_without_a_descriptor_left_says_so_and_leaves_errno_alone(void **state)
 {
     struct sockaddr_in address;
@@ -1231,6 +1254,7 @@ int main(void)
     const struct CMUnitTest cases[] = {
         cmocka_unit_test(calls_on_a_bad_descriptor_give_their_errno_and_leave_errno_alone),
         cmocka_unit_test(failures_of_other_kinds_give_their_errno_and_leave_errno_alone),
+        cmocka_unit_test(flags_are_told_and_given_back),
         cmocka_unit_test(call_without_a_descriptor_left_says_so_and_leaves_errno_alone),
         cmocka_unit_test(connect_to_a_dead_port_is_refused),
         cmocka_unit_test(socket_is_close_on_exec_and_non_blocking_from_birth),
