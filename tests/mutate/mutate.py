@@ -25,6 +25,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -174,6 +175,9 @@ def find_programs(build_dir, slow_parts):
         yield Program(test["name"], command, environment)
 
 
+writing = threading.Lock()
+
+
 def limit():
     for kind, most in LIMITS.items():
         resource.setrlimit(kind, (most, most))
@@ -182,12 +186,13 @@ def limit():
 def run(program, image, directory, seconds):
     """Whether a program succeeds within a time, when it is changed to an image."""
     executable = Path(directory, program.name)
-    executable.write_bytes(image)
-    executable.chmod(0o700)
-    child = subprocess.Popen(
-        [executable, *program.command[1:]], cwd=directory, start_new_session=True, preexec_fn=limit,
-        env={**os.environ, **program.environment, "TMPDIR": directory, "GCOV_PREFIX": directory},
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with writing:  # a child between fork and exec keeps a file open that is about to be run
+        executable.write_bytes(image)
+        executable.chmod(0o700)
+        child = subprocess.Popen(
+            [executable, *program.command[1:]], cwd=directory, start_new_session=True, preexec_fn=limit,
+            env={**os.environ, **program.environment, "TMPDIR": directory, "GCOV_PREFIX": directory},
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         return child.wait(seconds) == 0
     except subprocess.TimeoutExpired:
