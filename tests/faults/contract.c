@@ -470,6 +470,12 @@ static statuses of_credentials(const struct fault *fault)
     return fault->call == CALL_getsockname ? S(NB_UNSUPPORTED) : named(fault);
 }
 
+static statuses of_parse(const struct fault *fault)
+{
+    (void)fault;
+    return S(NB_BAD_ENDPOINT); /* no such interface */
+}
+
 static statuses always_fine(const struct fault *fault)
 {
     (void)fault;
@@ -482,6 +488,7 @@ statuses outcomes(enum api api, const struct fault *fault)
         [API_CONNECT] = of_connect,
         [API_RACE] = of_race,
         [API_LISTEN_TWICE] = of_listen_twice,
+        [API_PARSE] = of_parse,
         [API_CONNECT_TO_PATH] = of_connect_to_path,
         [API_LISTEN_AT_PATH] = of_listen_at_path,
         [API_LISTEN_AT_SOCKET] = of_listen_at_socket,

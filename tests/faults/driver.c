@@ -53,6 +53,8 @@ struct shared {
     char reports[REPORTS_MOST][REPORT_SIZE];
 };
 
+bool network_is_ours;
+
 static struct shared *shared;
 static const struct scenario *scenario;
 static int process;
@@ -279,7 +281,7 @@ static void run_share(void)
 
 /* ---- processes ---- */
 
-static void write_text(const char *path, const char *text)
+void write_text(const char *path, const char *text)
 {
     int fd = open(path, O_WRONLY | O_CLOEXEC);
 
@@ -306,6 +308,7 @@ static void move_to_quiet_network(void)
         give_up("no loopback in a network of our own");
     (void)close(fd);
     write_text("/proc/sys/net/ipv4/tcp_max_tw_buckets", "16");
+    network_is_ours = true;
 }
 
 static void prepare(void)

@@ -41,6 +41,7 @@ enum api {
     API_CLOSE,
     API_ADOPT,
     API_DETACH,
+    API_PARSE, /* an address with a zone */
     API_CREDENTIALS,
     API_OTHER, /* nothing that fails tells: abort, cancel, stop, questions */
     API_COUNT
@@ -195,6 +196,10 @@ size_t peer_hear(int fd, char *buf, size_t size, bool *ended);
 void peer_close(int fd);
 
 /* ---- driver.c ---- */
+
+/* Whether the processes of the scenarios have a network of their own, whose settings they may change. */
+extern bool network_is_ours;
+void write_text(const char *path, const char *text);
 
 struct scenario {
     const char *name;

@@ -175,6 +175,49 @@ static void without_an_answer(void)
     (void)close(listener);
 }
 
+/* The only port that a connection could come from is the one that it goes to; each time another one, as
+   the system remembers ports for a while. */
+static void to_itself(void)
+{
+    static const char range[] = "/proc/sys/net/ipv4/ip_local_port_range";
+    static unsigned turn;
+    char ports[32];
+    char endpoint[32];
+    nb_conn *conn = NULL;
+    nb_error err;
+    nb_status status;
+    bool untold;
+
+    if (!network_is_ours)
+        return;
+    turn++;
+    (void)snprintf(ports, sizeof(ports), "%u %u", 40000 + turn % 20000, 40000 + turn % 20000);
+    (void)snprintf(endpoint, sizeof(endpoint), "127.0.0.1:%u", 40000 + turn % 20000);
+    write_text(range, ports);
+    step_begin(API_CONNECT, "nb_connect", NULL);
+    status = nb_connect(&conn, endpoint, NULL, soon(), &err);
+    untold = kernel.failed[CALL_getsockname] + kernel.failed[CALL_getpeername] > 0;
+    (void)step_end(status, S(NB_REFUSED) | (untold ? S(NB_OK) : 0));
+    holds(err.status == status && (conn != NULL) == (status == NB_OK));
+    DO(nb_abort(conn));
+    write_text(range, "32768 60999");
+}
+
+/* Zones have the name of an interface, or its number where there is no name to be had. */
+static void zones(void)
+{
+    char text[NB_ADDRESS_TEXT_MAX];
+    nb_address address;
+    nb_status status = STEP(API_PARSE, S(NB_OK), nb_address_parse(&address, "[fe80::1%lo]:80"));
+
+    if (status != NB_OK)
+        return;
+    DO(nb_address_format(&address, text, sizeof(text)));
+    holds(strcmp(text, "[fe80::1%lo]:80") == 0 ||
+          (kernel.failed[CALL_if_name] + kernel.failed[CALL_if_index] > 0 &&
+           strcmp(text, "[fe80::1%1]:80") == 0));
+}
+
 int main(int count, char **arguments)
 {
     static const struct scenario scenarios[] = {
@@ -188,6 +231,8 @@ int main(int count, char **arguments)
         {"given_up", given_up, 2, false, true},
         {"to_a_dead_port", to_a_dead_port, 2, false, true},
         {"to_two_dead_ports", to_two_dead_ports, 2, false, true},
+        {"to_itself", to_itself, 2, false, true},
+        {"zones", zones, 2, false, true},
         {"without_an_answer", without_an_answer, 2, false, true},
     };
 
