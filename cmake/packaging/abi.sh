@@ -19,13 +19,15 @@ build=build/abi
 cmake -B "$build" -DCMAKE_BUILD_TYPE=Debug -DNETBASICS_BUILD_EXAMPLES=OFF \
     -DNETBASICS_BUILD_TESTS=OFF -DNETBASICS_BUILD_DOCS=OFF >/dev/null
 cmake --build "$build" --target netbasics_shared --parallel "$(processors)" >/dev/null
-library=$build/libnetbasics.so
+
+# Only what the installed headers show is the interface.
+abidw --headers-dir include --headers-dir "$build/include" --drop-private-types \
+    --no-corpus-path --no-comp-dir-path --short-locs --no-show-locs --type-id-style hash \
+    --out-file "$build/now.abi" "$build/libnetbasics.so"
 
 if [ "${1:-}" = --update ]; then
-    abidw --headers-dir include --headers-dir "$build/include" --drop-private-types \
-        --no-corpus-path --no-comp-dir-path --short-locs --no-show-locs --type-id-style hash \
-        --out-file lib/netbasics.abi "$library"
-    exit
+    cp "$build/now.abi" lib/netbasics.abi
+else
+    abidiff lib/netbasics.abi "$build/now.abi"
+    echo 'The binary interface is as lib/netbasics.abi describes it.'
 fi
-abidiff --headers-dir2 include --headers-dir2 "$build/include" --drop-private-types \
-    lib/netbasics.abi "$library" && echo 'The binary interface is as lib/netbasics.abi describes it.'

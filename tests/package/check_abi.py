@@ -44,7 +44,7 @@ class Abi:
 
     def case_function(self):
         """a function that is gone is noticed"""
-        text = self.change("lib/netbasics.map", "        nb_conn_fd;\n", "")
+        text = self.change("lib/netbasics.map", "    nb_conn_fd;\n", "")
         expect(self.compare(fails=True), "nb_conn_fd")
         (self.copy / "lib/netbasics.map").write_text(text)
 
