@@ -15,7 +15,7 @@ int main(int count, char **arguments)
         {"serve_so_many", serve_so_many, 12, true, true},
     };
 
-    serve_with(3);
+    serve_with(2);
     (void)count;
     return run_scenarios(scenarios, COUNT(scenarios), arguments + 1);
 }
