@@ -389,8 +389,9 @@ int nb__sys_wake_clear(const int fds[2])
 void nb__sys_wake_close(const int fds[2])
 {
     (void)nb__sys_close(fds[0]);
-    if (fds[1] != fds[0])
-        (void)nb__sys_close(fds[1]);
+    /* They differ where a pipe takes the place of eventfd, on other systems. */
+    if (fds[1] != fds[0])            /* GCOV_EXCL_BR_LINE */
+        (void)nb__sys_close(fds[1]); /* GCOV_EXCL_LINE */
 }
 
 #ifdef __linux__

@@ -1197,6 +1197,20 @@ static void an_event_handler_that_takes_its_time_holds_up_only_its_thread(void *
 
 /* --- Counters --- */
 
+static void counters_of_no_size_are_left_alone(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, &sequential);
+    nb_serve_stats stats;
+
+    (void)state;
+    memset(&stats, '#', sizeof(stats));
+    stats.size = sizeof(stats.size);
+    nb_serve_counters(server->listener, &stats);
+    assert_int_equal(stats.size, sizeof(stats.size));
+    for (size_t i = sizeof(stats.size); i < sizeof(stats); i++)
+        assert_int_equal(((unsigned char *)&stats)[i], '#');
+}
+
 static void the_counters_begin_at_zero(void **state)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, &sequential);
@@ -1310,6 +1324,7 @@ int main(void)
         NET_CASE_FOR_BOTH(an_event_handler_may_ask_and_stop),
         NET_CASE(an_event_handler_that_takes_its_time_holds_up_only_its_thread),
         NET_CASE(the_counters_begin_at_zero),
+        NET_CASE(counters_of_no_size_are_left_alone),
         NET_CASE_FOR_BOTH(the_counters_stay_after_the_end),
         NET_CASE_FOR_BOTH(the_counters_fill_what_the_caller_knows),
     };
