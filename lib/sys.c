@@ -223,7 +223,7 @@ int nb__sys_close(int fd)
 int nb__sys_file_look(const char *path, struct nb__file *out)
 {
     int saved = errno;
-    struct stat status;
+    struct stat status = {0}; /* the memory sanitizer of clang 14 does not know lstat(2) */
     int failed = outcome(lstat(path, &status), saved);
 
     if (failed < 0)
@@ -523,7 +523,7 @@ int nb__sys_library_hold(void **out)
 {
     static const char inside;
     int saved = errno;
-    struct link_map *library;
+    struct link_map *library = NULL; /* the memory sanitizer does not know dladdr1(3) */
     Dl_info info;
 
     *out = NULL;
