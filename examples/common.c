@@ -34,6 +34,7 @@ static void write_line(int fd, int patience_ms, const char *prefix, const char *
     struct pollfd ready = {.fd = fd, .events = POLLOUT};
     size_t length = (size_t)snprintf(line, sizeof line, "%s%s", prefix, *prefix ? ": " : "");
 
+    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): the caller has started it */
     vsnprintf(line + length, sizeof line - length, format, arguments);
     length = strlen(line);
     line[length++] = '\n'; /* Takes the place of the NUL. */

@@ -338,7 +338,7 @@ static void report_of(int child, const char *what)
 static void look_after(const pid_t *children)
 {
     int seen[PROCESSES_MOST] = {0};
-    int64_t since[PROCESSES_MOST];
+    int64_t since[PROCESSES_MOST] = {0};
     int left = PROCESSES;
 
     for (int i = 0; i < PROCESSES; i++)

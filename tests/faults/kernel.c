@@ -291,7 +291,7 @@ static size_t taken(size_t length)
 {
     static unsigned turn;
 
-    return short_transfers && length > 1 ? 1 + turn++ * 7 % (length - 1) : length;
+    return short_transfers && length > 1 ? 1 + (size_t)turn++ * 7 % (length - 1) : length;
 }
 
 ssize_t __real_nb__sys_send(int fd, const void *data, size_t length, int flags);

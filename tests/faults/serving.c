@@ -160,7 +160,7 @@ static void check_counts(nb_status status)
 static int serve(nb_handler *handler, nb_status *status)
 {
     nb_error err;
-    pthread_t stopper;
+    pthread_t stopper = pthread_self(); /* nobody else yet */
     int answered = 0;
 
     if (grace_ms > 0)
