@@ -330,9 +330,12 @@ static void prepare(void)
 static void report_of(int child, const char *what)
 {
     int at = atomic_fetch_add(&shared->wrongs, 1);
+    char doing[REPORT_SIZE]; /* the child may be writing it still */
 
+    memcpy(doing, shared->doing[child], sizeof(doing) - 1);
+    doing[sizeof(doing) - 1] = '\0';
     if (at < REPORTS_MOST)
-        (void)snprintf(shared->reports[at], REPORT_SIZE, "[%.290s] %s", shared->doing[child], what);
+        (void)snprintf(shared->reports[at], REPORT_SIZE, "[%.290s] %s", doing, what);
 }
 
 static void look_after(const pid_t *children)
