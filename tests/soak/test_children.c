@@ -33,7 +33,8 @@ static int list_descriptors(void)
 
         if (entry->d_name[0] == '.' || number <= 2 || number == dirfd(dir))
             continue;
-        (void)readlinkat(dirfd(dir), entry->d_name, what, sizeof(what) - 1);
+        if (readlinkat(dirfd(dir), entry->d_name, what, sizeof(what) - 1) < 0)
+            what[0] = '?';
         (void)fprintf(stderr, "# a child has %ld: %s\n", number, what);
         count++;
     }
