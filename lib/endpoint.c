@@ -54,28 +54,22 @@ static const struct {
     const char *(*read)(struct nb__endpoint *out, const char *rest);
 } schemes[] = {{"unix:", read_unix}, {"fd:", read_fd}, {"systemd:", read_systemd}};
 
-static bool is_one_of(char c, const char *set)
-{
-    return c != '\0' && strchr(set, c) != NULL;
-}
-
 /* A host whose last label is a number, such as "1", "127.1" or "0x7f.1", is an IPv4 address to old
    resolvers and to nobody else: it has to be a whole one. */
 static bool looks_numeric(const char *host)
 {
     static const char digits[] = "0123456789";
     static const char hex_digits[] = "0123456789abcdefABCDEF";
-    size_t end = strlen(host);
-    size_t start;
+    size_t length = strlen(host); /* at least 1 */
+    size_t end = host[length - 1] == '.' ? length - 1 : length;
+    size_t start = end;
 
-    if (end > 0 && host[end - 1] == '.')
-        end--;
-    start = end;
     while (start > 0 && host[start - 1] != '.')
         start--;
-    if (end - start > 2 && host[start] == '0' && is_one_of(host[start + 1], "xX"))
-        return strspn(host + start + 2, hex_digits) >= end - start - 2;
-    return end > start && strspn(host + start, digits) >= end - start;
+    length = end - start;
+    if (strncasecmp(host + start, "0x", 2) == 0 && length > 2)
+        return strspn(host + start + 2, hex_digits) == length - 2;
+    return length > 0 && strspn(host + start, digits) == length;
 }
 
 static const char *read_name(struct nb__endpoint *out, const struct nb__host_port *pair)

@@ -173,6 +173,9 @@ static void host_names_are_kept_as_they_are_written(void **state)
         "0xfg.x",
         "1.2.3.x4",
         "127.0.0.1.example",
+        ".",
+        "a..",
+        "0x.",
     };
     char text[64];
 
