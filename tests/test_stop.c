@@ -733,6 +733,27 @@ static void those_in_a_queue_of_unknown_length_are_served_too(void **state)
     assert_status(server_wait(server), NB_OK);
 }
 
+/* A Unix socket that is shut lets nobody in any more: all who are in are taken, however many. */
+static void the_queue_of_a_unix_socket_is_taken_whole_whatever_its_length(void **state)
+{
+    char where[64];
+    struct server *server;
+    int clients[3];
+
+    (void)snprintf(where, sizeof(where), "unix:@netbasics-stop-%ld", (long)getpid());
+    server = server_new(where, say_hello, *state);
+    for (size_t i = 0; i < COUNT(clients); i++)
+        clients[i] = dial(&server->address);
+    fail_next(ON_QUEUE_LENGTH, -1, -1); /* asked for it, the system tells of one */
+    nb_listener_stop(server->listener);
+    server_run(server);
+    for (size_t i = 0; i < COUNT(clients); i++)
+        assert_int_equal(answer(clients[i], HELLO), 0);
+    hang_up_all();
+    assert_status(server_wait(server), NB_OK);
+    assert_int_equal(server_stats(server).accepted, COUNT(clients));
+}
+
 /* Not one too many, not one too few; and who is not served is told so at once, although it believes
    to be connected and may wait to be spoken to. */
 static void a_stop_takes_as_many_as_waited_and_resets_who_comes_later(void **state)
@@ -1157,6 +1178,7 @@ int main(void)
         NET_CASE_FOR_BOTH(those_that_cannot_be_accepted_in_time_are_counted),
         NET_CASE_FOR_BOTH(signals_without_end_do_not_outlast_the_drain),
         NET_CASE_FOR_BOTH(those_in_a_queue_of_unknown_length_are_served_too),
+        NET_CASE_FOR_BOTH(the_queue_of_a_unix_socket_is_taken_whole_whatever_its_length),
         NET_CASE_FOR_BOTH(a_stop_takes_as_many_as_waited_and_resets_who_comes_later),
         NET_CASE_FOR_BOTH(each_queue_is_taken_on_its_own),
         NET_CASE_FOR_BOTH(those_for_whom_no_time_is_left_are_reset_and_counted),
