@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Tests of how the library is kept loaded, as if it were a shared one: by the name that the
+ *         dynamic linker has for it, as often as it is released.
+ *
+ *  Wraps: dladdr1 dlopen dlclose */
+#define _GNU_SOURCE /* dladdr1 */
+
+#include "support.h"
+#include "sys.h"
+
+#include <errno.h>
+
+#ifdef __GLIBC__
+#include <dlfcn.h>
+#include <link.h>
+
+#define ODD_ERRNO 4711
+
+int __real_dladdr1(const void *address, Dl_info *info, void **extra, int flags);
+int __wrap_dladdr1(const void *address, Dl_info *info, void **extra, int flags);
+void *__real_dlopen(const char *name, int flags);
+void *__wrap_dlopen(const char *name, int flags);
+int __real_dlclose(void *library);
+int __wrap_dlclose(void *library);
+
+/* What the dynamic linker says; each case begins in a program, as it really is. */
+static struct {
+    bool nothing_known;
+    const void *inside; /* what it is asked about instead; NULL: what it is asked about */
+    bool closed_already;
+} linker;
+
+static int opened;
+static int loaded; /* how often it could have been loaded anew */
+static atomic_int closed;
+
+int __wrap_dladdr1(const void *address, Dl_info *info, void **extra, int flags)
+{
+    if (linker.nothing_known)
+        return 0;
+    return __real_dladdr1(linker.inside != NULL ? linker.inside : address, info, extra, flags);
+}
+
+void *__wrap_dlopen(const char *name, int flags)
+{
+    opened++;
+    loaded += (flags & RTLD_NOLOAD) == 0;
+    errno = ENOENT; /* as it may be after a search that ended well */
+    return linker.closed_already ? NULL : __real_dlopen(name, flags);
+}
+
+int __wrap_dlclose(void *library)
+{
+    atomic_fetch_add(&closed, 1);
+    return __real_dlclose(library);
+}
+
+static int begin(void **state)
+{
+    linker.nothing_known = linker.closed_already = false;
+    linker.inside = NULL;
+    opened = loaded = closed = 0;
+    return case_begin(state);
+}
+
+#define LIBRARY_CASE(name) cmocka_unit_test_setup_teardown(name, begin, case_end)
+
+/* As if it were a part of the C library, which is a shared one. */
+static void be_shared(void)
+{
+    linker.inside = dlsym(RTLD_DEFAULT, "getaddrinfo");
+    assert_non_null(linker.inside);
+}
+
+static void check_nothing_is_held(void)
+{
+    void *held = &linker;
+
+    errno = ODD_ERRNO;
+    assert_int_equal(nb__sys_library_hold(&held), 0);
+    assert_int_equal(errno, ODD_ERRNO);
+    assert_null(held);
+    nb__sys_library_release(held);
+    nb__sys_library_release_later(held);
+    assert_int_equal(opened, 0);
+    assert_int_equal(closed, 0);
+}
+
+static void in_a_program_nothing_is_held(void **state)
+{
+    (void)state;
+    check_nothing_is_held();
+}
+
+static void what_the_linker_does_not_know_is_not_held(void **state)
+{
+    (void)state;
+    linker.nothing_known = true;
+    check_nothing_is_held();
+}
+
+static void a_shared_library_is_held_until_it_is_released(void **state)
+{
+    void *held = NULL;
+
+    (void)state;
+    be_shared();
+    errno = ODD_ERRNO;
+    assert_int_equal(nb__sys_library_hold(&held), 0);
+    assert_int_equal(errno, ODD_ERRNO);
+    assert_non_null(held);
+    assert_int_equal(closed, 0);
+    nb__sys_library_release(held);
+    assert_int_equal(closed, 1);
+}
+
+static void a_library_that_cannot_be_held_is_told_of(void **state)
+{
+    void *held = &linker;
+
+    (void)state;
+    be_shared();
+    linker.closed_already = true;
+    errno = ODD_ERRNO;
+    assert_int_equal(nb__sys_library_hold(&held), -ENOMEM);
+    assert_int_equal(errno, ODD_ERRNO);
+    assert_null(held);
+}
+
+static int closed_within; /* as long as the thread was in our code */
+
+static void hold_until_the_end(void *argument)
+{
+    void *held = NULL;
+
+    (void)argument;
+    (void)nb__sys_library_hold(&held);
+    nb__sys_library_release_later(held);
+    closed_within = closed;
+}
+
+static void a_thread_lets_it_go_when_it_has_ended(void **state)
+{
+    struct task task;
+
+    (void)state;
+    be_shared();
+    task_start(&task, hold_until_the_end, NULL);
+    task_join(&task);
+    assert_int_equal(opened, 1);
+    assert_int_equal(loaded, 0);
+    assert_int_equal(closed_within, 0);
+    assert_int_equal(closed, 1);
+}
+#endif
+
+int main(void)
+{
+#ifdef __GLIBC__
+    const struct CMUnitTest cases[] = {
+        LIBRARY_CASE(in_a_program_nothing_is_held),
+        LIBRARY_CASE(what_the_linker_does_not_know_is_not_held),
+        LIBRARY_CASE(a_shared_library_is_held_until_it_is_released),
+        LIBRARY_CASE(a_library_that_cannot_be_held_is_told_of),
+        LIBRARY_CASE(a_thread_lets_it_go_when_it_has_ended),
+    };
+
+    return cmocka_run_group_tests(cases, NULL, NULL);
+#else
+    return 0; /* nothing is held elsewhere */
+#endif
+}
