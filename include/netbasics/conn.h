@@ -44,8 +44,9 @@
  *  of this group is safe in a signal handler.
  *
  *  @par Unix sockets
- *  They know no reset: where this says that the peer sees one, the peer of an adopted Unix socket
- *  sees an end.
+ *  Where this says that the peer sees a reset, the peer of a Unix socket sees an end, unless there was
+ *  input that nobody had read (then Linux tells it of a reset). A truncated stream can look whole there:
+ *  say lengths, as nb_send_frame() does.
  *
  *  @par Process
  *  No call raises SIGPIPE or changes how it is handled. Every descriptor is close-on-exec from
@@ -638,7 +639,8 @@ NB_API void nb_abort(nb_conn *conn);
  * @brief Makes every call on a connection, blocked or to come, return NB_CANCELLED.
  *
  * The connection is broken off so that the peer does not take what it has for the whole: on Linux a
- * TCP peer sees a reset at once. It is not freed: the owner still closes it.
+ * TCP peer sees a reset at once (but for kernels 6.4 to 6.6, which refuse that while a call waits: there
+ * it sees an end). It is not freed: the owner still closes it.
  *
  * @param conn  the connection; NULL does nothing.
  *

@@ -46,7 +46,8 @@
  *  Handlers may go on for nb_serve_options::drain_ms; then their connections are cancelled (as with
  *  nb_cancel()), and nb_serve() returns when the last handler has returned. That time begins with the
  *  stop, even if it came before nb_serve(). A handler's own code, outside the library, cannot be cut
- *  short and is waited for. Nothing of the library runs after nb_serve() has returned.
+ *  short and is waited for; nor can its waits for connections other than its own, those that it has
+ *  made itself: give these deadlines. Nothing of the library runs after nb_serve() has returned.
  *  @{
  */
 
@@ -160,10 +161,11 @@ typedef struct nb_serve_options {
 typedef struct nb_serve_stats {
     size_t size; /**< sizeof(nb_serve_stats), as the caller knows it. */
     uint64_t
-        accepted;     /**< Connections given to a handler, still to be given to one, or unserved. */
-    uint64_t active;  /**< Handlers running now. */
-    uint64_t peak;    /**< Most handlers that ran at once. */
-    uint64_t refused; /**< Connections reset because of max_per_peer. */
+        accepted; /**< Connections that were accepted and not refused: given to a handler, still to be
+                           given to one, or among @c unserved. */
+    uint64_t active;       /**< Handlers running now. */
+    uint64_t peak;         /**< Most handlers that ran at once. */
+    uint64_t refused;      /**< Connections reset because of max_per_peer. */
     uint64_t lost_accepts; /**< Connections that were gone before they could be accepted. */
     uint64_t lingering;    /**< Connections whose handler has returned and whose end is awaited. */
     uint64_t forced;       /**< Connections cancelled because the drain was over. */
