@@ -160,9 +160,9 @@ typedef struct nb_serve_options {
  */
 typedef struct nb_serve_stats {
     size_t size; /**< sizeof(nb_serve_stats), as the caller knows it. */
-    uint64_t
-        accepted; /**< Connections that were accepted and not refused: given to a handler, still to be
-                           given to one, or among @c unserved. */
+    /** @brief Connections that were accepted and not refused: given to a handler, still to be given to
+     *  one, or among @c unserved. */
+    uint64_t accepted;
     uint64_t active;       /**< Handlers running now. */
     uint64_t peak;         /**< Most handlers that ran at once. */
     uint64_t refused;      /**< Connections reset because of max_per_peer. */
