@@ -91,7 +91,7 @@ nb_status nb__conn_drain(nb_conn *conn, size_t *budget)
         return NB_TIMEOUT;
     if (length == 0)
         return nb__io_end_of_stream(conn) == NB_EOF ? NB_OK : NB_RESET;
-    return nb__io_fail(conn, NB_RECEIVE, nb__status_of_errno((int)-length), (int)-length);
+    return nb__io_fail(conn, NB_RECEIVE, nb__io_status_of(NB_RECEIVE, (int)-length), (int)-length);
 }
 
 /* Makes close(2) send a reset. */

@@ -141,6 +141,28 @@ static ssize_t step(nb_conn *conn, const struct transfer *transfer, enum nb__sta
     return poll_and_move(conn, transfer, span->until);
 }
 
+/* When the kernel gives a peer up that has stopped answering, it tells what a router said last, if one
+   said anything: the errno may be any of those that ICMP stands for. Nobody can refuse a connection
+   that is there, so such a peer is unreachable. */
+nb_status nb__io_status_of(nb_direction direction, int number)
+{
+    nb_status status = nb__status_of_errno(number);
+
+    switch (status) {
+    case NB_RESET:
+    case NB_UNREACHABLE:
+    case NB_NO_MEMORY:
+        return status;
+    case NB_PERMISSION: /* a send may have met a firewall of our own */
+        return direction == NB_SEND ? status : NB_UNREACHABLE;
+    case NB_REFUSED:
+    case NB_UNSUPPORTED:
+        return NB_UNREACHABLE;
+    default:
+        return NB_SYSTEM;
+    }
+}
+
 /* What a try that moved nothing means: NB_OK to go on, or the end. */
 static nb_status settle(nb_conn *conn, nb_direction direction, ssize_t outcome)
 {
@@ -150,7 +172,7 @@ static nb_status settle(nb_conn *conn, nb_direction direction, ssize_t outcome)
         return NB_OK;
     if (outcome == 0)
         return nb__io_fail(conn, direction, nb__io_end_of_stream(conn), 0);
-    return nb__io_fail(conn, direction, nb__status_of_errno((int)-outcome), (int)-outcome);
+    return nb__io_fail(conn, direction, nb__io_status_of(direction, (int)-outcome), (int)-outcome);
 }
 
 static nb_status go_on(nb_conn *conn, const struct transfer *transfer, enum nb__stage stage,
@@ -232,7 +254,7 @@ nb_status nb__io_wait_readable(nb_conn *conn, nb_deadline by)
         if ((ready == 0 || ready == -EINTR) && status == NB_TIMEOUT)
             return NB_TIMEOUT;
         if (ready < 0 && ready != -EINTR)
-            return nb__io_fail(conn, NB_RECEIVE, nb__status_of_errno(-ready), -ready);
+            return nb__io_fail(conn, NB_RECEIVE, nb__io_status_of(NB_RECEIVE, -ready), -ready);
     }
 }
 

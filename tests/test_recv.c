@@ -459,8 +459,28 @@ static void only_want_of_memory_does_not_stay_among_the_kernels_failures(void **
     receive_fails_with(ENOTCONN, NB_RESET, NB_RESET);
     receive_fails_with(ETIMEDOUT, NB_UNREACHABLE, NB_UNREACHABLE);
     receive_fails_with(EHOSTUNREACH, NB_UNREACHABLE, NB_UNREACHABLE);
-    receive_fails_with(EACCES, NB_PERMISSION, NB_PERMISSION);
     receive_fails_with(EIO, NB_SYSTEM, NB_SYSTEM);
+}
+
+/* When the kernel gives up a peer that does not answer, it tells what ICMP said of it last. */
+static void what_routers_say_of_a_peer_means_that_it_is_unreachable(void **state)
+{
+    static const int said[] = {ECONNREFUSED, ENOPROTOOPT, EOPNOTSUPP,
+                               EACCES,       ENETUNREACH, EHOSTDOWN};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(said) / sizeof(said[0]); i++)
+        receive_fails_with(said[i], NB_UNREACHABLE, NB_UNREACHABLE);
+}
+
+/* Statuses of connecting and listening are none of a connection that is there. */
+static void what_a_receive_is_not_said_to_return_is_a_system_error(void **state)
+{
+    static const int odd[] = {ENOENT, EADDRINUSE, EADDRNOTAVAIL, EMFILE, EPROTO};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++)
+        receive_fails_with(odd[i], NB_SYSTEM, NB_SYSTEM);
 }
 
 static void want_of_memory_in_the_middle_reports_the_bytes_so_far(void **state)
@@ -1980,6 +2000,8 @@ int main(void)
         TCP(wait_ends_at_its_deadline_when_signals_never_cease),
         BOTH(success_leaves_errno_alone),
         TCP(only_want_of_memory_does_not_stay_among_the_kernels_failures),
+        TCP(what_routers_say_of_a_peer_means_that_it_is_unreachable),
+        TCP(what_a_receive_is_not_said_to_return_is_a_system_error),
         TCP(want_of_memory_in_the_middle_reports_the_bytes_so_far),
         ALL(recv_gives_what_is_there),
         BOTH(recv_stops_at_capacity),

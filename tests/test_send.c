@@ -544,11 +544,15 @@ static void every_failure_of_a_send_stays(void **state)
     send_fails_with(ETIMEDOUT, NB_UNREACHABLE);
     send_fails_with(EHOSTUNREACH, NB_UNREACHABLE);
     send_fails_with(ENETUNREACH, NB_UNREACHABLE);
+    send_fails_with(ECONNREFUSED, NB_UNREACHABLE);
+    send_fails_with(ENOPROTOOPT, NB_UNREACHABLE);
+    send_fails_with(EOPNOTSUPP, NB_UNREACHABLE);
     send_fails_with(EPERM, NB_PERMISSION);
     send_fails_with(EACCES, NB_PERMISSION);
     send_fails_with(ENOBUFS, NB_NO_MEMORY);
     send_fails_with(ENOMEM, NB_NO_MEMORY);
     send_fails_with(EIO, NB_SYSTEM);
+    send_fails_with(EADDRNOTAVAIL, NB_SYSTEM);
 }
 
 static void failure_in_the_middle_reports_what_was_sent(void **state)

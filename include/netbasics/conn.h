@@ -460,7 +460,7 @@ NB_NODISCARD NB_API nb_status nb_wait_readable(nb_conn *conn, nb_deadline by);
  * @retval NB_RESET        the peer, or something on the way, broke the connection off. Stays; what
  *                         the peer sent before can still be received.
  * @retval NB_UNREACHABLE  the peer stopped answering. Stays.
- * @retval NB_PERMISSION   a firewall of this machine refused it. Stays.
+ * @retval NB_PERMISSION   a firewall refused it, here or on the way. Stays.
  * @retval NB_NO_MEMORY    the kernel had none. Stays.
  * @retval NB_INVALID      a NULL argument, a bad length, or nb_shutdown_send() was called before;
  *                         nothing was done.
@@ -493,7 +493,7 @@ NB_API nb_status nb_send_all(nb_conn *conn, const void *data, size_t length, siz
  * @retval NB_CANCELLED    the connection was cancelled. Stays.
  * @retval NB_RESET        the connection was broken off. Stays.
  * @retval NB_UNREACHABLE  the peer stopped answering. Stays.
- * @retval NB_PERMISSION   a firewall of this machine refused it. Stays.
+ * @retval NB_PERMISSION   a firewall refused it, here or on the way. Stays.
  * @retval NB_NO_MEMORY    the kernel had none. Stays.
  * @retval NB_INVALID      a NULL argument, a bad length, or nb_shutdown_send() was called before;
  *                         nothing was done.
@@ -522,7 +522,7 @@ NB_API nb_status nb_send_all_v(nb_conn *conn, const nb_slice *slices, size_t cou
  * @retval NB_CANCELLED    the connection was cancelled. Stays.
  * @retval NB_RESET        the connection was broken off. Stays.
  * @retval NB_UNREACHABLE  the peer stopped answering. Stays.
- * @retval NB_PERMISSION   a firewall of this machine refused it. Stays.
+ * @retval NB_PERMISSION   a firewall refused it, here or on the way. Stays.
  * @retval NB_NO_MEMORY    the kernel had none. Stays.
  * @retval NB_INVALID      a NULL argument, a bad length, or nb_shutdown_send() was called before;
  *                         nothing was done.
@@ -555,7 +555,7 @@ NB_API nb_status nb_send_frame(nb_conn *conn, const void *data, size_t length, n
  * @retval NB_CANCELLED    the connection was cancelled. Stays.
  * @retval NB_RESET        the connection was broken off. Stays.
  * @retval NB_UNREACHABLE  the peer stopped answering. Stays.
- * @retval NB_PERMISSION   a firewall of this machine refused it. Stays.
+ * @retval NB_PERMISSION   a firewall refused it, here or on the way. Stays.
  * @retval NB_NO_MEMORY    none for the piece, or the kernel had none. Stays.
  * @retval NB_INVALID      a NULL connection, a bad offset or length, or nb_shutdown_send() was called
  *                         before; nothing was done.

@@ -65,13 +65,15 @@ static const struct row rows[] = {
     ROW(close, ERRORS(EIO, EINTR, ENOSPC, EDQUOT)),
     ROW(recv, ERRORS(ECONNRESET, EINTR, EAGAIN, EBADF, ECONNREFUSED, EFAULT, EINVAL, ENOMEM,
                      ENOTCONN, ENOTSOCK, ETIMEDOUT, EHOSTUNREACH, ENETUNREACH, ENETDOWN, ENOBUFS,
-                     EIO, ECONNABORTED, ENETRESET)),
-    ROW(send, ERRORS(EPIPE, EINTR, ECONNRESET, EAGAIN, EACCES, EALREADY, EBADF, EDESTADDRREQ,
-                     EFAULT, EINVAL, EISCONN, EMSGSIZE, ENOBUFS, ENOMEM, ENOTCONN, ENOTSOCK,
-                     EOPNOTSUPP, ETIMEDOUT, EHOSTUNREACH, ENETUNREACH, ENETDOWN, EPERM)),
-    ROW(sendmsg, ERRORS(EPIPE, EINTR, ECONNRESET, EAGAIN, EACCES, EALREADY, EBADF, EDESTADDRREQ,
-                        EFAULT, EINVAL, EISCONN, EMSGSIZE, ENOBUFS, ENOMEM, ENOTCONN, ENOTSOCK,
-                        EOPNOTSUPP, ETIMEDOUT, EHOSTUNREACH, ENETUNREACH, ENETDOWN, EPERM)),
+                     EIO, ECONNABORTED, ENETRESET, EACCES, ENOPROTOOPT, EOPNOTSUPP)),
+    ROW(send,
+        ERRORS(EPIPE, EINTR, ECONNRESET, EAGAIN, EACCES, EALREADY, EBADF, EDESTADDRREQ, EFAULT,
+               EINVAL, EISCONN, EMSGSIZE, ENOBUFS, ENOMEM, ENOTCONN, ENOTSOCK, EOPNOTSUPP,
+               ETIMEDOUT, EHOSTUNREACH, ENETUNREACH, ENETDOWN, EPERM, ECONNREFUSED)),
+    ROW(sendmsg,
+        ERRORS(EPIPE, EINTR, ECONNRESET, EAGAIN, EACCES, EALREADY, EBADF, EDESTADDRREQ, EFAULT,
+               EINVAL, EISCONN, EMSGSIZE, ENOBUFS, ENOMEM, ENOTCONN, ENOTSOCK, EOPNOTSUPP,
+               ETIMEDOUT, EHOSTUNREACH, ENETUNREACH, ENETDOWN, EPERM, ECONNREFUSED)),
     ROW(pread, ERRORS(EINTR, EAGAIN, EBADF, EFAULT, EINVAL, EIO, EISDIR, ENXIO, EOVERFLOW, ESPIPE,
                       ENOMEM, ENOBUFS, ETIMEDOUT, ESTALE, ECONNRESET)),
     ROW(poll, ERRORS(EINTR, ENOMEM, EFAULT, EINVAL)),
@@ -394,12 +396,27 @@ static statuses of_serve(const struct fault *fault)
     }
 }
 
+/* What calls on a connection are said to return. A peer that does not answer may come with any errno
+   that ICMP stands for. */
+#define OF_SENDS                                                                                   \
+    (S(NB_RESET) | S(NB_UNREACHABLE) | S(NB_NO_MEMORY) | S(NB_PERMISSION) | S(NB_SYSTEM))
+
+static statuses on_connection(const struct fault *fault, bool sends)
+{
+    statuses said = sends ? OF_SENDS : OF_SENDS & ~S(NB_PERMISSION);
+    statuses from_icmp = S(NB_REFUSED) | S(NB_UNSUPPORTED) | S(NB_PERMISSION);
+
+    if ((named(fault) & said) != 0)
+        return named(fault);
+    return (named(fault) & from_icmp) != 0 ? S(NB_UNREACHABLE) : S(NB_SYSTEM);
+}
+
 static statuses of_receive(const struct fault *fault)
 {
     switch (fault->call) {
     case CALL_recv:
     case CALL_poll:
-        return waited_for(fault, named(fault));
+        return waited_for(fault, on_connection(fault, false));
     case CALL_setsockopt:
     case CALL_tcp_closed:
         return S(NB_OK);
@@ -424,7 +441,7 @@ static statuses of_send(const struct fault *fault)
     case CALL_send:
     case CALL_sendmsg:
     case CALL_poll:
-        return waited_for(fault, named(fault));
+        return waited_for(fault, on_connection(fault, true));
     case CALL_setsockopt:
         return S(NB_OK);
     default:
@@ -444,7 +461,7 @@ static statuses of_close(const struct fault *fault)
         return of_shutdown(fault);
     case CALL_recv:
     case CALL_poll:
-        return waited_for(fault, named(fault));
+        return waited_for(fault, on_connection(fault, false));
     default:
         return S(NB_OK);
     }
