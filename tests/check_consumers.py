@@ -6,32 +6,13 @@ moved into a folder with a space in its name, and as a part of another build.
 usage: check_consumers.py SOURCE_DIR BUILD_DIR C_COMPILER [CXX_COMPILER]
 """
 
-import os
 import shlex
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import tap
-
-
-class Failed(Exception):
-    """A command did not do what it should."""
-
-
-def run(*command, fails=False, **env):
-    """The output of a command; it is an error when it fails, or with fails=True when it succeeds."""
-    done = subprocess.run(list(map(str, command)), env={**os.environ, **env}, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    if (done.returncode != 0) != fails:
-        raise Failed(f"{shlex.join(map(str, command))}: status {done.returncode}\n{done.stdout}")
-    return done.stdout
-
-
-def expect(text, part):
-    if part not in text:
-        raise Failed(f"no '{part}' in:\n{text}")
+from commands import Failed, cases_of, expect, run
 
 
 class Consumers:
@@ -144,14 +125,7 @@ class Consumers:
 
 def cases(source, build, cc, cxx=None):
     with tempfile.TemporaryDirectory() as temporary:
-        consumers = Consumers(Path(temporary), Path(source), build, cc, cxx)
-        for name in [name for name in vars(Consumers) if name.startswith("case_")]:
-            case, problem = getattr(consumers, name), ""
-            try:
-                case()
-            except Failed as failure:
-                problem = str(failure)
-            yield case.__doc__, problem
+        yield from cases_of(Consumers(Path(temporary), Path(source), build, cc, cxx))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the checks of the packages share: commands, and cases made of them."""
+"""What the checks of installations and packages share: commands, and cases made of them."""
 
 import os
 import shlex
