@@ -17,8 +17,10 @@
 
 static const int numbers[] = {SIGINT, SIGTERM};
 
-/* The slot. The handler may run on any thread, and may still run when the dispositions are back:
-   `inside` tells. */
+/* The slot: the process that has taken it, or 0, and the listener. A child that the process forks
+   inherits it with the handlers. The handler may run on any thread, and may still run when the
+   dispositions are back: `inside` tells. */
+static atomic_int owner;
 static nb_listener *_Atomic target;
 static atomic_int inside;
 static struct {
@@ -26,9 +28,25 @@ static struct {
     struct sigaction old;
 } dispositions[COUNT(numbers)];
 
+/* A forked child shares the wake-up of the listener with its parent, which is not to hear of this. The
+   signal does what it would do without us. */
+static void on_inherited_signal(int number)
+{
+    for (size_t i = 0; i < COUNT(numbers); i++) {
+        if (numbers[i] == number)
+            (void)nb__sys_sigaction(number, &dispositions[i].old, NULL);
+    }
+    (void)nb__sys_raise(number);
+}
+
 static void on_signal(int number)
 {
-    (void)number;
+    int whose = atomic_load(&owner);
+
+    if (whose != 0 && whose != nb__sys_getpid()) {
+        on_inherited_signal(number);
+        return;
+    }
     atomic_fetch_add(&inside, 1);
     nb_listener_stop(atomic_load(&target));
     atomic_fetch_sub(&inside, 1);
@@ -36,12 +54,15 @@ static void on_signal(int number)
 
 static int take(size_t index)
 {
+    struct sigaction now;
     struct sigaction action;
-    int failed = nb__sys_sigaction(numbers[index], NULL, &dispositions[index].old);
+    int failed = nb__sys_sigaction(numbers[index], NULL, &now);
 
     dispositions[index].taken = false;
-    if (failed < 0 || dispositions[index].old.sa_handler == SIG_IGN)
+    if (failed < 0 || now.sa_handler == SIG_IGN)
         return failed;
+    if (now.sa_handler != on_signal) /* or else inherited, and so is the old one */
+        dispositions[index].old = now;
     memset(&action, 0, sizeof(action));
     action.sa_handler = on_signal;
     action.sa_flags = SA_RESTART;
@@ -51,12 +72,28 @@ static int take(size_t index)
     return failed;
 }
 
+/* Takes the slot for this process: one that was inherited is free. While it is negative no handler
+   looks at the listener, which may still be the inherited one. */
+static bool take_slot(nb_listener *listener)
+{
+    int own = nb__sys_getpid();
+    int whose = atomic_load(&owner);
+
+    if (whose == own || whose == -own || !atomic_compare_exchange_strong(&owner, &whose, -own))
+        return false;
+    if (whose != 0)
+        atomic_store(&inside, 0); /* threads that were inside have not been inherited */
+    atomic_store(&target, listener);
+    atomic_store(&owner, own);
+    return true;
+}
+
 int nb__signals_take(nb_listener *listener)
 {
-    nb_listener *nobody = NULL;
-
-    if (!atomic_compare_exchange_strong(&target, &nobody, listener))
+    if (!take_slot(listener))
         return 1;
+    for (size_t i = 0; i < COUNT(numbers); i++)
+        dispositions[i].taken = false; /* those of before the fork have not been */
     for (size_t i = 0; i < COUNT(numbers); i++) {
         int failed = take(i);
 
@@ -79,4 +116,5 @@ void nb__signals_release(void)
     atomic_store(&target, NULL);
     while (atomic_load(&inside) > 0) /* GCOV_EXCL_BR_LINE: a matter of nanoseconds */
         (void)sched_yield();         /* GCOV_EXCL_LINE */
+    atomic_store(&owner, 0);
 }

@@ -588,6 +588,13 @@ int nb__sys_sigaction(int number, const struct sigaction *action, struct sigacti
     return outcome(sigaction(number, action, old), saved);
 }
 
+int nb__sys_raise(int number)
+{
+    int saved = errno;
+
+    return outcome(raise(number) == 0 ? 0 : -1, saved);
+}
+
 int nb__sys_getaddrinfo(const char *host, struct addrinfo **out, int *number)
 {
     struct addrinfo hints;

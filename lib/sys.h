@@ -116,9 +116,11 @@ void nb__sys_library_release(void *held);
 /* Releases it when the calling thread has left our code for good. */
 void nb__sys_library_release_later(void *held);
 
+/* These three are async-signal-safe. */
 int nb__sys_getpid(void);
-
 int nb__sys_sigaction(int number, const struct sigaction *action, struct sigaction *old);
+/* Sends a signal to the calling thread. */
+int nb__sys_raise(int number);
 
 /* Looks up the addresses of a host: 0 or an EAI code. With EAI_SYSTEM, *number is the errno. */
 int nb__sys_getaddrinfo(const char *host, struct addrinfo **out, int *number);

@@ -57,7 +57,7 @@ SYSTEM_CALLS = set(
     "socket bind listen accept accept4 connect shutdown close read write recv recvfrom recvmsg send "
     "sendto sendmsg sendfile splice readv writev pread pread64 poll ppoll select pselect epoll_wait pipe "
     "pipe2 eventfd dup dup2 dup3 fcntl fcntl64 ioctl getsockopt setsockopt getsockname getpeername "
-    "getaddrinfo if_nametoindex if_indextoname sigaction kill dlopen dlclose nanosleep clock_nanosleep "
+    "getaddrinfo if_nametoindex if_indextoname sigaction kill raise dlopen dlclose nanosleep clock_nanosleep "
     "lstat stat fstat unlink open openat chmod fchmod fchmodat flock rename link mkdir getpid".split())
 FORBIDDEN = set(
     "printf fprintf vprintf vfprintf dprintf vdprintf puts fputs putchar fputc fwrite perror psignal "

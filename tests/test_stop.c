@@ -5,6 +5,7 @@
  *  Wraps: pthread_create pthread_join nb__sys_accept nb__sys_queue_length */
 #define _GNU_SOURCE
 
+#include "listener_internal.h"
 #include "support_serve.h"
 #include "sys.h"
 
@@ -17,6 +18,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -1142,6 +1144,120 @@ static void a_hail_of_signals_is_one_stop(void **state)
     assert_int_equal(server_heard(server, NB_EVENT_DRAINING), 1);
 }
 
+/* Lets a child live until it says that it is ready, sends it SIGTERM, and tells how it ended. */
+static int end_of_signalled_child(void (*live)(int ready))
+{
+    int ready[2];
+    int status = -1;
+    char byte;
+    pid_t child;
+
+    assert_int_equal(pipe(ready), 0);
+    child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        live(ready[1]);
+        _exit(99);
+    }
+    raw_close(ready[1]);
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    assert_int_equal(kill(child, SIGTERM), 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    raw_close(ready[0]);
+    return status;
+}
+
+static void get_ready(int ready)
+{
+    if (write(ready, "", 1) != 1)
+        _exit(98);
+}
+
+static void idle(int ready)
+{
+    get_ready(ready);
+    (void)sleep(10);
+}
+
+/* The parent is not rung, and works and ends as ever. */
+static void check_undisturbed(struct server *server)
+{
+    struct pollfd wake = {.fd = server->listener->wake[0], .events = POLLIN};
+
+    assert_int_equal(poll(&wake, 1, 0), 0);
+    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_int_equal(server_heard(server, NB_EVENT_DRAINING), 0);
+    hang_up_all();
+    assert_int_equal(raise(SIGTERM), 0);
+    assert_status(server_wait(server), NB_OK);
+}
+
+static void a_signal_to_a_forked_child_is_its_own(void **state)
+{
+    struct server *server = signalled_server(say_hello, state);
+    int status;
+
+    server_run(server);
+    status = end_of_signalled_child(idle);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(WTERMSIG(status), SIGTERM);
+    check_undisturbed(server);
+}
+
+static void exit_with_42(int number)
+{
+    (void)number;
+    _exit(42);
+}
+
+static void a_forked_child_has_the_dispositions_of_before(void **state)
+{
+    struct server *server = signalled_server(say_hello, state);
+    int status;
+
+    dispose(SIGTERM, exit_with_42, 0);
+    server_run(server);
+    status = end_of_signalled_child(idle);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 42);
+    check_undisturbed(server);
+}
+
+static void tell_begin(const nb_event *event, void *ready)
+{
+    if (event->kind == NB_EVENT_LISTENING)
+        get_ready(*(int *)ready);
+}
+
+static void serve(int ready)
+{
+    nb_serve_options options = NB_SERVE_OPTIONS_INIT;
+    nb_listener *listener;
+    nb_status status;
+
+    options.concurrency = 1;
+    options.stop_on_signals = true;
+    options.on_event = tell_begin;
+    options.event_context = &ready;
+    if (nb_listen(&listener, "127.0.0.1:0", NULL, NULL) != NB_OK)
+        _exit(97);
+    status = nb_serve(listener, say_hello, NULL, &options, NULL);
+    nb_listener_close(listener);
+    _exit(status == NB_OK && disposition_of(SIGTERM).sa_handler == SIG_DFL ? 42 : 96);
+}
+
+static void a_forked_child_may_serve_and_be_stopped_itself(void **state)
+{
+    struct server *server = signalled_server(say_hello, state);
+    int status;
+
+    server_run(server);
+    status = end_of_signalled_child(serve);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 42);
+    check_undisturbed(server);
+}
+
 int main(void)
 {
     const struct CMUnitTest cases[] = {
@@ -1195,6 +1311,9 @@ int main(void)
         SIGNAL_CASE_FOR_BOTH(only_one_of_the_process_has_the_signals),
         SIGNAL_CASE_FOR_BOTH(one_after_the_other_may_have_the_signals),
         SIGNAL_CASE_FOR_BOTH(a_hail_of_signals_is_one_stop),
+        SIGNAL_CASE_FOR_BOTH(a_signal_to_a_forked_child_is_its_own),
+        SIGNAL_CASE_FOR_BOTH(a_forked_child_has_the_dispositions_of_before),
+        SIGNAL_CASE_FOR_BOTH(a_forked_child_may_serve_and_be_stopped_itself),
     };
 
     return cmocka_run_group_tests(cases, NULL, NULL);

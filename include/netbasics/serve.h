@@ -128,7 +128,9 @@ typedef struct nb_serve_options {
     /** @brief How many connections may linger at once; beyond it the oldest is reset. Default 256. */
     int linger_max;
     /** @brief Whether SIGINT and SIGTERM stop the listener while nb_serve() runs. A signal that was
-     *  ignored stays ignored; the old dispositions come back at the end. Default false. */
+     *  ignored stays ignored; the old dispositions come back at the end. In a child that is forked
+     *  meanwhile, a signal does what the old disposition says, and the listener stays as it is.
+     *  Default false. */
     bool stop_on_signals;
     size_t stack_size; /**< Bytes of stack of a worker thread, at least what the system demands
                             (PTHREAD_STACK_MIN). Default 256 KiB. */

@@ -93,6 +93,7 @@ static const struct row rows[] = {
     ROW(library_release_later, NEVER),
     ROW(getpid, NEVER),
     ROW(sigaction, ERRORS(EINVAL, EFAULT)),
+    ROW(raise, ERRORS(EINVAL)),
     ROW(getaddrinfo, ERRORS(EAI_NONAME, EAI_AGAIN, EAI_FAIL, EAI_NODATA, EAI_ADDRFAMILY, EAI_MEMORY,
                             EAI_FAMILY, EAI_SYSTEM, EAI_SOCKTYPE)),
     ROW(freeaddrinfo, NEVER),
