@@ -257,6 +257,8 @@ static int make_ready(int fd)
 
     if (failed == 0)
         failed = nb__sys_set_blocking(fd, true);
+    if (failed == 0)
+        failed = nb__foreign_close_at_once(fd);
     return failed == 0 ? set_time_outs_to_none(fd) : failed;
 }
 

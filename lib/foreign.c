@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief Descriptors that come from outside, looked at before they are used. */
+ *  @brief Descriptors that come from outside, looked at and made harmless before they are used. */
 #define _POSIX_C_SOURCE 200809L
 
 #include "foreign.h"
@@ -29,4 +29,11 @@ const char *nb__foreign_look(int fd, struct nb__foreign *out, int *failed)
     out->address = nb__address_from((const struct sockaddr *)&raw, length);
     return nb_address_family(&out->address) == NB_FAMILY_NONE ? "not an IPv4, IPv6 or Unix socket"
                                                               : NULL;
+}
+
+int nb__foreign_close_at_once(int fd)
+{
+    struct linger off = {0, 0};
+
+    return nb__sys_setsockopt(fd, SOL_SOCKET, SO_LINGER, &off, sizeof(off));
 }

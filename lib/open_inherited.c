@@ -59,6 +59,8 @@ static int set_up(struct nb__opening *opening, const struct nb__socket *socket)
                                         &opening->wishes->options);
 
     if (failed == 0)
+        failed = nb__foreign_close_at_once(socket->fd);
+    if (failed == 0)
         failed = nb__sys_set_cloexec(socket->fd);
     return failed == 0 ? nb__sys_set_blocking(socket->fd, false) : failed;
 }

@@ -345,6 +345,28 @@ static void adopt_leaves_other_options_as_they_are(void **state)
     assert_int_equal(option(fds[0], IPPROTO_TCP, TCP_NODELAY), 0);
 }
 
+/* close(2) would block for what the peer does not take. */
+static void an_adopted_socket_that_lingers_is_closed_in_time(void **state)
+{
+    static char filling[65536];
+    struct linger lingering = {1, 20};
+    int64_t begin;
+    int fds[2];
+
+    (void)state;
+    raw_pair(over, fds);
+    peer = fds[1];
+    assert_int_equal(setsockopt(fds[0], SOL_SOCKET, SO_LINGER, &lingering, sizeof(lingering)), 0);
+    while (send(fds[0], filling, sizeof(filling), MSG_DONTWAIT | MSG_NOSIGNAL) > 0)
+        continue;
+    conn = adopt(fds[0]);
+    assert_int_equal(option(fds[0], SOL_SOCKET, SO_LINGER), 0);
+    begin = now_ns();
+    assert_status(nb_close(conn, nb_after_ms(20)), NB_TIMEOUT);
+    conn = NULL;
+    assert_true(now_ns() - begin < INT64_C(15000000000));
+}
+
 static void descriptor_zero_is_as_good_as_any(void **state)
 {
     int saved = fcntl(0, F_DUPFD_CLOEXEC, 3);
@@ -1469,6 +1491,7 @@ int main(void)
         EMPTY(adopt_that_the_system_refuses_leaves_the_descriptor),
         EMPTY_ALL(adopted_socket_blocks_without_time_outs_and_is_close_on_exec),
         EMPTY(adopt_leaves_other_options_as_they_are),
+        EMPTY_TCP(an_adopted_socket_that_lingers_is_closed_in_time),
         EMPTY(descriptor_zero_is_as_good_as_any),
         EMPTY_TCP(peer_that_reset_before_it_was_accepted_is_adopted),
         TCP_BOTH(both_addresses_of_a_tcp_connection_are_told),

@@ -278,6 +278,23 @@ static void options_reach_the_accepted_connections(void **state)
     assert_int_equal(queue_limit(fd), 16); /* as it came */
 }
 
+static void accepted_connections_do_not_inherit_that_they_linger(void **state)
+{
+    int fd = plain_listener(OVER_IPV4);
+    nb_address own = own_address(fd);
+    struct linger lingering = {1, 60};
+    socklen_t length = sizeof(lingering);
+    nb_conn *conn;
+
+    (void)state;
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &lingering, length), 0);
+    listen_on_fd(fd);
+    conn = accepted_from(&own);
+    assert_int_equal(getsockopt(nb_conn_fd(conn), SOL_SOCKET, SO_LINGER, &lingering, &length), 0);
+    assert_int_equal(lingering.l_onoff, 0);
+    nb_abort(conn);
+}
+
 static void options_that_come_too_late_are_refused(void **state)
 {
     int fd = plain_listener(OVER_IPV4);
@@ -359,6 +376,8 @@ static void a_failure_leaves_the_descriptor_as_it_was(void **state)
     options.send_buffer_bytes = 10000;
     fail_after(ON_SETSOCKOPT, 1, EPERM, 1); /* the default before it may fail */
     check_refused(fd, &options, NB_PERMISSION, "send_buffer_bytes");
+    fail_after(ON_SETSOCKOPT, 1, EBADF, 1); /* that it does not linger */
+    check_refused(fd, NULL, NB_SYSTEM, "EBADF");
     raw_close(fd);
 }
 
@@ -691,6 +710,7 @@ int main(void)
         NET_CASE(peers_of_an_inherited_dual_stack_socket_are_ipv4),
         NET_CASE(accepted_connections_are_as_always),
         NET_CASE(options_reach_the_accepted_connections),
+        NET_CASE(accepted_connections_do_not_inherit_that_they_linger),
         NET_CASE(options_that_come_too_late_are_refused),
         NET_CASE(what_is_no_listening_stream_socket_is_refused),
         NET_CASE(a_descriptor_that_is_closed_is_named),

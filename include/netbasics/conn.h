@@ -776,7 +776,8 @@ NB_API void nb_conn_counters(const nb_conn *conn, uint64_t *received, uint64_t *
 /**
  * @brief Gives the descriptor of a connection, for setting and asking socket options only.
  *
- * Reading, writing, closing, SO_RCVTIMEO, SO_SNDTIMEO and O_NONBLOCK belong to the connection.
+ * Reading, writing, closing, SO_RCVTIMEO, SO_SNDTIMEO, SO_LINGER and O_NONBLOCK belong to the
+ * connection. With SO_LINGER, nb_close() could block beyond its deadline in close(2).
  *
  * @param conn  the connection. Must not be NULL.
  * @return the descriptor, which the connection still owns; 0 is a valid one.
@@ -792,8 +793,8 @@ NB_API nb_fd nb_conn_fd(const nb_conn *conn);
 /**
  * @brief Makes a connection of a connected stream socket.
  *
- * Clears O_NONBLOCK, SO_RCVTIMEO and SO_SNDTIMEO (others who share the socket see that), and sets
- * close-on-exec. Other options stay as they are. A socket whose peer has gone already is taken, and
+ * Clears O_NONBLOCK, SO_RCVTIMEO, SO_SNDTIMEO and SO_LINGER (others who share the socket see that),
+ * and sets close-on-exec. Other options stay as they are. A socket whose peer has gone already is taken, and
  * so is one that was never connected, which the system does not tell apart: the first receive
  * tells.
  *

@@ -124,8 +124,8 @@ NB_BEGIN_DECLS
  * @par Inherited sockets
  * `fd:N` and `systemd:` take listening stream sockets of IPv4, IPv6 or Unix that others have opened and
  * may share. On NB_OK the listener owns the descriptors, has made them non-blocking and
- * close-on-exec, and has set the options that accepted connections inherit; non-blocking and options
- * are seen by all who share a socket. The backlog stays, and @c reuse_port and @c unix_mode are
+ * close-on-exec, has cleared SO_LINGER, and has set the options that accepted connections inherit;
+ * non-blocking and options are seen by all who share a socket. The backlog stays, and @c reuse_port and @c unix_mode are
  * NB_UNSUPPORTED. On failure the flags of the descriptors are as they were, and they stay the
  * caller's. At the end they are closed and nothing else: no file is removed, and others may go on.
  * IPv4 peers of a socket for both families have IPv4 addresses. The environment is read (getenv(3):

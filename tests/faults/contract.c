@@ -319,6 +319,8 @@ static statuses of_listen_inherited(const struct fault *fault)
         return S(NB_BAD_ENDPOINT);
     case CALL_set_flags:
         return S(NB_OK);
+    case CALL_setsockopt: /* it is cleared where others may have set it */
+        return fault->detail == OPTION(SOL_SOCKET, SO_LINGER) ? named(fault) : of_option(fault);
     default:
         return of_listen(fault);
     }
