@@ -61,7 +61,7 @@ SYSTEM_CALLS = set(
     "lstat stat fstat unlink open openat chmod fchmod fchmodat flock rename link mkdir getpid".split())
 FORBIDDEN = set(
     "printf fprintf vprintf vfprintf dprintf vdprintf puts fputs putchar fputc fwrite perror psignal "
-    "syslog stdin stdout stderr abort exit _exit _Exit quick_exit atexit __assert_fail signal raise "
+    "syslog stdin stdout stderr abort exit _exit _Exit quick_exit atexit __assert_fail signal "
     "sigprocmask setlocale uselocale setenv putenv unsetenv umask alarm sleep usleep".split())
 
 COMMENTS_AND_STRINGS = re.compile(
