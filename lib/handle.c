@@ -68,7 +68,7 @@ bool nb__handle(struct nb__work *work, nb_conn *conn)
     nb_conn *left;
 
     run->handler(conn, run->context);
-    left = nb__run_finish(run, work);
+    left = nb__run_retire(run, work);
     nb__count_down(&run->listener->counters.active);
-    return left != NULL && nb__linger(run, left, work->life);
+    return left != NULL && nb__linger(run, work);
 }

@@ -31,12 +31,14 @@ static nb_conn *take_out(struct nb__run *run, size_t index)
     return conn;
 }
 
-/* Adds one; when the list is full, the oldest makes room for it and is returned. */
-static nb_conn *add(struct nb__run *run, const struct nb__lingerer *lingerer)
+/* Moves one here from where it was handled, so that it always counts once for its peer. When the list
+   is full, the oldest makes room for it and is returned. */
+static nb_conn *add(struct nb__run *run, struct nb__work *work, const struct nb__lingerer *lingerer)
 {
     nb_conn *evicted = NULL;
 
     nb__run_lock(run);
+    (void)nb__run_unlist(run, work);
     if (run->lingering == (size_t)run->options.linger_max) {
         evicted = take_out(run, 0);
         run->evicted++;
@@ -64,18 +66,21 @@ static nb_status end_at_once(const struct nb__run *run, nb_conn *conn, size_t *b
     return status == NB_OK ? nb__conn_drain(conn, budget) : status;
 }
 
-bool nb__linger(struct nb__run *run, nb_conn *conn, nb_deadline life)
+bool nb__linger(struct nb__run *run, struct nb__work *work)
 {
+    nb_conn *conn = work->conn;
     struct nb__lingerer lingerer = {.conn = conn, .budget = (size_t)run->options.linger_bytes};
     nb_status status = end_at_once(run, conn, &lingerer.budget);
     nb_conn *evicted;
 
     if (status != NB_TIMEOUT || nb__conn_check(conn, NB_SEND) != NB_OK) {
+        /* Before it is closed: the peer may be back as soon as it sees that. */
+        (void)nb__run_finish(run, work);
         close_as(run, conn, status);
         return false;
     }
-    lingerer.until = nb__earlier(life, nb_after_ms(run->options.linger_ms));
-    evicted = add(run, &lingerer);
+    lingerer.until = nb__earlier(work->life, nb_after_ms(run->options.linger_ms));
+    evicted = add(run, work, &lingerer);
     if (evicted != NULL)
         reset(run, evicted);
     return true;

@@ -8,9 +8,9 @@
 
 #include <poll.h>
 
-/* Brings a connection to its end without holding up the caller: if the peer has not ended yet, it
-   lingers, and true is returned. */
-bool nb__linger(struct nb__run *run, nb_conn *conn, nb_deadline life);
+/* Brings a connection that nb__run_retire() has given to its end without holding up the caller: if the
+   peer has not ended yet, it lingers, and true is returned. */
+bool nb__linger(struct nb__run *run, struct nb__work *work);
 
 /* Polls until a deadline for `own` descriptors and, listed behind them, those that linger; goes on
    with these. Returns what poll(2) does, or -errno. */

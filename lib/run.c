@@ -106,7 +106,7 @@ static bool is_cancelled(const struct nb__work *work)
    that is copying. The work stays on the list until that is done. */
 static void cancel(struct nb__run *run, struct nb__work *work)
 {
-    if (work->being_cancelled || is_cancelled(work))
+    if (work->leaving || work->being_cancelled || is_cancelled(work))
         return;
     if (run->over)
         nb__count_up(&run->listener->counters.forced);
@@ -122,8 +122,8 @@ void nb__run_begin(struct nb__run *run, struct nb__work *work, nb_conn *conn)
 {
     note_peak(&run->listener->counters);
     nb__conn_keep(conn, &work->keeper);
-    nb__run_lock(run);
     work->conn = conn;
+    work->leaving = false;
     work->life = run->options.connection_ms == NB_NO_LIMIT
                      ? nb_forever()
                      : nb__ms_after(nb__now_ns(), run->options.connection_ms);
@@ -136,11 +136,9 @@ void nb__run_begin(struct nb__run *run, struct nb__work *work, nb_conn *conn)
     run->newest = work;
     if (run->over)
         cancel(run, work);
-    nb__run_unlock(run);
 }
 
-/* Takes a work off the list, once nobody else uses its connection. The lock is held. */
-static nb_conn *unlist(struct nb__run *run, struct nb__work *work)
+nb_conn *nb__run_unlist(struct nb__run *run, struct nb__work *work)
 {
     nb_conn *conn = work->conn;
 
@@ -166,13 +164,27 @@ static void await_cancellation(struct nb__run *run, const struct nb__work *work)
         (void)pthread_cond_wait(&run->cancelled, &run->lock);
 }
 
+nb_conn *nb__run_retire(struct nb__run *run, struct nb__work *work)
+{
+    nb_conn *conn;
+
+    nb__run_lock(run);
+    await_cancellation(run, work);
+    conn = work->conn;
+    work->leaving = true;
+    if (conn != NULL)
+        nb__conn_keep(conn, NULL);
+    nb__run_unlock(run);
+    return conn;
+}
+
 nb_conn *nb__run_finish(struct nb__run *run, struct nb__work *work)
 {
     nb_conn *conn;
 
     nb__run_lock(run);
     await_cancellation(run, work);
-    conn = unlist(run, work);
+    conn = nb__run_unlist(run, work);
     nb__run_unlock(run);
     return conn;
 }
@@ -184,7 +196,7 @@ nb_conn *nb__run_let_go(struct nb__run *run, struct nb__work *work)
     nb__run_lock(run);
     await_cancellation(run, work);
     if (!is_cancelled(work))
-        conn = unlist(run, work);
+        conn = nb__run_unlist(run, work);
     nb__run_unlock(run);
     return conn;
 }

@@ -23,6 +23,7 @@ struct nb__work {
     nb_conn *conn;         /* NULL once it has left */
     nb_deadline life;      /* when it is to be cancelled */
     bool being_cancelled;  /* by somebody else, outside the lock: it has to wait */
+    bool leaving;          /* its handler has returned: nobody else may touch it */
     struct nb__work *prev; /* in the list of the run, while `conn` is there */
     struct nb__work *next;
 };
@@ -85,9 +86,15 @@ void nb__run_announce(const struct nb__run *run);
 /* The end of the drain; nb_forever() before the stop and when there is none. */
 nb_deadline nb__run_drain_end(const struct nb__run *run);
 
-/* Lists a connection as being handled. From now on others may cancel it. */
+/* Lists a connection as being handled. From now on others may cancel it. The lock is held. */
 void nb__run_begin(struct nb__run *run, struct nb__work *work, nb_conn *conn);
-/* Takes it off the list: the connection, or NULL when its handler has ended it already. */
+/* Its handler has returned: the connection, or NULL when the handler has ended it already. Nobody
+   cancels it any more, but it counts for its peer until nb__run_unlist(), wherever it goes then. */
+nb_conn *nb__run_retire(struct nb__run *run, struct nb__work *work);
+/* Takes a work off the list, when nobody else uses its connection: the connection, or NULL when there
+   is none. The lock is held. */
+nb_conn *nb__run_unlist(struct nb__run *run, struct nb__work *work);
+/* Waits until nobody else uses its connection, and takes it off the list. */
 nb_conn *nb__run_finish(struct nb__run *run, struct nb__work *work);
 /* The same, unless it was cancelled: then NULL, and it stays on the list. */
 nb_conn *nb__run_let_go(struct nb__run *run, struct nb__work *work);

@@ -23,7 +23,9 @@ static nb_conn *dequeue(struct nb__run *run)
 
 static void serve(struct nb__work *work, nb_conn *conn)
 {
+    nb__run_lock(work->run);
     nb__run_begin(work->run, work, conn);
+    nb__run_unlock(work->run);
     (void)nb__handle(work, conn);
 }
 

@@ -148,20 +148,28 @@ static nb_conn *accept_next(struct worker *worker)
     struct crew *crew = worker->crew;
     nb_conn *conn = nb__intake_next(crew->run, crew->accept_fds, false);
 
-    if (conn != NULL) /* listed before the next one is accepted, which may be of the same peer */
+    if (conn != NULL) { /* listed before the next one is accepted, which may be of the same peer */
+        lock(crew);
         nb__run_begin(crew->run, &worker->work, conn);
+        unlock(crew);
+    }
     hand_over(crew);
     return conn;
 }
 
 enum step { STEP_SERVE, STEP_ACCEPT, STEP_LEAVE, STEP_PARK };
 
-/* What a worker is to do next. The lock is held. */
-static enum step choose_step(struct crew *crew, nb_conn **queued)
+/* What a worker is to do next. What it takes from the queue is listed at once, so that it always
+   counts for its peer. The lock is held. */
+static enum step choose_step(struct worker *worker, nb_conn **queued)
 {
+    struct crew *crew = worker->crew;
+
     *queued = nb__run_dequeue(crew->run);
-    if (*queued != NULL)
+    if (*queued != NULL) {
+        nb__run_begin(crew->run, &worker->work, *queued);
         return STEP_SERVE;
+    }
     if (crew->taken) {
         crew->alive--;
         return STEP_LEAVE;
@@ -172,12 +180,13 @@ static enum step choose_step(struct crew *crew, nb_conn **queued)
     return STEP_ACCEPT;
 }
 
-static enum step next_step(struct crew *crew, nb_conn **queued)
+static enum step next_step(struct worker *worker, nb_conn **queued)
 {
+    struct crew *crew = worker->crew;
     enum step step;
 
     lock(crew);
-    while ((step = choose_step(crew, queued)) == STEP_PARK) {
+    while ((step = choose_step(worker, queued)) == STEP_PARK) {
         crew->parked++;
         (void)pthread_cond_wait(&crew->turn, &crew->run->lock);
         crew->parked--;
@@ -196,11 +205,9 @@ static void *work(void *argument)
     lock(crew);
     crew->starting--;
     unlock(crew);
-    while ((step = next_step(crew, &conn)) != STEP_LEAVE) {
+    while ((step = next_step(worker, &conn)) != STEP_LEAVE) {
         if (step == STEP_ACCEPT)
             conn = accept_next(worker);
-        else
-            nb__run_begin(crew->run, &worker->work, conn);
         if (conn != NULL && nb__handle(&worker->work, conn))
             ring(crew);
     }

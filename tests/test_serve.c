@@ -3,7 +3,7 @@
  *  @brief Tests of the accept loop: handlers, limits, lingering, events, counters. Most cases run for
  *         the sequential mode and for worker threads.
  *
- *  Wraps: pthread_create nb__sys_poll nb__sys_accept nb__sys_wake_ring */
+ *  Wraps: pthread_create nb__sys_poll nb__sys_accept nb__sys_wake_ring nb__sys_shutdown */
 #define _GNU_SOURCE /* pthread_getattr_np */
 
 #include "support_serve.h"
@@ -23,6 +23,8 @@ int __wrap_pthread_create(pthread_t *out, const pthread_attr_t *attr, void *(*ru
                           void *argument);
 int __real_nb__sys_wake_ring(const int fds[2]);
 int __wrap_nb__sys_wake_ring(const int fds[2]);
+int __real_nb__sys_shutdown(int fd, int how);
+int __wrap_nb__sys_shutdown(int fd, int how);
 int __real_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
 int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
 int __real_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length);
@@ -36,19 +38,33 @@ int __wrap_pthread_create(pthread_t *out, const pthread_attr_t *attr, void *(*ru
     return error != 0 ? error : __real_pthread_create(out, attr, run, argument);
 }
 
-/* While set: who rings a bell goes on only when this server has seen two connections. */
+/* While set: who rings a bell, or ends a stream, goes on only when this server has seen two
+   connections. */
 static struct server *_Atomic held_back;
+static struct server *_Atomic held_at_the_end;
 
-int __wrap_nb__sys_wake_ring(const int fds[2])
+static void hold(struct server *_Atomic *whose)
 {
-    struct server *server = atomic_exchange(&held_back, NULL);
+    struct server *server = atomic_exchange(whose, NULL);
     nb_deadline until = nb_after_ms(2000);
-    int result = __real_nb__sys_wake_ring(fds);
 
     while (server != NULL && !nb_expired(until) &&
            server_stats(server).accepted + server_stats(server).refused < 2)
         a_moment();
+}
+
+int __wrap_nb__sys_wake_ring(const int fds[2])
+{
+    int result = __real_nb__sys_wake_ring(fds);
+
+    hold(&held_back);
     return result;
+}
+
+int __wrap_nb__sys_shutdown(int fd, int how)
+{
+    hold(&held_at_the_end);
+    return __real_nb__sys_shutdown(fd, how);
 }
 
 int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
@@ -792,6 +808,38 @@ static void the_limit_of_one_peer_holds_before_its_handler_has_begun(void **stat
     assert_int_equal(server_stats(server).refused, 1);
 }
 
+/* Its handler has returned, its stream is about to be ended, and it does not linger yet. */
+static void the_limit_of_one_peer_holds_while_a_connection_is_ended(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
+    int first;
+
+    (void)state;
+    server->options.max_per_peer = 1;
+    held_at_the_end = server;
+    server_run(server);
+    first = dial(&server->address);
+    assert_int_equal(answer_so_far(first, HELLO), 0);
+    eventually(held_at_the_end == NULL);
+    assert_int_equal(answer(dial(&server->address), ""), ECONNRESET);
+    assert_int_equal(server_stats(server).accepted, 1);
+    assert_int_equal(server_stats(server).refused, 1);
+}
+
+/* Who has seen the end of a connection may come again at once. */
+static void a_peer_that_has_seen_the_end_is_not_over_its_limit(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
+
+    (void)state;
+    server->options.max_per_peer = 1;
+    server->options.linger_ms = NB_NO_LINGER;
+    server_run(server);
+    for (int i = 0; i < 50; i++)
+        assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_int_equal(server_stats(server).refused, 0);
+}
+
 static void the_limit_of_one_peer_holds_in_a_crowd(void **state)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello_later, &workers);
@@ -1302,6 +1350,8 @@ int main(void)
         NET_CASE_FOR_BOTH(waiting_costs_nothing_at_the_limit),
         NET_CASE(one_peer_has_only_so_many_connections),
         NET_CASE(the_limit_of_one_peer_holds_before_its_handler_has_begun),
+        NET_CASE(the_limit_of_one_peer_holds_while_a_connection_is_ended),
+        NET_CASE(a_peer_that_has_seen_the_end_is_not_over_its_limit),
         NET_CASE(the_limit_of_one_peer_holds_in_a_crowd),
         NET_CASE(another_peer_has_its_own_limit),
         NET_CASE(an_ipv6_peer_has_a_limit_too),
