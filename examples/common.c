@@ -284,8 +284,7 @@ typedef struct option_rule {
 /* What arguments of a program may be, and where they go. */
 typedef struct argument_rules {
     const char *help;
-    const option_rule *options;
-    int option_count;
+    option_rule options[OPTIONS_MAX]; /* to the first without a name */
     const char **operands[2];
     int operand_count;
 } argument_rules;
@@ -333,7 +332,7 @@ static void read_number(const option_rule *rule, const char *value)
 
 static void take_option(const argument_rules *rules, int option, const char *argument)
 {
-    if (option >= 0 && option < rules->option_count) {
+    if (option >= 0 && option < OPTIONS_MAX) {
         const option_rule *rule = &rules->options[option];
         if (rule->flag != NULL)
             *rule->flag = true;
@@ -365,7 +364,7 @@ static void read_arguments(const argument_rules *rules, int argc, char **argv)
     bool only_operands = false;
     int operands = 0;
 
-    for (int i = 0; i < rules->option_count; i++)
+    for (int i = 0; i < OPTIONS_MAX && rules->options[i].name != NULL; i++)
         options[i + 2] = (struct option){
             rules->options[i].name,
             rules->options[i].flag != NULL ? no_argument : required_argument, NULL, i};
@@ -389,11 +388,13 @@ static void read_arguments(const argument_rules *rules, int argc, char **argv)
 void read_server_arguments(server_arguments *arguments, const char *name, const char *help,
                            int argc, char **argv)
 {
-    const option_rule options[] = {{"concurrency", 65536, &arguments->concurrency, NULL},
+    const argument_rules rules = {help,
+                                  {{"concurrency", 65536, &arguments->concurrency, NULL},
                                    {"connection-ms", INT32_MAX, &arguments->connection_ms, NULL},
                                    {"drain-ms", INT32_MAX, &arguments->drain_ms, NULL},
-                                   {"quiet", 0, NULL, &arguments->quiet}};
-    const argument_rules rules = {help, options, 4, {&arguments->endpoint}, 1};
+                                   {"quiet", 0, NULL, &arguments->quiet}},
+                                  {&arguments->endpoint},
+                                  1};
 
     start(name);
     read_arguments(&rules, argc, argv);
@@ -402,14 +403,13 @@ void read_server_arguments(server_arguments *arguments, const char *name, const 
 void read_client_arguments(client_arguments *arguments, const char *name, const char *help,
                            int argc, char **argv)
 {
-    const option_rule options[] = {{"timeout-ms", INT32_MAX, &arguments->timeout_ms, NULL},
-                                   {"quiet", 0, NULL, &arguments->quiet}};
+    const bool messages = arguments->message != NULL;
     /* Only what takes a message can take long enough to show progress. */
     const argument_rules rules = {help,
-                                  options,
-                                  arguments->message == NULL ? 1 : 2,
+                                  {{"timeout-ms", INT32_MAX, &arguments->timeout_ms, NULL},
+                                   {messages ? "quiet" : NULL, 0, NULL, &arguments->quiet}},
                                   {&arguments->endpoint, &arguments->message},
-                                  arguments->message == NULL ? 1 : 2};
+                                  messages ? 2 : 1};
 
     start(name);
     read_arguments(&rules, argc, argv);
