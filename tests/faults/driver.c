@@ -338,18 +338,18 @@ static void report_of(int child, const char *what)
         (void)snprintf(shared->reports[at], REPORT_SIZE, "[%.290s] %s", doing, what);
 }
 
-static void look_after(const pid_t *children)
+static void look_after(const pid_t *children, int count)
 {
     int seen[PROCESSES_MOST] = {0};
     int64_t since[PROCESSES_MOST] = {0};
-    int left = PROCESSES;
+    int left = count;
 
-    for (int i = 0; i < PROCESSES; i++)
+    for (int i = 0; i < count; i++)
         since[i] = real_ns();
     while (left > 0) {
         (void)nanosleep(&(struct timespec){0, 5000000}, NULL);
         left = 0;
-        for (int i = 0; i < PROCESSES; i++) {
+        for (int i = 0; i < count; i++) {
             int beat = atomic_load(&shared->beat[i]);
 
             if (atomic_load(&shared->done[i]))
@@ -369,16 +369,18 @@ static void look_after(const pid_t *children)
             }
         }
     }
-    for (int i = 0; i < PROCESSES; i++)
-        (void)waitpid(children[i], NULL, 0);
+    for (int i = 0; i < count; i++)
+        if (children[i] > 0)
+            (void)waitpid(children[i], NULL, 0);
 }
 
 static void run_processes(void)
 {
+    const int count = PROCESSES;
     pid_t children[PROCESSES_MOST];
 
     (void)fflush(stdout);
-    for (int i = 0; i < PROCESSES; i++) {
+    for (int i = 0; i < count; i++) {
         children[i] = fork();
         if (children[i] == 0) {
             process = i;
@@ -388,8 +390,12 @@ static void run_processes(void)
             atomic_store(&shared->done[i], true);
             exit(0);
         }
+        if (children[i] < 0) {
+            atomic_store(&shared->done[i], true);
+            report_of(i, "it could not be started");
+        }
     }
-    look_after(children);
+    look_after(children, count);
 }
 
 static double kilohertz(void)
