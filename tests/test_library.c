@@ -60,7 +60,8 @@ static int begin(void **state)
 {
     linker.nothing_known = linker.closed_already = false;
     linker.inside = NULL;
-    opened = loaded = closed = 0;
+    opened = loaded = 0;
+    atomic_store(&closed, 0);
     return case_begin(state);
 }
 
