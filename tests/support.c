@@ -56,6 +56,11 @@ nb_deadline plenty(void)
     return nb_after_ms(PATIENCE_S * 1000);
 }
 
+nb_deadline soon(void)
+{
+    return nb_after_ms(50 * (int64_t)slowness());
+}
+
 nb_deadline past(void)
 {
     return (nb_deadline){now_ns()};

@@ -298,12 +298,15 @@ static void header_and_body_are_one_send(void **state)
 static void one_system_call_never_gets_more_than_a_gibibyte(void **state)
 {
     size_t huge = (size_t)1 << (sizeof(size_t) > 4 ? 33 : 30);
-    void *place = mmap(NULL, huge, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    nb_slice slices[2] = {{place, huge}, {place, huge}};
+    nb_slice slices[2];
+    void *place;
 
     (void)state;
+    skip_under_valgrind("so many addresses take gigabytes");
+    place = mmap(NULL, huge, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (place == MAP_FAILED)
         skip();
+    slices[0] = slices[1] = (nb_slice){place, huge};
     probe_clear();
     probe_fail(&probe.send, 1, EPIPE);
     assert_status(nb_send_all_v(conn, slices, 2, &sent, nb_forever()), NB_RESET);
