@@ -40,6 +40,15 @@ static const struct {
     {ENOMEM, SHORTAGE},
 };
 
+static enum accept_error meaning_alone(int number)
+{
+    for (size_t i = 0; i < COUNT(accept_errors); i++) {
+        if (accept_errors[i].number == number)
+            return accept_errors[i].means;
+    }
+    return FATAL;
+}
+
 /* The meaning of an error, given those before it: EOPNOTSUPP is a lost connection at first, but a
    socket that cannot be accepted from when it does not end. */
 static enum accept_error meaning_of(struct nb__accepting *accepting, int number)
@@ -47,11 +56,7 @@ static enum accept_error meaning_of(struct nb__accepting *accepting, int number)
     accepting->unsupported_in_row = number == EOPNOTSUPP ? accepting->unsupported_in_row + 1 : 0;
     if (accepting->unsupported_in_row > UNSUPPORTED_MOST)
         return FATAL;
-    for (size_t i = 0; i < COUNT(accept_errors); i++) {
-        if (accept_errors[i].number == number)
-            return accept_errors[i].means;
-    }
-    return FATAL;
+    return meaning_alone(number);
 }
 
 static void wait_longer(struct nb__accepting *accepting, int number)
@@ -174,6 +179,15 @@ static enum nb__tried wait_and_try(nb_listener *listener, struct nb__accepting *
     return nb__listener_try(listener, accepting, short_of ? NULL : fds + 1, conn, system_error);
 }
 
+/* What there is too little of while accepting waits, as an errno, or 0: what connections were lost by is
+   no shortage to tell a caller of, though there is a pause after many of them. */
+static int shortage_of(const struct nb__accepting *accepting)
+{
+    bool is_short = accepting->backoff_ms > 0 && meaning_alone(accepting->shortage) == SHORTAGE;
+
+    return is_short ? accepting->shortage : 0;
+}
+
 /* Accepts into a connection that has no socket yet. */
 static nb_status accept_into(nb_listener *listener, nb_conn *conn, nb_deadline by,
                              int *system_error)
@@ -186,7 +200,7 @@ static nb_status accept_into(nb_listener *listener, nb_conn *conn, nb_deadline b
         if (nb__listener_stopped(listener))
             return NB_CANCELLED;
         if (nb_expired(by)) {
-            *system_error = accepting.backoff_ms > 0 ? accepting.shortage : 0;
+            *system_error = shortage_of(&accepting);
             return *system_error != 0 ? nb__listener_status(*system_error) : NB_TIMEOUT;
         }
         tried = wait_and_try(listener, &accepting, conn, by, system_error);

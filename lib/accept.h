@@ -11,8 +11,8 @@
 
 /* What accepting remembers from one try to the next; all zeroes to begin with. */
 struct nb__accepting {
-    int64_t backoff_ms;   /* how long to wait before the next try; 0: no shortage */
-    int shortage;         /* the errno of that */
+    int64_t backoff_ms;   /* how long to wait before the next try; 0: at once */
+    int shortage;         /* the errno of what made it wait */
     unsigned lost_in_row; /* a lost connection costs nothing, unless it never ends */
     unsigned unsupported_in_row;
 };

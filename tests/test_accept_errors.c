@@ -173,6 +173,30 @@ static void accept_tells_of_a_shortage_at_its_deadline(void **state)
     assert_in_range(calls(ON_ACCEPT), COUNT(shortages), 5 * COUNT(shortages));
 }
 
+/* Loses connections until the deadline, and tells how many. */
+static int lose(int error, int64_t ms)
+{
+    int before = calls(ON_ACCEPT);
+    nb_error err;
+
+    assert_status(accept_with(error, -1, nb_after_ms(ms), &err), NB_TIMEOUT);
+    assert_int_equal(err.system_error, 0);
+    return calls(ON_ACCEPT) - before;
+}
+
+static void losses_until_the_deadline_are_a_timeout(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(lost); i++) {
+        int64_t ms = 20;
+
+        if (lost[i] == EOPNOTSUPP) /* see accept_ends_when_all_are_unsupported */
+            continue;
+        while (lose(lost[i], ms) < 66) /* until there was time for so many */
+            ms *= 2;
+    }
+}
+
 static void a_signal_does_not_hide_the_shortage_before_it(void **state)
 {
     nb_error err;
@@ -776,6 +800,7 @@ int main(void)
         NET_CASE(accept_skips_lost_connections),
         NET_CASE(accept_waits_out_a_shortage),
         NET_CASE(accept_tells_of_a_shortage_at_its_deadline),
+        NET_CASE(losses_until_the_deadline_are_a_timeout),
         NET_CASE(a_signal_does_not_hide_the_shortage_before_it),
         NET_CASE(accept_ends_with_what_is_broken),
         NET_CASE(accept_takes_ten_in_a_row_that_are_unsupported),

@@ -205,7 +205,7 @@ NB_NODISCARD NB_API nb_status nb_listener_add(nb_listener *listener, const char 
  * @param by        how long to wait.
  * @param[out] err  receives the story; may be NULL.
  * @retval NB_OK              a connection.
- * @retval NB_TIMEOUT         none came in time.
+ * @retval NB_TIMEOUT         none came in time, or only such as were lost.
  * @retval NB_CANCELLED       the listener was stopped: the answer to a request, not an error.
  * @retval NB_NO_DESCRIPTORS  none was left at the deadline.
  * @retval NB_NO_MEMORY       none was left at the deadline, or none for the connection.

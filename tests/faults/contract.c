@@ -350,9 +350,8 @@ static statuses of_accepting(const struct fault *fault, statuses at_the_end)
     case EHOSTUNREACH:
     case ENETUNREACH:
     case ETIMEDOUT:
-    case EPERM: /* more than 64 of them in a row are taken for a shortage */
-        return fault->always ? (S(NB_SYSTEM) | S(NB_TIMEOUT) | S(NB_UNSUPPORTED)) & at_the_end
-                             : S(NB_OK);
+    case EPERM: /* after more than 64 of them in a row there are pauses */
+        return fault->always ? S(NB_TIMEOUT) & at_the_end : S(NB_OK);
     default:
         return named(fault) == S(NB_UNSUPPORTED) ? S(NB_UNSUPPORTED) : S(NB_SYSTEM);
     }
