@@ -31,7 +31,7 @@ nb_status nb_conn_peer_credentials(const nb_conn *conn, nb_credentials *out)
         return NB_INVALID;
     if (conn != NULL && is_unix(conn))
         failed = nb__sys_peer_credentials(conn->fd, &known.pid, &known.uid, &known.gid);
-    nb__options_write(out, &known, sizeof(known));
+    nb__options_write(out, &known, sizeof(known), 0xff); /* -1 is nobody, and 0 the superuser */
     if (conn == NULL)
         return NB_INVALID;
     return failed < 0 ? nb__status_of_errno(-failed) : NB_OK;

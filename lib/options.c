@@ -31,13 +31,13 @@ bool nb__options_read(void *known, size_t known_size, const void *given)
     return true;
 }
 
-void nb__options_write(void *given, const void *known, size_t known_size)
+void nb__options_write(void *given, const void *known, size_t known_size, unsigned char unknown)
 {
     size_t size = size_of(given);
 
     if (size <= sizeof(size))
         return;
-    memset((unsigned char *)given + sizeof(size), 0, size - sizeof(size));
+    memset((unsigned char *)given + sizeof(size), unknown, size - sizeof(size));
     if (size > known_size)
         size = known_size;
     memcpy((unsigned char *)given + sizeof(size), (const unsigned char *)known + sizeof(size),

@@ -12,7 +12,8 @@
    zero. False when the size makes no sense, or a field that is not known here is not zero. */
 bool nb__options_read(void *known, size_t known_size, const void *given);
 
-/* The other direction: fills as much of a result structure as the caller knows. */
-void nb__options_write(void *given, const void *known, size_t known_size);
+/* The other direction: fills as much of a result structure as the caller knows. The bytes of fields
+   that are not known here become `unknown`. */
+void nb__options_write(void *given, const void *known, size_t known_size, unsigned char unknown);
 
 #endif

@@ -210,5 +210,5 @@ void nb_serve_counters(const nb_listener *listener, nb_serve_stats *stats)
     known.lingering = read_counter(&counters->lingering);
     known.forced = read_counter(&counters->forced);
     known.unserved = read_counter(&counters->unserved);
-    nb__options_write(stats, &known, sizeof(known));
+    nb__options_write(stats, &known, sizeof(known), 0);
 }

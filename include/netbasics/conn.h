@@ -709,8 +709,9 @@ NB_API void nb_conn_peer(const nb_conn *conn, nb_address *out);
  * group, and take the process for a hint.
  *
  * @param conn      the connection.
- * @param[out] out  receives the credentials, -1 for each that is not known. Must not be NULL; its
- *                  @c size is set before, as NB_CREDENTIALS_INIT does.
+ * @param[out] out  receives the credentials, -1 for each that is not known, fields of later versions
+ *                  included. Must not be NULL; its @c size is set before, as NB_CREDENTIALS_INIT
+ *                  does.
  * @retval NB_OK           @p out is set.
  * @retval NB_UNSUPPORTED  not a Unix socket, or the system does not tell (it does on Linux).
  * @retval NB_INVALID      a NULL argument, or a size that makes no sense.
