@@ -13,6 +13,9 @@
 #include <errno.h>
 #include <string.h>
 
+/* How long those that linger are left alone when there is no memory to wait for all of them. */
+#define WITHOUT_MEMORY_MS 5
+
 static void close_as(struct nb__run *run, nb_conn *conn, nb_status how)
 {
     nb__run_event_of(run, NB_EVENT_CLOSED, conn, how);
@@ -148,10 +151,15 @@ static void tend(struct nb__run *run, const struct pollfd *fds, size_t count)
 int nb__linger_poll(struct nb__run *run, struct pollfd *fds, size_t own, nb_deadline until)
 {
     size_t lingering = watch(run, fds + own, &until);
-    int ready = nb__sys_poll(fds, (nfds_t)(own + lingering), until);
+    size_t listed = lingering;
+    int ready = nb__sys_poll(fds, (nfds_t)(own + listed), until);
 
+    if (ready == -ENOMEM && lingering > 0) { /* for a few the kernel needs none */
+        listed = 0;
+        ready = nb__sys_poll(fds, (nfds_t)own, nb__earlier(until, nb_after_ms(WITHOUT_MEMORY_MS)));
+    }
     if (lingering > 0 && (ready >= 0 || ready == -EINTR))
-        tend(run, fds + own, ready >= 0 ? lingering : 0);
+        tend(run, fds + own, ready >= 0 ? listed : 0);
     return ready;
 }
 

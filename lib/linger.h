@@ -13,7 +13,8 @@
 bool nb__linger(struct nb__run *run, struct nb__work *work);
 
 /* Polls until a deadline for `own` descriptors and, listed behind them, those that linger; goes on
-   with these. Returns what poll(2) does, or -errno. */
+   with these. When there is no memory for so many, it may return early, after a while in which it has
+   polled for `own` alone. Returns what poll(2) does, or -errno. */
 int nb__linger_poll(struct nb__run *run, struct pollfd *fds, size_t own, nb_deadline until);
 
 /* Ends them all. */

@@ -67,10 +67,18 @@ int __wrap_nb__sys_shutdown(int fd, int how)
     return __real_nb__sys_shutdown(fd, how);
 }
 
+/* While set: there is memory to poll for so many descriptors and no more. */
+static atomic_size_t poll_room = SIZE_MAX;
+static atomic_int without_room;
+
 int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
 {
     int error = fault(ON_POLL);
 
+    if (count > poll_room) {
+        without_room++;
+        return -ENOMEM;
+    }
     return error != 0 ? -error : __real_nb__sys_poll(fds, count, by);
 }
 
@@ -630,6 +638,48 @@ static void who_lingers_costs_nothing(void **state)
     assert_int_equal(answer(dial(&server->address), HELLO), 0);
     eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
     assert_in_range(calls(ON_POLL), 1, 20);
+}
+
+/* What a loop polls for apart from those that linger: the bell or the listening socket, and the stop. */
+#define POLLED_ANYHOW 2
+
+static void without_memory_to_watch_who_lingers_all_are_served(void **state)
+{
+    struct server *server = run_server(say_hello, NULL, *state);
+
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    eventually(server_stats(server).lingering == 4);
+    without_room = 0;
+    poll_room = POLLED_ANYHOW;
+    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    eventually(without_room >= 3);
+    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    poll_room = SIZE_MAX;
+    assert_false(server->ended);
+    hang_up_all();
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 6);
+    assert_status(server_finish(server), NB_OK);
+    assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF), 0);
+}
+
+/* Each look takes 5 ms and two polls. */
+static void without_memory_to_watch_it_lingering_ends_in_time(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    nb_status status;
+
+    server->options.linger_ms = 80;
+    server_run(server);
+    poll_room = POLLED_ANYHOW;
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    status = server_stop(server);
+    poll_room = SIZE_MAX;
+    assert_status(status, NB_OK);
+    assert_int_equal(server_heard(server, NB_EVENT_CLOSED), 3);
+    assert_status(server_event(server, NB_EVENT_CLOSED, 2).status, NB_TIMEOUT);
+    assert_in_range(calls(ON_POLL), 1, 200);
 }
 
 /* --- The life of a connection --- */
@@ -1340,6 +1390,8 @@ int main(void)
         NET_CASE_FOR_BOTH(by_default_256_may_linger),
         NET_CASE_FOR_BOTH(without_lingering_a_connection_ends_at_once),
         NET_CASE_FOR_BOTH(who_lingers_costs_nothing),
+        NET_CASE_FOR_BOTH(without_memory_to_watch_who_lingers_all_are_served),
+        NET_CASE_FOR_BOTH(without_memory_to_watch_it_lingering_ends_in_time),
         NET_CASE_FOR_BOTH(a_handler_that_waits_for_ever_ends_with_the_life),
         NET_CASE_FOR_BOTH(a_handler_that_retries_timeouts_ends_with_the_life),
         NET_CASE_FOR_BOTH(a_handler_that_waits_long_ends_with_the_life),

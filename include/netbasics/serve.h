@@ -197,8 +197,9 @@ NB_BEGIN_DECLS
  *                            was served already; or stop_on_signals while another nb_serve() of the
  *                            process has it. Nothing was done.
  * @retval NB_NO_DESCRIPTORS  none left to begin with. (Later it waits for some to come free.)
- * @retval NB_NO_MEMORY       none left to begin with, or not even for poll(2) to wait. Memory for
- *                            connections and threads is waited for.
+ * @retval NB_NO_MEMORY       none left to begin with, or not even for poll(2) to wait for two
+ *                            descriptors. Memory for connections, for threads and for watching
+ *                            those that linger is waited for.
  * @retval NB_SYSTEM, NB_UNSUPPORTED
  *                            listening itself is broken; the connections were drained first. See
  *                            nb_error::system_error.
