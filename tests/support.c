@@ -56,7 +56,7 @@ nb_deadline plenty(void)
     return nb_after_ms(PATIENCE_S * 1000);
 }
 
-nb_deadline soon(void)
+nb_deadline before_long(void)
 {
     return nb_after_ms(50 * (int64_t)slowness());
 }

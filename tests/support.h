@@ -129,7 +129,7 @@ int64_t now_ns(void);
 /* A deadline that is never reached when all goes well. */
 nb_deadline plenty(void);
 /* A deadline that passes soon, but not before a call has taken what is there already. */
-nb_deadline soon(void);
+nb_deadline before_long(void);
 /* A deadline that has just passed. */
 nb_deadline past(void);
 /* That a deadline has passed, and not by more than late_ms. */

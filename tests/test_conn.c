@@ -545,7 +545,7 @@ static void counters_count_what_was_received_and_sent(void **state)
     assert_counted(3, 0);
     assert_status(nb_send_all(conn, "abcd", 4, NULL, plenty()), NB_OK);
     assert_counted(3, 4);
-    assert_status(nb_recv_exact(conn, buf, 9, &got, soon()), NB_TIMEOUT);
+    assert_status(nb_recv_exact(conn, buf, 9, &got, before_long()), NB_TIMEOUT);
     assert_counted(5, 4);
     assert_status(nb_send_all(conn, "abcd", 4, NULL, past()), NB_TIMEOUT);
     assert_counted(5, 4);
@@ -566,7 +566,7 @@ static void counters_count_lines_with_their_ends_and_nothing_in_advance(void **s
     assert_counted(9, 0);
     assert_status(nb_recv_until(conn, buf, 64, ",", 1, &got, plenty()), NB_OK);
     assert_counted(15, 0);
-    assert_status(nb_recv_line(conn, buf, 64, &got, soon()), NB_TIMEOUT);
+    assert_status(nb_recv_line(conn, buf, 64, &got, before_long()), NB_TIMEOUT);
     assert_counted(15, 0);
     peer_ends();
     assert_status(nb_recv_line(conn, buf, 64, &got, plenty()), NB_EOF);

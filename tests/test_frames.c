@@ -237,7 +237,7 @@ static void counters_of_frames_include_the_headers(void **state)
     arrive("\0\0\0\3one\0\0\0\3tw");
     assert_status(nb_send_frame(conn, "four", 4, plenty()), NB_OK);
     assert_status(frame(sizeof(buf), plenty()), NB_OK);
-    assert_status(frame(sizeof(buf), soon()), NB_TIMEOUT);
+    assert_status(frame(sizeof(buf), before_long()), NB_TIMEOUT);
     nb_conn_counters(conn, &received, &sent);
     assert_int_equal(received, 7);
     assert_int_equal(sent, 8);
@@ -350,7 +350,7 @@ static void what_came_of_a_frame_that_timed_out_is_for_every_call(void **state)
 {
     (void)state;
     arrive("\0\0\0\6hel");
-    assert_status(frame(sizeof(buf), soon()), NB_TIMEOUT);
+    assert_status(frame(sizeof(buf), before_long()), NB_TIMEOUT);
     assert_status(nb_recv_exact(conn, buf, 7, &got, plenty()), NB_OK);
     assert_got("\0\0\0\6hel");
 }

@@ -487,7 +487,7 @@ static void want_of_memory_in_the_middle_reports_the_bytes_so_far(void **state)
 {
     (void)state;
     arrive("ab");
-    assert_status(until(9, "\n", soon()), NB_TIMEOUT);
+    assert_status(until(9, "\n", before_long()), NB_TIMEOUT);
     probe_fail(&probe.receive, 1, ENOBUFS);
     assert_status(exact(5, plenty()), NB_NO_MEMORY);
     assert_got("ab");
@@ -858,10 +858,10 @@ static void until_may_go_on_with_another_capacity_or_delimiter(void **state)
 {
     (void)state;
     arrive("abcdef");
-    assert_status(until(64, "\n", soon()), NB_TIMEOUT);
+    assert_status(until(64, "\n", before_long()), NB_TIMEOUT);
     assert_status(until(64, "c", plenty()), NB_OK);
     assert_got("abc");
-    assert_status(until(4, "\n", soon()), NB_TIMEOUT);
+    assert_status(until(4, "\n", before_long()), NB_TIMEOUT);
     arrive("gh\n");
     assert_status(until(6, "\n", plenty()), NB_OK);
     assert_got("defgh\n");
@@ -1092,10 +1092,10 @@ static void line_consumes_nothing_when_it_times_out(void **state)
     arrive("hel");
     assert_status(line(64, nb_after_ms(SHORT_MS)), NB_TIMEOUT);
     assert_line("");
-    assert_status(line(64, soon()), NB_TIMEOUT);
+    assert_status(line(64, before_long()), NB_TIMEOUT);
     assert_line("");
     arrive("lo\r");
-    assert_status(line(64, soon()), NB_TIMEOUT);
+    assert_status(line(64, before_long()), NB_TIMEOUT);
     arrive("\nnext");
     assert_status(line(64, plenty()), NB_OK);
     assert_line("hello");
@@ -1308,11 +1308,11 @@ static void bytes_of_a_line_that_timed_out_are_for_every_call(void **state)
 {
     (void)state;
     arrive("half");
-    assert_status(line(64, soon()), NB_TIMEOUT);
+    assert_status(line(64, before_long()), NB_TIMEOUT);
     assert_status(readable(past()), NB_OK);
     assert_status(exact(2, plenty()), NB_OK);
     assert_got("ha");
-    assert_status(line(64, soon()), NB_TIMEOUT);
+    assert_status(line(64, before_long()), NB_TIMEOUT);
     assert_status(some(64, plenty()), NB_OK);
     assert_got("lf");
 }
