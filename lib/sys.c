@@ -547,6 +547,17 @@ void nb__sys_library_release(void *held)
 extern int __cxa_thread_atexit_impl(void (*function)(void *), void *object, void *where)
     __attribute__((weak));
 
+/* Whether the C library will have memory for a few bytes more. It ends the process when it has none for
+   what a thread has to do at its end. */
+static bool has_memory(void)
+{
+    void *volatile room = nb__sys_calloc(1, 4096); /* or a compiler would not ask */
+    bool has = room != NULL;
+
+    free(room);
+    return has;
+}
+
 void nb__sys_library_release_later(void *held)
 {
     /* The C library calls dlclose itself: nothing of ours is on the stack when it unloads us. */
@@ -555,7 +566,7 @@ void nb__sys_library_release_later(void *held)
     /* NOLINTNEXTLINE(performance-no-int-to-ptr): ISO C has no other way to the address of a function */
     void *where = (void *)(uintptr_t)dlclose;
 
-    if (held != NULL && __cxa_thread_atexit_impl != NULL)
+    if (held != NULL && __cxa_thread_atexit_impl != NULL && has_memory())
         (void)__cxa_thread_atexit_impl(release, held, where);
 }
 #else

@@ -113,7 +113,8 @@ int nb__sys_thread_start(pthread_t *out, const pthread_attr_t *attributes, void 
 int nb__sys_library_hold(void **out);
 /* For callers that the library outlives. NULL is fine here and below. */
 void nb__sys_library_release(void *held);
-/* Releases it when the calling thread has left our code for good. */
+/* Releases it when the calling thread has left our code for good; never when that takes memory which is
+   not there. */
 void nb__sys_library_release_later(void *held);
 
 /* These three are async-signal-safe. */

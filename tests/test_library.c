@@ -3,7 +3,7 @@
  *  @brief Tests of how the library is kept loaded, as if it were a shared one: by the name that the
  *         dynamic linker has for it, as often as it is released.
  *
- *  Wraps: dladdr1 dlopen dlclose */
+ *  Wraps: calloc dladdr1 dlopen dlclose */
 #define _GNU_SOURCE /* dladdr1 */
 
 #include "support.h"
@@ -17,6 +17,8 @@
 
 #define ODD_ERRNO 4711
 
+void *__real_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t count, size_t size);
 int __real_dladdr1(const void *address, Dl_info *info, void **extra, int flags);
 int __wrap_dladdr1(const void *address, Dl_info *info, void **extra, int flags);
 void *__real_dlopen(const char *name, int flags);
@@ -34,6 +36,14 @@ static struct {
 static int opened;
 static int loaded; /* how often it could have been loaded anew */
 static atomic_int closed;
+
+/* What the library itself allocates; the C library has memory of its own. */
+static atomic_bool without_memory;
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    return without_memory ? NULL : __real_calloc(count, size);
+}
 
 int __wrap_dladdr1(const void *address, Dl_info *info, void **extra, int flags)
 {
@@ -60,6 +70,7 @@ static int begin(void **state)
 {
     linker.nothing_known = linker.closed_already = false;
     linker.inside = NULL;
+    without_memory = false;
     opened = loaded = 0;
     atomic_store(&closed, 0);
     return case_begin(state);
@@ -129,15 +140,14 @@ static void a_library_that_cannot_be_held_is_told_of(void **state)
     assert_null(held);
 }
 
+static void *held_at_the_end;
 static int closed_within; /* as long as the thread was in our code */
 
 static void hold_until_the_end(void *argument)
 {
-    void *held = NULL;
-
     (void)argument;
-    (void)nb__sys_library_hold(&held);
-    nb__sys_library_release_later(held);
+    (void)nb__sys_library_hold(&held_at_the_end);
+    nb__sys_library_release_later(held_at_the_end);
     closed_within = closed;
 }
 
@@ -154,6 +164,21 @@ static void a_thread_lets_it_go_when_it_has_ended(void **state)
     assert_int_equal(closed_within, 0);
     assert_int_equal(closed, 1);
 }
+
+/* The C library would end the process. */
+static void without_memory_a_thread_never_lets_it_go(void **state)
+{
+    struct task task;
+
+    (void)state;
+    be_shared();
+    without_memory = true;
+    task_start(&task, hold_until_the_end, NULL);
+    task_join(&task);
+    without_memory = false;
+    assert_int_equal(closed, 0);
+    nb__sys_library_release(held_at_the_end);
+}
 #endif
 
 int main(void)
@@ -165,6 +190,7 @@ int main(void)
         LIBRARY_CASE(a_shared_library_is_held_until_it_is_released),
         LIBRARY_CASE(a_library_that_cannot_be_held_is_told_of),
         LIBRARY_CASE(a_thread_lets_it_go_when_it_has_ended),
+        LIBRARY_CASE(without_memory_a_thread_never_lets_it_go),
     };
 
     return cmocka_run_group_tests(cases, NULL, NULL);

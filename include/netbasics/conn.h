@@ -163,8 +163,9 @@ NB_BEGIN_DECLS
  *
  * The system's resolver knows no deadline: it runs in a thread of its own (which has all signals
  * blocked), and is left alone when it takes too long. The thread then ends with its lookup, frees all
- * that it has, and keeps a library that was loaded with dlopen(3) in memory until then, while
- * dlclose(3) returns at once (with glibc; elsewhere, unload it only when all lookups have ended).
+ * that it has, and keeps a library that was loaded with dlopen(3) in memory until then (for good, if
+ * there is no memory left at that moment), while dlclose(3) returns at once (with glibc; elsewhere,
+ * unload it only when all lookups have ended).
  * While 16 such lookups go on, the next one is refused with NB_NAME_TEMPORARY at once (those under way
  * then, one for each thread that connects, can still join them). Literals and
  * `localhost` are never looked up, and no thread is started for them.
