@@ -88,13 +88,13 @@ nb_deadline nb__run_drain_end(const struct nb__run *run)
     return nb__ms_after(stopped_at, run->options.drain_ms);
 }
 
-static void note_peak(struct nb__counters *counters)
+/* The lock is held. */
+static void note_active(struct nb__counters *counters)
 {
     uint64_t active = atomic_fetch_add(&counters->active, 1) + 1;
-    uint64_t peak = atomic_load(&counters->peak);
 
-    while (active > peak && !atomic_compare_exchange_weak(&counters->peak, &peak, active))
-        ;
+    if (active > atomic_load(&counters->peak))
+        atomic_store(&counters->peak, active);
 }
 
 static bool is_cancelled(const struct nb__work *work)
@@ -120,7 +120,7 @@ static void cancel(struct nb__run *run, struct nb__work *work)
 
 void nb__run_begin(struct nb__run *run, struct nb__work *work, nb_conn *conn)
 {
-    note_peak(&run->listener->counters);
+    note_active(&run->listener->counters);
     nb__conn_keep(conn, &work->keeper);
     work->conn = conn;
     work->leaving = false;
