@@ -242,6 +242,7 @@ static void calls_on_a_bad_descriptor_give_their_errno_and_leave_errno_alone(voi
     struct sockaddr *head = (struct sockaddr *)&address;
     socklen_t length = sizeof(address);
     struct iovec part = {&address, 1};
+    int64_t ids[3];
     int value = 0;
 
     (void)state;
@@ -265,6 +266,7 @@ static void calls_on_a_bad_descriptor_give_their_errno_and_leave_errno_alone(voi
     assert_result(kept(nb__sys_wake_clear(bad_wake)), -EBADF);
     assert_result(kept(nb__sys_queue_length(-1)), -EBADF);
     assert_result(kept(nb__sys_tcp_closed(-1)), -EBADF);
+    assert_result(kept(nb__sys_peer_credentials(-1, &ids[0], &ids[1], &ids[2])), -EBADF);
 }
 
 static void failures_of_other_kinds_give_their_errno_and_leave_errno_alone(void **state)
@@ -885,6 +887,18 @@ static void length_of_a_queue_is_what_waits_to_be_accepted(void **state)
     assert_result(nb__sys_close(listener), 0);
 }
 
+/* What it tells is 0 of everything then, which says nothing. */
+static void length_of_a_queue_that_takes_none_is_not_told(void **state)
+{
+    struct sockaddr_in address;
+    int fd = bound(&address);
+
+    (void)state;
+    assert_result(nb__sys_listen(fd, 0), 0);
+    assert_result(kept(nb__sys_queue_length(fd)), -EOPNOTSUPP);
+    assert_result(nb__sys_close(fd), 0);
+}
+
 static void length_of_a_queue_is_told_of_listening_tcp_sockets_only(void **state)
 {
     int fds[2];
@@ -1289,6 +1303,7 @@ int main(void)
         cmocka_unit_test(ring_from_another_thread_ends_a_poll_without_an_end),
         cmocka_unit_test(ring_in_a_signal_handler_leaves_errno_alone),
         cmocka_unit_test(length_of_a_queue_is_what_waits_to_be_accepted),
+        cmocka_unit_test(length_of_a_queue_that_takes_none_is_not_told),
         cmocka_unit_test(length_of_a_queue_is_told_of_listening_tcp_sockets_only),
         cmocka_unit_test(live_connection_is_not_closed),
         cmocka_unit_test(half_closed_connection_is_not_closed),
