@@ -17,9 +17,10 @@ static const struct {
     unsigned index;
     const char *name;
 } interfaces[] = {
-    {1, "lo"},  {2, "eth0"}, {3, "7"},       {7, "br-lan.7"},         {8, "a]b"},
-    {9, "a%b"}, {10, "%"},   {11, "\x1b]2"}, {12, "fifteen-letters"}, {13, "\\x00"},
-    {14, "08"}, {15, "0"},   {16, "[::1]"},  {17, "99999999999"},     {18, "\xc3\xa9"}};
+    {1, "lo"},    {2, "eth0"}, {3, "7"},       {7, "br-lan.7"},         {8, "a]b"},
+    {9, "a%b"},   {10, "%"},   {11, "\x1b]2"}, {12, "fifteen-letters"}, {13, "\\x00"},
+    {14, "08"},   {15, "0"},   {16, "[::1]"},  {17, "99999999999"},     {18, "\xc3\xa9"},
+    {19, "e\x7f"}};
 
 const char *odd_interface(unsigned index)
 {

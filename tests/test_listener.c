@@ -427,6 +427,7 @@ static void a_null_argument_is_invalid(void **state)
     assert_status(nb_accept(the_listener, NULL, nb_forever(), NULL), NB_INVALID);
     assert_status(nb_listener_address(NULL, 0, &address), NB_INVALID);
     assert_status(nb_listener_address(the_listener, 0, NULL), NB_INVALID);
+    assert_int_equal(nb_listener_fd(NULL, 0), -1);
     nb_listener_stop(NULL);
     nb_listener_close(NULL);
 }
@@ -525,7 +526,7 @@ static int system_maximum(void)
     return maximum;
 }
 
-static int limit_with(int backlog)
+static int limit_with(int64_t backlog)
 {
     nb_listen_options options = NB_LISTEN_OPTIONS_INIT;
     nb_listener *listener;
@@ -553,6 +554,14 @@ static void a_backlog_that_is_asked_for_is_set(void **state)
 {
     (void)state;
     assert_int_equal(limit_with(7), 7);
+}
+
+static void a_backlog_of_any_size_is_cut_to_the_maximum_of_the_system(void **state)
+{
+    (void)state;
+    assert_int_equal(limit_with(INT32_MAX), system_maximum());
+    assert_int_equal(limit_with((INT64_C(1) << 32) + 7), system_maximum());
+    assert_int_equal(limit_with(INT64_MAX), system_maximum());
 }
 
 /* --- The sockets --- */
@@ -1451,6 +1460,7 @@ int main(void)
         NET_CASE(an_option_of_later_that_is_set_is_invalid),
         NET_CASE(a_backlog_of_zero_or_less_is_the_maximum_of_the_system),
         NET_CASE(a_backlog_that_is_asked_for_is_set),
+        NET_CASE(a_backlog_of_any_size_is_cut_to_the_maximum_of_the_system),
         NET_CASE(ipv6_sockets_never_take_ipv4),
         NET_CASE(sockets_can_be_used_again_but_are_not_shared),
         NET_CASE(a_second_listener_cannot_share_the_port),

@@ -5,12 +5,15 @@
  *  Linked with --wrap for what support_probe.h lists. */
 #define _GNU_SOURCE /* POLLRDHUP */
 
+#include "conn_internal.h"
 #include "support.h"
 #include "support_probe.h"
+#include "sys.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
@@ -304,6 +307,7 @@ static void expired_deadline_consumes_nothing_from_the_buffer(void **state)
     arrive("one\nhello\n");
     assert_status(line(64, plenty()), NB_OK);
     check_each(past(), NB_TIMEOUT, 0, WAIT);
+    assert_status(to_end(0, past()), NB_TIMEOUT);
     assert_int_equal(nb_conn_buffered(conn), 6);
     assert_status(some(9, plenty()), NB_OK);
     assert_got("hello\n");
@@ -1608,6 +1612,23 @@ static void reset_that_a_send_reported_is_no_end_for_exact(void **state)
     assert_got("abc");
 }
 
+/* A receive that was told of the end while the last send was still in the kernel, and looks on when
+   that thread has sent all and ended our stream, too. */
+static void end_of_both_is_an_end_even_if_a_send_was_just_in_progress(void **state)
+{
+    nb_deadline by = plenty();
+
+    (void)state;
+    peer_ends();
+    assert_status(nb_shutdown_send(conn), NB_OK);
+    while (nb__sys_tcp_closed(nb_conn_fd(conn)) != 1 && !nb_expired(by))
+        (void)sched_yield();
+    assert_int_equal(nb__sys_tcp_closed(nb_conn_fd(conn)), 1);
+    atomic_store(&conn->sending, true);
+    assert_status(some(64, plenty()), NB_EOF);
+    atomic_store(&conn->sending, false);
+}
+
 static void peer_that_closed_and_then_resets_did_not_end_in_order(void **state)
 {
     (void)state;
@@ -2096,6 +2117,7 @@ int main(void)
         BOTH(reset_that_a_send_reported_is_no_end_for_to_end),
         BOTH(reset_that_a_send_reported_is_no_end_for_a_line),
         BOTH(reset_that_a_send_reported_is_no_end_for_exact),
+        TCP(end_of_both_is_an_end_even_if_a_send_was_just_in_progress),
         TCP(peer_that_closed_and_then_resets_did_not_end_in_order),
         BOTH(end_after_a_send_that_timed_out_is_an_end),
         TCP(reset_after_a_send_that_timed_out_is_a_reset),

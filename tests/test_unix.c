@@ -56,6 +56,7 @@ static struct {
     void (*before_listen)(void);
     void (*after_connect)(void);
     void (*before_remove)(void);
+    bool another_device; /* the same number of a file is found there */
 } meanwhile;
 
 /* The place of the case, and the path of its socket there. */
@@ -135,7 +136,11 @@ int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
 
 int __wrap_nb__sys_file_look(const char *name, struct nb__file *out)
 {
-    OR_FAIL(ON_FILE_LOOK, __real_nb__sys_file_look(name, out));
+    int error = fault(ON_FILE_LOOK);
+    int failed = error != 0 ? -error : __real_nb__sys_file_look(name, out);
+
+    out->device += meanwhile.another_device;
+    return failed;
 }
 
 int __wrap_nb__sys_file_set_mode(const char *name, unsigned mode)
@@ -737,6 +742,21 @@ static void a_socket_that_takes_the_place_of_the_dead_one_stays(void **state)
     remove_file(path);
 }
 
+static void change_device(void)
+{
+    meanwhile.another_device = true;
+}
+
+static void a_socket_of_the_same_number_on_another_device_stays(void **state)
+{
+    (void)state;
+    leave_dead_socket(path);
+    meanwhile.after_connect = change_device;
+    check_refused(endpoint, NULL, NB_ADDRESS_IN_USE, "just made");
+    assert_true(exists(path));
+    remove_file(path);
+}
+
 static void remove_socket(void)
 {
     meanwhile.after_connect = NULL;
@@ -1203,6 +1223,7 @@ int main(void)
         NET_CASE(sockets_of_other_types_stay),
         NET_CASE(a_socket_that_may_not_be_asked_stays),
         NET_CASE(a_socket_that_takes_the_place_of_the_dead_one_stays),
+        NET_CASE(a_socket_of_the_same_number_on_another_device_stays),
         NET_CASE(a_dead_socket_that_goes_by_itself_is_no_obstacle),
         NET_CASE(somebody_who_is_faster_has_the_place),
         NET_CASE(what_fails_while_a_dead_socket_is_looked_at_is_told),

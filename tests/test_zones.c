@@ -64,6 +64,7 @@ static void name_that_is_not_printable_is_written_as_a_number(void **state)
     (void)state;
     assert_text(11, "[fe80::1%11]:0");
     assert_text(18, "[fe80::1%18]:0");
+    assert_text(19, "[fe80::1%19]:0");
 }
 
 static void zone_without_an_interface_is_written_as_a_number(void **state)
