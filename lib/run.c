@@ -102,11 +102,20 @@ static bool is_cancelled(const struct nb__work *work)
     return nb__conn_check(work->conn, NB_SEND) == NB_CANCELLED;
 }
 
+/* The lock is held. */
+static void await_cancellation(struct nb__run *run, const struct nb__work *work)
+{
+    while (work->being_cancelled)
+        (void)pthread_cond_wait(&run->cancelled, &run->lock);
+}
+
 /* Cancels a connection. The lock is held, but not meanwhile: the kernel may have to wait for a send
-   that is copying. The work stays on the list until that is done. */
+   that is copying. The work stays on the list until that is done. A thread that uses the connection
+   beside its handler's may be doing so just now: then this returns when it has. */
 static void cancel(struct nb__run *run, struct nb__work *work)
 {
-    if (work->leaving || work->being_cancelled || is_cancelled(work))
+    await_cancellation(run, work);
+    if (work->leaving || is_cancelled(work))
         return;
     if (run->over)
         nb__count_up(&run->listener->counters.forced);
@@ -134,8 +143,6 @@ void nb__run_begin(struct nb__run *run, struct nb__work *work, nb_conn *conn)
     else
         run->oldest = work;
     run->newest = work;
-    if (run->over)
-        cancel(run, work);
 }
 
 nb_conn *nb__run_unlist(struct nb__run *run, struct nb__work *work)
@@ -155,13 +162,6 @@ nb_conn *nb__run_unlist(struct nb__run *run, struct nb__work *work)
     work->conn = NULL;
     nb__conn_keep(conn, NULL);
     return conn;
-}
-
-/* The lock is held. */
-static void await_cancellation(struct nb__run *run, const struct nb__work *work)
-{
-    while (work->being_cancelled)
-        (void)pthread_cond_wait(&run->cancelled, &run->lock);
 }
 
 nb_conn *nb__run_retire(struct nb__run *run, struct nb__work *work)

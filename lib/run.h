@@ -60,7 +60,7 @@ struct nb__run {
     pthread_cond_t cancelled; /* a work is not being cancelled any more */
     struct nb__work *oldest;
     struct nb__work *newest;
-    bool over;           /* the drain is: what begins now is cancelled at once */
+    bool over;           /* the drain is: nothing begins any more, who is cancelled counts */
     nb_conn *queue_head; /* accepted at the stop, not yet served */
     nb_conn *queue_tail;
     size_t queued;

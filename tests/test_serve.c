@@ -3,9 +3,11 @@
  *  @brief Tests of the accept loop: handlers, limits, lingering, events, counters. Most cases run for
  *         the sequential mode and for worker threads.
  *
- *  Wraps: pthread_create nb__sys_poll nb__sys_accept nb__sys_wake_ring nb__sys_shutdown */
+ *  Wraps: pthread_create nb__sys_poll nb__sys_accept nb__sys_wake_ring nb__sys_shutdown
+ *  nb__run_let_go */
 #define _GNU_SOURCE /* pthread_getattr_np */
 
+#include "run.h"
 #include "support_serve.h"
 #include "sys.h"
 
@@ -29,6 +31,8 @@ int __real_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
 int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
 int __real_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length);
 int __wrap_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length);
+nb_conn *__real_nb__run_let_go(struct nb__run *run, struct nb__work *work);
+nb_conn *__wrap_nb__run_let_go(struct nb__run *run, struct nb__work *work);
 
 int __wrap_pthread_create(pthread_t *out, const pthread_attr_t *attr, void *(*run)(void *),
                           void *argument)
@@ -86,6 +90,16 @@ int __wrap_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length)
 {
     (void)fault(ON_ACCEPT);
     return __real_nb__sys_accept(fd, peer, length);
+}
+
+/* While set: who wants to keep a connection finds it cancelled just before. */
+static atomic_bool cancelled_just_before;
+
+nb_conn *__wrap_nb__run_let_go(struct nb__run *run, struct nb__work *work)
+{
+    if (atomic_exchange(&cancelled_just_before, false))
+        nb_cancel(work->conn);
+    return __real_nb__run_let_go(run, work);
 }
 
 /* A server on loopback that runs with these options. */
@@ -208,6 +222,26 @@ static void a_handler_may_keep_its_connection(void **state)
     assert_int_equal(write(descriptor, HELLO, strlen(HELLO)), strlen(HELLO));
     assert_int_equal(close(descriptor), 0);
     assert_int_equal(answer(client, HELLO), 0);
+}
+
+static void detach_in_vain(nb_conn *conn, void *seen)
+{
+    nb_fd fd = -1;
+
+    *(atomic_int *)seen = (int)nb_conn_detach(conn, &fd, NULL, 0, NULL);
+}
+
+static void a_connection_that_was_just_cancelled_cannot_be_kept(void **state)
+{
+    atomic_int seen = NB_OK;
+    struct server *server = run_server(detach_in_vain, &seen, *state);
+
+    cancelled_just_before = true;
+    assert_int_equal(raw_ending(dial(&server->address), NULL), ECONNRESET);
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
+    assert_status((nb_status)seen, NB_CANCELLED);
+    assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_CANCELLED);
+    assert_status(server_finish(server), NB_OK);
 }
 
 struct offer {
@@ -1366,6 +1400,7 @@ int main(void)
         NET_CASE_FOR_BOTH(a_handler_may_close_its_connection),
         NET_CASE_FOR_BOTH(a_handler_may_abort_its_connection),
         NET_CASE_FOR_BOTH(a_handler_may_keep_its_connection),
+        NET_CASE_FOR_BOTH(a_connection_that_was_just_cancelled_cannot_be_kept),
         NET_CASE_FOR_BOTH(a_connection_may_be_cancelled_from_outside),
         NET_CASE_FOR_BOTH(clients_that_are_gone_do_not_keep_others_out),
         NET_CASE(one_at_a_time_runs_in_the_calling_thread_and_starts_none),

@@ -2,7 +2,8 @@
 /** @file
  *  @brief Tests of how the accept loop ends: stop, drain, signals, also under load.
  *
- *  Wraps: pthread_create pthread_join nb__sys_accept nb__sys_queue_length */
+ *  Wraps: pthread_create pthread_join nb__sys_accept nb__sys_queue_length
+ *  pthread_cond_wait nb_cancel */
 #define _GNU_SOURCE
 
 #include "listener_internal.h"
@@ -32,6 +33,10 @@ int __real_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length);
 int __wrap_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length);
 int __real_nb__sys_queue_length(int fd);
 int __wrap_nb__sys_queue_length(int fd);
+int __real_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *lock);
+int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *lock);
+void __real_nb_cancel(nb_conn *conn);
+void __wrap_nb_cancel(nb_conn *conn);
 
 int __wrap_pthread_create(pthread_t *out, const pthread_attr_t *attr, void *(*run)(void *),
                           void *argument)
@@ -76,6 +81,31 @@ int __wrap_nb__sys_queue_length(int fd)
 
     let_latecomers_in();
     return length;
+}
+
+/* The end of a drain that two threads notice: the one that cancels goes on when the other one waits
+   for that. */
+static struct {
+    atomic_bool on;
+    atomic_int cancelled; /* calls of nb_cancel() */
+    atomic_int waits;     /* calls of pthread_cond_wait() */
+} two_cancel;
+
+int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *lock)
+{
+    atomic_fetch_add(&two_cancel.waits, 1);
+    return __real_pthread_cond_wait(condition, lock);
+}
+
+void __wrap_nb_cancel(nb_conn *conn)
+{
+    nb_deadline until = nb_after_ms(PATIENCE_MS);
+
+    if (two_cancel.on && atomic_fetch_add(&two_cancel.cancelled, 1) == 0) {
+        while (two_cancel.waits == 0 && !nb_expired(until))
+            a_moment();
+    }
+    __real_nb_cancel(conn);
 }
 
 static int concurrency_of(void **state)
@@ -825,6 +855,49 @@ static void those_for_whom_no_time_is_left_are_reset_and_counted(void **state)
     assert_int_equal(server_heard(server, NB_EVENT_CLOSED), few.concurrency + (int)COUNT(clients));
 }
 
+static void *send_without_end(void *conn)
+{
+    static const char bytes[65536];
+
+    while (nb_send_all(conn, bytes, sizeof(bytes), NULL, nb_forever()) == NB_OK)
+        ;
+    return NULL;
+}
+
+/* One thread receives, another one sends; both are stuck. */
+static void wait_in_both_directions(nb_conn *conn, void *seen)
+{
+    pthread_t sender;
+    bool started = pthread_create(&sender, NULL, send_without_end, conn) == 0;
+
+    wait_for_ever(conn, seen);
+    if (started)
+        (void)pthread_join(sender, NULL);
+}
+
+static void a_connection_that_two_threads_cut_off_is_cut_off_once(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", wait_in_both_directions, &sequential);
+    atomic_int seen = NB_OK;
+    int client;
+
+    (void)state;
+    two_cancel.cancelled = two_cancel.waits = 0;
+    two_cancel.on = true;
+    server->context = &seen;
+    server->options.drain_ms = 20;
+    server_run(server);
+    client = dial(&server->address);
+    eventually(server_stats(server).active == 1);
+    nb_listener_stop(server->listener);
+    assert_status(server_wait(server), NB_OK);
+    two_cancel.on = false;
+    assert_int_equal(raw_ending(client, NULL), ECONNRESET);
+    assert_status((nb_status)seen, NB_CANCELLED);
+    assert_int_equal(two_cancel.cancelled, 1);
+    assert_int_equal(server_stats(server).forced, 1);
+}
+
 static void nobody_new_gets_in_during_the_drain(void **state)
 {
     struct server *server = server_new("localhost:0", say_hello_later, &workers);
@@ -1298,6 +1371,7 @@ int main(void)
         NET_CASE_FOR_BOTH(a_stop_takes_as_many_as_waited_and_resets_who_comes_later),
         NET_CASE_FOR_BOTH(each_queue_is_taken_on_its_own),
         NET_CASE_FOR_BOTH(those_for_whom_no_time_is_left_are_reset_and_counted),
+        NET_CASE(a_connection_that_two_threads_cut_off_is_cut_off_once),
         NET_CASE(nobody_new_gets_in_during_the_drain),
         NET_CASE_FOR_BOTH(a_stop_under_load_loses_no_complete_connection),
         SIGNAL_CASE_FOR_BOTH(sigterm_stops_when_asked_to),
