@@ -177,13 +177,15 @@ static void run_once(const struct plan *next)
 /* One run, and, where a time that was too short may be to blame, another one. */
 static void run_plan(const struct plan *next)
 {
+    int grace = grace_ms;
+
     run_once(next);
     if (finding[0] != '\0') {
         patient = true;
-        grace_ms = scenario->in_threads ? 0 : PATIENT_GRACE_MS;
+        grace_ms = grace > 0 ? PATIENT_GRACE_MS : 0;
         run_once(next);
         patient = false;
-        grace_ms = scenario->in_threads ? 0 : GRACE_MS;
+        grace_ms = grace;
         atomic_fetch_add(&shared->repeated, finding[0] == '\0');
     }
     atomic_fetch_add(&shared->faults, kernel.fired_first > 0);
@@ -251,9 +253,7 @@ static void run_in_storm(void)
     storm_start();
     do {
         short_transfers = !short_transfers;
-        run_once(&nothing);
-        if (finding[0] != '\0')
-            report();
+        run_plan(&nothing);
     } while (finding[0] == '\0' && real_ns() < until);
     atomic_store(&shared->signals, storm_signals(&exposed));
     atomic_store(&shared->exposed_ns, exposed);
