@@ -2,7 +2,7 @@
 /** @file
  *  @brief Tests of name lookup, through nb_connect().
  *
- *  Wraps: nb__sys_getaddrinfo nb__sys_freeaddrinfo nb__sys_wake_open nb__sys_poll
+ *  Wraps: nb__sys_getaddrinfo nb__sys_freeaddrinfo nb__sys_wake_open nb__sys_poll nb__sys_getpid
  *  nb__sys_library_hold pthread_create pthread_attr_init malloc calloc realloc */
 #define _GNU_SOURCE /* the EAI codes that POSIX dropped, pthread_getattr_np */
 
@@ -44,6 +44,8 @@ int __real_nb__sys_wake_open(int fds[2]);
 int __wrap_nb__sys_wake_open(int fds[2]);
 int __real_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
 int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
+int __real_nb__sys_getpid(void);
+int __wrap_nb__sys_getpid(void);
 int __real_nb__sys_library_hold(void **out);
 int __wrap_nb__sys_library_hold(void **out);
 int __real_pthread_attr_init(pthread_attr_t *attributes);
@@ -131,6 +133,26 @@ int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
     while (!nb_expired(by))
         a_moment();
     return 0;
+}
+
+/* While set: at the second question for the process, which is asked for between reading how many
+   lookups were left behind and changing that, all that hang come to their end. */
+static struct {
+    atomic_bool on;
+    atomic_int questions;
+    size_t threads; /* when none hangs */
+} meanwhile;
+
+int __wrap_nb__sys_getpid(void)
+{
+    nb_deadline until = nb_after_ms(PATIENCE_MS);
+
+    if (meanwhile.on && atomic_fetch_add(&meanwhile.questions, 1) == 1) {
+        gate_open();
+        while (running_threads() != meanwhile.threads && !nb_expired(until))
+            a_moment();
+    }
+    return __real_nb__sys_getpid();
 }
 
 int __wrap_nb__sys_library_hold(void **out)
@@ -829,6 +851,21 @@ static void a_lookup_that_ends_as_it_is_given_up_leaves_nothing(void **state)
     }
 }
 
+static void lookups_that_end_while_one_is_left_behind_are_counted_right(void **state)
+{
+    (void)state;
+    meanwhile.threads = running_threads();
+    leave_behind(3);
+    fail_next(ON_POLL, ENOMEM, 1);
+    meanwhile.questions = 0;
+    meanwhile.on = true;
+    assert_status(try_connect("some.test:80", NULL), NB_NO_MEMORY);
+    meanwhile.on = false;
+    gate_close();
+    leave_behind(16);
+    assert_status(try_by("some.test:80", nb_forever(), NULL), NB_NAME_TEMPORARY);
+}
+
 /* The threads that hang in the parent do not exist in the child. */
 static void a_child_is_not_held_up_by_what_hangs_in_its_parent(void **state)
 {
@@ -896,6 +933,7 @@ int main(void)
         NET_CASE(without_what_a_thread_takes_it_is_no_memory),
         NET_CASE(a_lookup_that_cannot_be_waited_for_is_left_behind),
         NET_CASE(a_lookup_that_ends_as_it_is_given_up_leaves_nothing),
+        NET_CASE(lookups_that_end_while_one_is_left_behind_are_counted_right),
         NET_CASE(a_child_is_not_held_up_by_what_hangs_in_its_parent),
     };
 
