@@ -68,7 +68,8 @@ class Walk:
 
     def inside(self, *command, **options):
         return run("chroot", self.root, *command, DEBIAN_FRONTEND="noninteractive", LC_ALL="C.UTF-8",
-                   HOME="/root", PATH="/usr/sbin:/usr/bin:/sbin:/bin", **options)
+                   HOME="/root", PATH="/usr/sbin:/usr/bin:/sbin:/bin",
+                   CMAKE_GENERATOR="Unix Makefiles", **options)
 
     def shell(self, script):
         return self.inside("sh", "-c", script)
