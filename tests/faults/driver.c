@@ -182,9 +182,10 @@ static void run_plan(const struct plan *next)
     run_once(next);
     if (finding[0] != '\0') {
         patient = true;
+        unhurried = next->nth == 0;
         grace_ms = grace > 0 ? PATIENT_GRACE_MS : 0;
         run_once(next);
-        patient = false;
+        patient = unhurried = false;
         grace_ms = grace;
         atomic_fetch_add(&shared->repeated, finding[0] == '\0');
     }

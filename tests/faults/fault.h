@@ -104,8 +104,9 @@ void loop_began(void);
    stopped before it could end well. */
 void also_allowed(statuses more);
 
-/* The deadline of a step; all steps have the same, and more time where a busy machine may be to blame. */
-#define STEP_MS (patient ? 3000 : 300)
+/* The deadline of a step; all steps have the same, and more time where only a busy machine may be to
+   blame. What fails for ever lasts that long, and has to be over before the accept loop stops. */
+#define STEP_MS (unhurried ? 3000 : 300)
 nb_deadline soon(void);
 
 /* Reports that something is wrong, once for each run. */
@@ -157,6 +158,8 @@ extern int grace_ms;
 /* A run in which something was wrong is repeated with more time for everything: a busy machine may have
    been late. */
 extern bool patient;
+/* The same, and no fault is planned. */
+extern bool unhurried;
 /* Whether sends take, and receives give, as little as possible. */
 extern bool short_transfers;
 /* Calls a function as soon as the clock has come so far; such as a stop. */

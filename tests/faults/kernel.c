@@ -28,6 +28,7 @@
 struct kernel kernel;
 int grace_ms;
 bool patient;
+bool unhurried;
 bool short_transfers;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
