@@ -680,6 +680,8 @@ static void the_first_thread_that_cannot_be_started_is_tried_again(void **state)
 
     (void)state;
     check_all_served(server, clients, COUNT(clients));
+    assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF), 1);
+    assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_RECOVERED), 1);
 }
 
 static void later_threads_that_cannot_be_started_are_done_without(void **state)
@@ -726,8 +728,14 @@ static void a_server_without_any_thread_can_be_stopped(void **state)
 {
     int client;
     struct server *server = server_short_of_threads(0, -1, &client, 1);
+    nb_event told;
 
     (void)state;
+    eventually(server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF) == 1);
+    told = server_event(server, NB_EVENT_ACCEPT_BACKING_OFF, 0);
+    assert_status(told.status, NB_NO_MEMORY);
+    assert_int_equal(told.system_error, EAGAIN);
+    assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_RECOVERED), 0);
     eventually(calls(ON_THREAD) >= 2);
     hang_up(client);
     nb_listener_stop(server->listener);
