@@ -149,8 +149,6 @@ nb_conn *nb__run_unlist(struct nb__run *run, struct nb__work *work)
 {
     nb_conn *conn = work->conn;
 
-    if (conn == NULL)
-        return NULL;
     if (work->prev != NULL)
         work->prev->next = work->next;
     else

@@ -91,8 +91,8 @@ void nb__run_begin(struct nb__run *run, struct nb__work *work, nb_conn *conn);
 /* Its handler has returned: the connection, or NULL when the handler has ended it already. Nobody
    cancels it any more, but it counts for its peer until nb__run_unlist(), wherever it goes then. */
 nb_conn *nb__run_retire(struct nb__run *run, struct nb__work *work);
-/* Takes a work off the list, when nobody else uses its connection: the connection, or NULL when there
-   is none. The lock is held. */
+/* Takes a work that has a connection off the list, when nobody else uses that: the connection. The lock
+   is held. */
 nb_conn *nb__run_unlist(struct nb__run *run, struct nb__work *work);
 /* Waits until nobody else uses its connection, and takes it off the list. */
 nb_conn *nb__run_finish(struct nb__run *run, struct nb__work *work);
