@@ -295,6 +295,7 @@ static void failures_of_other_kinds_give_their_errno_and_leave_errno_alone(void 
         kept(nb__sys_sigaction(SIGKILL, &(struct sigaction){.sa_handler = SIG_DFL}, NULL)),
         -EINVAL);
     assert_result(kept(nb__sys_raise(-1)), -EINVAL);
+    assert_result(kept(nb__sys_raise(-1)), -EINVAL);
     assert_result(kept(nb__sys_close(first)), 0);
     assert_result(kept(nb__sys_close(second)), 0);
     assert_result(kept(nb__sys_close(second)), -EBADF);
