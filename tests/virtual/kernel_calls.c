@@ -508,8 +508,10 @@ static size_t take_bytes(struct vsocket *socket, int fd, const char *data, size_
 }
 
 /* A send of one piece after another, until all is moved or something is in the way. A Unix socket
-   starts its timer anew with every piece of the way. */
-static ssize_t send_piece(int fd, const char *data, size_t length, int flags, int64_t *limit)
+   starts its timer anew with every piece of the way. An error is told, and gone with that, only when the
+   call has moved nothing before. */
+static ssize_t send_piece(int fd, const char *data, size_t length, int flags, bool moved,
+                          int64_t *limit)
 {
     struct vsocket *socket = vsocket_of(fd);
     size_t sent = 0;
@@ -525,7 +527,7 @@ static ssize_t send_piece(int fd, const char *data, size_t length, int flags, in
         ready = pass_time(can_send, socket, *limit);
         if (ready > 0 &&
             (socket->lanes[NB_SEND].bytes == 0 || socket->closed || socket->half_ended))
-            ready = sent > 0 ? 0 : -send_error(socket);
+            ready = moved || sent > 0 ? 0 : -send_error(socket);
         if (ready <= 0)
             return sent > 0 ? (ssize_t)sent : ready == 0 ? -EAGAIN : ready;
         sent += take_bytes(socket, fd, data + sent, length - sent);
@@ -540,7 +542,7 @@ ssize_t __wrap_nb__sys_send(int fd, const void *data, size_t length, int flags)
     kernel.sends++;
     if (vsocket_of(fd) == NULL)
         return -EBADF;
-    return send_piece(fd, data, length, flags, &limit);
+    return send_piece(fd, data, length, flags, false, &limit);
 }
 
 ssize_t __wrap_nb__sys_sendmsg(int fd, struct iovec *parts, size_t count, int flags)
@@ -552,7 +554,7 @@ ssize_t __wrap_nb__sys_sendmsg(int fd, struct iovec *parts, size_t count, int fl
     if (vsocket_of(fd) == NULL)
         return -EBADF;
     for (size_t i = 0; i < count; i++) {
-        ssize_t more = send_piece(fd, parts[i].iov_base, parts[i].iov_len, flags, &limit);
+        ssize_t more = send_piece(fd, parts[i].iov_base, parts[i].iov_len, flags, sent > 0, &limit);
 
         if (more < 0)
             return sent > 0 ? sent : more;
