@@ -50,6 +50,13 @@ int case_end(void **state);
             skip_because("under valgrind " why);                                                   \
     } while (0)
 
+/* For what the user mode of qemu does not do as the kernel does. */
+#define skip_under_qemu(why)                                                                       \
+    do {                                                                                           \
+        if (getenv("NETBASICS_QEMU") != NULL)                                                      \
+            skip_because("under qemu " why);                                                       \
+    } while (0)
+
 /* How many times longer than usual everything may take; what runs the tests knows. */
 unsigned slowness(void);
 
@@ -113,6 +120,9 @@ struct task {
 void task_start(struct task *task, void (*run)(void *), void *argument);
 /* Waits until the thread sleeps inside a system call that waits for a socket. */
 void task_until_blocked(struct task *task);
+/* Whether a thread of this process is inside a system call that waits for something of this kind. */
+enum wait { FOR_A_SOCKET, FOR_EVENTS, FOR_A_LOCK };
+bool thread_waits(int tid, enum wait what);
 /* Waits for its end, ten seconds at most. */
 void task_join(struct task *task);
 

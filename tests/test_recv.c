@@ -1764,12 +1764,14 @@ static void recv_while_a_send_takes_the_reset(void (*send_something)(void *))
 static void reset_that_another_threads_send_is_about_to_report_is_no_end(void **state)
 {
     (void)state;
+    skip_under_qemu("TCP_INFO is cut short");
     recv_while_a_send_takes_the_reset(send_one_byte);
 }
 
 static void reset_that_another_threads_slices_are_about_to_report_is_no_end(void **state)
 {
     (void)state;
+    skip_under_qemu("TCP_INFO is cut short");
     recv_while_a_send_takes_the_reset(send_two_slices);
 }
 

@@ -764,7 +764,7 @@ static void a_lookup_has_a_stack_that_the_resolver_can_work_with(void **state)
     assert_in_range(atomic_load(&stack_size), (size_t)256 << 10, (size_t)1 << 20);
 }
 
-/* Whatever it answers here: it runs, and in time. */
+/* Whatever it answers here: it runs. It may wait for an answer as long as it does by itself. */
 static void the_systems_own_resolver_runs_in_the_thread(void **state)
 {
     nb_status status;
@@ -772,7 +772,7 @@ static void the_systems_own_resolver_runs_in_the_thread(void **state)
 
     (void)state;
     atomic_store(&asks_system, true);
-    status = try_by("no-such-host.invalid:80", nb_after_ms(3000), &err);
+    status = try_by("no-such-host.invalid:80", plenty(), &err);
     assert_true(status == NB_NAME_NOT_FOUND || status == NB_NAME_TEMPORARY || status == NB_TIMEOUT);
     assert_non_null(strstr(err.message, "no-such-host.invalid:80"));
 }
@@ -873,6 +873,7 @@ static void a_child_is_not_held_up_by_what_hangs_in_its_parent(void **state)
     int fds[2];
 
     (void)state;
+    skip_under_qemu("a fork beside other threads ends the emulator");
 #ifdef __SANITIZE_THREAD__
     skip_because("the thread sanitizer cannot start threads in a child");
 #endif

@@ -4,6 +4,7 @@
  *
  *  Linked with --wrap for what support_probe.h lists, and for nb__sys_pread */
 #define _GNU_SOURCE /* POLLRDHUP */
+#define _FILE_OFFSET_BITS 64
 
 #include "support.h"
 #include "support_probe.h"

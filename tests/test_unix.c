@@ -6,6 +6,7 @@
  *  nb__sys_shutdown nb__sys_poll nb__sys_file_look nb__sys_file_set_mode nb__sys_file_remove nb__sys_set_mode
  *  nb__sys_directory_open nb__sys_lock */
 #define _GNU_SOURCE
+#define _FILE_OFFSET_BITS 64 /* some systems number files with so many */
 
 #include "address_internal.h"
 #include "support_serve.h"
