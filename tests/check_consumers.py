@@ -36,7 +36,9 @@ class Consumers:
     def build_and_run(self, directory, *options):
         """Returns the build directory."""
         if self.cxx:
-            options += ("-DCONSUMER_CXX=ON", f"-DCMAKE_CXX_COMPILER={self.cxx}")
+            options += (f"-DCMAKE_CXX_COMPILER={self.cxx}",)
+        else:
+            options += ("-DCONSUMER_CXX=",)
         self.configure(directory, *options)
         run("cmake", "--build", self.temporary / directory, "--parallel", 2)
         programs = sorted((self.temporary / directory).glob("consumer_*"))
@@ -87,6 +89,15 @@ class Consumers:
         directory = self.build_and_run("component", "-DNETBASICS_COMPONENTS=shared")
         if not self.linked_with_the_shared_library(directory / "consumer_netbasics"):
             raise Failed("netbasics::netbasics is the static library")
+
+    def case_standards(self):
+        """programs of C11, C17, C++17 and C++20 take the headers without a warning (C99, C++11: above)"""
+        self.build_and_run("newer", "-DCONSUMER_C=11", "-DCONSUMER_CXX=17")
+        self.build_and_run("newest", "-DCONSUMER_C=17", "-DCONSUMER_CXX=20")
+
+    def case_fetch_content(self):
+        """FetchContent gives the same targets"""
+        self.build_and_run("fetched", f"-DNETBASICS_SOURCE={self.source}", "-DNETBASICS_FETCH=ON")
 
     def case_add_subdirectory(self):
         """add_subdirectory gives the same targets"""

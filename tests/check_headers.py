@@ -11,7 +11,8 @@ from pathlib import Path
 
 import tap
 
-STANDARDS = [("c", "c99"), ("c", "c11"), ("c++", "c++11"), ("c++", "c++17")]
+STANDARDS = [("c", "c99"), ("c", "c11"), ("c", "c17"),
+             ("c++", "c++11"), ("c++", "c++17"), ("c++", "c++20")]
 WARNINGS = ["-Wall", "-Wextra", "-Wundef", "-Wshadow", "-Wconversion", "-pedantic", "-Werror"]
 
 
