@@ -368,13 +368,13 @@ static void restart_under_load(enum transport over, const char *name, size_t res
 static void a_stop_takes_who_waited_and_loses_nobody(void **state)
 {
     (void)state;
-    stop_again_and_again("127.0.0.1:0", rounds(200, 1000));
+    stop_again_and_again("127.0.0.1:0", rounds(400, 1000));
 }
 
 static void a_stop_of_two_sockets_takes_who_waited_and_loses_nobody(void **state)
 {
     (void)state;
-    stop_again_and_again("localhost:0", rounds(100, 1000));
+    stop_again_and_again("localhost:0", rounds(200, 1000));
 }
 
 static void a_stop_of_a_unix_socket_takes_who_waited_and_loses_nobody(void **state)
@@ -383,7 +383,7 @@ static void a_stop_of_a_unix_socket_takes_who_waited_and_loses_nobody(void **sta
 
     (void)state;
     (void)snprintf(endpoint, sizeof(endpoint), "unix:/tmp/netbasics-%d", (int)getpid());
-    stop_again_and_again(endpoint, rounds(100, 1000));
+    stop_again_and_again(endpoint, rounds(150, 1000));
 }
 
 static void a_stop_of_an_abstract_name_takes_who_waited_and_loses_nobody(void **state)
@@ -392,7 +392,7 @@ static void a_stop_of_an_abstract_name_takes_who_waited_and_loses_nobody(void **
 
     (void)state;
     (void)snprintf(endpoint, sizeof(endpoint), "unix:@netbasics-%d", (int)getpid());
-    stop_again_and_again(endpoint, rounds(100, 1000));
+    stop_again_and_again(endpoint, rounds(150, 1000));
 }
 
 static void a_stop_of_an_inherited_socket_takes_who_waited_and_loses_nobody(void **state)
