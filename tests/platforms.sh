@@ -9,10 +9,14 @@ platform() {
     compiler=gcc
     flags=
     emulator=
-    lto=OFF
+    linker=
+    lto=
     case $1 in
     gcc-*) ;;
-    clang-*) compiler=clang ;;
+    clang-*)
+        compiler=clang
+        linker=-fuse-ld=lld # the other one takes a plugin for objects of clang's
+        ;;
     musl)
         compiler=musl-gcc
         ;;
@@ -36,7 +40,7 @@ platform() {
     esac
     case $1 in
     *-O[023]) flags=-O${1##*-O} ;;
-    *-lto) lto=ON ;;
+    *-lto) lto=$(pwd)/tests/lto.cmake ;;
     esac
 }
 
@@ -111,7 +115,7 @@ build_platform() {
         cmake --build "$root/$1/cmocka" --target cmocka --parallel "$(processors)" &&
         configure . "$root/$1" -DNETBASICS_WERROR=ON -DNETBASICS_BUILD_DOCS=OFF \
             -DNETBASICS_BUILD_EXAMPLES=OFF -DNETBASICS_INSTALL=OFF \
-            "-DCMAKE_INTERPROCEDURAL_OPTIMIZATION=$lto" \
+            ${lto:+"-DCMAKE_PROJECT_netbasics_INCLUDE=$lto"} "-DCMAKE_EXE_LINKER_FLAGS=$linker" \
             "-DCmocka_INCLUDE_DIR=$root/cmocka/include" \
             "-DCmocka_LIBRARY=$(find "$root/$1/cmocka" -name libcmocka.so)" &&
         cmake --build "$root/$1" --parallel "$(processors)"
@@ -136,12 +140,12 @@ build_and_test() {
 }
 
 get_cmocka
-results=
+set_of_results=
 for platform in $platforms; do
     echo "$platform ..."
     build_and_test "$platform"
-    results="$results $root/$platform/build.log"
-    [ ! -e "$root/$platform/tests.xml" ] || results="$results $root/$platform/tests.xml"
+    set_of_results="$set_of_results $root/$platform/build.log"
+    [ ! -e "$root/$platform/tests.xml" ] || set_of_results="$set_of_results $root/$platform/tests.xml"
 done
 
 echo 'Figures:'
@@ -153,4 +157,4 @@ for platform in $platforms; do
     fi
 done
 # shellcheck disable=SC2086 # a list of words
-python3 tests/count_cases.py $results
+python3 tests/count_cases.py $set_of_results

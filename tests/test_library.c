@@ -11,14 +11,23 @@
 
 #include <errno.h>
 
+void *__real_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+
+/* What the library itself allocates; the C library has memory of its own. */
+static atomic_bool without_memory;
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    return without_memory ? NULL : __real_calloc(count, size);
+}
+
 #ifdef __GLIBC__
 #include <dlfcn.h>
 #include <link.h>
 
 #define ODD_ERRNO 4711
 
-void *__real_calloc(size_t count, size_t size);
-void *__wrap_calloc(size_t count, size_t size);
 int __real_dladdr1(const void *address, Dl_info *info, void **extra, int flags);
 int __wrap_dladdr1(const void *address, Dl_info *info, void **extra, int flags);
 void *__real_dlopen(const char *name, int flags);
@@ -36,14 +45,6 @@ static struct {
 static int opened;
 static int loaded; /* how often it could have been loaded anew */
 static atomic_int closed;
-
-/* What the library itself allocates; the C library has memory of its own. */
-static atomic_bool without_memory;
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return without_memory ? NULL : __real_calloc(count, size);
-}
 
 int __wrap_dladdr1(const void *address, Dl_info *info, void **extra, int flags)
 {
