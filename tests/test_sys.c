@@ -253,7 +253,8 @@ static void calls_on_a_bad_descriptor_give_their_errno_and_leave_errno_alone(voi
     assert_result(kept(nb__sys_disconnect(-1)), -EBADF);
     assert_result(kept(nb__sys_getsockname(-1, head, &length)), -EBADF);
     assert_result(kept(nb__sys_getpeername(-1, head, &length)), -EBADF);
-    assert_result(kept(nb__sys_setsockopt(-1, SOL_SOCKET, SO_KEEPALIVE, &value, length)), -EBADF);
+    assert_result(kept(nb__sys_setsockopt(-1, SOL_SOCKET, SO_KEEPALIVE, &value, sizeof(value))),
+                  -EBADF);
     assert_result(kept(nb__sys_getsockopt(-1, SOL_SOCKET, SO_TYPE, &value, &length)), -EBADF);
     assert_result(kept(nb__sys_set_blocking(-1, true)), -EBADF);
     assert_result(kept(nb__sys_set_cloexec(-1)), -EBADF);
