@@ -11,7 +11,6 @@
 #include "sys.h"
 
 #include <errno.h>
-#include <linux/sockios.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -927,7 +926,7 @@ static bool is_acknowledged(int fd)
     int left = 1;
 
     for (int looks = 0; looks < 100 && left > 0; looks++) {
-        if (ioctl(fd, SIOCOUTQ, &left) < 0)
+        if (ioctl(fd, TIOCOUTQ, &left) < 0)
             return false;
     }
     return left == 0;
