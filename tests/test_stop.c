@@ -675,18 +675,24 @@ static void losses_without_end_at_the_stop_end_with_the_queue(void **state)
     assert_int_equal(server_stats(server).lost_accepts, 70);
 }
 
+/* All who wait when the stop comes are served. */
+static void check_all_served(struct server *server, const int *clients, size_t count)
+{
+    nb_listener_stop(server->listener);
+    gate_open();
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(answer(clients[i], HELLO), 0);
+    hang_up_all();
+    assert_status(server_wait(server), NB_OK);
+}
+
 static void an_interrupted_accept_at_the_stop_costs_nobody(void **state)
 {
     int clients[5];
     struct server *server = full_server(state, clients, COUNT(clients));
 
     fail_next(ON_ACCEPT, EINTR, 2);
-    nb_listener_stop(server->listener);
-    gate_open();
-    for (size_t i = 0; i < COUNT(clients); i++)
-        assert_int_equal(answer(clients[i], HELLO), 0);
-    hang_up_all();
-    assert_status(server_wait(server), NB_OK);
+    check_all_served(server, clients, COUNT(clients));
 }
 
 static void a_shortage_at_the_stop_costs_nobody(void **state)
@@ -695,12 +701,7 @@ static void a_shortage_at_the_stop_costs_nobody(void **state)
     struct server *server = full_server(state, clients, COUNT(clients));
 
     fail_next(ON_ACCEPT, EMFILE, 2);
-    nb_listener_stop(server->listener);
-    gate_open();
-    for (size_t i = 0; i < COUNT(clients); i++)
-        assert_int_equal(answer(clients[i], HELLO), 0);
-    hang_up_all();
-    assert_status(server_wait(server), NB_OK);
+    check_all_served(server, clients, COUNT(clients));
     assert_int_equal(server_stats(server).unserved, 0);
 }
 
@@ -743,12 +744,7 @@ static void those_in_a_queue_of_unknown_length_are_served_too(void **state)
     struct server *server = full_server(state, clients, COUNT(clients));
 
     fail_next(ON_QUEUE_LENGTH, EOPNOTSUPP, -1);
-    nb_listener_stop(server->listener);
-    gate_open();
-    for (size_t i = 0; i < COUNT(clients); i++)
-        assert_int_equal(answer(clients[i], HELLO), 0);
-    hang_up_all();
-    assert_status(server_wait(server), NB_OK);
+    check_all_served(server, clients, COUNT(clients));
 }
 
 /* A Unix socket that is shut lets nobody in any more: all who are in are taken, however many. */

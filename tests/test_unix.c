@@ -723,6 +723,16 @@ static void a_socket_that_may_not_be_asked_stays(void **state)
     remove_file(path);
 }
 
+/* What is another socket by the time it is to be removed is left alone. */
+static void check_another_stays(void (*becomes_another)(void))
+{
+    leave_dead_socket(path);
+    meanwhile.after_connect = becomes_another;
+    check_refused(endpoint, NULL, NB_ADDRESS_IN_USE, "just made");
+    assert_true(exists(path));
+    remove_file(path);
+}
+
 static void replace_socket(void)
 {
     char other[64];
@@ -736,11 +746,7 @@ static void replace_socket(void)
 static void a_socket_that_takes_the_place_of_the_dead_one_stays(void **state)
 {
     (void)state;
-    leave_dead_socket(path);
-    meanwhile.after_connect = replace_socket;
-    check_refused(endpoint, NULL, NB_ADDRESS_IN_USE, "just made");
-    assert_true(exists(path));
-    remove_file(path);
+    check_another_stays(replace_socket);
 }
 
 static void change_device(void)
@@ -751,11 +757,7 @@ static void change_device(void)
 static void a_socket_of_the_same_number_on_another_device_stays(void **state)
 {
     (void)state;
-    leave_dead_socket(path);
-    meanwhile.after_connect = change_device;
-    check_refused(endpoint, NULL, NB_ADDRESS_IN_USE, "just made");
-    assert_true(exists(path));
-    remove_file(path);
+    check_another_stays(change_device);
 }
 
 static void remove_socket(void)
