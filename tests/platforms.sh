@@ -44,10 +44,8 @@ platform() {
     esac
 }
 
-platforms=${NETBASICS_PLATFORMS:-musl i686 s390x armhf aarch64 gcc-lto clang-lto}
-if [ -n "${NETBASICS_NIGHTLY:-}" ] && [ -z "${NETBASICS_PLATFORMS:-}" ]; then
-    platforms="$platforms gcc-O0 gcc-O2 gcc-O3 clang-O0 clang-O2 clang-O3"
-fi
+platforms=${NETBASICS_PLATFORMS:-musl i686 s390x armhf aarch64 gcc-lto gcc-O0 gcc-O2 gcc-O3
+    clang-lto clang-O0 clang-O2 clang-O3}
 
 need clang clang
 need lld lld
