@@ -64,7 +64,7 @@ nb_deadline plenty(void)
 
 nb_deadline before_long(void)
 {
-    return nb_after_ms(50 * (int64_t)slowness());
+    return nb_after_ms(100 * (int64_t)slowness());
 }
 
 nb_deadline past(void)
@@ -136,7 +136,7 @@ int case_begin(void **state)
 
 int case_end(void **state)
 {
-    int64_t give_up = now_ns() + 2 * NS_PER_S;
+    int64_t give_up = now_ns() + PATIENCE_S * NS_PER_S;
 
     (void)state;
     /* Not at once, as in warm_up(). */

@@ -47,8 +47,8 @@ int net_case_end(void **state);
 /* The state of these is their mode. */
 #define NET_CASE_FOR_BOTH(name) NET_CASE_FOR(name, sequential), NET_CASE_FOR(name, workers)
 
-/* For a whole group of cases that want one port at several addresses: in a network of their own, where
-   that is allowed, no other process has a socket in the way. */
+/* For a whole group of cases that want one port at several addresses, or a port that nobody listens at:
+   in a network of their own, where that is allowed, no other process has a socket in the way. */
 int move_to_own_network(void **state);
 
 /* Runs something in a thread that has a network of its own, with the loopback up. False when the

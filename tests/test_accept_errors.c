@@ -160,17 +160,31 @@ static void accept_waits_out_a_shortage(void **state)
     assert_true(ms_since(begin) >= 35 * (int64_t)COUNT(shortages)); /* 5 + 10 + 20 each */
 }
 
+/* What one accept makes of an error that comes so many times, at a deadline that leaves it the time to
+   try at least once. */
+static nb_status accept_in_vain(int error, int times, nb_error *err)
+{
+    int before = calls(ON_ACCEPT);
+    int64_t ms = 30;
+    nb_status status;
+
+    do {
+        status = accept_with(error, times, nb_after_ms(ms), err);
+        ms *= 2;
+    } while (calls(ON_ACCEPT) == before);
+    return status;
+}
+
 static void accept_tells_of_a_shortage_at_its_deadline(void **state)
 {
     nb_error err;
 
     (void)state;
     for (size_t i = 0; i < COUNT(shortages); i++) {
-        assert_status(accept_with(shortages[i].error, -1, nb_after_ms(30), &err),
-                      shortages[i].status);
+        assert_status(accept_in_vain(shortages[i].error, -1, &err), shortages[i].status);
         assert_int_equal(err.system_error, shortages[i].error);
     }
-    assert_in_range(calls(ON_ACCEPT), COUNT(shortages), 5 * COUNT(shortages));
+    assert_in_range(calls(ON_ACCEPT), COUNT(shortages), 8 * COUNT(shortages));
 }
 
 /* Loses connections until the deadline, and tells how many. */
@@ -204,8 +218,7 @@ static void a_signal_does_not_hide_the_shortage_before_it(void **state)
     (void)state;
     after_that = EINTR;
     for (size_t i = 0; i < COUNT(shortages); i++) {
-        assert_status(accept_with(shortages[i].error, 1, nb_after_ms(30), &err),
-                      shortages[i].status);
+        assert_status(accept_in_vain(shortages[i].error, 1, &err), shortages[i].status);
         assert_int_equal(err.system_error, shortages[i].error);
     }
     after_that = 0;
@@ -351,28 +364,39 @@ static void each_wait_for_a_shortage_is_longer_than_the_last(void **state)
     int64_t begin = now_ns();
     struct server *server = served_despite(EMFILE, 6, *state);
 
-    assert_in_range(ms_since(begin), 315, 3000);
+    assert_in_range(ms_since(begin), 315, PATIENCE_MS);
     assert_in_range(calls(ON_ACCEPT), 7, 9);
     assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF), 1);
 }
 
-static void a_stop_during_a_shortage_ends_the_wait(void **state)
+/* How many milliseconds a stop takes that comes when the next try is 640 ms away. */
+static int64_t stop_during_a_shortage(const struct mode *mode)
 {
-    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    struct server *server = server_new("127.0.0.1:0", say_hello, mode);
+    int tries = calls(ON_ACCEPT);
     int64_t begin;
     int client;
 
     server_run(server);
     fail_next(ON_ACCEPT, EMFILE, -1);
     client = dial(&server->address);
-    eventually(calls(ON_ACCEPT) >= 8); /* the next try comes in 640 ms */
+    eventually(calls(ON_ACCEPT) >= tries + 8);
     fail_next(ON_ACCEPT, 0, 0);
     begin = now_ns();
     nb_listener_stop(server->listener);
     assert_int_equal(answer(client, HELLO), 0);
     hang_up(client);
     assert_status(server_wait(server), NB_OK);
-    assert_in_range(ms_since(begin), 0, 450);
+    server_free(server);
+    return ms_since(begin);
+}
+
+static void a_stop_during_a_shortage_ends_the_wait(void **state)
+{
+    int slow = 0;
+
+    while (stop_during_a_shortage(*state) > 450)
+        assert_true(++slow < 5); /* on a busy machine one may take as long as the wait */
 }
 
 static void a_shortage_that_outlasts_the_drain_ends_with_it(void **state)
@@ -388,7 +412,7 @@ static void a_shortage_that_outlasts_the_drain_ends_with_it(void **state)
     eventually(server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF) == 1);
     begin = now_ns();
     assert_status(server_stop(server), NB_OK);
-    assert_in_range(ms_since(begin), 0, 2000);
+    assert_in_range(ms_since(begin), 0, 5000);
     assert_int_equal(raw_ending(client, NULL), ECONNRESET);
 }
 

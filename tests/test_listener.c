@@ -198,7 +198,7 @@ static nb_conn *accepted(void)
 {
     nb_conn *conn;
 
-    assert_status(nb_accept(the_listener, &conn, nb_after_ms(2000), NULL), NB_OK);
+    assert_status(nb_accept(the_listener, &conn, plenty(), NULL), NB_OK);
     return conn;
 }
 
@@ -216,7 +216,7 @@ static void check_reached(size_t index)
     nb_address address = socket_address(index);
 
     (void)dial(&address);
-    assert_status(accept_one(nb_after_ms(2000), NULL), NB_OK);
+    assert_status(accept_one(plenty(), NULL), NB_OK);
 }
 
 /* --- Where it listens --- */
@@ -286,9 +286,9 @@ static void all_interfaces_are_reached_over_both_families(void **state)
 
     (void)state;
     (void)dial(&v4);
-    assert_status(accept_one(nb_after_ms(2000), NULL), NB_OK);
+    assert_status(accept_one(plenty(), NULL), NB_OK);
     (void)dial(&v6);
-    assert_status(accept_one(nb_after_ms(2000), NULL), NB_OK);
+    assert_status(accept_one(plenty(), NULL), NB_OK);
 }
 
 static void a_fixed_port_is_the_one_that_is_bound(void **state)
@@ -454,7 +454,7 @@ static void success_keeps_errno(void **state)
     assert_int_equal(errno, E2BIG);
     (void)dial(&address);
     errno = E2BIG;
-    assert_status(accept_one(nb_after_ms(2000), NULL), NB_OK);
+    assert_status(accept_one(plenty(), NULL), NB_OK);
     assert_int_equal(errno, E2BIG);
 }
 
@@ -623,7 +623,7 @@ static void close_first(const nb_address *address)
     assert_status(nb_shutdown_send(conn), NB_OK);
     assert_int_equal(answer(client, ""), 0);
     hang_up(client);
-    assert_status(nb_close(conn, nb_after_ms(2000)), NB_OK);
+    assert_status(nb_close(conn, plenty()), NB_OK);
 }
 
 static void a_restart_works_while_connections_are_in_time_wait(void **state)
@@ -998,7 +998,7 @@ static void an_expired_deadline_takes_nothing_although_a_client_waits(void **sta
     (void)dial(&address);
     assert_status(accept_one(nb_after_ms(0), NULL), NB_TIMEOUT);
     assert_int_equal(calls(ON_ACCEPT), 0);
-    assert_status(accept_one(nb_after_ms(2000), NULL), NB_OK);
+    assert_status(accept_one(plenty(), NULL), NB_OK);
 }
 
 static void an_accepted_connection_outlives_its_listener(void **state)
@@ -1010,7 +1010,7 @@ static void an_accepted_connection_outlives_its_listener(void **state)
     (void)state;
     nb_listener_close(the_listener);
     the_listener = NULL;
-    assert_status(nb_send_all(conn, HELLO, strlen(HELLO), NULL, nb_after_ms(2000)), NB_OK);
+    assert_status(nb_send_all(conn, HELLO, strlen(HELLO), NULL, plenty()), NB_OK);
     assert_int_equal(answer_so_far(client, HELLO), 0);
     nb_abort(conn);
 }
@@ -1106,7 +1106,7 @@ static void a_stop_wakes_a_blocked_accept(void **state)
     begin = now_ns();
     nb_listener_stop(the_listener);
     task_join(&task);
-    assert_in_range(ms_since(begin), 0, 1000);
+    assert_in_range(ms_since(begin), 0, PATIENCE_MS);
     assert_int_equal(endings, 1);
 }
 
@@ -1230,9 +1230,9 @@ static void a_peer_that_reset_before_accept_still_comes_with_its_address(void **
     conn = accepted();
     nb_conn_peer(conn, &peer);
     assert_true(nb_address_equal(&peer, &client_address));
-    assert_status(nb_recv_exact(conn, buf, 4, &received, nb_after_ms(2000)), NB_OK);
+    assert_status(nb_recv_exact(conn, buf, 4, &received, plenty()), NB_OK);
     assert_memory_equal(buf, "last", 4);
-    assert_status(nb_recv(conn, buf, 1, &received, nb_after_ms(2000)), NB_RESET);
+    assert_status(nb_recv(conn, buf, 1, &received, plenty()), NB_RESET);
     nb_abort(conn);
 }
 
@@ -1250,7 +1250,7 @@ static void peers_that_are_gone_do_not_keep_others_out(void **state)
         char byte;
         size_t received;
 
-        found = nb_recv(conn, &byte, 1, &received, nb_after_ms(2000)) == NB_OK && byte == '!';
+        found = nb_recv(conn, &byte, 1, &received, plenty()) == NB_OK && byte == '!';
         nb_abort(conn);
     }
     assert_true(found);
@@ -1284,6 +1284,7 @@ static void unlimit_descriptors(void)
 static void without_descriptors_accept_ends_at_its_deadline_and_does_not_spin(void **state)
 {
     nb_address address = listen_on("127.0.0.1:0");
+    int64_t ms = 150;
     nb_deadline by;
     nb_status status;
     nb_error err;
@@ -1291,13 +1292,16 @@ static void without_descriptors_accept_ends_at_its_deadline_and_does_not_spin(vo
     (void)state;
     (void)dial(&address);
     limit_descriptors(0);
-    by = nb_after_ms(150);
-    status = accept_one(by, &err);
+    do { /* until there was time to try twice */
+        by = nb_after_ms(ms);
+        ms *= 2;
+        status = accept_one(by, &err);
+    } while (calls(ON_ACCEPT) < 2);
     unlimit_descriptors();
     assert_status(status, NB_NO_DESCRIPTORS);
     assert_passed(by, 10000);
     assert_int_equal(err.system_error, EMFILE);
-    assert_in_range(calls(ON_ACCEPT), 2, 8); /* after 0, 5, 15, 35, 75 ms, and at the end */
+    assert_in_range(calls(ON_ACCEPT), 2, 10); /* after 0, 5, 15, 35, 75 ms, and at the end */
 }
 
 static void without_descriptors_and_without_a_client_it_is_a_timeout(void **state)
@@ -1345,28 +1349,42 @@ static void signals_do_not_put_the_next_try_off(void **state)
     (void)dial(&address);
     fail_next(ON_ACCEPT, EMFILE, 3);
     storm_begin(0);
-    assert_status(accept_one(nb_after_ms(1000), NULL), NB_OK);
+    assert_status(accept_one(plenty(), NULL), NB_OK);
     (void)storm_end();
 }
 
-static void a_stop_ends_the_wait_for_descriptors(void **state)
+/* How many milliseconds a stop takes that comes when the next try is 640 ms away. */
+static int64_t stop_during_a_shortage(void)
 {
     nb_address address = listen_on("127.0.0.1:0");
+    int tries = calls(ON_ACCEPT);
     struct task task;
     atomic_int count = 0;
     int64_t begin;
+    int64_t ms;
 
-    (void)state;
     endings = 0;
     (void)dial(&address);
     fail_next(ON_ACCEPT, EMFILE, -1);
     task_start(&task, accept_until_stopped, &count);
-    eventually(calls(ON_ACCEPT) >= 8); /* the next try comes in 640 ms */
+    eventually(calls(ON_ACCEPT) >= tries + 8);
     begin = now_ns();
     nb_listener_stop(the_listener);
     task_join(&task);
-    assert_in_range(ms_since(begin), 0, 450);
+    ms = ms_since(begin);
     assert_int_equal(endings, 1);
+    nb_listener_close(the_listener);
+    the_listener = NULL;
+    return ms;
+}
+
+static void a_stop_ends_the_wait_for_descriptors(void **state)
+{
+    int slow = 0;
+
+    (void)state;
+    while (stop_during_a_shortage() > 450)
+        assert_true(++slow < 5); /* on a busy machine one may take as long as the wait */
 }
 
 /* At most so many descriptors as a socket pair and its wake-up need. */
@@ -1420,9 +1438,9 @@ static void no_memory_for_a_connection_is_said_and_the_next_accept_works(void **
     (void)state;
     (void)dial(&address);
     fail_next(ON_MALLOC, ENOMEM, 1);
-    assert_status(accept_one(nb_after_ms(2000), NULL), NB_NO_MEMORY);
+    assert_status(accept_one(plenty(), NULL), NB_NO_MEMORY);
     (void)dial(&address);
-    assert_status(accept_one(nb_after_ms(2000), NULL), NB_OK);
+    assert_status(accept_one(plenty(), NULL), NB_OK);
 }
 
 /* As `ss -K` does to a listening socket. */
@@ -1433,7 +1451,7 @@ static void a_socket_that_was_destroyed_is_an_error_and_no_loop(void **state)
     (void)state;
     (void)listen_on("127.0.0.1:0");
     assert_int_equal(shutdown(nb_listener_fd(the_listener, 0), SHUT_RDWR), 0);
-    assert_status(accept_one(nb_after_ms(2000), &err), NB_SYSTEM);
+    assert_status(accept_one(plenty(), &err), NB_SYSTEM);
     assert_int_equal(err.system_error, EINVAL);
     assert_int_equal(calls(ON_ACCEPT), 1);
 }

@@ -696,7 +696,7 @@ static void exact_is_resumed_after_a_timeout(void **state)
 {
     (void)state;
     arrive("hel");
-    assert_status(exact(5, nb_after_ms(SHORT_MS)), NB_TIMEOUT);
+    assert_status(exact(5, before_long()), NB_TIMEOUT);
     assert_got("hel");
     arrive("lo");
     assert_status(exact(2, plenty()), NB_OK);
@@ -733,11 +733,11 @@ static void until_finds_a_delimiter_that_arrives_in_two_parts(void **state)
 {
     (void)state;
     arrive("one-");
-    assert_status(until(64, "-+-", nb_after_ms(SHORT_MS)), NB_TIMEOUT);
+    assert_status(until(64, "-+-", before_long()), NB_TIMEOUT);
     assert_int_equal(got, 0);
     assert_int_equal(nb_conn_buffered(conn), 4);
     arrive("+");
-    assert_status(until(64, "-+-", nb_after_ms(SHORT_MS)), NB_TIMEOUT);
+    assert_status(until(64, "-+-", before_long()), NB_TIMEOUT);
     arrive("-two");
     assert_status(until(64, "-+-", plenty()), NB_OK);
     assert_got("one-+-");
@@ -1395,7 +1395,7 @@ static void to_end_waits_for_the_end_when_its_memory_is_full(void **state)
 {
     (void)state;
     arrive("hello");
-    assert_status(to_end(5, nb_after_ms(SHORT_MS)), NB_TIMEOUT);
+    assert_status(to_end(5, before_long()), NB_TIMEOUT);
     assert_got("hello");
     peer_ends();
     assert_status(to_end(5, plenty()), NB_OK);
@@ -1420,7 +1420,7 @@ static void to_end_is_resumed_after_a_timeout(void **state)
 {
     (void)state;
     arrive("hel");
-    assert_status(to_end(64, nb_after_ms(SHORT_MS)), NB_TIMEOUT);
+    assert_status(to_end(64, before_long()), NB_TIMEOUT);
     assert_got("hel");
     arrive("lo");
     peer_ends();

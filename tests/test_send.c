@@ -278,7 +278,7 @@ static void both_directions_have_a_timer_of_their_own(void **state)
         if (i == 1)
             probe_clear();
         assert_status(send_text("x", nb_after_ms(10000)), NB_OK);
-        assert_status(nb_recv(conn, &byte, 1, &got, nb_after_ms(1000)), NB_OK);
+        assert_status(nb_recv(conn, &byte, 1, &got, plenty()), NB_OK);
     }
     assert_int_equal(probe_total(), 4);
 }
@@ -583,7 +583,7 @@ static void timeout_reports_exactly_what_was_sent(void **state)
     (void)state;
     shrink();
     pattern_fill(large, LARGE, 0);
-    assert_status(nb_send_all(conn, large, LARGE, &sent, nb_after_ms(100)), NB_TIMEOUT);
+    assert_status(nb_send_all(conn, large, LARGE, &sent, before_long()), NB_TIMEOUT);
     assert_true(sent > 0 && sent < LARGE);
     raw_recv(peer, copy, sent);
     assert_true(pattern_holds(copy, sent, 0));
@@ -600,7 +600,7 @@ static void timeout_of_slices_reports_exactly_what_was_sent(void **state)
     (void)state;
     shrink();
     pattern_fill(large, LARGE, 0);
-    assert_status(nb_send_all_v(conn, slices, 3, &sent, nb_after_ms(100)), NB_TIMEOUT);
+    assert_status(nb_send_all_v(conn, slices, 3, &sent, before_long()), NB_TIMEOUT);
     nb_conn_counters(conn, NULL, &counted);
     assert_int_equal(counted, sent);
     raw_recv(peer, copy, sent);
@@ -658,16 +658,19 @@ static void send_of_any_kind_raises_no_signal(void **state)
     static const nb_deadline deadlines[] = {{INT64_MAX}, {INT64_MAX - 1}};
 
     (void)state;
-    for (int i = 0; i < 6; i++) {
-        nb_deadline by = i < 4 ? deadlines[i / 2] : nb_after_ms(15);
+    for (int i = 0; i < 6;) {
+        nb_deadline by;
+        nb_status status;
 
         peer_resets();
         if (over == OVER_IPV4) /* the first error is the reset, only the second a broken pipe */
             assert_int_equal(recv(nb_conn_fd(conn), copy, 1, 0), -1);
-        if (i % 2 != 0)
-            assert_status(nb_send_all_v(conn, slices, 2, &sent, by), NB_RESET);
-        else
-            assert_status(send_text("x", by), NB_RESET);
+        by = i < 4 ? deadlines[i / 2] : nb_after_ms(15);
+        status = i % 2 != 0 ? nb_send_all_v(conn, slices, 2, &sent, by) : send_text("x", by);
+        if (i < 4 || status != NB_TIMEOUT) { /* else there was no time to begin: once more */
+            assert_status(status, NB_RESET);
+            i++;
+        }
         nb_abort(conn);
         conn = conn_and_peer(over, &peer);
     }

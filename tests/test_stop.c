@@ -128,7 +128,7 @@ static void a_stop_ends_a_server_that_waits(void **state)
     server_run(server);
     begin = now_ns();
     assert_status(server_stop(server), NB_OK);
-    assert_in_range(ms_since(begin), 0, 2000);
+    assert_in_range(ms_since(begin), 0, PATIENCE_MS);
     assert_int_equal(calls(ON_QUEUE_LENGTH), 2); /* each socket is asked once */
     assert_int_equal(server_heard(server, NB_EVENT_DRAINING), 1);
     assert_int_equal(server->events[server->event_count - 1].kind, NB_EVENT_STOPPED);
@@ -399,7 +399,7 @@ static void check_cut_off(nb_handler *handler, const struct mode *mode, int clie
     for (int i = 0; i < clients; i++)
         assert_int_equal(raw_ending(fds[i], NULL), ECONNRESET);
     assert_status(server_wait(server), NB_OK);
-    assert_in_range(ms_since(begin), 100, 2000);
+    assert_in_range(ms_since(begin), 100, 5000);
     assert_status((nb_status)seen, NB_CANCELLED);
     assert_int_equal(server_stats(server).forced, clients);
     assert_int_equal(server_stats(server).active, 0);
@@ -546,7 +546,7 @@ static void who_lingers_is_waited_for_until_the_end_of_the_drain(void **state)
     eventually(server_stats(server).lingering == 1);
     begin = now_ns();
     assert_status(server_stop(server), NB_OK);
-    assert_in_range(ms_since(begin), 100, 2000);
+    assert_in_range(ms_since(begin), 100, 5000);
     assert_int_equal(server_stats(server).lingering, 0);
     assert_int_equal(server_heard(server, NB_EVENT_CLOSED), 1);
 }
@@ -931,7 +931,6 @@ static bool is_acknowledged(int fd)
 static void come_and_go(void *argument)
 {
     struct load *load = argument;
-    struct timeval patience = {3, 0};
 
     while (load->stopped_at == 0) {
         int fd = dial_quietly(&load->address);
@@ -940,7 +939,6 @@ static void come_and_go(void *argument)
 
         if (fd < 0)
             continue;
-        (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
         /* A reset is told once: after a send that was told, recv() would see a mere end. */
         ending = send(fd, "x", 1, MSG_NOSIGNAL) == 1 ? 0 : errno;
         complete = ending == 0 && is_acknowledged(fd) && load->stopped_at == 0;
@@ -1400,5 +1398,5 @@ int main(void)
         SIGNAL_CASE_FOR_BOTH(a_forked_child_may_serve_and_be_stopped_itself),
     };
 
-    return cmocka_run_group_tests(cases, NULL, NULL);
+    return cmocka_run_group_tests(cases, move_to_own_network, NULL);
 }
