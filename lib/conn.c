@@ -71,7 +71,7 @@ nb_status nb__conn_end(nb_conn *conn)
     return status == NB_OK ? nb_shutdown_send(conn) : status;
 }
 
-nb_status nb__conn_drain(nb_conn *conn, size_t *budget)
+nb_status nb__conn_drain(nb_conn *conn, uint64_t *budget)
 {
     char dropped[4096];
     ssize_t length = 1;
@@ -80,10 +80,10 @@ nb_status nb__conn_drain(nb_conn *conn, size_t *budget)
         return NB_OK;
     for (int reads = 0; reads < DRAIN_READS && length > 0; reads++) {
         length = nb__sys_recv(conn->fd, dropped, sizeof(dropped), MSG_DONTWAIT);
-        if (length > 0 && (size_t)length > *budget)
+        if (length > 0 && (uint64_t)length > *budget)
             return NB_TOO_LONG;
         if (length > 0)
-            *budget -= (size_t)length;
+            *budget -= (uint64_t)length;
     }
     if (atomic_load(&conn->cancelled))
         return NB_CANCELLED;
@@ -128,8 +128,8 @@ nb_status nb__conn_dispose(nb_conn *conn, nb_status how)
    and again, is no progress. */
 static nb_status await_end(nb_conn *conn, nb_deadline by)
 {
-    size_t budget = CLOSE_BYTES;
-    size_t left_before = 0;
+    uint64_t budget = CLOSE_BYTES;
+    uint64_t left_before = 0;
     nb_deadline until = by;
     nb_status status = NB_OK;
 

@@ -74,7 +74,7 @@ nb_status nb__conn_verdict(const nb_conn *conn);
 nb_status nb__conn_end(nb_conn *conn);
 /* Drops some of what has arrived, without waiting: NB_OK at the peer's end, NB_TIMEOUT when there may be
    more, NB_TOO_LONG when that was more than *budget, or the failure. */
-nb_status nb__conn_drain(nb_conn *conn, size_t *budget);
+nb_status nb__conn_drain(nb_conn *conn, uint64_t *budget);
 /* Closes and frees, with a reset where a stream would look whole that is not. Returns how. */
 nb_status nb__conn_dispose(nb_conn *conn, nb_status how);
 

@@ -59,7 +59,7 @@ static void reset(struct nb__run *run, nb_conn *conn)
 }
 
 /* What lingering comes to at once: NB_TIMEOUT means that it has to go on. */
-static nb_status end_at_once(const struct nb__run *run, nb_conn *conn, size_t *budget)
+static nb_status end_at_once(const struct nb__run *run, nb_conn *conn, uint64_t *budget)
 {
     nb_status status;
 
@@ -72,7 +72,7 @@ static nb_status end_at_once(const struct nb__run *run, nb_conn *conn, size_t *b
 bool nb__linger(struct nb__run *run, struct nb__work *work)
 {
     nb_conn *conn = work->conn;
-    struct nb__lingerer lingerer = {.conn = conn, .budget = (size_t)run->options.linger_bytes};
+    struct nb__lingerer lingerer = {.conn = conn, .budget = (uint64_t)run->options.linger_bytes};
     nb_status status = end_at_once(run, conn, &lingerer.budget);
     nb_conn *evicted;
 

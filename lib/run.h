@@ -31,7 +31,7 @@ struct nb__work {
 /* A connection whose handler has returned and whose peer has not ended yet. */
 struct nb__lingerer {
     nb_conn *conn;
-    size_t budget; /* bytes that may still be dropped */
+    uint64_t budget; /* bytes that may still be dropped */
     nb_deadline until;
 };
 

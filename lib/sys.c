@@ -328,6 +328,9 @@ int nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
     return outcome(poll(fds, count, ms), saved);
 }
 #else
+/* A time_t may have 32 bits. Who waits longer than this looks at the clock and waits again. */
+#define POLL_MAX_NS (INT32_MAX * NB__NS_PER_S)
+
 int nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
 {
     int saved = errno;
@@ -338,6 +341,8 @@ int nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
     if (by.ns != 0) {
         int64_t left = nb__remaining_ns(by, nb__now_ns());
 
+        if (left > POLL_MAX_NS)
+            left = POLL_MAX_NS;
         wait.tv_sec = (time_t)(left / NB__NS_PER_S);
         wait.tv_nsec = (long)(left % NB__NS_PER_S);
     }

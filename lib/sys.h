@@ -76,7 +76,8 @@ int nb__sys_unlock(int fd);
 /* Reads from a place in a file, which is at most INT64_MAX. */
 ssize_t nb__sys_pread(int fd, void *buf, size_t length, uint64_t offset);
 
-/* Waits for events until a deadline: how many descriptors have some, 0 when the deadline passed. */
+/* Waits for events until a deadline: how many descriptors have some, 0 when the deadline passed (or
+   after 68 years, when it is further away). */
 int nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
 
 /* A wake-up: fds[0] becomes readable when fds[1] is rung. They may be one and the same. */

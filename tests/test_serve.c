@@ -637,6 +637,23 @@ static void a_client_that_goes_on_sending_is_cut_off(void **state)
     eventually(is_broken(client));
 }
 
+/* Of 2^32 bytes, a size_t of 32 bits holds none. */
+static void bytes_without_number_may_be_lingered_for(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    int client;
+
+    server->options.linger_bytes = INT64_C(1) << 32;
+    server_run(server);
+    client = dial(&server->address);
+    assert_int_equal(answer(client, HELLO), 0);
+    eventually(server_stats(server).lingering == 1);
+    say(client, "late", 4);
+    hang_up(client);
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
+    assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_OK);
+}
+
 static void beyond_linger_max_the_oldest_is_reset(void **state)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, *state);
@@ -1441,6 +1458,7 @@ int main(void)
         NET_CASE_FOR_BOTH(a_client_that_trickles_is_lingered_for_no_longer),
         NET_CASE_FOR_BOTH(a_hail_of_signals_extends_no_lingering),
         NET_CASE_FOR_BOTH(a_client_that_goes_on_sending_is_cut_off),
+        NET_CASE_FOR_BOTH(bytes_without_number_may_be_lingered_for),
         NET_CASE_FOR_BOTH(beyond_linger_max_the_oldest_is_reset),
         NET_CASE_FOR_BOTH(by_default_256_may_linger),
         NET_CASE_FOR_BOTH(without_lingering_a_connection_ends_at_once),
