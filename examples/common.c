@@ -79,8 +79,44 @@ int fail(const char *format, ...)
     return EXIT_FAILURE;
 }
 
-/* What people can do about a status, when the message alone does not tell. */
-static const char *advice(nb_status status)
+/* Writes one byte as up to four printable characters and a NUL. */
+static void escape_byte(char out[5], unsigned char byte)
+{
+    static const char specials[] = "\n\r\t\\'\"", letters[] = "nrt\\'\"";
+    const char *special = byte == '\0' ? NULL : strchr(specials, byte);
+
+    if (special != NULL)
+        snprintf(out, 5, "\\%c", letters[special - specials]);
+    else if (byte >= ' ' && byte <= '~')
+        snprintf(out, 5, "%c", byte);
+    else
+        snprintf(out, 5, "\\x%02x", (unsigned)byte);
+}
+
+/* Bytes of the command line may be anything, too. */
+static const char *escape_argument(char text[ARGUMENT_CAPACITY], const char *argument)
+{
+    size_t length = 0;
+
+    text[0] = '\0';
+    for (; *argument != '\0' && length + 5 < ARGUMENT_CAPACITY; argument++) {
+        escape_byte(text + length, (unsigned char)*argument);
+        length += strlen(text + length);
+    }
+    return text;
+}
+
+static const char *advice_on_address(int system_error)
+{
+    if (system_error == ENOENT)
+        return "; check the path";
+    if (system_error == EADDRNOTAVAIL)
+        return "; expected an address of this machine, and a free port";
+    return "";
+}
+
+/* What people can do about a failure, when the message alone does not tell. */
+static const char *advice(nb_status status, int system_error)
 {
     switch (status) {
     case NB_REFUSED:
@@ -94,9 +130,9 @@ static const char *advice(nb_status status)
     case NB_NAME_TEMPORARY:
         return "; check the network, and try again";
     case NB_ADDRESS_IN_USE:
-        return "; is it running already? Port 0 lets the system choose one";
+        return "; is it running already? Choose another path or port (0: any that is free)";
     case NB_ADDRESS_UNAVAILABLE:
-        return "; expected an address of this machine";
+        return advice_on_address(system_error);
     case NB_PERMISSION:
         return "; choose another port or path, or ask for the right to use this one";
     case NB_NO_DESCRIPTORS:
@@ -110,7 +146,16 @@ static const char *advice(nb_status status)
 
 int fail_with(const nb_error *err)
 {
-    return fail("%s%s", err->message, advice(err->status));
+    return fail("%s%s", err->message, advice(err->status, err->system_error));
+}
+
+int fail_to_receive(const char *endpoint, nb_status status)
+{
+    char text[ARGUMENT_CAPACITY];
+
+    return fail("receive from %s: %s%s", escape_argument(text, endpoint),
+                status == NB_EOF ? "the answer is cut short" : nb_status_text(status),
+                advice(status, 0));
 }
 
 int fail_with_errno(const char *what)
@@ -121,20 +166,6 @@ int fail_with_errno(const char *what)
     if (strerror_r(error, text, sizeof text) != 0)
         snprintf(text, sizeof text, "error %d", error);
     return fail("%s: %s", what, text);
-}
-
-/* Writes one byte as up to four printable characters and a NUL. */
-static void escape_byte(char out[5], unsigned char byte)
-{
-    static const char specials[] = "\n\r\t\\'\"", letters[] = "nrt\\'\"";
-    const char *special = byte == '\0' ? NULL : strchr(specials, byte);
-
-    if (special != NULL)
-        snprintf(out, 5, "\\%c", letters[special - specials]);
-    else if (byte >= ' ' && byte <= '~')
-        snprintf(out, 5, "%c", byte);
-    else
-        snprintf(out, 5, "\\x%02x", (unsigned)byte);
 }
 
 void print_escaped(const char *before, const char *bytes, size_t length, const char *after)
@@ -288,19 +319,6 @@ typedef struct argument_rules {
     const char **operands[2];
     int operand_count;
 } argument_rules;
-
-/* Bytes of the command line may be anything, too. */
-static const char *escape_argument(char text[ARGUMENT_CAPACITY], const char *argument)
-{
-    size_t length = 0;
-
-    text[0] = '\0';
-    for (; *argument != '\0' && length + 5 < ARGUMENT_CAPACITY; argument++) {
-        escape_byte(text + length, (unsigned char)*argument);
-        length += strlen(text + length);
-    }
-    return text;
-}
 
 static void end_with_usage(const char *help, const char *problem, const char *argument)
 {

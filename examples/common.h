@@ -135,6 +135,14 @@ int fail(const char *format, ...) LIKE_PRINTF;
 int fail_with(const nb_error *err);
 
 /**
+ * @brief Says on standard error, as fail() does, why there is no whole answer, and what to do next.
+ * @param endpoint  who was to answer.
+ * @param status    what a receive has returned; NB_EOF: the answer is cut short.
+ * @return the exit status 1.
+ */
+int fail_to_receive(const char *endpoint, nb_status status);
+
+/**
  * @brief Says on standard error, as fail() does, what the system refused, in the words of errno.
  * @param what  what was tried.
  * @return the exit status 1.

@@ -113,8 +113,7 @@ int main(int argc, char **argv)
 
     nb_status status = ex.message == NULL ? receive_output(&ex) : receive_message(&ex);
     if (status != NB_OK || !atomic_load(&ex.sent)) {
-        fail("receive from %s: %s", arguments.endpoint,
-             status == NB_OK ? "the answer is cut short" : nb_status_text(status));
+        fail_to_receive(arguments.endpoint, status == NB_OK ? NB_EOF : status);
         nb_cancel(ex.conn);     /* Wakes the sender; the server sees a reset and not an end. */
         pthread_detach(sender); /* It may still wait for standard input. */
         return EXIT_FAILURE;

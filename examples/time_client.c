@@ -40,8 +40,7 @@ int main(int argc, char **argv)
     nb_status status = receive_time(conn, line, sizeof line, &length, by);
     if (status != NB_OK) {
         nb_abort(conn);
-        return fail("receive from %s: %s", arguments.endpoint,
-                    status == NB_EOF ? "the answer is cut short" : nb_status_text(status));
+        return fail_to_receive(arguments.endpoint, status);
     }
     nb_close(conn, by);
 

@@ -6,6 +6,7 @@ import os
 import pty
 import select
 import subprocess
+import tempfile
 import threading
 import unittest
 
@@ -25,19 +26,31 @@ class Advice(unittest.TestCase):
                 self.assert_advice("is a server running there?", client, endpoint)
 
     def test_no_answer_in_time_makes_one_allow_more(self):
-        silence = programs.Silence()
-        with programs.Peer(silence) as peer:
-            done = programs.run("time_client", "--timeout-ms", "50", peer.endpoint)
-            silence.end()
-        self.assertIn(b"timed out", done.stderr)
+        for client in programs.CLIENTS:
+            silence = programs.Silence()
+            with programs.Peer(silence) as peer:
+                self.assert_advice("timed out; --timeout-ms gives it more time", client,
+                                   "--timeout-ms", "50", peer.endpoint)
+                silence.end()
 
     def test_a_busy_port_makes_one_choose_another(self):
         with programs.Server("echo_server") as server:
-            self.assert_advice("is it running already? Port 0 lets the system choose one",
+            self.assert_advice("is it running already? "
+                               "Choose another path or port (0: any that is free)",
                                "echo_server", server.endpoint)
 
     def test_another_machines_address_is_refused_with_what_was_expected(self):
-        self.assert_advice("expected an address of this machine", "time_server", "192.0.2.1:0")
+        self.assert_advice("expected an address of this machine, and a free port",
+                           "time_server", "192.0.2.1:0")
+
+    def test_a_path_that_leads_nowhere_makes_one_check_it(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for program in programs.PROGRAMS:
+                self.assert_advice("(ENOENT); check the path", program, f"unix:{folder}/none/x")
+
+    def test_missing_sockets_of_a_service_manager_are_all_there_is_to_say(self):
+        for server in programs.SERVERS:
+            self.assert_advice("LISTEN_PID or LISTEN_FDS is not set", server, "systemd:")
 
     def test_what_is_no_endpoint_makes_one_read_the_help(self):
         for program in programs.PROGRAMS:

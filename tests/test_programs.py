@@ -128,6 +128,16 @@ class CommandLines(TestCase):
             with self.subTest(name=name):
                 self.assert_fails(run(name, "\x1b[31m\n:80"), name, r"\x1b[31m")
 
+    def test_the_endpoint_of_a_silent_server_cannot_write_to_the_terminal(self):
+        with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as silent:
+            path = f"{folder}/\x1b[31m\nx"
+            silent.bind(path)
+            silent.listen()
+            for name in CLIENTS:
+                with self.subTest(name=name):
+                    self.assert_fails(run(name, "--timeout-ms", "100", f"unix:{path}"), name,
+                                      r"/\x1b[31m\nx: timed out; --timeout-ms")
+
 
 class TimeServer(TestCase):
     """The time server, seen from Python."""
