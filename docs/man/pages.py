@@ -77,6 +77,8 @@ def wrapped(text):
     """Lines of source text, none of which can be taken for a request."""
     text = re.sub(r"(\w+)\((\d)\)", r"\\fB\1\\fR(\2)", text) if "\\fB" not in text else \
         re.sub(r"(?<![\w\\])(\w+)\((\d)\)", r"\\fB\1\\fR(\2)", text)
+    # Within a word this would be a place to hyphenate it: it has to come first.
+    text = re.sub(r"\S*\\%\S*", lambda word: "\\%" + word[0].replace("\\%", ""), text)
     lines = textwrap.wrap(text, WIDTH, break_long_words=False, break_on_hyphens=False)
     return ["\\&" + line if line[0] in ".'" else line for line in lines]
 
@@ -209,8 +211,8 @@ def see_also(name, element, known):
     """What the page mentions: types of the declaration, and references of the text."""
     text = " ".join(element.itertext())
     names = sorted(other for other in known if other != name and re.search(rf"\b{other}\b", text))
-    return section("SEE ALSO", wrapped(", ".join(
-        [f"\\fB\\%{other}\\fR(3)" for other in names] + ["\\fBnetbasics\\fR(7)"])))
+    return section("SEE ALSO", [".ad l", *wrapped(", ".join(
+        [f"\\fB\\%{other}\\fR(3)" for other in names] + ["\\fBnetbasics\\fR(7)"]))])
 
 
 def description_of(member, known):

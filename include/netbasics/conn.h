@@ -151,8 +151,8 @@ NB_BEGIN_DECLS
  * brackets, with a zone if it needs one: `example.org:80`, `192.0.2.7:80`, `[2001:db8::1]:80`,
  * `[fe80::1%%eth0]:80`. A port is decimal, 1 to 65535; service names are not looked up. `localhost`
  * is both loopback addresses, whatever the resolver thinks. Or it is a Unix socket: `unix:/path`, or
- * `unix:@name` for an abstract name; one whose queue is full is asked again, after 1 ms and up to 64,
- * until there is room.
+ * `unix:@name` for an abstract name; one whose queue is full is tried again, after 1 ms at first and
+ * later after up to 64, until there is room.
  *
  * All addresses of the host, 16 at most, race for the connection as RFC 8305 says: the families take
  * turns, beginning with the one that the resolver puts first; an attempt starts 250 ms after the one
@@ -181,7 +181,7 @@ NB_BEGIN_DECLS
  * @param endpoint  where to, NUL-terminated. Must not be NULL.
  * @param options   NULL for the defaults.
  * @param by        bounds the whole call, the lookup of a name included.
- * @param[out] err  receives the story of every attempt; may be NULL.
+ * @param[out] err  receives what became of every attempt; may be NULL.
  * @retval NB_OK                   connected.
  * @retval NB_TIMEOUT              the deadline passed.
  * @retval NB_CANCELLED            there was something to read at @c cancel_fd, perhaps before anything
@@ -199,8 +199,8 @@ NB_BEGIN_DECLS
  *                                 waits for any more still go on.
  * @retval NB_BAD_ENDPOINT         the text is not an endpoint to connect to (`*:80`, `:80`, port 0,
  *                                 `fd:` and `systemd:`), or @c local not an address to come from.
- * @retval NB_UNSUPPORTED          the system has none of the address families, or no option that was
- *                                 asked for.
+ * @retval NB_UNSUPPORTED          the system has none of the address families, or does not have an
+ *                                 option that was asked for.
  * @retval NB_INVALID              a NULL argument, an option this library does not know, a value out
  *                                 of its range, which the message names, or a @c cancel_fd that is no
  *                                 descriptor.
@@ -208,9 +208,9 @@ NB_BEGIN_DECLS
  * @retval NB_NO_MEMORY            no memory left, or no thread for the lookup.
  * @retval NB_SYSTEM               anything else: see nb_error::system_error.
  *
- * When all attempts fail, the status is that of the first of those that tell most: first what this
- * machine ran out of (NB_NO_DESCRIPTORS, NB_NO_MEMORY), then what came of the host's own doing
- * (NB_REFUSED, NB_RESET and the like), then NB_UNREACHABLE, then what says only that this machine
+ * When all attempts fail, the status is that of the attempt that tells most (the first of several): what
+ * this machine ran out of (NB_NO_DESCRIPTORS, NB_NO_MEMORY) comes before what the host itself did
+ * (NB_REFUSED, NB_RESET and the like), then NB_UNREACHABLE, and last what says only that this machine
  * has no such family or address. The message names every attempt and what became of it.
  *
  * @par Blocking, threads, signals
@@ -219,6 +219,8 @@ NB_BEGIN_DECLS
  *
  * @par Example
  * @snippet snippets/connecting.c nb_connect
+ *
+ * @see nb_recv(), nb_send_all(), nb_cancel(), nb_listen()
  */
 NB_NODISCARD NB_API nb_status nb_connect(nb_conn **out, const char *endpoint,
                                          const nb_connect_options *options, nb_deadline by,
@@ -250,12 +252,15 @@ NB_NODISCARD NB_API nb_status nb_connect(nb_conn **out, const char *endpoint,
  *
  * @par Example
  * @snippet snippets/receiving.c nb_recv
+ *
+ * @see nb_recv_exact(), nb_recv_until(), nb_recv_line(), nb_recv_to_end(), nb_recv_frame(),
+ *      nb_wait_readable()
  */
 NB_NODISCARD NB_API nb_status nb_recv(nb_conn *conn, void *buf, size_t capacity, size_t *received,
                                       nb_deadline by);
 
 /**
- * @brief Receives exactly so many bytes.
+ * @brief Receives exactly as many bytes as asked for.
  *
  * On NB_TIMEOUT the bytes so far are in @p buf and consumed: go on with `buf + received`,
  * `length - received`.
@@ -281,6 +286,9 @@ NB_NODISCARD NB_API nb_status nb_recv(nb_conn *conn, void *buf, size_t capacity,
  *
  * @par Example
  * @snippet snippets/receiving.c nb_recv_exact
+ *
+ * @see nb_recv(), nb_recv_until(), nb_recv_line(), nb_recv_to_end(), nb_recv_frame(),
+ *      nb_wait_readable()
  */
 NB_NODISCARD NB_API nb_status nb_recv_exact(nb_conn *conn, void *buf, size_t length,
                                             size_t *received, nb_deadline by);
@@ -317,13 +325,16 @@ NB_NODISCARD NB_API nb_status nb_recv_exact(nb_conn *conn, void *buf, size_t len
  *
  * @par Example
  * @snippet snippets/receiving.c nb_recv_until
+ *
+ * @see nb_recv(), nb_recv_exact(), nb_recv_line(), nb_recv_to_end(), nb_recv_frame(),
+ *      nb_wait_readable()
  */
 NB_NODISCARD NB_API nb_status nb_recv_until(nb_conn *conn, void *buf, size_t capacity,
                                             const void *delimiter, size_t delimiter_length,
                                             size_t *received, nb_deadline by);
 
 /**
- * @brief Receives a line, ended by LF or CRLF, and gives it without its end as a string.
+ * @brief Receives a line, ended by LF or CRLF, and gives it as a string without that end.
  *
  * NUL bytes within the line are kept, so compare @p length with strlen() where that matters. A CR
  * that is not before the LF belongs to the line.
@@ -352,6 +363,9 @@ NB_NODISCARD NB_API nb_status nb_recv_until(nb_conn *conn, void *buf, size_t cap
  *
  * @par Example
  * @snippet snippets/receiving.c nb_recv_line
+ *
+ * @see nb_recv(), nb_recv_exact(), nb_recv_until(), nb_recv_to_end(), nb_recv_frame(),
+ *      nb_wait_readable()
  */
 NB_NODISCARD NB_API nb_status nb_recv_line(nb_conn *conn, char *buf, size_t capacity,
                                            size_t *length, nb_deadline by);
@@ -383,6 +397,9 @@ NB_NODISCARD NB_API nb_status nb_recv_line(nb_conn *conn, char *buf, size_t capa
  *
  * @par Example
  * @snippet snippets/receiving.c nb_recv_to_end
+ *
+ * @see nb_recv(), nb_recv_exact(), nb_recv_until(), nb_recv_line(), nb_recv_frame(),
+ *      nb_wait_readable()
  */
 NB_NODISCARD NB_API nb_status nb_recv_to_end(nb_conn *conn, void *buf, size_t capacity,
                                              size_t *received, nb_deadline by);
@@ -418,6 +435,9 @@ NB_NODISCARD NB_API nb_status nb_recv_to_end(nb_conn *conn, void *buf, size_t ca
  *
  * @par Example
  * @snippet snippets/receiving.c nb_recv_frame
+ *
+ * @see nb_recv(), nb_recv_exact(), nb_recv_until(), nb_recv_line(), nb_recv_to_end(),
+ *      nb_wait_readable()
  */
 NB_NODISCARD NB_API nb_status nb_recv_frame(nb_conn *conn, void *buf, size_t capacity,
                                             size_t *length, nb_deadline by);
@@ -445,7 +465,7 @@ NB_NODISCARD NB_API nb_status nb_recv_frame(nb_conn *conn, void *buf, size_t cap
 NB_NODISCARD NB_API nb_status nb_wait_readable(nb_conn *conn, nb_deadline by);
 
 /**
- * @brief Sends all of it.
+ * @brief Sends every byte, or tells exactly how many it has sent.
  *
  * NB_OK means that the system has taken every byte, not that the peer has read them.
  *
@@ -474,12 +494,14 @@ NB_NODISCARD NB_API nb_status nb_wait_readable(nb_conn *conn, nb_deadline by);
  *
  * @par Example
  * @snippet snippets/sending.c nb_send_all
+ *
+ * @see nb_send_all_v(), nb_send_frame(), nb_send_file(), nb_close()
  */
 NB_API nb_status nb_send_all(nb_conn *conn, const void *data, size_t length, size_t *sent,
                              nb_deadline by);
 
 /**
- * @brief Sends all of several pieces, one after the other, as if they were one.
+ * @brief Sends several pieces of memory, one after the other, as if they were one.
  *
  * A header and a body go out in one call to the kernel and, if they fit, in one packet.
  *
@@ -505,6 +527,8 @@ NB_API nb_status nb_send_all(nb_conn *conn, const void *data, size_t length, siz
  *
  * @par Example
  * @snippet snippets/sending.c nb_send_all_v
+ *
+ * @see nb_send_frame(), nb_send_file(), nb_close()
  */
 NB_API nb_status nb_send_all_v(nb_conn *conn, const nb_slice *slices, size_t count, size_t *sent,
                                nb_deadline by);
@@ -534,6 +558,8 @@ NB_API nb_status nb_send_all_v(nb_conn *conn, const nb_slice *slices, size_t cou
  *
  * @par Example
  * @snippet snippets/sending.c nb_send_frame
+ *
+ * @see nb_send_all_v(), nb_send_file(), nb_close()
  */
 NB_API nb_status nb_send_frame(nb_conn *conn, const void *data, size_t length, nb_deadline by);
 
@@ -569,6 +595,8 @@ NB_API nb_status nb_send_frame(nb_conn *conn, const void *data, size_t length, n
  *
  * @par Example
  * @snippet snippets/sending.c nb_send_file
+ *
+ * @see nb_send_all(), nb_send_all_v(), nb_send_frame(), nb_close()
  */
 NB_API nb_status nb_send_file(nb_conn *conn, nb_fd file, uint64_t offset, uint64_t length,
                               uint64_t *sent, nb_deadline by);
@@ -591,6 +619,8 @@ NB_API nb_status nb_send_file(nb_conn *conn, nb_fd file, uint64_t offset, uint64
  *
  * @par Example
  * @snippet snippets/sending.c nb_shutdown_send
+ *
+ * @see nb_close(), nb_recv_to_end()
  */
 NB_API nb_status nb_shutdown_send(nb_conn *conn);
 
@@ -619,6 +649,8 @@ NB_API nb_status nb_shutdown_send(nb_conn *conn);
  *
  * @par Example
  * @snippet snippets/connecting.c nb_close
+ *
+ * @see nb_abort(), nb_cancel(), nb_shutdown_send()
  */
 NB_API nb_status nb_close(nb_conn *conn, nb_deadline by);
 
@@ -633,6 +665,8 @@ NB_API nb_status nb_close(nb_conn *conn, nb_deadline by);
  *
  * @par Example
  * @snippet snippets/connecting.c nb_abort
+ *
+ * @see nb_close(), nb_cancel()
  */
 NB_API void nb_abort(nb_conn *conn);
 
@@ -652,6 +686,8 @@ NB_API void nb_abort(nb_conn *conn);
  *
  * @par Example
  * @snippet snippets/connecting.c nb_cancel
+ *
+ * @see nb_close(), nb_abort(), nb_listener_stop()
  */
 NB_API void nb_cancel(nb_conn *conn);
 
@@ -728,7 +764,7 @@ NB_API void nb_conn_peer(const nb_conn *conn, nb_address *out);
 NB_NODISCARD NB_API nb_status nb_conn_peer_credentials(const nb_conn *conn, nb_credentials *out);
 
 /**
- * @brief Tells our own address of a connection.
+ * @brief Tells the local address of a connection.
  *
  * @param conn      the connection. Must not be NULL.
  * @param[out] out  receives the address; ::NB_FAMILY_NONE when the system does not tell, as after
@@ -793,7 +829,7 @@ NB_API void nb_conn_counters(const nb_conn *conn, uint64_t *received, uint64_t *
 NB_API nb_fd nb_conn_fd(const nb_conn *conn);
 
 /**
- * @brief Makes a connection of a connected stream socket.
+ * @brief Makes a connection out of a connected stream socket.
  *
  * Clears O_NONBLOCK, SO_RCVTIMEO, SO_SNDTIMEO and SO_LINGER (others who share the socket see that),
  * and sets close-on-exec. Other options stay as they are. A socket whose peer has gone already is taken, and
@@ -803,7 +839,7 @@ NB_API nb_fd nb_conn_fd(const nb_conn *conn);
  * @param[out] out  receives the connection; NULL on failure. Must not be NULL.
  * @param fd        the descriptor. The connection owns it from NB_OK on; on failure it is still the
  *                  caller's.
- * @param[out] err  receives the story; may be NULL.
+ * @param[out] err  receives what went wrong; may be NULL.
  * @retval NB_OK           the descriptor is the connection's.
  * @retval NB_INVALID      @p out is NULL, or @p fd is no descriptor, no socket, not a stream, of a
  *                         family other than IPv4, IPv6 and Unix, or a listening one.

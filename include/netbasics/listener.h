@@ -28,7 +28,7 @@
  *  only close its copy, and only by ending or by exec. */
 typedef struct nb_listener nb_listener;
 
-/** @brief Most sockets that one listener can hold. */
+/** @brief The most sockets that one listener can hold. */
 #define NB_LISTENER_SOCKETS_MAX 64
 
 /**
@@ -125,7 +125,8 @@ NB_BEGIN_DECLS
  * `fd:N` and `systemd:` take listening stream sockets of IPv4, IPv6 or Unix that others have opened and
  * may share. On NB_OK the listener owns the descriptors, has made them non-blocking and
  * close-on-exec, has cleared SO_LINGER, and has set the options that accepted connections inherit;
- * non-blocking and options are seen by all who share a socket. The backlog stays, and @c reuse_port and @c unix_mode are
+ * all who share a socket see these options, and that it is non-blocking. The backlog stays, and
+ * @c reuse_port and @c unix_mode are
  * NB_UNSUPPORTED. On failure the flags of the descriptors are as they were, and they stay the
  * caller's. At the end they are closed and nothing else: no file is removed, and others may go on.
  * IPv4 peers of a socket for both families have IPv4 addresses. The environment is read (getenv(3):
@@ -137,12 +138,12 @@ NB_BEGIN_DECLS
  *                  failure. Must not be NULL.
  * @param endpoint  where, NUL-terminated. Must not be NULL.
  * @param options   NULL for the defaults.
- * @param[out] err  receives the story; may be NULL.
+ * @param[out] err  receives what went wrong; may be NULL.
  * @retval NB_OK                   connections are being queued.
  * @retval NB_ADDRESS_IN_USE       another socket has that port or name, or a file is at that path, or the
  *                                 listener has that descriptor already.
- * @retval NB_ADDRESS_UNAVAILABLE  this machine does not have that address, not that directory, or was passed
- *                                 no sockets.
+ * @retval NB_ADDRESS_UNAVAILABLE  this machine does not have that address or that directory, or no
+ *                                 sockets were passed.
  * @retval NB_PERMISSION           the system does not allow that port or path.
  * @retval NB_BAD_ENDPOINT         the text is not an endpoint to listen on, or a descriptor is not a
  *                                 socket that listens.
@@ -161,6 +162,8 @@ NB_BEGIN_DECLS
  *
  * @par Example
  * @snippet snippets/listening.c nb_listen
+ *
+ * @see nb_accept(), nb_listener_add(), nb_listener_stop(), nb_connect()
  */
 NB_NODISCARD NB_API nb_status nb_listen(nb_listener **out, const char *endpoint,
                                         const nb_listen_options *options, nb_error *err);
@@ -173,7 +176,7 @@ NB_NODISCARD NB_API nb_status nb_listen(nb_listener **out, const char *endpoint,
  * @param listener  the listener.
  * @param endpoint  as for nb_listen().
  * @param options   NULL for the defaults.
- * @param[out] err  receives the story; may be NULL.
+ * @param[out] err  receives what went wrong; may be NULL.
  * @retval NB_OK         the listener has the new sockets as well.
  * @retval NB_CANCELLED  the listener was stopped.
  * @retval NB_TOO_LONG   it would have more than NB_LISTENER_SOCKETS_MAX sockets.
@@ -203,7 +206,7 @@ NB_NODISCARD NB_API nb_status nb_listener_add(nb_listener *listener, const char 
  * @param[out] out  receives the connection, which the caller ends with nb_close() or nb_abort();
  *                  NULL on failure. Must not be NULL.
  * @param by        how long to wait.
- * @param[out] err  receives the story; may be NULL.
+ * @param[out] err  receives what went wrong; may be NULL.
  * @retval NB_OK              a connection.
  * @retval NB_TIMEOUT         none came in time, or only such as were lost.
  * @retval NB_CANCELLED       the listener was stopped: the answer to a request, not an error.
@@ -219,6 +222,8 @@ NB_NODISCARD NB_API nb_status nb_listener_add(nb_listener *listener, const char 
  *
  * @par Example
  * @snippet snippets/listening.c nb_accept
+ *
+ * @see nb_listen(), nb_listener_stop(), nb_serve()
  */
 NB_NODISCARD NB_API nb_status nb_accept(nb_listener *listener, nb_conn **out, nb_deadline by,
                                         nb_error *err);
@@ -237,6 +242,8 @@ NB_NODISCARD NB_API nb_status nb_accept(nb_listener *listener, nb_conn **out, nb
  *
  * @par Example
  * @snippet snippets/listening.c nb_listener_stop
+ *
+ * @see nb_cancel()
  */
 NB_API void nb_listener_stop(nb_listener *listener);
 

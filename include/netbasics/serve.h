@@ -27,7 +27,7 @@
  *  | errno | what the loop does |
  *  |---|---|
  *  | EINTR, EAGAIN | looks whether it was stopped, waits again |
- *  | ECONNABORTED, EPROTO, ENETDOWN, ENOPROTOOPT, EHOSTDOWN, ENONET, EHOSTUNREACH, EOPNOTSUPP, ENETUNREACH, ETIMEDOUT, EPERM | that connection is lost: counted, and on it goes (EOPNOTSUPP at most 10 times in a row) |
+ *  | ECONNABORTED, EPROTO, ENETDOWN, ENOPROTOOPT, EHOSTDOWN, ENONET, EHOSTUNREACH, EOPNOTSUPP, ENETUNREACH, ETIMEDOUT, EPERM | that connection is lost: it is counted, and the loop goes on (EOPNOTSUPP at most 10 times in a row) |
  *  | EMFILE, ENFILE, ENOBUFS, ENOMEM | one event, waits 5 ms doubling to 1 s, tries again; another event when it works again |
  *  | EBADF, EINVAL, ENOTSOCK, EFAULT, others | ends with that error; it never spins |
  *
@@ -36,8 +36,8 @@
  *  @par Stop and drain
  *  When the loop notices nb_listener_stop(), it looks how many connections wait in the kernel's
  *  queues. These were complete before: they are served, as far as the time of the drain allows, or
- *  counted in nb_serve_stats::unserved. Then the sockets are closed, and who comes later is refused
- *  or reset at once, also a client whose handshake was still under way. (A Unix socket does not tell
+ *  counted in nb_serve_stats::unserved. Then the sockets are closed, and whoever comes later is refused
+ *  or reset at once, even if the handshake was already under way. (A Unix socket does not tell
  *  the length of its queue: its file is removed and it is shut for newcomers, then the queue is
  *  emptied; those that could not be accepted in time, for want of descriptors, are not counted then.
  *  Where neither is possible, as with a Unix socket that others share, at most 4096 connections are
@@ -99,7 +99,7 @@ typedef struct nb_event {
 } nb_event;
 
 /**
- * @brief Hears of events.
+ * @brief Is told what happens in the accept loop.
  *
  * Called from the threads of the loop, from several at once, never under a lock. It may call
  * nb_listener_stop() and nb_serve_counters(). It holds up the thread that calls it.
@@ -166,7 +166,7 @@ typedef struct nb_serve_stats {
      *  one, or among @c unserved. */
     uint64_t accepted;
     uint64_t active;       /**< Handlers running now. */
-    uint64_t peak;         /**< Most handlers that ran at once. */
+    uint64_t peak;         /**< The most handlers that ran at once. */
     uint64_t refused;      /**< Connections reset because of max_per_peer. */
     uint64_t lost_accepts; /**< Connections that were gone before they could be accepted. */
     uint64_t lingering;    /**< Connections whose handler has returned and whose end is awaited. */
@@ -191,7 +191,7 @@ NB_BEGIN_DECLS
  * @param handler   called for each connection.
  * @param context   passed to @p handler; never touched.
  * @param options   NULL for the defaults.
- * @param[out] err  receives the story; may be NULL.
+ * @param[out] err  receives what went wrong; may be NULL.
  * @retval NB_OK              stopped and drained.
  * @retval NB_INVALID         a NULL argument; a bad option, which @p err names; the listener is or
  *                            was served already; or stop_on_signals while another nb_serve() of the
@@ -210,6 +210,8 @@ NB_BEGIN_DECLS
  *
  * @par Example
  * @snippet snippets/serving.c nb_serve
+ *
+ * @see nb_listen(), nb_accept(), nb_serve_counters(), nb_cancel()
  */
 NB_NODISCARD NB_API nb_status nb_serve(nb_listener *listener, nb_handler *handler, void *context,
                                        const nb_serve_options *options, nb_error *err);
@@ -222,8 +224,8 @@ NB_NODISCARD NB_API nb_status nb_serve(nb_listener *listener, nb_handler *handle
  *                    know are zeroed. Must not be NULL.
  *
  * @par Blocking, threads, signals
- * Never blocks; safe from any thread, during nb_serve() and after it. The numbers are each right,
- * but not all of the same moment.
+ * Never blocks; safe from any thread, during nb_serve() and after it. Each number is right, but
+ * they are not all from the same moment.
  *
  * @par Example
  * @snippet snippets/serving.c nb_serve_counters

@@ -40,6 +40,8 @@ def problems_of(page, pages):
     for line in text.splitlines():
         if len(line) > 80:
             problems += f"wider than 80 columns: {line}\n"
+        if re.search(r"[(\[\"]\u2010$", line):
+            problems += f"hyphenated before its first letter: {line}\n"
     headings = re.findall(r"^([A-Z].*)$", text, re.MULTILINE)
     for wanted in SECTIONS[section]:
         if wanted not in headings:
