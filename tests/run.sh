@@ -79,6 +79,11 @@ run_ctest() {
         --test-output-size-passed 10000000 --test-output-size-failed 10000000 || true
 }
 
+# run_quick NAME OPTION...: the same for the tests that belong to none of the slow parts.
+run_quick() {
+    run_ctest "$@" --label-exclude '^(faults|fuzz|netns|soak|docs|package)$'
+}
+
 need_compiler
 need g++ "${CXX:-c++}"
 need libcmocka-dev /usr/include/cmocka.h /usr/local/include/cmocka.h
@@ -108,7 +113,7 @@ quick)
     preset=${preset:-dev}
     build=${build:-build/$preset}
     configure_and_build
-    run_ctest quick --label-exclude '^(faults|fuzz|netns|soak|docs|package)$'
+    run_quick quick
     python3 tests/count_cases.py "$build/quick.xml"
     ;;
 faults | netns | soak | docs | package)
