@@ -25,12 +25,6 @@ int __real_pthread_create(pthread_t *out, const pthread_attr_t *attr, void *(*ru
                           void *argument);
 int __wrap_pthread_create(pthread_t *out, const pthread_attr_t *attr, void *(*run)(void *),
                           void *argument);
-void *__real_malloc(size_t size);
-void *__wrap_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__wrap_realloc(void *old, size_t size);
 
 /* What accept fails with when the faults are over; 0: it works again. */
 static int after_that;
@@ -57,31 +51,6 @@ int __wrap_pthread_create(pthread_t *out, const pthread_attr_t *attr, void *(*ru
     int error = fault(ON_THREAD);
 
     return error != 0 ? error : __real_pthread_create(out, attr, run, argument);
-}
-
-/* Whether there is memory; if not, errno says so as the system does. */
-static bool has_memory(void)
-{
-    int error = fault(ON_MALLOC);
-
-    if (error != 0)
-        errno = error;
-    return error == 0;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return has_memory() ? __real_malloc(size) : NULL;
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return has_memory() ? __real_calloc(count, size) : NULL;
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-    return has_memory() ? __real_realloc(old, size) : NULL;
 }
 
 /* The table of the documentation. */

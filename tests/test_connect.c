@@ -38,12 +38,6 @@ int __real_nb__sys_set_blocking(int fd, bool blocking);
 int __wrap_nb__sys_set_blocking(int fd, bool blocking);
 int __wrap_nb__sys_getaddrinfo(const char *host, struct addrinfo **out, int *number);
 void __wrap_nb__sys_freeaddrinfo(struct addrinfo *list);
-void *__real_malloc(size_t size);
-void *__wrap_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__wrap_realloc(void *old, size_t size);
 
 /* What the wrapped functions do beyond failing; each case begins without. */
 static struct {
@@ -150,21 +144,6 @@ int __wrap_nb__sys_getaddrinfo(const char *host, struct addrinfo **out, int *num
 void __wrap_nb__sys_freeaddrinfo(struct addrinfo *list)
 {
     (void)list;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return fault(ON_MALLOC) != 0 ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return fault(ON_MALLOC) != 0 ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-    return fault(ON_MALLOC) != 0 ? NULL : __real_realloc(old, size);
 }
 
 static int connect_case_begin(void **state)

@@ -35,12 +35,6 @@ int __real_nb__sys_wake_open(int fds[2]);
 int __wrap_nb__sys_wake_open(int fds[2]);
 struct addrinfo;
 int __wrap_nb__sys_getaddrinfo(const char *host, struct addrinfo **out, int *number);
-void *__real_malloc(size_t size);
-void *__wrap_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__wrap_realloc(void *old, size_t size);
 
 /* What the wrapped functions do beyond failing; each case begins without. */
 static struct {
@@ -117,21 +111,6 @@ int __wrap_nb__sys_getaddrinfo(const char *host, struct addrinfo **out, int *num
     *out = NULL;
     *number = 0;
     return fault(ON_GETADDRINFO);
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return fault(ON_MALLOC) != 0 ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return fault(ON_MALLOC) != 0 ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-    return fault(ON_MALLOC) != 0 ? NULL : __real_realloc(old, size);
 }
 
 /* The listener of the case, which its end closes. */

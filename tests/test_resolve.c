@@ -56,12 +56,6 @@ int __wrap_pthread_create(pthread_t *out, const pthread_attr_t *attributes, void
                           void *argument);
 int __wrap_nb__sys_getaddrinfo(const char *host, struct addrinfo **out, int *number);
 void __wrap_nb__sys_freeaddrinfo(struct addrinfo *list);
-void *__real_malloc(size_t size);
-void *__wrap_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__wrap_realloc(void *old, size_t size);
 
 /* What the thread is like that a lookup runs in. */
 static void look_at_thread(void)
@@ -170,21 +164,6 @@ int __wrap_pthread_create(pthread_t *out, const pthread_attr_t *attributes, void
     int error = fault(ON_THREAD);
 
     return error != 0 ? error : __real_pthread_create(out, attributes, run, argument);
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return fault(ON_MALLOC) != 0 ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return fault(ON_MALLOC) != 0 ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-    return fault(ON_MALLOC) != 0 ? NULL : __real_realloc(old, size);
 }
 
 static void answer_not_until(nb_deadline until)
@@ -339,8 +318,7 @@ static void addresses_are_tried_in_the_order_of_the_resolver(void **state)
     answer_with(0, 0);
     answer_address("127.0.0.3:0");
     answer_address("127.0.0.2:0");
-    assert_status(nb_connect(&conn, host_at("some.test", &first), NULL, plenty(), NULL),
-                  NB_OK);
+    assert_status(nb_connect(&conn, host_at("some.test", &first), NULL, plenty(), NULL), NB_OK);
     nb_conn_peer(conn, &peer);
     nb_abort(conn);
     assert_true(nb_address_equal(&peer, &first));
@@ -425,8 +403,7 @@ static void a_mapped_address_of_the_resolver_becomes_ipv4(void **state)
     (void)bare_listener("127.0.0.1:0", 8, &v4);
     answer_with(0, 0);
     answer_mapped_loopback();
-    assert_status(nb_connect(&conn, host_at("some.test", &v4), NULL, plenty(), NULL),
-                  NB_OK);
+    assert_status(nb_connect(&conn, host_at("some.test", &v4), NULL, plenty(), NULL), NB_OK);
     nb_conn_peer(conn, &peer);
     nb_abort(conn);
     assert_true(nb_address_equal(&peer, &v4));
