@@ -23,6 +23,7 @@ enum { LINE_CAPACITY = 1024, ARGUMENT_CAPACITY = 256, OPTIONS_MAX = 4 };
 
 static const char *program_name = "example";
 static pthread_mutex_t output_lock = PTHREAD_MUTEX_INITIALIZER;
+static bool progress_is_shown; /* The cursor stands behind it. */
 
 /* ---- Output ---- */
 
@@ -71,6 +72,9 @@ int fail(const char *format, ...)
 
     va_start(arguments, format);
     pthread_mutex_lock(&output_lock);
+    if (progress_is_shown)
+        fputs("\r\033[K", stderr); /* The reason has a line of its own. */
+    progress_is_shown = false;
     if (!failed)
         write_line(STDERR_FILENO, -1, program_name, format, arguments);
     failed = true;
@@ -245,9 +249,12 @@ static void write_progress(progress *watched, uint64_t bytes, int64_t now)
     double seconds = (double)(now - watched->begun_ms) / 1000;
     char amount[32], rate[32];
 
+    pthread_mutex_lock(&output_lock);
     fprintf(stderr, "\r%s, %s/s, %.0f s\033[K", format_bytes(amount, (double)bytes),
             format_bytes(rate, (double)bytes / seconds), seconds);
     fflush(stderr);
+    progress_is_shown = true;
+    pthread_mutex_unlock(&output_lock);
     watched->shown = true;
     watched->shown_ms = now;
 }
@@ -275,7 +282,10 @@ void progress_end(progress *watched, uint64_t bytes)
     if (!watched->shown)
         return;
     write_progress(watched, bytes, now_ms());
-    fputc('\n', stderr);
+    pthread_mutex_lock(&output_lock);
+    fputs(progress_is_shown ? "\n" : "", stderr);
+    progress_is_shown = false;
+    pthread_mutex_unlock(&output_lock);
 }
 
 /* ---- Start ---- */

@@ -5,6 +5,7 @@
 import os
 import pty
 import select
+import socket
 import subprocess
 import tempfile
 import threading
@@ -60,13 +61,13 @@ class Advice(unittest.TestCase):
 class Watched:
     """An echo_client whose standard error is a terminal: what it shows, and its standard input."""
 
-    def __init__(self, endpoint, *options):
+    def __init__(self, endpoint, *options, stdin=subprocess.PIPE):
         self.shown = b""
         self.terminal, other = pty.openpty()
         # pylint: disable-next=consider-using-with
         self.process = subprocess.Popen(
             [programs.BIN / "echo_client", "--timeout-ms", "60000", *options, endpoint, "-"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=other)
+            stdin=stdin, stdout=subprocess.PIPE, stderr=other)
         os.close(other)
         self.drain = threading.Thread(target=self.process.stdout.read)
         self.drain.start()
@@ -88,7 +89,8 @@ class Watched:
 
     def end(self):
         """Ends the input, and gives the exit status."""
-        self.process.stdin.close()
+        if self.process.stdin:
+            self.process.stdin.close()
         status = self.process.wait(programs.LIMIT)
         self.drain.join(programs.LIMIT)
         self.process.stdout.close()
@@ -114,6 +116,24 @@ class Progress(unittest.TestCase):
         self.assertRegex(loud.shown, rb"\r[0-9.]+ (bytes|KiB|MiB), [0-9.]+ (bytes|KiB|MiB)/s, \d+ s")
         self.assertTrue(loud.shown.endswith(b"\r\n"), loud.shown)
         self.assertEqual(quiet.shown, b"")
+
+    def test_a_failure_gets_a_line_of_its_own(self):
+        with programs.Server("echo_server") as server, socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            listener.listen()
+            feeder = programs.connect(programs.endpoint_of(listener))
+            with listener.accept()[0] as stdin:
+                watched = Watched(server.endpoint, stdin=stdin)
+
+            def shown():
+                feeder.sendall(b"x" * 4096)
+                watched.look()
+                return b"/s, " in watched.shown
+
+            programs.wait_until(shown, "progress on the terminal")
+            programs.reset(feeder)
+            self.assertEqual(watched.end(), 1)
+        self.assertIn(b"\r\x1b[Kecho_client: standard input: ", watched.shown)
 
     def test_short_work_shows_none(self):
         with programs.Server("echo_server") as server:
