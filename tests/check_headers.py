@@ -15,6 +15,12 @@ STANDARDS = [("c", "c99"), ("c", "c11"), ("c", "c17"),
              ("c++", "c++11"), ("c++", "c++17"), ("c++", "c++20")]
 WARNINGS = ["-Wall", "-Wextra", "-Wundef", "-Wshadow", "-Wconversion", "-pedantic", "-Werror"]
 
+OPTIONS = """#include <netbasics/netbasics.h>
+extern const nb_connect_options connecting = NB_CONNECT_OPTIONS_INIT;
+extern const nb_listen_options listening = NB_LISTEN_OPTIONS_INIT;
+extern const nb_serve_options serving = NB_SERVE_OPTIONS_INIT;
+"""
+
 
 def compile_text(compiler, language, standard, text, options=()):
     """What the compiler says against a program text; nothing if it is fine."""
@@ -26,6 +32,7 @@ def compile_text(compiler, language, standard, text, options=()):
 
 def cases(compiler, include_dirs):
     options = [f"-I{directory}" for directory in include_dirs]
+    cxx_options = [*options, "-Wzero-as-null-pointer-constant"]
     headers = [path for directory in include_dirs for path in Path(directory).glob("netbasics/*.h")]
     for language, standard in STANDARDS:
         skip = tap.Skip("no such compiler") if compile_text(
@@ -34,6 +41,9 @@ def cases(compiler, include_dirs):
             text = f"#include <netbasics/{header}>\n" * 2 + "extern int not_empty;\n"
             yield (f"{header} compiles as {standard}",
                    skip or compile_text(compiler, language, standard, text, options))
+        if language == "c++":
+            yield (f"options begin without a warning as {standard}",
+                   skip or compile_text(compiler, language, standard, OPTIONS, cxx_options))
 
 
 if __name__ == "__main__":

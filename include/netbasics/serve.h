@@ -152,7 +152,7 @@ typedef struct nb_serve_options {
 /** @brief The defaults of ::nb_serve_options. */
 #define NB_SERVE_OPTIONS_INIT                                                                      \
     {                                                                                              \
-        sizeof(nb_serve_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                                  \
+        sizeof(nb_serve_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL                            \
     }
 
 /**
