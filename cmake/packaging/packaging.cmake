@@ -32,6 +32,8 @@ file(WRITE ${PROJECT_BINARY_DIR}/debian/shlibs
 file(WRITE ${PROJECT_BINARY_DIR}/debian/triggers "activate-noawait ldconfig\n")
 set(CPACK_DEBIAN_RUNTIME_PACKAGE_CONTROL_EXTRA
     ${PROJECT_BINARY_DIR}/debian/shlibs ${PROJECT_BINARY_DIR}/debian/triggers)
+# The first line of a description is the package's summary; another, the same for all, would precede it.
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "")
 set(CPACK_COMPONENT_RUNTIME_DESCRIPTION
     "blocking TCP made right and easy - shared library
 netbasics is a C library of blocking TCP primitives for servers and clients:

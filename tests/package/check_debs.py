@@ -54,6 +54,13 @@ class Debs:
         if names != set(PACKAGES):
             raise Failed(f"made: {', '.join(sorted(names))}")
 
+    def case_descriptions(self):
+        """each package's summary is its own"""
+        summaries = {run("dpkg-deb", "--field", file, "Description").splitlines()[0]
+                     for file in self.files}
+        if len(summaries) != len(PACKAGES):
+            raise Failed(f"summaries: {'; '.join(sorted(summaries))}")
+
     def case_lintian(self):
         """lintian finds no errors"""
         run("lintian", "--fail-on", "error", "--allow-root", *self.files)
