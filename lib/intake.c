@@ -181,7 +181,8 @@ bool nb__intake_rest(struct nb__run *run, struct pollfd *fds, nb_deadline *retry
     return true;
 }
 
-/* How many still wait of those that a queue held; none where the system does not tell. */
+/* How many still wait of those that a queue held; none where the system does not tell. (Who waits at a
+   Unix socket could be accepted to be counted, but would then see an end instead of a reset.) */
 static size_t still_waiting(const struct nb__socket *socket, size_t held)
 {
     int length = held > 0 ? nb__sys_queue_length(socket->fd) : 0;

@@ -768,6 +768,28 @@ static void the_queue_of_a_unix_socket_is_taken_whole_whatever_its_length(void *
     assert_int_equal(server_stats(server).accepted, COUNT(clients));
 }
 
+/* Accepted and closed, so that they could be counted, they would see an end. */
+static void who_cannot_be_accepted_from_a_unix_socket_in_time_sees_a_reset(void **state)
+{
+    struct server *server;
+    char where[64];
+    int clients[3];
+
+    (void)snprintf(where, sizeof(where), "unix:@netbasics-reset-%ld", (long)getpid());
+    server = server_new(where, say_hello, *state);
+    for (size_t i = 0; i < COUNT(clients); i++)
+        clients[i] = dial(&server->address);
+    server->options.drain_ms = 100;
+    nb_listener_stop(server->listener);
+    /* After pauses of 5, 10, 20 and 40 ms there is no time for a sixth try. */
+    fail_next(ON_ACCEPT, EMFILE, 5);
+    server_run(server);
+    for (size_t i = 0; i < COUNT(clients); i++)
+        assert_int_equal(raw_ending(clients[i], NULL), ECONNRESET);
+    assert_status(server_wait(server), NB_OK);
+    assert_int_equal(server_stats(server).accepted, 0);
+}
+
 /* Not one too many, not one too few; and who is not served is told so at once, although it believes
    to be connected and may wait to be spoken to. */
 static void a_stop_takes_as_many_as_waited_and_resets_who_comes_later(void **state)
@@ -1376,6 +1398,7 @@ int main(void)
         NET_CASE_FOR_BOTH(signals_without_end_do_not_outlast_the_drain),
         NET_CASE_FOR_BOTH(those_in_a_queue_of_unknown_length_are_served_too),
         NET_CASE_FOR_BOTH(the_queue_of_a_unix_socket_is_taken_whole_whatever_its_length),
+        NET_CASE_FOR_BOTH(who_cannot_be_accepted_from_a_unix_socket_in_time_sees_a_reset),
         NET_CASE_FOR_BOTH(a_stop_takes_as_many_as_waited_and_resets_who_comes_later),
         NET_CASE_FOR_BOTH(each_queue_is_taken_on_its_own),
         NET_CASE_FOR_BOTH(those_for_whom_no_time_is_left_are_reset_and_counted),

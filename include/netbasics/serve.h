@@ -39,7 +39,7 @@
  *  counted in nb_serve_stats::unserved. Then the sockets are closed, and whoever comes later is refused
  *  or reset at once, even if the handshake was already under way. (A Unix socket does not tell
  *  the length of its queue: its file is removed and it is shut for newcomers, then the queue is
- *  emptied; those that could not be accepted in time, for want of descriptors, are not counted then.
+ *  emptied; those that could not be accepted in time, for want of descriptors, are reset and not counted.
  *  Where neither is possible, as with a Unix socket that others share, at most 4096 connections are
  *  taken.)
  *
@@ -63,7 +63,9 @@
  * The connection is the handler's until it returns; then the loop ends it in order, as nb_close()
  * does, without holding a worker for that (after a failed send, with a reset). The handler may also
  * close, abort or detach it itself. It may not assume that it stays on one thread across a call
- * that waits, and should keep its stack small (nb_serve_options::stack_size).
+ * that waits, and should keep its stack small (nb_serve_options::stack_size). It has to return: neither
+ * pthread_exit(3) nor pthread_cancel(3), longjmp(3) or an exception of C++ may take its thread out of it,
+ * or the connection is lost and its place with it.
  *
  * @param conn     the connection.
  * @param context  what nb_serve() was given.
