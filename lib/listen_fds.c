@@ -19,8 +19,8 @@ static struct nb__listen_fds none(const char *why, bool garbled)
 
 static const char *variable(const char *name)
 {
-    /* nb_listen() asks that nobody changes the environment meanwhile. */
-    return getenv(name); /* NOLINT(concurrency-mt-unsafe) */
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): nb_listen() asks that nobody changes the environment */
+    return getenv(name);
 }
 
 struct nb__listen_fds nb__listen_fds_read(void)

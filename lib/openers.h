@@ -12,7 +12,7 @@ nb_status nb__open_addresses(struct nb__opening *opening, const struct nb__addre
 
 nb_status nb__open_unix(struct nb__opening *opening, const nb_address *address);
 
-/* A listening socket that others have opened. On failure it is as it was. */
+/* A listening socket that others have opened. On failure its flags are as they were. */
 nb_status nb__open_fd(struct nb__opening *opening, int fd);
 
 /* All that the service manager has passed. */

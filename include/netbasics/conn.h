@@ -41,7 +41,8 @@
  *  (nb_conn_buffered() only from the one that receives).
  *  A connection is good until nb_close(), nb_abort(), nb_conn_detach() or the return of its
  *  nb_handler(): to end it while another thread is inside a call, cancel, join, then close. No call
- *  of this group is safe in a signal handler.
+ *  of this group is safe in a signal handler. A thread must not be cancelled by pthread_cancel(3) while
+ *  it is inside a call, which would lose what the call holds: nb_cancel() ends a wait.
  *
  *  @par Unix sockets
  *  Where this says that the peer sees a reset, the peer of a Unix socket sees an end, unless there was
@@ -55,7 +56,13 @@
  *  @{
  */
 
-/** @brief One connection. */
+/**
+ * @brief One connection.
+ *
+ * It belongs to the process that made it: a child of fork(2) may only close its copy, and only by ending
+ * or by exec, as nb_close() and nb_abort() end the connection for both. To give one to a child, call
+ * nb_conn_detach() first, and close(2) the descriptor in the parent.
+ */
 typedef struct nb_conn nb_conn;
 
 /** @brief One of the two directions of a connection. */
