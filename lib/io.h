@@ -33,11 +33,12 @@ enum nb__stage {
 
 /* Go on after a first try that moved nothing and came to `outcome`: 0 or -errno, or -EINTR when there
    was none. They move at least one byte. NB_EOF is the orderly end only. Failures that stay are
-   recorded. */
-nb_status nb__io_recv_on(nb_conn *conn, void *buf, size_t capacity, ssize_t outcome,
-                         size_t *received, nb_deadline by);
-nb_status nb__io_send_on(nb_conn *conn, const void *data, size_t length, enum nb__stage stage,
-                         ssize_t outcome, size_t *sent, nb_deadline by);
+   recorded. Cold: what leads here stands out of the way of the steady state. */
+__attribute__((cold)) nb_status nb__io_recv_on(nb_conn *conn, void *buf, size_t capacity,
+                                               ssize_t outcome, size_t *received, nb_deadline by);
+__attribute__((cold)) nb_status nb__io_send_on(nb_conn *conn, const void *data, size_t length,
+                                               enum nb__stage stage, ssize_t outcome, size_t *sent,
+                                               nb_deadline by);
 
 /* Sends some of the parts, which are nb__io_send_max() bytes at most. */
 nb_status nb__io_send_parts(nb_conn *conn, struct iovec *parts, size_t count, size_t *sent,

@@ -100,21 +100,36 @@ nb_status nb_send_all_v(nb_conn *conn, const nb_slice *slices, size_t count, siz
     return status;
 }
 
+/* Sends what comes after the first *done bytes. */
+__attribute__((cold, noinline)) static nb_status
+send_on(nb_conn *conn, const char *data, size_t length, size_t *done, nb_deadline by)
+{
+    size_t most = nb__io_send_max(conn, by);
+    nb_status status = NB_OK;
+
+    while (status == NB_OK && *done < length) {
+        size_t rest = length - *done;
+        size_t more;
+
+        status = nb__io_send(conn, data + *done, rest < most ? rest : most, &more, by);
+        nb__conn_count(conn, NB_SEND, more);
+        *done += more;
+    }
+    return status;
+}
+
 nb_status nb_send_all(nb_conn *conn, const void *data, size_t length, size_t *sent, nb_deadline by)
 {
     bool valid = nb__is_length(length) && (data != NULL || length == 0);
     nb_status status = nb__conn_check_send(conn, valid);
     size_t done = 0;
 
-    while (status == NB_OK && done < length) {
-        size_t most = nb__io_send_max(conn, by);
-        size_t rest = length - done;
-        size_t more;
-
-        status = nb__io_send(conn, (const char *)data + done, rest < most ? rest : most, &more, by);
-        nb__conn_count(conn, NB_SEND, more);
-        done += more;
+    if (status == NB_OK && length > 0 && length <= NB__IO_TIMED_SEND_MAX) {
+        status = nb__io_send(conn, data, length, &done, by);
+        nb__conn_count(conn, NB_SEND, done);
     }
+    if (status == NB_OK && done < length)
+        status = send_on(conn, data, length, &done, by);
     if (sent != NULL)
         *sent = done;
     return status;
