@@ -632,6 +632,29 @@ static void the_limit_of_handlers_holds_in_the_drain(void **state)
     assert_int_equal(server_stats(server).peak, concurrency_of(state) == 1 ? 1 : 2);
 }
 
+/* Who waits in the queue of the stop counts for its peer, or one peer would have all the workers. */
+static void the_limit_of_one_peer_holds_in_the_drain(void **state)
+{
+    struct mode few = {concurrency_of(state) == 1 ? 1 : 4};
+    struct server *server = server_new("127.0.0.1:0", say_hello_later, &few);
+    int other;
+
+    server->options.max_per_peer = 2;
+    for (int i = 0; i < 5; i++)
+        (void)dial(&server->address);
+    other = dial_from("127.0.0.2:0", &server->address);
+    nb_listener_stop(server->listener);
+    server_run(server);
+    wait_for_the_drain(server);
+    assert_int_equal(server_stats(server).refused, 3);
+    gate_open();
+    assert_int_equal(answer(other, HELLO), 0);
+    hang_up_all();
+    assert_status(server_wait(server), NB_OK);
+    assert_int_equal(server_stats(server).accepted, 3);
+    assert_int_equal(server_stats(server).unserved, 0);
+}
+
 static void more_workers_start_for_the_queue_of_the_stop(void **state)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello_later, &workers);
@@ -1389,6 +1412,7 @@ int main(void)
         NET_CASE_FOR_BOTH(input_that_nobody_read_costs_nothing_during_the_drain),
         NET_CASE_FOR_BOTH(those_in_the_queue_are_served_after_the_stop),
         NET_CASE_FOR_BOTH(the_limit_of_handlers_holds_in_the_drain),
+        NET_CASE_FOR_BOTH(the_limit_of_one_peer_holds_in_the_drain),
         NET_CASE(more_workers_start_for_the_queue_of_the_stop),
         NET_CASE_FOR_BOTH(a_lost_connection_at_the_stop_costs_no_other),
         NET_CASE_FOR_BOTH(an_interrupted_accept_at_the_stop_costs_nobody),

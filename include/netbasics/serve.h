@@ -36,7 +36,8 @@
  *  @par Stop and drain
  *  When the loop notices nb_listener_stop(), it looks how many connections wait in the kernel's
  *  queues. These were complete before: they are served, as far as the time of the drain allows, or
- *  counted in nb_serve_stats::unserved. Then the sockets are closed, and whoever comes later is refused
+ *  counted in nb_serve_stats::unserved, or refused: all of them count for
+ *  nb_serve_options::max_per_peer at once. Then the sockets are closed, and whoever comes later is refused
  *  or reset at once, even if the handshake was already under way. (A Unix socket does not tell
  *  the length of its queue: its file is removed and it is shut for newcomers, then the queue is
  *  emptied; those that could not be accepted in time, for want of descriptors, are reset and not counted.
