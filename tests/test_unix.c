@@ -504,6 +504,33 @@ static void a_directory_that_is_not_there_is_named(void **state)
     check_refused(text, NULL, NB_ADDRESS_UNAVAILABLE, "ENOENT");
 }
 
+/* Descriptors that a child would have after exec. */
+static int inheritable(void)
+{
+    int count = 0;
+
+    for (int fd = 0; fd < 256; fd++)
+        count += fcntl(fd, F_GETFD) == 0;
+    return count;
+}
+
+static int inheritable_meanwhile;
+
+static void count_inheritable(void)
+{
+    inheritable_meanwhile = inheritable();
+}
+
+/* The one of the directory, too, which is there only until the socket listens. */
+static void no_descriptor_is_inherited_meanwhile(void **state)
+{
+    (void)state;
+    meanwhile.before_listen = count_inheritable;
+    inheritable_meanwhile = -1;
+    listen_on(endpoint, NULL);
+    assert_int_equal(inheritable_meanwhile, inheritable());
+}
+
 static void success_keeps_errno_and_descriptors_are_close_on_exec(void **state)
 {
     (void)state;
@@ -1209,6 +1236,7 @@ int main(void)
         NET_CASE(unix_sockets_stand_beside_others_behind_one_accept),
         NET_CASE(a_listener_takes_no_more_unix_sockets_than_it_can_hold),
         NET_CASE(a_directory_that_is_not_there_is_named),
+        NET_CASE(no_descriptor_is_inherited_meanwhile),
         NET_CASE(success_keeps_errno_and_descriptors_are_close_on_exec),
         NET_CASE(options_of_tcp_are_refused),
         NET_CASE(the_file_is_the_owners_alone_unless_asked_otherwise),
