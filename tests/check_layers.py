@@ -5,7 +5,8 @@
 - A file includes headers of its own module, and of modules of a strictly lower rank.
 - A module calls functions of modules of a strictly lower rank.
 - Only sys makes system calls and names errno; only sys and deadline ask which system this is.
-- Nothing prints, aborts, exits, or touches what belongs to the whole process.
+- Nothing prints, aborts, exits, touches what belongs to the whole process, or calls what is not safe
+  beside other threads or follows the locale.
 
 usage: check_layers.py SOURCE_DIR STATIC_LIBRARY
 """
@@ -62,7 +63,9 @@ SYSTEM_CALLS = set(
 FORBIDDEN = set(
     "printf fprintf vprintf vfprintf dprintf vdprintf puts fputs putchar fputc fwrite perror psignal "
     "syslog stdin stdout stderr abort exit _exit _Exit quick_exit atexit __assert_fail signal "
-    "sigprocmask setlocale uselocale setenv putenv unsetenv umask alarm sleep usleep".split())
+    "sigprocmask setlocale uselocale setenv putenv unsetenv umask alarm sleep usleep "
+    "strerror strsignal gai_strerror localtime gmtime ctime asctime strftime strtok rand srand "
+    "inet_ntoa gethostbyname getservbyname getprotobyname".split())
 
 COMMENTS_AND_STRINGS = re.compile(
     r"""/\*.*?\*/ | //[^\n]* | "(?:\\.|[^"\\\n])*" | '(?:\\.|[^'\\\n])*'""", re.DOTALL | re.VERBOSE)
