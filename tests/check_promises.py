@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Checks that the tests which docs/promises.md names exist.
+"""Checks that the tests which docs/promises.md names exist: cases, or checks of their own.
 
 usage: check_promises.py SOURCE_DIR
 """
@@ -19,6 +19,7 @@ def cases(source_dir):
     functions = (r"^static void (\w+)\(void \*\*state\)|^ +def (test_\w+)\(self"
                  r"|^ +\{\"(\w+)\", \3, \d+, ")  # the last one is a scenario of the fault driver
     exist = {name for names in re.findall(functions, tests, re.MULTILINE) for name in names if name}
+    exist |= {path.stem for path in (root / "tests").rglob("check_*.py")}
     for row in (root / "docs/promises.md").read_text().splitlines():
         cells = row.strip("|").split("|")
         if len(cells) < 3 or set(row) <= set("|-") or "Held by" in row:

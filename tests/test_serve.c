@@ -12,6 +12,7 @@
 #include "sys.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -130,6 +131,56 @@ static void each_connection_gets_its_handler_and_the_context(void **state)
     assert_int_equal(count, 20);
     assert_int_equal(server_stats(server).accepted, 20);
     assert_status(server_finish(server), NB_OK);
+}
+
+static int standard_descriptors[3]; /* kept while they are closed */
+
+static void give_standard_descriptors_back(void)
+{
+    for (int fd = 0; fd < 3; fd++)
+        (void)dup2(standard_descriptors[fd], fd);
+}
+
+static int closed_case_begin(void **state)
+{
+    int failed;
+
+    for (int fd = 0; fd < 3; fd++)
+        standard_descriptors[fd] = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    failed = net_case_begin(state);
+    for (int fd = 0; fd < 3; fd++)
+        (void)close(fd);
+    return failed;
+}
+
+/* When the case has failed, its server may have these numbers until it ends. */
+static int closed_case_end(void **state)
+{
+    int failed;
+
+    give_standard_descriptors_back();
+    failed = net_case_end(state);
+    give_standard_descriptors_back();
+    for (int fd = 0; fd < 3; fd++)
+        (void)close(standard_descriptors[fd]);
+    return failed;
+}
+
+#define CLOSED_CASE_FOR(name, mode)                                                                \
+    {                                                                                              \
+#name "[" #mode "]", name, closed_case_begin, closed_case_end, (void *)&mode               \
+    }
+
+/* The wake-up of the listener is descriptor 0 then, and its sockets are 1 and 2. */
+static void with_the_standard_descriptors_closed_a_server_serves(void **state)
+{
+    struct server *server = server_new("localhost:0", say_hello, *state);
+
+    assert_int_equal(nb_listener_fd(server->listener, 0), 1);
+    server_run(server);
+    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_status(server_finish(server), NB_OK);
+    server_free(server);
 }
 
 static void both_families_are_served(void **state)
@@ -1431,6 +1482,8 @@ int main(void)
 {
     const struct CMUnitTest cases[] = {
         NET_CASE_FOR_BOTH(each_connection_gets_its_handler_and_the_context),
+        CLOSED_CASE_FOR(with_the_standard_descriptors_closed_a_server_serves, sequential),
+        CLOSED_CASE_FOR(with_the_standard_descriptors_closed_a_server_serves, workers),
         NET_CASE_FOR_BOTH(both_families_are_served),
         NET_CASE_FOR_BOTH(a_conversation_takes_as_long_as_it_likes),
         NET_CASE(null_options_are_the_defaults),
