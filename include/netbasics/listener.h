@@ -122,17 +122,16 @@ NB_BEGIN_DECLS
  * was made here, by device and inode.
  *
  * @par Inherited sockets
- * `fd:N` and `systemd:` take listening stream sockets of IPv4, IPv6 or Unix that others have opened and
- * may share. On NB_OK the listener owns the descriptors, has made them non-blocking and
+ * `fd:N` and `systemd:` take listening stream sockets of IPv4, IPv6 or Unix that others have opened
+ * and may share. On NB_OK the listener owns the descriptors, has made them non-blocking and
  * close-on-exec, has cleared SO_LINGER, and has set the options that accepted connections inherit;
- * all who share a socket see these options, and that it is non-blocking. The backlog stays, and
- * @c reuse_port and @c unix_mode are
- * NB_UNSUPPORTED. On failure the flags of the descriptors are as they were, and they stay the
- * caller's. At the end they are closed and nothing else: no file is removed, and others may go on.
- * IPv4 peers of a socket for both families have IPv4 addresses. The environment is read (getenv(3):
- * not while another thread changes it) and never changed. When no sockets were passed, or to another
- * process, that is NB_ADDRESS_UNAVAILABLE; a descriptor that is no such socket, or a variable that is
- * no number, is NB_BAD_ENDPOINT.
+ * all who share a socket see these options, and that it is non-blocking. The backlog stays, and @c
+ * reuse_port and @c unix_mode are NB_UNSUPPORTED. On failure the flags of the descriptors are as
+ * they were, and they stay the caller's. At the end they are closed and nothing else: no file is
+ * removed, and others may go on. IPv4 peers of a socket for both families have IPv4 addresses. The
+ * environment is read (getenv(3): not while another thread changes it) and never changed. When no
+ * sockets were passed, or to another process, that is NB_ADDRESS_UNAVAILABLE; a descriptor that is
+ * no such socket, or a variable that is no number, is NB_BAD_ENDPOINT.
  *
  * @param[out] out  receives the listener, which the caller ends with nb_listener_close(); NULL on
  *                  failure. Must not be NULL.
