@@ -59,6 +59,8 @@ class Tutorial(unittest.TestCase):
                 for command, reply in ((b"ADD 5\r\n", b"OK 5\r\n"), (b"ADD -2\n", b"OK 3\r\n"),
                                        (b"TOTAL\r\n", b"OK 3\r\n"),
                                        (b"ADD 1 2\n", b"ERROR expected ADD NUMBER, TOTAL or QUIT\r\n"),
+                                       (b"TOTAL\0\n", b"ERROR expected ADD NUMBER, TOTAL or QUIT\r\n"),
+                                       (b"QUIT\0\n", b"ERROR expected ADD NUMBER, TOTAL or QUIT\r\n"),
                                        (b"QUIT\r\n", b"BYE\r\n")):
                     sock.sendall(command)
                     self.assertEqual(lines.readline(), reply)

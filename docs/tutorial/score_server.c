@@ -15,17 +15,20 @@ struct score {
 
 /* [answer] */
 /* ADD N answers the new total, TOTAL the total, QUIT says goodbye. */
-static bool answer(struct score *score, const char *line, char *reply,
-                   size_t capacity)
+static bool answer(struct score *score, const char *line, size_t length,
+                   char *reply, size_t capacity)
 {
+    /* To strcmp() and sscanf() a line ends at a NUL; to us it does not. */
+    bool whole = strlen(line) == length;
+    bool more = !whole || strcmp(line, "QUIT") != 0;
     long points = 0;
     char rest;
-    bool more = strcmp(line, "QUIT") != 0;
 
     if (!more) {
         snprintf(reply, capacity, "BYE\r\n");
-    } else if (strcmp(line, "TOTAL") == 0 ||
-               (sscanf(line, "ADD %4ld%c", &points, &rest) == 1)) {
+    } else if (whole &&
+               (strcmp(line, "TOTAL") == 0 ||
+                sscanf(line, "ADD %4ld%c", &points, &rest) == 1)) {
         pthread_mutex_lock(&score->lock);
         score->points += points;
         snprintf(reply, capacity, "OK %ld\r\n", score->points);
@@ -44,6 +47,7 @@ static void serve_player(nb_conn *conn, void *context)
     /* No client can make the server store more than this. */
     char line[80];
     char reply[80];
+    size_t length;
     nb_status status;
     bool more = true;
 
@@ -51,12 +55,12 @@ static void serve_player(nb_conn *conn, void *context)
         /* For one command and its reply. */
         nb_deadline by = nb_after_ms(60000);
 
-        status = nb_recv_line(conn, line, sizeof line, NULL, by);
+        status = nb_recv_line(conn, line, sizeof line, &length, by);
         if (status == NB_TOO_LONG)
             nb_send_all(conn, "ERROR line too long\r\n", 21, NULL, by);
         if (status != NB_OK)
             return; /* The loop ends the connection in order. */
-        more = answer(context, line, reply, sizeof reply);
+        more = answer(context, line, length, reply, sizeof reply);
         if (nb_send_all(conn, reply, strlen(reply), NULL, by) != NB_OK)
             return; /* The loop resets it, as a send has failed. */
     }
