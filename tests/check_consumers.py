@@ -133,6 +133,16 @@ class Consumers:
         said = self.configure("bad-component", "-DNETBASICS_COMPONENTS=dynamic", fails=True)
         expect(said, "no component 'dynamic'")
 
+    def case_uninstall(self):
+        """what the README says takes away every file of an installation"""
+        command = next(line for line in (self.source / "README.md").read_text().splitlines()
+                       if "install_manifest.txt" in line).split("`")[1]
+        prefix = self.temporary / "short-lived prefix"
+        run("cmake", "--install", self.build_tree, "--prefix", prefix)
+        run("sh", "-c", command.replace("build/", '"$1"/'), "sh", self.build_tree)
+        if left := [path for path in prefix.rglob("*") if not path.is_dir()]:
+            raise Failed(f"left: {left}")
+
 
 def cases(source, build, cc, cxx=None):
     with tempfile.TemporaryDirectory() as temporary:
