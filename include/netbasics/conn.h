@@ -47,12 +47,14 @@
  *  @par Unix sockets
  *  Where this says that the peer sees a reset, the peer of a Unix socket sees an end, unless there was
  *  input that nobody had read (then Linux tells it of a reset). A truncated stream can look whole there:
- *  say lengths, as nb_send_frame() does.
+ *  say lengths, as nb_send_frame() does. And when such a peer closes while one thread sends and another
+ *  receives, the system may tell the send alone of the reset; then the receive can see NB_EOF.
  *
  *  @par Process
  *  No call raises SIGPIPE or changes how it is handled. Every descriptor is close-on-exec from
- *  birth. An urgent (out-of-band) byte of TCP is not part of the stream here: the system sets it
- *  aside, as SO_OOBINLINE is never set.
+ *  birth. An urgent (out-of-band) byte is not part of the stream here: the system sets it aside, as
+ *  SO_OOBINLINE is never set. (On Unix sockets, where Linux has such bytes, nb_wait_readable() may take
+ *  one for something to receive.)
  *  @{
  */
 
