@@ -143,7 +143,8 @@ int case_end(void **state)
     while (running_threads() > threads_at_begin && now_ns() < give_up)
         pause_briefly();
     (void)alarm(0);
-    assert_int_equal(running_threads(), threads_at_begin);
+    /* There may be fewer: an emulator ends threads of its own when it likes. */
+    assert_true(running_threads() <= threads_at_begin);
     assert_int_equal(open_descriptors(), descriptors_at_begin);
     return 0;
 }
