@@ -220,6 +220,16 @@ static bool same_host(const nb_address *a, const nb_address *b)
            a6.sin6_scope_id == b6.sin6_scope_id;
 }
 
+bool nb__address_lacks_zone(const nb_address *address)
+{
+    struct sockaddr_in6 in6;
+
+    if (nb_address_family(address) != NB_FAMILY_IPV6)
+        return false;
+    in6 = as_ipv6(address);
+    return IN6_IS_ADDR_LINKLOCAL(&in6.sin6_addr) && in6.sin6_scope_id == 0;
+}
+
 static bool same_unix_name(const nb_address *a, const nb_address *b)
 {
     size_t a_length;

@@ -26,6 +26,10 @@ const char *nb__address_path(const nb_address *address);
 /* AF_INET, AF_INET6, AF_UNIX or AF_UNSPEC. */
 int nb__address_domain(const nb_address *address);
 
+/* Whether it is a link-local address that does not say of which link (RFC 4007 section 6): no socket
+   can be connected or bound to it. */
+bool nb__address_lacks_zone(const nb_address *address);
+
 /* Whether two peers count as one: the same IPv4 address, the same /64 of IPv6. */
 bool nb__address_same_peer(const nb_address *a, const nb_address *b);
 

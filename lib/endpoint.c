@@ -96,7 +96,9 @@ static const char *read_host(struct nb__endpoint *out, const struct nb__host_por
 
     if (problem == NULL) {
         out->kind = NB__ENDPOINT_LITERAL;
-        return NULL;
+        return nb__address_lacks_zone(&out->address)
+                   ? "a link-local address needs a zone, as in [fe80::1%eth0]:80"
+                   : NULL;
     }
     if (pair->bracketed)
         return problem;

@@ -372,6 +372,17 @@ static void zone_that_is_no_interface_is_refused(void **state)
     check_all_refused(texts, COUNT(texts), "interface");
 }
 
+/* The kernel would only say EINVAL. Its neighbours need none. */
+static void link_local_address_without_a_zone_is_refused(void **state)
+{
+    static const char *const texts[] = {"[fe80::1]:80", "[fe80::]:0", "[febf:ffff::1]:80"};
+
+    (void)state;
+    check_all_refused(texts, COUNT(texts), "zone, as in [fe80::1%eth0]:80");
+    check_literal("[fe7f:ffff::1]:80", "[fe7f:ffff::1]:80");
+    check_literal("[fec0::1]:80", "[fec0::1]:80");
+}
+
 static void numeric_host_that_is_not_four_decimal_parts_is_refused(void **state)
 {
     static const char *const texts[] = {
@@ -541,6 +552,7 @@ int main(void)
         cmocka_unit_test(bracket_without_a_port_behind_it_is_refused),
         cmocka_unit_test(something_else_than_ipv6_in_brackets_is_refused),
         cmocka_unit_test(zone_that_is_no_interface_is_refused),
+        cmocka_unit_test(link_local_address_without_a_zone_is_refused),
         cmocka_unit_test(numeric_host_that_is_not_four_decimal_parts_is_refused),
         cmocka_unit_test(unix_paths_and_abstract_names_are_addresses),
         cmocka_unit_test(unix_names_that_are_none_are_refused),

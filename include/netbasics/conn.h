@@ -157,7 +157,7 @@ NB_BEGIN_DECLS
  * @brief Connects to an endpoint.
  *
  * The endpoint is `host:port`, where the host is a name, four decimal parts, or an IPv6 address in
- * brackets, with a zone if it needs one: `example.org:80`, `192.0.2.7:80`, `[2001:db8::1]:80`,
+ * brackets, a link-local one with its zone: `example.org:80`, `192.0.2.7:80`, `[2001:db8::1]:80`,
  * `[fe80::1%%eth0]:80`. A port is decimal, 1 to 65535; service names are not looked up. `localhost`
  * is both loopback addresses, whatever the resolver thinks. Or it is a Unix socket: `unix:/path`, or
  * `unix:@name` for an abstract name; one whose queue is full is tried again, after 1 ms at first and

@@ -87,6 +87,11 @@ static bool is_name(const char *host)
     return !is_numeric_label(last == NULL ? copy : last + 1);
 }
 
+static bool lacks_zone(const char *host, const struct in6_addr *in6)
+{
+    return in6->s6_addr[0] == 0xfe && (in6->s6_addr[1] & 0xc0) == 0x80 && strchr(host, '%') == NULL;
+}
+
 /* What the text is: the kind of an endpoint, or -1. */
 static int judge_host(const char *host, bool bracketed)
 {
@@ -94,7 +99,7 @@ static int judge_host(const char *host, bool bracketed)
     struct in_addr in;
 
     if (bracketed)
-        return is_ipv6(host, &in6) ? (int)NB__ENDPOINT_LITERAL : -1;
+        return is_ipv6(host, &in6) && !lacks_zone(host, &in6) ? (int)NB__ENDPOINT_LITERAL : -1;
     if (inet_pton(AF_INET, host, &in) == 1)
         return NB__ENDPOINT_LITERAL;
     if (host[0] == '\0' || strcmp(host, "*") == 0)
