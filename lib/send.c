@@ -124,6 +124,7 @@ nb_status nb_send_all(nb_conn *conn, const void *data, size_t length, size_t *se
     nb_status status = nb__conn_check_send(conn, valid);
     size_t done = 0;
 
+    /* Nearly always one send takes all: that way leads past the loop. */
     if (status == NB_OK && length > 0 && length <= NB__IO_TIMED_SEND_MAX) {
         status = nb__io_send(conn, data, length, &done, by);
         nb__conn_count(conn, NB_SEND, done);
