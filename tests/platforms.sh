@@ -4,10 +4,11 @@
 # other levels of optimisation. Programs for other processors run under qemu's user mode; what cannot
 # work there is left out, each with its reason, by tests/left_out/PLATFORM.
 
-# platform NAME: its compiler, its flags, and what runs its programs (nothing: the machine itself).
+# platform NAME: its compiler, its flags, its level of optimisation, and what runs its programs (nothing: the machine itself).
 platform() {
     compiler=gcc
     flags=
+    level=2
     emulator=
     linker=
     lto=
@@ -39,7 +40,7 @@ platform() {
         ;;
     esac
     case $1 in
-    *-O[023]) flags=-O${1##*-O} ;;
+    *-O[023]) level=${1##*-O} ;;
     *-lto) lto=$(pwd)/tests/lto.cmake ;;
     esac
 }
@@ -56,15 +57,10 @@ need gcc-i686-linux-gnu i686-linux-gnu-gcc
 need gcc-arm-linux-gnueabihf arm-linux-gnueabihf-gcc
 need gcc-aarch64-linux-gnu aarch64-linux-gnu-gcc
 need gcc-s390x-linux-gnu s390x-linux-gnu-gcc
-for library in i386 armhf arm64 s390x; do
-    case $library in
-    i386) triplet=i686-linux-gnu ;;
-    armhf) triplet=arm-linux-gnueabihf ;;
-    arm64) triplet=aarch64-linux-gnu ;;
-    *) triplet=$library-linux-gnu ;;
-    esac
-    need "libc6-dev-$library-cross" "/usr/$triplet/include/stdio.h"
-done
+need libc6-dev-i386-cross /usr/i686-linux-gnu/include/stdio.h
+need libc6-dev-armhf-cross /usr/arm-linux-gnueabihf/include/stdio.h
+need libc6-dev-arm64-cross /usr/aarch64-linux-gnu/include/stdio.h
+need libc6-dev-s390x-cross /usr/s390x-linux-gnu/include/stdio.h
 install_missing
 
 root=$(pwd)/${build:-build/platforms}
@@ -98,8 +94,6 @@ configure() {
     source=$1
     there=$2
     shift 2
-    level=${flags##*-O}
-    [ "$level" != "$flags" ] || level=2
     if [ -n "$emulator" ]; then
         set -- "$@" "-DNETBASICS_TEST_RUNNER=$emulator" "-DCMAKE_CROSSCOMPILING_EMULATOR=$emulator"
     fi
