@@ -25,6 +25,13 @@
 int case_begin(void **state);
 int case_end(void **state);
 
+/* One row for what is done again and again, with this as its state, between a begin and an end of its
+   own. */
+#define CASE_WITH(name, what, begin, end)                                                          \
+    {                                                                                              \
+#name "[" #what "]", name, begin, end, (void *)&(what)                                     \
+    }
+
 /* The expected status comes last, and names are what a failure prints. */
 #define assert_status(actual, expected)                                                            \
     assert_string_equal(nb_status_name(actual), nb_status_name(expected))
@@ -60,6 +67,9 @@ int case_end(void **state);
 /* How many times longer than usual everything may take; what runs the tests knows. */
 unsigned slowness(void);
 
+/* Whatever has to happen happens within this time, sanitizers and busy machines included. */
+#define PATIENCE_MS (10000 * (int64_t)slowness())
+
 /* The number of elements of an array. */
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -71,6 +81,8 @@ enum transport { OVER_IPV4, OVER_IPV6, OVER_UNIX };
 int raw_listener(enum transport over, struct sockaddr_storage *address, socklen_t *length);
 /* A socket connected to it. Raw sockets wait ten seconds at most, then fail with EAGAIN. */
 int raw_connect(const struct sockaddr_storage *address, socklen_t length);
+/* Lets a socket wait that long and no longer. */
+void be_patient(int fd);
 /* Two sockets connected to each other; without Nagle's delay on TCP. */
 void raw_pair(enum transport over, int fds[2]);
 

@@ -22,7 +22,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -220,14 +219,6 @@ nb_address address_of(const char *text)
     return address;
 }
 
-static void bound_waits(int fd)
-{
-    struct timeval patience = {(time_t)(PATIENCE_MS / 1000), 0};
-
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-}
-
 static int dial_with(const nb_address *local, const nb_address *to)
 {
     socklen_t length;
@@ -237,7 +228,7 @@ static int dial_with(const nb_address *local, const nb_address *to)
 
     if (fd < 0)
         return -errno;
-    bound_waits(fd);
+    be_patient(fd);
     if (local != NULL) {
         socklen_t local_length;
         const struct sockaddr *mine = nb__address_sockaddr(local, &local_length);
@@ -345,6 +336,17 @@ int answer_so_far(int fd, const char *text)
     return memcmp(heard, text, length) == 0 ? 0 : -1;
 }
 
+bool is_acknowledged(int fd)
+{
+    int left = 1;
+
+    for (int looks = 0; looks < 100 && left > 0; looks++) {
+        if (ioctl(fd, TIOCOUTQ, &left) < 0)
+            return false;
+    }
+    return left == 0;
+}
+
 bool is_broken(int fd)
 {
     struct pollfd poll_fd = {fd, 0, 0};
@@ -384,7 +386,7 @@ int bare_listener(const char *where, int backlog, nb_address *out)
 {
     int fd = dead_port(where, out);
 
-    bound_waits(fd);
+    be_patient(fd);
     assert_int_equal(listen(fd, backlog), 0);
     return fd;
 }
@@ -564,7 +566,7 @@ void server_run(struct server *server)
 
 static bool server_join(struct server *server)
 {
-    nb_deadline until = nb_after_ms(PATIENCE_MS);
+    nb_deadline until = plenty();
 
     while (!server->ended && !nb_expired(until))
         a_moment();
@@ -684,7 +686,7 @@ int net_case_end(void **state)
 void say_hello(nb_conn *conn, void *unused)
 {
     (void)unused;
-    nb_send_all(conn, HELLO, strlen(HELLO), NULL, nb_after_ms(PATIENCE_MS));
+    nb_send_all(conn, HELLO, strlen(HELLO), NULL, plenty());
 }
 
 void say_hello_later(nb_conn *conn, void *unused)

@@ -10,13 +10,10 @@
 
 #include <sys/types.h>
 
-/* Whatever has to happen happens within this time, sanitizers and busy machines included. */
-#define PATIENCE_MS (10000 * (int64_t)slowness())
-
 /* Waits, bounded, until a condition holds that other threads or the kernel bring about. */
 #define eventually(condition)                                                                      \
     do {                                                                                           \
-        nb_deadline until_ = nb_after_ms(PATIENCE_MS);                                             \
+        nb_deadline until_ = plenty();                                                             \
         while (!(condition) && !nb_expired(until_))                                                \
             a_moment();                                                                            \
         assert_true(condition);                                                                    \
@@ -40,10 +37,7 @@ extern const struct mode workers;
 int net_case_begin(void **state);
 int net_case_end(void **state);
 #define NET_CASE(name) cmocka_unit_test_setup_teardown(name, net_case_begin, net_case_end)
-#define NET_CASE_FOR(name, mode)                                                                   \
-    {                                                                                              \
-#name "[" #mode "]", name, net_case_begin, net_case_end, (void *)&mode                     \
-    }
+#define NET_CASE_FOR(name, mode) CASE_WITH(name, mode, net_case_begin, net_case_end)
 /* The state of these is their mode. */
 #define NET_CASE_FOR_BOTH(name) NET_CASE_FOR(name, sequential), NET_CASE_FOR(name, workers)
 
@@ -123,6 +117,8 @@ void say_no_more(int fd);
 int answer(int fd, const char *text);
 /* Reads exactly this text: 0, or -1. */
 int answer_so_far(int fd, const char *text);
+/* Whether the other end is seen to have acknowledged all that was sent over TCP. Hardly waits. */
+bool is_acknowledged(int fd);
 /* Whether the connection is broken off: a reset has come. Never waits. */
 bool is_broken(int fd);
 /* Where a client connects from. */

@@ -106,7 +106,7 @@ static void accept_tries_again(void **state)
 {
     (void)state;
     for (size_t i = 0; i < COUNT(again); i++)
-        assert_status(accept_with(again[i], 3, nb_after_ms(PATIENCE_MS), NULL), NB_OK);
+        assert_status(accept_with(again[i], 3, plenty(), NULL), NB_OK);
     assert_in_range(calls(ON_ACCEPT), 4 * COUNT(again), 5 * COUNT(again));
 }
 
@@ -114,7 +114,7 @@ static void accept_skips_lost_connections(void **state)
 {
     (void)state;
     for (size_t i = 0; i < COUNT(lost); i++)
-        assert_status(accept_with(lost[i], 3, nb_after_ms(PATIENCE_MS), NULL), NB_OK);
+        assert_status(accept_with(lost[i], 3, plenty(), NULL), NB_OK);
     assert_in_range(calls(ON_ACCEPT), 4 * COUNT(lost), 5 * COUNT(lost));
 }
 
@@ -124,7 +124,7 @@ static void accept_waits_out_a_shortage(void **state)
 
     (void)state;
     for (size_t i = 0; i < COUNT(shortages); i++)
-        assert_status(accept_with(shortages[i].error, 3, nb_after_ms(PATIENCE_MS), NULL), NB_OK);
+        assert_status(accept_with(shortages[i].error, 3, plenty(), NULL), NB_OK);
     assert_int_equal(calls(ON_ACCEPT), 4 * COUNT(shortages));
     assert_true(ms_since(begin) >= 35 * (int64_t)COUNT(shortages)); /* 5 + 10 + 20 each */
 }
@@ -208,7 +208,7 @@ static void accept_ends_with_what_is_broken(void **state)
 static void accept_takes_ten_in_a_row_that_are_unsupported(void **state)
 {
     (void)state;
-    assert_status(accept_with(EOPNOTSUPP, 10, nb_after_ms(PATIENCE_MS), NULL), NB_OK);
+    assert_status(accept_with(EOPNOTSUPP, 10, plenty(), NULL), NB_OK);
 }
 
 static void accept_ends_when_all_are_unsupported(void **state)
@@ -469,7 +469,7 @@ static void memory_that_is_missing_once_for_waiting_ends_no_accept(void **state)
     (void)state;
     (void)dial(&here.address);
     fail_next(ON_POLL, ENOMEM, 1);
-    assert_status(nb_accept(here.listener, &conn, nb_after_ms(PATIENCE_MS), NULL), NB_OK);
+    assert_status(nb_accept(here.listener, &conn, plenty(), NULL), NB_OK);
     nb_abort(conn);
     nb_listener_close(here.listener);
     hang_up_all();
@@ -578,10 +578,7 @@ static int limited_case_end(void **state)
 #undef NET_CASE
 #undef NET_CASE_FOR
 #define NET_CASE(name) cmocka_unit_test_setup_teardown(name, net_case_begin, limited_case_end)
-#define NET_CASE_FOR(name, mode)                                                                   \
-    {                                                                                              \
-#name "[" #mode "]", name, net_case_begin, limited_case_end, (void *)&mode                 \
-    }
+#define NET_CASE_FOR(name, mode) CASE_WITH(name, mode, net_case_begin, limited_case_end)
 
 /* A server with a crowd in its queue and descriptors for few: those that linger keep theirs. */
 static struct server *overrun_server(const struct mode *mode, int *clients, size_t count)

@@ -1460,10 +1460,7 @@ static const enum transport ipv4 = OVER_IPV4;
 static const enum transport ipv6 = OVER_IPV6;
 static const enum transport local = OVER_UNIX;
 
-#define ROW(name, transport, begin)                                                                \
-    {                                                                                              \
-#name "[" #transport "]", name, begin, end, (void *)&(transport)                           \
-    }
+#define ROW(name, transport, begin) CASE_WITH(name, transport, begin, end)
 #define TCP(name) ROW(name, ipv4, begin)
 #define TCP_BOTH(name) ROW(name, ipv4, begin), ROW(name, ipv6, begin)
 #define UNIX(name) ROW(name, local, begin)

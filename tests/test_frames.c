@@ -512,10 +512,7 @@ static void no_frame_is_sent_after_shutdown(void **state)
 static const enum transport ipv4 = OVER_IPV4;
 static const enum transport local = OVER_UNIX;
 
-#define ON(name, transport)                                                                        \
-    {                                                                                              \
-#name "[" #transport "]", name, begin, end, (void *)&(transport)                           \
-    }
+#define ON(name, transport) CASE_WITH(name, transport, begin, end)
 #define TCP(name) ON(name, ipv4)
 #define BOTH(name) ON(name, ipv4), ON(name, local)
 

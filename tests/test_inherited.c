@@ -93,10 +93,7 @@ static int inherited_case_end(void **state)
 #define NET_CASE(name)                                                                             \
     cmocka_unit_test_setup_teardown(name, inherited_case_begin, inherited_case_end)
 #undef NET_CASE_FOR
-#define NET_CASE_FOR(name, mode)                                                                   \
-    {                                                                                              \
-#name "[" #mode "]", name, inherited_case_begin, inherited_case_end, (void *)&mode         \
-    }
+#define NET_CASE_FOR(name, mode) CASE_WITH(name, mode, inherited_case_begin, inherited_case_end)
 
 /* --- Sockets as others make them: blocking, and not close-on-exec --- */
 

@@ -671,7 +671,7 @@ static void lookups_work_again_once_one_that_hung_has_ended(void **state)
 {
     nb_address v4;
     nb_status status = NB_NAME_TEMPORARY;
-    nb_deadline give_up = nb_after_ms(PATIENCE_MS);
+    nb_deadline give_up = plenty();
 
     (void)state;
     (void)bare_listener("127.0.0.1:0", 8, &v4);
@@ -701,8 +701,7 @@ static void wait_for_lookup(void *argument)
     struct waiter *waiter = argument;
     nb_conn *conn;
 
-    atomic_store(&waiter->status,
-                 nb_connect(&conn, "some.test:80", NULL, nb_after_ms(PATIENCE_MS), NULL));
+    atomic_store(&waiter->status, nb_connect(&conn, "some.test:80", NULL, plenty(), NULL));
     nb_abort(conn);
 }
 
@@ -839,7 +838,7 @@ static void lookups_that_are_left_behind_at_once_are_counted_each(void **state)
     assert_status(meanwhile.status, NB_NO_MEMORY);
     eventually(gate_waiting() == 2);
     leave_behind(14);
-    assert_status(try_by("some.test:80", nb_after_ms(PATIENCE_MS), NULL), NB_NAME_TEMPORARY);
+    assert_status(try_by("some.test:80", plenty(), NULL), NB_NAME_TEMPORARY);
 }
 
 /* The threads that hang in the parent do not exist in the child. */
@@ -863,7 +862,7 @@ static void a_child_is_not_held_up_by_what_hangs_in_its_parent(void **state)
 
         atomic_store(&hangs, false);
         answer_with(EAI_NONAME, 0);
-        status = nb_connect(&conn, "some.test:80", NULL, nb_after_ms(PATIENCE_MS), NULL);
+        status = nb_connect(&conn, "some.test:80", NULL, plenty(), NULL);
         _exit(write(fds[1], &status, sizeof(status)) != sizeof(status));
     }
     raw_close(fds[1]);

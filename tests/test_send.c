@@ -797,10 +797,7 @@ static const enum transport ipv4 = OVER_IPV4;
 static const enum transport ipv6 = OVER_IPV6;
 static const enum transport local = OVER_UNIX;
 
-#define ON(name, transport)                                                                        \
-    {                                                                                              \
-#name "[" #transport "]", name, begin, end, (void *)&(transport)                           \
-    }
+#define ON(name, transport) CASE_WITH(name, transport, begin, end)
 #define TCP(name) ON(name, ipv4)
 #define BOTH(name) ON(name, ipv4), ON(name, local)
 #define ALL(name) ON(name, ipv4), ON(name, ipv6), ON(name, local)

@@ -51,7 +51,7 @@ static struct server *_Atomic held_at_the_end;
 static void hold(struct server *_Atomic *whose)
 {
     struct server *server = atomic_exchange(whose, NULL);
-    nb_deadline until = nb_after_ms(PATIENCE_MS);
+    nb_deadline until = plenty();
 
     while (server != NULL && !nb_expired(until) &&
            server_stats(server).accepted + server_stats(server).refused < 2)
@@ -166,10 +166,7 @@ static int closed_case_end(void **state)
     return failed;
 }
 
-#define CLOSED_CASE_FOR(name, mode)                                                                \
-    {                                                                                              \
-#name "[" #mode "]", name, closed_case_begin, closed_case_end, (void *)&mode               \
-    }
+#define CLOSED_CASE_FOR(name, mode) CASE_WITH(name, mode, closed_case_begin, closed_case_end)
 
 /* The wake-up of the listener is descriptor 0 then, and its sockets are 1 and 2. */
 static void with_the_standard_descriptors_closed_a_server_serves(void **state)
@@ -557,7 +554,7 @@ static void after_a_failed_send_the_peer_sees_a_reset(void **state)
 
 static void hello_to_who_speaks(nb_conn *conn, void *unused)
 {
-    if (nb_wait_readable(conn, nb_after_ms(PATIENCE_MS)) == NB_OK)
+    if (nb_wait_readable(conn, plenty()) == NB_OK)
         say_hello(conn, unused);
 }
 
@@ -1264,7 +1261,7 @@ static void answer_four_bytes(nb_conn *conn, void *unused)
     char buf[4];
     size_t received;
 
-    if (nb_recv_exact(conn, buf, sizeof(buf), &received, nb_after_ms(PATIENCE_MS)) == NB_OK)
+    if (nb_recv_exact(conn, buf, sizeof(buf), &received, plenty()) == NB_OK)
         say_hello(conn, unused);
 }
 

@@ -16,9 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -99,7 +97,7 @@ int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *lock)
 
 void __wrap_nb_cancel(nb_conn *conn)
 {
-    nb_deadline until = nb_after_ms(PATIENCE_MS);
+    nb_deadline until = plenty();
 
     if (two_cancel.on && atomic_fetch_add(&two_cancel.cancelled, 1) == 0) {
         while (two_cancel.waits == 0 && !nb_expired(until))
@@ -962,17 +960,6 @@ struct load {
     atomic_int hung;
 };
 
-static bool is_acknowledged(int fd)
-{
-    int left = 1;
-
-    for (int looks = 0; looks < 100 && left > 0; looks++) {
-        if (ioctl(fd, TIOCOUTQ, &left) < 0)
-            return false;
-    }
-    return left == 0;
-}
-
 static void come_and_go(void *argument)
 {
     struct load *load = argument;
@@ -1084,10 +1071,7 @@ static int signals_case_end(void **state)
     return failed;
 }
 
-#define SIGNAL_CASE_FOR(name, mode)                                                                \
-    {                                                                                              \
-#name "[" #mode "]", name, signals_case_begin, signals_case_end, (void *)&mode             \
-    }
+#define SIGNAL_CASE_FOR(name, mode) CASE_WITH(name, mode, signals_case_begin, signals_case_end)
 #define SIGNAL_CASE_FOR_BOTH(name) SIGNAL_CASE_FOR(name, sequential), SIGNAL_CASE_FOR(name, workers)
 
 static struct server *signalled_server(nb_handler *handler, void **state)

@@ -1011,10 +1011,7 @@ static void close_without_a_deadline_gives_up_when_it_is_woken_for_nothing(void 
 static const enum transport ipv4 = OVER_IPV4;
 static const enum transport local = OVER_UNIX;
 
-#define ROW(name, transport, begin)                                                                \
-    {                                                                                              \
-#name "[" #transport "]", name, begin, end, (void *)&(transport)                           \
-    }
+#define ROW(name, transport, begin) CASE_WITH(name, transport, begin, end)
 #define REAL(name) ROW(name, ipv4, begin), ROW(name, local, begin)
 #define VIRTUAL(name) ROW(name, ipv4, begin_world), ROW(name, local, begin_world)
 #define VIRTUAL_TCP(name) ROW(name, ipv4, begin_world)

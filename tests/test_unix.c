@@ -212,10 +212,7 @@ static int unix_case_end(void **state)
 #undef NET_CASE
 #define NET_CASE(name) cmocka_unit_test_setup_teardown(name, unix_case_begin, unix_case_end)
 #undef NET_CASE_FOR
-#define NET_CASE_FOR(name, mode)                                                                   \
-    {                                                                                              \
-#name "[" #mode "]", name, unix_case_begin, unix_case_end, (void *)&mode                   \
-    }
+#define NET_CASE_FOR(name, mode) CASE_WITH(name, mode, unix_case_begin, unix_case_end)
 
 /* --- Files --- */
 

@@ -466,10 +466,7 @@ static void cancel_ends_each_wait_at_once(void **state)
 static const bool tcp = false;
 static const bool local = true;
 
-#define ROW(name, over)                                                                            \
-    {                                                                                              \
-#name "[" #over "]", name, begin, end, (void *)&(over)                                     \
-    }
+#define ROW(name, over) CASE_WITH(name, over, begin, end)
 #define BOTH(name) ROW(name, tcp), ROW(name, local)
 
 int main(void)
