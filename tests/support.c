@@ -100,6 +100,13 @@ static void *tell_tid(void *tid)
     return NULL;
 }
 
+/* Threads that a sanitizer starts along with our first one. */
+#ifdef __SANITIZE_THREAD__
+#define SANITIZERS_OWN 1
+#else
+#define SANITIZERS_OWN 0
+#endif
+
 /* Of the sanitizers' own library, where there is one. */
 __attribute__((weak)) void __sanitizer_symbolize_pc(void *, const char *, char *, size_t);
 
@@ -109,16 +116,22 @@ static void warm_up(void)
 {
     static bool warm;
     pthread_t thread;
+    nb_deadline until;
+    size_t before;
     char name[64];
     int tid;
 
     if (warm)
         return;
+    until = plenty();
+    before = running_threads();
     assert_int_equal(pthread_create(&thread, NULL, tell_tid, &tid), 0);
     assert_int_equal(pthread_join(thread, NULL), 0);
     (void)snprintf(name, sizeof(name), "/proc/self/task/%d", tid);
     while (access(name, F_OK) == 0)
         pause_briefly(); /* a joined thread is gone for us a little before it is gone for the system */
+    while (running_threads() > before + SANITIZERS_OWN && !nb_expired(until))
+        pause_briefly(); /* and for an emulator's count of them a little later still */
     if (__sanitizer_symbolize_pc != NULL)
         __sanitizer_symbolize_pc(__builtin_return_address(0), "%f", name, sizeof(name));
     warm = true;
