@@ -34,16 +34,17 @@ static void write_time(char *text, size_t capacity)
 }
 
 /*
- * Serves one connection. When it returns, nb_serve() ends the connection in order, so that the
- * client gets everything. It may wait for ever: --connection-ms bounds the life of a connection.
+ * Serves one connection. What it returns tells nb_serve() how to end it: in order, so that the
+ * client gets everything, or after a failure with a reset. It may wait for ever: --connection-ms
+ * bounds the life of a connection.
  */
-static void tell_time(nb_conn *conn, void *context)
+static nb_status tell_time(nb_conn *conn, void *context)
 {
     char text[64];
 
     (void)context;
     write_time(text, sizeof text);
-    nb_send_all(conn, text, strlen(text), NULL, nb_forever());
+    return nb_send_all(conn, text, strlen(text), NULL, nb_forever());
 }
 
 /* Hears what happens in nb_serve(), from several threads at once. */

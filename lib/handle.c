@@ -62,13 +62,32 @@ void nb__handle_prepare(struct nb__work *work, struct nb__run *run, bool watched
     work->keeper.look = watched ? NULL : look;
 }
 
+/* Whether the peer may take what it got for the whole, given what the handler returned. */
+static bool is_content(nb_status status)
+{
+    return status == NB_OK || status == NB_EOF;
+}
+
+/* Breaks off what must not look whole. */
+static void reset(struct nb__run *run, struct nb__work *work, nb_status why)
+{
+    nb_conn *conn = nb__run_finish(run, work);
+
+    nb__run_event_of(run, NB_EVENT_CLOSED, conn, why);
+    nb_abort(conn);
+}
+
 bool nb__handle(struct nb__work *work, nb_conn *conn)
 {
     struct nb__run *run = work->run;
-    nb_conn *left;
+    nb_status status = run->handler(conn, run->context);
+    nb_conn *left = nb__run_retire(run, work);
 
-    run->handler(conn, run->context);
-    left = nb__run_retire(run, work);
     nb__count_down(&run->listener->counters.active);
-    return left != NULL && nb__linger(run, work);
+    if (left == NULL)
+        return false;
+    if (is_content(status))
+        return nb__linger(run, work);
+    reset(run, work, status);
+    return false;
 }

@@ -683,19 +683,21 @@ int net_case_end(void **state)
 
 /* --- Handlers --- */
 
-void say_hello(nb_conn *conn, void *unused)
+nb_status say_hello(nb_conn *conn, void *unused)
 {
     (void)unused;
     nb_send_all(conn, HELLO, strlen(HELLO), NULL, plenty());
+    return NB_OK;
 }
 
-void say_hello_later(nb_conn *conn, void *unused)
+nb_status say_hello_later(nb_conn *conn, void *unused)
 {
     gate_pass();
     say_hello(conn, unused);
+    return NB_OK;
 }
 
-void echo(nb_conn *conn, void *unused)
+nb_status echo(nb_conn *conn, void *unused)
 {
     char buf[4096];
     size_t received;
@@ -703,12 +705,14 @@ void echo(nb_conn *conn, void *unused)
     (void)unused;
     while (nb_recv(conn, buf, sizeof(buf), &received, nb_forever()) == NB_OK)
         nb_send_all(conn, buf, received, NULL, nb_forever());
+    return NB_OK;
 }
 
-void wait_for_ever(nb_conn *conn, void *status)
+nb_status wait_for_ever(nb_conn *conn, void *status)
 {
     char byte;
     size_t received;
 
     *(atomic_int *)status = (int)nb_recv(conn, &byte, 1, &received, nb_forever());
+    return NB_OK;
 }

@@ -186,12 +186,12 @@ nb_event server_event(struct server *server, nb_event_kind kind, int index);
 
 /* Handlers. */
 #define HELLO "hello\n"
-void say_hello(nb_conn *conn, void *unused);
+nb_status say_hello(nb_conn *conn, void *unused);
 /* Waits at the gate, then says hello. */
-void say_hello_later(nb_conn *conn, void *unused);
+nb_status say_hello_later(nb_conn *conn, void *unused);
 /* Echoes until the end. */
-void echo(nb_conn *conn, void *unused);
+nb_status echo(nb_conn *conn, void *unused);
 /* Waits for the peer for ever, and stores what that call returned in the atomic_int context. */
-void wait_for_ever(nb_conn *conn, void *status);
+nb_status wait_for_ever(nb_conn *conn, void *status);
 
 #endif

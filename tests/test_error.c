@@ -54,9 +54,10 @@ static const struct number_name statuses[] = {
     {16, "NB_NO_MEMORY"},
     {17, "NB_UNSUPPORTED"},
     {18, "NB_SYSTEM"},
+    {19, "NB_STOPPING"},
 };
 
-static const int unknown_statuses[] = {-1, 19, 20, 255, 256, INT_MAX, INT_MIN};
+static const int unknown_statuses[] = {-1, 20, 21, 255, 256, INT_MAX, INT_MIN};
 
 static bool is_printable(const char *text)
 {
@@ -97,6 +98,7 @@ static void status_values_are_frozen(void **state)
     assert_int_equal(NB_NO_MEMORY, 16);
     assert_int_equal(NB_UNSUPPORTED, 17);
     assert_int_equal(NB_SYSTEM, 18);
+    assert_int_equal(NB_STOPPING, 19);
 }
 
 static void status_table_has_the_frozen_rows_and_no_others(void **state)

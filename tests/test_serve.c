@@ -115,10 +115,11 @@ static struct server *run_server(nb_handler *handler, void *context, const struc
 
 /* --- Handlers --- */
 
-static void say_hello_and_count(nb_conn *conn, void *count)
+static nb_status say_hello_and_count(nb_conn *conn, void *count)
 {
     ++*(atomic_int *)count;
     say_hello(conn, NULL);
+    return NB_OK;
 }
 
 static void each_connection_gets_its_handler_and_the_context(void **state)
@@ -215,24 +216,77 @@ static void null_options_are_the_defaults(void **state)
     assert_status(server_finish(server), NB_OK);
 }
 
-static void close_it(nb_conn *conn, void *unused)
+static nb_status close_it(nb_conn *conn, void *unused)
 {
     say_hello(conn, unused);
     (void)nb_close(conn, nb_after_ms(0));
+    return NB_OK;
 }
 
-static void abort_it(nb_conn *conn, void *unused)
+static nb_status abort_it(nb_conn *conn, void *unused)
 {
     (void)unused;
     nb_abort(conn);
+    return NB_OK;
 }
 
-static void detach_it(nb_conn *conn, void *descriptor)
+static nb_status detach_it(nb_conn *conn, void *descriptor)
 {
     nb_fd fd = -1;
 
     if (nb_conn_detach(conn, &fd, NULL, 0, NULL) == NB_OK)
         *(atomic_int *)descriptor = fd;
+    return NB_OK;
+}
+
+static nb_status say_hello_and_return(nb_conn *conn, void *what)
+{
+    (void)say_hello(conn, NULL);
+    return *(const nb_status *)what;
+}
+
+/* What a handler returns, and how its connection ends. */
+static const struct {
+    nb_status returned;
+    bool whole;
+} ends[] = {
+    {NB_OK, true},         {NB_EOF, true},        {NB_TIMEOUT, false},     {NB_RESET, false},
+    {NB_TOO_LONG, false},  {NB_INVALID, false},   {NB_UNREACHABLE, false}, {NB_SYSTEM, false},
+    {NB_CANCELLED, false}, {NB_NO_MEMORY, false}, {(nb_status)-1, false},  {(nb_status)1000, false},
+};
+
+static void what_a_handler_returns_says_how_its_connection_ends(void **state)
+{
+    nb_status returned;
+    struct server *server = run_server(say_hello_and_return, &returned, *state);
+
+    for (size_t i = 0; i < COUNT(ends); i++) {
+        nb_status told = ends[i].whole ? NB_OK : ends[i].returned;
+
+        returned = ends[i].returned;
+        assert_int_equal(answer(dial(&server->address), HELLO), ends[i].whole ? 0 : ECONNRESET);
+        hang_up_all();
+        eventually(server_heard(server, NB_EVENT_CLOSED) == (int)i + 1);
+        assert_int_equal(server_event(server, NB_EVENT_CLOSED, (int)i).status, told);
+    }
+    assert_status(server_finish(server), NB_OK);
+}
+
+static nb_status send_in_vain(nb_conn *conn, void *unused)
+{
+    (void)unused;
+    (void)nb_send_all(conn, HELLO, strlen(HELLO), NULL, nb_after_ms(0));
+    return NB_OK;
+}
+
+/* A hole in the stream stays a hole, whatever the handler thinks of it. */
+static void a_content_handler_does_not_make_a_hole_whole(void **state)
+{
+    struct server *server = run_server(send_in_vain, NULL, *state);
+
+    assert_int_equal(answer(dial(&server->address), ""), ECONNRESET);
+    assert_status(server_finish(server), NB_OK);
+    assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_TIMEOUT);
 }
 
 static void a_handler_may_close_its_connection(void **state)
@@ -272,11 +326,12 @@ static void a_handler_may_keep_its_connection(void **state)
     assert_int_equal(answer(client, HELLO), 0);
 }
 
-static void detach_in_vain(nb_conn *conn, void *seen)
+static nb_status detach_in_vain(nb_conn *conn, void *seen)
 {
     nb_fd fd = -1;
 
     *(atomic_int *)seen = (int)nb_conn_detach(conn, &fd, NULL, 0, NULL);
+    return NB_OK;
 }
 
 static void a_connection_that_was_just_cancelled_cannot_be_kept(void **state)
@@ -297,13 +352,14 @@ struct offer {
     atomic_int seen;
 };
 
-static void offer_and_wait(nb_conn *conn, void *argument)
+static nb_status offer_and_wait(nb_conn *conn, void *argument)
 {
     struct offer *offer = argument;
 
     offer->conn = conn;
     wait_for_ever(conn, &offer->seen);
     gate_pass(); /* the connection lives until nb_cancel() has returned */
+    return NB_OK;
 }
 
 static void a_connection_may_be_cancelled_from_outside(void **state)
@@ -338,10 +394,11 @@ static void clients_that_are_gone_do_not_keep_others_out(void **state)
 
 /* --- Who runs the handlers --- */
 
-static void note_thread(nb_conn *conn, void *thread)
+static nb_status note_thread(nb_conn *conn, void *thread)
 {
     *(atomic_int *)thread = (int)syscall(SYS_gettid);
     say_hello(conn, NULL);
+    return NB_OK;
 }
 
 static void one_at_a_time_runs_in_the_calling_thread_and_starts_none(void **state)
@@ -454,7 +511,7 @@ struct signals {
     atomic_int open;
 };
 
-static void look_at_signals(nb_conn *conn, void *context)
+static nb_status look_at_signals(nb_conn *conn, void *context)
 {
     struct signals *seen = context;
     sigset_t mask;
@@ -465,6 +522,7 @@ static void look_at_signals(nb_conn *conn, void *context)
             atomic_fetch_add(sigismember(&mask, number) == 1 ? &seen->blocked : &seen->open, 1);
     }
     say_hello(conn, NULL);
+    return NB_OK;
 }
 
 static void workers_block_all_signals(void **state)
@@ -494,7 +552,7 @@ static void the_calling_thread_keeps_its_signal_mask(void **state)
     assert_true(server->mask_kept);
 }
 
-static void measure_stack(nb_conn *conn, void *kib)
+static nb_status measure_stack(nb_conn *conn, void *kib)
 {
     pthread_attr_t attr;
     size_t size = 0;
@@ -505,6 +563,7 @@ static void measure_stack(nb_conn *conn, void *kib)
     }
     *(atomic_int *)kib = (int)(size / 1024);
     say_hello(conn, NULL);
+    return NB_OK;
 }
 
 static int stack_kib(size_t asked)
@@ -530,13 +589,14 @@ static void workers_have_the_stack_that_was_asked_for(void **state)
     assert_in_range(asked_for, 1000, 2000);
 }
 
-static void hello_until_the_send_fails(nb_conn *conn, void *unused)
+static nb_status hello_until_the_send_fails(nb_conn *conn, void *unused)
 {
     static const char much[65536];
 
     (void)unused;
     while (nb_send_all(conn, much, sizeof(much), NULL, nb_after_ms(20)) == NB_OK)
         continue;
+    return NB_OK;
 }
 
 static void after_a_failed_send_the_peer_sees_a_reset(void **state)
@@ -552,10 +612,11 @@ static void after_a_failed_send_the_peer_sees_a_reset(void **state)
 
 /* --- Lingering --- */
 
-static void hello_to_who_speaks(nb_conn *conn, void *unused)
+static nb_status hello_to_who_speaks(nb_conn *conn, void *unused)
 {
     if (nb_wait_readable(conn, plenty()) == NB_OK)
         say_hello(conn, unused);
+    return NB_OK;
 }
 
 static void unread_input_costs_the_client_nothing(void **state)
@@ -649,10 +710,11 @@ static void a_client_that_trickles_is_lingered_for_no_longer(void **state)
 }
 
 /* Signals come so fast from now on that each wait is interrupted. */
-static void say_hello_before_the_hail(nb_conn *conn, void *unused)
+static nb_status say_hello_before_the_hail(nb_conn *conn, void *unused)
 {
     say_hello(conn, unused);
     fail_next(ON_POLL, EINTR, -1);
+    return NB_OK;
 }
 
 static void a_hail_of_signals_extends_no_lingering(void **state)
@@ -832,7 +894,7 @@ static void a_handler_that_waits_for_ever_ends_with_the_life(void **state)
     check_life(wait_for_ever, *state);
 }
 
-static void retry_timeouts(nb_conn *conn, void *seen)
+static nb_status retry_timeouts(nb_conn *conn, void *seen)
 {
     nb_status status;
     size_t received;
@@ -842,6 +904,7 @@ static void retry_timeouts(nb_conn *conn, void *seen)
         status = nb_recv(conn, &byte, 1, &received, nb_after_ms(3));
     while (status == NB_TIMEOUT);
     *(atomic_int *)seen = (int)status;
+    return NB_OK;
 }
 
 static void a_handler_that_retries_timeouts_ends_with_the_life(void **state)
@@ -849,12 +912,13 @@ static void a_handler_that_retries_timeouts_ends_with_the_life(void **state)
     check_life(retry_timeouts, *state);
 }
 
-static void wait_long(nb_conn *conn, void *seen)
+static nb_status wait_long(nb_conn *conn, void *seen)
 {
     size_t received;
     char byte;
 
     *(atomic_int *)seen = (int)nb_recv(conn, &byte, 1, &received, nb_after_ms(60000));
+    return NB_OK;
 }
 
 static void a_handler_that_waits_long_ends_with_the_life(void **state)
@@ -862,7 +926,7 @@ static void a_handler_that_waits_long_ends_with_the_life(void **state)
     check_life(wait_long, *state);
 }
 
-static void send_for_ever(nb_conn *conn, void *seen)
+static nb_status send_for_ever(nb_conn *conn, void *seen)
 {
     static const char much[65536];
     nb_status status;
@@ -871,6 +935,7 @@ static void send_for_ever(nb_conn *conn, void *seen)
         status = nb_send_all(conn, much, sizeof(much), NULL, nb_forever());
     while (status == NB_OK);
     *(atomic_int *)seen = (int)status;
+    return NB_OK;
 }
 
 static void a_handler_that_is_stuck_in_a_send_ends_with_the_life(void **state)
@@ -878,9 +943,10 @@ static void a_handler_that_is_stuck_in_a_send_ends_with_the_life(void **state)
     check_life(send_for_ever, *state);
 }
 
-static void wait_until_readable(nb_conn *conn, void *seen)
+static nb_status wait_until_readable(nb_conn *conn, void *seen)
 {
     *(atomic_int *)seen = (int)nb_wait_readable(conn, nb_forever());
+    return NB_OK;
 }
 
 static void a_handler_that_waits_for_input_ends_with_the_life(void **state)
@@ -1256,13 +1322,14 @@ static void success_clears_the_error_and_keeps_errno(void **state)
 
 /* --- Events --- */
 
-static void answer_four_bytes(nb_conn *conn, void *unused)
+static nb_status answer_four_bytes(nb_conn *conn, void *unused)
 {
     char buf[4];
     size_t received;
 
     if (nb_recv_exact(conn, buf, sizeof(buf), &received, plenty()) == NB_OK)
         say_hello(conn, unused);
+    return NB_OK;
 }
 
 static void the_events_of_one_connection_come_in_order(void **state)
@@ -1484,6 +1551,8 @@ int main(void)
         NET_CASE_FOR_BOTH(both_families_are_served),
         NET_CASE_FOR_BOTH(a_conversation_takes_as_long_as_it_likes),
         NET_CASE(null_options_are_the_defaults),
+        NET_CASE_FOR_BOTH(what_a_handler_returns_says_how_its_connection_ends),
+        NET_CASE_FOR_BOTH(a_content_handler_does_not_make_a_hole_whole),
         NET_CASE_FOR_BOTH(a_handler_may_close_its_connection),
         NET_CASE_FOR_BOTH(a_handler_may_abort_its_connection),
         NET_CASE_FOR_BOTH(a_handler_may_keep_its_connection),

@@ -211,12 +211,13 @@ static void several_threads_may_stop(void **state)
     assert_status(server_wait(server), NB_OK);
 }
 
-static void hello_and_stop(nb_conn *conn, void *argument)
+static nb_status hello_and_stop(nb_conn *conn, void *argument)
 {
     struct server *server = argument;
 
     nb_listener_stop(server->listener);
     say_hello(conn, NULL);
+    return NB_OK;
 }
 
 static void a_handler_may_stop_and_finish(void **state)
@@ -409,7 +410,7 @@ static void handlers_that_wait_for_ever_are_cut_off_at_the_end_of_the_drain(void
     check_cut_off(wait_for_ever, *state, concurrency_of(state) == 1 ? 1 : 16);
 }
 
-static void retry_timeouts(nb_conn *conn, void *seen)
+static nb_status retry_timeouts(nb_conn *conn, void *seen)
 {
     nb_status status;
     size_t received;
@@ -419,6 +420,7 @@ static void retry_timeouts(nb_conn *conn, void *seen)
         status = nb_recv(conn, &byte, 1, &received, nb_after_ms(3));
     while (status == NB_TIMEOUT);
     *(atomic_int *)seen = (int)status;
+    return NB_OK;
 }
 
 static void handlers_that_retry_timeouts_are_cut_off_too(void **state)
@@ -426,7 +428,7 @@ static void handlers_that_retry_timeouts_are_cut_off_too(void **state)
     check_cut_off(retry_timeouts, *state, 1);
 }
 
-static void send_for_ever(nb_conn *conn, void *seen)
+static nb_status send_for_ever(nb_conn *conn, void *seen)
 {
     static const char much[65536];
     nb_status status;
@@ -435,6 +437,7 @@ static void send_for_ever(nb_conn *conn, void *seen)
         status = nb_send_all(conn, much, sizeof(much), NULL, nb_forever());
     while (status == NB_OK);
     *(atomic_int *)seen = (int)status;
+    return NB_OK;
 }
 
 static void handlers_that_are_stuck_in_a_send_are_cut_off_too(void **state)
@@ -500,7 +503,7 @@ static void a_handler_outside_the_library_is_waited_for(void **state)
 static nb_conn *_Atomic cancelled_before;
 
 /* The first connection is cancelled by the program, and its handler takes its time nevertheless. */
-static void wait_at_the_gate_or_for_ever(nb_conn *conn, void *seen)
+static nb_status wait_at_the_gate_or_for_ever(nb_conn *conn, void *seen)
 {
     nb_conn *none = NULL;
 
@@ -508,6 +511,7 @@ static void wait_at_the_gate_or_for_ever(nb_conn *conn, void *seen)
         gate_pass();
     else
         wait_for_ever(conn, seen);
+    return NB_OK;
 }
 
 static void a_connection_cancelled_before_is_not_counted_as_forced(void **state)
@@ -892,7 +896,7 @@ static void *send_without_end(void *conn)
 }
 
 /* One thread receives, another one sends; both are stuck. */
-static void wait_in_both_directions(nb_conn *conn, void *seen)
+static nb_status wait_in_both_directions(nb_conn *conn, void *seen)
 {
     pthread_t sender;
     bool started = pthread_create(&sender, NULL, send_without_end, conn) == 0;
@@ -900,6 +904,7 @@ static void wait_in_both_directions(nb_conn *conn, void *seen)
     wait_for_ever(conn, seen);
     if (started)
         (void)pthread_join(sender, NULL);
+    return NB_OK;
 }
 
 static void a_connection_that_two_threads_cut_off_is_cut_off_once(void **state)
@@ -985,10 +990,11 @@ static void come_and_go(void *argument)
 }
 
 /* Half a millisecond of work, so that there is always somebody in the queue. */
-static void work_and_say_hello(nb_conn *conn, void *unused)
+static nb_status work_and_say_hello(nb_conn *conn, void *unused)
 {
     a_moment();
     say_hello(conn, unused);
+    return NB_OK;
 }
 
 static void one_round_under_load(const struct mode *mode, struct load *load)

@@ -6,10 +6,10 @@
 #include <pthread.h>
 #include <string.h>
 
-static void greet(nb_conn *conn, void *context)
+static nb_status greet(nb_conn *conn, void *context)
 {
     (void)context;
-    nb_send_all(conn, "hello\n", 6, NULL, nb_after_ms(5000));
+    return nb_send_all(conn, "hello\n", 6, NULL, nb_after_ms(5000));
 }
 
 static void report(const nb_event *event, void *context)

@@ -6,20 +6,23 @@
 #include <stdio.h>
 
 /* [handler] */
-static void echo(nb_conn *conn, void *context)
+static nb_status echo(nb_conn *conn, void *context)
 {
     char buffer[4096];
+    nb_status status = NB_OK;
     size_t length;
-    nb_status status;
 
     (void)context;
-    while ((status = nb_recv(conn, buffer, sizeof buffer, &length,
-                             nb_after_ms(30000))) == NB_OK)
-        /* A failure stays. */
-        nb_send_all(conn, buffer, length, NULL, nb_after_ms(30000));
-    if (status != NB_EOF)
-        /* The client must not take what it got for the whole. */
-        nb_abort(conn);
+    while (status == NB_OK) {
+        status = nb_recv(conn, buffer, sizeof buffer, &length,
+                         nb_after_ms(30000));
+        if (status == NB_OK)
+            status = nb_send_all(conn, buffer, length, NULL,
+                                 nb_after_ms(30000));
+    }
+    /* After NB_EOF an end in order, else a reset: the client must not
+       take what it got for the whole. */
+    return status;
 }
 /* [handler] */
 

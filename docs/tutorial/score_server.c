@@ -42,7 +42,7 @@ static bool answer(struct score *score, const char *line, size_t length,
 /* [answer] */
 
 /* [handler] */
-static void serve_player(nb_conn *conn, void *context)
+static nb_status serve_player(nb_conn *conn, void *context)
 {
     /* No client can make the server store more than this. */
     char line[80];
@@ -56,14 +56,17 @@ static void serve_player(nb_conn *conn, void *context)
         nb_deadline by = nb_after_ms(60000);
 
         status = nb_recv_line(conn, line, sizeof line, &length, by);
-        if (status == NB_TOO_LONG)
-            nb_send_all(conn, "ERROR line too long\r\n", 21, NULL, by);
+        if (status == NB_TOO_LONG) /* An answer, and so a good end. */
+            return nb_send_all(conn, "ERROR line too long\r\n", 21,
+                               NULL, by);
         if (status != NB_OK)
-            return; /* The loop ends the connection in order. */
+            return status; /* After NB_EOF the loop ends it in order. */
         more = answer(context, line, length, reply, sizeof reply);
-        if (nb_send_all(conn, reply, strlen(reply), NULL, by) != NB_OK)
-            return; /* The loop resets it, as a send has failed. */
+        status = nb_send_all(conn, reply, strlen(reply), NULL, by);
+        if (status != NB_OK)
+            return status; /* The loop resets it. */
     }
+    return NB_OK;
 }
 /* [handler] */
 

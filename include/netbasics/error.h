@@ -43,6 +43,7 @@
  * - NB_NO_MEMORY: the process or the kernel has no memory left for it.
  * - NB_UNSUPPORTED: the system, or this version of the library, cannot do that.
  * - NB_SYSTEM: something else failed; nb_error::system_error says what.
+ * - NB_STOPPING: the server is stopping, and the connection was between two requests.
  */
 #define NB_STATUS_MAP(X)                                                                           \
     X(NB_OK, 0, "success")                                                                         \
@@ -63,7 +64,8 @@
     X(NB_NO_DESCRIPTORS, 15, "out of file descriptors")                                            \
     X(NB_NO_MEMORY, 16, "out of memory")                                                           \
     X(NB_UNSUPPORTED, 17, "not supported")                                                         \
-    X(NB_SYSTEM, 18, "system error")
+    X(NB_SYSTEM, 18, "system error")                                                               \
+    X(NB_STOPPING, 19, "server is stopping")
 
 /** @brief The outcome of a call; NB_STATUS_MAP says what each one means. */
 typedef enum nb_status {

@@ -61,17 +61,24 @@
 /**
  * @brief Serves one connection.
  *
- * The connection is the handler's until it returns; then the loop ends it in order, as nb_close()
- * does, without holding a worker for that (after a failed send, with a reset). The handler may also
- * close, abort or detach it itself. It may not assume that it stays on one thread across a call
+ * The connection is the handler's until it returns. What it returns says how its connection ends:
+ * - NB_OK, NB_EOF: in order, as nb_close() does, without holding a worker for that. After
+ *   a failed send the peer sees a reset all the same.
+ * - anything else: with a reset, so that no truncated reply looks whole, and the status goes into the
+ *   event NB_EVENT_CLOSED.
+ *
+ * So a handler can end with the status of the call that ended its work; one that has sent an error reply
+ * returns NB_OK. The handler may also close, abort or detach the connection itself; then what it returns
+ * does not matter. It may not assume that it stays on one thread across a call
  * that waits, and should keep its stack small (nb_serve_options::stack_size). It has to return: neither
  * pthread_exit(3) nor pthread_cancel(3), longjmp(3) or an exception of C++ may take its thread out of it,
  * or the connection is lost and its place with it.
  *
  * @param conn     the connection.
  * @param context  what nb_serve() was given.
+ * @return how the connection ends, see above.
  */
-typedef void nb_handler(nb_conn *conn, void *context);
+typedef nb_status nb_handler(nb_conn *conn, void *context);
 
 /** @brief What an ::nb_event reports. */
 typedef enum nb_event_kind {
@@ -92,7 +99,8 @@ typedef struct nb_event {
     nb_event_kind kind; /**< What happened. */
     /** @brief ACCEPT_BACKING_OFF: why. CLOSED: NB_OK when both streams ended in order (with
      *  NB_NO_LINGER: when nothing went wrong so far) or the handler detached the connection;
-     *  NB_CANCELLED when it was aborted or cancelled; else what went wrong, as nb_close() would tell.
+     *  NB_CANCELLED when it was aborted or cancelled; what the handler returned when it was reset for
+     *  that; else what went wrong, as nb_close() would tell.
      *  Other events: NB_OK. */
     nb_status status;
     int system_error;   /**< The errno behind @c status; 0 if none. */

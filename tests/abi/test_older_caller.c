@@ -59,8 +59,8 @@ nb_status nb_listener_address(const nb_listener *, size_t, nb_address *);
 nb_status nb_accept(nb_listener *, nb_conn **, nb_deadline, nb_error *);
 void nb_listener_stop(nb_listener *);
 void nb_listener_close(nb_listener *);
-nb_status nb_serve(nb_listener *, void (*)(nb_conn *, void *), void *, const struct serve_options *,
-                   nb_error *);
+nb_status nb_serve(nb_listener *, nb_status (*)(nb_conn *, void *), void *,
+                   const struct serve_options *, nb_error *);
 void nb_serve_counters(const nb_listener *, struct serve_stats *);
 nb_status nb_conn_peer_credentials(const nb_conn *, struct credentials *);
 void nb_abort(nb_conn *);
@@ -150,13 +150,14 @@ struct service {
     int served;
 };
 
-static void serve_one(nb_conn *conn, void *context)
+static nb_status serve_one(nb_conn *conn, void *context)
 {
     struct service *service = context;
 
     service->served++;
     nb_abort(conn); /* so that nobody waits for the client's end */
     nb_listener_stop(service->listener);
+    return NB_OK;
 }
 
 static void an_older_program_serves_and_counts(void **state)

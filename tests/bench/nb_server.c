@@ -42,18 +42,20 @@ static void echo(nb_conn *conn)
     }
 }
 
-static void handle_echo(nb_conn *conn, void *listener)
+static nb_status handle_echo(nb_conn *conn, void *listener)
 {
     echo(conn);
     if (atomic_fetch_sub(&left, 1) == 1)
         nb_listener_stop(listener);
+    return NB_OK;
 }
 
-static void handle_time(nb_conn *conn, void *listener)
+static nb_status handle_time(nb_conn *conn, void *listener)
 {
     check("nb_send_all", nb_send_all(conn, TIME_TEXT, TIME_BYTES, NULL, nb_forever()));
     if (atomic_fetch_sub(&left, 1) == 1)
         nb_listener_stop(listener);
+    return NB_OK;
 }
 
 static void accept_each(nb_listener *listener, nb_handler *handler, bool linger)

@@ -100,7 +100,7 @@ static void handled(void)
     (void)sem_post(&net.over);
 }
 
-static void answer(nb_conn *conn, void *unused)
+static nb_status answer(nb_conn *conn, void *unused)
 {
     struct account account = {.length = 0};
 
@@ -110,6 +110,7 @@ static void answer(nb_conn *conn, void *unused)
         send_text(conn, ANSWER, &account);
     handled();
     leave_foreign();
+    return NB_OK;
 }
 
 /* Stops the loop when it should have come to its end. */
@@ -227,12 +228,13 @@ void serve_at_localhost(void)
     (void)sigaction(SIGTERM, &before, NULL);
 }
 
-static void answer_and_stop(nb_conn *conn, void *context)
+static nb_status answer_and_stop(nb_conn *conn, void *context)
 {
     enter_foreign();
     DO(nb_listener_stop(net.listener));
     leave_foreign();
     answer(conn, context);
+    return NB_OK;
 }
 
 void serve_who_waits_at_the_stop(void)
@@ -248,7 +250,7 @@ void serve_who_waits_at_the_stop(void)
 }
 
 /* Waits for a line that never comes, as often as it is allowed to. */
-static void wait_for_ever(nb_conn *conn, void *unused)
+static nb_status wait_for_ever(nb_conn *conn, void *unused)
 {
     char line[16];
     nb_status status;
@@ -261,6 +263,7 @@ static void wait_for_ever(nb_conn *conn, void *unused)
                          nb_recv_line(conn, line, sizeof(line), NULL, nb_forever()));
     while (status == NB_NO_MEMORY && !disturbed_for_ever());
     leave_foreign();
+    return NB_OK;
 }
 
 void serve_who_never_speaks(void)
@@ -282,7 +285,7 @@ void serve_for_a_life(void)
     holds(serve(wait_for_ever, &status) == 0);
 }
 
-static void end_yourself(nb_conn *conn, void *unused)
+static nb_status end_yourself(nb_conn *conn, void *unused)
 {
     static const char *const requests[] = {"close", "abort", "keep"};
     char line[16] = "";
@@ -301,6 +304,7 @@ static void end_yourself(nb_conn *conn, void *unused)
         (void)close(fd);
     handled();
     leave_foreign();
+    return NB_OK;
 }
 
 void serve_and_end(void)

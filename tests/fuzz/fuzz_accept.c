@@ -175,7 +175,7 @@ static void detach(nb_conn *conn)
         (void)nb__sys_close(fd);
 }
 
-static void handle(nb_conn *conn, void *context)
+static nb_status handle(nb_conn *conn, void *context)
 {
     uint8_t habit = served.habits[served.handled++ % sizeof(served.habits)];
 
@@ -208,6 +208,7 @@ static void handle(nb_conn *conn, void *context)
     default:
         break;
     }
+    return NB_OK;
 }
 
 static nb_serve_options read_options(struct input *in)

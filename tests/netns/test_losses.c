@@ -80,16 +80,17 @@ static void one_megabit_a_second_is_enough(void **state)
     exchange_over(THERE_IPV4, 0, 1 << 17, 40000, "1 Mbit/s");
 }
 
-static void give_much(nb_conn *conn, void *unused)
+static nb_status give_much(nb_conn *conn, void *unused)
 {
     unsigned char *much = malloc(MUCH);
 
     (void)unused;
     if (much == NULL)
-        return;
+        return NB_OK;
     pattern_fill(much, MUCH, 0);
     nb_send_all(conn, much, MUCH, NULL, nb_forever());
     free(much);
+    return NB_OK;
 }
 
 static void a_slow_answer_extends_no_deadline(void **state)

@@ -213,12 +213,13 @@ static void a_peer_that_has_forgotten_us_is_a_reset(void **state)
 
 /* --- Servers whose clients vanish --- */
 
-static void give_much(nb_conn *conn, void *unused)
+static nb_status give_much(nb_conn *conn, void *unused)
 {
     static char much[MUCH];
 
     (void)unused;
     nb_send_all(conn, much, sizeof(much), NULL, nb_forever());
+    return NB_OK;
 }
 
 /* So many clients that do not read, and are gone. */

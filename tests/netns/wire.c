@@ -308,7 +308,7 @@ struct server *serve_there(const char *address, nb_handler *handler, void *conte
     return server;
 }
 
-void listen_to_pattern(nb_conn *conn, void *context)
+nb_status listen_to_pattern(nb_conn *conn, void *context)
 {
     struct heard *heard = context;
     unsigned char piece[4096];
@@ -323,6 +323,7 @@ void listen_to_pattern(nb_conn *conn, void *context)
     }
     heard->status = (int)status;
     heard->ended = true;
+    return NB_OK;
 }
 
 nb_conn *connect_to(const struct server *server, const nb_connect_options *options)

@@ -88,7 +88,7 @@ struct heard {
     atomic_size_t bytes;
     atomic_int status; /* what the last receive returned */
 };
-void listen_to_pattern(nb_conn *conn, void *heard);
+nb_status listen_to_pattern(nb_conn *conn, void *heard);
 
 /* A connection to a server; it must come about. */
 nb_conn *connect_to(const struct server *server, const nb_connect_options *options);

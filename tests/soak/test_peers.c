@@ -65,7 +65,7 @@ static struct peer *peer_of(const nb_conn *conn)
     return &peers[i];
 }
 
-static void echo_and_count(nb_conn *conn, void *unused)
+static nb_status echo_and_count(nb_conn *conn, void *unused)
 {
     struct peer *peer = peer_of(conn);
     int now = ++peer->running;
@@ -76,6 +76,7 @@ static void echo_and_count(nb_conn *conn, void *unused)
     a_moment();
     echo(conn, unused);
     peer->running--;
+    return NB_OK;
 }
 
 static void begin_peers(int visits)

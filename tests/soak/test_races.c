@@ -282,7 +282,7 @@ static void let_go(nb_conn *going)
 }
 
 /* Its life is a millisecond; it ends it itself at about the same time. */
-static void end_it_then(nb_conn *ending, void *unused)
+static nb_status end_it_then(nb_conn *ending, void *unused)
 {
     int life = lives++;
     nb_deadline then = {now_ns() + 1000 * NS_PER_US + ((int64_t)life % 31 - 10) * 10 * NS_PER_US};
@@ -295,6 +295,7 @@ static void end_it_then(nb_conn *ending, void *unused)
         nb_abort(ending);
     else if (life % 4 == 2)
         let_go(ending);
+    return NB_OK;
 }
 
 /* What the clients share; they may not assert. */

@@ -162,10 +162,11 @@ static void insist(void *argument)
 
 static atomic_int handled;
 
-static void echo_and_count(nb_conn *conn, void *unused)
+static nb_status echo_and_count(nb_conn *conn, void *unused)
 {
     handled++;
     echo(conn, unused);
+    return NB_OK;
 }
 
 /* ---- a round ---- */

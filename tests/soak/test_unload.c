@@ -103,11 +103,12 @@ struct serving {
     nb_status status;
 };
 
-static void greet(nb_conn *conn, void *context)
+static nb_status greet(nb_conn *conn, void *context)
 {
     const struct loaded *library = context;
 
     (void)library->nb_send_all(conn, "hello\n", 6, NULL, plenty());
+    return NB_OK;
 }
 
 static void serve(void *argument)

@@ -230,19 +230,20 @@ static nb_serve_options alone(void)
     return options;
 }
 
-static void read_hello(nb_conn *conn, void *context)
+static nb_status read_hello(nb_conn *conn, void *context)
 {
     char buf[5];
     size_t got;
 
     (void)context;
     assert_status(nb_recv_exact(conn, buf, sizeof(buf), &got, nb_forever()), NB_OK);
+    return NB_OK;
 }
 
 static nb_status handler_status;
 
 /* Waits for what never comes, and retries time-outs. */
-static void wait_for_ever(nb_conn *conn, void *context)
+static nb_status wait_for_ever(nb_conn *conn, void *context)
 {
     char byte;
     size_t got;
@@ -251,6 +252,7 @@ static void wait_for_ever(nb_conn *conn, void *context)
     do
         handler_status = nb_recv(conn, &byte, 1, &got, nb_after_ms(7000));
     while (handler_status == NB_OK || handler_status == NB_TIMEOUT);
+    return NB_OK;
 }
 
 static void serve_until(int64_t stop_ms, nb_handler *handler, const nb_serve_options *options)
