@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief One attempt to connect to one address. */
+#undef _DEFAULT_SOURCE
 #define _DEFAULT_SOURCE /* IP_BIND_ADDRESS_NO_PORT */
 
 #include "attempt.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Deadlines on the monotonic clock, with saturating arithmetic. */
+#undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
 #include "deadline_internal.h"

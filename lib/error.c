@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Statuses: their names, their texts, and what errno and EAI codes mean. */
+#undef _GNU_SOURCE
 #define _GNU_SOURCE /* the EAI codes that POSIX dropped, where netdb.h has them */
 
 #include "error_internal.h"

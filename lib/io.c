@@ -4,6 +4,7 @@
  *
  *  The socket's own timer is coarse (up to an eighth and two ticks late), so it is armed with a
  *  margin, and the monotonic clock and ppoll(2) do the rest. */
+#undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
 #include "io.h"

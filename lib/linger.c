@@ -2,6 +2,7 @@
 /** @file
  *  @brief Connections whose handler has returned: their streams are ended, and what the peer still
  *         sends is dropped until its end comes, so that no reset destroys the reply. */
+#undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
 #include "linger.h"

@@ -2,6 +2,7 @@
 /** @file
  *  @brief The system's resolver, under a deadline that it does not know: it runs in a thread of its
  *         own, which is left alone when it takes too long. Whoever comes out last cleans up. */
+#undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
 #include "lookup.h"

@@ -2,6 +2,7 @@
 /** @file
  *  @brief The addresses of a host race for a connection (RFC 8305): one starts after the other, none
  *         waits until another has given up, and the first to arrive wins. */
+#undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
 #include "race.h"

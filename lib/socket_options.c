@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief The socket options that nb_connect() and nb_listen() offer: one table. */
+#undef _DEFAULT_SOURCE
 #define _DEFAULT_SOURCE
 
 #include "socket_options.h"

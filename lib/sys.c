@@ -2,7 +2,9 @@
 /** @file
  *  @brief The only file that makes system calls, and with the clock the only one that asks which
  *         system this is. */
+#undef _GNU_SOURCE
 #define _GNU_SOURCE /* accept4, ppoll, struct tcp_info, struct ucred */
+#undef _FILE_OFFSET_BITS
 #define _FILE_OFFSET_BITS 64
 
 #include "sys.h"

@@ -2,6 +2,7 @@
 /** @file
  *  @brief The files of Unix sockets. A server that dies leaves its file behind, which nobody can bind
  *         again: it is removed, but only on proof. */
+#undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
 #include "unix_file.h"

@@ -2,6 +2,7 @@
 /** @file
  *  @brief The accept loop in worker threads: they take turns accepting, and the one that accepts
  *         serves. The calling thread supervises time, lingering, stop and drain. */
+#undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
 #include "deadline_internal.h"

@@ -6,6 +6,7 @@ moved into a folder with a space in its name, and as a part of another build.
 usage: check_consumers.py SOURCE_DIR BUILD_DIR C_COMPILER [CXX_COMPILER]
 """
 
+import re
 import shlex
 import sys
 import tempfile
@@ -13,6 +14,14 @@ from pathlib import Path
 
 import tap
 from commands import Failed, cases_of, expect, run
+
+# What builds define for all of their sources: everything, and less than the library asks for.
+FEATURE_MACROS = {
+    "all": "-D_GNU_SOURCE -D_DEFAULT_SOURCE -D_BSD_SOURCE -D_POSIX_C_SOURCE=200112L "
+           "-D_XOPEN_SOURCE=700 -D_FILE_OFFSET_BITS=64 -D_REENTRANT",
+    "old": "-D_POSIX_SOURCE -D_POSIX_C_SOURCE=1 -D_XOPEN_SOURCE=500",
+}
+FEATURE_MACRO = re.compile(r"^(#define (_\w+_SOURCE|_FILE_OFFSET_BITS|_TIME_BITS)\b)", re.MULTILINE)
 
 
 class Consumers:
@@ -102,6 +111,21 @@ class Consumers:
     def case_add_subdirectory(self):
         """add_subdirectory gives the same targets"""
         self.build_and_run("subdirectory", f"-DNETBASICS_SOURCE={self.source}")
+
+    def case_feature_macros(self):
+        """a build with feature macros of its own and warnings as errors takes it in, with its examples"""
+        for directory, macros in FEATURE_MACROS.items():
+            self.build_and_run(directory, f"-DNETBASICS_SOURCE={self.source}",
+                               "-DNETBASICS_BUILD_EXAMPLES=ON", f"-DCMAKE_C_FLAGS=-Werror {macros}")
+
+    def case_feature_macros_of_all_sources(self):
+        """every source that defines a feature macro takes back first what a build has made of it"""
+        for folder in ("lib", "examples", "tests", "docs"):
+            for path in (self.source / folder).rglob("*.[ch]"):
+                text = path.read_text()
+                for define, macro in FEATURE_MACRO.findall(text):
+                    if f"#undef {macro}\n{define}" not in text:
+                        raise Failed(f"{path}: no '#undef {macro}' right before '{define}'")
 
     def case_pkg_config(self):
         """pkg-config links the shared library"""

@@ -2,6 +2,7 @@
 /** @file
  *  @brief What the C tests share. Everything here fails the running case when something unexpected
  *         happens, so that tests need not look. */
+#undef _GNU_SOURCE
 #define _GNU_SOURCE /* POLLRDHUP, pthread_timedjoin_np */
 
 #include "support.h"

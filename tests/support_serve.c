@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Test support: bare clients, servers in threads, faults, and cases that leave nothing behind. */
+#undef _GNU_SOURCE
 #define _GNU_SOURCE /* unshare */
 
 #include "support_serve.h"

@@ -4,6 +4,7 @@
  *         out under the accept loop.
  *
  *  Wraps: nb__sys_accept nb__sys_poll pthread_create malloc calloc realloc */
+#undef _GNU_SOURCE
 #define _GNU_SOURCE
 
 #include "accept.h"

@@ -3,6 +3,7 @@
  *  @brief Tests of a connection's life: adopt, detach, close, abort, cancel, and what can be asked.
  *
  *  Linked with --wrap for what support_probe.h lists. */
+#undef _GNU_SOURCE
 #define _GNU_SOURCE /* POLLRDHUP */
 
 #include "support.h"

@@ -5,6 +5,7 @@
  *  Wraps: nb__sys_socket nb__sys_connect nb__sys_poll nb__sys_getsockopt nb__sys_getpeername
  *  nb__sys_setsockopt nb__sys_set_blocking nb__sys_getaddrinfo nb__sys_freeaddrinfo malloc calloc
  *  realloc */
+#undef _GNU_SOURCE
 #define _GNU_SOURCE /* CLONE_NEWNET is of its kin */
 
 #include "address_internal.h"

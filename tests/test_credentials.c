@@ -3,6 +3,7 @@
  *  @brief Tests of nb_conn_peer_credentials().
  *
  *  Wraps: nb__sys_peer_credentials nb__sys_getsockname */
+#undef _GNU_SOURCE
 #define _GNU_SOURCE
 
 #include "support.h"

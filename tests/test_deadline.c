@@ -3,6 +3,7 @@
  *  @brief Tests of deadlines, on a clock that the tests set.
  *
  *  Link with --wrap for: clock_gettime. */
+#undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
 #include "deadline_internal.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Tests of statuses, of what errno and EAI codes mean, and of error messages. */
+#undef _GNU_SOURCE
 #define _GNU_SOURCE /* the EAI codes that POSIX dropped */
 
 #include "error_internal.h"

@@ -3,6 +3,7 @@
  *  @brief Tests of frames: messages that say their length first.
  *
  *  Linked with --wrap for what support_probe.h lists. */
+#undef _GNU_SOURCE
 #define _GNU_SOURCE /* POLLRDHUP */
 
 #include "support.h"

@@ -4,6 +4,7 @@
  *
  *  Wraps: nb__sys_setsockopt nb__sys_getsockopt nb__sys_getsockname nb__sys_set_cloexec
  *  nb__sys_set_blocking nb__sys_get_flags nb__sys_shutdown */
+#undef _GNU_SOURCE
 #define _GNU_SOURCE
 
 #include "address_internal.h"

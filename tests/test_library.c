@@ -4,6 +4,7 @@
  *         dynamic linker has for it, as often as it is released.
  *
  *  Wraps: calloc dladdr1 dlopen dlclose */
+#undef _GNU_SOURCE
 #define _GNU_SOURCE /* dladdr1 */
 
 #include "support.h"

@@ -4,6 +4,7 @@
  *
  *  Wraps: nb__sys_socket nb__sys_bind nb__sys_listen nb__sys_accept nb__sys_setsockopt
  *  nb__sys_wake_open nb__sys_getaddrinfo malloc calloc realloc */
+#undef _GNU_SOURCE
 #define _GNU_SOURCE
 
 #include "address_internal.h"

@@ -6,6 +6,7 @@
  *  Wraps: clock_gettime nb__sys_getaddrinfo nb__sys_freeaddrinfo nb__sys_socket nb__sys_connect
  *  nb__sys_close nb__sys_poll nb__sys_getsockopt nb__sys_setsockopt nb__sys_getsockname
  *  nb__sys_getpeername nb__sys_set_blocking */
+#undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
 #include "address_internal.h"

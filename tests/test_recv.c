@@ -3,6 +3,7 @@
  *  @brief Tests of receiving: what is there, so many bytes, up to a delimiter, a line, to the end.
  *
  *  Linked with --wrap for what support_probe.h lists. */
+#undef _GNU_SOURCE
 #define _GNU_SOURCE /* POLLRDHUP */
 
 #include "conn_internal.h"

@@ -4,6 +4,7 @@
  *
  *  Wraps: nb__sys_getaddrinfo nb__sys_freeaddrinfo nb__sys_wake_open nb__sys_poll nb__sys_getpid
  *  nb__sys_library_hold pthread_create pthread_attr_init malloc calloc realloc */
+#undef _GNU_SOURCE
 #define _GNU_SOURCE /* the EAI codes that POSIX dropped, pthread_getattr_np */
 
 #include "address_internal.h"

@@ -4,6 +4,7 @@
  *         our stream.
  *
  *  Linked with --wrap for what support_probe.h lists. */
+#undef _GNU_SOURCE
 #define _GNU_SOURCE /* POLLRDHUP */
 
 #include "support.h"

@@ -3,7 +3,9 @@
  *  @brief Tests of nb_send_file().
  *
  *  Linked with --wrap for what support_probe.h lists, and for nb__sys_pread */
+#undef _GNU_SOURCE
 #define _GNU_SOURCE /* POLLRDHUP */
+#undef _FILE_OFFSET_BITS
 #define _FILE_OFFSET_BITS 64
 
 #include "support.h"

@@ -5,6 +5,7 @@
  *
  *  Wraps: pthread_create nb__sys_poll nb__sys_accept nb__sys_wake_ring nb__sys_shutdown
  *  nb__run_let_go */
+#undef _GNU_SOURCE
 #define _GNU_SOURCE /* pthread_getattr_np */
 
 #include "run.h"

@@ -3,6 +3,7 @@
  *  @brief Tests of the socket options of nb_connect() and nb_listen(): what the kernel was told.
  *
  *  Wraps: nb__sys_setsockopt nb__sys_connect nb__sys_bind */
+#undef _GNU_SOURCE
 #define _GNU_SOURCE
 
 #include "support_serve.h"

@@ -4,6 +4,7 @@
  *
  *  Wraps: pthread_create pthread_join nb__sys_accept nb__sys_queue_length
  *  pthread_cond_wait nb_cancel */
+#undef _GNU_SOURCE
 #define _GNU_SOURCE
 
 #include "listener_internal.h"

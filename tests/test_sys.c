@@ -3,6 +3,7 @@
  *  @brief Tests of the one way into the kernel: -errno, errno as it was, what sockets really do.
  *
  *  Link with --wrap for: close, connect. */
+#undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
 #include "sys.h"

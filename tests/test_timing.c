@@ -6,6 +6,7 @@
  *  Half of the cases run on a virtual clock, in a world where nothing really waits. Linked with
  *  --wrap for: clock_gettime nb__sys_recv nb__sys_send nb__sys_sendmsg nb__sys_poll
  *  nb__sys_setsockopt */
+#undef _GNU_SOURCE
 #define _GNU_SOURCE /* POLLRDHUP */
 
 #include "support.h"

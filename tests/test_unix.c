@@ -5,7 +5,9 @@
  *  Wraps: nb__sys_socket nb__sys_bind nb__sys_listen nb__sys_accept nb__sys_connect
  *  nb__sys_shutdown nb__sys_poll nb__sys_file_look nb__sys_file_set_mode nb__sys_file_remove nb__sys_set_mode
  *  nb__sys_directory_open nb__sys_lock */
+#undef _GNU_SOURCE
 #define _GNU_SOURCE
+#undef _FILE_OFFSET_BITS
 #define _FILE_OFFSET_BITS 64 /* some systems number files with so many */
 
 #include "address_internal.h"

@@ -5,6 +5,7 @@
  *
  *  The resolver of this program stands in for the system's: the library binds to it when it is
  *  loaded. */
+#undef _GNU_SOURCE
 #define _GNU_SOURCE /* RTLD_NOLOAD */
 
 #include "support_serve.h"

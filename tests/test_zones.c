@@ -4,6 +4,7 @@
  *         (support_interfaces.c).
  *
  *  Wraps: nb__sys_if_index nb__sys_if_name */
+#undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
 #include "address_internal.h"

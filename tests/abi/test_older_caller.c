@@ -4,6 +4,7 @@
  *
  *  It declares what it uses itself, as the headers of its version did. Behind each of its structures
  *  there is no memory, so that the library reads and writes no more of them than the program has. */
+#undef _DEFAULT_SOURCE
 #define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
 
 #include <netbasics/address.h>

@@ -7,6 +7,7 @@
  *  Serves so many connections on a loopback port, which it prints, and exits. "calling" serves them
  *  one after the other in the calling thread, "threads" starts a thread for each. CLOCK_READINGS per
  *  round trip, each compared with a deadline, are what any loop that watches deadlines has to pay. */
+#undef _GNU_SOURCE
 #define _GNU_SOURCE /* accept4 */
 #include "bench.h"
 

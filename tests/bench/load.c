@@ -4,6 +4,7 @@
  *
  *  load echo PORT CONNECTIONS ROUND_TRIPS   so many connections at once, so many round trips on each
  *  load time PORT CONNECTIONS               so many short connections, one after the other */
+#undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 #include "bench.h"
 

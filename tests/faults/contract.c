@@ -2,6 +2,7 @@
 /** @file
  *  @brief How each call can fail, and what that may come to: the documentation of the statuses, as a
  *         table that can be asked. */
+#undef _GNU_SOURCE
 #define _GNU_SOURCE /* EAI_NODATA */
 
 #include "error_internal.h"

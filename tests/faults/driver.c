@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Runs scenarios with every fault, in processes of their own, and tells what went wrong. */
+#undef _GNU_SOURCE
 #define _GNU_SOURCE /* unshare */
 
 #include "fault.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Faults while a connection lives: receiving, sending, ending, adopting and detaching. */
+#undef _GNU_SOURCE
 #define _GNU_SOURCE /* memfd_create */
 
 #include "talk.h"

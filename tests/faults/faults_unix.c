@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Faults with Unix sockets and their files, and with sockets that others have opened. */
+#undef _GNU_SOURCE
 #define _GNU_SOURCE /* mkdtemp, setenv */
 
 #include "listening.h"

@@ -2,6 +2,7 @@
 /** @file
  *  @brief What stands between the library and the system: counts calls, makes them fail or fall short,
  *         keeps the clock. */
+#undef _GNU_SOURCE
 #define _GNU_SOURCE /* nanosleep, struct addrinfo */
 
 #include "fault.h"

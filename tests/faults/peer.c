@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief The other side of connections, by system calls alone. */
+#undef _GNU_SOURCE
 #define _GNU_SOURCE /* accept4 */
 
 #include "address_internal.h"

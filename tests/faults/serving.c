@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Scenarios of the accept loop. */
+#undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L /* sigaction, sem_timedwait */
 
 #include "serving.h"

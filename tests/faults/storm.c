@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief A storm of signals, which interrupts whatever the library does and nothing of the test. */
+#undef _GNU_SOURCE
 #define _GNU_SOURCE /* SIGEV_THREAD_ID */
 
 #include "fault.h"

@@ -2,6 +2,7 @@
 /** @file
  *  @brief Fuzzes endpoints against a second reader that goes another way about it, and the messages
  *         about those that are refused. */
+#undef _GNU_SOURCE
 #define _GNU_SOURCE /* strcasecmp */
 
 #include "endpoint.h"

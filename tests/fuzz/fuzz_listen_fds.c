@@ -2,6 +2,7 @@
 /** @file
  *  @brief Fuzzes what a service manager leaves in the environment and at the first descriptors: any
  *         LISTEN_PID and LISTEN_FDS, and all kinds of things that are no listening sockets. */
+#undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L /* setenv() */
 
 #include "fuzz.h"

@@ -3,6 +3,7 @@
  *  @brief Fuzzes the sends: room that opens in any pieces at any times, sends of any length in any
  *         slices with any deadlines, against a model that knows how much room there is when. The bytes
  *         are never looked at: where they are tells which ones they are. */
+#undef _GNU_SOURCE
 #define _GNU_SOURCE /* MAP_ANONYMOUS, MAP_NORESERVE */
 
 #include "fuzz.h"

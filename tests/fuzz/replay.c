@@ -3,6 +3,7 @@
  *  @brief Runs a fuzzer over files of inputs, and over pieces of them: a test without a fuzzing engine.
  *
  *  usage: replay-NAME DIRECTORY-OR-FILE... */
+#undef _DEFAULT_SOURCE
 #define _DEFAULT_SOURCE /* alarm(), dirent's types */
 
 #include "fuzz.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Test support: carries packets between two TUN devices, badly. */
+#undef _GNU_SOURCE
 #define _GNU_SOURCE /* ppoll */
 
 #include "shuttle.h"

@@ -2,6 +2,7 @@
 /** @file
  *  @brief Names whose addresses are dead, and resolvers that are silent, slow or say no, by files in /etc
  *         of the test's own (a mount namespace holds them). */
+#undef _GNU_SOURCE
 #define _GNU_SOURCE /* unshare */
 
 #include "address_internal.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Test support: two hosts and the wire between them. */
+#undef _GNU_SOURCE
 #define _GNU_SOURCE /* unshare, setns */
 
 #include "wire.h"

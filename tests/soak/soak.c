@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Test support: lengths of soaks and what they use. */
+#undef _GNU_SOURCE
 #define _GNU_SOURCE /* mallinfo2 */
 
 #include "soak.h"

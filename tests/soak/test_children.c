@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Programs that other threads start meanwhile never inherit a descriptor of the library. */
+#undef _GNU_SOURCE
 #define _GNU_SOURCE /* environ */
 
 #include "soak.h"

@@ -2,6 +2,7 @@
 /** @file
  *  @brief Sends of more bytes than 32 bits can count, from memory and from a file that are not there: holes,
  *         but for a few marks. */
+#undef _GNU_SOURCE
 #define _GNU_SOURCE /* MAP_ANONYMOUS, memfd_create */
 
 #include "soak.h"

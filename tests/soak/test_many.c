@@ -2,6 +2,7 @@
 /** @file
  *  @brief A great many connections, one after the other, with few descriptors: memory and descriptors
  *         stay what they were. */
+#undef _GNU_SOURCE
 #define _GNU_SOURCE /* unshare, mkostemp */
 
 #include "soak.h"

@@ -4,6 +4,7 @@
  *         time. Meant for the thread sanitizer, and good without it.
  *
  *  Most rounds use Unix sockets, which are fast; every twentieth uses TCP. */
+#undef _GNU_SOURCE
 #define _GNU_SOURCE
 
 #include "soak.h"

@@ -4,6 +4,7 @@
  *         of times.
  *
  *  Wraps: nb__sys_queue_length nb__sys_shutdown */
+#undef _GNU_SOURCE
 #define _GNU_SOURCE
 
 #include "soak.h"

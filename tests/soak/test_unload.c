@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief The shared library, loaded and unloaded a thousand times with a little use in between. */
+#undef _GNU_SOURCE
 #define _GNU_SOURCE /* RTLD_NOLOAD */
 
 #include "soak.h"

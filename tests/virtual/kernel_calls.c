@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief The scripted kernel: its calls, in the place of those of lib/sys.c, and the clock. */
+#undef _DEFAULT_SOURCE
 #define _DEFAULT_SOURCE /* struct timeval, clockid_t */
 
 #include "kernel_sockets.h"
