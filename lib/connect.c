@@ -127,6 +127,8 @@ static nb_status read_local(nb_address *out, const char *text, nb_error *err)
                                "expected an IPv4 or IPv6 address with a port, as in 192.0.2.1:0");
 }
 
+NB__OPTIONS_SOLID(nb_connect_options, 2, 7);
+
 /* Reads what the caller gave. */
 static nb_status read_errand(struct errand *errand, const char *endpoint,
                              const nb_connect_options *options, nb_error *err)
@@ -136,7 +138,7 @@ static nb_status read_errand(struct errand *errand, const char *endpoint,
 
     memset(errand, 0, sizeof(*errand));
     if (!nb__options_read(&known, sizeof(known), options))
-        return nb__error_invalid(err, operation, "the options are not those of this version");
+        return nb__error_invalid(err, operation, NB__OPTIONS_REFUSED);
     errand->text = endpoint;
     errand->cancel_fd = known.cancel_fd != NULL ? *known.cancel_fd : -1;
     if (known.cancel_fd != NULL && errand->cancel_fd < 0)

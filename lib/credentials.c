@@ -9,6 +9,8 @@
 
 #include <errno.h>
 
+NB__OPTIONS_SOLID(nb_credentials, 0, 3);
+
 /* The system answers for other sockets, too, but with nobody. */
 static bool is_unix(const nb_conn *conn)
 {
@@ -27,11 +29,12 @@ nb_status nb_conn_peer_credentials(const nb_conn *conn, nb_credentials *out)
     nb_credentials known = {sizeof(known), -1, -1, -1};
     int failed = -EOPNOTSUPP;
 
-    if (out == NULL || out->size < sizeof(out->size))
+    if (out == NULL || !nb__options_sized(out))
         return NB_INVALID;
     if (conn != NULL && is_unix(conn))
         failed = nb__sys_peer_credentials(conn->fd, &known.pid, &known.uid, &known.gid);
-    nb__options_write(out, &known, sizeof(known), 0xff); /* -1 is nobody, and 0 the superuser */
+    (void)nb__options_write(out, &known, sizeof(known),
+                            0xff); /* -1 is nobody, and 0 the superuser */
     if (conn == NULL)
         return NB_INVALID;
     return failed < 0 ? nb__status_of_errno(-failed) : NB_OK;

@@ -29,12 +29,14 @@ static nb_status bad_mode(int64_t mode, nb_error *err)
     return NB_INVALID;
 }
 
+NB__OPTIONS_SOLID(nb_listen_options, 0, 10);
+
 nb_status nb__wishes_read(struct nb__wishes *out, const nb_listen_options *given, nb_error *err)
 {
     nb_listen_options known;
 
     if (!nb__options_read(&known, sizeof(known), given))
-        return nb__error_invalid(err, operation, "the options are not those of this version");
+        return nb__error_invalid(err, operation, NB__OPTIONS_REFUSED);
     /* The system cuts it to its maximum. */
     out->backlog = known.backlog > 0 && known.backlog < INT_MAX ? (int)known.backlog : INT_MAX;
     if (known.unix_mode < 0 || known.unix_mode > MODE_MAX)

@@ -20,59 +20,63 @@
 
 static const char operation[] = "serve";
 
+NB__OPTIONS_SOLID(nb_serve_options, 2, 9);
+NB__OPTIONS_SOLID(nb_serve_stats, 0, 8);
+
 /* A number among the options: zero means its default, and NB_NO_LIMIT may be allowed. */
 struct number {
     const char *name;
     int64_t *value;
     int64_t otherwise;
+    int64_t most;
     bool may_be_none;
 };
 
 /* What a thread can have: the system has a minimum, and may want whole pages. */
-static bool is_stack_size(size_t size)
+static bool is_stack_size(int64_t size)
 {
     pthread_attr_t attributes;
     bool is;
 
+    if ((uint64_t)size > SIZE_MAX)
+        return false;
     /* It always works in glibc. */
     if (pthread_attr_init(&attributes) != 0) /* GCOV_EXCL_BR_LINE */
         return true; /* GCOV_EXCL_LINE: it was not asked; starting threads tells */
-    is = pthread_attr_setstacksize(&attributes, size) == 0;
+    is = pthread_attr_setstacksize(&attributes, (size_t)size) == 0;
     (void)pthread_attr_destroy(&attributes);
     return is;
+}
+
+static bool is_in_range(const struct number *number)
+{
+    if (*number->value == NB_NO_LIMIT)
+        return number->may_be_none;
+    return *number->value >= 0 && *number->value <= number->most;
 }
 
 /* Fills in the defaults. NULL, or the name of a field that is out of range. */
 static const char *complete(nb_serve_options *options)
 {
-    int64_t concurrency = options->concurrency;
-    int64_t max_per_peer = options->max_per_peer;
-    int64_t linger_max = options->linger_max;
     const struct number numbers[] = {
-        {"concurrency", &concurrency, 512, false},
-        {"max_per_peer", &max_per_peer, NB_NO_LIMIT, true},
-        {"linger_max", &linger_max, 256, false},
-        {"connection_ms", &options->connection_ms, 600000, true},
-        {"linger_ms", &options->linger_ms, 5000, true},
-        {"linger_bytes", &options->linger_bytes, 65536, false},
-        {"drain_ms", &options->drain_ms, 10000, true},
+        {"concurrency", &options->concurrency, 512, INT_MAX, false},
+        {"max_per_peer", &options->max_per_peer, NB_NO_LIMIT, INT_MAX, true},
+        {"linger_max", &options->linger_max, 256, INT_MAX, false},
+        {"stop_on_signals", &options->stop_on_signals, 0, 1, false},
+        {"connection_ms", &options->connection_ms, 600000, INT64_MAX, true},
+        {"linger_ms", &options->linger_ms, 5000, INT64_MAX, true},
+        {"linger_bytes", &options->linger_bytes, 65536, INT64_MAX, false},
+        {"drain_ms", &options->drain_ms, 10000, INT64_MAX, true},
+        {"stack_size", &options->stack_size, INT64_C(256) << 10, INT64_MAX, false},
     };
 
     for (size_t i = 0; i < COUNT(numbers); i++) {
+        if (!is_in_range(&numbers[i]))
+            return numbers[i].name;
         if (*numbers[i].value == 0)
             *numbers[i].value = numbers[i].otherwise;
-        else if (*numbers[i].value < 0 &&
-                 !(numbers[i].may_be_none && *numbers[i].value == NB_NO_LIMIT))
-            return numbers[i].name;
     }
-    if (options->stack_size == 0)
-        options->stack_size = (size_t)256 << 10;
-    if (!is_stack_size(options->stack_size))
-        return "stack_size";
-    options->concurrency = (int)concurrency;
-    options->max_per_peer = (int)max_per_peer;
-    options->linger_max = (int)linger_max;
-    return NULL;
+    return is_stack_size(options->stack_size) ? NULL : "stack_size";
 }
 
 static nb_status read_options(nb_serve_options *out, const nb_serve_options *given, nb_error *err)
@@ -81,7 +85,7 @@ static nb_status read_options(nb_serve_options *out, const nb_serve_options *giv
     struct nb__text text;
 
     if (!nb__options_read(out, sizeof(*out), given))
-        return nb__error_invalid(err, operation, "the options are not those of this version");
+        return nb__error_invalid(err, operation, NB__OPTIONS_REFUSED);
     bad = complete(out);
     if (bad == NULL)
         return NB_OK;
@@ -197,11 +201,14 @@ static uint64_t read_counter(const _Atomic uint64_t *counter)
     return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
-void nb_serve_counters(const nb_listener *listener, nb_serve_stats *stats)
+nb_status nb_serve_counters(const nb_listener *listener, nb_serve_stats *stats)
 {
-    const struct nb__counters *counters = &listener->counters;
+    const struct nb__counters *counters;
     nb_serve_stats known;
 
+    if (listener == NULL || stats == NULL)
+        return NB_INVALID;
+    counters = &listener->counters;
     memset(&known, 0, sizeof(known));
     known.accepted = read_counter(&counters->accepted);
     known.active = read_counter(&counters->active);
@@ -211,5 +218,5 @@ void nb_serve_counters(const nb_listener *listener, nb_serve_stats *stats)
     known.lingering = read_counter(&counters->lingering);
     known.forced = read_counter(&counters->forced);
     known.unserved = read_counter(&counters->unserved);
-    nb__options_write(stats, &known, sizeof(known), 0);
+    return nb__options_write(stats, &known, sizeof(known), 0) ? NB_OK : NB_INVALID;
 }

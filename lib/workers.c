@@ -382,7 +382,7 @@ static nb_status assemble(struct crew *crew, struct nb__run *run, int *system_er
         return NB_NO_MEMORY;
     }
     /* GCOV_EXCL_STOP */
-    (void)pthread_attr_setstacksize(&crew->attributes, run->options.stack_size);
+    (void)pthread_attr_setstacksize(&crew->attributes, (size_t)run->options.stack_size);
     (void)pthread_cond_init(&crew->turn, NULL);
     (void)pthread_cond_init(&crew->vacant, NULL);
     return NB_OK;

@@ -73,6 +73,14 @@ unsigned slowness(void);
 /* The number of elements of an array. */
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
+/* What stands where a structure's size should, when nobody has set it: too little, no whole number of
+   fields, or more than any structure has. */
+#define SIZES_NEVER_SET                                                                            \
+    {                                                                                              \
+        0, 1, sizeof(size_t) - 1, sizeof(size_t) + 1, 1024 + sizeof(size_t), (size_t)1 << 31,      \
+            SIZE_MAX / 2 + 1                                                                       \
+    }
+
 /* ---- sockets ---- */
 
 enum transport { OVER_IPV4, OVER_IPV6, OVER_UNIX };

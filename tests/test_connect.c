@@ -478,15 +478,16 @@ static void the_initial_options_are_accepted(void **state)
     assert_status(try_options(&options), NB_OK);
 }
 
-static void options_of_no_size_are_invalid(void **state)
+static void options_whose_size_was_never_set_are_invalid(void **state)
 {
+    static const size_t sizes[] = SIZES_NEVER_SET;
     nb_connect_options options = NB_CONNECT_OPTIONS_INIT;
 
     (void)state;
-    options.size = 0;
-    assert_status(try_options(&options), NB_INVALID);
-    options.size = sizeof(size_t) - 1;
-    assert_status(try_options(&options), NB_INVALID);
+    for (size_t i = 0; i < COUNT(sizes); i++) {
+        options.size = sizes[i];
+        assert_status(try_options(&options), NB_INVALID);
+    }
 }
 
 static void an_option_of_later_is_accepted_while_it_is_zero(void **state)
@@ -1442,7 +1443,7 @@ int main(void)
         NET_CASE(inherited_sockets_are_for_listening),
         NET_CASE(a_null_argument_is_invalid),
         NET_CASE(the_initial_options_are_accepted),
-        NET_CASE(options_of_no_size_are_invalid),
+        NET_CASE(options_whose_size_was_never_set_are_invalid),
         NET_CASE(an_option_of_later_is_accepted_while_it_is_zero),
         NET_CASE(an_option_of_later_that_is_set_is_invalid),
         NET_CASE(a_refusal_names_the_endpoint),

@@ -167,7 +167,6 @@ static void a_system_that_does_not_tell_leaves_nobody(void **state)
 
 static void credentials_of_nothing_are_invalid(void **state)
 {
-    nb_credentials tiny = {sizeof(size_t) - 1, 5, 5, 5};
     nb_conn *a;
     nb_conn *b;
 
@@ -175,8 +174,24 @@ static void credentials_of_nothing_are_invalid(void **state)
     conn_pair(OVER_UNIX, &a, &b);
     assert_refused(NULL, NB_INVALID);
     assert_status(nb_conn_peer_credentials(a, NULL), NB_INVALID);
-    assert_status(nb_conn_peer_credentials(a, &tiny), NB_INVALID);
-    assert_int_equal(tiny.pid, 5);
+    nb_abort(a);
+    nb_abort(b);
+}
+
+static void credentials_whose_size_was_never_set_are_invalid_and_left_alone(void **state)
+{
+    static const size_t sizes[] = SIZES_NEVER_SET;
+    nb_conn *a;
+    nb_conn *b;
+
+    (void)state;
+    conn_pair(OVER_UNIX, &a, &b);
+    for (size_t i = 0; i < COUNT(sizes); i++) {
+        nb_credentials who = {sizes[i], 5, 5, 5};
+
+        assert_status(nb_conn_peer_credentials(a, &who), NB_INVALID);
+        assert_true(who.size == sizes[i] && who.pid == 5 && who.uid == 5 && who.gid == 5);
+    }
     nb_abort(a);
     nb_abort(b);
 }
@@ -211,6 +226,7 @@ int main(void)
         OWN_CASE(the_peer_of_a_tcp_socket_is_not_known),
         OWN_CASE(a_system_that_does_not_tell_leaves_nobody),
         OWN_CASE(credentials_of_nothing_are_invalid),
+        OWN_CASE(credentials_whose_size_was_never_set_are_invalid_and_left_alone),
         OWN_CASE(credentials_fit_the_structure_of_another_version),
     };
 

@@ -573,7 +573,7 @@ static int stack_kib(size_t asked)
     struct server *server = server_new("127.0.0.1:0", measure_stack, &workers);
 
     server->context = &kib;
-    server->options.stack_size = asked;
+    server->options.stack_size = (int64_t)asked;
     server_run(server);
     assert_int_equal(answer(dial(&server->address), HELLO), 0);
     assert_status(server_finish(server), NB_OK);
@@ -1187,16 +1187,50 @@ static void say_no_stack_size(nb_serve_options *options)
     options->stack_size = 1;
 }
 
+static void say_a_negative_stack_size(nb_serve_options *options)
+{
+    options->stack_size = -1;
+}
+
+static void say_too_much_concurrency(nb_serve_options *options)
+{
+    options->concurrency = INT64_C(1) << 31;
+}
+
+static void say_too_many_per_peer(nb_serve_options *options)
+{
+    options->max_per_peer = INT64_C(1) << 32;
+}
+
+static void say_too_much_linger_max(nb_serve_options *options)
+{
+    options->linger_max = INT64_MAX;
+}
+
+static void say_neither_true_nor_false(nb_serve_options *options)
+{
+    options->stop_on_signals = 2;
+}
+
 static void a_bad_option_is_named_and_nothing_is_done(void **state)
 {
     static const struct {
         void (*spoil)(nb_serve_options *options);
         const char *name;
     } rows[] = {
-        {say_no_concurrency, "concurrency"},     {say_no_max_per_peer, "max_per_peer"},
-        {say_no_linger_max, "linger_max"},       {say_no_linger_ms, "linger_ms"},
-        {say_no_connection_ms, "connection_ms"}, {say_no_linger_bytes, "linger_bytes"},
-        {say_no_drain_ms, "drain_ms"},           {say_no_stack_size, "stack_size"},
+        {say_no_concurrency, "concurrency"},
+        {say_no_max_per_peer, "max_per_peer"},
+        {say_no_linger_max, "linger_max"},
+        {say_no_linger_ms, "linger_ms"},
+        {say_no_connection_ms, "connection_ms"},
+        {say_no_linger_bytes, "linger_bytes"},
+        {say_no_drain_ms, "drain_ms"},
+        {say_no_stack_size, "stack_size"},
+        {say_a_negative_stack_size, "stack_size"},
+        {say_too_much_concurrency, "concurrency"},
+        {say_too_many_per_peer, "max_per_peer"},
+        {say_too_much_linger_max, "linger_max"},
+        {say_neither_true_nor_false, "stop_on_signals"},
     };
     struct server *server = server_new("127.0.0.1:0", say_hello, *state);
     nb_error err;
@@ -1232,15 +1266,19 @@ struct later_options {
     char later[24];
 };
 
-static void options_of_no_size_are_invalid(void **state)
+static void options_whose_size_was_never_set_are_invalid(void **state)
 {
+    static const size_t sizes[] = SIZES_NEVER_SET;
     struct server *server = server_new("127.0.0.1:0", say_hello, &sequential);
+    nb_listener *listener = server->listener;
+    nb_error err;
 
     (void)state;
-    server->options.size = 0;
-    assert_status(nb_serve(server->listener, say_hello, NULL, &server->options, NULL), NB_INVALID);
-    server->options.size = sizeof(size_t) - 1;
-    assert_status(nb_serve(server->listener, say_hello, NULL, &server->options, NULL), NB_INVALID);
+    for (size_t i = 0; i < COUNT(sizes); i++) {
+        server->options.size = sizes[i];
+        assert_status(nb_serve(listener, say_hello, NULL, &server->options, &err), NB_INVALID);
+        assert_non_null(strstr(err.message, "size"));
+    }
 }
 
 static void an_option_of_later_that_is_set_is_invalid(void **state)
@@ -1482,18 +1520,40 @@ static void an_event_handler_that_takes_its_time_holds_up_only_its_thread(void *
 
 /* --- Counters --- */
 
-static void counters_of_no_size_are_left_alone(void **state)
+/* How much nb_serve_counters() has written behind the size. */
+static size_t count_written(const struct server *server, size_t size, nb_status expected)
 {
-    struct server *server = server_new("127.0.0.1:0", say_hello, &sequential);
     nb_serve_stats stats;
+    size_t written = 0;
+
+    memset(&stats, '#', sizeof(stats));
+    stats.size = size;
+    assert_status(nb_serve_counters(server->listener, &stats), expected);
+    assert_int_equal(stats.size, size);
+    for (size_t i = sizeof(stats.size); i < sizeof(stats); i++)
+        written += ((unsigned char *)&stats)[i] != '#';
+    return written;
+}
+
+static void counters_whose_size_was_never_set_are_invalid_and_left_alone(void **state)
+{
+    static const size_t sizes[] = SIZES_NEVER_SET;
+    struct server *server = server_new("127.0.0.1:0", say_hello, &sequential);
 
     (void)state;
-    memset(&stats, '#', sizeof(stats));
-    stats.size = sizeof(stats.size);
-    nb_serve_counters(server->listener, &stats);
-    assert_int_equal(stats.size, sizeof(stats.size));
-    for (size_t i = sizeof(stats.size); i < sizeof(stats); i++)
-        assert_int_equal(((unsigned char *)&stats)[i], '#');
+    for (size_t i = 0; i < COUNT(sizes); i++)
+        assert_int_equal(count_written(server, sizes[i], NB_INVALID), 0);
+    assert_int_equal(count_written(server, sizeof(size_t), NB_OK), 0);
+}
+
+static void counters_of_nothing_are_invalid(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, &sequential);
+    nb_serve_stats stats = NB_SERVE_STATS_INIT;
+
+    (void)state;
+    assert_status(nb_serve_counters(NULL, &stats), NB_INVALID);
+    assert_status(nb_serve_counters(server->listener, NULL), NB_INVALID);
 }
 
 static void the_counters_begin_at_zero(void **state)
@@ -1533,11 +1593,11 @@ static void the_counters_fill_what_the_caller_knows(void **state)
     assert_int_equal(answer(dial(&server->address), HELLO), 0);
     memset(&stats, 0xff, sizeof(stats));
     stats.known.size = offsetof(nb_serve_stats, active);
-    nb_serve_counters(server->listener, &stats.known);
+    assert_status(nb_serve_counters(server->listener, &stats.known), NB_OK);
     assert_int_equal(stats.known.accepted, 1);
     assert_true(stats.known.active == UINT64_MAX);
     stats.known.size = sizeof(stats);
-    nb_serve_counters(server->listener, &stats.known);
+    assert_status(nb_serve_counters(server->listener, &stats.known), NB_OK);
     assert_int_equal(stats.known.size, sizeof(stats));
     assert_int_equal(stats.known.accepted, 1);
     assert_true(stats.later[0] == 0 && stats.later[1] == 0);
@@ -1604,7 +1664,7 @@ int main(void)
         NET_CASE(without_a_limit_one_peer_has_many),
         NET_CASE_FOR_BOTH(a_bad_option_is_named_and_nothing_is_done),
         NET_CASE(a_null_listener_or_handler_is_invalid),
-        NET_CASE(options_of_no_size_are_invalid),
+        NET_CASE(options_whose_size_was_never_set_are_invalid),
         NET_CASE(an_option_of_later_that_is_set_is_invalid),
         NET_CASE(options_of_an_older_version_are_accepted),
         NET_CASE_FOR_BOTH(a_listener_is_served_only_once),
@@ -1619,7 +1679,8 @@ int main(void)
         NET_CASE_FOR_BOTH(an_event_handler_may_ask_and_stop),
         NET_CASE(an_event_handler_that_takes_its_time_holds_up_only_its_thread),
         NET_CASE(the_counters_begin_at_zero),
-        NET_CASE(counters_of_no_size_are_left_alone),
+        NET_CASE(counters_whose_size_was_never_set_are_invalid_and_left_alone),
+        NET_CASE(counters_of_nothing_are_invalid),
         NET_CASE_FOR_BOTH(the_counters_stay_after_the_end),
         NET_CASE_FOR_BOTH(the_counters_fill_what_the_caller_knows),
     };

@@ -112,9 +112,9 @@ typedef int nb_fd;
  */
 typedef struct nb_connect_options {
     size_t size; /**< sizeof(nb_connect_options), as the caller knows it. */
-    /** @brief Turns Nagle's algorithm on, which holds small packets back: TCP_NODELAY off. Default
-     *  false. */
-    bool nagle;
+    /** @brief true turns Nagle's algorithm on, which holds small packets back: TCP_NODELAY off.
+     *  Default false. */
+    int64_t nagle;
     /** @brief Milliseconds of silence, up to 32767000 and rounded up to seconds, after which the
      *  system asks whether the peer is still there (TCP_KEEPIDLE). Setting this or one of the next two
      *  turns keepalive on, and those left at 0 are the system's. Default: no keepalive. */

@@ -47,13 +47,13 @@ typedef struct nb_listen_options {
     /** @brief How many connections may wait to be accepted. 0 or less: as many as the system allows
      *  (on Linux net.core.somaxconn). A short queue loses connections that the peer believes in. */
     int64_t backlog;
-    /** @brief Lets several sockets of one user listen on one port, among which the system divides the
-     *  connections: SO_REUSEPORT on. Default false, so that two servers cannot share a port
+    /** @brief true lets several sockets of one user listen on one port, among which the system
+     *  divides the connections: SO_REUSEPORT on. Default false, so that two servers cannot share a port
      *  unnoticed. */
-    bool reuse_port;
-    /** @brief Turns Nagle's algorithm on, which holds small packets back: TCP_NODELAY off. Default
-     *  false. */
-    bool nagle;
+    int64_t reuse_port;
+    /** @brief true turns Nagle's algorithm on, which holds small packets back: TCP_NODELAY off.
+     *  Default false. */
+    int64_t nagle;
     /** @brief Milliseconds of silence, up to 32767000 and rounded up to seconds, after which the
      *  system asks whether the peer is still there (TCP_KEEPIDLE). Setting this or one of the next two
      *  turns keepalive on, and those left at 0 are the system's. Default: no keepalive. */

@@ -130,21 +130,22 @@ typedef struct nb_serve_options {
     size_t size; /**< sizeof(nb_serve_options), as the caller knows it. */
     /** @brief How many handlers may run at once. 1: in the calling thread, one after the other,
      *  without any thread. More: in so many worker threads at most, started as needed and used again.
-     *  Default 512. */
-    int concurrency;
+     *  At most 2147483647, as the next two. Default 512. */
+    int64_t concurrency;
     /** @brief How many connections one peer may have, those that linger included; one over that is
      *  reset. A peer is an IPv4 address or an IPv6 /64; Unix peers are not counted. Default, and
      *  NB_NO_LIMIT: no bound but those of @c concurrency and @c linger_max. */
-    int max_per_peer;
+    int64_t max_per_peer;
     /** @brief How many connections may linger at once; beyond it the oldest is reset. Default 256. */
-    int linger_max;
-    /** @brief Whether SIGINT and SIGTERM stop the listener while nb_serve() runs. A signal that was
+    int64_t linger_max;
+    /** @brief true: SIGINT and SIGTERM stop the listener while nb_serve() runs. A signal that was
      *  ignored stays ignored; the old dispositions come back at the end. In a child that is forked
      *  meanwhile, a signal does what the old disposition says, and the listener stays as it is.
      *  Default false. */
-    bool stop_on_signals;
-    size_t stack_size; /**< Bytes of stack of a worker thread, at least what the system demands
-                            (PTHREAD_STACK_MIN). Default 256 KiB. */
+    int64_t stop_on_signals;
+    /** @brief Bytes of stack of a worker thread, at least what the system demands
+     *  (PTHREAD_STACK_MIN). Default 256 KiB. */
+    int64_t stack_size;
     /** @brief Milliseconds that a connection may live, from accept to the end of lingering; then it
      *  is cancelled. NB_NO_LIMIT: for ever. Default 600 000 (10 minutes). */
     int64_t connection_ms;
@@ -230,9 +231,11 @@ NB_NODISCARD NB_API nb_status nb_serve(nb_listener *listener, nb_handler *handle
 /**
  * @brief Tells what a listener has seen while it was served.
  *
- * @param listener    the listener. Must not be NULL.
+ * @param listener    the listener.
  * @param[out] stats  its @c size says how much of it to fill; fields that this library does not
- *                    know are zeroed. Must not be NULL.
+ *                    know are zeroed.
+ * @retval NB_OK       filled.
+ * @retval NB_INVALID  a NULL argument, or a @c size that was not set. Nothing was filled.
  *
  * @par Blocking, threads, signals
  * Never blocks; safe from any thread, during nb_serve() and after it. Each number is right, but
@@ -241,7 +244,7 @@ NB_NODISCARD NB_API nb_status nb_serve(nb_listener *listener, nb_handler *handle
  * @par Example
  * @snippet snippets/serving.c nb_serve_counters
  */
-NB_API void nb_serve_counters(const nb_listener *listener, nb_serve_stats *stats);
+NB_API nb_status nb_serve_counters(const nb_listener *listener, nb_serve_stats *stats);
 
 NB_END_DECLS
 

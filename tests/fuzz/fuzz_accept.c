@@ -223,8 +223,8 @@ static nb_serve_options read_options(struct input *in)
     options.linger_ms = times[input_number(in, COUNT(times) - 2)];
     options.drain_ms = drains[input_number(in, COUNT(drains) - 1)];
     options.linger_bytes = (int64_t)input_size(in);
-    options.linger_max = (int)input_number(in, 4);
-    options.max_per_peer = (int)input_number(in, 4);
+    options.linger_max = (int64_t)input_number(in, 4);
+    options.max_per_peer = (int64_t)input_number(in, 4);
     return options;
 }
 
