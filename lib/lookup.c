@@ -87,19 +87,6 @@ static void *look_up(void *argument)
     return NULL;
 }
 
-static int start_thread(struct lookup *lookup)
-{
-    pthread_attr_t attributes;
-    int failed = pthread_attr_init(&attributes);
-
-    if (failed != 0)
-        return -failed;
-    (void)pthread_attr_setstacksize(&attributes, STACK_SIZE);
-    failed = nb__sys_thread_start(&lookup->thread, &attributes, look_up, lookup);
-    (void)pthread_attr_destroy(&attributes);
-    return failed;
-}
-
 /* Takes what a lookup needs besides memory, and starts it. */
 static nb_status start(struct lookup *lookup, int *system_error)
 {
@@ -111,7 +98,7 @@ static nb_status start(struct lookup *lookup, int *system_error)
     }
     failed = nb__sys_library_hold(&lookup->library);
     if (failed == 0) {
-        failed = start_thread(lookup);
+        failed = nb__sys_thread_start(&lookup->thread, STACK_SIZE, look_up, lookup);
         if (failed == 0)
             return NB_OK;
         nb__sys_library_release(lookup->library);

@@ -18,6 +18,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -509,8 +510,51 @@ void *nb__sys_realloc(void *memory, size_t size)
     return moved;
 }
 
-int nb__sys_thread_start(pthread_t *out, const pthread_attr_t *attributes, void *(*run)(void *),
-                         void *argument)
+#ifdef __GLIBC__
+/* glibc puts what is __thread in the program and in the libraries it was started with onto the stack of
+   each thread, with a descriptor of its own and some room to spare. */
+#define THREAD_DESCRIPTOR ((size_t)8 << 10)
+
+static atomic_size_t stack_overhead; /* 0: not known yet */
+
+/* The counts of what the library itself loads later are not needed, and do no harm. */
+static int add_thread_variables(struct dl_phdr_info *object, size_t size, void *sum)
+{
+    (void)size;
+    for (size_t i = 0; i < object->dlpi_phnum; i++) {
+        const ElfW(Phdr) *header = &object->dlpi_phdr[i];
+
+        if (header->p_type == PT_TLS)
+            *(size_t *)sum += header->p_memsz + header->p_align;
+    }
+    return 0;
+}
+
+/* When the program starts, or loads us: at any other time, somebody else may have the lock of the list. */
+__attribute__((constructor)) static void measure_stack_overhead(void)
+{
+    size_t sum = THREAD_DESCRIPTOR;
+
+    (void)dl_iterate_phdr(add_thread_variables, &sum);
+    atomic_store(&stack_overhead, sum);
+}
+
+static size_t with_overhead(size_t stack_size)
+{
+    if (atomic_load(&stack_overhead) == 0) /* another constructor came before ours */
+        measure_stack_overhead();          /* GCOV_EXCL_LINE */
+    return stack_size + atomic_load(&stack_overhead);
+}
+#else
+/* Elsewhere it comes on top anyway, or has a place of its own. */
+static size_t with_overhead(size_t stack_size)
+{
+    return stack_size;
+}
+#endif
+
+static int start_thread(pthread_t *out, const pthread_attr_t *attributes, void *(*run)(void *),
+                        void *argument)
 {
     int saved = errno;
     sigset_t all;
@@ -522,6 +566,20 @@ int nb__sys_thread_start(pthread_t *out, const pthread_attr_t *attributes, void 
     failed = pthread_create(out, attributes, run, argument);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     errno = saved;
+    return failed;
+}
+
+int nb__sys_thread_start(pthread_t *out, size_t stack_size, void *(*run)(void *), void *argument)
+{
+    pthread_attr_t attributes;
+    int failed = pthread_attr_init(&attributes);
+
+    if (failed != 0)
+        return -failed;
+    failed = pthread_attr_setstacksize(&attributes, with_overhead(stack_size));
+    if (failed == 0)
+        failed = start_thread(out, &attributes, run, argument);
+    (void)pthread_attr_destroy(&attributes);
     return -failed;
 }
 

@@ -105,9 +105,9 @@ int nb__sys_if_name(unsigned index, char *name);
 void *nb__sys_calloc(size_t count, size_t size);
 void *nb__sys_realloc(void *memory, size_t size);
 
-/* Starts a thread with all signals blocked, so that none is handled on it. */
-int nb__sys_thread_start(pthread_t *out, const pthread_attr_t *attributes, void *(*run)(void *),
-                         void *argument);
+/* Starts a thread with all signals blocked, so that none is handled on it. The stack is what the thread
+   can use: what the C library takes from it for the thread's own variables comes on top. */
+int nb__sys_thread_start(pthread_t *out, size_t stack_size, void *(*run)(void *), void *argument);
 
 /* Keeps this library loaded until it is released: *out is what to release, NULL when nothing could
    unload it. 0, or -ENOMEM. */

@@ -27,23 +27,24 @@ struct worker {
     struct worker *next; /* in the list of all that were started */
 };
 
-/* The workers of a run; the lock of the run guards all of it but the first four members. */
+/* The workers of a run; the lock of the run guards all of it but the first three members. */
 struct crew {
     struct nb__run *run;
-    pthread_attr_t attributes;
     int bell[2];                                        /* wakes the supervisor */
     struct pollfd accept_fds[NB__LISTENER_WATCHED_MAX]; /* for who accepts */
 
     pthread_cond_t turn;   /* a worker may look for something to do */
     pthread_cond_t vacant; /* nobody accepts any more */
     struct worker *workers;
-    int alive;      /* threads that run, or are being started */
-    int starting;   /* threads that are being started, and have nothing to do yet */
-    int parked;     /* threads that wait for their turn */
-    bool accepting; /* a thread accepts, or waits to */
-    bool taken;     /* after the stop: the queue has all that will come */
-    bool rung;      /* the bell has been, and the supervisor has not looked yet */
-    bool silent;    /* there is not even one thread, as an event has told */
+    int alive;       /* threads that run, or are being started */
+    int starting;    /* threads that are being started, and have nothing to do yet */
+    int parked;      /* threads that wait for their turn */
+    bool accepting;  /* a thread accepts, or waits to */
+    bool taken;      /* after the stop: the queue has all that will come */
+    bool rung;       /* the bell has been, and the supervisor has not looked yet */
+    bool silent;     /* there is not even one thread, as an event has told */
+    int start_error; /* why the last worker could not be started */
+    int hopeless;    /* the errno for which there will never be one; for the supervisor alone */
 };
 
 static void lock(struct crew *crew)
@@ -70,25 +71,28 @@ static void ring(struct crew *crew)
 
 static void *work(void *argument);
 
-/* Starts a worker, for which `alive` counts already. */
-static bool start_worker(struct crew *crew)
+/* Starts a worker, for which `alive` counts already: 0, or -errno. */
+static int start_worker(struct crew *crew)
 {
     struct worker *worker = nb__sys_calloc(1, sizeof(*worker));
+    int failed;
 
     if (worker == NULL)
-        return false;
+        return -ENOMEM;
     worker->crew = crew;
     nb__handle_prepare(&worker->work, crew->run, true);
     lock(crew); /* the new thread waits until it is on the list */
-    if (nb__sys_thread_start(&worker->thread, &crew->attributes, work, worker) < 0) {
+    failed =
+        nb__sys_thread_start(&worker->thread, (size_t)crew->run->options.stack_size, work, worker);
+    if (failed < 0) {
         unlock(crew);
         free(worker);
-        return false;
+        return failed;
     }
     worker->next = crew->workers;
     crew->workers = worker;
     unlock(crew);
-    return true;
+    return 0;
 }
 
 /* Whether a worker more would have something to do and is allowed. The lock is held. */
@@ -116,11 +120,12 @@ static bool reserve(struct crew *crew)
    supervisor tries again later. */
 static bool start_reserved(struct crew *crew)
 {
-    bool started = start_worker(crew);
+    int failed = start_worker(crew);
 
-    if (started)
+    if (failed == 0)
         return true;
     lock(crew);
+    crew->start_error = -failed;
     crew->alive--;
     crew->starting--;
     unlock(crew);
@@ -217,20 +222,27 @@ static void *work(void *argument)
 }
 
 /* Tells when there is not even one worker, and when there is one again. */
-static void note_silence(struct crew *crew, bool silent)
+static void note_silence(struct crew *crew, bool silent, int system_error)
 {
     if (silent == crew->silent)
         return;
     crew->silent = silent;
     if (silent)
-        nb__run_event(crew->run, NB_EVENT_ACCEPT_BACKING_OFF, NB_NO_MEMORY, EAGAIN);
+        nb__run_event(crew->run, NB_EVENT_ACCEPT_BACKING_OFF, NB_NO_MEMORY, system_error);
     else
         nb__run_event(crew->run, NB_EVENT_ACCEPT_RECOVERED, NB_OK, 0);
+}
+
+/* Whether threads that could not be started for this reason may be startable later. */
+static bool may_pass(int system_error)
+{
+    return system_error == EAGAIN || system_error == ENOMEM;
 }
 
 /* Starts workers while some are needed. True when one could not be started. */
 static bool muster(struct crew *crew)
 {
+    int system_error;
     bool needed;
     bool starved;
     bool silent;
@@ -243,17 +255,23 @@ static bool muster(struct crew *crew)
     lock(crew);
     starved = is_short_handed(crew);
     silent = starved && crew->alive == 0;
+    system_error = crew->start_error;
     unlock(crew);
-    note_silence(crew, silent);
+    if (!silent || may_pass(system_error))
+        note_silence(crew, silent, system_error);
+    else
+        crew->hopeless = system_error;
     return starved;
 }
 
 /* Waits for the bell, for what else is polled, and for the next thing that the clock brings. 0, or
-   the errno when waiting does not work. */
+   the errno when waiting does not work, or is in vain. */
 static int supervise_once(struct crew *crew, struct pollfd *fds, size_t own, nb_deadline until)
 {
     int ready;
 
+    if (crew->hopeless != 0)
+        return crew->hopeless;
     until = nb__earlier(until, nb__run_end_lives(crew->run));
     fds[0] = (struct pollfd){crew->bell[0], POLLIN, 0};
     ready = nb__linger_poll(crew->run, fds, own, until);
@@ -266,7 +284,7 @@ static int supervise_once(struct crew *crew, struct pollfd *fds, size_t own, nb_
     return ready >= 0 || ready == -EINTR ? 0 : -ready;
 }
 
-/* Until the stop. 0, or the errno when waiting does not work, and that is why it was stopped. */
+/* Until the stop. 0, or the errno that ends the run: waiting does not work, or there are no threads. */
 static int supervise(struct crew *crew, struct pollfd *fds)
 {
     nb_listener *listener = crew->run->listener;
@@ -376,13 +394,6 @@ static nb_status assemble(struct crew *crew, struct nb__run *run, int *system_er
         *system_error = -failed;
         return nb__status_of_errno(-failed);
     }
-    /* It always works in glibc. GCOV_EXCL_START */
-    if (pthread_attr_init(&crew->attributes) != 0) {
-        nb__sys_wake_close(crew->bell);
-        return NB_NO_MEMORY;
-    }
-    /* GCOV_EXCL_STOP */
-    (void)pthread_attr_setstacksize(&crew->attributes, (size_t)run->options.stack_size);
     (void)pthread_cond_init(&crew->turn, NULL);
     (void)pthread_cond_init(&crew->vacant, NULL);
     return NB_OK;
@@ -392,7 +403,6 @@ static void dismiss(struct crew *crew)
 {
     (void)pthread_cond_destroy(&crew->turn);
     (void)pthread_cond_destroy(&crew->vacant);
-    (void)pthread_attr_destroy(&crew->attributes);
     nb__sys_wake_close(crew->bell);
 }
 

@@ -749,6 +749,51 @@ static void without_any_thread_those_who_wait_are_reset_at_the_end_of_the_drain(
     assert_int_equal(server_stats(server).unserved, 1);
 }
 
+/* What is no shortage does not go away by waiting. */
+static void threads_that_can_never_be_started_end_the_server_with_the_reason(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
+    int client = dial(&server->address);
+
+    (void)state;
+    fail_after(ON_THREAD, 1, EINVAL, -1);
+    server_run(server);
+    assert_status(server_wait(server), NB_SYSTEM);
+    assert_int_equal(server->err.system_error, EINVAL);
+    assert_int_equal(raw_ending(client, NULL), ECONNRESET);
+    assert_int_equal(server_stats(server).unserved, 1);
+    assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF), 0);
+}
+
+static void later_threads_that_can_never_be_started_are_done_without(void **state)
+{
+    int clients[5];
+    struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(clients); i++)
+        clients[i] = dial(&server->address);
+    fail_after(ON_THREAD, 2, EPERM, -1);
+    server_run(server);
+    check_all_served(server, clients, COUNT(clients));
+}
+
+static void want_of_memory_for_the_first_thread_is_told_as_what_it_is(void **state)
+{
+    int client;
+    struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
+    nb_event told;
+
+    (void)state;
+    client = dial(&server->address);
+    fail_after(ON_THREAD, 1, ENOMEM, 1);
+    server_run(server);
+    assert_int_equal(answer(client, HELLO), 0);
+    told = server_event(server, NB_EVENT_ACCEPT_BACKING_OFF, 0);
+    assert_status(told.status, NB_NO_MEMORY);
+    assert_int_equal(told.system_error, ENOMEM);
+}
+
 /* --- Memory --- */
 
 /* One allocation after the other fails at the beginning, until none is left to fail. Whatever was
@@ -832,6 +877,9 @@ int main(void)
         NET_CASE(threads_that_cannot_be_started_are_not_tried_all_the_time),
         NET_CASE(a_server_without_any_thread_can_be_stopped),
         NET_CASE(without_any_thread_those_who_wait_are_reset_at_the_end_of_the_drain),
+        NET_CASE(threads_that_can_never_be_started_end_the_server_with_the_reason),
+        NET_CASE(later_threads_that_can_never_be_started_are_done_without),
+        NET_CASE(want_of_memory_for_the_first_thread_is_told_as_what_it_is),
         NET_CASE_FOR_BOTH(memory_that_is_missing_at_the_beginning_is_said_or_got_over),
         NET_CASE_FOR_BOTH(memory_that_is_missing_later_costs_nobody_the_answer),
     };

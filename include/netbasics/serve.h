@@ -143,8 +143,9 @@ typedef struct nb_serve_options {
      *  meanwhile, a signal does what the old disposition says, and the listener stays as it is.
      *  Default false. */
     int64_t stop_on_signals;
-    /** @brief Bytes of stack of a worker thread, at least what the system demands
-     *  (PTHREAD_STACK_MIN). Default 256 KiB. */
+    /** @brief Bytes of stack that a handler can use in a worker thread, at least what the system demands
+     *  (PTHREAD_STACK_MIN). The program's thread-local variables, which glibc puts onto the stack of each
+     *  thread, come on top. Default 256 KiB. */
     int64_t stack_size;
     /** @brief Milliseconds that a connection may live, from accept to the end of lingering; then it
      *  is cancelled. NB_NO_LIMIT: for ever. Default 600 000 (10 minutes). */
@@ -213,8 +214,9 @@ NB_BEGIN_DECLS
  *                            descriptors. Memory for connections, for threads and for watching
  *                            those that linger is waited for.
  * @retval NB_SYSTEM, NB_UNSUPPORTED
- *                            listening itself is broken; the connections were drained first. See
- *                            nb_error::system_error.
+ *                            listening itself is broken, the connections were drained first; or not even
+ *                            one thread can be started, for another reason than EAGAIN (a shortage, which
+ *                            is waited for). See nb_error::system_error.
  *
  * @par Blocking, threads, signals
  * Blocks until nb_listener_stop() and the drain after it. Safe from any thread. Threads that it
