@@ -16,15 +16,44 @@ static const char help[] =
     "input, and what comes back goes to standard output as it is.\n"
     "\n" MESSAGE_CLIENT_HELP;
 
+/* Four looks in a row without a byte are silence. */
+enum { LOOK_MS = 250, SILENT_LOOKS = 4 };
+
 /* What two threads share: one sends while the other receives. Whoever sends everything first can
  * wait for ever, as an echo server stops reading when nobody takes its answer. */
 typedef struct exchange {
     nb_conn *conn;
     nb_deadline by;
+    int64_t look_ms;     /* How often the receiver looks up while nothing comes. */
     const char *message; /* NULL: standard input. */
     bool quiet;          /* No progress. */
-    atomic_bool sent;    /* All of it: from now on the server may end its stream, too. */
+    pthread_mutex_t lock;
+    bool sent; /* All of it: from now on the server may end its stream, too. */
 } exchange;
+
+static bool all_is_sent(exchange *ex)
+{
+    pthread_mutex_lock(&ex->lock);
+    bool sent = ex->sent;
+    pthread_mutex_unlock(&ex->lock);
+    return sent;
+}
+
+/*
+ * Ends our stream when all of it has come back, or no more comes. Not before: there are servers that
+ * take the client's end for the end of all, and drop what they still had to say. Both threads call
+ * this, as the last byte can come back before the sender knows that it is sent.
+ */
+static void end_stream(exchange *ex, bool silent)
+{
+    uint64_t received, sent;
+
+    pthread_mutex_lock(&ex->lock);
+    nb_conn_counters(ex->conn, &received, &sent);
+    if (ex->sent && (silent || received >= sent))
+        nb_shutdown_send(ex->conn); /* The server sees the end; we go on receiving. */
+    pthread_mutex_unlock(&ex->lock);
+}
 
 static void send_input(exchange *ex)
 {
@@ -49,14 +78,33 @@ static void *send_everything(void *context)
     else
         nb_send_all(ex->conn, ex->message, strlen(ex->message), NULL, ex->by);
     nb_conn_error(ex->conn, NB_SEND, &err); /* What failed stays failed: one look is enough. */
-    if (err.status == NB_OK) {
-        atomic_store(&ex->sent, true);
-        nb_shutdown_send(ex->conn); /* The server sees the end; we go on receiving. */
-    } else {
+    if (err.status != NB_OK) {
         fail_with(&err);
         nb_cancel(ex->conn); /* Wakes the thread that receives. */
+        return NULL;
     }
+    pthread_mutex_lock(&ex->lock);
+    ex->sent = true;
+    pthread_mutex_unlock(&ex->lock);
+    end_stream(ex, false);
     return NULL;
+}
+
+/* Receives what comes back next. If nothing does for a second, the server may wait for our end. */
+static nb_status receive(exchange *ex, char *buffer, size_t capacity, size_t *length)
+{
+    int silent_looks = 0;
+    nb_status status;
+
+    do {
+        bool sent = all_is_sent(ex); /* Silence counts only from then on. */
+        bool last = nb_remaining_ms(ex->by) <= ex->look_ms;
+        status =
+            nb_recv(ex->conn, buffer, capacity, length, last ? ex->by : nb_after_ms(ex->look_ms));
+        silent_looks += sent && status == NB_TIMEOUT;
+        end_stream(ex, silent_looks >= SILENT_LOOKS);
+    } while (status == NB_TIMEOUT && !nb_expired(ex->by));
+    return status;
 }
 
 /* Passes on what comes back, until the server ends its stream. */
@@ -69,7 +117,7 @@ static nb_status receive_output(exchange *ex)
     nb_status status;
 
     progress_begin(&watched, ex->quiet);
-    while ((status = nb_recv(ex->conn, buffer, sizeof buffer, &length, ex->by)) == NB_OK) {
+    while ((status = receive(ex, buffer, sizeof buffer, &length)) == NB_OK) {
         if (!write_output(buffer, length))
             return NB_SYSTEM;
         total += length;
@@ -82,22 +130,36 @@ static nb_status receive_output(exchange *ex)
 /* Prints what comes back, which is not more than was sent. */
 static nb_status receive_message(exchange *ex)
 {
-    size_t capacity = strlen(ex->message), length;
-    char *answer = malloc(capacity + 1);
+    size_t most = strlen(ex->message), total = 0, length;
+    char *answer = malloc(most + 1); /* One byte more is one too many. */
+    nb_status status = answer == NULL ? NB_NO_MEMORY : NB_OK;
 
-    if (answer == NULL)
-        return NB_NO_MEMORY;
-    nb_status status = nb_recv_to_end(ex->conn, answer, capacity, &length, ex->by);
-    if (status == NB_OK)
-        print_escaped("Received '", answer, length, "'\n");
+    while (status == NB_OK) {
+        status = receive(ex, answer + total, most + 1 - total, &length);
+        if (status == NB_OK && (total += length) > most)
+            status = NB_TOO_LONG;
+    }
+    if (status == NB_EOF)
+        print_escaped("Received '", answer, total, "'\n");
     free(answer);
-    return status;
+    return status == NB_EOF ? NB_OK : status;
+}
+
+/* When the server has ended its stream. */
+static bool is_whole(exchange *ex)
+{
+    uint64_t received, sent;
+
+    nb_conn_counters(ex->conn, &received, &sent);
+    /* A message can be back before the sender knows that it is gone. */
+    return all_is_sent(ex) || (ex->message != NULL && received == strlen(ex->message));
 }
 
 int main(int argc, char **argv)
 {
     client_arguments arguments = {"localhost:12345", "Hello, world", .timeout_ms = 10000};
-    static exchange ex; /* Static, as the sender may outlive main(). */
+    /* Static, as the sender may outlive main(). */
+    static exchange ex = {.lock = PTHREAD_MUTEX_INITIALIZER, .look_ms = LOOK_MS};
     uint64_t received, sent;
     pthread_t sender;
     nb_error err;
@@ -105,14 +167,16 @@ int main(int argc, char **argv)
     read_client_arguments(&arguments, "echo_client", help, argc, argv);
     ex.message = strcmp(arguments.message, "-") == 0 ? NULL : arguments.message;
     ex.quiet = arguments.quiet;
-    ex.by = nb_after_ms(arguments.timeout_ms); /* One deadline for all that follows. */
+    if (ex.look_ms > arguments.timeout_ms / 8)
+        ex.look_ms = arguments.timeout_ms / 8 + 1; /* At most half of it goes into silence. */
+    ex.by = nb_after_ms(arguments.timeout_ms);     /* One deadline for all that follows. */
     if (nb_connect(&ex.conn, arguments.endpoint, NULL, ex.by, &err) != NB_OK)
         return fail_with(&err);
     if (pthread_create(&sender, NULL, send_everything, &ex) != 0)
         return fail("no thread could be started");
 
     nb_status status = ex.message == NULL ? receive_output(&ex) : receive_message(&ex);
-    if (status != NB_OK || !atomic_load(&ex.sent)) {
+    if (status != NB_OK || !is_whole(&ex)) {
         fail_to_receive(arguments.endpoint, status == NB_OK ? NB_EOF : status);
         nb_cancel(ex.conn);     /* Wakes the sender; the server sees a reset and not an end. */
         pthread_detach(sender); /* It may still wait for standard input. */

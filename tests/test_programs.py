@@ -13,6 +13,7 @@ import hashlib
 import os
 import random
 import resource
+import select
 import selectors
 import signal
 import socket
@@ -847,8 +848,49 @@ class EchoClient(TestCase):
     def test_a_server_may_answer_only_after_the_end(self):
         def serve(conn):
             conn.sendall(receive_to_end(conn))
+        for message in ("Hello, world", "-"):
+            with self.subTest(message=message), Peer(serve) as peer:
+                result = run("echo_client", peer.endpoint, message, input=b"Hello, world")
+                self.assert_ok(result, self.expected(message))
+
+    def test_a_server_may_answer_bytes_only_as_long_as_it_reads(self):
+        def serve(conn):  # As ncat does with the output of a program.
+            data = conn.recv(100)
+            if select.select([conn], [], [], 0.05)[0] and not conn.recv(100, socket.MSG_PEEK):
+                return  # The client's end has come before the echo: there will be none.
+            conn.sendall(data)
+            serve_echo(conn)
+        for message in ("Hello, world", "-"):
+            with self.subTest(message=message), Peer(serve) as peer:
+                result = run("echo_client", peer.endpoint, message, input=b"Hello, world")
+                self.assert_ok(result, self.expected(message))
+
+    def test_the_end_follows_at_once_when_all_has_come_back(self):
+        begin = time.monotonic()
+        for message in ("Hello, world", "-") * 5:
+            with self.subTest(message=message), Peer(serve_echo) as peer:
+                result = run("echo_client", peer.endpoint, message, input=b"Hello, world")
+                self.assert_ok(result, self.expected(message))
+        self.assertLess(time.monotonic() - begin, 10)  # A second each, if it waited for silence.
+
+    def test_little_time_is_enough_for_an_answer_after_the_end(self):
+        def serve(conn):
+            conn.sendall(receive_to_end(conn))
         with Peer(serve) as peer:
-            self.assert_ok(run("echo_client", peer.endpoint), b"Received 'Hello, world'\n")
+            self.assert_ok(run("echo_client", "--timeout-ms", "800", peer.endpoint),
+                           b"Received 'Hello, world'\n")
+
+    def test_a_server_may_end_as_soon_as_it_has_echoed(self):
+        def serve(conn):
+            conn.sendall(receive_exactly(conn, 12))
+        for _ in range(20):  # The end can come before the sender knows that it is done.
+            with Peer(serve) as peer:
+                self.assert_ok(run("echo_client", peer.endpoint), b"Received 'Hello, world'\n")
+
+    @staticmethod
+    def expected(message):
+        """What the client prints when "Hello, world" comes back."""
+        return b"Hello, world" if message == "-" else b"Received 'Hello, world'\n"
 
     def test_half_the_message_is_a_failure(self):
         def serve(conn):
@@ -984,10 +1026,10 @@ class EchoClient(TestCase):
 
     def test_closed_descriptors_do_not_become_the_connection(self):
         def serve(conn):
-            data = receive_to_end(conn)
+            data = receive_exactly(conn, 12)
             conn.sendall(data)
             conn.shutdown(socket.SHUT_WR)
-            return data
+            return data + receive_to_end(conn)
         for closed in ((1,), (0, 1), (0, 1, 2)):
             with self.subTest(closed=closed), Peer(serve) as peer:
                 command = with_closed(closed, [BIN / "echo_client", peer.endpoint])
