@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -25,23 +26,60 @@ enum { LINE_CAPACITY = 1024, ARGUMENT_CAPACITY = 256, OPTIONS_MAX = 4 };
 static const char *program_name = "example";
 static pthread_mutex_t output_lock = PTHREAD_MUTEX_INITIALIZER;
 static bool progress_is_shown; /* The cursor stands behind it. */
+static bool output_failed;
+static int log_output = STDOUT_FILENO, log_errors = STDERR_FILENO;
 
 /* ---- Output ---- */
 
-/* One write for each line, so that lines of several threads and programs do not mix. */
-static void write_line(int fd, int patience_ms, const char *prefix, const char *format,
-                       va_list arguments)
+/* After a call that failed: whether to try again. Another program can have made a descriptor that we
+ * share with it non-blocking; then it is waited for here. */
+static bool wait_to_try_again(int fd, short events)
 {
-    char line[LINE_CAPACITY];
-    struct pollfd ready = {.fd = fd, .events = POLLOUT};
-    size_t length = (size_t)snprintf(line, sizeof line, "%s%s", prefix, *prefix ? ": " : "");
+    struct pollfd ready = {.fd = fd, .events = events};
+
+    if (errno == EAGAIN || errno == EWOULDBLOCK)
+        return poll(&ready, 1, -1) >= 0 || errno == EINTR;
+    return errno == EINTR;
+}
+
+static bool write_all(int fd, const char *bytes, size_t length)
+{
+    while (length > 0) {
+        ssize_t written = write(fd, bytes, length);
+        if (written < 0 && !wait_to_try_again(fd, POLLOUT))
+            return false;
+        if (written > 0) {
+            bytes += written;
+            length -= (size_t)written;
+        }
+    }
+    return true;
+}
+
+/* For one write, so that lines of several threads and programs do not mix. */
+static size_t format_line(char line[LINE_CAPACITY], const char *prefix, const char *format,
+                          va_list arguments)
+{
+    size_t length = (size_t)snprintf(line, LINE_CAPACITY, "%s%s", prefix, *prefix ? ": " : "");
 
     /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): the caller has started it */
-    vsnprintf(line + length, sizeof line - length, format, arguments);
+    vsnprintf(line + length, LINE_CAPACITY - length, format, arguments);
     length = strlen(line);
     line[length++] = '\n'; /* Takes the place of the NUL. */
-    if (poll(&ready, 1, patience_ms) > 0 && write(fd, line, length) < 0)
-        return; /* Nobody is left to be told. */
+    return length;
+}
+
+/* Writes now or not at all. */
+static void log_to(int fd, const char *prefix, const char *format, va_list arguments)
+{
+    char line[LINE_CAPACITY];
+    size_t length = format_line(line, prefix, format, arguments);
+    struct pollfd ready = {.fd = fd, .events = POLLOUT};
+
+    pthread_mutex_lock(&output_lock);
+    if (poll(&ready, 1, 0) > 0 && write(fd, line, length) < 0)
+        length = 0; /* Nobody is left to be told. */
+    pthread_mutex_unlock(&output_lock);
 }
 
 void log_line(const char *format, ...)
@@ -49,9 +87,7 @@ void log_line(const char *format, ...)
     va_list arguments;
 
     va_start(arguments, format);
-    pthread_mutex_lock(&output_lock);
-    write_line(STDOUT_FILENO, 0, "", format, arguments);
-    pthread_mutex_unlock(&output_lock);
+    log_to(log_output, "", format, arguments);
     va_end(arguments);
 }
 
@@ -60,27 +96,27 @@ void log_problem(const char *format, ...)
     va_list arguments;
 
     va_start(arguments, format);
-    pthread_mutex_lock(&output_lock);
-    write_line(STDERR_FILENO, 0, program_name, format, arguments);
-    pthread_mutex_unlock(&output_lock);
+    log_to(log_errors, program_name, format, arguments);
     va_end(arguments);
 }
 
 int fail(const char *format, ...)
 {
     static bool failed;
+    char line[LINE_CAPACITY];
     va_list arguments;
 
     va_start(arguments, format);
+    size_t length = format_line(line, program_name, format, arguments);
+    va_end(arguments);
     pthread_mutex_lock(&output_lock);
     if (progress_is_shown)
         fputs("\r\033[K", stderr); /* The reason has a line of its own. */
     progress_is_shown = false;
     if (!failed)
-        write_line(STDERR_FILENO, -1, program_name, format, arguments);
+        write_all(STDERR_FILENO, line, length);
     failed = true;
     pthread_mutex_unlock(&output_lock);
-    va_end(arguments);
     return EXIT_FAILURE;
 }
 
@@ -175,30 +211,30 @@ int fail_with_errno(const char *what)
 
 void print_escaped(const char *before, const char *bytes, size_t length, const char *after)
 {
-    char text[5];
+    char *text = malloc(strlen(before) + 4 * length + strlen(after) + 1), *end;
 
-    fputs(before, stdout);
-    for (size_t i = 0; i < length; i++) {
-        escape_byte(text, (unsigned char)bytes[i]);
-        fputs(text, stdout);
+    if (text == NULL) {
+        output_failed = true;
+        fail("standard output: %s", nb_status_text(NB_NO_MEMORY));
+        return;
     }
-    fputs(after, stdout);
+    end = stpcpy(text, before);
+    for (size_t i = 0; i < length; i++) {
+        escape_byte(end, (unsigned char)bytes[i]);
+        end += strlen(end);
+    }
+    end = stpcpy(end, after);
+    write_output(text, (size_t)(end - text));
+    free(text);
 }
 
 bool write_output(const char *bytes, size_t length)
 {
-    while (length > 0) {
-        ssize_t written = write(STDOUT_FILENO, bytes, length);
-        if (written < 0 && errno != EINTR) {
-            fail_with_errno("standard output");
-            return false;
-        }
-        if (written > 0) {
-            bytes += written;
-            length -= (size_t)written;
-        }
-    }
-    return true;
+    if (write_all(STDOUT_FILENO, bytes, length))
+        return true;
+    output_failed = true;
+    fail_with_errno("standard output");
+    return false;
 }
 
 ssize_t read_input(char *buffer, size_t capacity)
@@ -207,7 +243,7 @@ ssize_t read_input(char *buffer, size_t capacity)
 
     do
         length = read(STDIN_FILENO, buffer, capacity);
-    while (length < 0 && errno == EINTR);
+    while (length < 0 && wait_to_try_again(STDIN_FILENO, POLLIN));
     if (length < 0)
         fail_with_errno("standard input");
     return length;
@@ -215,11 +251,9 @@ ssize_t read_input(char *buffer, size_t capacity)
 
 int close_output(void)
 {
-    bool written = ferror(stdout) == 0;
-
-    if (fclose(stdout) != 0 || !written)
-        return fail_with_errno("standard output");
-    return EXIT_SUCCESS;
+    if (output_failed)
+        return EXIT_FAILURE;
+    return close(STDOUT_FILENO) == 0 ? EXIT_SUCCESS : fail_with_errno("standard output");
 }
 
 /* ---- Progress ---- */
@@ -304,6 +338,23 @@ static void fill_standard_descriptors(void)
             exit(EXIT_FAILURE);
 }
 
+/*
+ * Where log lines go, for which a server never waits: the same terminal or pipe opened once more, as
+ * O_NONBLOCK on what was passed would be seen by all that have it. Where that is not possible it is
+ * asked for room beforehand, which is enough unless somebody else takes that room.
+ */
+static int open_log(int fd)
+{
+    char path[32];
+    struct stat state;
+    int opened = -1;
+
+    snprintf(path, sizeof path, "/dev/fd/%d", fd);
+    if (isatty(fd) || (fstat(fd, &state) == 0 && S_ISFIFO(state.st_mode)))
+        opened = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    return opened < 0 ? fd : opened;
+}
+
 static void start(const char *name)
 {
     program_name = name;
@@ -368,10 +419,12 @@ static void take_option(const argument_rules *rules, int option, const char *arg
         else
             read_number(rule, optarg);
     } else if (option == 'h') {
-        fputs(rules->help, stdout);
+        write_output(rules->help, strlen(rules->help));
         exit(close_output());
     } else if (option == 'V') {
-        printf("%s %s\n", program_name, nb_version());
+        char text[ARGUMENT_CAPACITY];
+        snprintf(text, sizeof text, "%s %s\n", program_name, nb_version());
+        write_output(text, strlen(text));
         exit(close_output());
     } else if (option == ':') {
         end_with_usage(rules->help, "value missing after option", argument);
@@ -427,6 +480,8 @@ void read_server_arguments(server_arguments *arguments, const char *name, const 
 
     start(name);
     read_arguments(&rules, argc, argv);
+    log_output = open_log(STDOUT_FILENO);
+    log_errors = open_log(STDERR_FILENO);
 }
 
 void read_client_arguments(client_arguments *arguments, const char *name, const char *help,

@@ -153,7 +153,7 @@ int fail_with_errno(const char *what);
  * @brief Prints bytes on standard output in such a way that they can do no harm to a terminal.
  *
  * What is not printable ASCII comes out as `\n`, `\r`, `\t` or `\xNN`; backslashes and quotes get a
- * backslash.
+ * backslash. Waits for room; close_output() tells whether it worked.
  *
  * @param before  text of our own, printed as it is.
  * @param bytes   what a peer has sent.
@@ -163,7 +163,7 @@ int fail_with_errno(const char *what);
 void print_escaped(const char *before, const char *bytes, size_t length, const char *after);
 
 /**
- * @brief Writes all bytes to standard output as they are, past the buffer of stdio.
+ * @brief Writes all bytes to standard output as they are, and waits for room.
  * @param bytes   the bytes.
  * @param length  how many.
  * @return whether it worked; if not, it has said why, as fail() does.
@@ -171,7 +171,7 @@ void print_escaped(const char *before, const char *bytes, size_t length, const c
 bool write_output(const char *bytes, size_t length);
 
 /**
- * @brief Reads from standard input what is there.
+ * @brief Reads from standard input what is there, and waits for something to be there.
  * @param buffer    receives the bytes.
  * @param capacity  how many fit.
  * @return how many bytes; 0 at the end; -1 after a failure, and it has said why, as fail() does.

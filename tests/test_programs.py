@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import pty
 import random
 import resource
 import select
@@ -660,15 +661,35 @@ class Resources(TestCase):
                         receive_to_end(sock)
                 self.assertEqual(0, server.stop())
 
-    def test_a_log_that_nobody_reads_does_not_stop_a_server(self):
+    @staticmethod
+    def small_pipe(blocking):
+        """A pipe that is soon full."""
         reader, writer = os.pipe()
-        fcntl.fcntl(writer, getattr(fcntl, "F_SETPIPE_SZ", 1031), 4096)  # Soon full.
-        with open(reader, "rb") as pipe, Server("time_server", stdout=writer) as server:
-            os.close(writer)
-            endpoint = pipe.readline().decode("ascii").split()[-1]
-            for _ in range(4096 // len("Got a connection from 127.0.0.1:1\n") + 100):
-                self.assert_is_time(ask_time(endpoint))
-            self.assertEqual(0, server.stop())
+        fcntl.fcntl(writer, getattr(fcntl, "F_SETPIPE_SZ", 1031), 4096)
+        os.set_blocking(writer, blocking)
+        return reader, writer
+
+    @staticmethod
+    def small_socket():
+        """A pair of sockets that is soon full."""
+        reader, writer = socket.socketpair()
+        writer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+        return reader.detach(), writer.detach()
+
+    def test_a_log_that_nobody_reads_does_not_stop_a_server(self):
+        logs = {"a pipe": (4096, self.small_pipe, True),
+                "a non-blocking pipe": (4096, self.small_pipe, False),
+                "a socket": (4096, self.small_socket),
+                "a terminal": (32768, pty.openpty)}
+        for kind, (capacity, make, *arguments) in logs.items():
+            reader, writer = make(*arguments)
+            with self.subTest(kind), open(reader, "rb", buffering=0) as log, \
+                    Server("time_server", stdout=writer, stderr=writer) as server:
+                os.close(writer)
+                endpoint = log.readline().decode("ascii").split()[-1]
+                for _ in range(capacity // len("Got a connection from 127.0.0.1:1\n") + 100):
+                    self.assert_is_time(ask_time(endpoint))
+                self.assertEqual(0, server.stop())
 
 
 class TimeClient(TestCase):
@@ -1067,6 +1088,95 @@ class EchoClient(TestCase):
             feeder.join(LIMIT)
             self.assertEqual((0, b""), (client.wait(LIMIT), client.stderr.read()))
         self.assertEqual((1024 * mebibyte, sent.hexdigest()), (count, received.hexdigest()))
+
+
+class Descriptors(TestCase):
+    """Standard descriptors that another program has made non-blocking, or that nobody reads."""
+
+    @staticmethod
+    def full_pipe():
+        """A pipe, non-blocking for who writes, and how much it holds: all that it can."""
+        reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        held = 0
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                held += os.write(writer, bytes(4096))
+        return open(reader, "rb"), open(writer, "wb", buffering=0), held
+
+    def assert_waits_for_room(self, stream, expected, name, *arguments, status=0):
+        """A program that finds this stream full says everything when it is read at last."""
+        reader, writer, held = self.full_pipe()
+        with reader, writer:
+            with subprocess.Popen([BIN / name, *arguments], stdin=subprocess.DEVNULL,
+                                  **{stream: writer}) as process:
+                writer.close()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(0.1)  # It must not end.
+                output = reader.read()
+            self.assertEqual((status, expected), (process.returncode, output[held:]))
+
+    def test_full_output_is_waited_for(self):
+        message = "x" * 100_000
+        for arguments, serve, expected in (
+                (["echo_client"], serve_echo, b"Received 'Hello, world'\n"),
+                (["echo_client", message], serve_echo, b"Received '%s'\n" % message.encode()),
+                (["time_client"], serve_bytes(b"now\r\n"), b"The time got from the server is now\n")):
+            with self.subTest(arguments[0]), Peer(serve) as peer:
+                name, *rest = arguments
+                self.assert_waits_for_room("stdout", expected, name, peer.endpoint, *rest)
+        for name in PROGRAMS:
+            for option in ("--help", "--version"):
+                with self.subTest(name=name, option=option):
+                    self.assert_waits_for_room("stdout", run(name, option).stdout, name, option)
+
+    def test_full_standard_error_is_waited_for_by_the_reason_of_a_failure(self):
+        for name in PROGRAMS:
+            with self.subTest(name=name):
+                reason = run(name, "127.0.0.1:x").stderr
+                self.assert_waits_for_room("stderr", reason, name, "127.0.0.1:x", status=1)
+
+    def test_a_mebibyte_goes_through_non_blocking_descriptors(self):
+        data = random.Random(1).randbytes(1 << 20)
+        ours, input_end = socket.socketpair()
+        theirs, output_end = socket.socketpair()
+        for end in (input_end, output_end):
+            end.setblocking(False)
+
+        def feed():
+            for i in range(0, len(data), 100_000):
+                ours.sendall(data[i:i + 100_000])
+            ours.close()
+
+        with ours, input_end, theirs, output_end, Server("echo_server") as server, \
+                subprocess.Popen([BIN / "echo_client", server.endpoint, "-"], stdin=input_end,
+                                 stdout=output_end, stderr=subprocess.PIPE) as client:
+            input_end.close()
+            output_end.close()
+            theirs.settimeout(LIMIT)
+            feeder = threading.Thread(target=feed)
+            wait_until(lambda: client.poll() is not None or len(os.listdir(
+                f"/proc/{client.pid}/task")) == 2, "the start of the client")
+            feeder.start()
+            received = receive_to_end(theirs)
+            feeder.join(LIMIT)
+            self.assertEqual((0, b""), (client.wait(LIMIT), client.stderr.read()))
+        self.assertEqual(data, received)
+
+    def test_standard_input_that_has_nothing_yet_is_waited_for(self):
+        reader, writer = os.pipe()
+        os.set_blocking(reader, False)
+        with open(reader, "rb") as stdin, open(writer, "wb", buffering=0) as feed, \
+                Server("echo_server") as server, \
+                subprocess.Popen([BIN / "echo_client", server.endpoint, "-"], stdin=stdin,
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE) as client:
+            for line in (b"one\n", b"two\n"):
+                server.out.wait_for("Connected by ")
+                feed.write(line)
+                self.assertEqual(line, client.stdout.readline())
+            feed.close()
+            self.assertEqual((b"", b""), client.communicate(timeout=LIMIT))
+            self.assertEqual(0, client.returncode)
 
 
 @unittest.skipUnless(IS_OPENBSD_NETCAT, "no netcat with -N here")
