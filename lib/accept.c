@@ -20,25 +20,32 @@
 #define BACKOFF_MOST_MS 1000
 
 /* After so many lost connections in a row something else is wrong, such as a policy that refuses
-   every accept: then there is a pause, or for EOPNOTSUPP an end. */
+   every accept: then there is a pause, or an end if the error may well be the socket's own. */
 #define LOST_MOST 64
-#define UNSUPPORTED_MOST 10
+#define UNCLEAR_MOST 10
 
 /* What an error of accept(2) means; see the table in the documentation of nb_serve(). */
-enum accept_error { INTERRUPTED, NONE, LOST, SHORTAGE, FATAL };
+enum accept_error { INTERRUPTED, NONE, LOST, UNCLEAR, SHORTAGE, FATAL };
 
 static const struct {
     int number;
     enum accept_error means;
 } accept_errors[] = {
-    {EINTR, INTERRUPTED}, {EAGAIN, NONE},      {ECONNABORTED, LOST}, {EPROTO, LOST},
-    {ENETDOWN, LOST},     {ENOPROTOOPT, LOST}, {EHOSTDOWN, LOST},
+    {EINTR, INTERRUPTED},    {EAGAIN, NONE},      {ECONNABORTED, LOST},    {ECONNRESET, LOST},
+    {EPROTO, LOST},          {ENETDOWN, LOST},    {ENOPROTOOPT, LOST},     {EHOSTDOWN, LOST},
+    {EHOSTUNREACH, LOST},    {ENETUNREACH, LOST}, {EPROTONOSUPPORT, LOST}, {ETIMEDOUT, LOST},
+    {EPERM, LOST},
 #ifdef ENONET
     {ENONET, LOST},
 #endif
-    {EHOSTUNREACH, LOST}, {EOPNOTSUPP, LOST},  {ENETUNREACH, LOST},  {ETIMEDOUT, LOST},
-    {EPERM, LOST},        {EMFILE, SHORTAGE},  {ENFILE, SHORTAGE},   {ENOBUFS, SHORTAGE},
-    {ENOMEM, SHORTAGE},
+#ifdef ENOSR
+    {ENOSR, LOST},
+#endif
+#ifdef ESOCKTNOSUPPORT
+    {ESOCKTNOSUPPORT, LOST},
+#endif
+    {EMFILE, SHORTAGE},      {ENFILE, SHORTAGE},  {ENOBUFS, SHORTAGE},     {ENOMEM, SHORTAGE},
+    {EBADF, FATAL},          {EINVAL, FATAL},     {ENOTSOCK, FATAL},       {EFAULT, FATAL},
 };
 
 static enum accept_error meaning_alone(int number)
@@ -47,17 +54,21 @@ static enum accept_error meaning_alone(int number)
         if (accept_errors[i].number == number)
             return accept_errors[i].means;
     }
-    return FATAL;
+    return UNCLEAR;
 }
 
-/* The meaning of an error, given those before it: EOPNOTSUPP is a lost connection at first, but a
-   socket that cannot be accepted from when it does not end. */
+/* The meaning of an error, given those before it. One that is not in the table, or EOPNOTSUPP, which
+   is a network's error as well as a socket's, is a lost connection at first: what may be the trouble of
+   one connection ends no server. It is the listening socket's when it does not cease. */
 static enum accept_error meaning_of(struct nb__accepting *accepting, int number)
 {
-    accepting->unsupported_in_row = number == EOPNOTSUPP ? accepting->unsupported_in_row + 1 : 0;
-    if (accepting->unsupported_in_row > UNSUPPORTED_MOST)
-        return FATAL;
-    return meaning_alone(number);
+    enum accept_error alone = meaning_alone(number);
+
+    if (alone != UNCLEAR) {
+        accepting->unclear_in_row = 0;
+        return alone;
+    }
+    return ++accepting->unclear_in_row > UNCLEAR_MOST ? FATAL : LOST;
 }
 
 static void wait_longer(struct nb__accepting *accepting, int number)
@@ -96,8 +107,10 @@ enum nb__tried nb__listener_failed(nb_listener *listener, struct nb__accepting *
 enum nb__tried nb__listener_poll_failed(nb_listener *listener, struct nb__accepting *accepting,
                                         int number)
 {
-    if (accepting->backoff_ms > 0)
-        return NB__TRIED_BROKEN;
+    enum accept_error alone = meaning_alone(number);
+
+    if (accepting->backoff_ms > 0 || alone == LOST || alone == UNCLEAR)
+        return NB__TRIED_BROKEN; /* there is no connection that it could be the trouble of */
     return nb__listener_failed(listener, accepting, number);
 }
 

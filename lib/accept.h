@@ -14,7 +14,7 @@ struct nb__accepting {
     int64_t backoff_ms;   /* how long to wait before the next try; 0: at once */
     int shortage;         /* the errno of what made it wait */
     unsigned lost_in_row; /* a lost connection costs nothing, unless it never ends */
-    unsigned unsupported_in_row;
+    unsigned unclear_in_row; /* errors that may be the listening socket's own */
 };
 
 enum nb__tried {

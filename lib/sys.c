@@ -142,7 +142,10 @@ int nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length)
     int accepted = accept(fd, peer, length);
 #endif
 
-    return accepted < 0 ? outcome(accepted, saved) : prepare(accepted, true);
+    if (accepted < 0)
+        return outcome(accepted, saved);
+    /* It fails when the peer is gone, and what it says then (EINVAL) is not of the listening socket. */
+    return prepare(accepted, true) < 0 ? -ECONNABORTED : accepted;
 }
 
 int nb__sys_bind(int fd, const struct sockaddr *address, socklen_t length)

@@ -27,9 +27,10 @@
  *  | errno | what the loop does |
  *  |---|---|
  *  | EINTR, EAGAIN | looks whether it was stopped, waits again |
- *  | ECONNABORTED, EPROTO, ENETDOWN, ENOPROTOOPT, EHOSTDOWN, ENONET, EHOSTUNREACH, EOPNOTSUPP, ENETUNREACH, ETIMEDOUT, EPERM | that connection is lost: it is counted, and the loop goes on (EOPNOTSUPP at most 10 times in a row) |
+ *  | ECONNABORTED, ECONNRESET, EPROTO, ENETDOWN, ENOPROTOOPT, EHOSTDOWN, ENONET, EHOSTUNREACH, ENETUNREACH, ENOSR, ESOCKTNOSUPPORT, EPROTONOSUPPORT, ETIMEDOUT, EPERM | that connection is lost: it is counted, and the loop goes on |
  *  | EMFILE, ENFILE, ENOBUFS, ENOMEM | one event, waits 5 ms doubling to 1 s, tries again; another event when it works again |
- *  | EBADF, EINVAL, ENOTSOCK, EFAULT, others | ends with that error; it never spins |
+ *  | EBADF, EINVAL, ENOTSOCK, EFAULT | ends with that error; it never spins |
+ *  | EOPNOTSUPP, and every other | a lost connection at first; more than 10 of them in a row end the loop |
  *
  *  More than 64 lost connections in a row are taken for a shortage.
  *

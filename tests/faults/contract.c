@@ -34,10 +34,10 @@ static const struct row rows[] = {
     ROW(bind, ERRORS(EADDRINUSE, EADDRNOTAVAIL, EACCES, EBADF, EINVAL, ENOTSOCK, EFAULT, ELOOP,
                      ENAMETOOLONG, ENOENT, ENOMEM, ENOTDIR, EROFS, EPERM, EAFNOSUPPORT)),
     ROW(listen, ERRORS(EADDRINUSE, EBADF, ENOTSOCK, EOPNOTSUPP, ENOBUFS)),
-    ROW(accept,
-        ERRORS(EMFILE, ECONNABORTED, EBADF, EAGAIN, EINTR, EINVAL, EFAULT, ENFILE, ENOBUFS, ENOMEM,
-               ENOTSOCK, EOPNOTSUPP, EPROTO, EPERM, ENETDOWN, ENOPROTOOPT, EHOSTDOWN, ENONET,
-               EHOSTUNREACH, ENETUNREACH, ETIMEDOUT, ENOSR, ESOCKTNOSUPPORT, EPROTONOSUPPORT)),
+    ROW(accept, ERRORS(EMFILE, ECONNABORTED, EBADF, EAGAIN, EINTR, EINVAL, EFAULT, ENFILE, ENOBUFS,
+                       ENOMEM, ENOTSOCK, EOPNOTSUPP, EPROTO, EPERM, ENETDOWN, ENOPROTOOPT,
+                       EHOSTDOWN, ENONET, EHOSTUNREACH, ENETUNREACH, ETIMEDOUT, ENOSR,
+                       ESOCKTNOSUPPORT, EPROTONOSUPPORT, ECONNRESET, EIO)),
     ROW(connect,
         ERRORS(ECONNREFUSED, EINTR, EACCES, EPERM, EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT, EAGAIN,
                EALREADY, EBADF, EFAULT, EINPROGRESS, EISCONN, ENETUNREACH, ENOTSOCK, EPROTOTYPE,
@@ -343,6 +343,7 @@ static statuses of_accepting(const struct fault *fault, statuses at_the_end)
     case EOPNOTSUPP:
         return fault->always ? S(NB_UNSUPPORTED) : S(NB_OK);
     case ECONNABORTED:
+    case ECONNRESET:
     case EPROTO:
     case ENETDOWN:
     case ENOPROTOOPT:
@@ -350,11 +351,19 @@ static statuses of_accepting(const struct fault *fault, statuses at_the_end)
     case ENONET:
     case EHOSTUNREACH:
     case ENETUNREACH:
+    case ENOSR:
+    case ESOCKTNOSUPPORT:
+    case EPROTONOSUPPORT:
     case ETIMEDOUT:
     case EPERM: /* after more than 64 of them in a row there are pauses */
         return fault->always ? S(NB_TIMEOUT) & at_the_end : S(NB_OK);
-    default:
-        return named(fault) == S(NB_UNSUPPORTED) ? S(NB_UNSUPPORTED) : S(NB_SYSTEM);
+    case EBADF:
+    case EINVAL:
+    case ENOTSOCK:
+    case EFAULT:
+        return S(NB_SYSTEM);
+    default: /* lost connections, up to ten of them in a row */
+        return fault->always ? S(NB_SYSTEM) : S(NB_OK);
     }
 }
 
@@ -388,6 +397,8 @@ static statuses of_serve(const struct fault *fault)
     case CALL_accept:
         if (fault->error == EOPNOTSUPP && fault->always) /* at first they are lost connections */
             return S(NB_UNSUPPORTED) | S(NB_OK);
+        if (fault->error == EIO && fault->always) /* so are those that are not known */
+            return S(NB_SYSTEM) | S(NB_OK);
         rest = of_accepting(fault, 0);
         return rest == 0 || (rest & S(NB_TIMEOUT)) != 0 ? S(NB_OK) : rest;
     case CALL_poll:
