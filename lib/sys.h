@@ -105,7 +105,8 @@ int nb__sys_if_name(unsigned index, char *name);
 void *nb__sys_calloc(size_t count, size_t size);
 void *nb__sys_realloc(void *memory, size_t size);
 
-/* Starts a thread with all signals blocked, so that none is handled on it. The stack is what the thread
+/* Starts a thread with all signals blocked, so that none that is meant for the process is handled on it;
+   except for faults, SIGABRT and SIGPROF, which are as in the calling thread. The stack is what the thread
    can use: what the C library takes from it for the thread's own variables comes on top. */
 int nb__sys_thread_start(pthread_t *out, size_t stack_size, void *(*run)(void *), void *argument);
 

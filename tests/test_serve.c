@@ -506,10 +506,24 @@ static bool can_be_blocked(int number)
     return number != SIGKILL && number != SIGSTOP && (number <= SIGSYS || number >= SIGRTMIN);
 }
 
-/* How many signals a handler saw blocked, and how many not. */
+/* What a thread causes itself, or a profiler measures it by. */
+static bool is_of_the_thread(int number)
+{
+    static const int those[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT, SIGPROF};
+
+    for (size_t i = 0; i < COUNT(those); i++) {
+        if (those[i] == number)
+            return true;
+    }
+    return false;
+}
+
+/* How many signals a handler saw blocked, and how many not; and how many of those that are of its thread
+   it saw blocked. */
 struct signals {
     atomic_int blocked;
     atomic_int open;
+    atomic_int blocked_of_thread;
 };
 
 static nb_status look_at_signals(nb_conn *conn, void *context)
@@ -519,35 +533,59 @@ static nb_status look_at_signals(nb_conn *conn, void *context)
 
     pthread_sigmask(SIG_SETMASK, NULL, &mask);
     for (int number = 1; number <= SIGRTMAX; number++) {
-        if (can_be_blocked(number))
+        if (!can_be_blocked(number))
+            continue;
+        if (is_of_the_thread(number))
+            atomic_fetch_add(&seen->blocked_of_thread, sigismember(&mask, number));
+        else
             atomic_fetch_add(sigismember(&mask, number) == 1 ? &seen->blocked : &seen->open, 1);
     }
     say_hello(conn, NULL);
     return NB_OK;
 }
 
-static void workers_block_all_signals(void **state)
+static void workers_block_signals_but_not_those_of_the_thread(void **state)
 {
     skip_under_qemu("two signals belong to the emulator");
-    struct signals seen = {0, 0};
+    struct signals seen = {0, 0, 0};
     struct server *server = run_server(look_at_signals, &seen, &workers);
 
     (void)state;
     assert_int_equal(answer(dial(&server->address), HELLO), 0);
     assert_true(seen.blocked > 0);
     assert_int_equal(seen.open, 0);
+    assert_int_equal(seen.blocked_of_thread, 0);
     assert_status(server_finish(server), NB_OK);
     assert_true(server->mask_kept);
 }
 
+/* A program may wait for SIGABRT with sigwait(3), with all of its threads blocking it. */
+static void what_the_calling_thread_blocks_workers_block_too(void **state)
+{
+    skip_under_qemu("two signals belong to the emulator");
+    struct signals seen = {0, 0, 0};
+    struct server *server;
+    sigset_t all, before;
+
+    (void)state;
+    (void)sigfillset(&all);
+    assert_int_equal(pthread_sigmask(SIG_SETMASK, &all, &before), 0);
+    server = run_server(look_at_signals, &seen, &workers);
+    assert_int_equal(pthread_sigmask(SIG_SETMASK, &before, NULL), 0);
+    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_int_equal(seen.open, 0);
+    assert_int_equal(seen.blocked_of_thread, 8);
+    assert_status(server_finish(server), NB_OK);
+}
+
 static void the_calling_thread_keeps_its_signal_mask(void **state)
 {
-    struct signals seen = {0, 0};
+    struct signals seen = {0, 0, 0};
     struct server *server = run_server(look_at_signals, &seen, &sequential);
 
     (void)state;
     assert_int_equal(answer(dial(&server->address), HELLO), 0);
-    assert_int_equal(seen.blocked, 0);
+    assert_int_equal(seen.blocked + seen.blocked_of_thread, 0);
     assert_true(seen.open > 0);
     assert_status(server_finish(server), NB_OK);
     assert_true(server->mask_kept);
@@ -1626,7 +1664,8 @@ int main(void)
         NET_CASE(only_so_many_handlers_run_and_the_others_wait_in_the_queue),
         NET_CASE(one_at_a_time_takes_the_next_when_the_last_is_done),
         NET_CASE_FOR_BOTH(a_crowd_that_waits_to_be_spoken_to_is_served),
-        NET_CASE(workers_block_all_signals),
+        NET_CASE(workers_block_signals_but_not_those_of_the_thread),
+        NET_CASE(what_the_calling_thread_blocks_workers_block_too),
         NET_CASE(the_calling_thread_keeps_its_signal_mask),
         NET_CASE(workers_have_the_stack_that_was_asked_for),
         NET_CASE_FOR_BOTH(after_a_failed_send_the_peer_sees_a_reset),

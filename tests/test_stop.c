@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -1375,6 +1376,59 @@ static void a_forked_child_may_serve_and_be_stopped_itself(void **state)
     check_undisturbed(server);
 }
 
+/* --- Signals of threads: faults --- */
+
+static void *no_mans_land;
+
+/* The first argument is the signal; for SIGSEGV the fault is a real one. */
+static nb_status come_to_grief(nb_conn *conn, void *number)
+{
+    (void)conn;
+    if (*(int *)number == SIGSEGV)
+        *(volatile char *)no_mans_land = 1;
+    else
+        (void)raise(*(int *)number);
+    _exit(95);
+}
+
+/* A program with a handler of its own for a signal that occurs in a worker thread. Its first client is
+   itself. */
+static void live_with_a_fault(int number)
+{
+    nb_serve_options options = NB_SERVE_OPTIONS_INIT;
+    nb_listener *listener;
+    nb_address address;
+
+    (void)alarm((unsigned)(PATIENCE_MS / 1000));
+    options.concurrency = 2;
+    no_mans_land = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    dispose(number, exit_with_42, 0);
+    if (no_mans_land == MAP_FAILED || nb_listen(&listener, "127.0.0.1:0", NULL, NULL) != NB_OK ||
+        nb_listener_address(listener, 0, &address) != NB_OK || dial_quietly(&address) < 0)
+        _exit(97);
+    _exit(nb_serve(listener, come_to_grief, &number, &options, NULL) == NB_OK ? 96 : 94);
+}
+
+static void a_fault_in_a_handler_reaches_the_programs_own_signal_handler(void **state)
+{
+    static const int numbers[] = {SIGSEGV, SIGBUS, SIGFPE,  SIGILL,
+                                  SIGTRAP, SIGSYS, SIGABRT, SIGPROF};
+
+    (void)state;
+    skip_without_children();
+    for (size_t i = 0; i < COUNT(numbers); i++) {
+        int status = -1;
+        pid_t child = fork();
+
+        assert_true(child >= 0);
+        if (child == 0)
+            live_with_a_fault(numbers[i]);
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status), 42);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest cases[] = {
@@ -1434,6 +1488,7 @@ int main(void)
         SIGNAL_CASE_FOR_BOTH(a_signal_to_a_forked_child_is_its_own),
         SIGNAL_CASE_FOR_BOTH(a_forked_child_has_the_dispositions_of_before),
         SIGNAL_CASE_FOR_BOTH(a_forked_child_may_serve_and_be_stopped_itself),
+        NET_CASE(a_fault_in_a_handler_reaches_the_programs_own_signal_handler),
     };
 
     return cmocka_run_group_tests(cases, move_to_own_network, NULL);

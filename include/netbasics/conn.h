@@ -170,8 +170,8 @@ NB_BEGIN_DECLS
  * first to answer wins, and the sockets of all others are closed. With nb_forever() an attempt lasts
  * as long as the system's patience (about two minutes on Linux).
  *
- * The system's resolver knows no deadline: it runs in a thread of its own (which has all signals
- * blocked), and is left alone when it takes too long. The thread then ends with its lookup, frees all
+ * The system's resolver knows no deadline: it runs in a thread of its own (which has signals
+ * blocked as the threads of nb_serve() have), and is left alone when it takes too long. The thread then ends with its lookup, frees all
  * that it has, and keeps a library that was loaded with dlopen(3) in memory until then (for good, if
  * there is no memory left at that moment), while dlclose(3) returns at once (with glibc; elsewhere,
  * unload it only when all lookups have ended).

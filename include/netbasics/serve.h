@@ -221,7 +221,9 @@ NB_BEGIN_DECLS
  *
  * @par Blocking, threads, signals
  * Blocks until nb_listener_stop() and the drain after it. Safe from any thread. Threads that it
- * starts have all signals blocked, and are all gone when it returns.
+ * starts are all gone when it returns. They have signals blocked, so that none is handled on them, but
+ * for SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT and SIGPROF, which are as in the calling
+ * thread: a program's own handlers of faults, and its profiler, work in connection handlers, too.
  *
  * @par Example
  * @snippet snippets/serving.c nb_serve
