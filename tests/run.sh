@@ -88,6 +88,7 @@ need_compiler
 need g++ "${CXX:-c++}"
 need libcmocka-dev /usr/include/cmocka.h /usr/local/include/cmocka.h
 need pkg-config pkg-config
+need make make
 need python3 python3
 need netcat-openbsd nc
 if [ "$part" = docs ]; then
