@@ -81,9 +81,12 @@ static void reset(struct nb__run *run, struct nb__work *work, nb_status why)
 bool nb__handle(struct nb__work *work, nb_conn *conn)
 {
     struct nb__run *run = work->run;
-    nb_status status = run->handler(conn, run->context);
-    nb_conn *left = nb__run_retire(run, work);
+    nb_status status;
+    nb_conn *left;
 
+    nb__run_event_of(run, NB_EVENT_ACCEPTED, conn, NB_OK);
+    status = run->handler(conn, run->context);
+    left = nb__run_retire(run, work);
     nb__count_down(&run->listener->counters.active);
     if (left == NULL)
         return false;

@@ -16,19 +16,36 @@
    length. */
 #define QUEUE_MOST 4096
 
-/* Tells of a shortage once, and of its end. */
+/* Notes that a shortage has begun or is over: odd is a number of changes during one. */
 static void note_shortage(struct nb__run *run, int system_error)
 {
     bool shortage = run->accepting.backoff_ms > 0;
+    unsigned changes = atomic_load(&run->shortage_changes);
 
-    if (shortage == run->shortage)
+    if (shortage == (changes % 2 != 0))
         return;
-    run->shortage = shortage;
     if (shortage)
-        nb__run_event(run, NB_EVENT_ACCEPT_BACKING_OFF, nb__listener_status(system_error),
-                      system_error);
-    else
-        nb__run_event(run, NB_EVENT_ACCEPT_RECOVERED, NB_OK, 0);
+        atomic_store(&run->shortage_error, system_error);
+    atomic_store(&run->shortage_changes, changes + 1);
+}
+
+bool nb__intake_has_news(const struct nb__run *run)
+{
+    return atomic_load(&run->shortage_changes) != atomic_load(&run->shortages_told);
+}
+
+void nb__intake_tell_news(struct nb__run *run)
+{
+    while (nb__intake_has_news(run)) {
+        bool begins = atomic_fetch_add(&run->shortages_told, 1) % 2 == 0;
+        int system_error = begins ? atomic_load(&run->shortage_error) : 0;
+
+        if (begins)
+            nb__run_event(run, NB_EVENT_ACCEPT_BACKING_OFF, nb__listener_status(system_error),
+                          system_error);
+        else
+            nb__run_event(run, NB_EVENT_ACCEPT_RECOVERED, NB_OK, 0);
+    }
 }
 
 static enum nb__tried note_outcome(struct nb__run *run, enum nb__tried tried, int system_error)
@@ -39,30 +56,26 @@ static enum nb__tried note_outcome(struct nb__run *run, enum nb__tried tried, in
     return tried;
 }
 
-static bool is_over_peer_limit(struct nb__run *run, const nb_address *peer)
+bool nb__intake_admit(struct nb__run *run, const nb_conn *conn)
 {
-    size_t count;
+    const nb_address *peer = &conn->peer;
 
-    if (run->options.max_per_peer == NB_NO_LIMIT)
-        return false;
-    nb__run_lock(run);
-    count = nb__run_count_peer(run, peer) + nb__linger_count_peer(run, peer);
-    nb__run_unlock(run);
-    return count >= (size_t)run->options.max_per_peer;
-}
-
-/* Counts and announces a connection, or resets it. */
-static bool admit(struct nb__run *run, nb_conn *conn)
-{
-    if (is_over_peer_limit(run, &conn->peer)) {
+    if (run->options.max_per_peer != NB_NO_LIMIT &&
+        nb__run_count_peer(run, peer) + nb__linger_count_peer(run, peer) >=
+            (uint64_t)run->options.max_per_peer) {
         nb__count_up(&run->listener->counters.refused);
-        nb__run_event_of(run, NB_EVENT_REFUSED, conn, NB_OK);
-        nb_abort(conn);
         return false;
     }
     nb__count_up(&run->listener->counters.accepted);
-    nb__run_event_of(run, NB_EVENT_ACCEPTED, conn, NB_OK);
     return true;
+}
+
+void nb__intake_refuse(struct nb__run *run, nb_conn *conn)
+{
+    nb_event event = nb__run_describe(NB_EVENT_REFUSED, conn, NB_OK);
+
+    nb_abort(conn); /* whoever hears of it may take a while */
+    nb__run_tell(run, &event);
 }
 
 /* Tries to accept, into memory that is there before: *out is the connection or NULL. */
@@ -80,10 +93,8 @@ static enum nb__tried try_accept(struct nb__run *run, const struct pollfd *ready
         tried = nb__listener_try(run->listener, &run->accepting, ready, run->spare, &system_error);
     (void)note_outcome(run, tried, system_error);
     if (tried == NB__TRIED_ACCEPTED) {
-        nb_conn *conn = run->spare;
-
+        *out = run->spare;
         run->spare = NULL;
-        *out = admit(run, conn) ? conn : NULL;
     }
     return tried;
 }
@@ -112,16 +123,15 @@ static enum nb__tried await_and_try(struct nb__run *run, struct pollfd *fds, boo
 
 nb_conn *nb__intake_next(struct nb__run *run, struct pollfd *fds, bool tend)
 {
-    while (!nb__listener_stopped(run->listener)) {
-        nb_conn *conn;
-        enum nb__tried tried = await_and_try(run, fds, tend, &conn);
+    unsigned before = atomic_load(&run->shortage_changes);
+    nb_conn *conn = NULL;
 
-        if (conn != NULL)
-            return conn;
-        if (tried == NB__TRIED_BROKEN)
+    while (conn == NULL && atomic_load(&run->shortage_changes) == before &&
+           !nb__listener_stopped(run->listener)) {
+        if (await_and_try(run, fds, tend, &conn) == NB__TRIED_BROKEN)
             nb_listener_stop(run->listener);
     }
-    return NULL;
+    return conn;
 }
 
 /* How many may still be taken from a socket's queue: as many as it holds now. A Unix socket does not
@@ -146,6 +156,20 @@ void nb__intake_stop(struct nb__run *run)
         run->held[i] = held_by(&run->listener->sockets[i]);
 }
 
+/* Queues a connection, unless its peer has too many. */
+static void enqueue(struct nb__run *run, nb_conn *conn)
+{
+    bool admitted;
+
+    nb__run_lock(run);
+    admitted = nb__intake_admit(run, conn);
+    if (admitted)
+        nb__run_enqueue(run, conn);
+    nb__run_unlock(run);
+    if (!admitted)
+        nb__intake_refuse(run, conn);
+}
+
 /* Takes one of those that a queue held. True when that has to be tried again later. */
 static bool take_held(struct nb__run *run, const struct pollfd *ready, size_t *held)
 {
@@ -153,7 +177,7 @@ static bool take_held(struct nb__run *run, const struct pollfd *ready, size_t *h
     enum nb__tried tried = try_accept(run, ready, &conn);
 
     if (conn != NULL)
-        nb__run_enqueue(run, conn);
+        enqueue(run, conn);
     if (tried == NB__TRIED_NOTHING)
         *held = 0;
     if (tried == NB__TRIED_ACCEPTED || tried == NB__TRIED_LOST)
@@ -161,7 +185,8 @@ static bool take_held(struct nb__run *run, const struct pollfd *ready, size_t *h
     return tried == NB__TRIED_INTERRUPTED || run->accepting.backoff_ms > 0;
 }
 
-bool nb__intake_rest(struct nb__run *run, struct pollfd *fds, nb_deadline *retry)
+/* Takes them from all sockets. False when that has to go on later. */
+static bool take_all_held(struct nb__run *run, struct pollfd *fds)
 {
     size_t watched = nb__listener_watch(run->listener, fds);
 
@@ -170,16 +195,23 @@ bool nb__intake_rest(struct nb__run *run, struct pollfd *fds, nb_deadline *retry
 
         fds[i].revents = POLLIN; /* from this socket alone */
         while (*held > 0 && run->broken == 0) {
-            if (take_held(run, fds + 1, held)) {
-                *retry = nb_after_ms(run->accepting.backoff_ms);
+            if (take_held(run, fds + 1, held))
                 return false;
-            }
         }
         fds[i].revents = 0;
     }
-    nb__intake_end(run);
-    *retry = nb_forever();
     return true;
+}
+
+bool nb__intake_rest(struct nb__run *run, struct pollfd *fds, nb_deadline *retry)
+{
+    bool taken = take_all_held(run, fds);
+
+    *retry = taken ? nb_forever() : nb_after_ms(run->accepting.backoff_ms);
+    if (taken)
+        nb__intake_end(run);
+    nb__intake_tell_news(run);
+    return taken;
 }
 
 /* How many still wait of those that a queue held; none where the system does not tell. (Who waits at a

@@ -65,8 +65,7 @@ static int error_behind(const nb_conn *conn, nb_status status)
     return 0;
 }
 
-void nb__run_event_of(const struct nb__run *run, nb_event_kind kind, const nb_conn *conn,
-                      nb_status status)
+nb_event nb__run_describe(nb_event_kind kind, const nb_conn *conn, nb_status status)
 {
     nb_event event;
 
@@ -77,6 +76,14 @@ void nb__run_event_of(const struct nb__run *run, nb_event_kind kind, const nb_co
     event.address = conn->peer;
     if (kind == NB_EVENT_CLOSED)
         nb_conn_counters(conn, &event.received, &event.sent);
+    return event;
+}
+
+void nb__run_event_of(const struct nb__run *run, nb_event_kind kind, const nb_conn *conn,
+                      nb_status status)
+{
+    nb_event event = nb__run_describe(kind, conn, status);
+
     nb__run_tell(run, &event);
 }
 
@@ -233,7 +240,6 @@ void nb__run_cancel_all(struct nb__run *run)
 
 void nb__run_enqueue(struct nb__run *run, nb_conn *conn)
 {
-    nb__run_lock(run);
     conn->next = NULL;
     if (run->queue_tail != NULL)
         run->queue_tail->next = conn;
@@ -241,7 +247,6 @@ void nb__run_enqueue(struct nb__run *run, nb_conn *conn)
         run->queue_head = conn;
     run->queue_tail = conn;
     run->queued++;
-    nb__run_unlock(run);
 }
 
 nb_conn *nb__run_dequeue(struct nb__run *run)
@@ -268,6 +273,7 @@ void nb__run_reset_queue(struct nb__run *run)
         if (conn == NULL)
             return;
         nb__count_up(&run->listener->counters.unserved);
+        nb__run_event_of(run, NB_EVENT_ACCEPTED, conn, NB_OK);
         nb__run_event_of(run, NB_EVENT_CLOSED, conn, NB_CANCELLED);
         nb_abort(conn);
     }

@@ -50,9 +50,12 @@ struct nb__run {
 
     /* For who accepts: one thread at a time. */
     struct nb__accepting accepting;
-    bool shortage;  /* an event has told of it */
-    nb_conn *spare; /* memory for the next connection */
-    int broken;     /* the errno that ended listening; 0: none */
+    nb_conn *spare;               /* memory for the next connection */
+    int broken;                   /* the errno that ended listening; 0: none */
+    atomic_uint shortage_changes; /* shortages that have begun, and that are over */
+    atomic_int shortage_error;    /* the errno of the last one */
+    atomic_uint
+        shortages_told; /* of these changes, by events; for the thread that called nb_serve() */
     /* Since the stop: how many of each socket's queue may still be taken. */
     size_t held[NB_LISTENER_SOCKETS_MAX];
 
@@ -77,6 +80,8 @@ void nb__run_unlock(struct nb__run *run);
 void nb__run_tell(const struct nb__run *run, const nb_event *event);
 void nb__run_event(const struct nb__run *run, nb_event_kind kind, nb_status status,
                    int system_error);
+/* What there is to tell of a connection, which may be gone by the time when it is told. */
+nb_event nb__run_describe(nb_event_kind kind, const nb_conn *conn, nb_status status);
 void nb__run_event_of(const struct nb__run *run, nb_event_kind kind, const nb_conn *conn,
                       nb_status status);
 
@@ -104,9 +109,9 @@ nb_deadline nb__run_end_lives(struct nb__run *run);
 /* Cancels all connections that handlers have: the drain is over. */
 void nb__run_cancel_all(struct nb__run *run);
 
-/* The queue of those that were accepted at the stop. */
+/* The queue of those that were accepted at the stop. The lock is held. */
 void nb__run_enqueue(struct nb__run *run, nb_conn *conn);
-/* The lock is held. NULL when it is empty. */
+/* NULL when it is empty. */
 nb_conn *nb__run_dequeue(struct nb__run *run);
 /* Resets those for which no time is left. */
 void nb__run_reset_queue(struct nb__run *run);

@@ -30,6 +30,25 @@ static void serve(struct nb__work *work, nb_conn *conn)
     (void)nb__handle(work, conn);
 }
 
+/* Serves the next one that comes, if there is one. */
+static void serve_next(struct nb__work *work, struct pollfd *fds)
+{
+    struct nb__run *run = work->run;
+    nb_conn *conn = nb__intake_next(run, fds, true);
+    bool admitted;
+
+    nb__intake_tell_news(run);
+    if (conn == NULL)
+        return;
+    nb__run_lock(run);
+    admitted = nb__intake_admit(run, conn);
+    nb__run_unlock(run);
+    if (admitted)
+        serve(work, conn);
+    else
+        nb__intake_refuse(run, conn);
+}
+
 /* Serves those that were complete at the stop, and waits for those that linger. */
 static void drain(struct nb__run *run, struct nb__work *work, struct pollfd *fds)
 {
@@ -67,11 +86,10 @@ static void drain(struct nb__run *run, struct nb__work *work, struct pollfd *fds
 void nb__loop_sequential(struct nb__run *run, struct pollfd *fds)
 {
     struct nb__work work;
-    nb_conn *conn;
 
     nb__run_announce(run);
     nb__handle_prepare(&work, run, false);
-    while ((conn = nb__intake_next(run, fds, true)) != NULL)
-        serve(&work, conn);
+    while (!nb__listener_stopped(run->listener))
+        serve_next(&work, fds);
     drain(run, &work, fds);
 }

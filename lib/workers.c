@@ -148,19 +148,35 @@ static void hand_over(struct crew *crew)
         ring(crew);
 }
 
-/* Takes the turn to accept. NULL when the listener was stopped. */
+/* Lists a connection, before the next one is accepted, which may be of the same peer. False when that
+   has too many. */
+static bool begin(struct worker *worker, nb_conn *conn)
+{
+    struct crew *crew = worker->crew;
+    bool admitted;
+
+    lock(crew);
+    admitted = nb__intake_admit(crew->run, conn);
+    if (admitted)
+        nb__run_begin(crew->run, &worker->work, conn);
+    unlock(crew);
+    return admitted;
+}
+
+/* Takes the turn to accept. NULL when there is nothing to serve for this time. Events come when the turn
+   is over, so that whoever hears of them holds up nobody who connects. */
 static nb_conn *accept_next(struct worker *worker)
 {
     struct crew *crew = worker->crew;
     nb_conn *conn = nb__intake_next(crew->run, crew->accept_fds, false);
+    bool begun = conn != NULL && begin(worker, conn);
 
-    if (conn != NULL) { /* listed before the next one is accepted, which may be of the same peer */
-        lock(crew);
-        nb__run_begin(crew->run, &worker->work, conn);
-        unlock(crew);
-    }
     hand_over(crew);
-    return conn;
+    if (nb__intake_has_news(crew->run))
+        ring(crew);
+    if (conn != NULL && !begun)
+        nb__intake_refuse(crew->run, conn);
+    return begun ? conn : NULL;
 }
 
 enum step { STEP_SERVE, STEP_ACCEPT, STEP_LEAVE, STEP_PARK };
@@ -281,6 +297,7 @@ static int supervise_once(struct crew *crew, struct pollfd *fds, size_t own, nb_
         crew->rung = false;
         unlock(crew);
     }
+    nb__intake_tell_news(crew->run);
     return ready >= 0 || ready == -EINTR ? 0 : -ready;
 }
 

@@ -355,6 +355,31 @@ static void each_shortage_is_told_once(void **state)
     assert_status(server_finish(server), NB_OK);
 }
 
+static void stay_in_backing_off(const nb_event *event, void *unused)
+{
+    (void)unused;
+    if (event->kind == NB_EVENT_ACCEPT_BACKING_OFF)
+        gate_pass();
+}
+
+/* Its end is told afterwards, and in order. */
+static void who_takes_its_time_over_a_shortage_does_not_prolong_it(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
+
+    (void)state;
+    server->also = stay_in_backing_off;
+    server_run(server);
+    fail_next(ON_ACCEPT, EMFILE, 2);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    eventually(gate_waiting() == 1);
+    assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_RECOVERED), 0);
+    gate_open();
+    eventually(server_heard(server, NB_EVENT_ACCEPT_RECOVERED) == 1);
+    assert_status(server_finish(server), NB_OK);
+}
+
 /* 5, 10, 20, 40, 80 and 160 ms: a constant wait would be over long before. */
 static void each_wait_for_a_shortage_is_longer_than_the_last(void **state)
 {
@@ -892,6 +917,7 @@ int main(void)
         NET_CASE_FOR_BOTH(the_loop_counts_lost_connections_and_goes_on),
         NET_CASE_FOR_BOTH(the_loop_backs_off_from_a_shortage_and_recovers),
         NET_CASE_FOR_BOTH(each_shortage_is_told_once),
+        NET_CASE(who_takes_its_time_over_a_shortage_does_not_prolong_it),
         NET_CASE_FOR_BOTH(each_wait_for_a_shortage_is_longer_than_the_last),
         NET_CASE_FOR_BOTH(a_stop_during_a_shortage_ends_the_wait),
         NET_CASE_FOR_BOTH(a_shortage_that_outlasts_the_drain_ends_with_it),

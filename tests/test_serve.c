@@ -1556,6 +1556,57 @@ static void an_event_handler_that_takes_its_time_holds_up_only_its_thread(void *
     assert_status(server_finish(server), NB_OK);
 }
 
+/* The kind of which the first event takes its time. */
+static nb_event_kind slow_kind;
+
+static void stay_in_the_first(const nb_event *event, void *context)
+{
+    const struct server *server = context;
+
+    if (event->kind == slow_kind && server_heard(server, slow_kind) == 1)
+        gate_pass();
+}
+
+static void who_takes_its_time_over_accepted_holds_up_nobody_who_connects(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
+    int slow;
+
+    (void)state;
+    slow_kind = NB_EVENT_ACCEPTED;
+    server->also = stay_in_the_first;
+    server_run(server);
+    slow = dial(&server->address);
+    eventually(gate_waiting() == 1);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_int_equal(gate_waiting(), 1);
+    gate_open();
+    assert_int_equal(answer(slow, HELLO), 0);
+    assert_status(server_finish(server), NB_OK);
+}
+
+static void who_takes_its_time_over_refused_holds_up_nobody_who_connects(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", echo, &workers);
+
+    (void)state;
+    slow_kind = NB_EVENT_REFUSED;
+    server->also = stay_in_the_first;
+    server->options.max_per_peer = 1;
+    server_run(server);
+    (void)dial(&server->address);
+    eventually(server_heard(server, NB_EVENT_ACCEPTED) == 1);
+    assert_int_equal(answer(dial(&server->address), ""), ECONNRESET);
+    eventually(gate_waiting() == 1);
+    assert_int_equal(answer(dial(&server->address), ""), ECONNRESET);
+    (void)dial_from("127.0.0.2:0", &server->address);
+    eventually(server_heard(server, NB_EVENT_ACCEPTED) == 2);
+    assert_int_equal(gate_waiting(), 1);
+    gate_open();
+    assert_status(server_finish(server), NB_OK);
+}
+
 /* --- Counters --- */
 
 /* How much nb_serve_counters() has written behind the size. */
@@ -1717,6 +1768,8 @@ int main(void)
         NET_CASE_FOR_BOTH(every_connection_is_accepted_before_it_is_closed),
         NET_CASE_FOR_BOTH(an_event_handler_may_ask_and_stop),
         NET_CASE(an_event_handler_that_takes_its_time_holds_up_only_its_thread),
+        NET_CASE(who_takes_its_time_over_accepted_holds_up_nobody_who_connects),
+        NET_CASE(who_takes_its_time_over_refused_holds_up_nobody_who_connects),
         NET_CASE(the_counters_begin_at_zero),
         NET_CASE(counters_whose_size_was_never_set_are_invalid_and_left_alone),
         NET_CASE(counters_of_nothing_are_invalid),

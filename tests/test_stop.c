@@ -52,10 +52,26 @@ int __wrap_pthread_join(pthread_t thread, void **result)
     return __real_pthread_join(thread, result);
 }
 
+/* While set: a server that stops while one of its workers is in accept(2). */
+static struct server *_Atomic stopping_in_accept;
+
+/* Gives the thread that serves the time to find the stop out. */
+static void stop_in_accept(struct server *server)
+{
+    nb_deadline until = nb_after_ms(100);
+
+    nb_listener_stop(server->listener);
+    while (!nb_expired(until) && !thread_waits(server->tid, FOR_A_LOCK))
+        a_moment();
+}
+
 int __wrap_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length)
 {
     int error = fault(ON_ACCEPT);
+    struct server *server = atomic_exchange(&stopping_in_accept, NULL);
 
+    if (server != NULL)
+        stop_in_accept(server);
     return error != 0 ? -error : __real_nb__sys_accept(fd, peer, length);
 }
 
@@ -266,27 +282,14 @@ static void an_event_handler_may_stop(void **state)
     check_stop_at(NB_EVENT_STOPPED, *state);
 }
 
-/* Stops while its thread accepts, and gives the thread that serves the time to find that out. */
-static void stop_while_accepting(const nb_event *event, void *context)
-{
-    struct server *server = context;
-    nb_deadline until = nb_after_ms(100);
-
-    if (event->kind != NB_EVENT_ACCEPTED)
-        return;
-    nb_listener_stop(server->listener);
-    while (!nb_expired(until) && !thread_waits(server->tid, FOR_A_LOCK))
-        a_moment();
-}
-
 static void a_stop_while_a_worker_accepts_ends(void **state)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
     int client;
 
     (void)state;
-    server->also = stop_while_accepting;
     server_run(server);
+    stopping_in_accept = server;
     client = dial(&server->address);
     assert_int_equal(answer(client, HELLO), 0);
     hang_up(client);

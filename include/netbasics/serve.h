@@ -113,8 +113,17 @@ typedef struct nb_event {
 /**
  * @brief Is told what happens in the accept loop.
  *
- * Called from the threads of the loop, from several at once, never under a lock. It may call
- * nb_listener_stop() and nb_serve_counters(). It holds up the thread that calls it.
+ * Called from the threads of the loop, from several at once; never under a lock of the library, nor by
+ * the thread whose turn it is to accept. It may call nb_listener_stop() and nb_serve_counters(). It
+ * holds up the thread that calls it, so hand on what is slow to a thread of your own:
+ * - ACCEPTED, REFUSED and CLOSED: the worker that has the connection. CLOSED comes from inside
+ *   nb_close(), nb_abort() and nb_conn_detach() when a handler calls these: it must not hold a lock
+ *   then that the event handler takes.
+ * - The others, REFUSED at the stop, and CLOSED of those that linger or that nobody had time for: the
+ *   thread that called nb_serve(). As long as it is held up, others that linger are not ended,
+ *   nb_serve_options::connection_ms is not enforced, and a stop and the end of its drain wait.
+ *
+ * With a concurrency of 1 both are the same thread.
  *
  * @param event    what happened.
  * @param context  nb_serve_options::event_context.
