@@ -52,10 +52,26 @@ static void give_up(struct round *round)
     }
 }
 
-/* A machine without this family; the other one may serve. */
-static bool family_is_missing(int failed)
+/* How much a failure says, when it says only that this machine cannot use this family, or does not let us:
+   then the other one may serve. 0: it says more than that. */
+static int inability(const struct round *round, int failed)
 {
-    return failed == -EAFNOSUPPORT || failed == -EADDRNOTAVAIL;
+    if (round->opening->wishes->options.refused != NULL) /* an option never fails quietly */
+        return 0;
+    switch (failed) {
+    case -EAFNOSUPPORT:
+    case -EPROTONOSUPPORT:
+    case -EOPNOTSUPP: /* policies give errnos of their own choice */
+    case -ENOSYS:
+        return 1;
+    case -EADDRNOTAVAIL:
+        return 2;
+    case -EPERM:
+    case -EACCES:
+        return 3;
+    default:
+        return 0;
+    }
 }
 
 /* Binds all addresses, the one at `first` first: it chooses the port for the others. */
@@ -64,7 +80,7 @@ static int bind_all(struct round *round, size_t first)
     size_t count = round->addresses->count;
     uint16_t port = nb_address_port(&round->addresses->list[0]);
     size_t bound = 0;
-    int missing = 0;
+    int unable = 0;
 
     for (size_t i = 0; i < count; i++) {
         size_t at = (first + i) % count;
@@ -76,12 +92,16 @@ static int bind_all(struct round *round, size_t first)
             bound++;
             continue;
         }
-        round->failed_at = address;
-        if (!family_is_missing(failed))
+        if (inability(round, failed) == 0) {
+            round->failed_at = address;
             return failed;
-        missing = failed;
+        }
+        if (inability(round, failed) > inability(round, unable)) {
+            round->failed_at = address;
+            unable = failed;
+        }
     }
-    return bound > 0 ? 0 : missing;
+    return bound > 0 ? 0 : unable;
 }
 
 /* With SO_REUSEADDR two sockets can be bound to one port while neither listens, so that a busy port

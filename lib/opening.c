@@ -96,8 +96,11 @@ static int set_up(int fd, nb_family family, struct nb__socket_options *options)
 
     if (family != NB_FAMILY_UNIX)
         (void)set(fd, SOL_SOCKET, SO_REUSEADDR); /* a restart must not wait for TIME_WAIT */
-    if (failed == 0 && family == NB_FAMILY_IPV6)
+    if (failed == 0 && family == NB_FAMILY_IPV6) {
         failed = set(fd, IPPROTO_IPV6, IPV6_V6ONLY);
+        if (failed < 0)
+            options->refused = "IPV6_V6ONLY";
+    }
     return failed;
 }
 

@@ -27,7 +27,7 @@ enum nb__socket_option {
 /* What was asked for; 0: nothing. */
 struct nb__socket_options {
     int64_t values[NB__SOCKET_OPTIONS];
-    const char *refused; /* the option that nb__socket_options_set() failed with last, or NULL */
+    const char *refused; /* the option that setting up a socket failed with last, or NULL */
 };
 
 struct nb__socket_options nb__socket_options_of_connect(const nb_connect_options *options);

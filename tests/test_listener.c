@@ -713,24 +713,93 @@ static void one_family_missing_leaves_the_other(void **state)
     }
 }
 
+/* That listening works with the one family that is left. */
+static void check_other_family(int family)
+{
+    nb_address address = listen_on("localhost:0");
+
+    assert_int_equal(nb_listener_count(the_listener), 1);
+    assert_int_not_equal(nb__address_domain(&address), family);
+    check_reached(0);
+    nb_listener_close(the_listener);
+    the_listener = NULL;
+}
+
+/* Filters of system calls and other policies answer as they like. */
+static void one_family_that_is_not_allowed_leaves_the_other(void **state)
+{
+    static const int families[] = {AF_INET, AF_INET6};
+    static const int errors[] = {EOPNOTSUPP, EPROTONOSUPPORT, EPERM, EACCES, ENOSYS};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(families) * COUNT(errors); i++) {
+        now.socket_family = now.bind_family = families[i % 2];
+        now.socket_error = errors[i / 2];
+        check_other_family(families[i % 2]);
+        now.socket_error = 0;
+        now.bind_error = errors[i / 2];
+        now.bind_times = -1;
+        check_other_family(families[i % 2]);
+    }
+}
+
 static void one_family_without_the_address_leaves_the_other(void **state)
 {
     static const int families[] = {AF_INET, AF_INET6};
 
     (void)state;
     for (size_t i = 0; i < COUNT(families); i++) {
-        nb_address address;
-
         now.bind_family = families[i];
         now.bind_error = EADDRNOTAVAIL;
         now.bind_times = -1;
-        address = listen_on("localhost:0");
-        assert_int_equal(nb_listener_count(the_listener), 1);
-        assert_int_not_equal(nb__address_domain(&address), families[i]);
-        check_reached(0);
-        nb_listener_close(the_listener);
-        the_listener = NULL;
+        check_other_family(families[i]);
     }
+}
+
+/* The status is that of the family that got further, whichever was tried first. */
+static void where_no_family_works_the_status_is_what_tells_most(void **state)
+{
+    static const struct {
+        int of_socket;
+        int of_bind;
+        nb_status status;
+    } rows[] = {
+        {EAFNOSUPPORT, EACCES, NB_PERMISSION},
+        {EPROTONOSUPPORT, EADDRNOTAVAIL, NB_ADDRESS_UNAVAILABLE},
+        {EPERM, EADDRNOTAVAIL, NB_PERMISSION},
+        {EOPNOTSUPP, EADDRINUSE, NB_ADDRESS_IN_USE},
+    };
+    static const int families[] = {AF_INET, AF_INET6};
+
+    (void)state;
+    for (size_t i = 0; i < 2 * COUNT(rows); i++) {
+        const char *at = families[i % 2] == AF_INET ? "[::1]" : "127.0.0.1";
+        nb_error err;
+
+        now.socket_family = families[i % 2];
+        now.socket_error = rows[i / 2].of_socket;
+        now.bind_family = families[1 - i % 2];
+        now.bind_error = rows[i / 2].of_bind;
+        now.bind_times = -1;
+        assert_status(try_listen("localhost:0", &err), rows[i / 2].status);
+        if (rows[i / 2].status != NB_PERMISSION || rows[i / 2].of_bind == EACCES)
+            assert_non_null(strstr(err.message, at));
+    }
+}
+
+/* Also where a family could be left out for it. */
+static void an_option_that_one_family_refuses_is_not_left_out(void **state)
+{
+    nb_listen_options options = NB_LISTEN_OPTIONS_INIT;
+    nb_listener *listener;
+    nb_error err;
+
+    (void)state;
+    options.send_buffer_bytes = 10000;
+    fail_after(ON_SETSOCKOPT, 1, EPERM, 1); /* the default before it may fail */
+    assert_status(nb_listen(&listener, "localhost:0", &options, &err), NB_PERMISSION);
+    assert_null(listener);
+    assert_non_null(strstr(err.message, "send_buffer_bytes"));
 }
 
 static void no_family_at_all_is_an_error(void **state)
@@ -756,8 +825,9 @@ static void other_failures_of_one_family_fail_the_whole(void **state)
         int error;
         nb_status status;
     } rows[] = {
-        {EMFILE, NB_NO_DESCRIPTORS}, {ENOBUFS, NB_NO_MEMORY}, {EACCES, NB_PERMISSION},
-        {EPERM, NB_PERMISSION},      {EINVAL, NB_SYSTEM},
+        {EMFILE, NB_NO_DESCRIPTORS},
+        {ENOBUFS, NB_NO_MEMORY},
+        {EINVAL, NB_SYSTEM},
     };
     nb_error err;
 
@@ -773,11 +843,13 @@ static void other_failures_of_one_family_fail_the_whole(void **state)
 static void an_ipv6_socket_that_cannot_be_kept_from_ipv4_fails(void **state)
 {
     nb_listener *listener;
+    nb_error err;
 
     (void)state;
     fail_next(ON_SETSOCKOPT, EIO, -1);
-    assert_status(nb_listen(&listener, "[::1]:0", NULL, NULL), NB_SYSTEM);
+    assert_status(nb_listen(&listener, "[::1]:0", NULL, &err), NB_SYSTEM);
     assert_null(listener);
+    assert_non_null(strstr(err.message, "IPV6_V6ONLY"));
 }
 
 static void an_option_that_is_optional_does_not_fail_it(void **state)
@@ -1475,7 +1547,10 @@ int main(void)
         NET_CASE(after_sixteen_choices_it_gives_up),
         NET_CASE(only_a_busy_port_is_chosen_again),
         NET_CASE(one_family_missing_leaves_the_other),
+        NET_CASE(one_family_that_is_not_allowed_leaves_the_other),
         NET_CASE(one_family_without_the_address_leaves_the_other),
+        NET_CASE(where_no_family_works_the_status_is_what_tells_most),
+        NET_CASE(an_option_that_one_family_refuses_is_not_left_out),
         NET_CASE(no_family_at_all_is_an_error),
         NET_CASE(a_literal_of_a_missing_family_is_unsupported),
         NET_CASE(other_failures_of_one_family_fail_the_whole),

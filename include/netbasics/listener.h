@@ -104,10 +104,11 @@ NB_BEGIN_DECLS
  *   sd_listen_fds(3): LISTEN_FDS many, from descriptor 3 on, if LISTEN_PID is this process.
  *
  * @par Addresses
- * A family that this machine does not have is left out, as long as the other one works. IPv6
- * sockets never take IPv4 connections (IPV6_V6ONLY). SO_REUSEADDR is on, so that a restart works
- * while old connections are in TIME_WAIT; SO_REUSEPORT is off unless asked for. Accepted connections
- * have TCP_NODELAY on unless asked not to.
+ * A family that this machine does not have, or does not allow, is left out, as long as the other one
+ * works; where neither does, the status is that of the one that got further. IPv6 sockets never take
+ * IPv4 connections (IPV6_V6ONLY). SO_REUSEADDR is on, so that a restart works while old connections
+ * are in TIME_WAIT; SO_REUSEPORT is off unless asked for. Accepted connections have TCP_NODELAY on
+ * unless asked not to.
  *
  * @par Unix sockets
  * The permissions of the file are nb_listen_options::unix_mode, by default the owner's alone. Its

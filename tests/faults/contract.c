@@ -242,10 +242,32 @@ static statuses of_race(const struct fault *fault)
     }
 }
 
-/* A family that is missing leaves it to the other one, and a port that is in use to the next one. */
-static bool may_be_got_over(int error)
+/* A family that is missing or not allowed leaves it to the other one, and a port that is in use to the next
+   one. */
+static bool may_be_got_over(const struct fault *fault)
 {
-    return error == EAFNOSUPPORT || error == EADDRNOTAVAIL || error == EADDRINUSE;
+    switch (fault->error) {
+    case EADDRINUSE:
+        return true;
+    case EAFNOSUPPORT:
+    case EPROTONOSUPPORT:
+    case EADDRNOTAVAIL:
+    case EACCES:
+    case EPERM:
+        return fault->call != CALL_listen;
+    default:
+        return false;
+    }
+}
+
+/* Where neither family can be had, the status is that of the one that got further: the other one. */
+static statuses of_the_other_family(void)
+{
+    bool denied =
+        planned(CALL_socket, EACCES) || planned(CALL_bind, EACCES) || planned(CALL_bind, EPERM);
+
+    return (denied ? S(NB_PERMISSION) : 0) |
+           (planned(CALL_bind, EADDRNOTAVAIL) ? S(NB_ADDRESS_UNAVAILABLE) : 0);
 }
 
 static statuses of_listen(const struct fault *fault)
@@ -267,9 +289,11 @@ static statuses of_listen_twice(const struct fault *fault)
     bool opens =
         fault->call == CALL_socket || fault->call == CALL_bind || fault->call == CALL_listen;
 
-    if (opens && may_be_got_over(fault->error))
-        return fault->always || fault->second ? named(fault) | S(NB_OK) : S(NB_OK);
-    return of_listen(fault);
+    if (!opens || !may_be_got_over(fault))
+        return of_listen(fault);
+    if (fault->second)
+        return named(fault) | of_the_other_family() | S(NB_OK);
+    return fault->always ? named(fault) | S(NB_OK) : S(NB_OK);
 }
 
 /* Locking only matters where there is something to remove; the mode is set again when there is a file. */
