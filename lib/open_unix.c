@@ -20,7 +20,8 @@ static int bind_to(int fd, const nb_address *address)
 }
 
 /* Binds to a path, if need be after what a dead server has left there is out of the way. */
-static struct nb__unix_trouble bind_path(int fd, const nb_address *address, int lock)
+static struct nb__unix_trouble bind_path(int fd, const nb_address *address,
+                                         const struct nb__unix_lock *lock)
 {
     struct nb__unix_trouble trouble = {bind_to(fd, address), NULL};
 
@@ -32,22 +33,34 @@ static struct nb__unix_trouble bind_path(int fd, const nb_address *address, int 
     return trouble;
 }
 
+/* Only trusted users may write in the directory, and it was no symbolic link when it was looked at. */
+static int set_mode(const char *path, struct nb__wishes *wishes)
+{
+    int failed = nb__sys_file_set_mode(path, wishes->unix_mode);
+
+    if (failed == -EOPNOTSUPP)
+        failed = nb__sys_file_set_mode_following(path, wishes->unix_mode);
+    if (failed < 0)
+        wishes->options.refused = "unix_mode";
+    return failed;
+}
+
 /* Remembers the file that bind(2) has made, and gives it the mode that was asked for: the umask has
    taken some of it away. Nobody can connect before the socket listens. */
-static int claim(struct nb__socket *socket, const char *path, unsigned mode)
+static int claim(struct nb__socket *socket, const char *path, struct nb__wishes *wishes)
 {
     int failed = nb__sys_file_look(path, &socket->file);
 
-    if (failed == 0 && socket->file.mode != mode)
-        failed = nb__sys_file_set_mode(path, mode);
+    if (failed == 0 && socket->file.mode != wishes->unix_mode)
+        failed = set_mode(path, wishes);
     socket->has_file = failed == 0;
     return failed;
 }
 
-/* Everything behind the bind. On failure the file goes: it is ours, and the directory is locked. */
-static int make_listen(struct nb__socket *socket, const char *path, const struct nb__wishes *wishes)
+/* Everything behind the bind. On failure the file goes: it is ours, and its path is locked. */
+static int make_listen(struct nb__socket *socket, const char *path, struct nb__wishes *wishes)
 {
-    int failed = claim(socket, path, wishes->unix_mode);
+    int failed = claim(socket, path, wishes);
 
     if (failed == 0)
         failed = nb__sys_listen(socket->fd, wishes->backlog);
@@ -57,17 +70,19 @@ static int make_listen(struct nb__socket *socket, const char *path, const struct
 }
 
 static struct nb__unix_trouble open_path(struct nb__socket *socket, const char *path,
-                                         const struct nb__wishes *wishes)
+                                         struct nb__wishes *wishes)
 {
-    int lock = nb__unix_lock(path);
+    struct nb__unix_lock lock;
     struct nb__unix_trouble trouble;
+
+    nb__unix_lock(&lock, path);
 
     /* Never wider than asked for, not even before the socket listens. */
     (void)nb__sys_set_mode(socket->fd, wishes->unix_mode);
-    trouble = bind_path(socket->fd, &socket->address, lock);
+    trouble = bind_path(socket->fd, &socket->address, &lock);
     if (trouble.failed == 0)
         trouble.failed = make_listen(socket, path, wishes);
-    nb__unix_unlock(lock);
+    nb__unix_unlock(&lock);
     return trouble;
 }
 

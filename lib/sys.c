@@ -29,6 +29,14 @@
 
 #ifdef __linux__
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#ifndef SYS_fchmodat2
+#define SYS_fchmodat2 452 /* since Linux 6.6, with one number on all processors but Alpha */
+#endif
+#else
+#include <sys/mount.h> /* MNT_LOCAL */
+#include <sys/param.h>
 #endif
 #ifdef __GLIBC__
 #include <dlfcn.h>
@@ -226,27 +234,118 @@ int nb__sys_close(int fd)
     return outcome(close(fd), saved);
 }
 
+static struct nb__file file_of(const struct stat *status)
+{
+    return (struct nb__file){
+        .device = (uint64_t)status->st_dev,
+        .inode = (uint64_t)status->st_ino,
+        .size = (uint64_t)status->st_size,
+        .mode = (unsigned)status->st_mode & 07777,
+        .is_regular = S_ISREG(status->st_mode),
+        .is_socket = S_ISSOCK(status->st_mode),
+        .is_link = S_ISLNK(status->st_mode),
+    };
+}
+
 int nb__sys_file_look(const char *path, struct nb__file *out)
 {
     int saved = errno;
     struct stat status = {0}; /* the memory sanitizer of clang 14 does not know lstat(2) */
     int failed = outcome(lstat(path, &status), saved);
 
-    if (failed < 0)
-        return failed;
-    out->device = (uint64_t)status.st_dev;
-    out->inode = (uint64_t)status.st_ino;
-    out->mode = (unsigned)status.st_mode & 07777;
-    out->is_socket = S_ISSOCK(status.st_mode);
-    out->is_link = S_ISLNK(status.st_mode);
-    return 0;
+    if (failed == 0)
+        *out = file_of(&status);
+    return failed;
 }
+
+int nb__sys_file_of(int fd, struct nb__file *out)
+{
+    int saved = errno;
+    struct stat status = {0};
+    int failed = outcome(fstat(fd, &status), saved);
+
+    if (failed == 0)
+        *out = file_of(&status);
+    return failed;
+}
+
+#ifdef __linux__
+/* The numbers of statfs(2). Where somebody else can see a socket, or show one of another place, nobody has
+   to listen here for it to be in use. */
+static bool is_shared_kind(uint32_t kind)
+{
+    static const uint32_t kinds[] = {
+        0x65735546 /* FUSE, virtiofs */,
+        0x6969 /* NFS */,
+        0x517B /* SMB */,
+        0xFF534D42 /* CIFS */,
+        0xFE534D42 /* SMB2 */,
+        0x01021997 /* 9p */,
+        0x5346414F /* AFS */,
+        0x6B414653 /* kAFS */,
+        0x73757245 /* Coda */,
+        0x00C36400 /* Ceph */,
+        0x01161970 /* GFS2 */,
+        0x7461636F /* OCFS2 */,
+        0x0BD00BD0 /* Lustre */,
+        0x47504653 /* GPFS */,
+        0x19830326 /* BeeGFS */,
+        0x564C /* NCP */,
+        0x786F4256 /* VirtualBox's shared folders */,
+        0xBACBACBC /* VMware's */,
+        0x7C7C6673 /* Parallels' */,
+    };
+
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        if (kinds[i] == kind)
+            return true;
+    }
+    return false;
+}
+
+int nb__sys_file_is_local(const char *path)
+{
+    int saved = errno;
+    struct statfs status = {0};
+    int failed = outcome(statfs(path, &status), saved);
+
+    return failed < 0 ? failed : !is_shared_kind((uint32_t)status.f_type);
+}
+#elif defined(MNT_LOCAL)
+int nb__sys_file_is_local(const char *path)
+{
+    int saved = errno;
+    struct statfs status;
+    int failed = outcome(statfs(path, &status), saved);
+
+    return failed < 0 ? failed : (status.f_flags & MNT_LOCAL) != 0;
+}
+#else
+int nb__sys_file_is_local(const char *path)
+{
+    (void)path;
+    return 1; /* there is no common way to ask */
+}
+#endif
 
 int nb__sys_file_set_mode(const char *path, unsigned mode)
 {
     int saved = errno;
+#ifdef SYS_fchmodat2
+    /* The C library may go by way of /proc, which need not be there. */
+    long result = syscall(SYS_fchmodat2, AT_FDCWD, path, (mode_t)mode, AT_SYMLINK_NOFOLLOW);
 
+    if (result == 0 || (errno != ENOSYS && errno != EPERM)) /* filters of older days say EPERM */
+        return outcome((int)result, saved);
+#endif
     return outcome(fchmodat(AT_FDCWD, path, (mode_t)mode, AT_SYMLINK_NOFOLLOW), saved);
+}
+
+int nb__sys_file_set_mode_following(const char *path, unsigned mode)
+{
+    int saved = errno;
+
+    return outcome(chmod(path, (mode_t)mode), saved);
 }
 
 int nb__sys_file_remove(const char *path)
@@ -263,11 +362,13 @@ int nb__sys_set_mode(int fd, unsigned mode)
     return outcome(fchmod(fd, (mode_t)mode), saved);
 }
 
-int nb__sys_directory_open(const char *path)
+int nb__sys_lock_file_open(const char *path)
 {
     int saved = errno;
 
-    return outcome(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), saved);
+    /* Whatever else may be there, such as a FIFO, is not waited for. */
+    return outcome(
+        open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600), saved);
 }
 
 int nb__sys_lock(int fd)

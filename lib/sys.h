@@ -56,7 +56,9 @@ ssize_t nb__sys_sendmsg(int fd, struct iovec *parts, size_t count, int flags);
 struct nb__file {
     uint64_t device;
     uint64_t inode;
+    uint64_t size;
     unsigned mode; /* the permissions alone */
+    bool is_regular;
     bool is_socket;
     bool is_link;
 };
@@ -65,11 +67,19 @@ struct nb__file {
 int nb__sys_file_look(const char *path, struct nb__file *out);
 int nb__sys_file_set_mode(const char *path, unsigned mode);
 int nb__sys_file_remove(const char *path);
+/* This one follows a symbolic link: for systems that say EOPNOTSUPP to the one above. */
+int nb__sys_file_set_mode_following(const char *path, unsigned mode);
 /* The mode, less the umask, of the file that a socket makes when it is bound. (Linux.) */
 int nb__sys_set_mode(int fd, unsigned mode);
-/* A directory, to be locked and unlocked: an advisory lock of this descriptor alone. -EAGAIN when
-   somebody else has it. */
-int nb__sys_directory_open(const char *path);
+/* Whether it is on a file system that this kernel alone manages: 1, or 0 for those that others see, too, or
+   that a program makes up (network file systems, FUSE). A symbolic link is followed. */
+int nb__sys_file_is_local(const char *path);
+/* A file that is there to be locked, for reading and writing: made, for its owner alone, when it is not
+   there. A symbolic link is refused. */
+int nb__sys_lock_file_open(const char *path);
+/* What a descriptor stands for. */
+int nb__sys_file_of(int fd, struct nb__file *out);
+/* An advisory lock of this descriptor alone. -EAGAIN when somebody else has it. */
 int nb__sys_lock(int fd);
 int nb__sys_unlock(int fd);
 

@@ -16,38 +16,35 @@
 #define LOCK_MS 100
 #define LOCK_AGAIN_MS 5
 
-/* The path up to the last slash; the address of a Unix socket has room for no longer one. */
-static void directory_of(const char *path, char *out)
+static bool same_file(const struct nb__file *a, const struct nb__file *b)
 {
-    size_t length = (size_t)(strrchr(path, '/') - path);
-
-    if (length == 0) /* the root's own slash stays */
-        length = 1;
-    memcpy(out, path, length);
-    out[length] = '\0';
+    return a->device == b->device && a->inode == b->inode;
 }
 
-static int wait_for_lock(int fd)
+/* Whether a descriptor is still what the path of a lock stands for: who had it before may have removed it. */
+static int check_lock(struct nb__unix_lock *lock, int fd)
 {
-    nb_deadline by = nb_after_ms(LOCK_MS);
-    int failed = nb__sys_lock(fd);
+    struct nb__file opened;
+    struct nb__file there;
+    int failed = nb__sys_file_of(fd, &opened);
 
-    while ((failed == -EAGAIN || failed == -EINTR) && !nb_expired(by)) {
-        (void)nb__sys_poll(NULL, 0, nb__earlier(by, nb_after_ms(LOCK_AGAIN_MS)));
-        failed = nb__sys_lock(fd);
-    }
-    return failed;
+    if (failed == 0)
+        failed = nb__sys_file_look(lock->path, &there);
+    if (failed == -ENOENT || (failed == 0 && !same_file(&opened, &there)))
+        return -EAGAIN;
+    if (failed < 0 || !opened.is_regular)
+        return failed < 0 ? failed : -EINVAL;
+    lock->is_empty = opened.size == 0;
+    return 0;
 }
 
-int nb__unix_lock(const char *path)
+static int try_lock(struct nb__unix_lock *lock)
 {
-    char directory[sizeof(((nb_address *)0)->storage)];
-    int fd;
-    int failed;
+    int fd = nb__sys_lock_file_open(lock->path);
+    int failed = fd < 0 ? fd : nb__sys_lock(fd);
 
-    directory_of(path, directory);
-    fd = nb__sys_directory_open(directory);
-    failed = fd < 0 ? fd : wait_for_lock(fd);
+    if (failed == 0)
+        failed = check_lock(lock, fd);
     if (failed == 0)
         return fd;
     if (fd >= 0)
@@ -55,17 +52,29 @@ int nb__unix_lock(const char *path)
     return failed;
 }
 
-void nb__unix_unlock(int lock)
+void nb__unix_lock(struct nb__unix_lock *out, const char *path)
 {
-    if (lock < 0)
-        return;
-    (void)nb__sys_unlock(lock); /* a child forked meanwhile may have it, too */
-    (void)nb__sys_close(lock);
+    nb_deadline by = nb_after_ms(LOCK_MS);
+    size_t length = strlen(path);
+
+    memcpy(out->path, path, length);
+    memcpy(out->path + length, ".lock", sizeof(".lock"));
+    out->fd = try_lock(out);
+    while ((out->fd == -EAGAIN || out->fd == -EINTR) && !nb_expired(by)) {
+        (void)nb__sys_poll(NULL, 0, nb__earlier(by, nb_after_ms(LOCK_AGAIN_MS)));
+        out->fd = try_lock(out);
+    }
 }
 
-static bool same_file(const struct nb__file *a, const struct nb__file *b)
+/* It goes while it is locked: who waits for it finds that it is no longer there, and makes another. */
+void nb__unix_unlock(const struct nb__unix_lock *lock)
 {
-    return a->device == b->device && a->inode == b->inode;
+    if (lock->fd < 0)
+        return;
+    if (lock->is_empty)
+        (void)nb__sys_file_remove(lock->path);
+    (void)nb__sys_unlock(lock->fd); /* a child forked meanwhile may have it, too */
+    (void)nb__sys_close(lock->fd);
 }
 
 /* 0 when a server answers, -ECONNREFUSED when nobody listens, or another -errno. */
@@ -117,21 +126,39 @@ static const char *answer(int knocked)
     }
 }
 
-static struct nb__unix_trouble remove_dead(const char *path, const struct nb__file *before,
-                                           int lock)
+/* Why a socket that refuses connections has to stay, on a file system that is local (1) or not; NULL when
+   it may go. */
+static const char *why_it_stays(int is_local, const struct nb__unix_lock *lock)
 {
+    if (is_local != 1)
+        return "a socket is there, on a file system where nobody can tell whether it is in use";
+    if (lock->fd == -EAGAIN)
+        return "a dead socket is there, and the file that is locked to remove it, .lock behind its "
+               "name, is locked by somebody else";
+    return lock->fd >= 0 ? NULL
+                         : "a dead socket is there, and the file that is locked to remove it, "
+                           ".lock behind its name, cannot be locked";
+}
+
+static struct nb__unix_trouble remove_dead(const char *path, const struct nb__file *before,
+                                           const struct nb__unix_lock *lock)
+{
+    int is_local = nb__sys_file_is_local(path);
+    const char *why = why_it_stays(is_local, lock);
     struct nb__file after;
     int failed;
 
-    if (lock < 0)
-        return in_use("a dead socket is there, and its directory could not be locked to remove it");
+    if (is_local == -ENOENT)
+        return trouble(is_local);
+    if (why != NULL)
+        return in_use(why);
     failed = nb__sys_file_look(path, &after);
     if (failed == 0 && !same_file(before, &after)) /* made by somebody who asks for no lock */
         return in_use("a socket is there that somebody has just made");
     return trouble(failed == 0 ? nb__sys_file_remove(path) : failed);
 }
 
-static struct nb__unix_trouble make_way(const nb_address *address, int lock)
+static struct nb__unix_trouble make_way(const nb_address *address, const struct nb__unix_lock *lock)
 {
     const char *path = nb__address_path(address);
     struct nb__file file;
@@ -151,7 +178,8 @@ static struct nb__unix_trouble make_way(const nb_address *address, int lock)
     return why != NULL ? in_use(why) : remove_dead(path, &file, lock);
 }
 
-struct nb__unix_trouble nb__unix_make_way(const nb_address *address, int lock)
+struct nb__unix_trouble nb__unix_make_way(const nb_address *address,
+                                          const struct nb__unix_lock *lock)
 {
     struct nb__unix_trouble found = make_way(address, lock);
 

@@ -59,7 +59,7 @@ SYSTEM_CALLS = set(
     "sendto sendmsg sendfile splice readv writev pread pread64 poll ppoll select pselect epoll_wait pipe "
     "pipe2 eventfd dup dup2 dup3 fcntl fcntl64 ioctl getsockopt setsockopt getsockname getpeername "
     "getaddrinfo if_nametoindex if_indextoname sigaction kill raise dlopen dlclose nanosleep clock_nanosleep "
-    "lstat stat fstat unlink open openat chmod fchmod fchmodat flock rename link mkdir getpid".split())
+    "lstat stat fstat statfs unlink open openat chmod fchmod fchmodat flock rename link mkdir getpid syscall".split())
 FORBIDDEN = set(
     "printf fprintf vprintf vfprintf dprintf vdprintf puts fputs putchar fputc fwrite perror psignal "
     "syslog stdin stdout stderr abort exit _exit _Exit quick_exit atexit __assert_fail signal "

@@ -3,8 +3,8 @@
  *  @brief Tests of listening on Unix sockets, and of what becomes of their files.
  *
  *  Wraps: nb__sys_socket nb__sys_bind nb__sys_listen nb__sys_accept nb__sys_connect
- *  nb__sys_shutdown nb__sys_poll nb__sys_file_look nb__sys_file_set_mode nb__sys_file_remove nb__sys_set_mode
- *  nb__sys_directory_open nb__sys_lock */
+ *  nb__sys_shutdown nb__sys_poll nb__sys_file_look nb__sys_file_set_mode nb__sys_file_set_mode_following
+ *  nb__sys_file_remove nb__sys_file_is_local nb__sys_set_mode nb__sys_lock_file_open nb__sys_lock */
 #undef _GNU_SOURCE
 #define _GNU_SOURCE
 #undef _FILE_OFFSET_BITS
@@ -18,10 +18,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -48,8 +50,12 @@ int __real_nb__sys_file_remove(const char *path);
 int __wrap_nb__sys_file_remove(const char *path);
 int __real_nb__sys_set_mode(int fd, unsigned mode);
 int __wrap_nb__sys_set_mode(int fd, unsigned mode);
-int __real_nb__sys_directory_open(const char *path);
-int __wrap_nb__sys_directory_open(const char *path);
+int __real_nb__sys_file_set_mode_following(const char *path, unsigned mode);
+int __wrap_nb__sys_file_set_mode_following(const char *path, unsigned mode);
+int __real_nb__sys_file_is_local(const char *path);
+int __wrap_nb__sys_file_is_local(const char *path);
+int __real_nb__sys_lock_file_open(const char *path);
+int __wrap_nb__sys_lock_file_open(const char *path);
 int __real_nb__sys_lock(int fd);
 int __wrap_nb__sys_lock(int fd);
 
@@ -59,12 +65,15 @@ static struct {
     void (*before_listen)(void);
     void (*after_connect)(void);
     void (*before_remove)(void);
+    void (*after_lock_open)(void);
     bool another_device; /* the same number of a file is found there */
+    bool not_local;      /* the file system is one that others see, too */
 } meanwhile;
 
-/* The place of the case, and the path of its socket there. */
+/* The place of the case, and the path of its socket there, and of what is locked for that. */
 static char directory[32];
 static char path[64];
+static char lock_path[80];
 static char endpoint[80];
 
 static nb_listener *the_listener;
@@ -137,12 +146,18 @@ int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
     OR_FAIL(ON_POLL, __real_nb__sys_poll(fds, count, by));
 }
 
+/* The faults of a case are for the socket. */
+static bool is_lock(const char *name)
+{
+    return strcmp(name, lock_path) == 0;
+}
+
 int __wrap_nb__sys_file_look(const char *name, struct nb__file *out)
 {
-    int error = fault(ON_FILE_LOOK);
+    int error = is_lock(name) ? 0 : fault(ON_FILE_LOOK);
     int failed = error != 0 ? -error : __real_nb__sys_file_look(name, out);
 
-    out->device += meanwhile.another_device;
+    out->device += meanwhile.another_device && !is_lock(name);
     return failed;
 }
 
@@ -153,6 +168,8 @@ int __wrap_nb__sys_file_set_mode(const char *name, unsigned mode)
 
 int __wrap_nb__sys_file_remove(const char *name)
 {
+    if (is_lock(name))
+        return __real_nb__sys_file_remove(name);
     if (meanwhile.before_remove != NULL)
         meanwhile.before_remove();
     OR_FAIL(ON_FILE_REMOVE, __real_nb__sys_file_remove(name));
@@ -163,9 +180,28 @@ int __wrap_nb__sys_set_mode(int fd, unsigned mode)
     OR_FAIL(ON_SET_MODE, __real_nb__sys_set_mode(fd, mode));
 }
 
-int __wrap_nb__sys_directory_open(const char *name)
+int __wrap_nb__sys_file_set_mode_following(const char *name, unsigned mode)
 {
-    OR_FAIL(ON_DIRECTORY_OPEN, __real_nb__sys_directory_open(name));
+    OR_FAIL(ON_FILE_SET_MODE_FOLLOWING, __real_nb__sys_file_set_mode_following(name, mode));
+}
+
+int __wrap_nb__sys_file_is_local(const char *name)
+{
+    int error = fault(ON_FILE_IS_LOCAL);
+
+    if (error == 0 && meanwhile.not_local)
+        return 0;
+    return error != 0 ? -error : __real_nb__sys_file_is_local(name);
+}
+
+int __wrap_nb__sys_lock_file_open(const char *name)
+{
+    int error = fault(ON_LOCK_FILE_OPEN);
+    int fd = error != 0 ? -error : __real_nb__sys_lock_file_open(name);
+
+    if (meanwhile.after_lock_open != NULL)
+        meanwhile.after_lock_open();
+    return fd;
 }
 
 int __wrap_nb__sys_lock(int fd)
@@ -180,6 +216,7 @@ static int unix_case_begin(void **state)
     strcpy(directory, "/tmp/nb-unix-XXXXXX");
     assert_non_null(mkdtemp(directory));
     (void)snprintf(path, sizeof(path), "%s/socket", directory);
+    (void)snprintf(lock_path, sizeof(lock_path), "%s.lock", path);
     (void)snprintf(endpoint, sizeof(endpoint), "unix:%s", path);
     return net_case_begin(state);
 }
@@ -281,23 +318,32 @@ static void remove_file(const char *name)
     assert_int_equal(unlink(name), 0);
 }
 
-/* Locks the directory of the case; raw_close() unlocks it. -1 when somebody else has the lock. */
-static int lock_directory(void)
+/* Locks a file; raw_close() unlocks it. -1 when somebody else has the lock. */
+static int lock_of(const char *name, int flags)
 {
-    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = open(name, flags | O_CLOEXEC, 0600);
 
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
         return fd;
     raw_close(fd);
     return -1;
 }
 
+/* Locks the path of the case in the library's way; unlock_path() ends that. */
+static int lock_path_of_case(void)
+{
+    return lock_of(lock_path, O_RDWR | O_CREAT);
+}
+
+static void unlock_path(int lock)
+{
+    remove_file(lock_path);
+    raw_close(lock);
+}
+
 static void check_unlocked(void)
 {
-    int lock = lock_directory();
-
-    assert_true(lock >= 0);
-    raw_close(lock);
+    assert_false(exists(lock_path));
 }
 
 /* --- Listening --- */
@@ -520,7 +566,7 @@ static void count_inheritable(void)
     inheritable_meanwhile = inheritable();
 }
 
-/* The one of the directory, too, which is there only until the socket listens. */
+/* The one of the lock, too, which is there only until the socket listens. */
 static void no_descriptor_is_inherited_meanwhile(void **state)
 {
     (void)state;
@@ -612,6 +658,77 @@ static void a_mode_that_cannot_be_set_beforehand_is_set_before_it_listens(void *
     meanwhile.before_listen = check_as_asked;
     fail_next(ON_SET_MODE, EINVAL, -1);
     assert_int_equal(mode_under(0, 0620), 0620);
+}
+
+/* The C library may need /proc for what the kernel does not do by itself. */
+static void a_mode_is_set_where_links_cannot_be_excluded(void **state)
+{
+    (void)state;
+    meanwhile.before_listen = check_as_asked;
+    fail_next(ON_FILE_SET_MODE, EOPNOTSUPP, -1);
+    assert_int_equal(mode_under(0777, 0620), 0620);
+    assert_int_equal(calls(ON_FILE_SET_MODE_FOLLOWING), 1);
+}
+
+/* Hides /proc from the process that calls it. */
+static bool hide_proc(void)
+{
+    return (unshare(CLONE_NEWNS) == 0 || unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0) &&
+           mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+           mount("none", "/proc", "tmpfs", 0, NULL) == 0;
+}
+
+/* In a process of its own: 0, 1 when /proc cannot be hidden, or what went wrong. */
+static int listen_without_proc(void)
+{
+    nb_listen_options options = with_mode(0660);
+    nb_listener *listener;
+    nb_error err;
+    struct stat status = {0};
+
+    umask(022);
+    if (!hide_proc())
+        return 1;
+    if (nb_listen(&listener, endpoint, &options, &err) != NB_OK) {
+        print_error("%s\n", err.message);
+        return 2;
+    }
+    if (lstat(path, &status) != 0 || (status.st_mode & 07777) != 0660)
+        return 3;
+    nb_listener_close(listener);
+    return 0;
+}
+
+static void a_mode_is_set_without_proc(void **state)
+{
+    skip_under_valgrind("there is no way without /proc");
+    skip_under_qemu("there is no way without /proc");
+    int status;
+    pid_t process = fork();
+
+    (void)state;
+    if (process == 0)
+        _exit(listen_without_proc());
+    assert_int_equal(waitpid(process, &status, 0), process);
+    assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == 1)
+        skip_because("/proc cannot be hidden here");
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void a_mode_that_the_file_system_refuses_is_named(void **state)
+{
+    nb_listen_options options = with_mode(0666);
+    mode_t mask = umask(022);
+
+    (void)state;
+    fail_next(ON_FILE_SET_MODE, EINVAL, 1);
+    check_refused(endpoint, &options, NB_SYSTEM, "unix_mode: ");
+    fail_next(ON_FILE_SET_MODE, EOPNOTSUPP, 1);
+    fail_next(ON_FILE_SET_MODE_FOLLOWING, EOPNOTSUPP, 1);
+    check_refused(endpoint, &options, NB_UNSUPPORTED, "unix_mode: ");
+    umask(mask);
+    assert_int_equal(files(), 0);
 }
 
 static void a_mode_that_is_none_is_invalid(void **state)
@@ -749,6 +866,19 @@ static void a_socket_that_may_not_be_asked_stays(void **state)
     remove_file(path);
 }
 
+/* A server may listen on another machine, or below a file system that a program makes up. */
+static void a_socket_that_others_see_too_stays(void **state)
+{
+    (void)state;
+    leave_dead_socket(path);
+    meanwhile.not_local = true;
+    check_stays("nobody can tell");
+    meanwhile.not_local = false;
+    fail_next(ON_FILE_IS_LOCAL, EIO, 1);
+    check_stays("nobody can tell");
+    listen_and_close(NULL);
+}
+
 /* What is another socket by the time it is to be removed is left alone. */
 static void check_another_stays(void (*becomes_another)(void))
 {
@@ -853,27 +983,130 @@ static void without_the_lock_a_dead_socket_stays(void **state)
 
     (void)state;
     leave_dead_socket(path);
-    lock = lock_directory();
-    check_refused(endpoint, NULL, NB_ADDRESS_IN_USE, "locked");
+    lock = lock_path_of_case();
+    check_refused(endpoint, NULL, NB_ADDRESS_IN_USE, "locked by somebody else");
     assert_true(ms_since(begin) >= 100);
-    raw_close(lock);
-    fail_next(ON_DIRECTORY_OPEN, EACCES, 1);
-    check_refused(endpoint, NULL, NB_ADDRESS_IN_USE, "locked");
+    unlock_path(lock);
+    fail_next(ON_LOCK_FILE_OPEN, EACCES, 1);
+    check_refused(endpoint, NULL, NB_ADDRESS_IN_USE, "cannot be locked");
     fail_next(ON_LOCK, EBADF, 1);
-    check_refused(endpoint, NULL, NB_ADDRESS_IN_USE, "locked");
+    check_refused(endpoint, NULL, NB_ADDRESS_IN_USE, "cannot be locked");
     assert_true(exists(path));
+    remove_file(lock_path); /* nobody removes what he could not lock */
     listen_and_close(NULL);
 }
 
 static void without_the_lock_a_free_path_is_listened_on(void **state)
 {
-    int lock = lock_directory();
+    int lock = lock_path_of_case();
 
     (void)state;
     listen_and_close(NULL);
-    raw_close(lock);
-    fail_next(ON_DIRECTORY_OPEN, EACCES, 1);
+    unlock_path(lock);
+    fail_next(ON_LOCK_FILE_OPEN, EACCES, 1);
     listen_and_close(NULL);
+}
+
+/* Anybody can lock a directory that he can read. */
+static void a_lock_on_the_directory_keeps_nobody_out(void **state)
+{
+    int lock = lock_of(directory, O_RDONLY | O_DIRECTORY);
+
+    (void)state;
+    assert_true(lock >= 0);
+    leave_dead_socket(path);
+    listen_and_close(NULL);
+    raw_close(lock);
+}
+
+static int mode_of_lock;
+
+static void note_mode_of_lock(void)
+{
+    mode_of_lock = mode_of(lock_path);
+}
+
+/* Nobody else can open it, and so nobody else can lock it. */
+static void the_lock_is_the_owners_alone(void **state)
+{
+    mode_t mask = umask(0);
+
+    (void)state;
+    meanwhile.before_listen = note_mode_of_lock;
+    listen_on(endpoint, NULL);
+    umask(mask);
+    assert_int_equal(mode_of_lock, 0600);
+    assert_int_equal(files(), 1);
+}
+
+static void a_lock_that_was_left_behind_is_no_obstacle(void **state)
+{
+    (void)state;
+    leave_dead_socket(path);
+    make_file(lock_path);
+    listen_and_close(NULL);
+    assert_int_equal(files(), 0);
+}
+
+/* Other programs keep their number in such files. */
+static void a_lock_of_another_program_stays(void **state)
+{
+    int file = open(lock_path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+
+    (void)state;
+    assert_int_equal(write(file, "4711", 4), 4);
+    raw_close(file);
+    listen_and_close(NULL);
+    assert_int_equal(files(), 1);
+    assert_int_equal(look_at(lock_path).st_size, 4);
+    remove_file(lock_path);
+}
+
+static void what_is_no_file_to_lock_stays(void **state)
+{
+    char target[64];
+
+    (void)state;
+    leave_dead_socket(path);
+    (void)snprintf(target, sizeof(target), "%s/target", directory);
+    assert_int_equal(symlink(target, lock_path), 0);
+    check_refused(endpoint, NULL, NB_ADDRESS_IN_USE, "cannot be locked");
+    assert_false(exists(target));
+    remove_file(lock_path);
+    assert_int_equal(mkfifo(lock_path, 0600), 0);
+    check_refused(endpoint, NULL, NB_ADDRESS_IN_USE, "cannot be locked");
+    remove_file(lock_path);
+    assert_int_equal(mkdir(lock_path, 0700), 0);
+    check_refused(endpoint, NULL, NB_ADDRESS_IN_USE, "cannot be locked");
+    assert_int_equal(rmdir(lock_path), 0);
+    remove_file(path);
+}
+
+/* Who had the lock removes its file: what was opened before that is nobody's any more. */
+static void remove_lock(void)
+{
+    meanwhile.after_lock_open = NULL;
+    remove_file(lock_path);
+}
+
+static void replace_lock(void)
+{
+    remove_lock();
+    make_file(lock_path);
+}
+
+static void a_lock_that_goes_while_it_is_waited_for_is_asked_for_again(void **state)
+{
+    static void (*const ends[])(void) = {remove_lock, replace_lock};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(ends); i++) {
+        leave_dead_socket(path);
+        meanwhile.after_lock_open = ends[i];
+        listen_and_close(NULL);
+        assert_int_equal(calls(ON_LOCK), 2 * (int)(i + 1));
+        assert_int_equal(files(), 0);
+    }
 }
 
 static void the_lock_is_waited_for(void **state)
@@ -888,10 +1121,10 @@ static void the_lock_is_waited_for(void **state)
 
 static void check_locked(void)
 {
-    assert_int_equal(lock_directory(), -1);
+    assert_int_equal(lock_of(lock_path, O_RDWR), -1);
 }
 
-static void the_directory_is_locked_until_the_socket_listens(void **state)
+static void the_path_is_locked_until_the_socket_listens(void **state)
 {
     (void)state;
     meanwhile.after_bind = meanwhile.before_listen = check_locked;
@@ -979,16 +1212,6 @@ static void of_many_who_replace_a_dead_socket_one_succeeds(void **state)
     remove_file(path);
 }
 
-static void the_root_directory_can_be_locked(void **state)
-{
-    nb_error err;
-
-    (void)state;
-    fail_next(ON_BIND, EROFS, 1);
-    assert_status(nb_listen(&the_listener, "unix:/socket", NULL, &err), NB_PERMISSION);
-    assert_int_equal(calls(ON_LOCK), 1);
-}
-
 /* --- Failures leave nothing behind --- */
 
 static void a_failure_after_the_bind_leaves_no_file(void **state)
@@ -1000,7 +1223,6 @@ static void a_failure_after_the_bind_leaves_no_file(void **state)
     } rows[] = {
         {ON_FILE_LOOK, EACCES, NB_PERMISSION},
         {ON_FILE_SET_MODE, EPERM, NB_PERMISSION},
-        {ON_FILE_SET_MODE, EOPNOTSUPP, NB_UNSUPPORTED},
         {ON_LISTEN, ENOBUFS, NB_NO_MEMORY},
     };
     nb_listen_options options = with_mode(0666);
@@ -1242,6 +1464,9 @@ int main(void)
         NET_CASE(the_mode_is_the_one_that_was_asked_for_whatever_the_umask),
         NET_CASE(at_no_time_are_there_more_rights_than_asked_for),
         NET_CASE(a_mode_that_cannot_be_set_beforehand_is_set_before_it_listens),
+        NET_CASE(a_mode_is_set_where_links_cannot_be_excluded),
+        NET_CASE(a_mode_is_set_without_proc),
+        NET_CASE(a_mode_that_the_file_system_refuses_is_named),
         NET_CASE(a_mode_that_is_none_is_invalid),
         NET_CASE(a_mode_for_what_has_no_file_is_not_supported),
         NET_CASE(a_dead_socket_is_replaced),
@@ -1252,6 +1477,7 @@ int main(void)
         NET_CASE(other_kinds_of_files_stay),
         NET_CASE(sockets_of_other_types_stay),
         NET_CASE(a_socket_that_may_not_be_asked_stays),
+        NET_CASE(a_socket_that_others_see_too_stays),
         NET_CASE(a_socket_that_takes_the_place_of_the_dead_one_stays),
         NET_CASE(a_socket_of_the_same_number_on_another_device_stays),
         NET_CASE(a_dead_socket_that_goes_by_itself_is_no_obstacle),
@@ -1259,11 +1485,16 @@ int main(void)
         NET_CASE(what_fails_while_a_dead_socket_is_looked_at_is_told),
         NET_CASE(without_the_lock_a_dead_socket_stays),
         NET_CASE(without_the_lock_a_free_path_is_listened_on),
+        NET_CASE(a_lock_on_the_directory_keeps_nobody_out),
+        NET_CASE(the_lock_is_the_owners_alone),
+        NET_CASE(a_lock_that_was_left_behind_is_no_obstacle),
+        NET_CASE(a_lock_of_another_program_stays),
+        NET_CASE(what_is_no_file_to_lock_stays),
+        NET_CASE(a_lock_that_goes_while_it_is_waited_for_is_asked_for_again),
         NET_CASE(the_lock_is_waited_for),
-        NET_CASE(the_directory_is_locked_until_the_socket_listens),
+        NET_CASE(the_path_is_locked_until_the_socket_listens),
         NET_CASE(a_child_forked_meanwhile_does_not_keep_the_lock),
         NET_CASE(of_many_who_replace_a_dead_socket_one_succeeds),
-        NET_CASE(the_root_directory_can_be_locked),
         NET_CASE(a_failure_after_the_bind_leaves_no_file),
         NET_CASE(a_failure_before_the_bind_leaves_no_file),
         NET_CASE(the_file_goes_with_the_listener),

@@ -114,11 +114,15 @@ NB_BEGIN_DECLS
  * The permissions of the file are nb_listen_options::unix_mode, by default the owner's alone. Its
  * directory has to be one where only trusted users may write. A socket file that a dead server has
  * left there is replaced, but only on proof: it refuses connections and is the same file afterwards,
- * while the directory is locked (flock(2)) against other listeners of this library. A server that
- * listens there sees a connection that ends at once, and stays. So does a symbolic link, a file of
- * another kind, and a socket whose directory cannot be locked: the path is NB_ADDRESS_IN_USE then,
- * and the message tells what is there. (A server that is not of this library looks dead between its
- * bind(2) and its listen(2).)
+ * while the path is locked against other listeners of this library. A server that listens there sees
+ * a connection that ends at once, and stays. So does a symbolic link, a file of another kind, a socket
+ * whose path cannot be locked, and one on FUSE or a network file system, where a socket refuses
+ * connections though somebody listens: the path is NB_ADDRESS_IN_USE then, and the message tells what
+ * is there. (Two cannot be told from a dead server: one that is not of this library between its bind(2)
+ * and its listen(2), and one whose file is seen through an overlay file system that was laid over
+ * the directory where it listens.)
+ * The lock is flock(2) on a file beside the socket, the path with `.lock` behind it, which is the
+ * owner's alone, is there while nb_listen() opens the socket, and is removed when it is empty.
  * The file is removed by nb_listener_close(), and when nb_serve() stops, if it is still the one that
  * was made here, by device and inode.
  *
@@ -157,7 +161,7 @@ NB_BEGIN_DECLS
  * @retval NB_SYSTEM               anything else: see nb_error::system_error.
  *
  * @par Blocking, threads, signals
- * Never blocks, but for a path whose directory is locked: a tenth of a second at most. Safe from any
+ * Never blocks, but for a path that is locked: a tenth of a second at most. Safe from any
  * thread; not for signal handlers. (bind(2), listen(2), ipv6(7), unix(7), sd_listen_fds(3).)
  *
  * @par Example

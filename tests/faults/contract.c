@@ -55,11 +55,16 @@ static const struct row rows[] = {
     ROW(file_look, ERRORS(EACCES, EFAULT, ELOOP, ENAMETOOLONG, ENOENT, ENOMEM, ENOTDIR, EIO)),
     ROW(file_set_mode, ERRORS(EACCES, EFAULT, EIO, ELOOP, ENAMETOOLONG, ENOENT, ENOMEM, ENOTDIR,
                               EPERM, EROFS, EOPNOTSUPP, EINVAL)),
+    ROW(file_set_mode_following, ERRORS(EACCES, EFAULT, EIO, ELOOP, ENAMETOOLONG, ENOENT, ENOMEM,
+                                        ENOTDIR, EPERM, EROFS, EOPNOTSUPP)),
     ROW(file_remove, ERRORS(EACCES, EBUSY, EFAULT, EIO, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOMEM,
                             ENOTDIR, EPERM, EROFS)),
     ROW(set_mode, ERRORS(EBADF, EIO, EPERM, EROFS, EINVAL)),
-    ROW(directory_open,
-        ERRORS(EACCES, EINTR, ELOOP, EMFILE, ENAMETOOLONG, ENFILE, ENOENT, ENOMEM, ENOTDIR, EPERM)),
+    ROW(file_is_local, ERRORS(EACCES, EFAULT, EINTR, EIO, ELOOP, ENAMETOOLONG, ENOENT, ENOMEM,
+                              ENOSYS, ENOTDIR, EOVERFLOW)),
+    ROW(file_of, ERRORS(EBADF, EFAULT, ENOMEM, EOVERFLOW, EIO)),
+    ROW(lock_file_open, ERRORS(EACCES, EINTR, EAGAIN, EDQUOT, EISDIR, ELOOP, EMFILE, ENAMETOOLONG,
+                               ENFILE, ENOENT, ENOMEM, ENOSPC, ENOTDIR, ENXIO, EPERM, EROFS)),
     ROW(lock, ERRORS(EAGAIN, EBADF, EINTR, EINVAL, ENOLCK)),
     ROW(unlock, ERRORS(EBADF, EINTR, EINVAL, ENOLCK)),
     ROW(shutdown, ERRORS(ENOTCONN, EBADF, EINVAL, ENOTSOCK)),
@@ -300,15 +305,20 @@ static statuses of_listen_twice(const struct fault *fault)
 static statuses of_listen_at_path(const struct fault *fault)
 {
     switch (fault->call) {
-    case CALL_directory_open:
+    case CALL_lock_file_open:
+    case CALL_file_of:
     case CALL_lock:
     case CALL_unlock:
     case CALL_poll: /* until the lock is free */
     case CALL_set_mode:
     case CALL_file_remove:
         return S(NB_OK);
+    case CALL_file_look: /* at what is locked, or at the socket */
+        return named(fault) | S(NB_OK);
     case CALL_bind: /* what was in the way may have gone by itself */
         return named(fault) | (fault->error == EADDRINUSE && !fault->always ? S(NB_OK) : 0);
+    case CALL_file_set_mode: /* what cannot be without /proc there is another way to */
+        return fault->error == EOPNOTSUPP ? S(NB_OK) : named(fault);
     default:
         return of_listen(fault);
     }
@@ -322,11 +332,16 @@ static statuses of_listen_at_socket(const struct fault *fault)
 
     switch (fault->call) {
     case CALL_lock:
+    case CALL_lock_file_open:
         return waited_for(fault, 0) != 0 && !fault->always && !fault->second ? S(NB_OK)
                                                                              : busy | S(NB_OK);
-    case CALL_directory_open:
-    case CALL_file_look:
+    case CALL_file_of:
+        return busy;
+    case CALL_file_is_local: /* it may seem to have gone by itself */
+        return busy | (fault->error == ENOENT ? S(NB_OK) : 0);
+    case CALL_file_look: /* at what is locked, or at the socket */
     case CALL_file_remove:
+        return busy | named(fault) | S(NB_OK);
     case CALL_socket:
         return busy | named(fault);
     case CALL_connect:
