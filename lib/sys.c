@@ -635,7 +635,7 @@ static int add_thread_variables(struct dl_phdr_info *object, size_t size, void *
 }
 
 /* When the program starts, or loads us: at any other time, somebody else may have the lock of the list. */
-__attribute__((constructor)) static void measure_stack_overhead(void)
+__attribute__((constructor(101))) static void measure_stack_overhead(void)
 {
     size_t sum = THREAD_DESCRIPTOR;
 
@@ -695,19 +695,40 @@ int nb__sys_thread_start(pthread_t *out, size_t stack_size, void *(*run)(void *)
 }
 
 #ifdef __GLIBC__
-int nb__sys_library_hold(void **out)
+/* What has to be held to keep us loaded; NULL when nothing could unload us: we are in the program itself,
+   which has no name, or in a library that says so (-z nodelete, as our own one is linked). */
+static struct link_map *unloadable;
+
+static bool stays_loaded(const struct link_map *library)
+{
+    const ElfW(Dyn) *entry = library->l_ld;
+
+    while (entry->d_tag != DT_NULL && entry->d_tag != DT_FLAGS_1)
+        entry++;
+    return entry->d_tag == DT_FLAGS_1 && (entry->d_un.d_val & DF_1_NODELETE) != 0;
+}
+
+/* Before the constructors of whom we are part of. */
+__attribute__((constructor(101))) void nb__sys_library_find(void)
 {
     static const char inside;
-    int saved = errno;
     struct link_map *library = NULL; /* the memory sanitizer does not know dladdr1(3) */
     Dl_info info;
 
+    unloadable = NULL;
+    if (dladdr1(&inside, &info, (void **)&library, RTLD_DL_LINKMAP) != 0 &&
+        library->l_name[0] != '\0' && !stays_loaded(library))
+        unloadable = library;
+}
+
+int nb__sys_library_hold(void **out)
+{
+    int saved = errno;
+
     *out = NULL;
-    /* The program itself has no name, and nothing unloads it. */
-    if (dladdr1(&inside, &info, (void **)&library, RTLD_DL_LINKMAP) == 0 ||
-        library->l_name[0] == '\0')
+    if (unloadable == NULL)
         return 0;
-    *out = dlopen(library->l_name, RTLD_LAZY | RTLD_NOLOAD);
+    *out = dlopen(unloadable->l_name, RTLD_LAZY | RTLD_NOLOAD);
     errno = saved;
     return *out != NULL ? 0 : -ENOMEM;
 }
@@ -749,6 +770,10 @@ void nb__sys_library_release_later(void *held)
         (void)__cxa_thread_atexit_impl(release, held, where);
 }
 #else
+void nb__sys_library_find(void)
+{
+}
+
 int nb__sys_library_hold(void **out)
 {
     *out = NULL;

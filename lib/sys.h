@@ -120,8 +120,11 @@ void *nb__sys_realloc(void *memory, size_t size);
    can use: what the C library takes from it for the thread's own variables comes on top. */
 int nb__sys_thread_start(pthread_t *out, size_t stack_size, void *(*run)(void *), void *argument);
 
+/* Finds out what could unload this library, when that is loaded: later the dynamic linker may be busy for
+   as long as the constructors of somebody else's library take. */
+void nb__sys_library_find(void);
 /* Keeps this library loaded until it is released: *out is what to release, NULL when nothing could
-   unload it. 0, or -ENOMEM. */
+   unload it. Otherwise this and releasing wait while another thread loads a library. 0, or -ENOMEM. */
 int nb__sys_library_hold(void **out);
 /* For callers that the library outlives. NULL is fine here and below. */
 void nb__sys_library_release(void *held);

@@ -27,7 +27,7 @@ tests_under tsan
 run_ctest races --tests-regex '^test_races$'
 set_of_results="$set_of_results $build/races.xml"
 # The memory sanitizer does not see what the dynamic linker writes of the libraries that it has loaded.
-tests_under msan --exclude-regex '^test_(library|unload_lookup)$'
+tests_under msan --exclude-regex '^test_(library|loader_lock|unload_lookup)$'
 # Python tests run programs, which valgrind would not follow. test_timing is left out, for it makes so
 # many calls on its virtual clock, in one thread, that it would take minutes; the others judge it.
 tests_under memcheck --tests-regex '^test_' --exclude-regex '^test_(timing|programs|count_cases)$'

@@ -43,12 +43,14 @@ static struct {
     bool closed_already;
 } linker;
 
+static int asked;
 static int opened;
 static int loaded; /* how often it could have been loaded anew */
 static atomic_int closed;
 
 int __wrap_dladdr1(const void *address, Dl_info *info, void **extra, int flags)
 {
+    asked++;
     if (linker.nothing_known)
         return 0;
     return __real_dladdr1(linker.inside != NULL ? linker.inside : address, info, extra, flags);
@@ -74,17 +76,19 @@ static int begin(void **state)
     linker.inside = NULL;
     without_memory = false;
     opened = loaded = 0;
+    nb__sys_library_find();
     atomic_store(&closed, 0);
     return case_begin(state);
 }
 
 #define LIBRARY_CASE(name) cmocka_unit_test_setup_teardown(name, begin, case_end)
 
-/* As if it were a part of the C library, which is a shared one. */
+/* As if it were loaded now, as a part of the C library, which is a shared one. */
 static void be_shared(void)
 {
     linker.inside = dlsym(RTLD_DEFAULT, "getaddrinfo");
     assert_non_null(linker.inside);
+    nb__sys_library_find();
 }
 
 static void check_nothing_is_held(void)
@@ -110,8 +114,19 @@ static void in_a_program_nothing_is_held(void **state)
 static void what_the_linker_does_not_know_is_not_held(void **state)
 {
     (void)state;
+    be_shared();
     linker.nothing_known = true;
+    nb__sys_library_find();
     check_nothing_is_held();
+}
+
+/* Somebody who loads a library for as long as its constructors take would have to be waited for. */
+static void nothing_is_asked_of_the_linker_when_there_is_nothing_to_hold(void **state)
+{
+    (void)state;
+    asked = 0;
+    check_nothing_is_held();
+    assert_int_equal(asked, 0);
 }
 
 static void a_shared_library_is_held_until_it_is_released(void **state)
@@ -189,6 +204,7 @@ int main(void)
     const struct CMUnitTest cases[] = {
         LIBRARY_CASE(in_a_program_nothing_is_held),
         LIBRARY_CASE(what_the_linker_does_not_know_is_not_held),
+        LIBRARY_CASE(nothing_is_asked_of_the_linker_when_there_is_nothing_to_hold),
         LIBRARY_CASE(a_shared_library_is_held_until_it_is_released),
         LIBRARY_CASE(a_library_that_cannot_be_held_is_told_of),
         LIBRARY_CASE(a_thread_lets_it_go_when_it_has_ended),

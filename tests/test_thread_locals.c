@@ -5,6 +5,7 @@
  *         same.
  *
  *  Wraps: nb__sys_getaddrinfo nb__sys_freeaddrinfo */
+#undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
 #include "support_serve.h"

@@ -170,11 +170,14 @@ NB_BEGIN_DECLS
  * first to answer wins, and the sockets of all others are closed. With nb_forever() an attempt lasts
  * as long as the system's patience (about two minutes on Linux).
  *
- * The system's resolver knows no deadline: it runs in a thread of its own (which has signals
- * blocked as the threads of nb_serve() have), and is left alone when it takes too long. The thread then ends with its lookup, frees all
- * that it has, and keeps a library that was loaded with dlopen(3) in memory until then (for good, if
- * there is no memory left at that moment), while dlclose(3) returns at once (with glibc; elsewhere,
- * unload it only when all lookups have ended).
+ * The system's resolver knows no deadline: it runs in a thread of its own (which has signals blocked as
+ * the threads of nb_serve() have), and is left alone when it takes too long. The thread then ends with
+ * its lookup and frees all that it has. The shared library therefore stays in memory once it was loaded,
+ * whatever dlclose(3) is called for. A plugin with the static library inside stays until the thread has
+ * ended (with glibc; for good, if there is no memory left at that moment): in such a plugin, looking a
+ * name up can wait, beyond the deadline, for another thread that is inside of dlopen(3), unless the
+ * plugin is linked with `-z nodelete`.
+ *
  * While 16 such lookups go on, the next one is refused with NB_NAME_TEMPORARY at once (those under way
  * then, one for each thread that connects, can still join them). Literals and
  * `localhost` are never looked up, and no thread is started for them.

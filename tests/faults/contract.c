@@ -94,6 +94,7 @@ static const struct row rows[] = {
     ROW(if_index, ERRORS(ENXIO)),
     ROW(if_name, ERRORS(ENXIO)),
     ROW(thread_start, ERRORS(EAGAIN, EINVAL, EPERM)),
+    ROW(library_find, NEVER),
     ROW(library_hold, ERRORS(ENOMEM)),
     ROW(library_release, NEVER),
     ROW(library_release_later, NEVER),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief The shared library, loaded and unloaded a thousand times with a little use in between. */
+ *  @brief The library, loaded and unloaded a thousand times with a little use in between: a plugin with the
+ *         static one inside, and the shared one, which stays. */
 #undef _GNU_SOURCE
 #define _GNU_SOURCE /* RTLD_NOLOAD */
 
@@ -23,9 +24,9 @@ struct loaded {
     FUNCTIONS(MEMBER)
 };
 
-static void load(struct loaded *library)
+static void load(struct loaded *library, const char *file)
 {
-    library->handle = dlopen(SHARED_LIBRARY, RTLD_NOW | RTLD_LOCAL);
+    library->handle = dlopen(file, RTLD_NOW | RTLD_LOCAL);
     if (library->handle == NULL)
         fail_msg("%s", dlerror());
 #define FIND(name)                                                                                 \
@@ -34,19 +35,19 @@ static void load(struct loaded *library)
     FUNCTIONS(FIND)
 }
 
-static bool is_loaded(void)
+static bool is_loaded(const char *file)
 {
-    void *handle = dlopen(SHARED_LIBRARY, RTLD_NOW | RTLD_NOLOAD);
+    void *handle = dlopen(file, RTLD_NOW | RTLD_NOLOAD);
 
     if (handle != NULL)
         (void)dlclose(handle);
     return handle != NULL;
 }
 
-static void unload(struct loaded *library)
+static void unload(struct loaded *library, const char *file)
 {
     assert_int_equal(dlclose(library->handle), 0);
-    assert_false(is_loaded());
+    assert_int_equal(is_loaded(file), strcmp(file, SHARED_LIBRARY) == 0);
 }
 
 static nb_listener *listen_with(const struct loaded *library, nb_address *address)
@@ -140,7 +141,7 @@ static void serve_one_client(const struct loaded *library)
     library->nb_listener_close(listener);
 }
 
-static void unload_often(void (*use)(const struct loaded *), const char *what)
+static void unload_often(const char *file, void (*use)(const struct loaded *), const char *what)
 {
     size_t count = rounds(1000, 20000);
     struct loaded library;
@@ -149,9 +150,9 @@ static void unload_often(void (*use)(const struct loaded *), const char *what)
     for (size_t i = 0; i < WARM_UP + count; i++) {
         if (i == WARM_UP)
             before = usage_now();
-        load(&library);
+        load(&library, file);
         use(&library);
-        unload(&library);
+        unload(&library, file);
     }
     assert_no_growth(&before, count, what);
 }
@@ -159,13 +160,19 @@ static void unload_often(void (*use)(const struct loaded *), const char *what)
 static void a_thousand_times_loaded_and_used_it_leaves_nothing(void **state)
 {
     (void)state;
-    unload_often(hold_a_conversation, "times loaded, connected, unloaded");
+    unload_often(PLUGIN, hold_a_conversation, "times loaded, connected, unloaded");
 }
 
 static void a_thousand_times_loaded_and_served_it_leaves_nothing(void **state)
 {
     (void)state;
-    unload_often(serve_one_client, "times loaded, served with threads, unloaded");
+    unload_often(PLUGIN, serve_one_client, "times loaded, served with threads, unloaded");
+}
+
+static void a_thousand_times_loaded_the_shared_library_is_one(void **state)
+{
+    (void)state;
+    unload_often(SHARED_LIBRARY, hold_a_conversation, "times opened, connected, closed");
 }
 
 int main(void)
@@ -173,6 +180,7 @@ int main(void)
     const struct CMUnitTest cases[] = {
         SOAK_CASE(a_thousand_times_loaded_and_used_it_leaves_nothing),
         SOAK_CASE(a_thousand_times_loaded_and_served_it_leaves_nothing),
+        SOAK_CASE(a_thousand_times_loaded_the_shared_library_is_one),
     };
 
     return cmocka_run_group_tests(cases, move_to_wide_network, NULL);
