@@ -18,11 +18,13 @@
 #include <stddef.h>
 #include <sys/uio.h>
 
-/* Most bytes that one system call is asked to move: the kernel takes any length as it stands. */
-#define NB__IO_MAX ((size_t)1 << 30)
+/* Most bytes of one send: the kernel takes any length as it stands. */
+#define NB__IO_SEND_MAX ((size_t)1 << 30)
 
-/* Most bytes of one send with a deadline: copying does not count against the kernel's timer. */
+/* Most bytes of one send with a deadline, and of any receive: copying does not count against the
+   kernel's timer, and a receive copies for as long as the peer is fast enough. */
 #define NB__IO_TIMED_SEND_MAX ((size_t)4 << 20)
+#define NB__IO_RECV_MAX ((size_t)1 << 20)
 
 /* How far a transfer has got in its wait. */
 enum nb__stage {
@@ -47,7 +49,7 @@ nb_status nb__io_send_parts(nb_conn *conn, struct iovec *parts, size_t count, si
 /* How many bytes one send may be given. */
 static inline size_t nb__io_send_max(const nb_conn *conn, nb_deadline by)
 {
-    return nb__is_forever(by) && !conn->watched ? NB__IO_MAX : NB__IO_TIMED_SEND_MAX;
+    return nb__is_forever(by) && !conn->watched ? NB__IO_SEND_MAX : NB__IO_TIMED_SEND_MAX;
 }
 
 /* Waits until there is something to receive, an end or a failure included. An expired deadline asks
@@ -81,7 +83,7 @@ static inline bool nb__io_timer_fits(const nb_conn *conn, nb_direction direction
 static inline nb_status nb__io_recv(nb_conn *conn, void *buf, size_t capacity, size_t *received,
                                     nb_deadline by)
 {
-    size_t most = capacity < NB__IO_MAX ? capacity : NB__IO_MAX;
+    size_t most = capacity < NB__IO_RECV_MAX ? capacity : NB__IO_RECV_MAX;
     ssize_t outcome = -EINTR;
 
     if (!conn->watched && nb__io_timer_fits(conn, NB_RECEIVE, nb__io_left_ns(by)))

@@ -241,13 +241,15 @@ NB_NODISCARD NB_API nb_status nb_connect(nb_conn **out, const char *endpoint,
 /**
  * @brief Receives what is there, at least one byte.
  *
+ * One call receives 1 MiB at most, so that copying from a fast peer does not outlast the deadline.
+ *
  * @param conn           the connection.
  * @param[out] buf       receives the bytes.
  * @param capacity       bytes of @p buf, 1 to SIZE_MAX/2.
  * @param[out] received  how many bytes were received: at least 1 with NB_OK, else 0. Must not be
  *                       NULL.
  * @param by             how long to wait for the first byte.
- * @retval NB_OK           1 to @p capacity bytes are in @p buf.
+ * @retval NB_OK           1 to @p capacity bytes are in @p buf, and no more than 1 MiB.
  * @retval NB_EOF          the peer ended its stream. Stays. Sending still works.
  * @retval NB_TIMEOUT      the deadline passed; nothing was consumed.
  * @retval NB_CANCELLED    the connection was cancelled. Stays.
