@@ -91,7 +91,7 @@ nb_status nb__conn_drain(nb_conn *conn, uint64_t *budget)
     if (length > 0 || length == -EAGAIN || length == -EINTR)
         return NB_TIMEOUT;
     if (length == 0)
-        return NB_OK; /* no send has failed before, which could have hidden a reset */
+        return NB_OK; /* after our own end the kernel tells of a reset only once */
     return nb__io_fail(conn, NB_RECEIVE, nb__io_status_of(NB_RECEIVE, (int)-length), (int)-length);
 }
 
@@ -302,6 +302,7 @@ nb_status nb_conn_adopt(nb_conn **out, nb_fd fd, nb_error *err)
     }
     peer = ask(nb__sys_getpeername, fd);
     nb__conn_open(conn, fd, nb_address_family(&found.address), &peer);
+    conn->ended_before = nb__sys_tcp_ended(fd) != 0;
     *out = conn;
     nb__error_clear(err);
     return NB_OK;

@@ -48,8 +48,8 @@ struct nb_conn {
     bool timed_sends;      /* SO_SNDTIMEO bounds a send as a whole: TCP, not Unix */
     bool watched;          /* keeper->look is to be called before each wait */
     atomic_bool cancelled; /* by nb_cancel() */
-    atomic_bool sending;   /* a send is inside the kernel and may take a reset's error with it */
     atomic_bool ended;     /* we have ended our stream */
+    bool ended_before;     /* it may have ended before the socket was ours */
     struct nb__side sides[2];
     struct nb__ahead ahead;
     struct nb__keeper *keeper; /* NULL: nobody's but the caller's */

@@ -209,25 +209,13 @@ nb_status nb__io_recv_on(nb_conn *conn, void *buf, size_t capacity, ssize_t outc
     return go_on(conn, &transfer, outcome == -EINTR ? NB__FRESH : NB__FIRED, outcome, received, by);
 }
 
-/* While a send is in the kernel, and until its failure is recorded, receives have to know of it. */
-static nb_status send_on(nb_conn *conn, const struct transfer *transfer, enum nb__stage stage,
-                         ssize_t outcome, size_t *sent, nb_deadline by)
-{
-    nb_status status;
-
-    atomic_store_explicit(&conn->sending, true, memory_order_relaxed);
-    status = go_on(conn, transfer, stage, outcome, sent, by);
-    atomic_store_explicit(&conn->sending, false, memory_order_release);
-    return status;
-}
-
 nb_status nb__io_send_on(nb_conn *conn, const void *data, size_t length, enum nb__stage stage,
                          ssize_t outcome, size_t *sent, nb_deadline by)
 {
     struct iovec part = {(void *)data, length};
     struct transfer transfer = {NB_SEND, &part, 1};
 
-    return send_on(conn, &transfer, outcome == -EINTR ? NB__FRESH : stage, outcome, sent, by);
+    return go_on(conn, &transfer, outcome == -EINTR ? NB__FRESH : stage, outcome, sent, by);
 }
 
 nb_status nb__io_send_parts(nb_conn *conn, struct iovec *parts, size_t count, size_t *sent,
@@ -235,7 +223,7 @@ nb_status nb__io_send_parts(nb_conn *conn, struct iovec *parts, size_t count, si
 {
     struct transfer transfer = {NB_SEND, parts, count};
 
-    return send_on(conn, &transfer, NB__FRESH, -EINTR, sent, by);
+    return go_on(conn, &transfer, NB__FRESH, -EINTR, sent, by);
 }
 
 nb_status nb__io_wait_readable(nb_conn *conn, nb_deadline by)
@@ -260,20 +248,18 @@ nb_status nb__io_wait_readable(nb_conn *conn, nb_deadline by)
 }
 
 /* The kernel keeps one error for both directions and gives it once. When a send has taken it, or may
-   be about to, recv(2) answers 0 as if the stream had ended well; but a connection that is closed
-   before we have ended our own stream was reset. */
+   be about to, or whoever else asked the socket for it, recv(2) answers 0 as if the stream had ended
+   well; but a connection that is closed before we have ended our own stream was reset. */
 nb_status nb__io_end_of_stream(const nb_conn *conn)
 {
-    const struct nb__side *send = &conn->sides[NB_SEND];
-    bool sending = atomic_load_explicit(&conn->sending, memory_order_acquire);
-    int failed = atomic_load_explicit(&send->status, memory_order_acquire);
+    int failed = atomic_load_explicit(&conn->sides[NB_SEND].status, memory_order_acquire);
 
     if (failed == NB_RESET || failed == NB_UNREACHABLE)
         return (nb_status)failed;
-    if ((sending || failed != NB_OK) && !atomic_load(&conn->ended) &&
-        nb__sys_tcp_closed(conn->fd) == 1)
-        return NB_RESET;
-    return NB_EOF;
+    if (conn->ended_before || atomic_load(&conn->ended) || nb__sys_tcp_closed(conn->fd) != 1)
+        return NB_EOF;
+    /* The thread that sends may have ended our stream since. */
+    return atomic_load(&conn->ended) ? NB_EOF : NB_RESET;
 }
 
 static bool stays(nb_direction direction, nb_status status)

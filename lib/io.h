@@ -57,7 +57,7 @@ static inline size_t nb__io_send_max(const nb_conn *conn, nb_deadline by)
 nb_status nb__io_wait_readable(nb_conn *conn, nb_deadline by);
 
 /* What a receive of 0 bytes means: NB_EOF, or NB_RESET when the kernel has told about the reset
-   already, to a send. */
+   already, to somebody else. */
 nb_status nb__io_end_of_stream(const nb_conn *conn);
 
 /* What an errno means on a connection that is there: one of the statuses that calls on it may return. */
@@ -104,12 +104,9 @@ static inline nb_status nb__io_send(nb_conn *conn, const void *data, size_t leng
     bool fits = nb__io_timer_fits(conn, NB_SEND, left_ns);
     ssize_t outcome = -EINTR;
 
-    if (!conn->watched && left_ns > 0) {
-        atomic_store_explicit(&conn->sending, true, memory_order_relaxed);
+    if (!conn->watched && left_ns > 0)
         outcome = nb__sys_send(conn->fd, data, length, fits ? 0 : MSG_DONTWAIT);
-    }
     if (outcome > 0) {
-        atomic_store_explicit(&conn->sending, false, memory_order_release);
         *sent = (size_t)outcome;
         return NB_OK;
     }

@@ -536,6 +536,15 @@ int nb__sys_tcp_closed(int fd)
 
     return failed < 0 ? failed : info.tcpi_state == TCP_CLOSE;
 }
+
+int nb__sys_tcp_ended(int fd)
+{
+    struct tcp_info info;
+    int failed = tcp_info(fd, &info);
+
+    return failed < 0 ? failed
+                      : info.tcpi_state != TCP_ESTABLISHED && info.tcpi_state != TCP_CLOSE_WAIT;
+}
 #else
 int nb__sys_queue_length(int fd)
 {
@@ -544,6 +553,12 @@ int nb__sys_queue_length(int fd)
 }
 
 int nb__sys_tcp_closed(int fd)
+{
+    (void)fd;
+    return -EOPNOTSUPP;
+}
+
+int nb__sys_tcp_ended(int fd)
 {
     (void)fd;
     return -EOPNOTSUPP;

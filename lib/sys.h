@@ -102,6 +102,8 @@ void nb__sys_wake_close(const int fds[2]);
 int nb__sys_queue_length(int fd);
 /* 1 when TCP has closed the connection in both directions, else 0. */
 int nb__sys_tcp_closed(int fd);
+/* 1 when we have ended our stream over TCP, or there is no connection any more, else 0. */
+int nb__sys_tcp_ended(int fd);
 
 /* Who is at the other end of a Unix socket. */
 int nb__sys_peer_credentials(int fd, int64_t *pid, int64_t *uid, int64_t *gid);

@@ -2,11 +2,10 @@
 /** @file
  *  @brief Tests of receiving: what is there, so many bytes, up to a delimiter, a line, to the end.
  *
- *  Linked with --wrap for what support_probe.h lists. */
+ *  Linked with --wrap for what support_probe.h lists, and nb__sys_tcp_closed. */
 #undef _GNU_SOURCE
 #define _GNU_SOURCE /* POLLRDHUP */
 
-#include "conn_internal.h"
 #include "support.h"
 #include "support_probe.h"
 #include "sys.h"
@@ -1616,22 +1615,48 @@ static void reset_that_a_send_reported_is_no_end_for_exact(void **state)
     assert_got("abc");
 }
 
-/* A receive that was told of the end while the last send was still in the kernel, and looks on when
-   that thread has sent all and ended our stream, too. */
-static void end_of_both_is_an_end_even_if_a_send_was_just_in_progress(void **state)
+/* What happens just before the kernel is asked whether the connection still exists. */
+static void (*before_question)(void);
+
+int __real_nb__sys_tcp_closed(int fd);
+int __wrap_nb__sys_tcp_closed(int fd);
+int __wrap_nb__sys_tcp_closed(int fd)
+{
+    void (*first)(void) = before_question;
+
+    before_question = NULL;
+    if (first != NULL)
+        first();
+    return __real_nb__sys_tcp_closed(fd);
+}
+
+static void end_ours_too(void)
 {
     nb_deadline by = plenty();
 
-    (void)state;
-    skip_under_qemu("TCP_INFO is cut short");
-    peer_ends();
     assert_status(nb_shutdown_send(conn), NB_OK);
     while (nb__sys_tcp_closed(nb_conn_fd(conn)) != 1 && !nb_expired(by))
         (void)sched_yield();
     assert_int_equal(nb__sys_tcp_closed(nb_conn_fd(conn)), 1);
-    atomic_store(&conn->sending, true);
+}
+
+static void end_of_both_is_an_end(void **state)
+{
+    (void)state;
+    skip_under_qemu("TCP_INFO is cut short");
+    peer_ends();
+    end_ours_too();
     assert_status(some(64, plenty()), NB_EOF);
-    atomic_store(&conn->sending, false);
+}
+
+/* By the thread that sends, between the kernel's end and what it is asked then. */
+static void end_of_both_while_the_kernel_is_asked_is_an_end(void **state)
+{
+    (void)state;
+    skip_under_qemu("TCP_INFO is cut short");
+    peer_ends();
+    before_question = end_ours_too;
+    assert_status(some(64, plenty()), NB_EOF);
 }
 
 static void peer_that_closed_and_then_resets_did_not_end_in_order(void **state)
@@ -1646,6 +1671,72 @@ static void peer_that_closed_and_then_resets_did_not_end_in_order(void **state)
     assert_status(some(64, plenty()), NB_OK);
     assert_got("abc");
     assert_status(some(64, plenty()), NB_RESET);
+}
+
+/* The kernel tells of a reset once: to us, or to whoever asks for SO_ERROR on a socket that we let others
+   look at, a child that shares it included. */
+static void reset_that_somebody_else_was_told_of_is_no_end(void **state)
+{
+    (void)state;
+    skip_under_qemu("TCP_INFO is cut short");
+    for (size_t i = 0; i < WAIT; i++) {
+        int error = 0;
+        socklen_t length = sizeof(error);
+
+        nb_abort(conn);
+        if (peer >= 0)
+            raw_close(peer);
+        conn = conn_and_peer(over, &peer);
+        peer_resets();
+        assert_int_equal(getsockopt(nb_conn_fd(conn), SOL_SOCKET, SO_ERROR, &error, &length), 0);
+        assert_int_equal(error, ECONNRESET);
+        assert_status(calls[i].run(i % 2 != 0 ? plenty() : nb_forever()), NB_RESET);
+        each_call_returns(NB_RESET, plenty());
+    }
+}
+
+static void reset_behind_the_end_of_a_peer_is_told(void **state)
+{
+    (void)state;
+    skip_under_qemu("TCP_INFO is cut short");
+    arrive("abc");
+    raw_close(peer);
+    peer = -1;
+    assert_status(nb_send_all(conn, "x", 1, NULL, plenty()), NB_OK);
+    until_event(nb_conn_fd(conn), POLLHUP);
+    assert_status(to_end(64, plenty()), NB_RESET);
+    assert_got("abc");
+}
+
+/* Whoever had the socket before may have ended our stream. */
+static void end_of_a_stream_that_was_ended_before_it_was_adopted_is_an_end(void **state)
+{
+    int fd;
+
+    (void)state;
+    for (int closed = 0; closed < 2; closed++) {
+        nb_abort(conn);
+        if (peer >= 0)
+            raw_close(peer);
+        conn = conn_and_peer(over, &peer);
+        assert_status(nb_shutdown_send(conn), NB_OK);
+        assert_int_equal(raw_ending(peer, NULL), 0);
+        if (closed != 0) {
+            arrive("abc");
+            raw_close(peer);
+            until_event(nb_conn_fd(conn), POLLHUP);
+        }
+        assert_status(nb_conn_detach(conn, &fd, NULL, 0, NULL), NB_OK);
+        conn = adopt(fd);
+        if (closed == 0) {
+            arrive("abc");
+            raw_close(peer);
+            until_event(nb_conn_fd(conn), POLLHUP);
+        }
+        peer = -1;
+        assert_status(to_end(64, plenty()), NB_OK);
+        assert_got("abc");
+    }
 }
 
 /* Sends until it is too much. */
@@ -2122,8 +2213,12 @@ int main(void)
         BOTH(reset_that_a_send_reported_is_no_end_for_to_end),
         BOTH(reset_that_a_send_reported_is_no_end_for_a_line),
         BOTH(reset_that_a_send_reported_is_no_end_for_exact),
-        TCP(end_of_both_is_an_end_even_if_a_send_was_just_in_progress),
+        TCP(end_of_both_is_an_end),
+        TCP(end_of_both_while_the_kernel_is_asked_is_an_end),
         TCP(peer_that_closed_and_then_resets_did_not_end_in_order),
+        TCP(reset_that_somebody_else_was_told_of_is_no_end),
+        TCP(reset_behind_the_end_of_a_peer_is_told),
+        ALL(end_of_a_stream_that_was_ended_before_it_was_adopted_is_an_end),
         BOTH(end_after_a_send_that_timed_out_is_an_end),
         TCP(reset_after_a_send_that_timed_out_is_a_reset),
         BOTH(end_after_a_send_that_saw_a_reset_is_a_reset),

@@ -268,6 +268,7 @@ static void calls_on_a_bad_descriptor_give_their_errno_and_leave_errno_alone(voi
     assert_result(kept(nb__sys_wake_clear(bad_wake)), -EBADF);
     assert_result(kept(nb__sys_queue_length(-1)), -EBADF);
     assert_result(kept(nb__sys_tcp_closed(-1)), -EBADF);
+    assert_result(kept(nb__sys_tcp_ended(-1)), -EBADF);
     assert_result(kept(nb__sys_peer_credentials(-1, &ids[0], &ids[1], &ids[2])), -EBADF);
 }
 
@@ -928,6 +929,8 @@ static void live_connection_is_not_closed(void **state)
     tcp_pair(fds);
     assert_result(kept(nb__sys_tcp_closed(fds[0])), 0);
     assert_result(kept(nb__sys_tcp_closed(fds[1])), 0);
+    assert_result(kept(nb__sys_tcp_ended(fds[0])), 0);
+    assert_result(kept(nb__sys_tcp_ended(fds[1])), 0);
     close_both(fds);
 }
 
@@ -942,6 +945,8 @@ static void half_closed_connection_is_not_closed(void **state)
     assert_result(nb__sys_recv(fds[1], &byte, 1, 0), 0);
     assert_result(kept(nb__sys_tcp_closed(fds[0])), 0);
     assert_result(kept(nb__sys_tcp_closed(fds[1])), 0);
+    assert_result(kept(nb__sys_tcp_ended(fds[0])), 1);
+    assert_result(kept(nb__sys_tcp_ended(fds[1])), 0);
     close_both(fds);
 }
 
@@ -952,6 +957,7 @@ static void await_tcp_closed(int fd)
     while (nb__sys_tcp_closed(fd) == 0 && !nb_expired(by))
         sched_yield();
     assert_result(kept(nb__sys_tcp_closed(fd)), 1);
+    assert_result(kept(nb__sys_tcp_ended(fd)), 1);
 }
 
 static void connection_that_both_have_ended_is_closed(void **state)
@@ -989,6 +995,7 @@ static void question_for_tcp_fails_on_a_unix_socket(void **state)
     (void)state;
     unix_pair(fds);
     assert_true(kept(nb__sys_tcp_closed(fds[0])) < 0);
+    assert_true(kept(nb__sys_tcp_ended(fds[0])) < 0);
     close_both(fds);
 }
 

@@ -32,8 +32,11 @@
  *
  *  @par Resets
  *  A reset never turns into a clean end: NB_EOF means that the peer ended its stream in order and
- *  that no reset was seen in either direction. Bytes that the peer sent before a reset, and that
- *  have arrived, are still received first.
+ *  that no reset has arrived since, whichever direction was told of it. Bytes that the peer sent before
+ *  a reset, and that have arrived, are still received first. (The system tells of a reset once. Where it
+ *  has told somebody else, it is asked whether the connection still exists: for TCP, on Linux, until we
+ *  have ended our own stream. Elsewhere a reset that somebody else was told of, see nb_conn_fd(), can
+ *  look like an end.)
  *
  *  @par Threads
  *  One thread may receive while another one sends on the same connection; two threads in the same
@@ -829,7 +832,10 @@ NB_API void nb_conn_counters(const nb_conn *conn, uint64_t *received, uint64_t *
  * @brief Gives the descriptor of a connection, for setting and asking socket options only.
  *
  * Reading, writing, closing, SO_RCVTIMEO, SO_SNDTIMEO, SO_LINGER and O_NONBLOCK belong to the
- * connection. With SO_LINGER, nb_close() could block beyond its deadline in close(2).
+ * connection. With SO_LINGER, nb_close() could block beyond its deadline in close(2). Asking for SO_ERROR
+ * takes away what the system has to tell of a reset. Over TCP on Linux calls see it all the same, until
+ * we have ended our own stream; over a Unix socket, and elsewhere, the stream then looks as if it had
+ * ended in order.
  *
  * @param conn  the connection. Must not be NULL.
  * @return the descriptor, which the connection still owns; 0 is a valid one.

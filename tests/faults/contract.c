@@ -89,6 +89,7 @@ static const struct row rows[] = {
     ROW(wake_close, NEVER),
     ROW(queue_length, ERRORS(ENOPROTOOPT, EBADF, EFAULT, EINVAL, ENOTSOCK, EOPNOTSUPP)),
     ROW(tcp_closed, ERRORS(ENOPROTOOPT, EBADF, EFAULT, EINVAL, ENOTSOCK, EOPNOTSUPP)),
+    ROW(tcp_ended, ERRORS(ENOPROTOOPT, EBADF, EFAULT, EINVAL, ENOTSOCK, EOPNOTSUPP)),
     ROW(peer_credentials,
         ERRORS(ENOPROTOOPT, EBADF, EFAULT, EINVAL, ENOTSOCK, EOPNOTSUPP, ENOBUFS, ENOMEM)),
     ROW(if_index, ERRORS(ENXIO)),
@@ -529,6 +530,7 @@ static statuses of_adopt(const struct fault *fault)
     case CALL_getsockname:
         return S(NB_INVALID);
     case CALL_getpeername:
+    case CALL_tcp_ended:
         return S(NB_OK);
     default:
         return is_memory(fault->call) ? S(NB_NO_MEMORY) : S(NB_SYSTEM);

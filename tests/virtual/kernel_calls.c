@@ -45,6 +45,7 @@ int __wrap_nb__sys_wake_clear(const int fds[2]);
 void __wrap_nb__sys_wake_close(const int fds[2]);
 int __wrap_nb__sys_queue_length(int fd);
 int __wrap_nb__sys_tcp_closed(int fd);
+int __wrap_nb__sys_tcp_ended(int fd);
 
 /* ---- the clock ---- */
 
@@ -373,6 +374,16 @@ int __wrap_nb__sys_tcp_closed(int fd)
         return -EBADF;
     catch_up();
     return socket->is_unix ? -EOPNOTSUPP : socket->closed;
+}
+
+int __wrap_nb__sys_tcp_ended(int fd)
+{
+    struct vsocket *socket = vsocket_of(fd);
+
+    if (socket == NULL)
+        return -EBADF;
+    catch_up();
+    return socket->is_unix ? -EOPNOTSUPP : socket->closed || socket->half_ended;
 }
 
 /* ---- wake-ups ---- */
