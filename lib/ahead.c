@@ -47,11 +47,13 @@ static nb_status receive(nb_conn *conn, size_t length, nb_deadline by)
 nb_status nb__ahead_fill(nb_conn *conn, size_t most, nb_deadline by)
 {
     if (!make_room(&conn->ahead, most))
-        return NB_NO_MEMORY;
+        return nb__io_fail(conn, NB_RECEIVE, NB_NO_MEMORY, 0);
     return receive(conn, conn->ahead.capacity - conn->ahead.end, by);
 }
 
 nb_status nb__ahead_fill_one(nb_conn *conn, nb_deadline by)
 {
-    return make_room(&conn->ahead, 1) ? receive(conn, 1, by) : NB_NO_MEMORY;
+    if (!make_room(&conn->ahead, 1))
+        return nb__io_fail(conn, NB_RECEIVE, NB_NO_MEMORY, 0);
+    return receive(conn, 1, by);
 }

@@ -188,6 +188,8 @@ void nb_conn_error(const nb_conn *conn, nb_direction direction, nb_error *err)
     int system_error;
     struct nb__text text;
 
+    if (status == NB_OK)
+        status = (nb_status)atomic_load(&conn->sides[direction].passed);
     if (status == NB_OK) {
         nb__error_clear(err);
         return;

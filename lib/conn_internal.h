@@ -27,6 +27,7 @@ struct nb__keeper {
 /* One direction. Only its own thread writes here; others may read what is atomic. */
 struct nb__side {
     atomic_int status; /* the failure that stays, or NB_OK */
+    atomic_int passed; /* the last one that did not stay, or NB_OK */
     atomic_int system_error;
     _Atomic uint64_t bytes;
     /* The time left, in nanoseconds, for which SO_RCVTIMEO or SO_SNDTIMEO will do as it is set now:

@@ -241,7 +241,7 @@ nb_status nb__io_wait_readable(nb_conn *conn, nb_deadline by)
         if (ready > 0)
             return NB_OK;
         if ((ready == 0 || ready == -EINTR) && status == NB_TIMEOUT)
-            return NB_TIMEOUT;
+            return nb__io_fail(conn, NB_RECEIVE, NB_TIMEOUT, 0);
         if (ready < 0 && ready != -EINTR)
             return nb__io_fail(conn, NB_RECEIVE, nb__io_status_of(NB_RECEIVE, -ready), -ready);
     }
@@ -273,10 +273,9 @@ nb_status nb__io_fail(nb_conn *conn, nb_direction direction, nb_status status, i
 {
     struct nb__side *side = &conn->sides[direction];
 
-    if (stays(direction, status)) {
-        atomic_store_explicit(&side->system_error, system_error, memory_order_relaxed);
-        atomic_store_explicit(&side->status, (int)status, memory_order_release);
-    }
+    atomic_store_explicit(&side->system_error, system_error, memory_order_relaxed);
+    atomic_store_explicit(stays(direction, status) ? &side->status : &side->passed, (int)status,
+                          memory_order_release);
     return status;
 }
 

@@ -30,7 +30,9 @@ nb_status nb_recv(nb_conn *conn, void *buf, size_t capacity, size_t *received, n
         *received = 0;
     if (status != NB_OK)
         return status;
-    return nb__ahead_too_late(conn, by) ? NB_TIMEOUT : recv_some(conn, buf, capacity, received, by);
+    if (nb__ahead_too_late(conn, by))
+        return nb__io_fail(conn, NB_RECEIVE, NB_TIMEOUT, 0);
+    return recv_some(conn, buf, capacity, received, by);
 }
 
 /* Receives until the memory is full. */
@@ -38,7 +40,7 @@ static nb_status recv_full(nb_conn *conn, char *buf, size_t length, size_t *rece
                            nb_deadline by)
 {
     if (*received < length && nb__ahead_too_late(conn, by))
-        return NB_TIMEOUT;
+        return nb__io_fail(conn, NB_RECEIVE, NB_TIMEOUT, 0);
     while (*received < length) {
         size_t more;
         nb_status status = recv_some(conn, buf + *received, length - *received, &more, by);
@@ -65,8 +67,10 @@ static nb_status recv_end(nb_conn *conn, nb_deadline by)
 {
     nb_status status;
 
+    if (nb__ahead_too_late(conn, by))
+        return nb__io_fail(conn, NB_RECEIVE, NB_TIMEOUT, 0);
     if (nb__conn_ahead(conn) > 0)
-        return nb__ahead_too_late(conn, by) ? NB_TIMEOUT : NB_TOO_LONG;
+        return NB_TOO_LONG;
     status = nb__ahead_fill_one(conn, by);
     return status == NB_OK ? NB_TOO_LONG : status;
 }

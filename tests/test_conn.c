@@ -665,6 +665,105 @@ static void error_without_a_system_error_names_the_reason_alone(void **state)
     assert_int_equal(err.system_error, 0);
 }
 
+static nb_status line_of_64(nb_deadline by)
+{
+    return nb_recv_line(conn, buf, 64, &got, by);
+}
+
+static nb_status some_of_64(nb_deadline by)
+{
+    return nb_recv(conn, buf, 64, &got, by);
+}
+
+static nb_status exactly_64(nb_deadline by)
+{
+    return nb_recv_exact(conn, buf, 64, &got, by);
+}
+
+static nb_status frame_of_64(nb_deadline by)
+{
+    return nb_recv_frame(conn, buf, 64, &got, by);
+}
+
+static nb_status all_of_it(nb_deadline by)
+{
+    return nb_recv_to_end(conn, buf, 0, &got, by);
+}
+
+static nb_status wait_for_it(nb_deadline by)
+{
+    return nb_wait_readable(conn, by);
+}
+
+static void error_tells_of_a_receive_that_timed_out(void **state)
+{
+    static nb_status (*const calls[])(nb_deadline) = {line_of_64,  some_of_64, exactly_64,
+                                                      frame_of_64, all_of_it,  wait_for_it};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(calls); i++) {
+        for (int expired = 0; expired < 2; expired++) {
+            assert_status(calls[i](expired != 0 ? past() : nb_after_ms(1)), NB_TIMEOUT);
+            assert_message(NB_RECEIVE, "receive from", "timed out");
+            assert_status(err.status, NB_TIMEOUT);
+            assert_int_equal(err.system_error, 0);
+            assert_status(nb_conn_status(conn, NB_RECEIVE), NB_OK);
+            probe_fail(&probe.receive, 1, ENOBUFS); /* so that the next one is news */
+            assert_status(nb_recv(conn, buf, 1, &got, plenty()), NB_NO_MEMORY);
+            assert_message(NB_RECEIVE, "receive from", "out of memory (ENOBUFS)");
+            assert_int_equal(err.system_error, ENOBUFS);
+        }
+    }
+    assert_status(nb_conn_status(conn, NB_SEND), NB_OK);
+    nb_conn_error(conn, NB_SEND, &err);
+    assert_status(err.status, NB_OK);
+}
+
+/* A deadline that has passed leaves what is in the buffer alone. */
+static void error_tells_that_it_was_too_late_for_what_was_read_ahead(void **state)
+{
+    static nb_status (*const calls[])(nb_deadline) = {some_of_64, exactly_64, all_of_it};
+
+    (void)state;
+    arrive("one\ntwo");
+    assert_status(line_of_64(plenty()), NB_OK);
+    for (size_t i = 0; i < COUNT(calls); i++) {
+        assert_status(calls[i](past()), NB_TIMEOUT);
+        assert_message(NB_RECEIVE, "receive from", "timed out");
+        probe_fail(&probe.receive, 1, ENOBUFS);
+        assert_status(frame_of_64(plenty()), NB_NO_MEMORY);
+    }
+}
+
+static void error_tells_of_want_of_memory_for_what_is_read_ahead(void **state)
+{
+    static nb_status (*const calls[])(nb_deadline) = {line_of_64, frame_of_64, all_of_it};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(calls); i++) {
+        probe_fail(&probe.allocate, 1, ENOMEM);
+        assert_status(calls[i](plenty()), NB_NO_MEMORY);
+        assert_message(NB_RECEIVE, "receive from", "out of memory");
+        assert_int_equal(err.system_error, 0);
+        assert_status(wait_for_it(past()), NB_TIMEOUT);
+    }
+}
+
+static void error_that_stays_comes_before_one_that_does_not(void **state)
+{
+    (void)state;
+    assert_status(some_of_64(past()), NB_TIMEOUT);
+    arrive("x");
+    assert_status(some_of_64(plenty()), NB_OK);
+    assert_message(NB_RECEIVE, "receive from",
+                   "timed out"); /* the last failure, not the last call */
+    peer_ends();
+    assert_status(some_of_64(plenty()), NB_EOF);
+    assert_message(NB_RECEIVE, "receive from", "end of stream");
+    nb_cancel(conn);
+    assert_message(NB_RECEIVE, "receive from", "cancelled");
+}
+
 /* ---- detach ---- */
 
 static void detach_gives_back_a_plain_descriptor(void **state)
@@ -1505,6 +1604,10 @@ int main(void)
         BOTH(cancelled_connection_says_so_in_both_directions),
         ALL(error_names_the_operation_the_peer_and_the_reason),
         BOTH(error_without_a_system_error_names_the_reason_alone),
+        ALL(error_tells_of_a_receive_that_timed_out),
+        BOTH(error_tells_that_it_was_too_late_for_what_was_read_ahead),
+        BOTH(error_tells_of_want_of_memory_for_what_is_read_ahead),
+        BOTH(error_that_stays_comes_before_one_that_does_not),
         ALL(detach_gives_back_a_plain_descriptor),
         BOTH(detach_hands_out_what_was_buffered),
         TCP(detach_without_room_changes_nothing),

@@ -711,6 +711,9 @@ NB_API void nb_cancel(nb_conn *conn);
 /**
  * @brief Tells what a direction has failed with for good.
  *
+ * It decides whether to go on. A receive that timed out, or for which there was no memory, can be made
+ * again, so that it leaves this at NB_OK; nb_conn_error() tells of it.
+ *
  * @param conn       the connection. Must not be NULL.
  * @param direction  which direction.
  * @return NB_OK while it works; NB_CANCELLED after nb_cancel(); else the status that stays;
@@ -727,10 +730,16 @@ NB_API nb_status nb_conn_status(const nb_conn *conn, nb_direction direction);
 /**
  * @brief Tells what a direction has failed with, as a line for people.
  *
+ * Call it after a call that failed. It tells of the failure that is sticky, the status of
+ * nb_conn_status(), if there is one; else of the last one that was not (NB_TIMEOUT and NB_NO_MEMORY of a
+ * receive), even if calls have succeeded since. (NB_INVALID is a matter of the call, not of the
+ * connection: it is not kept.)
+ *
  * @param conn       the connection. Must not be NULL.
  * @param direction  which direction.
- * @param[out] err   receives the status of nb_conn_status(), the errno behind it, and a line such
- *                   as `send to 192.0.2.7:80: connection reset (ECONNRESET)`. Must not be NULL.
+ * @param[out] err   receives the status, the errno behind it, and a line such as `send to 192.0.2.7:80:
+ *                   connection reset (ECONNRESET)` or `receive from 192.0.2.7:80: timed out`; NB_OK and
+ *                   an empty line when nothing has failed. Must not be NULL.
  *
  * @par Blocking, threads, signals
  * Never blocks; safe from any thread.
