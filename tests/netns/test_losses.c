@@ -95,7 +95,7 @@ static nb_status give_much(nb_conn *conn, void *unused)
 
 static void a_slow_answer_extends_no_deadline(void **state)
 {
-    unsigned char *much = malloc(MUCH);
+    unsigned char *much;
     struct server *server;
     nb_deadline by;
     size_t received;
@@ -106,6 +106,7 @@ static void a_slow_answer_extends_no_deadline(void **state)
     need_hosts();
     if (!slow_down())
         skip_because("the kernel has no token buckets (tbf)");
+    much = malloc(MUCH);
     assert_non_null(much);
     server = serve_there(THERE_IPV4, give_much, NULL);
     conn = connect_to(server, NULL);
@@ -123,7 +124,7 @@ static void a_slow_answer_extends_no_deadline(void **state)
 static void a_slow_send_ends_at_its_deadline_with_an_exact_account(void **state)
 {
     static struct heard heard;
-    unsigned char *much = malloc(2 * MUCH);
+    unsigned char *much;
     struct server *server;
     nb_deadline by;
     nb_conn *conn;
@@ -133,6 +134,7 @@ static void a_slow_send_ends_at_its_deadline_with_an_exact_account(void **state)
     need_hosts();
     if (!slow_down())
         skip_because("the kernel has no token buckets (tbf)");
+    much = malloc(2 * MUCH);
     assert_non_null(much);
     pattern_fill(much, 2 * MUCH, 0);
     server = serve_there(THERE_IPV4, listen_to_pattern, &heard);
