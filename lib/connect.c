@@ -26,6 +26,7 @@ struct errand {
     int cancel_fd; /* -1: none */
     nb_status status;
     int system_error;
+    bool crowded;                     /* there was no place for the lookup in time */
     const char *refused;              /* the option that the system refused, or NULL */
     char story[NB_ERROR_MESSAGE_MAX]; /* of each attempt, once there were any */
 };
@@ -43,7 +44,7 @@ static void tell(const struct errand *errand, nb_error *err)
     nb__text_add_reason(&text, errand->status, has_story ? 0 : errand->system_error);
     if (has_story)
         nb__text_add(&text, " (tried %s)", errand->story);
-    else if (errand->status == NB_NAME_TEMPORARY && errand->system_error == 0)
+    else if (errand->crowded)
         nb__text_add(&text, " (%d earlier lookups still go on)", NB__LOOKUPS_ABANDONED_MAX);
 }
 
@@ -87,6 +88,7 @@ static void run(struct errand *errand, nb_conn *conn, nb_deadline by)
     if (!nb_expired(by))
         errand->status = nb__resolve(&addresses, &errand->endpoint, errand->cancel_fd, by,
                                      &errand->system_error);
+    errand->crowded = errand->status == NB_NAME_TEMPORARY && errand->system_error == 0;
     if (errand->status != NB_OK && errand->status != NB_CANCELLED && nb_expired(by)) {
         errand->status = NB_TIMEOUT; /* whatever became of the lookup, it took too long */
         errand->system_error = 0;

@@ -7,6 +7,7 @@
 
 #include "lookup.h"
 
+#include "deadline_internal.h"
 #include "error_internal.h"
 #include "sys.h"
 
@@ -20,6 +21,9 @@
 
 /* The system's resolver and the modules it loads need more than our own threads. */
 #define STACK_SIZE ((size_t)512 << 10)
+
+/* The longest pause before somebody who waits for a place looks whether there is one. */
+#define PAUSE_MAX_MS 64
 
 enum { GOES_ON, DONE, ABANDONED };
 
@@ -123,24 +127,46 @@ static nb_status begin(struct lookup **out, const char *host, int *system_error)
     return status;
 }
 
+/* Waits for a descriptor (-1: none) to become readable. NB_TIMEOUT: nothing has happened so far. */
+static nb_status wait_once(int fd, int cancel_fd, nb_deadline until, int *system_error)
+{
+    struct pollfd entries[] = {{fd, POLLIN, 0}, {cancel_fd, POLLIN, 0}};
+    int ready = nb__sys_poll(entries, 2, until);
+
+    if (ready < 0 && ready != -EINTR) {
+        *system_error = -ready;
+        return nb__status_of_errno(-ready);
+    }
+    if (ready > 0 && entries[1].revents != 0)
+        return NB_CANCELLED;
+    return ready > 0 ? NB_OK : NB_TIMEOUT;
+}
+
 static nb_status await(const struct lookup *lookup, int cancel_fd, nb_deadline by,
                        int *system_error)
 {
-    for (;;) {
-        struct pollfd entries[] = {{lookup->wake[0], POLLIN, 0}, {cancel_fd, POLLIN, 0}};
-        int ready = nb__sys_poll(entries, 2, by);
+    nb_status status;
 
-        if (ready < 0 && ready != -EINTR) {
-            *system_error = -ready;
-            return nb__status_of_errno(-ready);
-        }
-        if (ready > 0 && entries[1].revents != 0)
-            return NB_CANCELLED;
-        if (ready > 0)
-            return NB_OK;
+    do
+        status = wait_once(lookup->wake[0], cancel_fd, by, system_error);
+    while (status == NB_TIMEOUT && !nb_expired(by));
+    return status;
+}
+
+/* Waits until one more lookup may be begun. */
+static nb_status await_place(int cancel_fd, nb_deadline by, int *system_error)
+{
+    for (int64_t pause_ms = 1; abandoned() >= NB__LOOKUPS_ABANDONED_MAX;
+         pause_ms = pause_ms < PAUSE_MAX_MS ? 2 * pause_ms : PAUSE_MAX_MS) {
+        nb_status status =
+            wait_once(-1, cancel_fd, nb__earlier(by, nb_after_ms(pause_ms)), system_error);
+
+        if (status != NB_TIMEOUT)
+            return status;
         if (nb_expired(by))
-            return NB_TIMEOUT;
+            return NB_NAME_TEMPORARY;
     }
+    return NB_OK;
 }
 
 /* Takes the result of a lookup that is over. */
@@ -163,9 +189,9 @@ nb_status nb__lookup(struct addrinfo **found, const char *host, int cancel_fd, n
     pthread_t thread;
     nb_status status;
 
-    if (abandoned() >= NB__LOOKUPS_ABANDONED_MAX)
-        return NB_NAME_TEMPORARY;
-    status = begin(&lookup, host, system_error);
+    status = await_place(cancel_fd, by, system_error);
+    if (status == NB_OK)
+        status = begin(&lookup, host, system_error);
     if (status != NB_OK)
         return status;
     thread = lookup->thread; /* the lookup is the thread's once it is abandoned */

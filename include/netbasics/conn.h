@@ -181,9 +181,10 @@ NB_BEGIN_DECLS
  * name up can wait, beyond the deadline, for another thread that is inside of dlopen(3), unless the
  * plugin is linked with `-z nodelete`.
  *
- * While 16 such lookups go on, the next one is refused with NB_NAME_TEMPORARY at once (those under way
- * then, one for each thread that connects, can still join them). Literals and
- * `localhost` are never looked up, and no thread is started for them.
+ * While 16 such lookups go on, the next one waits, until its own deadline, for one of them to end (those
+ * under way then, one for each thread that connects, can still join them). Whoever lets strangers choose
+ * the names therefore lets them delay each other's; literals and `localhost` are never looked up, and no
+ * thread is started for them.
  *
  * TCP_NODELAY is on unless asked not to. A connection to itself, which TCP can make when a dead port
  * lies in the ephemeral range, is refused (NB_REFUSED).
@@ -198,7 +199,8 @@ NB_BEGIN_DECLS
  * @param by        bounds the whole call, the lookup of a name included.
  * @param[out] err  receives what became of every attempt; may be NULL.
  * @retval NB_OK                   connected.
- * @retval NB_TIMEOUT              the deadline passed.
+ * @retval NB_TIMEOUT              the deadline passed; perhaps while 16 lookups went on that nobody
+ *                                 waits for any more, which the message says then.
  * @retval NB_CANCELLED            there was something to read at @c cancel_fd, perhaps before anything
  *                                 was tried.
  * @retval NB_REFUSED              nobody listens there; the file of a Unix socket may have been left
@@ -210,8 +212,7 @@ NB_BEGIN_DECLS
  *                                 @c local to connect to, or no file of a Unix socket.
  * @retval NB_PERMISSION           the system does not allow it.
  * @retval NB_NAME_NOT_FOUND       the host name does not exist or has no address.
- * @retval NB_NAME_TEMPORARY       the host name could not be looked up now, or 16 lookups that nobody
- *                                 waits for any more still go on.
+ * @retval NB_NAME_TEMPORARY       the host name could not be looked up now.
  * @retval NB_BAD_ENDPOINT         the text is not an endpoint to connect to (`*:80`, `:80`, port 0,
  *                                 `fd:` and `systemd:`), or @c local not an address to come from.
  * @retval NB_UNSUPPORTED          the system has none of the address families, or does not have an
