@@ -104,6 +104,7 @@ static void ask(struct nb__attempt *attempt)
     const struct sockaddr *to = nb__address_sockaddr(attempt->to, &length);
     int failed = nb__sys_connect(attempt->fd, to, length);
 
+    attempt->asked = true;
     attempt->again = nb_forever();
     if (failed == 0) {
         arrive(attempt);

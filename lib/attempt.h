@@ -10,6 +10,7 @@
 #include <netbasics/address.h>
 #include <netbasics/deadline.h>
 #include <netbasics/error.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 enum nb__attempt_state {
@@ -23,6 +24,7 @@ struct nb__attempt {
     const nb_address *to;
     enum nb__attempt_state state;
     int fd;
+    bool asked;       /* for the connection: it got as far as that */
     nb_status status; /* of one that failed */
     int system_error;
     const char *refused; /* the option that the system refused, or NULL */

@@ -122,21 +122,23 @@ static nb_status wait_for_news(struct nb__race *race, nb_deadline by)
 }
 
 /* How much a failure tells: what this machine ran out of comes first, because it is the only one
-   that says nothing about the host; and that one family has no way there means little while the
-   other one was answered. */
-static int weight(nb_status status)
+   that says nothing about the host. Then what the host did, what is forbidden here, and that there is no
+   way. What says only that this machine cannot use such an address means little, whatever its errno. */
+static int weight(const struct nb__attempt *attempt)
 {
-    switch (status) {
+    switch (attempt->status) {
     case NB_NO_DESCRIPTORS:
     case NB_NO_MEMORY:
-        return 3;
-    case NB_UNREACHABLE:
-        return 1;
+        return 4;
     case NB_UNSUPPORTED:
     case NB_ADDRESS_UNAVAILABLE:
         return 0;
+    case NB_UNREACHABLE:
+        return attempt->asked ? 1 : 0;
+    case NB_PERMISSION:
+        return attempt->asked ? 2 : 0;
     default:
-        return 2;
+        return attempt->asked ? 3 : 0;
     }
 }
 
@@ -146,7 +148,7 @@ static nb_status verdict(struct nb__race *race)
     const struct nb__attempt *worst = &race->attempts[0];
 
     for (size_t i = 1; i < race->count; i++) {
-        if (weight(race->attempts[i].status) > weight(worst->status))
+        if (weight(&race->attempts[i]) > weight(worst))
             worst = &race->attempts[i];
     }
     race->system_error = worst->system_error;

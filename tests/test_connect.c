@@ -42,7 +42,8 @@ void __wrap_nb__sys_freeaddrinfo(struct addrinfo *list);
 
 /* What the wrapped functions do beyond failing; each case begins without. */
 static struct {
-    int missing_family;       /* the host has no such family */
+    int missing_family;       /* this machine refuses its sockets, */
+    int missing_for;          /* for this reason */
     int pending_error;        /* what SO_ERROR tells */
     bool to_itself;           /* connects a socket to itself, as the kernel sometimes does */
     bool interrupted;         /* connect goes on and says EINTR */
@@ -56,7 +57,7 @@ int __wrap_nb__sys_socket(int family)
     int error = fault(ON_SOCKET);
 
     if (family == now.missing_family)
-        error = EAFNOSUPPORT;
+        error = now.missing_for;
     return error != 0 ? -error : __real_nb__sys_socket(family);
 }
 
@@ -151,6 +152,7 @@ static int connect_case_begin(void **state)
 {
     memset(&now, 0, sizeof(now));
     now.missing_family = -1;
+    now.missing_for = EAFNOSUPPORT;
     return net_case_begin(state);
 }
 
@@ -260,6 +262,25 @@ static void localhost_connects_on_a_host_without_ipv4(void **state)
     (void)bare_listener("[::1]:0", 8, &address);
     now.missing_family = AF_INET;
     assert_status(try_connect(host_at("localhost", &address), NULL), NB_OK);
+}
+
+/* As a filter of system calls does it, with the errno that its author has chosen. */
+static void a_family_that_this_machine_refuses_hides_no_refusal(void **state)
+{
+    static const int reasons[] = {EPERM, EACCES, EOPNOTSUPP, EPROTONOSUPPORT, EAFNOSUPPORT};
+    nb_address dead;
+    nb_error err;
+
+    (void)state;
+    (void)dead_port("127.0.0.1:0", &dead);
+    now.missing_family = AF_INET6;
+    for (size_t i = 0; i < COUNT(reasons); i++) {
+        now.missing_for = reasons[i];
+        assert_status(try_connect(host_at("localhost", &dead), &err), NB_REFUSED);
+        assert_int_equal(err.system_error, ECONNREFUSED);
+    }
+    now.missing_family = AF_INET; /* nobody is left to tell more */
+    assert_status(try_connect(host_at("127.0.0.1", &dead), NULL), NB_UNSUPPORTED);
 }
 
 static int get_option(int fd, int level, int name)
@@ -1432,6 +1453,7 @@ int main(void)
         NET_CASE(localhost_connects_when_only_ipv6_listens),
         NET_CASE(localhost_connects_on_a_host_without_ipv6),
         NET_CASE(localhost_connects_on_a_host_without_ipv4),
+        NET_CASE(a_family_that_this_machine_refuses_hides_no_refusal),
         NET_CASE(a_connection_is_blocking_close_on_exec_and_without_delay),
         NET_CASE(success_clears_the_error_and_keeps_errno),
         NET_CASE(nb_forever_connects),

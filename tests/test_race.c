@@ -46,6 +46,7 @@ static struct world {
     size_t host_count;
     struct attempt attempts[HOSTS_MAX]; /* in the order in which they began */
     int begun;
+    int no_ipv6;         /* the errno for which there are no sockets of IPv6; 0: there are */
     int socket_failures; /* so many of the next sockets cannot be made */
     int interruptions;   /* so many of the next waits end by a signal, after a millisecond */
     int late_ms;         /* the machine is busy: each wait takes so much longer */
@@ -142,7 +143,8 @@ void __wrap_nb__sys_freeaddrinfo(struct addrinfo *list)
 
 int __wrap_nb__sys_socket(int family)
 {
-    (void)family;
+    if (family == AF_INET6 && world.no_ipv6 != 0)
+        return -world.no_ipv6;
     if (world.socket_failures > 0) {
         world.socket_failures--;
         return -EMFILE;
@@ -305,6 +307,7 @@ static void begin_world(const struct host *hosts, size_t count)
 {
     struct world begun = {.hosts = hosts, .host_count = count};
 
+    begun.no_ipv6 = world.no_ipv6;
     begun.socket_failures = world.socket_failures;
     begun.interruptions = world.interruptions;
     begun.late_ms = world.late_ms;
@@ -641,6 +644,8 @@ static void when_all_fail_the_status_is_what_tells_most(void **state)
         {{ENETUNREACH, EPROTO, EHOSTUNREACH}, NB_SYSTEM, EPROTO},
         {{ENOPROTOOPT, EAFNOSUPPORT, EAFNOSUPPORT}, NB_UNREACHABLE, ENOPROTOOPT},
         {{ECONNRESET, ECONNREFUSED, EACCES}, NB_RESET, ECONNRESET},
+        {{EPERM, ECONNREFUSED, EACCES}, NB_REFUSED, ECONNREFUSED},
+        {{EACCES, EPERM, EACCES}, NB_PERMISSION, EACCES},
     };
 
     (void)state;
@@ -654,6 +659,35 @@ static void when_all_fail_the_status_is_what_tells_most(void **state)
 
             assert_status(RACE(hosts, 10000, NULL), rows[i].status);
             assert_int_equal(err.system_error, rows[i].system_error);
+        }
+    }
+}
+
+/* Whatever errno a filter of system calls has chosen for a family. */
+static void a_socket_that_this_machine_refuses_tells_less_than_the_host(void **state)
+{
+    static const int reasons[] = {EPERM,  EACCES, EOPNOTSUPP, EPROTONOSUPPORT, EAFNOSUPPORT,
+                                  EINVAL, EPROTO, ENOSYS,     ECONNREFUSED};
+    static const struct {
+        int error;
+        nb_status status;
+    } answers[] = {
+        {ECONNREFUSED, NB_REFUSED},  {ECONNRESET, NB_RESET}, {EHOSTUNREACH, NB_UNREACHABLE},
+        {ETIMEDOUT, NB_UNREACHABLE}, {EPERM, NB_PERMISSION},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(reasons); i++) {
+        for (size_t k = 0; k < COUNT(answers); k++) {
+            const struct host hosts[] = {
+                {"[2001:db8::1]:80", 1, 0},
+                {"192.0.2.1:80", 1, answers[k].error},
+                {"[2001:db8::2]:80", 1, 0},
+            };
+
+            world.no_ipv6 = reasons[i];
+            assert_status(RACE(hosts, 10000, NULL), answers[k].status);
+            assert_int_equal(err.system_error, answers[k].error);
         }
     }
 }
@@ -716,6 +750,7 @@ int main(void)
         RACE_CASE(a_lookup_is_over_at_the_deadline_whatever_interrupts_it),
         RACE_CASE(a_lookup_that_failed_too_late_is_a_timeout),
         RACE_CASE(when_all_fail_the_status_is_what_tells_most),
+        RACE_CASE(a_socket_that_this_machine_refuses_tells_less_than_the_host),
         RACE_CASE(a_shortage_at_one_attempt_does_not_stop_the_next),
         RACE_CASE(sixteen_attempts_fit_into_the_message),
     };

@@ -226,8 +226,9 @@ NB_BEGIN_DECLS
  *
  * When all attempts fail, the status is that of the attempt that tells most (the first of several): what
  * this machine ran out of (NB_NO_DESCRIPTORS, NB_NO_MEMORY) comes before what the host itself did
- * (NB_REFUSED, NB_RESET and the like), then NB_UNREACHABLE, and last what says only that this machine
- * has no such family or address. The message names every attempt and what became of it.
+ * (NB_REFUSED, NB_RESET and the like), then NB_PERMISSION, then NB_UNREACHABLE, and last what says only
+ * that this machine cannot use such an address: it has no such family or local address, or refuses the
+ * socket itself, whatever the reason. The message names every attempt and what became of it.
  *
  * @par Blocking, threads, signals
  * Blocks until @p by; signals do not cut it short. Safe from any thread. (connect(2); RFC 6724 for
