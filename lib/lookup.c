@@ -44,7 +44,7 @@ static _Atomic uint64_t tally;
 
 static uint64_t tally_of_this_process(uint64_t value)
 {
-    uint64_t process = (uint64_t)(uint32_t)nb__sys_getpid() << 32;
+    uint64_t process = (uint64_t)(uint32_t)nb__sys_process() << 32;
 
     return value >> 32 == process >> 32 ? value : process;
 }

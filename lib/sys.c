@@ -23,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -809,6 +810,73 @@ void nb__sys_library_release_later(void *held)
 int nb__sys_getpid(void)
 {
     return (int)getpid();
+}
+
+#if defined(MADV_WIPEONFORK) || defined(INHERIT_ZERO)
+static int clear_in_children(void *page, size_t size)
+{
+#ifdef MADV_WIPEONFORK
+    return madvise(page, size, MADV_WIPEONFORK);
+#else
+    return minherit(page, size, INHERIT_ZERO);
+#endif
+}
+
+/* The page, or a substitute that every child inherits as it is. */
+static atomic_int *map_page_of_process(atomic_int *substitute)
+{
+    void *page =
+        mmap(NULL, sizeof(*substitute), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (page == MAP_FAILED)
+        return substitute;
+    if (clear_in_children(page, sizeof(*substitute)) == 0)
+        return page;
+    (void)munmap(page, sizeof(*substitute));
+    return substitute;
+}
+
+/* How often the memory of this process has been forked since the first who asked; 0 where the kernel does
+   not tell (Linux before 4.14), so that only its number is left. */
+static int generation(void)
+{
+    static atomic_int substitute;
+    static atomic_int *_Atomic page_of_process; /* one for the process, never given back */
+    static atomic_int generations;
+    atomic_int *page = atomic_load(&page_of_process);
+    int fresh = 0;
+
+    if (page == NULL) {
+        atomic_int *mapped = map_page_of_process(&substitute);
+
+        if (atomic_compare_exchange_strong(&page_of_process, &page, mapped))
+            page = mapped;
+        else if (mapped != &substitute)               /* GCOV_EXCL_LINE: another thread asks for */
+            (void)munmap(mapped, sizeof(substitute)); /* GCOV_EXCL_LINE: the first time just now */
+    }
+    if (page == &substitute)
+        return 0;
+    if (atomic_load(page) == 0)
+        atomic_compare_exchange_strong(page, &fresh, atomic_fetch_add(&generations, 1) + 1);
+    return atomic_load(page);
+}
+#else
+static int generation(void)
+{
+    return 0;
+}
+#endif
+
+/* The kernel clears a page in the child in the very moment of the fork, whoever makes it and however;
+   pthread_atfork(3) comes too late for a signal that arrives then, and is not called by everybody. A child
+   of vfork(2) shares the page: it is told by its number, which Linux lets grow to 2^22. */
+int nb__sys_process(void)
+{
+    int saved = errno;
+    unsigned of_lineage = (unsigned)generation() << 22;
+
+    errno = saved;
+    return (int)((of_lineage ^ (unsigned)getpid()) & INT32_MAX);
 }
 
 int nb__sys_sigaction(int number, const struct sigaction *action, struct sigaction *old)

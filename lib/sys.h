@@ -134,8 +134,11 @@ void nb__sys_library_release(void *held);
    not there. */
 void nb__sys_library_release_later(void *held);
 
-/* These three are async-signal-safe. */
+/* These four are async-signal-safe. */
 int nb__sys_getpid(void);
+/* A number above 0 that this process shares with none that it was forked from. Their PIDs may be equal:
+   each PID namespace counts anew. (The first call is not for a signal handler.) */
+int nb__sys_process(void);
 int nb__sys_sigaction(int number, const struct sigaction *action, struct sigaction *old);
 /* Sends a signal to the calling thread. */
 int nb__sys_raise(int number);

@@ -2,7 +2,7 @@
 /** @file
  *  @brief Tests of name lookup, through nb_connect().
  *
- *  Wraps: nb__sys_getaddrinfo nb__sys_freeaddrinfo nb__sys_wake_open nb__sys_poll nb__sys_getpid
+ *  Wraps: nb__sys_getaddrinfo nb__sys_freeaddrinfo nb__sys_wake_open nb__sys_poll nb__sys_process
  *  nb__sys_library_hold pthread_create pthread_attr_init malloc calloc realloc */
 #undef _GNU_SOURCE
 #define _GNU_SOURCE /* the EAI codes that POSIX dropped, pthread_getattr_np */
@@ -45,8 +45,8 @@ int __real_nb__sys_wake_open(int fds[2]);
 int __wrap_nb__sys_wake_open(int fds[2]);
 int __real_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
 int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
-int __real_nb__sys_getpid(void);
-int __wrap_nb__sys_getpid(void);
+int __real_nb__sys_process(void);
+int __wrap_nb__sys_process(void);
 int __real_nb__sys_library_hold(void **out);
 int __wrap_nb__sys_library_hold(void **out);
 int __real_pthread_attr_init(pthread_attr_t *attributes);
@@ -138,7 +138,7 @@ static struct {
     nb_status status;
 } meanwhile;
 
-int __wrap_nb__sys_getpid(void)
+int __wrap_nb__sys_process(void)
 {
     nb_conn *conn;
 
@@ -146,7 +146,7 @@ int __wrap_nb__sys_getpid(void)
         meanwhile.on = false;
         meanwhile.status = nb_connect(&conn, "other.test:80", NULL, nb_forever(), NULL);
     }
-    return __real_nb__sys_getpid();
+    return __real_nb__sys_process();
 }
 
 int __wrap_nb__sys_library_hold(void **out)

@@ -2,7 +2,7 @@
 /** @file
  *  @brief Tests of the one way into the kernel: -errno, errno as it was, what sockets really do.
  *
- *  Link with --wrap for: close, connect. */
+ *  Link with --wrap for: close, connect, getpid. */
 #undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
@@ -31,6 +31,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -57,6 +58,8 @@ static long errno_kept(long result, const char *call)
             fail_msg("%s gives %ld, not %ld", #call, result_, (long)(expected));                   \
     } while (0)
 
+pid_t __real_getpid(void);
+pid_t __wrap_getpid(void);
 int __wrap_close(int fd);
 int __real_close(int fd);
 int __wrap_connect(int fd, const struct sockaddr *address, socklen_t length);
@@ -867,6 +870,80 @@ static void ring_in_a_signal_handler_leaves_errno_alone(void **state)
     nb__sys_wake_close(wake_of_the_handler);
 }
 
+/* ---- who a process is ---- */
+
+/* The number that getpid(2) gives; 0: the right one. */
+static pid_t other_number;
+
+pid_t __wrap_getpid(void)
+{
+    return other_number != 0 ? other_number : __real_getpid();
+}
+
+static void process_is_the_same_whoever_asks_and_whenever(void **state)
+{
+    int self = nb__sys_process();
+
+    (void)state;
+    assert_true(self > 0);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(kept(nb__sys_process()), self);
+}
+
+/* As in a child that shares the memory of its parent, as vfork(2) makes one, or where the kernel clears
+   nothing at a fork. */
+static void process_with_another_number_is_another_one(void **state)
+{
+    int self = nb__sys_process();
+
+    (void)state;
+    other_number = __real_getpid() + 1;
+    assert_int_not_equal(nb__sys_process(), self);
+    assert_true(nb__sys_process() > 0);
+    other_number = 0;
+    assert_int_equal(nb__sys_process(), self);
+}
+
+/* Lets a child of a child of a child tell who each of them is, when all have the same number. */
+static void tell_who(int to, int generations)
+{
+    for (int i = 0; i < generations; i++) {
+        int who = nb__sys_process();
+
+        if (write(to, &who, sizeof(who)) != (ssize_t)sizeof(who))
+            _exit(1);
+        if (fork() != 0)
+            break;
+    }
+    (void)wait(NULL);
+    _exit(0);
+}
+
+static void process_is_none_that_it_was_forked_from(void **state)
+{
+    int who[5];
+    int fds[2];
+
+    (void)state;
+    skip_under_qemu("it clears nothing at a fork");
+    other_number = 1;
+    who[0] = nb__sys_process();
+    assert_int_equal(pipe(fds), 0);
+    if (fork() == 0)
+        tell_who(fds[1], (int)COUNT(who) - 1);
+    assert_true(wait(NULL) > 0);
+    other_number = 0;
+    assert_int_equal(read(fds[0], who + 1, sizeof(who) - sizeof(who[0])),
+                     sizeof(who) - sizeof(who[0]));
+    for (size_t i = 0; i < COUNT(who); i++) {
+        assert_true(who[i] > 0);
+        for (size_t j = 0; j < i; j++)
+            assert_int_not_equal(who[i], who[j]);
+    }
+    assert_result(nb__sys_close(fds[0]), 0);
+    assert_result(nb__sys_close(fds[1]), 0);
+}
+
 /* ---- the queue of a listener ---- */
 
 static void length_of_a_queue_is_what_waits_to_be_accepted(void **state)
@@ -1316,6 +1393,9 @@ int main(void)
         cmocka_unit_test(wake_is_closed_once_and_leaves_no_descriptor),
         cmocka_unit_test(ring_from_another_thread_ends_a_poll_without_an_end),
         cmocka_unit_test(ring_in_a_signal_handler_leaves_errno_alone),
+        cmocka_unit_test(process_is_the_same_whoever_asks_and_whenever),
+        cmocka_unit_test(process_with_another_number_is_another_one),
+        cmocka_unit_test(process_is_none_that_it_was_forked_from),
         cmocka_unit_test(length_of_a_queue_is_what_waits_to_be_accepted),
         cmocka_unit_test(length_of_a_queue_that_takes_none_is_not_told),
         cmocka_unit_test(length_of_a_queue_is_told_of_listening_tcp_sockets_only),

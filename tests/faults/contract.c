@@ -100,6 +100,7 @@ static const struct row rows[] = {
     ROW(library_release, NEVER),
     ROW(library_release_later, NEVER),
     ROW(getpid, NEVER),
+    ROW(process, NEVER),
     ROW(sigaction, ERRORS(EINVAL, EFAULT)),
     ROW(raise, ERRORS(EINVAL)),
     ROW(getaddrinfo, ERRORS(EAI_NONAME, EAI_AGAIN, EAI_FAIL, EAI_NODATA, EAI_ADDRFAMILY, EAI_MEMORY,
