@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief SIGINT and SIGTERM as a stop: the slot of the process that says whom they stop. */
-#undef _POSIX_C_SOURCE
-#define _POSIX_C_SOURCE 200809L
+#undef _XOPEN_SOURCE
+#define _XOPEN_SOURCE 700 /* SA_ONSTACK */
 
 #include "signals.h"
 
@@ -16,11 +16,13 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
+static void on_signal(int number);
+
 static const int numbers[] = {SIGINT, SIGTERM};
 
-/* The slot: the process that has taken it, or 0, and the listener. A child that the process forks
-   inherits it with the handlers. The handler may run on any thread, and may still run when the
-   dispositions are back: `inside` tells. */
+/* The slot: the process that has taken it (a number of nb__sys_process()), or 0, and the listener. A child
+   that the process forks inherits it with the handlers. The handler may run on any thread, and may still
+   run when the dispositions are back: `inside` tells. */
 static atomic_int owner;
 static nb_listener *_Atomic target;
 static atomic_int inside;
@@ -29,9 +31,16 @@ static struct {
     struct sigaction old;
 } dispositions[COUNT(numbers)];
 
-/* A forked child shares the wake-up of the listener with its parent, which is not to hear of this. The
-   signal does what it would do without us. */
-static void on_inherited_signal(int number)
+/* Whether the program has put something else in the place of our handler. */
+static bool is_replaced(int number)
+{
+    struct sigaction now;
+
+    return nb__sys_sigaction(number, NULL, &now) == 0 && now.sa_handler != on_signal;
+}
+
+/* A signal that is not for us does what it would do without us. */
+static void pass_on(int number)
 {
     for (size_t i = 0; i < COUNT(numbers); i++) {
         if (numbers[i] == number)
@@ -40,12 +49,14 @@ static void on_inherited_signal(int number)
     (void)nb__sys_raise(number);
 }
 
+/* A forked child shares the wakeup of the listener with its parent, which is not to hear of this. When
+   nobody has the slot, the program has put our handler back after the end, with what it had saved
+   meanwhile; or this signal came just before the end, and whoever it stops has stopped. */
 static void on_signal(int number)
 {
-    int whose = atomic_load(&owner);
-
-    if (whose != 0 && whose != nb__sys_getpid()) {
-        on_inherited_signal(number);
+    if (atomic_load(&owner) != nb__sys_process()) {
+        if (!is_replaced(number))
+            pass_on(number);
         return;
     }
     atomic_fetch_add(&inside, 1);
@@ -66,7 +77,7 @@ static int take(size_t index)
         dispositions[index].old = now;
     memset(&action, 0, sizeof(action));
     action.sa_handler = on_signal;
-    action.sa_flags = SA_RESTART;
+    action.sa_flags = SA_RESTART | SA_ONSTACK; /* it may come to a thread whose stack has no room */
     (void)sigemptyset(&action.sa_mask);
     failed = nb__sys_sigaction(numbers[index], &action, NULL);
     dispositions[index].taken = failed == 0;
@@ -77,7 +88,7 @@ static int take(size_t index)
    looks at the listener, which may still be the inherited one. */
 static bool take_slot(nb_listener *listener)
 {
-    int own = nb__sys_getpid();
+    int own = nb__sys_process();
     int whose = atomic_load(&owner);
 
     if (whose == own || whose == -own || !atomic_compare_exchange_strong(&owner, &whose, -own))
@@ -109,7 +120,7 @@ int nb__signals_take(nb_listener *listener)
 void nb__signals_release(void)
 {
     for (size_t i = 0; i < COUNT(numbers); i++) {
-        if (dispositions[i].taken)
+        if (dispositions[i].taken && !is_replaced(numbers[i]))
             (void)nb__sys_sigaction(numbers[i], &dispositions[i].old, NULL);
         dispositions[i].taken = false;
     }

@@ -11,7 +11,7 @@
    already; -errno. */
 int nb__signals_take(nb_listener *listener);
 
-/* Puts the dispositions back. Afterwards no handler uses the listener any more. */
+/* Puts the dispositions back, except for those that the program has changed meanwhile. Afterwards no handler uses the listener any more. */
 void nb__signals_release(void);
 
 #endif

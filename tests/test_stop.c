@@ -2,7 +2,7 @@
 /** @file
  *  @brief Tests of how the accept loop ends: stop, drain, signals, also under load.
  *
- *  Wraps: pthread_create pthread_join nb__sys_accept nb__sys_queue_length
+ *  Wraps: getpid pthread_create pthread_join nb__sys_accept nb__sys_queue_length
  *  pthread_cond_wait nb_cancel */
 #undef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -23,6 +23,8 @@
 #include <time.h>
 #include <unistd.h>
 
+pid_t __real_getpid(void);
+pid_t __wrap_getpid(void);
 int __real_pthread_create(pthread_t *out, const pthread_attr_t *attr, void *(*run)(void *),
                           void *argument);
 int __wrap_pthread_create(pthread_t *out, const pthread_attr_t *attr, void *(*run)(void *),
@@ -37,6 +39,14 @@ int __real_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *lock);
 int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *lock);
 void __real_nb_cancel(nb_conn *conn);
 void __wrap_nb_cancel(nb_conn *conn);
+
+/* The number that all processes have, as if each were in a PID namespace of its own; 0: their own. */
+static pid_t number_of_all;
+
+pid_t __wrap_getpid(void)
+{
+    return number_of_all != 0 ? number_of_all : __real_getpid();
+}
 
 int __wrap_pthread_create(pthread_t *out, const pthread_attr_t *attr, void *(*run)(void *),
                           void *argument)
@@ -1075,8 +1085,10 @@ static int signals_case_begin(void **state)
 
 static int signals_case_end(void **state)
 {
-    int failed = net_case_end(state);
+    int failed;
 
+    number_of_all = 0;
+    failed = net_case_end(state);
     dispose(SIGINT, SIG_DFL, 0);
     dispose(SIGTERM, SIG_DFL, 0);
     return failed;
@@ -1156,6 +1168,70 @@ static void the_old_dispositions_come_back(void **state)
     assert_true(disposition_of(SIGINT).sa_handler == SIG_DFL);
     assert_int_equal(raise(SIGTERM), 0);
     assert_int_equal(own_signals, 1);
+}
+
+static void a_disposition_that_the_program_sets_meanwhile_stays(void **state)
+{
+    struct server *server = signalled_server(say_hello, state);
+
+    server_run(server);
+    dispose(SIGINT, count_own, SA_NODEFER);
+    assert_int_equal(raise(SIGINT), 0);
+    assert_status(server_stop(server), NB_OK);
+    assert_true(disposition_of(SIGINT).sa_handler == count_own);
+    assert_int_equal(disposition_of(SIGINT).sa_flags & SA_NODEFER, SA_NODEFER);
+    assert_true(disposition_of(SIGTERM).sa_handler == SIG_DFL);
+    assert_int_equal(raise(SIGINT), 0);
+    assert_int_equal(own_signals, 2);
+}
+
+/* As a program does that saves what it finds, sets its own for a while, and puts the old back. */
+static void a_handler_that_is_put_back_after_the_end_swallows_no_signal(void **state)
+{
+    struct server *server = signalled_server(say_hello, state);
+    struct sigaction found;
+
+    dispose(SIGTERM, count_own, 0);
+    server_run(server);
+    found = disposition_of(SIGTERM);
+    assert_status(server_stop(server), NB_OK);
+    assert_int_equal(sigaction(SIGTERM, &found, NULL), 0);
+    assert_int_equal(raise(SIGTERM), 0);
+    assert_int_equal(own_signals, 1);
+    assert_true(disposition_of(SIGTERM).sa_handler == count_own);
+}
+
+#define ALTERNATE_STACK_SIZE ((size_t)256 << 10)
+
+static void raise_with_an_alternate_stack(void *memory)
+{
+    stack_t alternate = {.ss_sp = memory, .ss_size = ALTERNATE_STACK_SIZE};
+    stack_t none = {.ss_flags = SS_DISABLE};
+    sigset_t open;
+
+    (void)sigemptyset(&open);
+    (void)pthread_sigmask(SIG_SETMASK, &open, NULL);
+    if (sigaltstack(&alternate, NULL) == 0)
+        (void)raise(SIGTERM);
+    (void)sigaltstack(&none, NULL);
+}
+
+/* Threads may have too little stack for a signal: it is handled where they say. */
+static void a_signal_is_handled_on_the_alternate_stack_of_its_thread(void **state)
+{
+    static char memory[ALTERNATE_STACK_SIZE];
+    struct server *server = signalled_server(say_hello, state);
+    size_t used = 0;
+    struct task task;
+
+    memset(memory, 0, sizeof(memory));
+    server_run(server);
+    task_start(&task, raise_with_an_alternate_stack, memory);
+    task_join(&task);
+    assert_status(server_wait(server), NB_OK);
+    for (size_t i = 0; i < sizeof(memory); i++)
+        used += memory[i] != 0;
+    assert_true(used > 0);
 }
 
 static void an_ignored_signal_stays_ignored(void **state)
@@ -1342,6 +1418,25 @@ static void a_forked_child_has_the_dispositions_of_before(void **state)
     check_undisturbed(server);
 }
 
+/* As in a container whose first process starts another container. */
+static void a_signal_to_a_child_with_the_same_number_is_its_own(void **state)
+{
+    struct server *server;
+    int status;
+
+    skip_without_children();
+    server = signalled_server(say_hello, state);
+    dispose(SIGTERM, exit_with_42, 0);
+    number_of_all = 1;
+    server_run(server);
+    status = end_of_signalled_child(idle);
+    number_of_all = 0;
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 42);
+    number_of_all = 1;
+    check_undisturbed(server);
+}
+
 static void tell_begin(const nb_event *event, void *ready)
 {
     if (event->kind == NB_EVENT_LISTENING)
@@ -1365,7 +1460,7 @@ static void serve(int ready)
     _exit(status == NB_OK && disposition_of(SIGTERM).sa_handler == SIG_DFL ? 42 : 96);
 }
 
-static void a_forked_child_may_serve_and_be_stopped_itself(void **state)
+static void check_child_that_serves(void **state)
 {
     struct server *server;
     int status;
@@ -1377,6 +1472,17 @@ static void a_forked_child_may_serve_and_be_stopped_itself(void **state)
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), 42);
     check_undisturbed(server);
+}
+
+static void a_forked_child_may_serve_and_be_stopped_itself(void **state)
+{
+    check_child_that_serves(state);
+}
+
+static void a_child_with_the_same_number_may_serve_and_be_stopped_itself(void **state)
+{
+    number_of_all = 1;
+    check_child_that_serves(state);
 }
 
 /* --- Signals of threads: faults --- */
@@ -1482,6 +1588,9 @@ int main(void)
         SIGNAL_CASE_FOR_BOTH(a_signal_to_the_thread_that_serves_stops),
         SIGNAL_CASE_FOR_BOTH(a_conversation_goes_on_after_the_signal),
         SIGNAL_CASE_FOR_BOTH(the_old_dispositions_come_back),
+        SIGNAL_CASE_FOR_BOTH(a_disposition_that_the_program_sets_meanwhile_stays),
+        SIGNAL_CASE_FOR_BOTH(a_handler_that_is_put_back_after_the_end_swallows_no_signal),
+        SIGNAL_CASE_FOR_BOTH(a_signal_is_handled_on_the_alternate_stack_of_its_thread),
         SIGNAL_CASE_FOR_BOTH(an_ignored_signal_stays_ignored),
         SIGNAL_CASE_FOR_BOTH(its_signal_handlers_restart_system_calls_and_keep_errno),
         SIGNAL_CASE_FOR_BOTH(without_being_asked_it_leaves_signals_alone),
@@ -1490,6 +1599,8 @@ int main(void)
         SIGNAL_CASE_FOR_BOTH(a_hail_of_signals_is_one_stop),
         SIGNAL_CASE_FOR_BOTH(a_signal_to_a_forked_child_is_its_own),
         SIGNAL_CASE_FOR_BOTH(a_forked_child_has_the_dispositions_of_before),
+        SIGNAL_CASE_FOR_BOTH(a_signal_to_a_child_with_the_same_number_is_its_own),
+        SIGNAL_CASE_FOR_BOTH(a_child_with_the_same_number_may_serve_and_be_stopped_itself),
         SIGNAL_CASE_FOR_BOTH(a_forked_child_may_serve_and_be_stopped_itself),
         NET_CASE(a_fault_in_a_handler_reaches_the_programs_own_signal_handler),
     };

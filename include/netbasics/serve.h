@@ -149,9 +149,10 @@ typedef struct nb_serve_options {
     /** @brief How many connections may linger at once; beyond it the oldest is reset. Default 256. */
     int64_t linger_max;
     /** @brief true: SIGINT and SIGTERM stop the listener while nb_serve() runs. A signal that was
-     *  ignored stays ignored; the old dispositions come back at the end. In a child that is forked
-     *  meanwhile, a signal does what the old disposition says, and the listener stays as it is.
-     *  Default false. */
+     *  ignored stays ignored; the old dispositions come back at the end, unless the program has set others
+     *  meanwhile. The signal handlers restart system calls and use alternate stacks (SA_RESTART and
+     *  SA_ONSTACK of sigaction(2)). In a child that is forked meanwhile, a signal does what the old
+     *  disposition says, and the listener stays as it is. Default false. */
     int64_t stop_on_signals;
     /** @brief Bytes of stack that a handler can use in a worker thread, at least what the system demands
      *  (PTHREAD_STACK_MIN). The program's thread-local variables, which glibc puts onto the stack of each
