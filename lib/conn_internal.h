@@ -55,6 +55,8 @@ struct nb_conn {
     struct nb__ahead ahead;
     struct nb__keeper *keeper; /* NULL: nobody's but the caller's */
     nb_conn *next;             /* in a queue of whoever owns it */
+    uint64_t id;               /* among those that an accept loop has accepted; 0: not by one */
+    int64_t accepted_ns;       /* when that was */
     nb_address peer;
 };
 

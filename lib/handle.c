@@ -7,6 +7,7 @@
 #include "handle.h"
 
 #include "deadline_internal.h"
+#include "events.h"
 #include "linger.h"
 
 #include <string.h>

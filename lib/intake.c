@@ -7,6 +7,7 @@
 #include "intake.h"
 
 #include "deadline_internal.h"
+#include "events.h"
 #include "linger.h"
 #include "sys.h"
 
@@ -95,6 +96,8 @@ static enum nb__tried try_accept(struct nb__run *run, const struct pollfd *ready
     if (tried == NB__TRIED_ACCEPTED) {
         *out = run->spare;
         run->spare = NULL;
+        (*out)->id = ++run->last_id;
+        (*out)->accepted_ns = nb__now_ns();
     }
     return tried;
 }
@@ -235,4 +238,24 @@ void nb__intake_end(struct nb__run *run)
         run->held[i] = 0;
     }
     nb__listener_shut(listener);
+}
+
+static nb_conn *dequeue(struct nb__run *run)
+{
+    nb_conn *conn;
+
+    nb__run_lock(run);
+    conn = nb__run_dequeue(run);
+    nb__run_unlock(run);
+    return conn;
+}
+
+void nb__intake_reset_queue(struct nb__run *run)
+{
+    for (nb_conn *conn = dequeue(run); conn != NULL; conn = dequeue(run)) {
+        nb__count_up(&run->listener->counters.unserved);
+        nb__run_event_of(run, NB_EVENT_ACCEPTED, conn, NB_OK);
+        nb__run_event_of(run, NB_EVENT_CLOSED, conn, NB_CANCELLED);
+        nb_abort(conn);
+    }
 }

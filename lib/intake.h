@@ -36,4 +36,7 @@ bool nb__intake_rest(struct nb__run *run, struct pollfd *fds, nb_deadline *retry
    that, and counted. */
 void nb__intake_end(struct nb__run *run);
 
+/* Resets those of the queue for which no time is left. */
+void nb__intake_reset_queue(struct nb__run *run);
+
 #endif

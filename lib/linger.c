@@ -9,6 +9,7 @@
 
 #include "address_internal.h"
 #include "deadline_internal.h"
+#include "events.h"
 #include "sys.h"
 
 #include <errno.h>

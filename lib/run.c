@@ -21,72 +21,6 @@ void nb__run_unlock(struct nb__run *run)
     (void)pthread_mutex_unlock(&run->lock);
 }
 
-void nb__run_tell(const struct nb__run *run, const nb_event *event)
-{
-    if (run->options.on_event != NULL)
-        run->options.on_event(event, run->options.event_context);
-}
-
-void nb__run_event(const struct nb__run *run, nb_event_kind kind, nb_status status,
-                   int system_error)
-{
-    nb_event event;
-
-    memset(&event, 0, sizeof(event));
-    event.kind = kind;
-    event.status = status;
-    event.system_error = system_error;
-    nb__run_tell(run, &event);
-}
-
-void nb__run_announce(const struct nb__run *run)
-{
-    for (size_t i = 0; i < run->listener->count; i++) {
-        nb_event event;
-
-        memset(&event, 0, sizeof(event));
-        event.kind = NB_EVENT_LISTENING;
-        event.address = run->listener->sockets[i].address;
-        nb__run_tell(run, &event);
-    }
-}
-
-/* The errno behind the way a connection ended, if one of its directions knows. */
-static int error_behind(const nb_conn *conn, nb_status status)
-{
-    static const nb_direction directions[] = {NB_SEND, NB_RECEIVE};
-
-    for (size_t i = 0; i < 2 && status != NB_CANCELLED; i++) {
-        const struct nb__side *side = &conn->sides[directions[i]];
-
-        if (atomic_load(&side->status) == (int)status)
-            return atomic_load(&side->system_error);
-    }
-    return 0;
-}
-
-nb_event nb__run_describe(nb_event_kind kind, const nb_conn *conn, nb_status status)
-{
-    nb_event event;
-
-    memset(&event, 0, sizeof(event));
-    event.kind = kind;
-    event.status = status;
-    event.system_error = status == NB_OK ? 0 : error_behind(conn, status);
-    event.address = conn->peer;
-    if (kind == NB_EVENT_CLOSED)
-        nb_conn_counters(conn, &event.received, &event.sent);
-    return event;
-}
-
-void nb__run_event_of(const struct nb__run *run, nb_event_kind kind, const nb_conn *conn,
-                      nb_status status)
-{
-    nb_event event = nb__run_describe(kind, conn, status);
-
-    nb__run_tell(run, &event);
-}
-
 nb_deadline nb__run_drain_end(const struct nb__run *run)
 {
     int64_t stopped_at = atomic_load(&run->listener->stopped_at_ns);
@@ -260,23 +194,6 @@ nb_conn *nb__run_dequeue(struct nb__run *run)
         run->queue_tail = NULL;
     run->queued--;
     return conn;
-}
-
-void nb__run_reset_queue(struct nb__run *run)
-{
-    for (;;) {
-        nb_conn *conn;
-
-        nb__run_lock(run);
-        conn = nb__run_dequeue(run);
-        nb__run_unlock(run);
-        if (conn == NULL)
-            return;
-        nb__count_up(&run->listener->counters.unserved);
-        nb__run_event_of(run, NB_EVENT_ACCEPTED, conn, NB_OK);
-        nb__run_event_of(run, NB_EVENT_CLOSED, conn, NB_CANCELLED);
-        nb_abort(conn);
-    }
 }
 
 size_t nb__run_count_peer(const struct nb__run *run, const nb_address *peer)

@@ -51,6 +51,7 @@ struct nb__run {
     /* For who accepts: one thread at a time. */
     struct nb__accepting accepting;
     nb_conn *spare;               /* memory for the next connection */
+    uint64_t last_id;             /* of the connections accepted so far */
     int broken;                   /* the errno that ended listening; 0: none */
     atomic_uint shortage_changes; /* shortages that have begun, and that are over */
     atomic_int shortage_error;    /* the errno of the last one */
@@ -75,18 +76,6 @@ struct nb__run {
 
 void nb__run_lock(struct nb__run *run);
 void nb__run_unlock(struct nb__run *run);
-
-/* Tells of an event, if somebody wants to hear. */
-void nb__run_tell(const struct nb__run *run, const nb_event *event);
-void nb__run_event(const struct nb__run *run, nb_event_kind kind, nb_status status,
-                   int system_error);
-/* What there is to tell of a connection, which may be gone by the time when it is told. */
-nb_event nb__run_describe(nb_event_kind kind, const nb_conn *conn, nb_status status);
-void nb__run_event_of(const struct nb__run *run, nb_event_kind kind, const nb_conn *conn,
-                      nb_status status);
-
-/* Tells where it listens. */
-void nb__run_announce(const struct nb__run *run);
 
 /* The end of the drain; nb_forever() before the stop and when there is none. */
 nb_deadline nb__run_drain_end(const struct nb__run *run);
@@ -113,9 +102,6 @@ void nb__run_cancel_all(struct nb__run *run);
 void nb__run_enqueue(struct nb__run *run, nb_conn *conn);
 /* NULL when it is empty. */
 nb_conn *nb__run_dequeue(struct nb__run *run);
-/* Resets those for which no time is left. */
-void nb__run_reset_queue(struct nb__run *run);
-
 /* How many connections of one peer are being handled or wait in the queue. The lock is held. */
 size_t nb__run_count_peer(const struct nb__run *run, const nb_address *peer);
 

@@ -5,6 +5,7 @@
 #define _POSIX_C_SOURCE 200809L
 
 #include "deadline_internal.h"
+#include "events.h"
 #include "handle.h"
 #include "intake.h"
 #include "linger.h"
@@ -79,7 +80,7 @@ static void drain(struct nb__run *run, struct nb__work *work, struct pollfd *fds
             taken = nb__intake_rest(run, fds, &retry);
     }
     nb__intake_end(run);
-    nb__run_reset_queue(run);
+    nb__intake_reset_queue(run);
     nb__linger_end_all(run);
 }
 

@@ -5,6 +5,7 @@
 #define _POSIX_C_SOURCE 200809L
 
 #include "error_internal.h"
+#include "events.h"
 #include "linger.h"
 #include "loops.h"
 #include "options.h"

@@ -7,6 +7,7 @@
 
 #include "deadline_internal.h"
 #include "error_internal.h"
+#include "events.h"
 #include "handle.h"
 #include "intake.h"
 #include "linger.h"
@@ -389,7 +390,7 @@ static void end_all(struct crew *crew)
 {
     nb__intake_end(crew->run);
     /* First the queue, or a handler that is cut off makes room for one of them. */
-    nb__run_reset_queue(crew->run);
+    nb__intake_reset_queue(crew->run);
     nb__run_cancel_all(crew->run);
     announce(crew, true);
     for (struct worker *worker = take_worker(crew); worker != NULL; worker = take_worker(crew)) {

@@ -36,11 +36,12 @@ RANKS = {
     "listener": 13,
     "accept": 14, "signals": 14,
     "run": 15,
-    "linger": 16, "loops": 16,
-    "intake": 17, "handle": 17,
-    "sequential": 18, "workers": 18,
-    "serve": 19,
-    "netbasics": 20,
+    "events": 16,
+    "linger": 17, "loops": 17,
+    "intake": 18, "handle": 18,
+    "sequential": 19, "workers": 19,
+    "serve": 20,
+    "netbasics": 21,
 }
 # Headers that define what modules below their own work on: io, recv and send on a connection, run
 # and all of its parts on what serve was given.

@@ -462,8 +462,10 @@ static void record(const nb_event *event, void *context)
     struct server *server = context;
 
     pthread_mutex_lock(&server->lock);
-    if (server->event_count < EVENTS_KEPT)
-        server->events[server->event_count++] = *event;
+    if (server->event_count < EVENTS_KEPT) {
+        server->events[server->event_count] = *event;
+        server->events[server->event_count++].message = NULL; /* it will be gone */
+    }
     pthread_mutex_unlock(&server->lock);
     if ((unsigned)event->kind < EVENT_KINDS)
         server->heard[event->kind]++;

@@ -8,6 +8,7 @@
 #undef _GNU_SOURCE
 #define _GNU_SOURCE /* pthread_getattr_np */
 
+#include "address_internal.h"
 #include "run.h"
 #include "support_serve.h"
 #include "sys.h"
@@ -19,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 int __real_pthread_create(pthread_t *out, const pthread_attr_t *attr, void *(*run)(void *),
@@ -90,8 +92,9 @@ int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
 
 int __wrap_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length)
 {
-    (void)fault(ON_ACCEPT);
-    return __real_nb__sys_accept(fd, peer, length);
+    int error = fault(ON_ACCEPT);
+
+    return error != 0 ? -error : __real_nb__sys_accept(fd, peer, length);
 }
 
 /* While set: who wants to keep a connection finds it cancelled just before. */
@@ -1477,6 +1480,106 @@ static void closed_tells_of_a_reset(void **state)
     assert_int_equal(server_event(server, NB_EVENT_CLOSED, 0).system_error, ECONNRESET);
 }
 
+static atomic_int bad_events;
+
+static bool is_line(const char *text)
+{
+    for (size_t i = 0; text[i] != '\0'; i++) {
+        if (text[i] < 0x20 || text[i] > 0x7e)
+            return false;
+    }
+    return text[0] != '\0';
+}
+
+static void check_event(const nb_event *event, void *unused)
+{
+    bool has_id = event->kind == NB_EVENT_ACCEPTED || event->kind == NB_EVENT_REFUSED ||
+                  event->kind == NB_EVENT_CLOSED;
+
+    (void)unused;
+    bad_events += event->size != sizeof(*event);
+    bad_events += (event->id != 0) != has_id;
+    bad_events += event->duration_ns != 0 && event->kind != NB_EVENT_CLOSED;
+    bad_events += !is_line(event->message);
+}
+
+static void each_event_has_its_size_and_a_line_and_those_of_connections_an_id(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", echo, *state);
+    int client;
+
+    bad_events = 0;
+    server->also = check_event;
+    server->options.max_per_peer = 1;
+    server->options.drain_ms = 1;
+    server_run(server);
+    client = dial(&server->address);
+    eventually(server_heard(server, NB_EVENT_ACCEPTED) == 1);
+    (void)dial(&server->address); /* refused at once, or at the stop */
+    fail_next(ON_ACCEPT, EMFILE, 1);
+    (void)dial_from("127.0.0.2:0", &server->address);
+    assert_status(server_stop(server), NB_OK);
+    hang_up(client);
+    assert_int_equal(bad_events, 0);
+}
+
+static void every_connection_has_an_id_of_its_own(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    bool seen[41] = {false};
+
+    server_run(server);
+    for (int i = 0; i < 40; i++) {
+        int client = dial(&server->address);
+
+        assert_int_equal(answer(client, HELLO), 0);
+        hang_up(client);
+    }
+    assert_status(server_finish(server), NB_OK);
+    for (int i = 0; i < 40; i++) {
+        uint64_t id = server_event(server, NB_EVENT_ACCEPTED, i).id;
+
+        assert_in_range(id, 1, 40);
+        assert_false(seen[id]);
+        seen[id] = true;
+    }
+    for (int i = 0; i < 40; i++) {
+        uint64_t id = server_event(server, NB_EVENT_CLOSED, i).id;
+
+        assert_in_range(id, 1, 40);
+        assert_true(seen[id]);
+        seen[id] = false;
+    }
+}
+
+static char line_of_accepted[600];
+
+static void keep_line(const nb_event *event, void *unused)
+{
+    (void)unused;
+    if (event->kind == NB_EVENT_ACCEPTED)
+        (void)snprintf(line_of_accepted, sizeof(line_of_accepted), "%s", event->message);
+}
+
+/* Its name would clear a terminal and forge a line of the log. */
+static void a_hostile_name_of_a_peer_is_escaped_in_the_line(void **state)
+{
+    struct sockaddr_un name = {.sun_family = AF_UNIX, .sun_path = "\0\x1b[2J\nforged"};
+    struct server *server = server_new("unix:@netbasics-hostile-name", say_hello, *state);
+    nb_address from = nb__address_from((const struct sockaddr *)&name,
+                                       offsetof(struct sockaddr_un, sun_path) + 12);
+    int client;
+
+    server->also = keep_line;
+    server_run(server);
+    client = dial_quietly_from(&from, &server->address);
+    assert_true(client >= 0);
+    assert_int_equal(answer(client, HELLO), 0);
+    assert_string_equal(line_of_accepted, "connection 1 from unix:@\\x1b[2J\\x0aforged: accepted");
+    raw_close(client);
+    assert_status(server_finish(server), NB_OK);
+}
+
 static bool was_accepted_before(const struct server *server, size_t closed)
 {
     for (size_t i = 0; i < closed; i++) {
@@ -1765,6 +1868,9 @@ int main(void)
         NET_CASE_FOR_BOTH(listening_tells_each_socket),
         NET_CASE_FOR_BOTH(accepted_and_closed_tell_the_peer_and_closed_the_bytes),
         NET_CASE_FOR_BOTH(closed_tells_of_a_reset),
+        NET_CASE_FOR_BOTH(each_event_has_its_size_and_a_line_and_those_of_connections_an_id),
+        NET_CASE_FOR_BOTH(every_connection_has_an_id_of_its_own),
+        NET_CASE_FOR_BOTH(a_hostile_name_of_a_peer_is_escaped_in_the_line),
         NET_CASE_FOR_BOTH(every_connection_is_accepted_before_it_is_closed),
         NET_CASE_FOR_BOTH(an_event_handler_may_ask_and_stop),
         NET_CASE(an_event_handler_that_takes_its_time_holds_up_only_its_thread),

@@ -22,7 +22,7 @@ def running(name):
     with subprocess.Popen([BIN / name, "127.0.0.1:0"], stdout=subprocess.PIPE) as process:
         try:
             line = process.stdout.readline().decode()
-            yield process, re.fullmatch(r"Listening on (\S+)\n", line)[1]
+            yield process, re.fullmatch(r"[Ll]istening on (\S+)\n", line)[1]
         finally:
             process.kill()
 
@@ -51,6 +51,11 @@ class Tutorial(unittest.TestCase):
             self.assertEqual(programs.echo(endpoint, b"hello"), b"hello")
             process.send_signal(signal.SIGTERM)
             self.assertEqual(process.wait(programs.LIMIT), 0)
+            self.assertRegex(process.stdout.read().decode(),
+                             r"^connection 1 from 127\.0\.0\.1:\d+: accepted\n"
+                             r"connection 1 from \S+: closed after \d+\.\d{3} s, 5 bytes received, 5 sent\n"
+                             r"stopping: [^\n]+\n"
+                             r"stopped\n$")
 
     def test_the_score_server_keeps_its_protocol_and_its_bounds(self):
         with running("score_server") as (process, endpoint):

@@ -15,8 +15,8 @@ static nb_status greet(nb_conn *conn, void *context)
 static void report(const nb_event *event, void *context)
 {
     (void)context;
-    if (event->kind == NB_EVENT_CLOSED)
-        printf("ended: %s\n", nb_status_text(event->status));
+    if (event->kind != NB_EVENT_ACCEPTED)
+        printf("%s\n", event->message);
 }
 
 /* [nb_serve] */

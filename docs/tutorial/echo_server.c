@@ -29,14 +29,8 @@ static nb_status echo(nb_conn *conn, void *context)
 /* [events] */
 static void report(const nb_event *event, void *context)
 {
-    char text[NB_ADDRESS_TEXT_MAX];
-
     (void)context;
-    nb_address_format(&event->address, text, sizeof text);
-    if (event->kind == NB_EVENT_LISTENING)
-        printf("Listening on %s\n", text);
-    else if (event->kind == NB_EVENT_CLOSED)
-        printf("%s: %s\n", text, nb_status_text(event->status));
+    printf("%s\n", event->message);
     fflush(stdout);
 }
 /* [events] */

@@ -72,12 +72,9 @@ static nb_status serve_player(nb_conn *conn, void *context)
 
 static void report(const nb_event *event, void *context)
 {
-    char text[NB_ADDRESS_TEXT_MAX];
-
     (void)context;
-    nb_address_format(&event->address, text, sizeof text);
     if (event->kind == NB_EVENT_LISTENING)
-        printf("Listening on %s\n", text);
+        printf("%s\n", event->message);
     fflush(stdout);
 }
 

@@ -95,8 +95,12 @@ typedef enum nb_event_kind {
     NB_EVENT_STOPPED = 8   /**< The last connection has ended; the last event. */
 } nb_event_kind;
 
-/** @brief Something that happened in the accept loop. Valid during the callback only. */
+/** @brief Something that happened in the accept loop. It, and all that it points to, is valid during the
+ *  callback only. Later versions append fields. */
 typedef struct nb_event {
+    /** @brief sizeof(nb_event), as the library knows it: a field of a later version is there when it ends
+     *  within it. */
+    size_t size;
     nb_event_kind kind; /**< What happened. */
     /** @brief ACCEPT_BACKING_OFF: why. CLOSED: NB_OK when both streams ended in order (with
      *  NB_NO_LINGER: when nothing went wrong so far) or the handler detached the connection;
@@ -106,8 +110,16 @@ typedef struct nb_event {
     nb_status status;
     int system_error;   /**< The errno behind @c status; 0 if none. */
     nb_address address; /**< The socket (LISTENING) or the peer (ACCEPTED, REFUSED, CLOSED). */
-    uint64_t received;  /**< CLOSED: bytes that the handler received. */
-    uint64_t sent;      /**< CLOSED: bytes that the handler sent. */
+    /** @brief ACCEPTED, REFUSED, CLOSED: which connection, from 1 on, no two of a listener the same.
+     *  0 in other events. */
+    uint64_t id;
+    uint64_t received;   /**< CLOSED: bytes that the handler received. */
+    uint64_t sent;       /**< CLOSED: bytes that the handler sent. */
+    int64_t duration_ns; /**< CLOSED: nanoseconds from accept to the end. */
+    /** @brief The event as one line for a log: English, printable ASCII, without a newline, such as
+     *  `connection 7 from 192.0.2.7:4711: timed out after 30.001 s, 12 bytes received, 0 sent`. Never
+     *  NULL. The wording may change from version to version. */
+    const char *message;
 } nb_event;
 
 /**

@@ -12,6 +12,7 @@
 #include <netbasics/error.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -35,10 +36,17 @@ struct listen_options {
     int64_t backlog;
 };
 
+struct event {
+    size_t size;
+    int kind;
+};
+
+/* All of its first version, whose handlers of events get the events of today. */
 struct serve_options {
     size_t size;
-    int64_t concurrency;
-    int64_t max_per_peer;
+    int64_t numbers[9]; /* concurrency is the first one */
+    void (*on_event)(const struct event *, void *);
+    void *event_context;
 };
 
 struct serve_stats {
@@ -149,7 +157,17 @@ static void an_older_program_connects_and_listens(void **state)
 struct service {
     nb_listener *listener;
     int served;
+    int heard;
+    bool at_the_end; /* the last event was the last one: NB_EVENT_STOPPED */
 };
+
+static void hear(const struct event *event, void *context)
+{
+    struct service *service = context;
+
+    service->heard += event->size >= sizeof(*event);
+    service->at_the_end = event->kind == 8;
+}
 
 static nb_status serve_one(nb_conn *conn, void *context)
 {
@@ -167,13 +185,17 @@ static void an_older_program_serves_and_counts(void **state)
     nb_conn *client = connected(listener);
     struct serve_options *options = at_the_end(sizeof(*options));
     struct serve_stats *stats;
-    struct service service = {listener, 0};
+    struct service service = {listener, 0, 0, false};
     nb_error err;
 
     (void)state;
-    options->concurrency = 1;
+    options->numbers[0] = 1;
+    options->on_event = hear;
+    options->event_context = &service;
     assert_status(nb_serve(listener, serve_one, &service, options, &err), NB_OK);
     assert_int_equal(service.served, 1);
+    assert_int_equal(service.heard, 5); /* listening, accepted, closed, draining, stopped */
+    assert_true(service.at_the_end);
     stats = at_the_end(sizeof(*stats));
     assert_status(nb_serve_counters(listener, stats), NB_OK);
     assert_int_equal(stats->accepted, 1);

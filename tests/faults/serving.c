@@ -47,6 +47,7 @@ void serve_with(int number)
 static void on_event(const nb_event *event, void *unused)
 {
     (void)unused;
+    holds(event->size == sizeof(*event) && event->message[0] != '\0');
     if (event->kind == NB_EVENT_LISTENING)
         loop_began();
     if (event->kind == NB_EVENT_STOPPED)

@@ -140,8 +140,13 @@ static struct {
 
 static void note(const nb_event *event, void *context)
 {
+    bool has_id = event->kind == NB_EVENT_ACCEPTED || event->kind == NB_EVENT_REFUSED ||
+                  event->kind == NB_EVENT_CLOSED;
+
     (void)context;
     served.events[event->kind]++;
+    require(event->size == sizeof(*event) && event->message[0] != '\0');
+    require((event->id != 0) == has_id && event->duration_ns >= 0);
     require(served.events[NB_EVENT_ACCEPT_BACKING_OFF] >= served.events[NB_EVENT_ACCEPT_RECOVERED]);
     require(served.events[NB_EVENT_ACCEPT_BACKING_OFF] <=
             served.events[NB_EVENT_ACCEPT_RECOVERED] + 1);

@@ -6,6 +6,7 @@
 #include "support.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 static nb_listener *listener;
@@ -282,6 +283,8 @@ static const struct kernel_client one_silent[] = {{0, 0, &silent, 0}};
 static const struct kernel_client one_talking[] = {{0, 0, &talking, 0}};
 
 static int64_t closed_ns;
+static int64_t lasted_ns;
+static char closed_line[600];
 static nb_status closed_as;
 
 static void note_close(const nb_event *event, void *context)
@@ -289,6 +292,8 @@ static void note_close(const nb_event *event, void *context)
     note(event, context);
     if (event->kind == NB_EVENT_CLOSED) {
         closed_ns = kernel.now;
+        lasted_ns = event->duration_ns;
+        (void)snprintf(closed_line, sizeof(closed_line), "%s", event->message);
         closed_as = event->status;
     }
 }
@@ -304,7 +309,17 @@ static void assert_closed(const struct kernel_client *client, nb_handler *handle
     assert_status(closed_as, how);
     if (closed_ns != KERNEL_START + ms * KERNEL_MS)
         fail_msg("closed after %lld us", (long long)(closed_ns - KERNEL_START) / 1000);
+    assert_true(lasted_ns == ms * KERNEL_MS);
     finish();
+}
+
+/* What the line about the end says behind the peer. */
+static const char *end_of_line(void)
+{
+    const char *peer = "connection 1 from 192.0.2.1:";
+
+    assert_memory_equal(closed_line, peer, strlen(peer));
+    return strchr(closed_line + strlen(peer), ':') + 2;
 }
 
 static void client_that_ends_in_order_is_closed_at_once(void **state)
@@ -324,6 +339,19 @@ static void client_that_never_ends_lingers_for_linger_ms(void **state)
     options = alone();
     options.linger_ms = 123456;
     assert_closed(one_lasting, read_hello, &options, NB_TIMEOUT, 123456);
+}
+
+static void line_about_the_end_says_why_and_after_what(void **state)
+{
+    nb_serve_options options = alone();
+
+    (void)state;
+    assert_closed(one_polite, read_hello, &options, NB_OK, 0);
+    assert_string_equal(end_of_line(), "closed after 0.000 s, 5 bytes received, 0 sent");
+    options = alone();
+    options.linger_ms = 123456;
+    assert_closed(one_lasting, read_hello, &options, NB_TIMEOUT, 123456);
+    assert_string_equal(end_of_line(), "timed out after 123.456 s, 5 bytes received, 0 sent");
 }
 
 static void life_of_a_connection_ends_its_lingering(void **state)
@@ -439,6 +467,7 @@ int main(void)
         CASE(loop_tries_after_5_ms_doubling_to_a_second_and_says_so_once),
         CASE(client_that_ends_in_order_is_closed_at_once),
         CASE(client_that_never_ends_lingers_for_linger_ms),
+        CASE(line_about_the_end_says_why_and_after_what),
         CASE(life_of_a_connection_ends_its_lingering),
         CASE(client_that_talks_on_lingers_for_linger_bytes),
         CASE(handler_that_retries_time_outs_ends_with_the_life),
