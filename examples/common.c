@@ -21,7 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LINE_CAPACITY = 1024, ARGUMENT_CAPACITY = 256, OPTIONS_MAX = 4 };
+enum { LINE_CAPACITY = 1024, ARGUMENT_CAPACITY = 256, OPTIONS_MAX = 6 };
 
 static const char *program_name = "example";
 static pthread_mutex_t output_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -470,13 +470,17 @@ static void read_arguments(const argument_rules *rules, int argc, char **argv)
 void read_server_arguments(server_arguments *arguments, const char *name, const char *help,
                            int argc, char **argv)
 {
-    const argument_rules rules = {help,
-                                  {{"concurrency", 65536, &arguments->concurrency, NULL},
-                                   {"connection-ms", INT32_MAX, &arguments->connection_ms, NULL},
-                                   {"drain-ms", INT32_MAX, &arguments->drain_ms, NULL},
-                                   {"quiet", 0, NULL, &arguments->quiet}},
-                                  {&arguments->endpoint},
-                                  1};
+    const bool waits = arguments->idle_ms != 0;
+    const argument_rules rules = {
+        help,
+        {{"concurrency", 65536, &arguments->concurrency, NULL},
+         {"connection-ms", INT32_MAX, &arguments->connection_ms, NULL},
+         {"drain-ms", INT32_MAX, &arguments->drain_ms, NULL},
+         {"max-per-peer", 65536, &arguments->max_per_peer, NULL},
+         {"quiet", 0, NULL, &arguments->quiet},
+         {waits ? "idle-ms" : NULL, INT32_MAX, &arguments->idle_ms, NULL}},
+        {&arguments->endpoint},
+        1};
 
     start(name);
     read_arguments(&rules, argc, argv);

@@ -18,6 +18,8 @@ typedef struct server_arguments {
     int64_t concurrency;   /**< Connections served at once; 0: the library's default. */
     int64_t connection_ms; /**< Longest life of a connection; 0: the library's default. */
     int64_t drain_ms;      /**< Longest wait for handlers after a stop; 0: the library's default. */
+    int64_t idle_ms;       /**< Longest wait for a client; 0: the program waits for none. */
+    int64_t max_per_peer;  /**< Connections of one address; 0: no limit. */
     bool quiet;            /**< No line for each connection. */
 } server_arguments;
 
@@ -34,15 +36,26 @@ typedef struct client_arguments {
     "  -h, --help            print this help and exit\n"                                           \
     "  -V, --version         print the version and exit\n"
 
-/** @brief The end of a server's help text. */
-#define SERVER_HELP                                                                                \
+/** @brief The end of the help text of a server that waits for its clients. */
+#define WAITING_SERVER_HELP                                                                        \
+    SERVER_HELP_WITH(                                                                              \
+        "      --idle-ms MS      longest wait for a client to send something, or to take\n"        \
+        "                        what it is sent (default 60000)\n")
+
+/** @brief The end of the help text of a server that waits for none. */
+#define SERVER_HELP SERVER_HELP_WITH("")
+
+/** @brief The end of a server's help text, with its own options. */
+#define SERVER_HELP_WITH(own)                                                                      \
     "Options:\n"                                                                                   \
     "      --concurrency N   serve at most N connections at once (default 512);\n"                 \
     "                        with 1, one after the other and without threads\n"                    \
     "      --connection-ms MS\n"                                                                   \
     "                        longest life of a connection (default 600000)\n"                      \
     "      --drain-ms MS     longest wait for open connections after SIGINT or\n"                  \
-    "                        SIGTERM (default 10000)\n"                                            \
+    "                        SIGTERM (default 10000)\n" own                                        \
+    "      --max-per-peer N  serve at most N connections of one address at once\n"                 \
+    "                        (default: no limit but --concurrency)\n"                              \
     "      --quiet           print no line for each connection\n" COMMON_HELP "\n"                 \
     "ENDPOINT is ADDRESS:PORT, [IPV6]:PORT, localhost:PORT, or :PORT for all\n"                    \
     "interfaces. Port 0 lets the system choose one, which is printed. It can also be\n"            \

@@ -7,24 +7,24 @@
 static const char help[] = "Usage: echo_server [OPTION]... [ENDPOINT]\n"
                            "Sends back every byte it gets, until the client ends its stream.\n"
                            "Listens on ENDPOINT, by default localhost:12345.\n"
-                           "\n" SERVER_HELP;
+                           "\n" WAITING_SERVER_HELP;
 
 /*
- * Serves one connection; nb_serve() calls it in several threads at once. It may wait for ever:
- * --connection-ms bounds the life of a connection, and --drain-ms what is left of it after a stop.
- * The buffer is small because the stack of these threads is.
+ * Serves one connection; nb_serve() calls it in several threads at once. Each wait for the client has
+ * an end: whoever is silent gives the place to others. (--connection-ms bounds all of it together, and
+ * --drain-ms what is left after a stop.) The buffer is small because the stack of these threads is.
  */
 static nb_status echo(nb_conn *conn, void *context)
 {
+    const server_arguments *arguments = context;
     char buffer[16384];
     size_t length;
     nb_status status;
 
-    (void)context;
     do {
-        status = nb_recv(conn, buffer, sizeof buffer, &length, nb_forever());
+        status = nb_recv(conn, buffer, sizeof buffer, &length, nb_after_ms(arguments->idle_ms));
         if (status == NB_OK)
-            status = nb_send_all(conn, buffer, length, NULL, nb_forever());
+            status = nb_send_all(conn, buffer, length, NULL, nb_after_ms(arguments->idle_ms));
     } while (status == NB_OK);
 
     /* After NB_EOF nb_serve() ends the connection in order. Whatever else happened, the client sees a
@@ -43,6 +43,8 @@ static void report(const nb_event *event, void *context)
         log_line("Listening on %s", address);
     else if (event->kind == NB_EVENT_ACCEPTED && !arguments->quiet)
         log_line("Connected by %s", address);
+    else if (event->kind == NB_EVENT_REFUSED && !arguments->quiet)
+        log_line("Refused %s, which has enough connections", address);
     else if (event->kind == NB_EVENT_ACCEPT_BACKING_OFF)
         log_problem("new connections have to wait: %s", nb_status_text(event->status));
     else if (event->kind == NB_EVENT_ACCEPT_RECOVERED)
@@ -51,7 +53,7 @@ static void report(const nb_event *event, void *context)
 
 int main(int argc, char **argv)
 {
-    server_arguments arguments = {.endpoint = "localhost:12345"};
+    server_arguments arguments = {.endpoint = "localhost:12345", .idle_ms = 60000};
     nb_serve_options options = NB_SERVE_OPTIONS_INIT;
     nb_listener *listener;
     nb_error err;
@@ -61,7 +63,8 @@ int main(int argc, char **argv)
     if (nb_listen(&listener, arguments.endpoint, NULL, &err) != NB_OK)
         return fail_with(&err);
 
-    options.concurrency = (int)arguments.concurrency;
+    options.concurrency = arguments.concurrency;
+    options.max_per_peer = arguments.max_per_peer;
     options.connection_ms = arguments.connection_ms;
     options.drain_ms = arguments.drain_ms;
     options.stop_on_signals = true;
@@ -69,7 +72,7 @@ int main(int argc, char **argv)
     options.event_context = &arguments;
 
     /* Returns after SIGINT or SIGTERM, when the last connection has ended. */
-    nb_status status = nb_serve(listener, echo, NULL, &options, &err);
+    nb_status status = nb_serve(listener, echo, &arguments, &options, &err);
     nb_listener_close(listener);
     return status == NB_OK ? 0 : fail_with(&err);
 }

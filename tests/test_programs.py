@@ -34,6 +34,12 @@ from programs import (
 )
 
 
+SERVER_NUMBERS = {
+    "time_server": ("--concurrency", "--connection-ms", "--drain-ms", "--max-per-peer"),
+    "echo_server": ("--concurrency", "--connection-ms", "--drain-ms", "--max-per-peer", "--idle-ms"),
+}
+
+
 class CommandLines(TestCase):
     """Options and arguments of all four programs."""
 
@@ -46,8 +52,7 @@ class CommandLines(TestCase):
                     text = result.stdout.decode("ascii")
                     self.assertTrue(text.startswith(f"Usage: {name} "))
                     self.assertLessEqual(max(map(len, text.splitlines())), 80)
-                    own = ["--concurrency", "--connection-ms", "--drain-ms", "--quiet"] \
-                        if name in SERVERS else ["--timeout-ms"]
+                    own = [*SERVER_NUMBERS[name], "--quiet"] if name in SERVERS else ["--timeout-ms"]
                     for word in ["--help", "--version", "ENDPOINT", *own]:
                         self.assertIn(word, text)
 
@@ -81,7 +86,10 @@ class CommandLines(TestCase):
 
     def test_options_of_the_other_kind_are_unknown(self):
         for name in PROGRAMS:
-            for option in (("--timeout-ms=5",) if name in SERVERS else ("--drain-ms=5", "--concurrency=2")):
+            others = ["--timeout-ms=5", "--idle-ms=5"] if name == "time_server" \
+                else ["--timeout-ms=5"] if name in SERVERS \
+                else ["--drain-ms=5", "--concurrency=2", "--max-per-peer=5", "--idle-ms=5"]
+            for option in others:
                 with self.subTest(name=name, option=option):
                     self.assert_usage(run(name, option), name, option)
 
@@ -103,9 +111,7 @@ class CommandLines(TestCase):
         values = ["0x", "-5", "", "0", "+1", " 1", "1 ", "1.5", "1e3", "ten", "1\n2", "99999999999",
                   "18446744073709551617", "9" * 1000]
         for name in PROGRAMS:
-            options = ("--concurrency", "--connection-ms", "--drain-ms") if name in SERVERS \
-                else ("--timeout-ms",)
-            for option in options:
+            for option in SERVER_NUMBERS.get(name, ("--timeout-ms",)):
                 for value in values:
                     with self.subTest(name=name, option=option, value=value):
                         result = run(name, option, value)
@@ -341,6 +347,59 @@ class EchoServer(TestCase):
                     self.assertRaises(ConnectionResetError, sock.recv, 1)
                 self.assertGreater(time.monotonic() - begin, 0.19)
                 self.assertEqual(b"hello", echo(server.endpoint, b"hello"))
+
+    def test_max_per_peer_resets_who_comes_over_it_and_lets_in_who_comes_later(self):
+        for name in SERVERS:
+            for limit in (1, 3):
+                with self.subTest(name=name, limit=limit), contextlib.ExitStack() as stack, \
+                        Server(name, "--max-per-peer", str(limit)) as server:
+                    served = [stack.enter_context(connect(server.endpoint)) for _ in range(limit)]
+                    for sock in served:  # A time server waits for their ends.
+                        sock.sendall(b"x")
+                        sock.recv(1)
+                    self.assertRaises(ConnectionResetError, ask_time, server.endpoint)
+                    server.out.wait_for("Refused 127.0.0.1:")
+                    for sock in served:
+                        sock.close()
+                    wait_until(lambda: self.is_served(server.endpoint), "a place")
+                    self.assertEqual(0, server.stop())
+
+    @staticmethod
+    def is_served(endpoint):
+        """Whether the server has a place for one more."""
+        try:
+            return bool(echo(endpoint, b"hello"))
+        except ConnectionError:
+            return False
+
+    def test_idle_ms_ends_a_connection_on_which_nothing_comes(self):
+        for concurrency in ("1", "8"):
+            arguments = ("--idle-ms", "200", "--concurrency", concurrency)
+            with self.subTest(concurrency=concurrency), Server("echo_server", *arguments) as server:
+                begin = time.monotonic()
+                with connect(server.endpoint) as sock:
+                    wait_for_end(sock)
+                self.assertGreater(time.monotonic() - begin, 0.19)
+                self.assertEqual(b"hello", echo(server.endpoint, b"hello"))
+
+    def test_idle_ms_leaves_alone_who_goes_on(self):
+        with Server("echo_server", "--idle-ms", "1000") as server, connect(server.endpoint) as sock:
+            end = time.monotonic() + 1.5
+            while time.monotonic() < end:
+                sock.sendall(b"x")
+                self.assertEqual(b"x", receive_exactly(sock, 1))
+
+    def test_idle_ms_resets_who_takes_nothing_of_its_echo(self):
+        with Server("echo_server", "--idle-ms", "200") as server, connect(server.endpoint) as sock:
+            sock.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    sock.send(bytes(1 << 20))
+            poll = select.poll()
+            poll.register(sock, 0)
+            self.assertTrue(poll.poll(LIMIT * 1000))
+            sock.setblocking(True)
+            self.assertRaises(ConnectionResetError, receive_to_end, sock)
 
     def test_connection_ms_cuts_a_busy_client_off(self):
         with Server("echo_server", "--connection-ms", "200") as server, \
