@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Compiles and links every C program that README.md shows, as C and C++, without a warning, and follows
-the links of the pages that are read in the repository.
+"""Compiles and links every C program that README.md shows, as C and C++, without a warning, runs its
+server and its client against each other, and follows the links of the pages that are read in the repository.
 
 usage: check_readme.py README C_COMPILER STATIC_LIBRARY INCLUDE_DIR...
 """
 
 import re
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -15,17 +17,57 @@ from pathlib import Path
 import tap
 
 STANDARDS = [("c", "c99"), ("c", "c11"), ("c++", "c++17")]
+ENDPOINT = '"localhost:12345"'  # That of the programs.
+LIMIT = 30  # Seconds for what takes none.
 
 
-def build(compiler, language, standard, text, library, include_dirs):
+def build(program, compiler, language, standard, text, library, include_dirs):
     """What the compiler says against a program; nothing if it is fine."""
-    with tempfile.TemporaryDirectory() as directory:
-        run = subprocess.run(
-            [compiler, "-x", language, f"-std={standard}", "-Wall", "-Wextra", "-pedantic", "-Werror",
-             *(f"-I{path}" for path in include_dirs), "-o", f"{directory}/program",
-             "-", "-x", "none", library, "-pthread"],
-            input=text, capture_output=True, text=True)
+    run = subprocess.run(
+        [compiler, "-x", language, f"-std={standard}", "-Wall", "-Wextra", "-pedantic", "-Werror",
+         *(f"-I{path}" for path in include_dirs), "-o", program, "-", "-x", "none", library, "-pthread"],
+        input=text, capture_output=True, text=True)
     return run.stderr or ("failed" if run.returncode else "")
+
+
+def told(run):
+    """How a program ended, and what it said."""
+    return run.returncode, run.stdout, run.stderr
+
+
+def stopped(server):
+    """How a server ends after Ctrl-C."""
+    server.send_signal(signal.SIGINT)
+    out, err = server.communicate(timeout=LIMIT)
+    return server.returncode, out, err
+
+
+def conversation(directory, build_program, server_text, client_text):
+    """What goes wrong when the server and the client of the README meet, and when they cannot."""
+    with socket.create_server(("127.0.0.1", 0)) as sock, socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        port, nobody = (each.getsockname()[1] for each in (sock, deaf))
+        texts = {"server": (server_text, f"fd:{sock.fileno()}"), "client": (client_text, f"127.0.0.1:{port}"),
+                 "second_server": (server_text, f"127.0.0.1:{port}"),
+                 "lone_client": (client_text, f"127.0.0.1:{nobody}")}
+        for name, (text, endpoint) in texts.items():
+            if text.count(ENDPOINT) != 1:
+                return f"not one {ENDPOINT} in a program"
+            if problem := build_program(f"{directory}/{name}", text.replace(ENDPOINT, f'"{endpoint}"')):
+                return problem
+        with subprocess.Popen([f"{directory}/server"], pass_fds=[sock.fileno()], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True) as server:
+            try:
+                results = [told(subprocess.run([f"{directory}/{name}"], timeout=LIMIT, capture_output=True,
+                                               text=True)) for name in ("client", "second_server", "lone_client")]
+                results.append(stopped(server))
+            finally:
+                server.kill()
+    expected = [(0, r"Received 'Hello, world'\n", ""), (1, "", r"listen on .*: address already in use.*\n"),
+                (1, "", r"connect to .*: connection refused.*\n"), (0, "", "")]
+    return "\n".join(
+        f"{result} instead of {wanted}" for result, wanted in zip(results, expected)
+        if result[0] != wanted[0] or not all(map(re.fullmatch, wanted[1:], result[1:])))
 
 
 def anchors(text):
@@ -61,12 +103,19 @@ def cases(readme, compiler, library, *include_dirs):
         yield f"the links of {page.name} lead somewhere", "\n".join(broken_links(page))
     yield "the badge has the version", version_problem(root)
     blocks = re.findall(r"^```c\n(.*?)^```", Path(readme).read_text(), re.DOTALL | re.MULTILINE)
-    for language, standard in STANDARDS:
-        skip = tap.Skip("no such compiler") if build(
-            compiler, language, standard, "int main() { return 0; }\n", library, []) else ""
-        for number, text in enumerate(blocks, 1):
-            yield (f"program {number} of the README compiles as {standard}",
-                   skip or build(compiler, language, standard, text, library, include_dirs))
+    with tempfile.TemporaryDirectory() as directory:
+        for language, standard in STANDARDS:
+            def build_program(program, text, language=language, standard=standard):
+                return build(program, compiler, language, standard, text, library, include_dirs)
+
+            skip = tap.Skip("no such compiler") if build_program(
+                f"{directory}/empty", "int main() { return 0; }\n") else ""
+            for number, text in enumerate(blocks, 1):
+                yield (f"program {number} of the README compiles as {standard}",
+                       skip or build_program(f"{directory}/program", text))
+            if language == "c":
+                yield (f"the server and the client of the README talk, compiled as {standard}",
+                       skip or conversation(directory, build_program, *blocks[:2]))
 
 
 if __name__ == "__main__":

@@ -45,12 +45,14 @@ int main(int argc, char **argv)
     /* Ctrl-C: whoever is being served may finish. */
     options.stop_on_signals = true;
     options.on_event = report;
-    if (nb_listen(&listener, endpoint, NULL, &err) != NB_OK ||
-        nb_serve(listener, echo, NULL, &options, &err) != NB_OK) {
+    if (nb_listen(&listener, endpoint, NULL, &err) != NB_OK) {
         fprintf(stderr, "%s\n", err.message);
         return 1;
     }
+    nb_status status = nb_serve(listener, echo, NULL, &options, &err);
+    if (status != NB_OK)
+        fprintf(stderr, "%s\n", err.message);
     nb_listener_close(listener);
-    return 0;
+    return status == NB_OK ? 0 : 1;
 }
 /* [all] */

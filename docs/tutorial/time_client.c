@@ -24,6 +24,6 @@ int main(int argc, char **argv)
         fprintf(stderr, "receive from %s: %s\n", endpoint,
                 nb_status_text(status));
     nb_close(conn, by);
-    return status != NB_OK;
+    return status == NB_OK ? 0 : 1;
 }
 /* [all] */
