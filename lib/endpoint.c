@@ -55,15 +55,35 @@ static const struct {
     const char *(*read)(struct nb__endpoint *out, const char *rest);
 } schemes[] = {{"unix:", read_unix}, {"fd:", read_fd}, {"systemd:", read_systemd}};
 
+/* The length of a host name without the dot that may end it: with it or not, it is the same name. */
+static size_t name_length(const char *host, size_t length)
+{
+    return length > 0 && host[length - 1] == '.' ? length - 1 : length;
+}
+
+/* "localhost", and every name below it. */
+static bool is_localhost(const char *host)
+{
+    static const char localhost[] = "localhost";
+    size_t end = name_length(host, strlen(host));
+    size_t start;
+
+    if (end < strlen(localhost))
+        return false;
+    start = end - strlen(localhost);
+    return strncasecmp(host + start, localhost, strlen(localhost)) == 0 &&
+           (start == 0 || host[start - 1] == '.');
+}
+
 /* A host whose last label is a number, such as "1", "127.1" or "0x7f.1", is an IPv4 address to old
    resolvers and to nobody else: it has to be a whole one. */
 static bool looks_numeric(const char *host)
 {
     static const char digits[] = "0123456789";
     static const char hex_digits[] = "0123456789abcdefABCDEF";
-    size_t length = strlen(host); /* at least 1 */
-    size_t end = host[length - 1] == '.' ? length - 1 : length;
+    size_t end = name_length(host, strlen(host));
     size_t start = end;
+    size_t length;
 
     while (start > 0 && host[start - 1] != '.')
         start--;
@@ -78,7 +98,7 @@ static const char *read_name(struct nb__endpoint *out, const struct nb__host_por
     static const char allowed[] =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
 
-    if (pair->host_length >= sizeof(out->host))
+    if (name_length(pair->host, pair->host_length) > NB__HOST_NAME_MAX)
         return "the host name is too long";
     memcpy(out->host, pair->host, pair->host_length);
     out->host[pair->host_length] = '\0';
@@ -86,8 +106,7 @@ static const char *read_name(struct nb__endpoint *out, const struct nb__host_por
         return "a numeric host must be four decimal parts, as in 127.0.0.1";
     if (strspn(out->host, allowed) != pair->host_length)
         return "the host has a character that no host name has";
-    out->kind =
-        strcasecmp(out->host, "localhost") == 0 ? NB__ENDPOINT_LOCALHOST : NB__ENDPOINT_NAME;
+    out->kind = is_localhost(out->host) ? NB__ENDPOINT_LOCALHOST : NB__ENDPOINT_NAME;
     return NULL;
 }
 

@@ -8,12 +8,12 @@
 #include <netbasics/error.h>
 #include <stdint.h>
 
-/* The longest host name, and its NUL (RFC 1035 section 2.3.4). */
-#define NB__HOST_NAME_MAX 254
+/* The longest host name (RFC 1035 section 2.3.4), without the dot that may end it. */
+#define NB__HOST_NAME_MAX 253
 
 enum nb__endpoint_kind {
     NB__ENDPOINT_LITERAL,   /* one address */
-    NB__ENDPOINT_LOCALHOST, /* the loopback addresses of both families */
+    NB__ENDPOINT_LOCALHOST, /* the loopback addresses of both families (RFC 6761 section 6.3) */
     NB__ENDPOINT_ANY,       /* all interfaces, both families */
     NB__ENDPOINT_NAME,      /* a name to look up */
     NB__ENDPOINT_UNIX,      /* a Unix socket */
@@ -25,8 +25,8 @@ struct nb__endpoint {
     enum nb__endpoint_kind kind;
     uint16_t port;
     int fd;
-    nb_address address;           /* of a literal, or of a Unix socket */
-    char host[NB__HOST_NAME_MAX]; /* of a name */
+    nb_address address;               /* of a literal, or of a Unix socket */
+    char host[NB__HOST_NAME_MAX + 2]; /* of a name */
 };
 
 /* Reads an endpoint. On failure err says "OPERATION TEXT: what is wrong". */

@@ -143,13 +143,33 @@ static void localhost_in_any_case_is_the_loopback(void **state)
     check_kind("localhosT:65535", NB__ENDPOINT_LOCALHOST, 65535);
 }
 
+static void localhost_with_its_dot_is_the_loopback(void **state)
+{
+    (void)state;
+    check_kind("localhost.:80", NB__ENDPOINT_LOCALHOST, 80);
+    check_kind("LocalHost.:0", NB__ENDPOINT_LOCALHOST, 0);
+}
+
+static void name_below_localhost_is_the_loopback(void **state)
+{
+    (void)state;
+    check_kind("app.localhost:80", NB__ENDPOINT_LOCALHOST, 80);
+    check_kind("App.LOCALHOST.:80", NB__ENDPOINT_LOCALHOST, 80);
+    check_kind("a.b.c.localhost:80", NB__ENDPOINT_LOCALHOST, 80);
+    check_kind("localhost.localhost:80", NB__ENDPOINT_LOCALHOST, 80);
+}
+
 static void name_near_localhost_is_a_name(void **state)
 {
     (void)state;
     check_kind("localhost6:80", NB__ENDPOINT_NAME, 80);
     check_kind("localhos:80", NB__ENDPOINT_NAME, 80);
     check_kind("localhost.localdomain:80", NB__ENDPOINT_NAME, 80);
-    check_kind("my.localhost:80", NB__ENDPOINT_NAME, 80);
+    check_kind("mylocalhost:80", NB__ENDPOINT_NAME, 80);
+    check_kind("my-localhost.:80", NB__ENDPOINT_NAME, 80);
+    check_kind("localhost.test:80", NB__ENDPOINT_NAME, 80);
+    check_kind("localhost..:80", NB__ENDPOINT_NAME, 80);
+    check_kind("ocalhost:80", NB__ENDPOINT_NAME, 80);
 }
 
 static void host_names_are_kept_as_they_are_written(void **state)
@@ -202,7 +222,7 @@ static void make_name(char *name, size_t length)
 
 static void name_of_253_bytes_is_whole(void **state)
 {
-    char name[254];
+    char name[255];
     char text[260];
     struct nb__endpoint endpoint;
 
@@ -212,6 +232,9 @@ static void name_of_253_bytes_is_whole(void **state)
     endpoint = read_endpoint(text);
     assert_int_equal(endpoint.kind, NB__ENDPOINT_NAME);
     assert_string_equal(endpoint.host, name);
+    strcat(name, "."); /* which is no part of the name */
+    (void)snprintf(text, sizeof(text), "%s:80", name);
+    assert_string_equal(read_endpoint(text).host, name);
 }
 
 static void name_of_254_bytes_or_more_is_refused(void **state)
@@ -539,6 +562,8 @@ int main(void)
         cmocka_unit_test(literal_may_have_a_zone),
         cmocka_unit_test(star_or_no_host_is_every_interface),
         cmocka_unit_test(localhost_in_any_case_is_the_loopback),
+        cmocka_unit_test(localhost_with_its_dot_is_the_loopback),
+        cmocka_unit_test(name_below_localhost_is_the_loopback),
         cmocka_unit_test(name_near_localhost_is_a_name),
         cmocka_unit_test(host_names_are_kept_as_they_are_written),
         cmocka_unit_test(name_of_253_bytes_is_whole),

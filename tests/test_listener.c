@@ -246,6 +246,12 @@ static void localhost_is_two_sockets_on_one_port(void **state)
     check_reached(1);
 }
 
+static void a_name_below_localhost_is_two_sockets_on_one_port(void **state)
+{
+    (void)state;
+    check_two_families("app.localhost.:0", "127.0.0.1", "[::1]");
+}
+
 static void no_host_is_all_interfaces_of_both_families(void **state)
 {
     (void)state;
@@ -1514,6 +1520,7 @@ int main(void)
         NET_CASE(an_ipv4_literal_is_one_socket),
         NET_CASE(an_ipv6_literal_is_one_socket),
         NET_CASE(localhost_is_two_sockets_on_one_port),
+        NET_CASE(a_name_below_localhost_is_two_sockets_on_one_port),
         NET_CASE(no_host_is_all_interfaces_of_both_families),
         NET_CASE(a_star_is_all_interfaces_of_both_families),
         NET_CASE(all_interfaces_are_reached_over_both_families),

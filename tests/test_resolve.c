@@ -278,6 +278,8 @@ static void localhost_is_never_looked_up(void **state)
     (void)bare_listener("127.0.0.1:0", 8, &v4);
     assert_status(try_connect(host_at("localhost", &v4), NULL), NB_OK);
     assert_status(try_connect(host_at("LocalHost", &v4), NULL), NB_OK);
+    assert_status(try_connect(host_at("localhost.", &v4), NULL), NB_OK);
+    assert_status(try_connect(host_at("app.localhost", &v4), NULL), NB_OK);
     assert_int_equal(calls(ON_GETADDRINFO), 0);
     assert_int_equal(calls(ON_THREAD), threads);
 }

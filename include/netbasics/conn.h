@@ -162,7 +162,8 @@ NB_BEGIN_DECLS
  * The endpoint is `host:port`, where the host is a name, four decimal parts, or an IPv6 address in
  * brackets, a link-local one with its zone: `example.org:80`, `192.0.2.7:80`, `[2001:db8::1]:80`,
  * `[fe80::1%%eth0]:80`. A port is decimal, 1 to 65535; service names are not looked up. `localhost`
- * is both loopback addresses, whatever the resolver thinks. Or it is a Unix socket: `unix:/path`, or
+ * and all names below it, such as `app.localhost`, are both loopback addresses, whatever the resolver
+ * thinks (RFC 6761 section 6.3). Or it is a Unix socket: `unix:/path`, or
  * `unix:@name` for an abstract name; one whose queue is full is tried again, after 1 ms at first and
  * later after up to 64, until there is room.
  *

@@ -73,7 +73,7 @@ static bool is_name(const char *host)
     size_t length = strlen(host);
     const char *last;
 
-    if (length == 0 || length > NAME_MOST)
+    if (length == 0 || length > NAME_MOST + (size_t)(host[length - 1] == '.'))
         return false;
     for (size_t i = 0; i < length; i++) {
         bool is_letter = (host[i] | 0x20) >= 'a' && (host[i] | 0x20) <= 'z';
@@ -86,6 +86,18 @@ static bool is_name(const char *host)
         copy[length - 1] = '\0';
     last = strrchr(copy, '.');
     return !is_numeric_label(last == NULL ? copy : last + 1);
+}
+
+/* The name itself, or one below it; one dot may end either. */
+static bool is_localhost(const char *host)
+{
+    char copy[TEXT_MAX + 1] = ".";
+    size_t length = strlen(host);
+
+    memcpy(copy + 1, host, length + 1);
+    if (copy[length] == '.')
+        copy[length--] = '\0';
+    return length >= 9 && strcasecmp(copy + length - 9, ".localhost") == 0;
 }
 
 static bool lacks_zone(const char *host, const struct in6_addr *in6)
@@ -107,7 +119,7 @@ static int judge_host(const char *host, bool bracketed)
         return NB__ENDPOINT_ANY;
     if (!is_name(host))
         return -1;
-    return strcasecmp(host, "localhost") == 0 ? NB__ENDPOINT_LOCALHOST : NB__ENDPOINT_NAME;
+    return is_localhost(host) ? NB__ENDPOINT_LOCALHOST : NB__ENDPOINT_NAME;
 }
 
 static int judge(const char *text, unsigned long *number)
