@@ -307,13 +307,28 @@ const char *nb__host_port_split(struct nb__host_port *out, const char *text)
     return NULL;
 }
 
-static const char *read_zone(const char *zone, uint32_t *out)
+/* The addresses that need a zone to be whole (RFC 4007 section 6). */
+static bool has_zones(const struct in6_addr *host)
+{
+    return IN6_IS_ADDR_LINKLOCAL(host) || IN6_IS_ADDR_MC_LINKLOCAL(host);
+}
+
+/* What can be the name of an interface: the system is asked for nothing else. */
+static bool looks_like_interface(const char *name)
+{
+    return name[0] != '\0' && strnlen(name, IF_NAMESIZE) < IF_NAMESIZE &&
+           name[strcspn(name, "/: \t\n\v\f\r")] == '\0';
+}
+
+static const char *read_zone(const char *zone, const struct in6_addr *host, uint32_t *out)
 {
     int index;
 
     if (nb__decimal_read(zone, strlen(zone), UINT32_MAX, out) && *out != 0)
         return NULL;
-    index = nb__sys_if_index(zone);
+    if (!has_zones(host))
+        return "only a link-local address can have an interface's name for its zone";
+    index = looks_like_interface(zone) ? nb__sys_if_index(zone) : -1;
     if (index < 0)
         return "the zone is not an interface of this machine";
     *out = (uint32_t)index;
@@ -325,18 +340,17 @@ static const char *read_ipv6(char *host, uint16_t port, nb_address *out)
     struct in6_addr parsed;
     uint32_t zone = 0;
     char *percent = strchr(host, '%');
+    const char *problem = NULL;
 
-    if (percent != NULL) {
-        const char *problem = read_zone(percent + 1, &zone);
-
-        if (problem != NULL)
-            return problem;
+    if (percent != NULL)
         *percent = '\0';
-    }
     if (inet_pton(AF_INET6, host, &parsed) != 1)
         return "not an IPv6 address";
-    *out = ipv6(&parsed, port, zone);
-    return NULL;
+    if (percent != NULL)
+        problem = read_zone(percent + 1, &parsed, &zone);
+    if (problem == NULL)
+        *out = ipv6(&parsed, port, zone);
+    return problem;
 }
 
 const char *nb__host_port_literal(const struct nb__host_port *pair, nb_address *out)
@@ -400,7 +414,7 @@ static void format_ipv4(struct nb__text *text, const nb_address *address)
 
 /* Whether the name of an interface, which may be nearly anything, can stand in an address: it is
    printable, does not end the brackets, and reads back as what it is, not as another one's number. */
-static bool is_plain_zone(const char *name, uint32_t zone)
+static bool is_plain_zone(const char *name, const struct in6_addr *host, uint32_t zone)
 {
     uint32_t back;
 
@@ -408,14 +422,14 @@ static bool is_plain_zone(const char *name, uint32_t zone)
         if (*c <= ' ' || *c > '~' || *c == ']')
             return false;
     }
-    return read_zone(name, &back) == NULL && back == zone;
+    return read_zone(name, host, &back) == NULL && back == zone;
 }
 
-static void format_zone(struct nb__text *text, uint32_t zone)
+static void format_zone(struct nb__text *text, const struct in6_addr *host, uint32_t zone)
 {
     char name[IF_NAMESIZE];
 
-    if (nb__sys_if_name(zone, name) == 0 && is_plain_zone(name, zone))
+    if (has_zones(host) && nb__sys_if_name(zone, name) == 0 && is_plain_zone(name, host, zone))
         nb__text_add(text, "%%%s", name);
     else
         nb__text_add(text, "%%%u", (unsigned)zone);
@@ -429,7 +443,7 @@ static void format_ipv6(struct nb__text *text, const nb_address *address)
     (void)inet_ntop(AF_INET6, &in6.sin6_addr, host, sizeof(host));
     nb__text_add(text, "[%s", host);
     if (in6.sin6_scope_id != 0)
-        format_zone(text, in6.sin6_scope_id);
+        format_zone(text, &in6.sin6_addr, in6.sin6_scope_id);
     nb__text_add(text, "]:%u", (unsigned)ntohs(in6.sin6_port));
 }
 

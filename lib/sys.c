@@ -594,8 +594,7 @@ int nb__sys_peer_credentials(int fd, int64_t *pid, int64_t *uid, int64_t *gid)
 int nb__sys_if_index(const char *name)
 {
     int saved = errno;
-    /* Linux looks only at what comes before a colon. */
-    unsigned index = strchr(name, ':') == NULL ? if_nametoindex(name) : 0;
+    unsigned index = if_nametoindex(name);
 
     errno = saved;
     return index > 0 ? (int)index : -ENXIO; /* the kernel's are positive ints */

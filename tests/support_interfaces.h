@@ -7,5 +7,7 @@
 
 /* The name of an interface; NULL when there is none with this index. */
 const char *odd_interface(unsigned index);
+/* How often the system was asked for an interface by its name. */
+int interfaces_asked(void);
 
 #endif

@@ -91,6 +91,38 @@ static void every_zone_reads_back(void **state)
     }
 }
 
+/* Text that a stranger may have chosen: asking makes the kernel look, and perhaps load a module. */
+static void nothing_is_asked_about_what_is_no_address_with_a_zone(void **state)
+{
+    static const char *const texts[] = {
+        "[%lo]:80",          "[fe80::1::2%lo]:80",  "[fe80::1 %lo]:80",
+        "[::1%lo]:80",       "[2001:db8::1%lo]:80", "[::ffff:127.0.0.1%lo]:80",
+        "[fe80::1%]:80",     "[fe80::1%../lo]:80",  "[fe80::1%a b]:80",
+        "[fe80::1%lo:1]:80", "[fe80::1%lo\n]:80",   "[fe80::1%sixteen-letters-]:80",
+        "[fe80::1%lo]:x",    "[fe80::1%lo]",
+    };
+    int asked = interfaces_asked();
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        nb_address address;
+
+        if (nb_address_parse(&address, texts[i]) != NB_BAD_ENDPOINT)
+            fail_msg("%s is taken", texts[i]);
+    }
+    assert_int_equal(interfaces_asked(), asked);
+}
+
+static void zone_of_an_address_that_has_none_is_written_as_a_number(void **state)
+{
+    nb_address address;
+    char text[NB_ADDRESS_TEXT_MAX];
+
+    (void)state;
+    assert_status(nb_address_parse(&address, "[2001:db8::1%1]:80"), NB_OK);
+    assert_string_equal(nb_address_format(&address, text, sizeof(text)), "[2001:db8::1%1]:80");
+}
+
 int main(void)
 {
     const struct CMUnitTest cases[] = {
@@ -100,6 +132,8 @@ int main(void)
         cmocka_unit_test(name_that_is_not_printable_is_written_as_a_number),
         cmocka_unit_test(zone_without_an_interface_is_written_as_a_number),
         cmocka_unit_test(every_zone_reads_back),
+        cmocka_unit_test(nothing_is_asked_about_what_is_no_address_with_a_zone),
+        cmocka_unit_test(zone_of_an_address_that_has_none_is_written_as_a_number),
     };
 
     return cmocka_run_group_tests(cases, NULL, NULL);

@@ -51,10 +51,11 @@ static bool is_ipv6(const char *host, struct in6_addr *out)
     zone = strchr(copy, '%');
     if (zone != NULL)
         *zone++ = '\0';
-    if (zone != NULL && !(read_number(zone, UINT32_MAX, &number) && number != 0) &&
-        strcmp(zone, "lo") != 0)
+    if (inet_pton(AF_INET6, copy, out) != 1)
         return false;
-    return inet_pton(AF_INET6, copy, out) == 1;
+    if (zone == NULL || (read_number(zone, UINT32_MAX, &number) && number != 0))
+        return true;
+    return strcmp(zone, "lo") == 0 && (IN6_IS_ADDR_LINKLOCAL(out) || IN6_IS_ADDR_MC_LINKLOCAL(out));
 }
 
 static bool is_numeric_label(const char *label)
