@@ -268,7 +268,7 @@ bool nb__address_same_peer(const nb_address *a, const nb_address *b)
         return false;
     a6 = as_ipv6(a);
     b6 = as_ipv6(b);
-    return memcmp(&a6.sin6_addr, &b6.sin6_addr, 8) == 0;
+    return memcmp(&a6.sin6_addr, &b6.sin6_addr, 8) == 0 && a6.sin6_scope_id == b6.sin6_scope_id;
 }
 
 static const char *split_host(struct nb__host_port *out, const char *text, const char **rest)

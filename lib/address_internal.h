@@ -30,7 +30,7 @@ int nb__address_domain(const nb_address *address);
    can be connected or bound to it. */
 bool nb__address_lacks_zone(const nb_address *address);
 
-/* Whether two peers count as one: the same IPv4 address, the same /64 of IPv6. */
+/* Whether two peers count as one: the same IPv4 address, the same /64 of IPv6 on the same link. */
 bool nb__address_same_peer(const nb_address *a, const nb_address *b);
 
 /* "host:port" taken apart, the host still unread. */

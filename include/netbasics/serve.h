@@ -155,7 +155,8 @@ typedef struct nb_serve_options {
      *  At most 2147483647, as the next two. Default 512. */
     int64_t concurrency;
     /** @brief How many connections one peer may have, those that linger included; one over that is
-     *  reset. A peer is an IPv4 address or an IPv6 /64; Unix peers are not counted. Default, and
+     *  reset. A peer is an IPv4 address or an IPv6 /64 (a link-local one on
+     *  its link); Unix peers are not counted. Default, and
      *  NB_NO_LIMIT: no bound but those of @c concurrency and @c linger_max. */
     int64_t max_per_peer;
     /** @brief How many connections may linger at once; beyond it the oldest is reset. Default 256. */
