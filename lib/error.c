@@ -27,7 +27,8 @@ struct meaning {
     }
 
 /* From practice, not from one man page: recv(2), for instance, does not mention ECONNRESET,
-   ETIMEDOUT or EHOSTUNREACH. What is not listed is NB_SYSTEM; rows with NB_SYSTEM give a name. */
+   ETIMEDOUT or EHOSTUNREACH. What is not listed is NB_SYSTEM; rows with NB_SYSTEM give a name. A filter of
+   system calls may choose any errno, so all of POSIX are here. */
 static const struct meaning errno_meanings[] = {
     MEANS(ECONNREFUSED, NB_REFUSED),
     MEANS(ECONNRESET, NB_RESET),
@@ -76,6 +77,89 @@ static const struct meaning errno_meanings[] = {
     MEANS(EPROTO, NB_SYSTEM),
     MEANS(EAGAIN, NB_SYSTEM),
     MEANS(ENOSPC, NB_SYSTEM),
+    MEANS(E2BIG, NB_SYSTEM),
+    MEANS(EALREADY, NB_SYSTEM),
+    MEANS(EBADMSG, NB_SYSTEM),
+    MEANS(EBUSY, NB_SYSTEM),
+    MEANS(ECANCELED, NB_SYSTEM),
+    MEANS(ECHILD, NB_SYSTEM),
+    MEANS(EDEADLK, NB_SYSTEM),
+    MEANS(EDESTADDRREQ, NB_SYSTEM),
+    MEANS(EDOM, NB_SYSTEM),
+    MEANS(EDQUOT, NB_SYSTEM),
+    MEANS(EEXIST, NB_SYSTEM),
+    MEANS(EFBIG, NB_SYSTEM),
+    MEANS(EILSEQ, NB_SYSTEM),
+    MEANS(EINPROGRESS, NB_SYSTEM),
+    MEANS(EINTR, NB_SYSTEM),
+    MEANS(EISCONN, NB_SYSTEM),
+    MEANS(EMLINK, NB_SYSTEM),
+    MEANS(EMSGSIZE, NB_SYSTEM),
+    MEANS(ENAMETOOLONG, NB_SYSTEM),
+    MEANS(ENOEXEC, NB_SYSTEM),
+    MEANS(ENOLCK, NB_SYSTEM),
+    MEANS(ENOTEMPTY, NB_SYSTEM),
+    MEANS(ENOTRECOVERABLE, NB_SYSTEM),
+    MEANS(ENOTTY, NB_SYSTEM),
+    MEANS(EOVERFLOW, NB_SYSTEM),
+    MEANS(EOWNERDEAD, NB_SYSTEM),
+    MEANS(EPROTOTYPE, NB_SYSTEM),
+    MEANS(ERANGE, NB_SYSTEM),
+    MEANS(ESRCH, NB_SYSTEM),
+    MEANS(ESTALE, NB_SYSTEM),
+    MEANS(ETXTBSY, NB_SYSTEM),
+    MEANS(EXDEV, NB_SYSTEM),
+#ifdef EBADFD
+    MEANS(EBADFD, NB_SYSTEM),
+#endif
+#ifdef ECOMM
+    MEANS(ECOMM, NB_SYSTEM),
+#endif
+#ifdef EIDRM
+    MEANS(EIDRM, NB_SYSTEM),
+#endif
+#ifdef EMULTIHOP
+    MEANS(EMULTIHOP, NB_SYSTEM),
+#endif
+#ifdef ENODATA
+    MEANS(ENODATA, NB_SYSTEM),
+#endif
+#ifdef ENOKEY
+    MEANS(ENOKEY, NB_SYSTEM),
+#endif
+#ifdef ENOLINK
+    MEANS(ENOLINK, NB_SYSTEM),
+#endif
+#ifdef ENOMSG
+    MEANS(ENOMSG, NB_SYSTEM),
+#endif
+#ifdef ENOSR
+    MEANS(ENOSR, NB_SYSTEM),
+#endif
+#ifdef ENOSTR
+    MEANS(ENOSTR, NB_SYSTEM),
+#endif
+#ifdef EREMOTEIO
+    MEANS(EREMOTEIO, NB_SYSTEM),
+#endif
+#ifdef ERESTART
+    MEANS(ERESTART, NB_SYSTEM),
+#endif
+#ifdef ESHUTDOWN
+    MEANS(ESHUTDOWN, NB_SYSTEM),
+#endif
+#ifdef ETIME
+    MEANS(ETIME, NB_SYSTEM),
+#endif
+#ifdef ETOOMANYREFS
+    MEANS(ETOOMANYREFS, NB_SYSTEM),
+#endif
+#ifdef EUCLEAN
+    MEANS(EUCLEAN, NB_SYSTEM),
+#endif
+#ifdef EUSERS
+    MEANS(EUSERS, NB_SYSTEM),
+#endif
 };
 
 static const struct meaning lookup_meanings[] = {

@@ -311,6 +311,44 @@ static void reason_with_an_errno_names_it(void **state)
     check_reason(NB_SYSTEM, EINVAL, "system error (EINVAL)");
 }
 
+/* What the manual pages name for the calls that the library makes: those on sockets (socket(2), ip(7),
+   tcp(7), unix(7)), files, descriptors, threads, signals, and poll(2). */
+#define DOCUMENTED(USE)                                                                            \
+    USE(EACCES)                                                                                    \
+    USE(EADDRINUSE) USE(EADDRNOTAVAIL) USE(EAFNOSUPPORT) USE(EAGAIN) USE(EALREADY) USE(EBADF)      \
+        USE(EBUSY) USE(ECANCELED) USE(ECONNABORTED) USE(ECONNREFUSED) USE(ECONNRESET) USE(EDEADLK) \
+            USE(EDESTADDRREQ) USE(EDOM) USE(EDQUOT) USE(EEXIST) USE(EFAULT) USE(EFBIG)             \
+                USE(EHOSTDOWN) USE(EHOSTUNREACH) USE(EILSEQ) USE(EINPROGRESS) USE(EINTR)           \
+                    USE(EINVAL) USE(EIO) USE(EISCONN) USE(EISDIR) USE(ELOOP) USE(EMFILE)           \
+                        USE(EMLINK) USE(EMSGSIZE) USE(ENAMETOOLONG) USE(ENETDOWN) USE(ENETRESET)   \
+                            USE(ENETUNREACH) USE(ENFILE) USE(ENOBUFS) USE(ENODEV) USE(ENOENT)      \
+                                USE(ENOLCK) USE(ENOMEM) USE(ENOPROTOOPT) USE(ENOSPC) USE(ENOSYS)   \
+                                    USE(ENOTCONN) USE(ENOTDIR) USE(ENOTEMPTY) USE(ENOTSOCK)        \
+                                        USE(ENOTTY) USE(ENXIO) USE(EOPNOTSUPP) USE(EOVERFLOW)      \
+                                            USE(EPERM) USE(EPFNOSUPPORT) USE(EPIPE) USE(EPROTO)    \
+                                                USE(EPROTONOSUPPORT) USE(EPROTOTYPE) USE(ERANGE)   \
+                                                    USE(EROFS) USE(ESPIPE) USE(ESRCH) USE(ESTALE)  \
+                                                        USE(ETIMEDOUT) USE(ETXTBSY) USE(EXDEV)
+
+static void every_errno_that_the_manual_names_for_our_calls_has_a_name(void **state)
+{
+#define ROW(name) {name, #name},
+    static const struct {
+        int number;
+        const char *name;
+    } rows[] = {DOCUMENTED(ROW)};
+#undef ROW
+    char expected[64];
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        nb_status status = nb__status_of_errno(rows[i].number);
+
+        (void)snprintf(expected, sizeof(expected), "%s (%s)", nb_status_text(status), rows[i].name);
+        check_reason(status, rows[i].number, expected);
+    }
+}
+
 static void reason_with_an_errno_without_a_name_gives_the_number(void **state)
 {
     (void)state;
@@ -511,6 +549,7 @@ int main(void)
         cmocka_unit_test(no_code_of_a_lookup_looks_like_an_answer_of_the_library),
         cmocka_unit_test(reason_without_a_system_error_is_the_status_in_words),
         cmocka_unit_test(reason_with_an_errno_names_it),
+        cmocka_unit_test(every_errno_that_the_manual_names_for_our_calls_has_a_name),
         cmocka_unit_test(reason_with_an_errno_without_a_name_gives_the_number),
         cmocka_unit_test(reason_with_a_code_of_a_lookup_names_it),
         cmocka_unit_test(reason_for_a_lookup_without_memory_names_the_code),
