@@ -27,11 +27,14 @@ void nb__attempt_fail(struct nb__attempt *attempt, nb_status status, int system_
     attempt->system_error = system_error;
 }
 
-/* ENOPROTOOPT that is not about an option is what the kernel makes of ICMP's "protocol unreachable". */
+/* ENOPROTOOPT that is not about an option is what the kernel makes of ICMP's "protocol unreachable", and
+   EPROTOTYPE what it says of a Unix socket for datagrams. */
 static void fail_with_errno(struct nb__attempt *attempt, int number)
 {
     bool unreachable = number == ENOPROTOOPT && attempt->refused == NULL;
 
+    if (number == EPROTOTYPE && attempt->asked)
+        attempt->refused = "no stream socket is there";
     nb__attempt_fail(attempt, unreachable ? NB_UNREACHABLE : nb__status_of_errno(number), number);
 }
 
@@ -166,6 +169,11 @@ void nb__attempt_start(struct nb__attempt *attempt, const struct nb__terms *term
 
     attempt->pause_ms = 1;
     attempt->again = nb_forever();
+    if (nb__address_lacks_zone(attempt->to)) { /* as a resolver can give it */
+        attempt->refused = "a link-local address without its zone";
+        nb__attempt_fail(attempt, NB_ADDRESS_UNAVAILABLE, 0);
+        return;
+    }
     attempt->fd = nb__sys_socket(nb__address_domain(attempt->to));
     if (attempt->fd < 0) {
         fail_with_errno(attempt, -attempt->fd);

@@ -27,7 +27,7 @@ struct nb__attempt {
     bool asked;       /* for the connection: it got as far as that */
     nb_status status; /* of one that failed */
     int system_error;
-    const char *refused; /* the option that the system refused, or NULL */
+    const char *refused; /* what was refused (an option) or is wrong, or NULL */
     int64_t pause_ms;    /* before it asks again, and */
     nb_deadline again;   /* when; nb_forever() while an answer may come */
 };

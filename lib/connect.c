@@ -4,6 +4,7 @@
 #undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
+#include "address_internal.h"
 #include "conn_internal.h"
 #include "error_internal.h"
 #include "lookup.h"
@@ -27,7 +28,7 @@ struct errand {
     nb_status status;
     int system_error;
     bool crowded;                     /* there was no place for the lookup in time */
-    const char *refused;              /* the option that the system refused, or NULL */
+    const char *refused;              /* what was refused (an option) or is wrong, or NULL */
     char story[NB_ERROR_MESSAGE_MAX]; /* of each attempt, once there were any */
 };
 
@@ -123,10 +124,14 @@ static nb_status read_local(nb_address *out, const char *text, nb_error *err)
 {
     if (text == NULL)
         return NB_OK;
-    if (nb_address_parse(out, text) == NB_OK && nb_address_family(out) != NB_FAMILY_UNIX)
-        return NB_OK;
-    return nb__endpoint_refuse(err, "connect from", text,
-                               "expected an IPv4 or IPv6 address with a port, as in 192.0.2.1:0");
+    if (nb_address_parse(out, text) != NB_OK || nb_address_family(out) == NB_FAMILY_UNIX)
+        return nb__endpoint_refuse(
+            err, "connect from", text,
+            "expected an IPv4 or IPv6 address with a port, as in 192.0.2.1:0");
+    if (nb__address_lacks_zone(out))
+        return nb__endpoint_refuse(err, "connect from", text,
+                                   "a link-local address needs a zone, as in [fe80::1%eth0]:0");
+    return NB_OK;
 }
 
 NB__OPTIONS_SOLID(nb_connect_options, 2, 7);

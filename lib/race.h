@@ -17,7 +17,7 @@ struct nb__race {
     size_t begun;
     nb_deadline next_start; /* when the next attempt begins, if nothing happens before */
     int system_error;       /* of a race that failed: the errno behind its status, */
-    const char *refused;    /* and the option that the system refused, or NULL */
+    const char *refused;    /* and what was refused (an option) or is wrong, or NULL */
     struct nb__attempt attempts[NB__ADDRESSES_MAX];
 };
 

@@ -1039,9 +1039,21 @@ static void without_an_address_of_the_local_family_nothing_is_tried(void **state
 static void what_is_no_local_address_is_refused_and_named(void **state)
 {
     static const char *const rows[] = {
-        "",        "127.0.0.1",    "localhost:0",        "*:0",   ":0",
-        "127.1:0", "unix:/run/nb", "127.0.0.1:99999",    "[::1]", "example.org:0",
-        "unix:@a", "fd:0",         "[fe80::1%nosuch]:0", "::1:0",
+        "",
+        "127.0.0.1",
+        "localhost:0",
+        "*:0",
+        ":0",
+        "127.1:0",
+        "unix:/run/nb",
+        "127.0.0.1:99999",
+        "[::1]",
+        "example.org:0",
+        "unix:@a",
+        "fd:0",
+        "[fe80::1%nosuch]:0",
+        "::1:0",
+        "[fe80::1]:0", /* of which link? */
     };
     nb_conn *conn;
     nb_error err;
@@ -1271,6 +1283,24 @@ static void a_stale_unix_file_refuses_and_a_missing_one_is_no_address(void **sta
     assert_non_null(strstr(err.message, endpoint));
     assert_null(strstr(err.message, "tried"));
     assert_status(try_connect("unix:@nb-test-nobody", &err), NB_REFUSED);
+}
+
+static void a_unix_socket_for_datagrams_is_named_as_what_it_is_not(void **state)
+{
+    const char *endpoint = own_name("unix:/tmp/nb-test-datagrams-%d");
+    nb_address address = address_of(endpoint);
+    socklen_t length;
+    const struct sockaddr *where = nb__address_sockaddr(&address, &length);
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    nb_error err;
+
+    (void)state;
+    assert_int_equal(bind(fd, where, length), 0);
+    assert_status(try_connect(endpoint, &err), NB_SYSTEM);
+    assert_int_equal(err.system_error, EPROTOTYPE);
+    assert_non_null(strstr(err.message, ": no stream socket is there: system error (EPROTOTYPE)"));
+    close(fd);
+    assert_int_equal(unlink(endpoint + 5), 0);
 }
 
 /* A listener whose queue has no place left; the sockets that fill it. */
@@ -1507,6 +1537,7 @@ int main(void)
         NET_CASE(a_unix_path_connects),
         NET_CASE(an_abstract_unix_name_connects),
         NET_CASE(a_stale_unix_file_refuses_and_a_missing_one_is_no_address),
+        NET_CASE(a_unix_socket_for_datagrams_is_named_as_what_it_is_not),
         NET_CASE(a_full_unix_queue_is_waited_for_until_the_deadline),
         NET_CASE(a_full_unix_queue_lets_in_who_waits_when_there_is_room),
         NET_CASE(waiting_for_a_full_unix_queue_can_be_cancelled),

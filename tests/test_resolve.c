@@ -412,6 +412,23 @@ static void a_mapped_address_of_the_resolver_becomes_ipv4(void **state)
     assert_true(nb_address_equal(&peer, &v4));
 }
 
+/* A hosts file can hold it; no socket can be connected to it. */
+static void a_link_local_address_of_the_resolver_without_its_zone_is_passed_over(void **state)
+{
+    nb_address v4;
+    nb_error err;
+
+    (void)state;
+    (void)bare_listener("127.0.0.1:0", 8, &v4);
+    answer_with(0, 0);
+    answer_address("[fe80::1]:0");
+    assert_status(try_connect(host_at("some.test", &v4), &err), NB_ADDRESS_UNAVAILABLE);
+    assert_non_null(strstr(err.message, "[fe80::1]:"));
+    assert_non_null(strstr(err.message, "a link-local address without its zone"));
+    answer_address("127.0.0.1:0");
+    assert_status(try_connect(host_at("some.test", &v4), NULL), NB_OK);
+}
+
 static void the_list_is_freed_once(void **state)
 {
     nb_address v4, dead;
@@ -953,6 +970,7 @@ int main(void)
         NET_CASE(addresses_of_other_families_are_left_out),
         NET_CASE(only_addresses_of_other_families_is_name_not_found),
         NET_CASE(a_mapped_address_of_the_resolver_becomes_ipv4),
+        NET_CASE(a_link_local_address_of_the_resolver_without_its_zone_is_passed_over),
         NET_CASE(the_list_is_freed_once),
         NET_CASE(a_lookup_that_outlasts_the_deadline_is_a_timeout),
         NET_CASE(a_lookup_that_fails_too_late_is_a_timeout),

@@ -215,7 +215,8 @@ NB_BEGIN_DECLS
  * @retval NB_NAME_NOT_FOUND       the host name does not exist or has no address.
  * @retval NB_NAME_TEMPORARY       the host name could not be looked up now.
  * @retval NB_BAD_ENDPOINT         the text is not an endpoint to connect to (`*:80`, `:80`, port 0,
- *                                 `fd:` and `systemd:`), or @c local not an address to come from.
+ *                                 `fd:` and `systemd:`), or @c local not an address to come from
+ *                                 (a link-local one needs its zone).
  * @retval NB_UNSUPPORTED          the system has none of the address families, or does not have an
  *                                 option that was asked for.
  * @retval NB_INVALID              a NULL argument, an option this library does not know, a value out
@@ -223,7 +224,8 @@ NB_BEGIN_DECLS
  *                                 descriptor.
  * @retval NB_NO_DESCRIPTORS       no descriptor left.
  * @retval NB_NO_MEMORY            no memory left, or no thread for the lookup.
- * @retval NB_SYSTEM               anything else: see nb_error::system_error.
+ * @retval NB_SYSTEM               anything else, such as a Unix socket for datagrams: see
+ *                                 nb_error::system_error.
  *
  * When all attempts fail, the status is that of the attempt that tells most (the first of several): what
  * this machine ran out of (NB_NO_DESCRIPTORS, NB_NO_MEMORY) comes before what the host itself did
