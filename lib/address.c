@@ -293,7 +293,7 @@ static const char *split_host(struct nb__host_port *out, const char *text, const
     return NULL;
 }
 
-const char *nb__host_port_split(struct nb__host_port *out, const char *text)
+const char *nb__host_port_split(struct nb__host_port *out, const char *text, uint16_t least)
 {
     const char *rest;
     const char *problem = split_host(out, text, &rest);
@@ -301,8 +301,10 @@ const char *nb__host_port_split(struct nb__host_port *out, const char *text)
 
     if (problem != NULL)
         return problem;
-    if (!nb__decimal_read(rest + 1, strlen(rest + 1), UINT16_MAX, &port))
-        return "the port must be a decimal number from 0 to 65535, without leading zeroes";
+    if (!nb__decimal_read(rest + 1, strlen(rest + 1), UINT16_MAX, &port) || port < least)
+        return least == 0
+                   ? "the port must be a decimal number from 0 to 65535, without leading zeroes"
+                   : "the port must be a decimal number from 1 to 65535, without leading zeroes";
     out->port = (uint16_t)port;
     return NULL;
 }
@@ -398,7 +400,7 @@ nb_status nb_address_parse(nb_address *out, const char *text)
         return NB_INVALID;
     if (strncmp(text, "unix:", 5) == 0)
         return nb__unix_name_read(text + 5, out) == NULL ? NB_OK : NB_BAD_ENDPOINT;
-    if (nb__host_port_split(&pair, text) != NULL || nb__host_port_literal(&pair, out) != NULL)
+    if (nb__host_port_split(&pair, text, 0) != NULL || nb__host_port_literal(&pair, out) != NULL)
         return NB_BAD_ENDPOINT;
     return NB_OK;
 }

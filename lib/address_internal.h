@@ -41,8 +41,9 @@ struct nb__host_port {
     uint16_t port;
 };
 
-/* Takes "host:port" or "[host]:port" apart. NULL, or what is wrong with it. */
-const char *nb__host_port_split(struct nb__host_port *out, const char *text);
+/* Takes "host:port" or "[host]:port" apart, with a port from `least` (0 or 1) on. NULL, or what is wrong
+   with it. */
+const char *nb__host_port_split(struct nb__host_port *out, const char *text, uint16_t least);
 
 /* Reads the numeric host of a pair. NULL, or what is wrong with it. */
 const char *nb__host_port_literal(const struct nb__host_port *pair, nb_address *out);

@@ -107,7 +107,7 @@ static void run(struct errand *errand, nb_conn *conn, nb_deadline by)
 
 static nb_status read_endpoint(struct nb__endpoint *endpoint, const char *text, nb_error *err)
 {
-    nb_status status = nb__endpoint_parse(endpoint, operation, text, err);
+    nb_status status = nb__endpoint_parse(endpoint, operation, text, 1, err);
 
     if (status != NB_OK)
         return status;
@@ -115,8 +115,6 @@ static nb_status read_endpoint(struct nb__endpoint *endpoint, const char *text, 
         return nb__endpoint_refuse(err, operation, text, "all interfaces are for listening");
     if (endpoint->kind == NB__ENDPOINT_FD || endpoint->kind == NB__ENDPOINT_SYSTEMD)
         return nb__endpoint_refuse(err, operation, text, "inherited sockets are for listening");
-    if (endpoint->port == 0 && endpoint->kind != NB__ENDPOINT_UNIX)
-        return nb__endpoint_refuse(err, operation, text, "port 0 is for listening");
     return NB_OK;
 }
 

@@ -130,7 +130,7 @@ static const char *read_host(struct nb__endpoint *out, const struct nb__host_por
 }
 
 /* NULL and the endpoint, or what is wrong with the text. */
-static const char *read_text(struct nb__endpoint *out, const char *text)
+static const char *read_text(struct nb__endpoint *out, const char *text, uint16_t least_port)
 {
     struct nb__host_port pair;
     const char *problem;
@@ -141,7 +141,7 @@ static const char *read_text(struct nb__endpoint *out, const char *text)
         if (strncmp(text, schemes[i].scheme, length) == 0)
             return schemes[i].read(out, text + length);
     }
-    problem = nb__host_port_split(&pair, text);
+    problem = nb__host_port_split(&pair, text, least_port);
     if (problem != NULL)
         return problem;
     out->port = pair.port;
@@ -149,12 +149,12 @@ static const char *read_text(struct nb__endpoint *out, const char *text)
 }
 
 nb_status nb__endpoint_parse(struct nb__endpoint *out, const char *operation, const char *text,
-                             nb_error *err)
+                             uint16_t least_port, nb_error *err)
 {
     const char *problem;
 
     memset(out, 0, sizeof(*out));
     out->fd = -1;
-    problem = read_text(out, text);
+    problem = read_text(out, text, least_port);
     return problem == NULL ? NB_OK : nb__endpoint_refuse(err, operation, text, problem);
 }

@@ -29,9 +29,10 @@ struct nb__endpoint {
     char host[NB__HOST_NAME_MAX + 2]; /* of a name */
 };
 
-/* Reads an endpoint. On failure err says "OPERATION TEXT: what is wrong". */
+/* Reads an endpoint, with a port from `least_port` (0 or 1) on where it has one. On failure err says
+   "OPERATION TEXT: what is wrong". */
 nb_status nb__endpoint_parse(struct nb__endpoint *out, const char *operation, const char *text,
-                             nb_error *err);
+                             uint16_t least_port, nb_error *err);
 
 /* Sets the error for an endpoint that is well-formed but not one for this purpose. */
 nb_status nb__endpoint_refuse(nb_error *err, const char *operation, const char *text,

@@ -23,7 +23,7 @@ static nb_status open_endpoint(struct nb__opening *opening)
 {
     struct nb__endpoint endpoint;
     struct nb__addresses addresses;
-    nb_status status = nb__endpoint_parse(&endpoint, operation, opening->endpoint, opening->err);
+    nb_status status = nb__endpoint_parse(&endpoint, operation, opening->endpoint, 0, opening->err);
 
     if (status != NB_OK)
         return status;

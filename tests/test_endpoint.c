@@ -37,7 +37,7 @@ static struct nb__endpoint read_endpoint(const char *text)
     memset(&endpoint, 0x5a, sizeof(endpoint));
     memset(&err, 'x', sizeof(err));
     err.message[0] = '\0';
-    check(nb__endpoint_parse(&endpoint, OPERATION, text, &err) == NB_OK, text, &err);
+    check(nb__endpoint_parse(&endpoint, OPERATION, text, 0, &err) == NB_OK, text, &err);
     return endpoint;
 }
 
@@ -58,7 +58,7 @@ static void check_refused(nb_status status, const char *text, const char *shown,
     nb_error err;
 
     memset(&err, 'x', sizeof(err));
-    check(nb__endpoint_parse(&endpoint, OPERATION, text, &err) == status, text, &err);
+    check(nb__endpoint_parse(&endpoint, OPERATION, text, 0, &err) == status, text, &err);
     check(err.status == status, text, &err);
     check(err.system_error == 0, text, &err);
     check(is_printable_line(&err), text, &err);
@@ -210,6 +210,24 @@ static void host_names_are_kept_as_they_are_written(void **state)
         assert_string_equal(endpoint.host, hosts[i]);
         assert_int_equal(endpoint.port, 80);
     }
+}
+
+/* Where one is needed that somebody can listen at. */
+static void port_below_the_least_is_refused_with_the_range(void **state)
+{
+    static const char *const texts[] = {"localhost:0", "127.0.0.1:0", "[::1]:0", "localhost:65536",
+                                        "localhost:x"};
+    struct nb__endpoint endpoint;
+    nb_error err;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        check(nb__endpoint_parse(&endpoint, OPERATION, texts[i], 1, &err) == NB_BAD_ENDPOINT,
+              texts[i], &err);
+        check(strstr(err.message, "decimal number from 1 to 65535") != NULL, texts[i], &err);
+    }
+    assert_int_equal(nb__endpoint_parse(&endpoint, OPERATION, "localhost:1", 1, NULL), NB_OK);
+    assert_int_equal(nb__endpoint_parse(&endpoint, OPERATION, "fd:0", 1, NULL), NB_OK);
 }
 
 /* A name of labels that are not too long. */
@@ -495,9 +513,9 @@ static void null_error_is_fine(void **state)
     struct nb__endpoint endpoint;
 
     (void)state;
-    assert_int_equal(nb__endpoint_parse(&endpoint, OPERATION, "localhost:80", NULL), NB_OK);
-    assert_int_equal(nb__endpoint_parse(&endpoint, OPERATION, "nowhere", NULL), NB_BAD_ENDPOINT);
-    assert_int_equal(nb__endpoint_parse(&endpoint, OPERATION, "fd:x", NULL), NB_BAD_ENDPOINT);
+    assert_int_equal(nb__endpoint_parse(&endpoint, OPERATION, "localhost:80", 0, NULL), NB_OK);
+    assert_int_equal(nb__endpoint_parse(&endpoint, OPERATION, "nowhere", 0, NULL), NB_BAD_ENDPOINT);
+    assert_int_equal(nb__endpoint_parse(&endpoint, OPERATION, "fd:x", 0, NULL), NB_BAD_ENDPOINT);
     assert_int_equal(nb__endpoint_refuse(NULL, OPERATION, "*:80", "no"), NB_BAD_ENDPOINT);
 }
 
@@ -526,7 +544,8 @@ static void text_of_any_length_gives_a_printable_line(void **state)
         text[length] = (char)(1 + length % 255);
         if (text[length] == ':' || text[length] == '[')
             text[length] = 'a';
-        check(nb__endpoint_parse(&endpoint, OPERATION, text, &err) == NB_BAD_ENDPOINT, text, &err);
+        check(nb__endpoint_parse(&endpoint, OPERATION, text, 0, &err) == NB_BAD_ENDPOINT, text,
+              &err);
         check(is_printable_line(&err), text, &err);
     }
 }
@@ -539,7 +558,7 @@ static void text_too_long_to_show_is_marked_as_cut_and_the_reason_is_there(void 
 
     (void)state;
     memset(text, 'a', sizeof(text) - 1);
-    assert_int_equal(nb__endpoint_parse(&endpoint, OPERATION, text, &err), NB_BAD_ENDPOINT);
+    assert_int_equal(nb__endpoint_parse(&endpoint, OPERATION, text, 0, &err), NB_BAD_ENDPOINT);
     assert_non_null(strstr(err.message, "a...\": bad endpoint: expected HOST:PORT"));
 }
 
@@ -573,6 +592,7 @@ int main(void)
         cmocka_unit_test(control_bytes_are_escaped_wherever_they_stand),
         cmocka_unit_test(text_without_a_port_is_refused),
         cmocka_unit_test(port_that_is_not_plain_decimal_up_to_65535_is_refused),
+        cmocka_unit_test(port_below_the_least_is_refused_with_the_range),
         cmocka_unit_test(ipv6_without_brackets_is_refused),
         cmocka_unit_test(bracket_that_is_not_closed_is_refused),
         cmocka_unit_test(bracket_without_a_port_behind_it_is_refused),

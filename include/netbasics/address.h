@@ -47,7 +47,7 @@ NB_BEGIN_DECLS
 /**
  * @brief Reads a numeric address.
  *
- * The forms are `192.0.2.1:80`, `[2001:db8::1]:80`, `[fe80::1%%eth0]:80`, `unix:/path` and
+ * The forms are `192.0.2.1:80`, `[2001:db8::1]:80`, `[fe80::1%2]:80`, `unix:/path` and
  * `unix:@name` (Linux's abstract names). A port is decimal, 0 to 65535, nothing else; IPv4 is
  * exactly four decimal parts without leading zeroes; a zone is the number of an interface or, for a
  * link-local address, its name. No name of a host is ever looked up, and the system is asked for no

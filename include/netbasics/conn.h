@@ -160,11 +160,11 @@ NB_BEGIN_DECLS
  * @brief Connects to an endpoint.
  *
  * The endpoint is `host:port`, where the host is a name, four decimal parts, or an IPv6 address in
- * brackets, a link-local one with its zone: `example.org:80`, `192.0.2.7:80`, `[2001:db8::1]:80`,
- * `[fe80::1%%eth0]:80`. A port is decimal, 1 to 65535; service names are not looked up. `localhost`
- * and all names below it, such as `app.localhost`, are both loopback addresses, whatever the resolver
- * thinks (RFC 6761 section 6.3). Or it is a Unix socket: `unix:/path`, or
- * `unix:@name` for an abstract name; one whose queue is full is tried again, after 1 ms at first and
+ * brackets, a link-local one with its zone (the number or name of an interface): `example.org:80`,
+ * `192.0.2.7:80`, `[2001:db8::1]:80`, `[fe80::1%2]:80`. A port is decimal, 1 to 65535; service names are
+ * not looked up. `localhost` and all names below it, such as `app.localhost`, are both loopback
+ * addresses, whatever the resolver thinks (RFC 6761 section 6.3). Or it is a Unix socket: `unix:/path`,
+ * or `unix:@name` for an abstract name; one whose queue is full is tried again, after 1 ms at first and
  * later after up to 64, until there is room.
  *
  * All addresses of the host, 16 at most, race for the connection as RFC 8305 says: the families take

@@ -93,7 +93,7 @@ NB_BEGIN_DECLS
  *
  * The endpoint is one of these:
  * - an address, `localhost` or a name below it (both loopback addresses), or `*` or nothing (all
- *   interfaces, IPv4 and IPv6), with a port: `127.0.0.1:80`, `[::1]:80`, `[fe80::1%%eth0]:80`,
+ *   interfaces, IPv4 and IPv6), with a port: `127.0.0.1:80`, `[::1]:80`, `[fe80::1%2]:80`,
  *   `localhost:80`, `*:80`, `:80`. A port is decimal, 0 to 65535; 0 lets the system choose one, the same for both families:
  *   ask nb_listener_address(). Names are not looked up here.
  * - `unix:/path`, a Unix socket with a file. The path is absolute, and refused when it does not fit a

@@ -198,7 +198,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     text[length] = '\0';
     memset(&err, 'x', sizeof(err));
     kind = judge(text, &number);
-    status = nb__endpoint_parse(&endpoint, "fuzz", text, &err);
+    status = nb__endpoint_parse(&endpoint, "fuzz", text, 0, &err);
     require(status == (kind >= 0 ? NB_OK : NB_BAD_ENDPOINT));
     if (status == NB_OK) {
         require((int)endpoint.kind == kind);
