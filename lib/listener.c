@@ -123,6 +123,17 @@ bool nb__listener_stopped(const nb_listener *listener)
     return atomic_load_explicit(&listener->stopped_at_ns, memory_order_acquire) != 0;
 }
 
+/* A forked child shares the wakeup, and may have stopped its own copy of the listener. Who empties it
+   looks at the stop afterwards: one that has come meanwhile rings again. */
+void nb__listener_wake_clear(nb_listener *listener)
+{
+    if (nb__listener_stopped(listener))
+        return;
+    (void)nb__sys_wake_clear(listener->wake);
+    if (nb__listener_stopped(listener))
+        (void)nb__sys_wake_ring(listener->wake);
+}
+
 void nb_listener_stop(nb_listener *listener)
 {
     int64_t not_yet = 0;

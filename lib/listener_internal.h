@@ -25,7 +25,7 @@ struct nb__counters {
 };
 
 struct nb_listener {
-    int wake[2];                   /* rung by the stop, for good */
+    int wake[2];                   /* rung by the stop, and readable from then on */
     _Atomic int64_t stopped_at_ns; /* when the first stop came; 0: not yet */
     atomic_bool served;            /* an accept loop has it, or had it */
     atomic_uint turn;              /* which socket is asked first */
@@ -35,6 +35,9 @@ struct nb_listener {
 };
 
 bool nb__listener_stopped(const nb_listener *listener);
+
+/* For who finds the wakeup readable: silences it if nobody has stopped the listener. */
+void nb__listener_wake_clear(nb_listener *listener);
 
 /* Removes the files of its own Unix sockets, so that nobody new finds them. */
 void nb__listener_hide(nb_listener *listener);

@@ -315,6 +315,8 @@ static int supervise(struct crew *crew, struct pollfd *fds)
         failed = supervise_once(crew, fds, 2, until);
         if (failed != 0)
             nb_listener_stop(listener);
+        else if (fds[1].revents != 0)
+            nb__listener_wake_clear(listener);
     }
     return failed;
 }

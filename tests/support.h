@@ -64,6 +64,14 @@ int case_end(void **state);
             skip_because("under qemu " why);                                                       \
     } while (0)
 
+/* For cases with a child that goes on in a copy of the process. */
+#ifdef __SANITIZE_THREAD__
+#define skip_without_children()                                                                    \
+    skip_because("under the thread sanitizer children are not as they are")
+#else
+#define skip_without_children() skip_under_valgrind("a child answers for the memory of its parent")
+#endif
+
 /* How many times longer than usual everything may take; what runs the tests knows. */
 unsigned slowness(void);
 

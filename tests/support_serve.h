@@ -137,6 +137,9 @@ const char *host_at(const char *host, const nb_address *port_of);
 int queue_length(int listening);
 int queue_limit(int listening);
 
+/* Stops the copy of a listener that a forked child has, which then ends. */
+void stop_in_a_child(nb_listener *listener);
+
 /* --- Servers: nb_serve() in a thread. --- */
 
 #define EVENT_KINDS 9

@@ -2,7 +2,7 @@
 /** @file
  *  @brief Tests of listening and accepting.
  *
- *  Wraps: nb__sys_socket nb__sys_bind nb__sys_listen nb__sys_accept nb__sys_setsockopt
+ *  Wraps: nb__sys_socket nb__sys_bind nb__sys_listen nb__sys_accept nb__sys_poll nb__sys_setsockopt
  *  nb__sys_wake_open nb__sys_getaddrinfo malloc calloc realloc */
 #undef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -30,6 +30,8 @@ int __real_nb__sys_listen(int fd, int backlog);
 int __wrap_nb__sys_listen(int fd, int backlog);
 int __real_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length);
 int __wrap_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length);
+int __real_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
+int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
 int __real_nb__sys_setsockopt(int fd, int level, int name, const void *value, socklen_t length);
 int __wrap_nb__sys_setsockopt(int fd, int level, int name, const void *value, socklen_t length);
 int __real_nb__sys_wake_open(int fds[2]);
@@ -90,6 +92,13 @@ int __wrap_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length)
     int error = fault(ON_ACCEPT);
 
     return error != 0 ? -error : __real_nb__sys_accept(fd, peer, length);
+}
+
+int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
+{
+    int error = fault(ON_POLL);
+
+    return error != 0 ? -error : __real_nb__sys_poll(fds, count, by);
 }
 
 int __wrap_nb__sys_setsockopt(int fd, int level, int name, const void *value, socklen_t length)
@@ -1250,6 +1259,30 @@ static void a_stop_from_a_signal_handler_ends_the_accept_it_interrupts(void **st
     assert_int_equal(endings, 1);
 }
 
+/* The child shares the descriptor that wakes who accepts, but not the stop. */
+static void a_stop_of_a_forked_childs_copy_makes_nobody_spin(void **state)
+{
+    nb_address address = listen_on("127.0.0.1:0");
+    struct task tasks[3];
+    atomic_int count = 0;
+
+    (void)state;
+    skip_without_children();
+    endings = 0;
+    for (size_t i = 0; i < COUNT(tasks); i++)
+        task_start(&tasks[i], accept_until_stopped, &count);
+    for (size_t i = 0; i < COUNT(tasks); i++)
+        task_until_blocked(&tasks[i]);
+    stop_in_a_child(the_listener);
+    (void)dial(&address);
+    eventually(count == 1);
+    assert_in_range(calls(ON_POLL), 1, 5 * COUNT(tasks));
+    nb_listener_stop(the_listener);
+    for (size_t i = 0; i < COUNT(tasks); i++)
+        task_join(&tasks[i]);
+    assert_int_equal(endings, COUNT(tasks));
+}
+
 static void after_the_close_nobody_listens(void **state)
 {
     nb_address address = listen_on("localhost:0");
@@ -1584,6 +1617,7 @@ int main(void)
         NET_CASE(a_stop_comes_before_an_expired_deadline),
         NET_CASE(a_thousand_stops_never_block),
         NET_CASE(a_stop_from_a_signal_handler_ends_the_accept_it_interrupts),
+        NET_CASE(a_stop_of_a_forked_childs_copy_makes_nobody_spin),
         NET_CASE(after_the_close_nobody_listens),
         NET_CASE(a_peer_that_reset_before_accept_still_comes_with_its_address),
         NET_CASE(peers_that_are_gone_do_not_keep_others_out),

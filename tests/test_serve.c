@@ -3,8 +3,8 @@
  *  @brief Tests of the accept loop: handlers, limits, lingering, events, counters. Most cases run for
  *         the sequential mode and for worker threads.
  *
- *  Wraps: pthread_create nb__sys_poll nb__sys_accept nb__sys_wake_ring nb__sys_shutdown
- *  nb__run_let_go */
+ *  Wraps: pthread_create nb__sys_poll nb__sys_accept nb__sys_wake_ring nb__sys_wake_clear
+ *  nb__sys_shutdown nb__run_let_go */
 #undef _GNU_SOURCE
 #define _GNU_SOURCE /* pthread_getattr_np */
 
@@ -29,6 +29,8 @@ int __wrap_pthread_create(pthread_t *out, const pthread_attr_t *attr, void *(*ru
                           void *argument);
 int __real_nb__sys_wake_ring(const int fds[2]);
 int __wrap_nb__sys_wake_ring(const int fds[2]);
+int __real_nb__sys_wake_clear(const int fds[2]);
+int __wrap_nb__sys_wake_clear(const int fds[2]);
 int __real_nb__sys_shutdown(int fd, int how);
 int __wrap_nb__sys_shutdown(int fd, int how);
 int __real_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
@@ -67,6 +69,18 @@ int __wrap_nb__sys_wake_ring(const int fds[2])
 
     hold(&held_back);
     return result;
+}
+
+/* While set: this server is stopped at the moment when somebody clears a wakeup. */
+static struct server *_Atomic stopped_meanwhile;
+
+int __wrap_nb__sys_wake_clear(const int fds[2])
+{
+    struct server *server = atomic_exchange(&stopped_meanwhile, NULL);
+
+    if (server != NULL)
+        nb_listener_stop(server->listener);
+    return __real_nb__sys_wake_clear(fds);
 }
 
 int __wrap_nb__sys_shutdown(int fd, int how)
@@ -592,6 +606,36 @@ static void the_calling_thread_keeps_its_signal_mask(void **state)
     assert_true(seen.open > 0);
     assert_status(server_finish(server), NB_OK);
     assert_true(server->mask_kept);
+}
+
+/* The child shares the descriptor that wakes the loop, but not the stop. */
+static void a_stop_of_a_forked_childs_copy_changes_nothing(void **state)
+{
+    struct server *server;
+    int polls;
+
+    skip_without_children();
+    server = run_server(say_hello, NULL, *state);
+    eventually(thread_waits(server->tid, FOR_EVENTS));
+    polls = calls(ON_POLL);
+    stop_in_a_child(server->listener);
+    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_in_range(calls(ON_POLL), polls, polls + 20);
+    assert_int_equal(server_heard(server, NB_EVENT_DRAINING), 0);
+    assert_status(server_finish(server), NB_OK);
+}
+
+/* While the wakeup of the child is silenced, the real one comes. */
+static void a_stop_that_comes_after_a_forked_childs_is_not_lost(void **state)
+{
+    struct server *server;
+
+    skip_without_children();
+    server = run_server(say_hello, NULL, *state);
+    eventually(thread_waits(server->tid, FOR_EVENTS));
+    stopped_meanwhile = server;
+    stop_in_a_child(server->listener);
+    assert_status(server_wait(server), NB_OK);
 }
 
 static nb_status measure_stack(nb_conn *conn, void *kib)
@@ -1820,6 +1864,8 @@ int main(void)
         NET_CASE_FOR_BOTH(a_crowd_that_waits_to_be_spoken_to_is_served),
         NET_CASE(workers_block_signals_but_not_those_of_the_thread),
         NET_CASE(what_the_calling_thread_blocks_workers_block_too),
+        NET_CASE_FOR_BOTH(a_stop_of_a_forked_childs_copy_changes_nothing),
+        NET_CASE_FOR_BOTH(a_stop_that_comes_after_a_forked_childs_is_not_lost),
         NET_CASE(the_calling_thread_keeps_its_signal_mask),
         NET_CASE(workers_have_the_stack_that_was_asked_for),
         NET_CASE_FOR_BOTH(after_a_failed_send_the_peer_sees_a_reset),

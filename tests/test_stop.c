@@ -1327,14 +1327,6 @@ static void a_hail_of_signals_is_one_stop(void **state)
     assert_int_equal(server_heard(server, NB_EVENT_DRAINING), 1);
 }
 
-/* Where what instruments the program does not let a child of it live as children do. */
-#ifdef __SANITIZE_THREAD__
-#define skip_without_children()                                                                    \
-    skip_because("under the thread sanitizer children are not as they are")
-#else
-#define skip_without_children() skip_under_valgrind("a child answers for the memory of its parent")
-#endif
-
 /* Lets a child live until it says that it is ready, sends it SIGTERM, and tells how it ended. */
 static int end_of_signalled_child(void (*live)(int ready))
 {
