@@ -4,7 +4,7 @@
 
 import unittest
 
-from count_cases import Counts, count, figures
+from count_cases import Counts, count, figures, judged
 
 
 class Count(unittest.TestCase):
@@ -32,6 +32,12 @@ class Count(unittest.TestCase):
     def test_no_case_at_all_is_a_failure(self):
         self.assertEqual(count("", True), Counts(failed=1))
         self.assertEqual(count("Ran 0 tests in 0.0s\n\nOK\n", True), Counts(failed=1))
+
+    def test_all_cases_skipped_where_they_could_have_run_are_a_failure(self):
+        self.assertEqual(judged(Counts(skipped=3), could_run=True), Counts(failed=1, skipped=3))
+        self.assertEqual(judged(Counts(skipped=3), could_run=False), Counts(skipped=3))
+        self.assertEqual(judged(Counts(1, 0, 3), could_run=True), Counts(1, 0, 3))
+        self.assertEqual(judged(Counts(0, 1, 3), could_run=True), Counts(0, 1, 3))
 
     def test_figures_are_what_was_said_beside_the_cases(self):
         self.assertEqual(figures("TAP version 13\n1..1\n# 7 faults\nok 1 - a\n"), "# 7 faults\n")
