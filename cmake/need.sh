@@ -54,6 +54,17 @@ install_missing() {
     missing=
 }
 
+# Sets PYTHON, what runs the scripts: the system's own Python, unless that is too old. Another one may stand in front of
+# it in PATH, but what only that is able to do is not what others have.
+find_python() {
+    for candidate in "${PYTHON:-/usr/bin/python3}" python3; do
+        PYTHON=$(command -v "$candidate") &&
+            "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 9))' && return
+    done
+    echo 'Python 3.9 or newer is missing.' >&2
+    exit 1
+}
+
 # Ninja is faster; whatever CMake takes by default does as well.
 prefer_ninja() {
     if [ -z "${CMAKE_GENERATOR:-}" ] && command -v ninja >/dev/null; then

@@ -3,6 +3,7 @@
 # Sourced by run.sh: which lines and branches of lib/ the tests run, all of them but the endurance runs
 # and the fuzzers, which add numbers and no paths.
 need gcovr gcovr
+need_networks
 install_missing
 
 preset=${preset:-coverage}
@@ -10,6 +11,6 @@ build=${build:-build/$preset}
 configure_and_build
 find "$build" -name '*.gcda' -delete
 run_ctest all --label-exclude '^(fuzz|soak|docs|package)$'
-python3 tests/coverage.py "$build" >"$build/coverage.log" || true
+"$PYTHON" tests/coverage.py "$build" >"$build/coverage.log" || true
 echo 'Figures:'
-python3 tests/count_cases.py --show "$build/all.xml" "$build/coverage.log"
+"$PYTHON" tests/count_cases.py --show "$build/all.xml" "$build/coverage.log"

@@ -7,7 +7,7 @@ install_missing
 
 preset=${preset:-fuzz}
 build=${build:-build/$preset}
-cmake --preset "$preset" -B "$build" -DNETBASICS_WERROR=ON
+cmake --preset "$preset" -B "$build" -DNETBASICS_WERROR=ON "-DPython3_EXECUTABLE=$PYTHON"
 cmake --build "$build" --parallel "$(processors)" --target fuzzers
 run_ctest fuzz --label-regex '^fuzz$'
-python3 tests/count_cases.py --show "$build/fuzz.xml"
+"$PYTHON" tests/count_cases.py --show "$build/fuzz.xml"

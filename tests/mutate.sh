@@ -7,6 +7,6 @@ build=${build:-build/$preset}
 configure_and_build
 set -- --sample "${NETBASICS_MUTANTS:-150}"
 [ -z "${NETBASICS_NIGHTLY:-}" ] || set -- --faults
-python3 tests/mutate/mutate.py "$build" "$@" --seed "${NETBASICS_SEED:-1}" >"$build/mutate.log" || true
+"$PYTHON" tests/mutate/mutate.py "$build" "$@" --seed "${NETBASICS_SEED:-1}" >"$build/mutate.log" || true
 echo 'Figures:'
-python3 tests/count_cases.py --show "$build/mutate.log"
+"$PYTHON" tests/count_cases.py --show "$build/mutate.log"

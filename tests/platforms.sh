@@ -50,6 +50,7 @@ platforms=${NETBASICS_PLATFORMS:-musl i686 s390x armhf aarch64 gcc-lto gcc-O0 gc
 
 need clang clang
 need lld lld
+need llvm llvm-ar
 need musl-tools musl-gcc
 need qemu-user qemu-s390x
 need dpkg-dev dpkg-source
@@ -106,7 +107,7 @@ build_platform() {
     configure "$root/cmocka" "$root/$1/cmocka" -DWITH_EXAMPLES=OFF &&
         cmake --build "$root/$1/cmocka" --target cmocka --parallel "$(processors)" &&
         configure . "$root/$1" -DNETBASICS_WERROR=ON -DNETBASICS_BUILD_DOCS=OFF \
-            -DNETBASICS_BUILD_EXAMPLES=OFF -DNETBASICS_INSTALL=OFF \
+            -DNETBASICS_BUILD_EXAMPLES=OFF -DNETBASICS_INSTALL=OFF "-DPython3_EXECUTABLE=$PYTHON" \
             ${lto:+"-DCMAKE_PROJECT_netbasics_INCLUDE=$lto"} "-DCMAKE_EXE_LINKER_FLAGS=$linker" \
             "-DCmocka_INCLUDE_DIR=$root/cmocka/include" \
             "-DCmocka_LIBRARY=$(find "$root/$1/cmocka" -name libcmocka.so)" &&
@@ -141,10 +142,10 @@ done
 echo 'Figures:'
 for platform in $platforms; do
     if [ -e "$root/$platform/tests.xml" ]; then
-        echo "$platform: $(python3 tests/count_cases.py "$root/$platform/tests.xml" | tail -n 1)"
+        echo "$platform: $("$PYTHON" tests/count_cases.py "$root/$platform/tests.xml" | tail -n 1)"
     else
         echo "$platform: cannot be built"
     fi
 done
 # shellcheck disable=SC2086 # a list of words
-python3 tests/count_cases.py $set_of_results
+"$PYTHON" tests/count_cases.py $set_of_results

@@ -64,8 +64,15 @@ while [ $# -gt 0 ]; do
 done
 # configure_and_build: what is in $build after it was made as $preset says.
 configure_and_build() {
-    cmake --preset "$preset" -B "$build" -DNETBASICS_WERROR=ON
+    cmake --preset "$preset" -B "$build" -DNETBASICS_WERROR=ON "-DPython3_EXECUTABLE=$PYTHON"
     cmake --build "$build" --parallel "$(processors)"
+}
+
+# What the tests on bad networks take, which only root may make.
+need_networks() {
+    [ "$(id -u)" -eq 0 ] || return 0
+    need iproute2 ip
+    need nftables nft
 }
 
 # run_ctest NAME OPTION...: the tests that ctest's options choose; the results go to $build/NAME.xml.
@@ -89,7 +96,7 @@ need g++ "${CXX:-c++}"
 need libcmocka-dev /usr/include/cmocka.h /usr/local/include/cmocka.h
 need pkg-config pkg-config
 need make make
-need python3 python3
+need python3 /usr/bin/python3 python3
 need netcat-openbsd nc
 if [ "$part" = docs ]; then
     need doxygen doxygen
@@ -106,8 +113,10 @@ if [ "$part" = package ]; then
     need git git
     need lintian lintian
 fi
+if [ "$part" = netns ]; then need_networks; fi
 install_missing
 prefer_ninja
+find_python
 
 case $part in
 quick)
@@ -115,14 +124,14 @@ quick)
     build=${build:-build/$preset}
     configure_and_build
     run_quick quick
-    python3 tests/count_cases.py "$build/quick.xml"
+    "$PYTHON" tests/count_cases.py "$build/quick.xml"
     ;;
 faults | netns | soak | docs | package)
     preset=${preset:-dev}
     build=${build:-build/$preset}
     configure_and_build
     run_ctest "$part" --label-regex "^$part\$"
-    python3 tests/count_cases.py --show "$build/$part.xml"
+    "$PYTHON" tests/count_cases.py --show "$build/$part.xml"
     ;;
 *)
     # shellcheck source=tests/coverage.sh

@@ -79,7 +79,7 @@ echo "1..$number" >>"$analysers"
 
 echo 'Figures:'
 for results in $set_of_results; do
-    echo "$results: $(python3 tests/count_cases.py "$results" | tail -n 1)"
+    echo "$results: $("$PYTHON" tests/count_cases.py "$results" | tail -n 1)"
 done
 # shellcheck disable=SC2086 # a list of words
-python3 tests/count_cases.py $set_of_results "$analysers"
+"$PYTHON" tests/count_cases.py $set_of_results "$analysers"

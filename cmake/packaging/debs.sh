@@ -11,7 +11,7 @@ cd "$(dirname "$0")/../.."
 build=${1:-build/package}
 
 need_compiler
-need python3 python3
+need python3 /usr/bin/python3 python3
 need doxygen doxygen
 need graphviz dot
 need doxygen-awesome-css /usr/share/doxygen-awesome-css
@@ -19,8 +19,9 @@ need dpkg-dev dpkg-shlibdeps
 need file file
 install_missing
 prefer_ninja
+find_python
 
-cmake --preset package -B "$build"
+cmake --preset package -B "$build" "-DPython3_EXECUTABLE=$PYTHON"
 cmake --build "$build" --parallel "$(processors)"
 cmake --build "$build" --target docs
 rm -rf "$build/packages"

@@ -7,7 +7,6 @@ usage: check_tarball.py SOURCE_DIR
 
 import os
 import sys
-import tarfile
 import tempfile
 from pathlib import Path
 
@@ -43,8 +42,7 @@ class Tarball:
 
     def case_build(self):
         """it builds, installs and runs without a network"""
-        with tarfile.open(self.archives[0]) as archive:
-            archive.extractall(self.temporary, filter="data")
+        run("tar", "-xf", self.archives[0], "-C", self.temporary)
         root = self.temporary / self.archives[0].name.removesuffix(".tar.gz")
         alone = ["unshare", "--net"] if os.geteuid() == 0 else []
         build, prefix = self.temporary / "build", self.temporary / "prefix"
