@@ -169,6 +169,26 @@ size_t nb__listener_watch(const nb_listener *listener, struct pollfd *fds)
     return 1 + listener->count;
 }
 
+static bool is_ready(int fd)
+{
+    struct pollfd polled = {fd, POLLIN, 0};
+
+    return nb__sys_poll(&polled, 1, nb_after_ms(0)) > 0;
+}
+
+uint64_t nb__listener_waiting(const nb_listener *listener)
+{
+    uint64_t waiting = 0;
+
+    for (size_t i = 0; i < listener->count; i++) {
+        int fd = listener->sockets[i].fd;
+        int length = nb__sys_queue_length(fd);
+
+        waiting += length >= 0 ? (uint64_t)length : is_ready(fd);
+    }
+    return waiting;
+}
+
 nb_deadline nb__listener_retry(const struct nb__accepting *accepting)
 {
     return accepting->backoff_ms == 0 ? nb_forever() : nb_after_ms(accepting->backoff_ms);

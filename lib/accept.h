@@ -32,6 +32,10 @@ enum nb__tried {
 /* Lists what to poll: the stop, and behind it the sockets. Returns how many. */
 size_t nb__listener_watch(const nb_listener *listener, struct pollfd *fds);
 
+/* How many connections wait to be accepted; a socket of which the system does not tell counts 1 when
+   there are any. */
+uint64_t nb__listener_waiting(const nb_listener *listener);
+
 /* Tries to accept from the sockets that poll(2) found ready (NULL: from all), without waiting. On
    NB__TRIED_ACCEPTED `conn` is open; *system_error is the errno of a shortage or of what broke. */
 enum nb__tried nb__listener_try(nb_listener *listener, struct nb__accepting *accepting,

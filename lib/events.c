@@ -46,7 +46,7 @@ static void add_connection(struct nb__text *text, const nb_event *event)
 }
 
 /* Writes the line of an event. What comes from outside in it is a peer's address, which is escaped. */
-static void write_message(struct nb__text *text, const nb_event *event)
+static void write_message(const struct nb__run *run, struct nb__text *text, const nb_event *event)
 {
     char address[NB_ADDRESS_TEXT_MAX];
 
@@ -61,6 +61,13 @@ static void write_message(struct nb__text *text, const nb_event *event)
         break;
     case NB_EVENT_ACCEPT_RECOVERED:
         nb__text_add(text, "new connections are accepted again");
+        break;
+    case NB_EVENT_LIMIT_REACHED:
+        nb__text_add(text, "new connections have to wait: %" PRId64 " are being served",
+                     run->options.concurrency);
+        break;
+    case NB_EVENT_LIMIT_CLEARED:
+        nb__text_add(text, "new connections do not have to wait any more");
         break;
     case NB_EVENT_DRAINING:
         nb__text_add(text, "stopping: no new connections are accepted");
@@ -93,7 +100,7 @@ void nb__run_tell(const struct nb__run *run, const nb_event *event)
 
     if (run->options.on_event == NULL)
         return;
-    write_message(&text, event);
+    write_message(run, &text, event);
     told.message = message;
     run->options.on_event(&told, run->options.event_context);
 }

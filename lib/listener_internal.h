@@ -22,6 +22,7 @@ struct nb__counters {
     _Atomic uint64_t lingering;
     _Atomic uint64_t forced;
     _Atomic uint64_t unserved;
+    _Atomic uint64_t limit_reached;
 };
 
 struct nb_listener {

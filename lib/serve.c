@@ -22,7 +22,7 @@
 static const char operation[] = "serve";
 
 NB__OPTIONS_SOLID(nb_serve_options, 2, 9);
-NB__OPTIONS_SOLID(nb_serve_stats, 0, 8);
+NB__OPTIONS_SOLID(nb_serve_stats, 0, 9);
 
 /* A number among the options: zero means its default, and NB_NO_LIMIT may be allowed. */
 struct number {
@@ -219,5 +219,6 @@ nb_status nb_serve_counters(const nb_listener *listener, nb_serve_stats *stats)
     known.lingering = read_counter(&counters->lingering);
     known.forced = read_counter(&counters->forced);
     known.unserved = read_counter(&counters->unserved);
+    known.limit_reached = read_counter(&counters->limit_reached);
     return nb__options_write(stats, &known, sizeof(known), 0) ? NB_OK : NB_INVALID;
 }

@@ -12,6 +12,7 @@
 #include "intake.h"
 #include "linger.h"
 #include "loops.h"
+#include "saturation.h"
 #include "sys.h"
 
 #include <errno.h>
@@ -20,6 +21,9 @@
 
 /* How long to wait before a thread that could not be started is tried again. */
 #define THREAD_RETRY_MS 100
+
+/* How often it is looked whether connections wait, while all places are taken. */
+#define LOOK_MS 1000
 
 struct worker {
     struct nb__work work;
@@ -46,6 +50,8 @@ struct crew {
     bool silent;     /* there is not even one thread, as an event has told */
     int start_error; /* why the last worker could not be started */
     int hopeless;    /* the errno for which there will never be one; for the supervisor alone */
+    struct nb__saturation saturation;
+    nb_deadline next_look; /* at it; for the supervisor alone */
 };
 
 static void lock(struct crew *crew)
@@ -133,10 +139,18 @@ static bool start_reserved(struct crew *crew)
     return false;
 }
 
+/* Whether nobody is left to accept. The lock is held. */
+static bool is_full(const struct crew *crew)
+{
+    return !crew->accepting && crew->parked == 0 && crew->starting == 0 &&
+           crew->alive >= crew->run->options.concurrency;
+}
+
 /* Ends this worker's turn to accept, so that another one can accept while it serves. */
 static void hand_over(struct crew *crew)
 {
     bool needed;
+    bool look;
 
     lock(crew);
     crew->accepting = false;
@@ -144,8 +158,9 @@ static void hand_over(struct crew *crew)
     if (crew->parked > 0)
         (void)pthread_cond_signal(&crew->turn);
     needed = reserve(crew);
+    look = is_full(crew) && nb__saturation_full(&crew->saturation);
     unlock(crew);
-    if (needed && !start_reserved(crew))
+    if ((needed && !start_reserved(crew)) || look)
         ring(crew);
 }
 
@@ -302,6 +317,51 @@ static int supervise_once(struct crew *crew, struct pollfd *fds, size_t own, nb_
     return ready >= 0 || ready == -EINTR ? 0 : -ready;
 }
 
+/* How many connections have been taken out of the kernel's queues. */
+static uint64_t count_taken(const nb_listener *listener)
+{
+    const struct nb__counters *counters = &listener->counters;
+
+    return atomic_load(&counters->accepted) + atomic_load(&counters->refused) +
+           atomic_load(&counters->lost_accepts);
+}
+
+/* Looks whether connections wait in vain, and tells. */
+static void look_at_places(struct crew *crew)
+{
+    nb_listener *listener = crew->run->listener;
+    struct nb__saturation_look look = {.taken_before = count_taken(listener)};
+    enum nb__saturation_change change;
+
+    look.waiting = nb__listener_waiting(listener);
+    lock(crew);
+    look.full = is_full(crew);
+    look.taken = count_taken(listener);
+    change = nb__saturation_look(&crew->saturation, &look);
+    unlock(crew);
+    if (change == NB__SATURATION_REACHED) {
+        nb__count_up(&listener->counters.limit_reached);
+        nb__run_event(crew->run, NB_EVENT_LIMIT_REACHED, NB_OK, 0);
+    } else if (change == NB__SATURATION_CLEARED) {
+        nb__run_event(crew->run, NB_EVENT_LIMIT_CLEARED, NB_OK, 0);
+    }
+}
+
+/* Looks when that is due: when to look next. */
+static nb_deadline watch_places(struct crew *crew)
+{
+    bool watched;
+
+    lock(crew);
+    watched = crew->saturation.watched;
+    unlock(crew);
+    if (watched && nb_expired(crew->next_look)) {
+        look_at_places(crew);
+        crew->next_look = nb_after_ms(LOOK_MS);
+    }
+    return watched ? crew->next_look : nb_forever();
+}
+
 /* Until the stop. 0, or the errno that ends the run: waiting does not work, or there are no threads. */
 static int supervise(struct crew *crew, struct pollfd *fds)
 {
@@ -309,8 +369,10 @@ static int supervise(struct crew *crew, struct pollfd *fds)
     int failed = 0;
 
     while (!nb__listener_stopped(listener)) {
-        nb_deadline until = muster(crew) ? nb_after_ms(THREAD_RETRY_MS) : nb_forever();
+        nb_deadline until = watch_places(crew);
 
+        if (muster(crew))
+            until = nb__earlier(until, nb_after_ms(THREAD_RETRY_MS));
         fds[1] = (struct pollfd){listener->wake[0], POLLIN, 0};
         failed = supervise_once(crew, fds, 2, until);
         if (failed != 0)

@@ -19,7 +19,7 @@ from pathlib import Path
 import tap
 
 RANKS = {
-    "decimal": 0, "export": 0, "options": 0, "text": 0,
+    "decimal": 0, "export": 0, "options": 0, "saturation": 0, "text": 0,
     "error": 1, "version": 1,
     "deadline": 2,
     "sys": 3,

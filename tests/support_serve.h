@@ -142,7 +142,7 @@ void stop_in_a_child(nb_listener *listener);
 
 /* --- Servers: nb_serve() in a thread. --- */
 
-#define EVENT_KINDS 9
+#define EVENT_KINDS 11
 #define EVENTS_KEPT 8192
 
 struct server {

@@ -484,6 +484,67 @@ static void only_so_many_handlers_run_and_the_others_wait_in_the_queue(void **st
     assert_int_equal(server_stats(server).peak, 3);
 }
 
+/* Serves three at once: a fourth waits, and is told of; how often anybody waits in poll(2) is bounded. */
+static void check_waiting_in_vain(const char *endpoint)
+{
+    struct mode three = {3};
+    struct server *server = server_new(endpoint, say_hello_later, &three);
+    int clients[4];
+    int64_t begin;
+    int polls;
+
+    server_run(server);
+    for (size_t i = 0; i < COUNT(clients); i++)
+        clients[i] = dial(&server->address);
+    eventually(gate_waiting() == 3);
+    begin = now_ns();
+    polls = calls(ON_POLL);
+    eventually(server_heard(server, NB_EVENT_LIMIT_REACHED) == 1);
+    assert_in_range(calls(ON_POLL) - polls, 1, 10 + 3 * ms_since(begin) / 1000);
+    assert_int_equal(server_stats(server).limit_reached, 1);
+    assert_int_equal(server_heard(server, NB_EVENT_LIMIT_CLEARED), 0);
+    gate_open();
+    for (size_t i = 0; i < COUNT(clients); i++) {
+        assert_int_equal(answer(clients[i], HELLO), 0);
+        hang_up(clients[i]);
+    }
+    eventually(server_heard(server, NB_EVENT_LIMIT_CLEARED) == 1);
+    assert_int_equal(server_heard(server, NB_EVENT_LIMIT_REACHED), 1);
+    assert_status(server_finish(server), NB_OK);
+}
+
+static void who_finds_no_place_for_a_second_is_told_of_once(void **state)
+{
+    (void)state;
+    check_waiting_in_vain("127.0.0.1:0");
+}
+
+static void who_finds_no_place_at_a_unix_socket_is_told_of_once(void **state)
+{
+    (void)state;
+    check_waiting_in_vain("unix:@netbasics-no-place");
+}
+
+/* As many looks as it takes to find out, and then another. */
+static void while_nobody_waits_it_is_nothing_that_all_places_are_taken(void **state)
+{
+    struct mode three = {3};
+    struct server *server = server_new("127.0.0.1:0", say_hello_later, &three);
+    int polls;
+
+    (void)state;
+    server_run(server);
+    for (int i = 0; i < three.concurrency; i++)
+        (void)dial(&server->address);
+    eventually(gate_waiting() == 3);
+    polls = calls(ON_POLL);
+    eventually(calls(ON_POLL) >= polls + 3);
+    assert_int_equal(server_heard(server, NB_EVENT_LIMIT_REACHED), 0);
+    assert_int_equal(server_stats(server).limit_reached, 0);
+    gate_open();
+    assert_status(server_finish(server), NB_OK);
+}
+
 static void one_at_a_time_takes_the_next_when_the_last_is_done(void **state)
 {
     struct server *server = run_server(say_hello_later, NULL, &sequential);
@@ -1860,6 +1921,9 @@ int main(void)
         NET_CASE(workers_are_other_threads),
         NET_CASE(short_connections_start_no_threads_once_workers_exist),
         NET_CASE(only_so_many_handlers_run_and_the_others_wait_in_the_queue),
+        NET_CASE(who_finds_no_place_for_a_second_is_told_of_once),
+        NET_CASE(who_finds_no_place_at_a_unix_socket_is_told_of_once),
+        NET_CASE(while_nobody_waits_it_is_nothing_that_all_places_are_taken),
         NET_CASE(one_at_a_time_takes_the_next_when_the_last_is_done),
         NET_CASE_FOR_BOTH(a_crowd_that_waits_to_be_spoken_to_is_served),
         NET_CASE(workers_block_signals_but_not_those_of_the_thread),

@@ -92,7 +92,13 @@ typedef enum nb_event_kind {
     NB_EVENT_ACCEPT_RECOVERED = 5, /**< The episode is over. */
     NB_EVENT_CLOSED = 6,   /**< A connection has ended; with peer, status and byte counts. */
     NB_EVENT_DRAINING = 7, /**< The stop was noticed, and nobody new gets in. */
-    NB_EVENT_STOPPED = 8   /**< The last connection has ended; the last event. */
+    NB_EVENT_STOPPED = 8,  /**< The last connection has ended; the last event. */
+    /** All nb_serve_options::concurrency places are taken, and a connection has waited for one for
+     *  a second; once for each episode. Never with a concurrency of 1. Where the system does not tell how
+     *  many wait (Unix sockets; systems other than Linux), only when nobody at all got a place in that
+     *  second. */
+    NB_EVENT_LIMIT_REACHED = 9,
+    NB_EVENT_LIMIT_CLEARED = 10 /**< The episode is over: there were free places for a second. */
 } nb_event_kind;
 
 /** @brief Something that happened in the accept loop. It, and all that it points to, is valid during the
@@ -209,12 +215,13 @@ typedef struct nb_serve_stats {
     uint64_t lingering;    /**< Connections whose handler has returned and whose end is awaited. */
     uint64_t forced;       /**< Connections cancelled because the drain was over. */
     uint64_t unserved; /**< Connections complete at the stop that no handler had time for: reset. */
+    uint64_t limit_reached; /**< How often NB_EVENT_LIMIT_REACHED was told, or would have been. */
 } nb_serve_stats;
 
 /** @brief An empty ::nb_serve_stats. */
 #define NB_SERVE_STATS_INIT                                                                        \
     {                                                                                              \
-        sizeof(nb_serve_stats), 0, 0, 0, 0, 0, 0, 0, 0                                             \
+        sizeof(nb_serve_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0                                          \
     }
 
 NB_BEGIN_DECLS

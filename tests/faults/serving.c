@@ -35,7 +35,7 @@ static struct {
     int clients[CLIENTS_MOST];
     int count;
     atomic_int handled;
-    atomic_int heard[NB_EVENT_STOPPED + 1];
+    atomic_int heard[NB_EVENT_LIMIT_CLEARED + 1];
     sem_t over; /* the last client is handled */
 } net;
 

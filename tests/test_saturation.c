@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Tests of when connections count as waiting in vain for a place: rows of looks, a second apart. */
+#include "saturation.h"
+#include "support.h"
+
+#define SAME NB__SATURATION_SAME
+#define REACHED NB__SATURATION_REACHED
+#define CLEARED NB__SATURATION_CLEARED
+
+/* What happens before a look, and what the look finds and comes to. */
+struct row {
+    bool was_full; /* all places were taken at some time */
+    bool full;     /* and are now */
+    uint64_t waiting;
+    uint64_t taken;
+    enum nb__saturation_change change;
+};
+
+static struct nb__saturation saturation;
+
+static void check_rows(const struct row *rows, size_t count)
+{
+    saturation = (struct nb__saturation){.watched = false};
+    for (size_t i = 0; i < count; i++) {
+        const struct nb__saturation_look look = {rows[i].full, rows[i].waiting, rows[i].taken,
+                                                 rows[i].taken};
+
+        if (rows[i].was_full)
+            (void)nb__saturation_full(&saturation);
+        if (nb__saturation_look(&saturation, &look) != rows[i].change)
+            fail_msg("look %zu comes to something else", i);
+    }
+}
+
+static void who_waits_from_look_to_look_has_waited(void **state)
+{
+    static const struct row rows[] = {
+        {true, true, 1, 10, SAME}, {false, true, 1, 10, REACHED}, {false, true, 1, 10, SAME}};
+
+    (void)state;
+    check_rows(rows, COUNT(rows));
+}
+
+static void who_comes_while_all_places_are_taken_is_told_of_a_look_later(void **state)
+{
+    static const struct row rows[] = {{true, true, 0, 10, SAME},
+                                      {false, true, 0, 10, SAME},
+                                      {false, true, 1, 10, SAME},
+                                      {false, true, 1, 10, REACHED}};
+
+    (void)state;
+    check_rows(rows, COUNT(rows));
+}
+
+/* All who waited at the one look have got a place before the next: others wait then. */
+static void queue_that_moves_on_is_no_waiting_in_vain(void **state)
+{
+    static const struct row rows[] = {{true, true, 5, 10, SAME},
+                                      {true, true, 7, 15, SAME},
+                                      {true, true, 9, 22, SAME},
+                                      {true, true, 3, 1000, SAME}};
+
+    (void)state;
+    check_rows(rows, COUNT(rows));
+}
+
+static void queue_that_moves_on_too_slowly_is_one(void **state)
+{
+    static const struct row rows[] = {{true, true, 5, 10, SAME}, {true, true, 4, 14, REACHED}};
+
+    (void)state;
+    check_rows(rows, COUNT(rows));
+}
+
+static void empty_queue_and_free_places_are_none(void **state)
+{
+    static const struct row emptied[] = {{true, true, 5, 10, SAME}, {true, true, 0, 10, SAME}};
+    static const struct row freed[] = {{true, true, 5, 10, SAME}, {true, false, 5, 10, SAME}};
+    static const struct row newly_taken[] = {{true, false, 5, 10, SAME}, {true, true, 5, 10, SAME}};
+
+    (void)state;
+    check_rows(emptied, COUNT(emptied));
+    check_rows(freed, COUNT(freed));
+    check_rows(newly_taken, COUNT(newly_taken));
+}
+
+static void episode_ends_after_a_second_with_free_places_all_the_time(void **state)
+{
+    static const struct row rows[] = {
+        {true, true, 1, 10, SAME},      {false, true, 1, 10, REACHED},
+        {false, false, 0, 11, SAME},    {true, false, 0, 20, SAME},
+        {true, true, 0, 30, SAME},      {false, false, 0, 31, SAME},
+        {false, false, 0, 31, CLEARED}, {true, true, 1, 40, SAME},
+        {false, true, 1, 40, REACHED},
+    };
+
+    (void)state;
+    check_rows(rows, COUNT(rows));
+    assert_true(saturation.watched);
+}
+
+static void nobody_looks_when_there_is_nothing_to_see(void **state)
+{
+    static const struct row rows[] = {{true, true, 0, 10, SAME}, {false, false, 0, 10, SAME}};
+    static const struct nb__saturation_look places = {false, 0, 10, 10};
+
+    (void)state;
+    saturation = (struct nb__saturation){.watched = false};
+    assert_true(nb__saturation_full(&saturation));
+    assert_false(nb__saturation_full(&saturation));
+    check_rows(rows, COUNT(rows));
+    assert_true(saturation.watched);
+    assert_int_equal(nb__saturation_look(&saturation, &places), SAME);
+    assert_false(saturation.watched);
+    assert_true(nb__saturation_full(&saturation));
+}
+
+/* Who was taken between the two counts of one look counts as taken both before and after it. */
+static void those_taken_during_a_look_wait_no_longer(void **state)
+{
+    const struct nb__saturation_look first = {true, 3, 10, 13};
+    const struct nb__saturation_look second = {true, 2, 13, 13};
+
+    (void)state;
+    saturation = (struct nb__saturation){.watched = false};
+    (void)nb__saturation_full(&saturation);
+    assert_int_equal(nb__saturation_look(&saturation, &first), SAME);
+    assert_int_equal(nb__saturation_look(&saturation, &second), SAME);
+}
+
+int main(void)
+{
+    const struct CMUnitTest cases[] = {
+        CASE(who_waits_from_look_to_look_has_waited),
+        CASE(who_comes_while_all_places_are_taken_is_told_of_a_look_later),
+        CASE(queue_that_moves_on_is_no_waiting_in_vain),
+        CASE(queue_that_moves_on_too_slowly_is_one),
+        CASE(empty_queue_and_free_places_are_none),
+        CASE(episode_ends_after_a_second_with_free_places_all_the_time),
+        CASE(nobody_looks_when_there_is_nothing_to_see),
+        CASE(those_taken_during_a_look_wait_no_longer),
+    };
+
+    return cmocka_run_group_tests(cases, NULL, NULL);
+}
