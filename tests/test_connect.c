@@ -967,6 +967,71 @@ static void a_connection_comes_from_the_port_asked_for_again_and_again(void **st
     }
 }
 
+struct reconnect {
+    const char *timestamps; /* what the network's tcp_timestamps is to be */
+    bool set;
+    nb_status first, ended, second;
+};
+
+static bool set_timestamps(const char *value)
+{
+    FILE *setting = fopen("/proc/sys/net/ipv4/tcp_timestamps", "w");
+    bool set = setting != NULL && fputs(value, setting) >= 0;
+
+    return setting != NULL && fclose(setting) == 0 && set;
+}
+
+/* Connects twice from one port to one peer, and ends the first connection before the peer does. */
+static void reconnect_from_one_port(void *argument)
+{
+    struct reconnect *reconnect = argument;
+    char endpoint[NB_ADDRESS_TEXT_MAX];
+    nb_listener *listener = NULL;
+    nb_conn *conn, *peer = NULL;
+    nb_address address;
+    size_t count;
+    char byte;
+
+    reconnect->set = set_timestamps(reconnect->timestamps) &&
+                     nb_listen(&listener, "127.0.0.1:0", NULL, NULL) == NB_OK &&
+                     nb_listener_address(listener, 0, &address) == NB_OK;
+    if (!reconnect->set)
+        return;
+    (void)nb_address_format(&address, endpoint, sizeof(endpoint));
+    reconnect->first = try_from("127.0.0.1:20079", endpoint, plenty(), &conn, NULL);
+    reconnect->ended = nb_accept(listener, &peer, plenty(), NULL);
+    if (reconnect->ended == NB_OK && nb_shutdown_send(conn) == NB_OK)
+        reconnect->ended = nb_recv(peer, &byte, 1, &count, plenty());
+    (void)nb_close(peer, nb_after_ms(0));
+    (void)nb_close(conn, plenty());
+    reconnect->second = try_from("127.0.0.1:20079", endpoint, plenty(), &conn, NULL);
+    nb_abort(conn);
+    nb_listener_close(listener);
+}
+
+static void check_reconnect(const char *timestamps, nb_status expected)
+{
+    struct reconnect reconnect = {.timestamps = timestamps};
+
+    if (!in_own_network(reconnect_from_one_port, &reconnect) || !reconnect.set)
+        skip_because("not allowed to choose whether TCP has timestamps");
+    assert_status(reconnect.first, NB_OK);
+    assert_status(reconnect.ended, NB_EOF);
+    assert_status(reconnect.second, expected);
+}
+
+static void a_local_port_is_good_again_at_once_with_timestamps(void **state)
+{
+    (void)state;
+    check_reconnect("1", NB_OK);
+}
+
+static void a_local_port_rests_without_timestamps(void **state)
+{
+    (void)state;
+    check_reconnect("0", NB_ADDRESS_UNAVAILABLE);
+}
+
 static void a_local_port_that_is_listened_at_is_in_use(void **state)
 {
     nb_address address, busy;
@@ -1524,6 +1589,8 @@ int main(void)
         NET_CASE(attempts_without_answers_end_together_at_the_deadline),
         NET_CASE(a_connection_comes_from_the_address_asked_for),
         NET_CASE(a_connection_comes_from_the_port_asked_for_again_and_again),
+        NET_CASE(a_local_port_is_good_again_at_once_with_timestamps),
+        NET_CASE(a_local_port_rests_without_timestamps),
         NET_CASE(a_local_port_that_is_listened_at_is_in_use),
         NET_CASE(a_foreign_local_address_is_not_available),
         NET_CASE(only_addresses_of_the_local_family_are_tried),

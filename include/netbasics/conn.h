@@ -129,8 +129,9 @@ typedef struct nb_connect_options {
      *  (TCP_KEEPCNT): receives fail with NB_UNREACHABLE then. */
     int64_t keepalive_count;
     /** @brief Milliseconds, up to 2147483647, that sent bytes may stay unacknowledged before the peer
-     *  counts as gone, and sends and receives fail with NB_UNREACHABLE (TCP_USER_TIMEOUT, which takes
-     *  the place of keepalive_count). Default: the system's patience, about 15 minutes on Linux. */
+     *  counts as gone, and sends and receives fail with NB_UNREACHABLE (TCP_USER_TIMEOUT, RFC 5482, which
+     *  takes the place of keepalive_count). A peer that is alive, but takes nothing for so long because
+     *  its buffer is full, counts as gone, too. Default: the system's patience, about 15 minutes on Linux. */
     int64_t user_timeout_ms;
     /** @brief Bytes, up to 2147483647, that the system keeps for sending (SO_SNDBUF). It cuts this to
      *  its maximum, and Linux doubles it. Default: the system's, which grows as needed. */
@@ -191,7 +192,9 @@ NB_BEGIN_DECLS
  * lies in the ephemeral range, is refused (NB_REFUSED).
  *
  * From a local address with a port, SO_REUSEADDR is on, so that several attempts, and the next connect,
- * can come from the same one.
+ * can come from the same one. After a connection that we have ended first, the next one from that port to
+ * the same peer needs TCP timestamps, which systems use unless told otherwise, at both ends; without them
+ * it is NB_ADDRESS_UNAVAILABLE for a minute (TIME_WAIT), on Linux.
  *
  * @param[out] out  receives the connection, which the caller ends with nb_close() or nb_abort();
  *                  NULL on failure. Must not be NULL.
@@ -210,7 +213,8 @@ NB_BEGIN_DECLS
  * @retval NB_UNREACHABLE          no way there, or no answer within the system's own patience.
  * @retval NB_ADDRESS_IN_USE       another socket has the port of @c local.
  * @retval NB_ADDRESS_UNAVAILABLE  no local address or port to connect from, none of the family of
- *                                 @c local to connect to, or no file of a Unix socket.
+ *                                 @c local to connect to, no zone of a link-local address that the
+ *                                 resolver gave, or no file of a Unix socket.
  * @retval NB_PERMISSION           the system does not allow it.
  * @retval NB_NAME_NOT_FOUND       the host name does not exist or has no address.
  * @retval NB_NAME_TEMPORARY       the host name could not be looked up now.
@@ -263,7 +267,7 @@ NB_NODISCARD NB_API nb_status nb_connect(nb_conn **out, const char *endpoint,
  * @retval NB_CANCELLED    the connection was cancelled. Stays.
  * @retval NB_TOO_LONG     an earlier call that looked for an end failed with it.
  * @retval NB_RESET        the connection was broken off. Stays.
- * @retval NB_UNREACHABLE  the peer stopped answering (keepalive, user timeout). Stays.
+ * @retval NB_UNREACHABLE  the peer stopped answering (keepalive), or taking bytes (user timeout). Stays.
  * @retval NB_INVALID      a NULL argument or a bad capacity; nothing was done.
  * @retval NB_NO_MEMORY    the kernel had none; the call can be made again.
  * @retval NB_SYSTEM       anything else. Stays; see nb_conn_error().

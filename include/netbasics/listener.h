@@ -65,8 +65,9 @@ typedef struct nb_listen_options {
      *  (TCP_KEEPCNT): receives fail with NB_UNREACHABLE then. */
     int64_t keepalive_count;
     /** @brief Milliseconds, up to 2147483647, that sent bytes may stay unacknowledged before the peer
-     *  counts as gone, and sends and receives fail with NB_UNREACHABLE (TCP_USER_TIMEOUT, which takes
-     *  the place of keepalive_count). Default: the system's patience, about 15 minutes on Linux. */
+     *  counts as gone, and sends and receives fail with NB_UNREACHABLE (TCP_USER_TIMEOUT, RFC 5482, which
+     *  takes the place of keepalive_count). A peer that is alive, but takes nothing for so long because
+     *  its buffer is full, counts as gone, too. Default: the system's patience, about 15 minutes on Linux. */
     int64_t user_timeout_ms;
     /** @brief Bytes, up to 2147483647, that the system keeps for sending (SO_SNDBUF). It cuts this to
      *  its maximum, and Linux doubles it. Default: the system's, which grows as needed. */

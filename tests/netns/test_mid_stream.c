@@ -172,6 +172,22 @@ static void the_user_timeout_finds_out_that_bytes_do_not_arrive(void **state)
     nb_abort(conn);
 }
 
+/* RFC 5482: a window of zero is no acknowledgement of anything. */
+static void the_user_timeout_gives_up_a_peer_that_lives_and_does_not_read(void **state)
+{
+    static char bytes[MUCH];
+    nb_connect_options options = NB_CONNECT_OPTIONS_INIT;
+    nb_conn *conn;
+
+    (void)state;
+    need_hosts();
+    options.user_timeout_ms = 1000;
+    conn = connect_to(serve_there(THERE_IPV4, say_hello_later, NULL), &options);
+    assert_status(nb_send_all(conn, bytes, sizeof(bytes), NULL, nb_forever()), NB_UNREACHABLE);
+    nb_abort(conn);
+    gate_open();
+}
+
 static void the_kernels_patience_with_a_vanished_peer_is_no_timeout(void **state)
 {
     nb_conn *conn;
@@ -294,6 +310,7 @@ int main(void)
         WIRE_CASE(a_close_waits_for_a_vanished_peer_until_its_deadline),
         WIRE_CASE(keepalive_finds_out_that_a_silent_peer_has_vanished),
         WIRE_CASE(the_user_timeout_finds_out_that_bytes_do_not_arrive),
+        WIRE_CASE(the_user_timeout_gives_up_a_peer_that_lives_and_does_not_read),
         WIRE_CASE(the_kernels_patience_with_a_vanished_peer_is_no_timeout),
         WIRE_CASE(a_peer_that_has_forgotten_us_is_a_reset),
         WIRE_CASE(a_vanished_client_ends_with_the_life_of_its_connection),
