@@ -10,6 +10,7 @@
 #include "conn_internal.h"
 #include "deadline_internal.h"
 #include "error_internal.h"
+#include "foreign.h"
 #include "sys.h"
 
 #include <errno.h>
@@ -123,6 +124,20 @@ nb_status nb__listener_status(int number)
     return NB_SYSTEM;
 }
 
+/* Gives an accepted socket what it does not inherit: Unix sockets inherit nearly nothing, and those that were
+   accepted by the system before we had the socket that listens have what was set there then. Nothing of
+   this ends a connection. */
+static void make_ready(int fd, const struct nb__socket *from)
+{
+    bool is_unix = nb_address_family(&from->address) == NB_FAMILY_UNIX;
+    const char *refused;
+
+    if (is_unix || from->shared)
+        nb__socket_options_pass_on(fd, nb_address_family(&from->address), &from->options);
+    if (from->settle)
+        (void)nb__foreign_settle(fd, &refused);
+}
+
 /* Tries one socket. */
 static enum nb__tried try_socket(nb_listener *listener, struct nb__accepting *accepting,
                                  const struct nb__socket *from, nb_conn *conn, int *system_error)
@@ -138,7 +153,7 @@ static enum nb__tried try_socket(nb_listener *listener, struct nb__accepting *ac
     }
     *accepting = (struct nb__accepting){.backoff_ms = 0};
     peer = nb__address_from((const struct sockaddr *)&raw, length);
-    nb__socket_options_pass_on(fd, nb_address_family(&from->address), &from->options);
+    make_ready(fd, from);
     nb__conn_open(conn, fd, nb_address_family(&from->address), &peer);
     return NB__TRIED_ACCEPTED;
 }

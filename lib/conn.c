@@ -245,24 +245,33 @@ nb_fd nb_conn_fd(const nb_conn *conn)
     return conn->fd;
 }
 
-static int set_time_outs_to_none(int fd)
+static void set_time_outs_to_none(int fd)
 {
     struct timeval none = {0, 0};
-    int failed = nb__sys_setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &none, sizeof(none));
 
-    return failed < 0 ? failed
-                      : nb__sys_setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &none, sizeof(none));
+    (void)nb__sys_setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &none, sizeof(none));
+    (void)nb__sys_setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &none, sizeof(none));
 }
 
-static int make_ready(int fd)
+static int make_ready(int fd, const char **refused)
 {
     int failed = nb__sys_set_cloexec(fd);
 
-    if (failed == 0)
-        failed = nb__sys_set_blocking(fd, true);
-    if (failed == 0)
-        failed = nb__foreign_close_at_once(fd);
-    return failed == 0 ? set_time_outs_to_none(fd) : failed;
+    *refused = "FD_CLOEXEC";
+    if (failed < 0)
+        return failed;
+    *refused = "O_NONBLOCK";
+    failed = nb__sys_set_blocking(fd, true);
+    return failed < 0 ? failed : nb__foreign_settle(fd, refused);
+}
+
+static nb_status not_ready(nb_error *err, int failed, int fd, const char *refused)
+{
+    struct nb__text text = nb__error_begin(err, NB_SYSTEM, -failed);
+
+    nb__text_add(&text, "adopt descriptor %d: %s: ", fd, refused);
+    nb__text_add_reason(&text, NB_SYSTEM, -failed);
+    return NB_SYSTEM;
 }
 
 static nb_status adopt_failed(nb_error *err, nb_status status, int system_error, int fd,
@@ -282,6 +291,7 @@ nb_status nb_conn_adopt(nb_conn **out, nb_fd fd, nb_error *err)
 {
     int failed;
     const char *why;
+    const char *refused;
     struct nb__foreign found;
     nb_address peer;
     nb_conn *conn;
@@ -297,10 +307,10 @@ nb_status nb_conn_adopt(nb_conn **out, nb_fd fd, nb_error *err)
     conn = nb__conn_new();
     if (conn == NULL)
         return adopt_failed(err, NB_NO_MEMORY, 0, fd, NULL);
-    failed = make_ready(fd);
+    failed = make_ready(fd, &refused);
     if (failed < 0) {
         nb__conn_free(conn);
-        return adopt_failed(err, NB_SYSTEM, -failed, fd, NULL);
+        return not_ready(err, failed, fd, refused);
     }
     peer = ask(nb__sys_getpeername, fd);
     nb__conn_open(conn, fd, nb_address_family(&found.address), &peer);
@@ -327,7 +337,7 @@ nb_status nb_conn_detach(nb_conn *conn, nb_fd *out, void *buffered, size_t capac
         memcpy(buffered, conn->ahead.data + conn->ahead.start, ahead);
     if (conn->keeper != NULL && !conn->keeper->let_go(conn->keeper, conn))
         return NB_CANCELLED;
-    (void)set_time_outs_to_none(conn->fd);
+    set_time_outs_to_none(conn->fd);
     *out = conn->fd;
     nb__conn_free(conn);
     return NB_OK;

@@ -16,8 +16,9 @@ struct nb__foreign {
    or what it is instead; *failed is 0, or the -errno that told. */
 const char *nb__foreign_look(int fd, struct nb__foreign *out, int *failed);
 
-/* Lets close(2) return at once, for the socket and for those that are accepted from it: SO_LINGER would
-   hold up whoever closes them, whatever the deadline. 0, or -errno. */
-int nb__foreign_close_at_once(int fd);
+/* Takes from a socket the options that break what this library promises of connections; accepted sockets
+   inherit them from the one that listens. 1 when there were some, 0 when there were none, or -errno of the
+   one that *refused names. */
+int nb__foreign_settle(int fd, const char **refused);
 
 #endif

@@ -53,23 +53,32 @@ static nb_status look_at(const struct nb__opening *opening, struct nb__socket *o
     return NB_OK;
 }
 
-/* Accepted connections inherit the options. */
-static int set_up(struct nb__opening *opening, const struct nb__socket *socket)
+/* Accepted connections inherit the options; those that wait already have what was set before. */
+static int set_up(struct nb__opening *opening, struct nb__socket *socket)
 {
-    int failed = nb__socket_options_set(socket->fd, nb_address_family(&socket->address),
-                                        &opening->wishes->options);
+    struct nb__socket_options *options = &opening->wishes->options;
+    int failed = nb__socket_options_set(socket->fd, nb_address_family(&socket->address), options);
 
     if (failed == 0)
-        failed = nb__foreign_close_at_once(socket->fd);
-    if (failed == 0)
+        failed = nb__foreign_settle(socket->fd, &options->refused);
+    socket->settle = failed > 0;
+    if (failed >= 0) {
+        options->refused = "FD_CLOEXEC";
         failed = nb__sys_set_cloexec(socket->fd);
-    return failed == 0 ? nb__sys_set_blocking(socket->fd, false) : failed;
+    }
+    if (failed == 0) {
+        options->refused = "O_NONBLOCK";
+        failed = nb__sys_set_blocking(socket->fd, false);
+    }
+    if (failed == 0)
+        options->refused = NULL;
+    return failed;
 }
 
 /* Makes all sockets ready, or puts all flags back. */
 static int make_ready(struct nb__opening *opening, size_t count)
 {
-    const struct nb__socket *sockets = opening->sockets;
+    struct nb__socket *sockets = opening->sockets;
     struct nb__flags before[NB_LISTENER_SOCKETS_MAX];
     int failed = 0;
 

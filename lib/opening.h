@@ -15,6 +15,7 @@
 struct nb__socket {
     int fd;        /* -1: none any more */
     bool shared;   /* inherited: others may have it, too */
+    bool settle;   /* what it accepts is to be settled: see nb__foreign_settle() */
     bool has_file; /* of a Unix socket at a path, made by us and not removed yet */
     struct nb__file file;
     nb_address address;

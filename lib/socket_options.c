@@ -168,8 +168,7 @@ void nb__socket_options_pass_on(int fd, nb_family family, const struct nb__socke
 {
     struct nb__socket_options again = *options;
 
-    if (family == NB_FAMILY_UNIX)
-        (void)nb__socket_options_set(fd, family, &again);
+    (void)nb__socket_options_set(fd, family, &again);
 }
 
 void nb__socket_options_tell(struct nb__text *text, const struct nb__socket_options *options)

@@ -42,8 +42,8 @@ nb_status nb__socket_options_check(const struct nb__socket_options *options, con
    a Unix socket (-EOPNOTSUPP). What was not asked for may fail. */
 int nb__socket_options_set(int fd, nb_family family, struct nb__socket_options *options);
 
-/* Gives an accepted socket what it does not inherit from the one that listens: Unix sockets inherit no
-   options. It worked there; one that fails here ends no connection. */
+/* Gives an accepted socket what it has not inherited from the one that listens. It worked there; one that
+   fails here ends no connection. */
 void nb__socket_options_pass_on(int fd, nb_family family, const struct nb__socket_options *options);
 
 /* Adds "OPTION: " to a message when it was an option that was refused. */

@@ -135,6 +135,11 @@ void until_event(int fd, short events);
 void pattern_fill(void *buf, size_t length, size_t offset);
 bool pattern_holds(const void *buf, size_t length, size_t offset);
 
+/* Sets socket options that break what is promised of connections: how many the socket has of them. */
+size_t spoil(int fd);
+/* That none of them is set. */
+void check_unspoiled(int fd);
+
 /* ---- threads ---- */
 
 /* A function that runs in a thread, with all signals blocked. It must not assert. */

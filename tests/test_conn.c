@@ -332,6 +332,33 @@ static void adopted_socket_blocks_without_time_outs_and_is_close_on_exec(void **
     assert_plain(fds[0]);
 }
 
+static void adopt_clears_what_breaks_a_promise(void **state)
+{
+    int fds[2];
+
+    (void)state;
+    raw_pair(over, fds);
+    peer = fds[1];
+    assert_in_range(spoil(fds[0]), over == OVER_UNIX ? 5 : 8, 10);
+    conn = adopt(fds[0]);
+    check_unspoiled(fds[0]);
+}
+
+static void an_option_that_cannot_be_cleared_is_named(void **state)
+{
+    int fds[2];
+
+    (void)state;
+    raw_pair(over, fds);
+    assert_int_equal(setsockopt(fds[0], SOL_SOCKET, SO_RCVLOWAT, &(int){9}, sizeof(int)), 0);
+    assert_int_equal(setsockopt(fds[0], SOL_SOCKET, SO_OOBINLINE, &(int){1}, sizeof(int)), 0);
+    probe_fail(&probe.set_option, 1, EDOM);
+    assert_status(nb_conn_adopt(&conn, fds[0], &err), NB_SYSTEM);
+    assert_non_null(strstr(err.message, ": SO_"));
+    raw_close(fds[0]);
+    raw_close(fds[1]);
+}
+
 static void adopt_leaves_other_options_as_they_are(void **state)
 {
     int fds[2];
@@ -1587,6 +1614,8 @@ int main(void)
         EMPTY(adopt_without_memory_leaves_the_descriptor),
         EMPTY(adopt_that_the_system_refuses_leaves_the_descriptor),
         EMPTY_ALL(adopted_socket_blocks_without_time_outs_and_is_close_on_exec),
+        EMPTY_ALL(adopt_clears_what_breaks_a_promise),
+        EMPTY(an_option_that_cannot_be_cleared_is_named),
         EMPTY(adopt_leaves_other_options_as_they_are),
         EMPTY_TCP(an_adopted_socket_that_lingers_is_closed_in_time),
         EMPTY(descriptor_zero_is_as_good_as_any),

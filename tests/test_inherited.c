@@ -277,20 +277,92 @@ static void options_reach_the_accepted_connections(void **state)
     assert_int_equal(queue_limit(fd), 16); /* as it came */
 }
 
-static void accepted_connections_do_not_inherit_that_they_linger(void **state)
+/* Those that were waiting already, too: they have what the socket had when they came. */
+static void check_nothing_inherited(enum transport over)
+{
+    int fd = plain_listener(over);
+    nb_address own = own_address(fd);
+    nb_conn *conns[2];
+
+    assert_in_range(spoil(fd), 5, 10);
+    (void)dial(&own);
+    listen_on_fd(fd);
+    (void)dial(&own);
+    for (size_t i = 0; i < COUNT(conns); i++) {
+        assert_status(nb_accept(the_listener, &conns[i], plenty(), NULL), NB_OK);
+        check_unspoiled(nb_conn_fd(conns[i]));
+        nb_abort(conns[i]);
+    }
+    nb_listener_close(the_listener);
+    the_listener = NULL;
+}
+
+static void accepted_connections_inherit_nothing_that_breaks_a_promise(void **state)
+{
+    (void)state;
+    check_nothing_inherited(OVER_IPV4);
+    check_nothing_inherited(OVER_IPV6);
+    check_nothing_inherited(OVER_UNIX);
+}
+
+static void a_byte_is_received_whatever_the_socket_would_wait_for(void **state)
 {
     int fd = plain_listener(OVER_IPV4);
     nb_address own = own_address(fd);
-    struct linger lingering = {1, 60};
-    socklen_t length = sizeof(lingering);
+    char buf[8];
+    size_t length;
+    nb_conn *conn;
+    int client;
+
+    (void)state;
+    (void)spoil(fd);
+    client = dial(&own);
+    listen_on_fd(fd);
+    assert_status(nb_accept(the_listener, &conn, plenty(), NULL), NB_OK);
+    assert_int_equal(send(client, "!", 1, MSG_OOB), 1);
+    say(client, "x", 1);
+    assert_status(nb_recv(conn, buf, sizeof(buf), &length, plenty()), NB_OK);
+    assert_bytes(buf, length, "x"); /* and what was urgent is not part of it */
+    nb_abort(conn);
+}
+
+static void who_waits_already_has_the_options_that_are_asked_for(void **state)
+{
+    int fd = plain_listener(OVER_IPV4);
+    nb_address own = own_address(fd);
+    nb_listen_options options = NB_LISTEN_OPTIONS_INIT;
+    int value = -1;
+    socklen_t length = sizeof(value);
     nb_conn *conn;
 
     (void)state;
-    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &lingering, length), 0);
+    (void)dial(&own);
+    options.user_timeout_ms = 4000;
+    assert_status(nb_listen(&the_listener, endpoint_of(fd), &options, NULL), NB_OK);
+    assert_status(nb_accept(the_listener, &conn, plenty(), NULL), NB_OK);
+    assert_int_equal(getsockopt(nb_conn_fd(conn), IPPROTO_TCP, TCP_NODELAY, &value, &length), 0);
+    assert_int_equal(value, 1);
+    assert_int_equal(getsockopt(nb_conn_fd(conn), IPPROTO_TCP, TCP_USER_TIMEOUT, &value, &length),
+                     0);
+    assert_int_equal(value, 4000);
+    nb_abort(conn);
+}
+
+/* A socket unit of systemd sets such options. */
+static void what_is_not_asked_for_stays_as_it_came(void **state)
+{
+    int fd = plain_listener(OVER_IPV4);
+    nb_address own = own_address(fd);
+    int value = -1;
+    socklen_t length = sizeof(value);
+    nb_conn *conn;
+
+    (void)state;
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &(int){1}, sizeof(int)), 0);
     listen_on_fd(fd);
     conn = accepted_from(&own);
-    assert_int_equal(getsockopt(nb_conn_fd(conn), SOL_SOCKET, SO_LINGER, &lingering, &length), 0);
-    assert_int_equal(lingering.l_onoff, 0);
+    assert_int_equal(getsockopt(nb_conn_fd(conn), SOL_SOCKET, SO_KEEPALIVE, &value, &length), 0);
+    assert_int_equal(value, 1);
     nb_abort(conn);
 }
 
@@ -368,15 +440,16 @@ static void a_failure_leaves_the_descriptor_as_it_was(void **state)
     fail_next(ON_GET_FLAGS, EBADF, 1);
     check_refused(fd, NULL, NB_SYSTEM, "EBADF");
     fail_next(ON_SET_CLOEXEC, EBADF, 1);
-    check_refused(fd, NULL, NB_SYSTEM, "EBADF");
+    check_refused(fd, NULL, NB_SYSTEM, "FD_CLOEXEC: ");
     fail_next(ON_SET_BLOCKING, EPERM, 1);
-    check_refused(fd, NULL, NB_PERMISSION, "EPERM");
+    check_refused(fd, NULL, NB_PERMISSION, "O_NONBLOCK: ");
     assert_false(is_close_on_exec(fd));
     options.send_buffer_bytes = 10000;
     fail_after(ON_SETSOCKOPT, 1, EPERM, 1); /* the default before it may fail */
     check_refused(fd, &options, NB_PERMISSION, "send_buffer_bytes");
-    fail_after(ON_SETSOCKOPT, 1, EBADF, 1); /* that it does not linger */
-    check_refused(fd, NULL, NB_SYSTEM, "EBADF");
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &(int){9}, sizeof(int)), 0);
+    fail_after(ON_SETSOCKOPT, 1, EBADF, 1); /* that it has this option no longer */
+    check_refused(fd, NULL, NB_SYSTEM, "SO_RCVLOWAT: ");
     raw_close(fd);
 }
 
@@ -713,7 +786,10 @@ int main(void)
         NET_CASE(peers_of_an_inherited_dual_stack_socket_are_ipv4),
         NET_CASE(accepted_connections_are_as_always),
         NET_CASE(options_reach_the_accepted_connections),
-        NET_CASE(accepted_connections_do_not_inherit_that_they_linger),
+        NET_CASE(accepted_connections_inherit_nothing_that_breaks_a_promise),
+        NET_CASE(a_byte_is_received_whatever_the_socket_would_wait_for),
+        NET_CASE(who_waits_already_has_the_options_that_are_asked_for),
+        NET_CASE(what_is_not_asked_for_stays_as_it_came),
         NET_CASE(options_that_come_too_late_are_refused),
         NET_CASE(what_is_no_listening_stream_socket_is_refused),
         NET_CASE(a_descriptor_that_is_closed_is_named),

@@ -849,7 +849,7 @@ NB_API void nb_conn_counters(const nb_conn *conn, uint64_t *received, uint64_t *
 /**
  * @brief Gives the descriptor of a connection, for setting and asking socket options only.
  *
- * Reading, writing, closing, SO_RCVTIMEO, SO_SNDTIMEO, SO_LINGER and O_NONBLOCK belong to the
+ * Reading, writing, closing, O_NONBLOCK and the options that nb_conn_adopt() clears belong to the
  * connection. With SO_LINGER, nb_close() could block beyond its deadline in close(2). Asking for SO_ERROR
  * takes away what the system has to tell of a reset. Over TCP on Linux calls see it all the same, until
  * we have ended our own stream; over a Unix socket, and elsewhere, the stream then looks as if it had
@@ -869,8 +869,10 @@ NB_API nb_fd nb_conn_fd(const nb_conn *conn);
 /**
  * @brief Makes a connection out of a connected stream socket.
  *
- * Clears O_NONBLOCK, SO_RCVTIMEO, SO_SNDTIMEO and SO_LINGER (others who share the socket see that),
- * and sets close-on-exec. Other options stay as they are. A socket whose peer has gone already is taken, and
+ * Sets close-on-exec, and clears O_NONBLOCK and what would break what is promised here: SO_RCVTIMEO,
+ * SO_SNDTIMEO, SO_LINGER, SO_RCVLOWAT, SO_OOBINLINE, SO_TIMESTAMPING, TCP_CORK, a TCP_LINGER2 below
+ * zero, IP_RECVERR and IPV6_RECVERR (others who share the socket see that). Other options stay as
+ * they are. A socket whose peer has gone already is taken, and
  * so is one that was never connected, which the system does not tell apart: the first receive
  * tells.
  *

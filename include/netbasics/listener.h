@@ -130,9 +130,11 @@ NB_BEGIN_DECLS
  * @par Inherited sockets
  * `fd:N` and `systemd:` take listening stream sockets of IPv4, IPv6 or Unix that others have opened
  * and may share. On NB_OK the listener owns the descriptors, has made them non-blocking and
- * close-on-exec, has cleared SO_LINGER, and has set the options that accepted connections inherit;
- * all who share a socket see these options, and that it is non-blocking. The backlog stays, and @c
- * reuse_port and @c unix_mode are NB_UNSUPPORTED. On failure the flags of the descriptors are as
+ * close-on-exec, has cleared the options that nb_conn_adopt() clears, and has set those that were
+ * asked for; all who share a socket see that. Accepted connections are set up in the same way, those
+ * that were waiting already, too. Options that were not asked for stay as others have set them: so
+ * a socket unit of systemd.socket(5) can turn keepalive on, or let connections wait for their first
+ * byte. The backlog stays, and @c reuse_port and @c unix_mode are NB_UNSUPPORTED. On failure the flags of the descriptors are as
  * they were, and they stay the caller's. At the end they are closed and nothing else: no file is
  * removed, and others may go on. IPv4 peers of a socket for both families have IPv4 addresses. The
  * environment is read (getenv(3): not while another thread changes it) and never changed. When no

@@ -354,16 +354,31 @@ static statuses of_listen_at_socket(const struct fault *fault)
     }
 }
 
+static bool is_what_it_is(const struct fault *fault)
+{
+    return fault->detail == OPTION(SOL_SOCKET, SO_TYPE) ||
+           fault->detail == OPTION(SOL_SOCKET, SO_ACCEPTCONN);
+}
+
+/* Those of the options that are cleared where they are set which the scenarios set. */
+static bool is_cleared(const struct fault *fault)
+{
+    return fault->detail == OPTION(SOL_SOCKET, SO_LINGER) ||
+           fault->detail == OPTION(SOL_SOCKET, SO_RCVTIMEO) ||
+           fault->detail == OPTION(SOL_SOCKET, SO_SNDTIMEO);
+}
+
 static statuses of_listen_inherited(const struct fault *fault)
 {
     switch (fault->call) {
-    case CALL_getsockopt:
+    case CALL_getsockopt: /* what it is; other options may not be there */
+        return is_what_it_is(fault) ? S(NB_BAD_ENDPOINT) : S(NB_OK);
     case CALL_getsockname:
         return S(NB_BAD_ENDPOINT);
     case CALL_set_flags:
         return S(NB_OK);
-    case CALL_setsockopt: /* it is cleared where others may have set it */
-        return fault->detail == OPTION(SOL_SOCKET, SO_LINGER) ? named(fault) : of_option(fault);
+    case CALL_setsockopt: /* some are cleared where others may have set them */
+        return is_cleared(fault) ? named(fault) : of_option(fault);
     default:
         return of_listen(fault);
     }
@@ -412,6 +427,9 @@ static statuses of_accepting(const struct fault *fault, statuses at_the_end)
 static statuses of_accept(const struct fault *fault)
 {
     switch (fault->call) {
+    case CALL_getsockopt: /* of what comes from a socket of others; nothing of it ends a connection */
+    case CALL_setsockopt:
+        return S(NB_OK);
     case CALL_accept:
         return of_accepting(fault, ~(statuses)0);
     case CALL_poll:

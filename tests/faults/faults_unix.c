@@ -135,11 +135,13 @@ static void at_an_abstract_name(void)
 static void inherit(const char *endpoint, int fd)
 {
     int flags = fcntl(fd, F_GETFL);
+    struct linger lingering = {1, 60};
     nb_listener *listener = NULL;
     nb_error err;
-    nb_status status =
-        STEP(API_LISTEN_INHERITED, S(NB_OK), nb_listen(&listener, endpoint, NULL, &err));
+    nb_status status;
 
+    (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &lingering, sizeof(lingering));
+    status = STEP(API_LISTEN_INHERITED, S(NB_OK), nb_listen(&listener, endpoint, NULL, &err));
     holds(err.status == status && (listener != NULL) == (status == NB_OK));
     if (listener == NULL) {
         holds(fcntl(fd, F_GETFL) == flags || kernel.failed[CALL_set_flags] > 0);
