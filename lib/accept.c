@@ -134,6 +134,8 @@ static void make_ready(int fd, const struct nb__socket *from)
 
     if (is_unix || from->shared)
         nb__socket_options_pass_on(fd, nb_address_family(&from->address), &from->options);
+    if (is_unix && from->shared) /* others who accept from it may want them */
+        (void)nb__sys_pass_rights(fd, false);
     if (from->settle)
         (void)nb__foreign_settle(fd, &refused);
 }

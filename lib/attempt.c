@@ -154,6 +154,8 @@ static int set_up(struct nb__attempt *attempt, const struct nb__terms *terms)
     struct nb__socket_options options = terms->options;
     int failed = nb__socket_options_set(attempt->fd, nb_address_family(attempt->to), &options);
 
+    if (nb_address_family(attempt->to) == NB_FAMILY_UNIX)
+        (void)nb__sys_pass_rights(attempt->fd, false);
     attempt->refused = options.refused;
     if (failed < 0)
         return failed;

@@ -47,6 +47,7 @@ void nb__conn_open(nb_conn *conn, int fd, nb_family family, const nb_address *pe
     conn->fd = fd;
     conn->peer = *peer;
     conn->timed_sends = family != NB_FAMILY_UNIX;
+    conn->refuses_rights = family == NB_FAMILY_UNIX;
 }
 
 void nb__conn_keep(nb_conn *conn, struct nb__keeper *keeper)
@@ -315,6 +316,7 @@ nb_status nb_conn_adopt(nb_conn **out, nb_fd fd, nb_error *err)
     peer = ask(nb__sys_getpeername, fd);
     nb__conn_open(conn, fd, nb_address_family(&found.address), &peer);
     conn->ended_before = nb__sys_tcp_ended(fd) != 0;
+    conn->refuses_rights = false; /* as it came */
     *out = conn;
     nb__error_clear(err);
     return NB_OK;
@@ -338,6 +340,8 @@ nb_status nb_conn_detach(nb_conn *conn, nb_fd *out, void *buffered, size_t capac
     if (conn->keeper != NULL && !conn->keeper->let_go(conn->keeper, conn))
         return NB_CANCELLED;
     set_time_outs_to_none(conn->fd);
+    if (conn->refuses_rights)
+        (void)nb__sys_pass_rights(conn->fd, true);
     *out = conn->fd;
     nb__conn_free(conn);
     return NB_OK;

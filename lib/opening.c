@@ -94,7 +94,10 @@ static int set_up(int fd, nb_family family, struct nb__socket_options *options)
 {
     int failed = nb__socket_options_set(fd, family, options);
 
-    if (family != NB_FAMILY_UNIX)
+    if (family == NB_FAMILY_UNIX)
+        (void)nb__sys_pass_rights(
+            fd, false); /* a descriptor of a stranger's can hold up who closes it */
+    else
         (void)set(fd, SOL_SOCKET, SO_REUSEADDR); /* a restart must not wait for TIME_WAIT */
     if (failed == 0 && family == NB_FAMILY_IPV6) {
         failed = set(fd, IPPROTO_IPV6, IPV6_V6ONLY);

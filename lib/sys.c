@@ -566,6 +566,27 @@ int nb__sys_tcp_ended(int fd)
 }
 #endif
 
+#if defined(__linux__) && !defined(SO_PASSRIGHTS)
+#if defined(__sparc__)
+#define SO_PASSRIGHTS 0x5c
+#elif defined(__hppa__)
+#define SO_PASSRIGHTS 0x4051
+#else
+#define SO_PASSRIGHTS 83
+#endif
+#endif
+
+int nb__sys_pass_rights(int fd, bool pass)
+{
+#ifdef SO_PASSRIGHTS
+    return nb__sys_setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &(int){pass}, sizeof(int));
+#else
+    (void)fd;
+    (void)pass;
+    return -EOPNOTSUPP;
+#endif
+}
+
 #ifdef __linux__
 int nb__sys_peer_credentials(int fd, int64_t *pid, int64_t *uid, int64_t *gid)
 {

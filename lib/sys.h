@@ -105,6 +105,10 @@ int nb__sys_tcp_closed(int fd);
 /* 1 when we have ended our stream over TCP, or there is no connection any more, else 0. */
 int nb__sys_tcp_ended(int fd);
 
+/* Whether a Unix socket, and those accepted from it, take the descriptors that a peer sends: SO_PASSRIGHTS,
+   since Linux 6.16. */
+int nb__sys_pass_rights(int fd, bool pass);
+
 /* Who is at the other end of a Unix socket. */
 int nb__sys_peer_credentials(int fd, int64_t *pid, int64_t *uid, int64_t *gid);
 

@@ -52,6 +52,11 @@
  *  input that nobody had read (then Linux tells it of a reset). A truncated stream can look whole there:
  *  say lengths, as nb_send_frame() does. And when such a peer closes while one thread sends and another
  *  receives, the system may tell the send alone of the reset; then the receive can see NB_EOF.
+ *  Descriptors that a peer sends (SCM_RIGHTS) are not taken: closing one can take as long as the peer likes.
+ *  Since Linux 6.16 such a send fails with EPERM (SO_PASSRIGHTS is off until nb_conn_detach());
+ *  on older systems they are closed unseen, and a call can then return after its deadline. A
+ *  connection that was adopted, or accepted from a socket that others have opened, may have had some
+ *  before.
  *
  *  @par Process
  *  No call raises SIGPIPE or changes how it is handled. Every descriptor is close-on-exec from
@@ -899,7 +904,7 @@ NB_NODISCARD NB_API nb_status nb_conn_adopt(nb_conn **out, nb_fd fd, nb_error *e
  *        nb_conn_adopt().
  *
  * It is also how an nb_handler() keeps a connection beyond its return. The descriptor is blocking,
- * close-on-exec and has no time-outs.
+ * close-on-exec and has no time-outs, and takes descriptors again that a Unix peer sends.
  *
  * @param conn           the connection.
  * @param[out] out       receives the descriptor, now the caller's. Must not be NULL.

@@ -90,6 +90,7 @@ static const struct row rows[] = {
     ROW(queue_length, ERRORS(ENOPROTOOPT, EBADF, EFAULT, EINVAL, ENOTSOCK, EOPNOTSUPP)),
     ROW(tcp_closed, ERRORS(ENOPROTOOPT, EBADF, EFAULT, EINVAL, ENOTSOCK, EOPNOTSUPP)),
     ROW(tcp_ended, ERRORS(ENOPROTOOPT, EBADF, EFAULT, EINVAL, ENOTSOCK, EOPNOTSUPP)),
+    ROW(pass_rights, ERRORS(ENOPROTOOPT, EBADF, EFAULT, EINVAL, ENOTSOCK, EOPNOTSUPP, EPERM)),
     ROW(peer_credentials,
         ERRORS(ENOPROTOOPT, EBADF, EFAULT, EINVAL, ENOTSOCK, EOPNOTSUPP, ENOBUFS, ENOMEM)),
     ROW(if_index, ERRORS(ENXIO)),
@@ -196,7 +197,8 @@ static statuses of_option(const struct fault *fault)
 
 static statuses of_connect(const struct fault *fault)
 {
-    if (fault->error == ENOPROTOOPT && fault->call != CALL_setsockopt)
+    if (fault->error == ENOPROTOOPT && fault->call != CALL_setsockopt &&
+        fault->call != CALL_pass_rights)
         return S(NB_UNREACHABLE); /* the protocol is, says ICMP */
     switch (fault->call) {
     case CALL_getaddrinfo:
@@ -215,6 +217,7 @@ static statuses of_connect(const struct fault *fault)
         return S(NB_NO_MEMORY);
     case CALL_setsockopt:
         return of_option(fault);
+    case CALL_pass_rights:
     case CALL_wake_ring:
     case CALL_getsockname:
     case CALL_close:
@@ -285,6 +288,7 @@ static statuses of_listen(const struct fault *fault)
         if (fault->detail == OPTION(IPPROTO_IPV6, IPV6_V6ONLY))
             return named(fault);
         return fault->detail == OPTION(SOL_SOCKET, SO_REUSEADDR) ? S(NB_OK) : of_option(fault);
+    case CALL_pass_rights:
     case CALL_close:
         return S(NB_OK);
     default:
@@ -429,6 +433,7 @@ static statuses of_accept(const struct fault *fault)
     switch (fault->call) {
     case CALL_getsockopt: /* of what comes from a socket of others; nothing of it ends a connection */
     case CALL_setsockopt:
+    case CALL_pass_rights:
         return S(NB_OK);
     case CALL_accept:
         return of_accepting(fault, ~(statuses)0);
