@@ -137,8 +137,6 @@ static nb_status await_end(nb_conn *conn, nb_deadline by)
 
     if (nb__conn_check(conn, NB_RECEIVE) == NB_EOF)
         return NB_OK;
-    if (nb_expired(by))
-        return NB_TIMEOUT;
     while (status == NB_OK) {
         status = nb__conn_drain(conn, &budget);
         if (status != NB_TIMEOUT)

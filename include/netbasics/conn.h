@@ -666,8 +666,8 @@ NB_API nb_status nb_shutdown_send(nb_conn *conn);
  *
  * @param conn  the connection; NULL does nothing. It is freed whatever the status.
  * @param by    how long to wait for the peer's end. With a deadline that has passed the end of our
- *              stream is sent and nothing is waited for; with nb_forever() it gives up after 60
- *              seconds without a byte.
+ *              stream is sent, what the peer has sent by now is dropped, and nothing is waited for;
+ *              with nb_forever() it gives up after 60 seconds without a byte.
  * @retval NB_OK        the peer's end came (or @p conn is NULL).
  * @retval NB_TIMEOUT   it did not come in time.
  * @retval NB_TOO_LONG  the peer sent more than 64 KiB.

@@ -192,7 +192,8 @@ static void passed_deadline_ends_at_once(const struct call *call, nb_deadline by
     meet(call->does == LOOKS || call->does == CLOSES ? &silent : &ready);
     assert_status(call->run(by), NB_TIMEOUT);
     assert_true(kernel.now == KERNEL_START);
-    assert_int_equal(kernel.receives + kernel.sends, 0);
+    /* A close drops what is there, which takes one look. */
+    assert_int_equal(kernel.receives + kernel.sends, call->does == CLOSES ? 1 : 0);
     if (call->does == RECEIVES) { /* nothing was consumed */
         assert_int_equal(got, 0);
         assert_status(nb_recv_exact(conn, buf, 10, &got, nb_forever()), NB_OK);
@@ -237,7 +238,8 @@ static void close_with_a_deadline_that_has_passed_ends_the_stream_and_waits_for_
         fd = nb_conn_fd(conn);
         assert_status(wait_close(KERNEL_IN(past_ns[k])), NB_TIMEOUT);
         assert_int_equal(kernel_fate(fd), KERNEL_ENDED);
-        assert_int_equal(kernel.polls + kernel.receives, 0);
+        assert_int_equal(kernel.polls, 0);
+        assert_int_equal(kernel.receives, 1);
         part(&calls[0]);
     }
 }
