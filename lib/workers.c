@@ -78,7 +78,8 @@ static void ring(struct crew *crew)
 
 static void *work(void *argument);
 
-/* Starts a worker, for which `alive` counts already: 0, or -errno. */
+/* Starts a worker, for which `alive` counts already: 0, or -errno. It may have come to its end before it
+   is on the list; but whoever starts it ends later than that, and so end_all() finds it there. */
 static int start_worker(struct crew *crew)
 {
     struct worker *worker = nb__sys_calloc(1, sizeof(*worker));
@@ -88,14 +89,13 @@ static int start_worker(struct crew *crew)
         return -ENOMEM;
     worker->crew = crew;
     nb__handle_prepare(&worker->work, crew->run, true);
-    lock(crew); /* the new thread waits until it is on the list */
     failed =
         nb__sys_thread_start(&worker->thread, (size_t)crew->run->options.stack_size, work, worker);
     if (failed < 0) {
-        unlock(crew);
         free(worker);
         return failed;
     }
+    lock(crew);
     worker->next = crew->workers;
     crew->workers = worker;
     unlock(crew);
