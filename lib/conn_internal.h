@@ -44,6 +44,17 @@ struct nb__ahead {
     size_t end;
 };
 
+/* What the accept loop remembers of a connection whose handler has returned and whose peer has not
+   ended yet (linger.c). */
+struct nb__lingering {
+    uint64_t budget; /* bytes that may still be dropped */
+    nb_deadline until;
+    nb_status how;      /* what the last look came to: NB_TIMEOUT while it has to go on */
+    bool busy;          /* being drained, outside the lock: nobody else may take it */
+    nb_conn *next_busy; /* of those that are */
+    nb_conn *older;     /* in the list of the run; nb_conn.next is the next younger one */
+};
+
 struct nb_conn {
     int fd;
     bool timed_sends;      /* SO_SNDTIMEO bounds a send as a whole: TCP, not Unix */
@@ -58,6 +69,7 @@ struct nb_conn {
     nb_conn *next;             /* in a queue of whoever owns it */
     uint64_t id;               /* among those that an accept loop has accepted; 0: not by one */
     int64_t accepted_ns;       /* when that was */
+    struct nb__lingering lingering;
     nb_address peer;
 };
 

@@ -30,14 +30,19 @@ static void note_shortage(struct nb__run *run, int system_error)
     atomic_store(&run->shortage_changes, changes + 1);
 }
 
-bool nb__intake_has_news(const struct nb__run *run)
+static bool has_untold_shortage(const struct nb__run *run)
 {
     return atomic_load(&run->shortage_changes) != atomic_load(&run->shortages_told);
 }
 
+bool nb__intake_has_news(const struct nb__run *run)
+{
+    return has_untold_shortage(run) || nb__linger_has_news(run);
+}
+
 void nb__intake_tell_news(struct nb__run *run)
 {
-    while (nb__intake_has_news(run)) {
+    while (has_untold_shortage(run)) {
         bool begins = atomic_fetch_add(&run->shortages_told, 1) % 2 == 0;
         int system_error = begins ? atomic_load(&run->shortage_error) : 0;
 
@@ -47,6 +52,7 @@ void nb__intake_tell_news(struct nb__run *run)
         else
             nb__run_event(run, NB_EVENT_ACCEPT_RECOVERED, NB_OK, 0);
     }
+    nb__linger_tell_news(run);
 }
 
 static enum nb__tried note_outcome(struct nb__run *run, enum nb__tried tried, int system_error)
@@ -79,6 +85,25 @@ void nb__intake_refuse(struct nb__run *run, nb_conn *conn)
     nb__run_tell(run, &event);
 }
 
+static bool is_want_of_descriptors(enum nb__tried tried, int system_error)
+{
+    return tried == NB__TRIED_SHORTAGE && (system_error == EMFILE || system_error == ENFILE);
+}
+
+/* Tries to accept. In want of descriptors those that linger give up theirs, the oldest first. */
+static enum nb__tried try_listener(struct nb__run *run, const struct pollfd *ready,
+                                   int *system_error)
+{
+    struct nb__accepting before = run->accepting;
+    enum nb__tried tried;
+
+    do {
+        run->accepting = before;
+        tried = nb__listener_try(run->listener, &run->accepting, ready, run->spare, system_error);
+    } while (is_want_of_descriptors(tried, *system_error) && nb__linger_make_room(run));
+    return tried;
+}
+
 /* Tries to accept, into memory that is there before: *out is the connection or NULL. */
 static enum nb__tried try_accept(struct nb__run *run, const struct pollfd *ready, nb_conn **out)
 {
@@ -91,7 +116,7 @@ static enum nb__tried try_accept(struct nb__run *run, const struct pollfd *ready
     if (run->spare == NULL)
         tried = nb__listener_failed(run->listener, &run->accepting, system_error);
     else
-        tried = nb__listener_try(run->listener, &run->accepting, ready, run->spare, &system_error);
+        tried = try_listener(run, ready, &system_error);
     (void)note_outcome(run, tried, system_error);
     if (tried == NB__TRIED_ACCEPTED) {
         *out = run->spare;

@@ -13,7 +13,6 @@
 #include "sys.h"
 
 #include <errno.h>
-#include <string.h>
 
 /* How long those that linger are left alone when there is no memory to wait for all of them. */
 #define WITHOUT_MEMORY_MS 5
@@ -24,130 +23,232 @@ static void close_as(struct nb__run *run, nb_conn *conn, nb_status how)
     (void)nb__conn_dispose(conn, how);
 }
 
-/* Takes one out of the list. The lock is held. */
-static nb_conn *take_out(struct nb__run *run, size_t index)
+/* Ends one before its peer has. Our stream was ended in order, and the system goes on delivering what is
+   still under way, unless close(2) finds input that nobody has read: then it would send a reset. */
+static void end_early(struct nb__run *run, nb_conn *conn)
 {
-    nb_conn *conn = run->lingerers[index].conn;
+    close_as(run, conn, nb__conn_drain(conn, &conn->lingering.budget));
+}
 
+/* Puts one at the end of the list. The lock is held. */
+static void append(struct nb__run *run, nb_conn *conn)
+{
+    conn->next = NULL;
+    conn->lingering.older = run->newest_lingerer;
+    if (run->newest_lingerer != NULL)
+        run->newest_lingerer->next = conn;
+    else
+        run->oldest_lingerer = conn;
+    run->newest_lingerer = conn;
+    run->lingering++;
+    nb__count_up(&run->listener->counters.lingering);
+}
+
+/* Takes one out of the list. The lock is held. */
+static void take_out(struct nb__run *run, nb_conn *conn)
+{
+    nb_conn *older = conn->lingering.older;
+
+    if (older != NULL)
+        older->next = conn->next;
+    else
+        run->oldest_lingerer = conn->next;
+    if (conn->next != NULL)
+        conn->next->lingering.older = older;
+    else
+        run->newest_lingerer = older;
     run->lingering--;
-    memmove(&run->lingerers[index], &run->lingerers[index + 1],
-            (run->lingering - index) * sizeof(run->lingerers[0]));
     nb__count_down(&run->listener->counters.lingering);
+}
+
+/* Takes out the oldest that is not being drained just now; NULL when there is none. The lock is held. */
+static nb_conn *take_oldest(struct nb__run *run)
+{
+    nb_conn *conn = run->oldest_lingerer;
+
+    while (conn != NULL && conn->lingering.busy)
+        conn = conn->next;
+    if (conn != NULL)
+        take_out(run, conn);
     return conn;
 }
 
-/* Moves one here from where it was handled, so that it always counts once for its peer. When the list
-   is full, the oldest makes room for it and is returned. */
-static nb_conn *add(struct nb__run *run, struct nb__work *work, const struct nb__lingerer *lingerer)
+/* Moves one here from where it was handled, so that it always counts once for its peer. When as many
+   linger as may, returns the one that has to leave: the oldest, or this one while all others are being
+   drained. */
+static nb_conn *add(struct nb__run *run, struct nb__work *work)
 {
     nb_conn *evicted = NULL;
+    nb_conn *conn;
 
     nb__run_lock(run);
-    (void)nb__run_unlist(run, work);
+    conn = nb__run_unlist(run, work);
     if (run->lingering == (size_t)run->options.linger_max) {
-        evicted = take_out(run, 0);
-        run->evicted++;
+        evicted = take_oldest(run);
+        if (evicted == NULL)
+            evicted = conn;
     }
-    run->lingerers[run->lingering++] = *lingerer;
-    nb__count_up(&run->listener->counters.lingering);
+    if (evicted != conn)
+        append(run, conn);
     nb__run_unlock(run);
     return evicted;
 }
 
-static void reset(struct nb__run *run, nb_conn *conn)
-{
-    nb__run_event_of(run, NB_EVENT_CLOSED, conn, NB_CANCELLED);
-    nb_abort(conn);
-}
-
 /* What lingering comes to at once: NB_TIMEOUT means that it has to go on. */
-static nb_status end_at_once(const struct nb__run *run, nb_conn *conn, uint64_t *budget)
+static nb_status end_at_once(const struct nb__run *run, nb_conn *conn)
 {
     nb_status status;
 
     if (run->options.linger_ms == NB_NO_LINGER)
         return nb__conn_verdict(conn); /* close(2) ends the stream as well */
     status = nb__conn_end(conn);
-    return status == NB_OK ? nb__conn_drain(conn, budget) : status;
+    return status == NB_OK ? nb__conn_drain(conn, &conn->lingering.budget) : status;
 }
 
 bool nb__linger(struct nb__run *run, struct nb__work *work)
 {
     nb_conn *conn = work->conn;
-    struct nb__lingerer lingerer = {.conn = conn, .budget = (uint64_t)run->options.linger_bytes};
-    nb_status status = end_at_once(run, conn, &lingerer.budget);
     nb_conn *evicted;
+    bool stays;
+    nb_status status;
 
+    conn->lingering = (struct nb__lingering){.budget = (uint64_t)run->options.linger_bytes};
+    status = end_at_once(run, conn);
     if (status != NB_TIMEOUT || nb__conn_check(conn, NB_SEND) != NB_OK) {
         /* Before it is closed: the peer may be back as soon as it sees that. */
         (void)nb__run_finish(run, work);
         close_as(run, conn, status);
         return false;
     }
-    lingerer.until = nb__earlier(work->life, nb_after_ms(run->options.linger_ms));
-    evicted = add(run, work, &lingerer);
+    conn->lingering.until = nb__earlier(work->life, nb_after_ms(run->options.linger_ms));
+    evicted = add(run, work);
+    stays = evicted != conn; /* for a while: others may end it from now on */
     if (evicted != NULL)
-        reset(run, evicted);
+        end_early(run, evicted);
+    return stays;
+}
+
+/* Takes out the oldest that nobody is draining; NULL when there is none. */
+static nb_conn *pick(struct nb__run *run)
+{
+    nb_conn *oldest;
+
+    nb__run_lock(run);
+    oldest = take_oldest(run);
+    nb__run_unlock(run);
+    return oldest;
+}
+
+bool nb__linger_make_room(struct nb__run *run)
+{
+    nb_conn *conn = pick(run);
+
+    if (conn == NULL)
+        return false;
+    conn->lingering.how = nb__conn_drain(conn, &conn->lingering.budget);
+    (void)nb__sys_close(conn->fd);
+    conn->next = atomic_load(&run->untold);
+    while (!atomic_compare_exchange_weak(&run->untold, &conn->next, conn))
+        ;
     return true;
+}
+
+bool nb__linger_has_news(const struct nb__run *run)
+{
+    return atomic_load(&run->untold) != NULL;
+}
+
+void nb__linger_tell_news(struct nb__run *run)
+{
+    nb_conn *conn = atomic_exchange(&run->untold, NULL);
+
+    while (conn != NULL) {
+        nb_conn *next = conn->next;
+
+        nb__run_event_of(run, NB_EVENT_CLOSED, conn, conn->lingering.how);
+        nb__conn_free(conn);
+        conn = next;
+    }
 }
 
 /* Lists those that linger, and moves *until to the first end of their time. */
 static size_t watch(struct nb__run *run, struct pollfd *fds, nb_deadline *until)
 {
-    size_t count;
+    size_t count = 0;
 
     nb__run_lock(run);
-    count = run->lingering;
-    for (size_t i = 0; i < count; i++) {
-        fds[i] = (struct pollfd){run->lingerers[i].conn->fd, POLLIN, 0};
-        *until = nb__earlier(*until, run->lingerers[i].until);
+    for (const nb_conn *conn = run->oldest_lingerer; conn != NULL; conn = conn->next) {
+        fds[count++] = (struct pollfd){conn->fd, POLLIN, 0};
+        *until = nb__earlier(*until, conn->lingering.until);
     }
-    run->evicted = 0;
     nb__run_unlock(run);
     return count;
 }
 
-/* Whether one has come to its end, and how. */
-static bool has_ended(struct nb__lingerer *lingerer, bool ready, nb_status *how)
+/* Chooses those that poll found ready and those whose time is over. Since the list for poll was made,
+   some may have left and others have been added at the end. Who has got the descriptor of one that left
+   may be chosen for nothing, which does no harm. The lock is held. */
+static nb_conn *choose(struct nb__run *run, const struct pollfd *fds, size_t listed, int64_t now)
 {
-    *how = NB_TIMEOUT;
-    if (ready)
-        *how = nb__conn_drain(lingerer->conn, &lingerer->budget);
-    return *how != NB_TIMEOUT || nb_expired(lingerer->until);
-}
+    nb_conn *chosen = NULL;
+    nb_conn **end = &chosen;
+    size_t at = 0;
 
-/* Takes out those that have ended. Since the list was made, others may have been added at its end,
-   and have gone at its front. */
-static size_t collect_ended(struct nb__run *run, const struct pollfd *fds, size_t listed)
-{
-    size_t count = 0;
-    size_t at = run->evicted;
-
-    for (size_t i = 0; i < run->lingering;) {
-        bool ready = at < listed && fds[at].revents != 0;
-        struct nb__ended *ended = &run->ended[count];
-
-        at++;
-        if (!has_ended(&run->lingerers[i], ready, &ended->how)) {
-            i++;
-            continue;
+    for (nb_conn *conn = run->oldest_lingerer; conn != NULL; conn = conn->next) {
+        while (at < listed && fds[at].fd != conn->fd)
+            at++;
+        if (conn->lingering.until.ns <= now || (at < listed && fds[at].revents != 0)) {
+            conn->lingering.busy = true;
+            *end = conn;
+            end = &conn->lingering.next_busy;
         }
-        ended->conn = take_out(run, i);
-        count++;
     }
-    return count;
+    *end = NULL;
+    return chosen;
 }
 
-/* Goes on with those that poll found ready, and ends those whose time is over. */
+/* Takes out those of the chosen ones that have ended, or whose time is over; the others go on. The lock
+   is held. */
+static nb_conn *take_ended(struct nb__run *run, nb_conn *chosen, int64_t now)
+{
+    nb_conn *ended = NULL;
+    nb_conn **end = &ended;
+
+    for (nb_conn *conn = chosen; conn != NULL; conn = conn->lingering.next_busy) {
+        conn->lingering.busy = false;
+        if (conn->lingering.how == NB_TIMEOUT && conn->lingering.until.ns > now)
+            continue;
+        take_out(run, conn);
+        *end = conn;
+        end = &conn->lingering.next_busy;
+    }
+    *end = NULL;
+    return ended;
+}
+
+/* Goes on with those that poll found ready, and ends those whose time is over: after a last look, for
+   the same reason as in end_early(). */
 static void tend(struct nb__run *run, const struct pollfd *fds, size_t count)
 {
-    size_t ended;
+    int64_t now = nb__now_ns();
+    nb_conn *conn;
 
     nb__run_lock(run);
-    ended = collect_ended(run, fds, count);
+    conn = choose(run, fds, count, now);
     nb__run_unlock(run);
-    for (size_t i = 0; i < ended; i++)
-        close_as(run, run->ended[i].conn, run->ended[i].how);
+    if (conn == NULL)
+        return;
+    for (nb_conn *one = conn; one != NULL; one = one->lingering.next_busy)
+        one->lingering.how = nb__conn_drain(one, &one->lingering.budget);
+    nb__run_lock(run);
+    conn = take_ended(run, conn, now);
+    nb__run_unlock(run);
+    while (conn != NULL) {
+        nb_conn *next = conn->lingering.next_busy;
+
+        close_as(run, conn, conn->lingering.how);
+        conn = next;
+    }
 }
 
 int nb__linger_poll(struct nb__run *run, struct pollfd *fds, size_t own, nb_deadline until)
@@ -167,24 +268,18 @@ int nb__linger_poll(struct nb__run *run, struct pollfd *fds, size_t own, nb_dead
 
 void nb__linger_end_all(struct nb__run *run)
 {
-    for (;;) {
-        nb_conn *conn = NULL;
+    nb_conn *conn;
 
-        nb__run_lock(run);
-        if (run->lingering > 0)
-            conn = take_out(run, 0);
-        nb__run_unlock(run);
-        if (conn == NULL)
-            return;
-        close_as(run, conn, NB_TIMEOUT);
-    }
+    nb__linger_tell_news(run);
+    while ((conn = pick(run)) != NULL)
+        end_early(run, conn);
 }
 
 size_t nb__linger_count_peer(const struct nb__run *run, const nb_address *peer)
 {
     size_t count = 0;
 
-    for (size_t i = 0; i < run->lingering; i++)
-        count += nb__address_same_peer(&run->lingerers[i].conn->peer, peer);
+    for (const nb_conn *conn = run->oldest_lingerer; conn != NULL; conn = conn->next)
+        count += nb__address_same_peer(&conn->peer, peer);
     return count;
 }

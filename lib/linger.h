@@ -17,7 +17,14 @@ bool nb__linger(struct nb__run *run, struct nb__work *work);
    polled for `own` alone. Returns what poll(2) does, or -errno. */
 int nb__linger_poll(struct nb__run *run, struct pollfd *fds, size_t own, nb_deadline until);
 
-/* Ends them all. */
+/* Ends the oldest of those that linger, for want of descriptors. False when there is none. The event is
+   told later. */
+bool nb__linger_make_room(struct nb__run *run);
+/* Whether there are such events, and tells them. */
+bool nb__linger_has_news(const struct nb__run *run);
+void nb__linger_tell_news(struct nb__run *run);
+
+/* Ends them all, with all events told. */
 void nb__linger_end_all(struct nb__run *run);
 
 /* How many of one peer linger. The lock is held. */

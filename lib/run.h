@@ -28,19 +28,6 @@ struct nb__work {
     struct nb__work *next;
 };
 
-/* A connection whose handler has returned and whose peer has not ended yet. */
-struct nb__lingerer {
-    nb_conn *conn;
-    uint64_t budget; /* bytes that may still be dropped */
-    nb_deadline until;
-};
-
-/* How a connection ended, for the event that tells. */
-struct nb__ended {
-    nb_conn *conn;
-    nb_status how;
-};
-
 struct nb__run {
     nb_listener *listener;
     nb_handler *handler;
@@ -57,10 +44,13 @@ struct nb__run {
     atomic_int shortage_error;    /* the errno of the last one */
     atomic_uint
         shortages_told; /* of these changes, by events; for the thread that called nb_serve() */
+    _Atomic(nb_conn *) untold; /* closed for want of descriptors; their events are still to come */
     /* Since the stop: how many of each socket's queue may still be taken. */
     size_t held[NB_LISTENER_SOCKETS_MAX];
 
-    pthread_mutex_t lock;     /* for what follows; never held during a wait or a callback */
+    /* For what follows; never held during a wait, a callback or a system call: even recv(2) and close(2)
+       can wait, for a descriptor that a peer has sent. */
+    pthread_mutex_t lock;
     pthread_cond_t cancelled; /* a work is not being cancelled any more */
     struct nb__work *oldest;
     struct nb__work *newest;
@@ -68,10 +58,9 @@ struct nb__run {
     nb_conn *queue_head; /* accepted at the stop, not yet served */
     nb_conn *queue_tail;
     size_t queued;
-    struct nb__lingerer *lingerers; /* room for options.linger_max, oldest first */
-    size_t lingering;
-    size_t evicted;          /* how many have left at the front since they were listed for poll */
-    struct nb__ended *ended; /* room for options.linger_max; for who looks after the lingerers */
+    nb_conn *oldest_lingerer;
+    nb_conn *newest_lingerer;
+    size_t lingering; /* options.linger_max at most */
 };
 
 void nb__run_lock(struct nb__run *run);

@@ -106,25 +106,19 @@ static nb_status failed_with(const nb_listener *listener, nb_error *err, nb_stat
         nb_address_format(&listener->sockets[0].address, address, sizeof(address)));
 }
 
-/* Makes room for the lingerers. */
-static nb_status prepare(struct nb__run *run, struct pollfd **fds)
+/* Makes room to poll for all that may linger. */
+static nb_status prepare(const struct nb__run *run, struct pollfd **fds)
 {
     size_t lingerers = (size_t)run->options.linger_max;
 
-    run->lingerers = nb__sys_calloc(lingerers, sizeof(*run->lingerers));
-    run->ended = nb__sys_calloc(lingerers, sizeof(*run->ended));
     *fds = nb__sys_calloc(NB__LOOP_WATCHED_MAX + lingerers, sizeof(**fds));
-    if (run->lingerers == NULL || run->ended == NULL || *fds == NULL)
-        return NB_NO_MEMORY;
-    return NB_OK;
+    return *fds != NULL ? NB_OK : NB_NO_MEMORY;
 }
 
 static void clean_up(struct nb__run *run, struct pollfd *fds)
 {
     if (run->spare != NULL)
         nb__conn_free(run->spare);
-    free(run->lingerers);
-    free(run->ended);
     free(fds);
 }
 

@@ -642,25 +642,27 @@ static int limited_case_end(void **state)
 #define NET_CASE(name) cmocka_unit_test_setup_teardown(name, net_case_begin, limited_case_end)
 #define NET_CASE_FOR(name, mode) CASE_WITH(name, mode, net_case_begin, limited_case_end)
 
-/* A server with a crowd in its queue and descriptors for few: those that linger keep theirs. */
-static struct server *overrun_server(const struct mode *mode, int *clients, size_t count)
+/* A server with a crowd in its queue and descriptors for so many of it. */
+static struct server *overrun_server(nb_handler *handler, const struct mode *mode, int *clients,
+                                     size_t count, int descriptors)
 {
-    struct server *server = server_new("127.0.0.1:0", say_hello, mode);
+    struct server *server = server_new("127.0.0.1:0", handler, mode);
 
     for (size_t i = 0; i < count; i++)
         clients[i] = dial(&server->address);
-    limit_descriptors(4);
+    /* With workers, one wakes who looks after them. */
+    limit_descriptors(descriptors + (mode->concurrency > 1));
     server_run(server);
-    eventually(server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF) == 1);
     return server;
 }
 
 static void a_crowd_beyond_the_limit_of_descriptors_is_served_when_it_is_raised(void **state)
 {
     int clients[30];
-    struct server *server = overrun_server(*state, clients, COUNT(clients));
+    struct server *server = overrun_server(say_hello, *state, clients, COUNT(clients), 0);
     int tries = calls(ON_ACCEPT);
 
+    eventually(server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF) == 1);
     eventually(calls(ON_ACCEPT) >= tries + 3);
     assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_RECOVERED), 0);
     unlimit_descriptors();
@@ -675,8 +677,11 @@ static void a_crowd_beyond_the_limit_of_descriptors_is_served_when_it_is_raised(
 static void a_crowd_beyond_the_limit_of_descriptors_is_served_as_they_come_free(void **state)
 {
     int clients[30];
-    struct server *server = overrun_server(*state, clients, COUNT(clients));
+    struct server *server = overrun_server(say_hello_later, *state, clients, COUNT(clients), 4);
 
+    eventually(server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF) == 1);
+    assert_int_equal(gate_waiting(), 4);
+    gate_open();
     for (size_t i = 0; i < COUNT(clients); i++) {
         assert_int_equal(answer(clients[i], HELLO), 0);
         hang_up(clients[i]);
@@ -685,6 +690,23 @@ static void a_crowd_beyond_the_limit_of_descriptors_is_served_as_they_come_free(
     assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_RECOVERED),
                      server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF));
     assert_in_range(calls(ON_ACCEPT), COUNT(clients), 10 * COUNT(clients));
+}
+
+static void in_want_of_descriptors_who_lingers_makes_room_and_loses_nothing(void **state)
+{
+    int clients[30];
+    struct server *server = overrun_server(say_hello, *state, clients, COUNT(clients), 3);
+
+    for (size_t i = 0; i < COUNT(clients); i++)
+        assert_int_equal(answer(clients[i], HELLO), 0);
+    for (size_t i = 0; i < COUNT(clients); i++)
+        assert_false(is_broken(clients[i]));
+    eventually(server_stats(server).lingering == 3);
+    assert_int_equal(server_heard(server, NB_EVENT_CLOSED), COUNT(clients) - 3);
+    assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_TIMEOUT);
+    if (((const struct mode *)*state)->concurrency == 1) /* otherwise handlers may have them all */
+        assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF), 0);
+    assert_status(server_finish(server), NB_OK);
 }
 
 static void a_server_that_has_no_descriptors_to_begin_with_says_so(void **state)
@@ -932,7 +954,8 @@ int main(void)
         NET_CASE_FOR_BOTH(only_a_row_of_unclear_ones_counts),
         NET_CASE_FOR_BOTH(the_loop_ends_when_all_are_unclear),
         NET_CASE_FOR_BOTH(a_crowd_beyond_the_limit_of_descriptors_is_served_when_it_is_raised),
-        NET_CASE_FOR_BOTH(a_crowd_beyond_the_limit_of_descriptors_is_served_as_they_come_free),
+        NET_CASE_FOR(a_crowd_beyond_the_limit_of_descriptors_is_served_as_they_come_free, workers),
+        NET_CASE_FOR_BOTH(in_want_of_descriptors_who_lingers_makes_room_and_loses_nothing),
         NET_CASE(a_server_that_has_no_descriptors_to_begin_with_says_so),
         NET_CASE(the_first_thread_that_cannot_be_started_is_tried_again),
         NET_CASE(later_threads_that_cannot_be_started_are_done_without),

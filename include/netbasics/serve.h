@@ -28,7 +28,8 @@
  *  |---|---|
  *  | EINTR, EAGAIN | looks whether it was stopped, waits again |
  *  | ECONNABORTED, ECONNRESET, EPROTO, ENETDOWN, ENOPROTOOPT, EHOSTDOWN, ENONET, EHOSTUNREACH, ENETUNREACH, ENOSR, ESOCKTNOSUPPORT, EPROTONOSUPPORT, ETIMEDOUT, EPERM | that connection is lost: it is counted, and the loop goes on |
- *  | EMFILE, ENFILE, ENOBUFS, ENOMEM | one event, waits 5 ms doubling to 1 s, tries again; another event when it works again |
+ *  | EMFILE, ENFILE | ends the oldest connection that lingers and tries again; without any, as with the next ones |
+ *  | ENOBUFS, ENOMEM | one event, waits 5 ms doubling to 1 s, tries again; another event when it works again |
  *  | EBADF, EINVAL, ENOTSOCK, EFAULT | ends with that error; it never spins |
  *  | EOPNOTSUPP, and every other | a lost connection at first; more than 10 of them in a row end the loop |
  *
@@ -56,7 +57,9 @@
 /** @brief No limit, for the fields that say they accept it. */
 #define NB_NO_LIMIT (-1)
 
-/** @brief For nb_serve_options::linger_ms: end connections at once, without waiting for the peer. */
+/** @brief For nb_serve_options::linger_ms: end connections at once, without waiting for the peer. For
+ *  protocols whose handlers receive all that peers send: bytes that nobody has received, or that come
+ *  later, make the system reset the connection, which can destroy the reply on its way. */
 #define NB_NO_LINGER (-1)
 
 /**
@@ -111,7 +114,10 @@ typedef struct nb_event {
     /** @brief ACCEPT_BACKING_OFF: why. CLOSED: NB_OK when both streams ended in order (with
      *  NB_NO_LINGER: when nothing went wrong so far) or the handler detached the connection;
      *  NB_CANCELLED when it was aborted or cancelled; what the handler returned when it was reset for
-     *  that; else what went wrong, as nb_close() would tell.
+     *  that; NB_TIMEOUT when our stream was ended in order and the peer's end did not come within
+     *  @c linger_ms, or before the connection had to make room for another one (@c linger_max, want of
+     *  descriptors), or before the end of the drain: then the system goes on delivering what was sent;
+     *  else what went wrong, as nb_close() would tell.
      *  Other events: NB_OK. */
     nb_status status;
     int system_error;   /**< The errno behind @c status; 0 if none. */
@@ -136,7 +142,7 @@ typedef struct nb_event {
  * holds up the thread that calls it, so hand on what is slow to a thread of your own:
  * - ACCEPTED, REFUSED and CLOSED: the worker that has the connection. CLOSED comes from inside
  *   nb_close(), nb_abort() and nb_conn_detach() when a handler calls these: it must not hold a lock
- *   then that the event handler takes.
+ *   then that the event handler takes. It also tells of one that made room (@c linger_max) for its own.
  * - The others, REFUSED at the stop, and CLOSED of those that linger or that nobody had time for: the
  *   thread that called nb_serve(). As long as it is held up, others that linger are not ended,
  *   nb_serve_options::connection_ms is not enforced, and a stop and the end of its drain wait.
@@ -165,7 +171,9 @@ typedef struct nb_serve_options {
      *  its link); Unix peers are not counted. Default, and
      *  NB_NO_LIMIT: no bound but those of @c concurrency and @c linger_max. */
     int64_t max_per_peer;
-    /** @brief How many connections may linger at once; beyond it the oldest is reset. Default 256. */
+    /** @brief How many connections may linger at once: for a new one the oldest makes room. What it was
+     *  sent still arrives; only a peer that goes on sending sees a reset. In want of descriptors the
+     *  oldest makes room, too. Default 256. */
     int64_t linger_max;
     /** @brief true: SIGINT and SIGTERM stop the listener while nb_serve() runs. A signal that was
      *  ignored stays ignored; the old dispositions come back at the end, unless the program has set others
@@ -183,7 +191,7 @@ typedef struct nb_serve_options {
     /** @brief Milliseconds to wait for the peer's end after the handler has returned. NB_NO_LINGER:
      *  end at once. With a concurrency of 1 it is looked at between handlers. Default 5 000. */
     int64_t linger_ms;
-    /** @brief Bytes to read and drop in that time. Default 65 536. */
+    /** @brief Bytes to read and drop in that time; who sends more sees a reset. Default 65 536. */
     int64_t linger_bytes;
     /** @brief Milliseconds that handlers may go on after the stop. NB_NO_LIMIT: for ever. Default
      *  10 000. */
