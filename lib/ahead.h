@@ -2,7 +2,8 @@
 /** @file
  *  @brief Private: the buffer of a connection, which holds what was received and not yet asked for.
  *
- *  Calls that look for an end read ahead into it; every receive call serves it first. */
+ *  Calls that look for an end read ahead into it, 16 KiB if so much is there; every receive call serves it
+ *  first. It is small while it is empty, as connections wait like that, thousands of them. */
 #ifndef NETBASICS_AHEAD_H
 #define NETBASICS_AHEAD_H
 
@@ -21,6 +22,12 @@ static inline bool nb__ahead_too_late(const nb_conn *conn, nb_deadline by)
     return nb__conn_ahead(conn) > 0 && nb_expired(by);
 }
 
+/* What it is at most while it is empty. */
+#define NB__AHEAD_IDLE ((size_t)4096)
+
+/* Makes it as small as that; it is empty. */
+void nb__ahead_give_back(struct nb__ahead *ahead);
+
 static inline const unsigned char *nb__ahead_bytes(const nb_conn *conn)
 {
     return conn->ahead.data + conn->ahead.start;
@@ -29,8 +36,11 @@ static inline const unsigned char *nb__ahead_bytes(const nb_conn *conn)
 static inline void nb__ahead_drop(nb_conn *conn, size_t length)
 {
     conn->ahead.start += length;
-    if (conn->ahead.start == conn->ahead.end)
+    if (conn->ahead.start == conn->ahead.end) {
         conn->ahead.start = conn->ahead.end = 0;
+        if (conn->ahead.capacity > NB__AHEAD_IDLE)
+            nb__ahead_give_back(&conn->ahead);
+    }
     nb__conn_count(conn, NB_RECEIVE, length);
 }
 
@@ -47,7 +57,7 @@ static inline size_t nb__ahead_take(nb_conn *conn, void *buf, size_t capacity)
 }
 
 /* Receives into the buffer, behind what is there, which is fewer than `most` bytes; it does not grow
-   beyond that. NB_NO_MEMORY when it could not grow. */
+   beyond that or 16 KiB, whichever is more. NB_NO_MEMORY when there is no room and none is to be had. */
 nb_status nb__ahead_fill(nb_conn *conn, size_t most, nb_deadline by);
 
 /* Receives one byte into the buffer, which is empty. */

@@ -42,6 +42,7 @@ struct nb__ahead {
     size_t capacity;
     size_t start;
     size_t end;
+    bool filled; /* the last receive left no room: there may be more */
 };
 
 /* What the accept loop remembers of a connection whose handler has returned and whose peer has not

@@ -46,12 +46,9 @@ static nb_status await_bytes(nb_conn *conn, size_t wanted, size_t most, nb_deadl
    long. */
 static nb_status await_frame(nb_conn *conn, size_t capacity, size_t *length, nb_deadline by)
 {
-    nb_status status;
+    nb_status status = await_bytes(conn, HEADER, HEADER + capacity, by);
     size_t announced;
 
-    if (nb__ahead_too_late(conn, by))
-        return NB_TIMEOUT;
-    status = await_bytes(conn, HEADER, HEADER + capacity, by);
     if (status != NB_OK)
         return status;
     announced = length_in(nb__ahead_bytes(conn));

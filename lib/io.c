@@ -209,6 +209,16 @@ nb_status nb__io_recv_on(nb_conn *conn, void *buf, size_t capacity, ssize_t outc
     return go_on(conn, &transfer, outcome == -EINTR ? NB__FRESH : NB__FIRED, outcome, received, by);
 }
 
+nb_status nb__io_recv_now(nb_conn *conn, void *buf, size_t capacity, size_t *received)
+{
+    ssize_t outcome = -EAGAIN;
+
+    if (!conn->watched)
+        outcome = nb__sys_recv(conn->fd, buf, capacity, MSG_DONTWAIT);
+    *received = outcome > 0 ? (size_t)outcome : 0;
+    return outcome > 0 ? NB_OK : settle(conn, NB_RECEIVE, outcome);
+}
+
 nb_status nb__io_send_on(nb_conn *conn, const void *data, size_t length, enum nb__stage stage,
                          ssize_t outcome, size_t *sent, nb_deadline by)
 {

@@ -42,6 +42,10 @@ __attribute__((cold)) nb_status nb__io_send_on(nb_conn *conn, const void *data, 
                                                enum nb__stage stage, ssize_t outcome, size_t *sent,
                                                nb_deadline by);
 
+/* Receives what is there already: NB_OK and 0 bytes when that is nothing, and always where somebody has to
+   be asked before each wait. */
+nb_status nb__io_recv_now(nb_conn *conn, void *buf, size_t capacity, size_t *received);
+
 /* Sends some of the parts, which are nb__io_send_max() bytes at most. */
 nb_status nb__io_send_parts(nb_conn *conn, struct iovec *parts, size_t count, size_t *sent,
                             nb_deadline by);

@@ -92,56 +92,70 @@ nb_status nb_recv_to_end(nb_conn *conn, void *buf, size_t capacity, size_t *rece
 
 /* An end to look for, within so many bytes. */
 struct search {
-    const void *end;
+    const unsigned char *end;
     size_t end_length;
     size_t bound;
 };
 
 /* How many bytes it is up to the end and with it; 0 when it is not there. The search begins where
    the end could begin, given that it is not in the first `searched` bytes as a whole. */
-static size_t find_end(const unsigned char *bytes, size_t length, size_t searched,
-                       const struct search *search)
+static inline size_t find_end(const nb_conn *conn, const struct search *search, size_t searched)
 {
+    size_t have = nb__conn_ahead(conn);
+    size_t length = have < search->bound ? have : search->bound;
     size_t at = searched >= search->end_length ? searched - search->end_length + 1 : 0;
-    const unsigned char *first = search->end;
 
     while (at + search->end_length <= length) {
+        const unsigned char *bytes = nb__ahead_bytes(conn);
         size_t starts = length - search->end_length + 1 - at;
-        const unsigned char *hit = memchr(bytes + at, first[0], starts);
+        const unsigned char *hit = memchr(bytes + at, search->end[0], starts);
 
         if (hit == NULL)
             return 0;
         at = (size_t)(hit - bytes);
-        if (memcmp(hit, search->end, search->end_length) == 0)
+        if (memcmp(hit + 1, search->end + 1, search->end_length - 1) == 0)
             return at + search->end_length;
         at++;
     }
     return 0;
 }
 
-/* Reads ahead until the end is in the buffer: NB_OK and its place, NB_TOO_LONG when the bound is
-   reached without it, or why it cannot go on. Takes nothing out of the buffer. */
-static nb_status look_for(nb_conn *conn, const struct search *search, size_t *found, nb_deadline by)
+/* Reads ahead until the end is in the buffer, which does not have it. */
+__attribute__((cold, noinline)) static nb_status look_on(nb_conn *conn, const struct search *search,
+                                                         size_t *found, nb_deadline by)
 {
-    size_t searched = 0;
-
-    if (nb__ahead_too_late(conn, by))
-        return NB_TIMEOUT;
-    for (;;) {
-        size_t have = nb__conn_ahead(conn);
-        size_t within = have < search->bound ? have : search->bound;
+    do {
+        size_t searched = nb__conn_ahead(conn);
         nb_status status;
 
-        *found = within == 0 ? 0 : find_end(nb__ahead_bytes(conn), within, searched, search);
-        if (*found > 0)
-            return NB_OK;
-        if (have >= search->bound)
+        if (searched >= search->bound)
             return NB_TOO_LONG;
-        searched = have;
         status = nb__ahead_fill(conn, search->bound, by);
         if (status != NB_OK)
             return status;
-    }
+        *found = find_end(conn, search, searched);
+    } while (*found == 0);
+    return NB_OK;
+}
+
+/* Reads ahead until the end is in the buffer: NB_OK and its place, NB_TOO_LONG when the bound is
+   reached without it, or why it cannot go on. Takes nothing out of the buffer. No clock is looked at for
+   what is there: that is the way of nearly all lines. */
+static inline nb_status look_for(nb_conn *conn, const struct search *search, size_t *found,
+                                 nb_deadline by)
+{
+    *found = find_end(conn, search, 0);
+    return *found > 0 ? NB_OK : look_on(conn, search, found, by);
+}
+
+/* How many of the last of so many bytes may be the beginning of the end. */
+static size_t begun_in(const nb_conn *conn, const struct search *search, size_t length)
+{
+    size_t begun = length < search->end_length ? length : search->end_length - 1;
+
+    while (begun > 0 && memcmp(nb__ahead_bytes(conn) + length - begun, search->end, begun) != 0)
+        begun--;
+    return begun;
 }
 
 static bool can_be_repeated(nb_status status)
@@ -165,6 +179,9 @@ nb_status nb_recv_until(nb_conn *conn, void *buf, size_t capacity, const void *d
     status = look_for(conn, &search, &found, by);
     if (status == NB_OK)
         *received = nb__ahead_take(conn, buf, found);
+    else if (status ==
+             NB_TOO_LONG) /* a delimiter that is cut in two stays whole for who looks on */
+        *received = nb__ahead_take(conn, buf, capacity - begun_in(conn, &search, capacity));
     else if (!can_be_repeated(status))
         *received = nb__ahead_take(conn, buf, capacity);
     return status == NB_TOO_LONG ? nb__io_fail(conn, NB_RECEIVE, status, 0) : status;
@@ -174,7 +191,7 @@ nb_status nb_recv_until(nb_conn *conn, void *buf, size_t capacity, const void *d
 static nb_status look_for_line(nb_conn *conn, size_t most, size_t *found, size_t *length,
                                nb_deadline by)
 {
-    struct search search = {"\n", 1, most + 1};
+    struct search search = {(const unsigned char *)"\n", 1, most + 1};
     nb_status status = look_for(conn, &search, found, by);
 
     /* One byte over is fine if it is the CR of a CRLF. */

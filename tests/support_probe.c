@@ -17,6 +17,7 @@ static void forget(struct probe_call *call)
 {
     atomic_store(&call->calls, 0);
     atomic_store(&call->longest, 0);
+    atomic_store(&call->last, 0);
 }
 
 void probe_clear(void)
@@ -66,6 +67,7 @@ int probe_end(void **state)
 static int enter(struct probe_call *call, size_t length)
 {
     (void)atomic_fetch_add(&call->calls, 1);
+    atomic_store(&call->last, length);
     if (length > atomic_load(&call->longest))
         atomic_store(&call->longest, length);
     if (atomic_load(&call->failures) == 0)

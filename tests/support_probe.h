@@ -19,6 +19,7 @@ struct probe_call {
     int error;              /* with which errno */
     size_t limit;           /* most bytes that one may move; 0: as many as it likes */
     _Atomic size_t longest; /* the longest length that was asked for */
+    _Atomic size_t last;    /* the length that was asked for last */
 };
 
 struct probe {

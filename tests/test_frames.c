@@ -295,7 +295,7 @@ static void what_a_peer_announces_allocates_nothing(void **state)
     probe_clear();
     assert_status(frame(64, plenty()), NB_TOO_LONG);
     assert_int_equal(got, UINT32_MAX);
-    assert_true(atomic_load(&probe.allocate.longest) <= 64 + HEADER);
+    assert_true(atomic_load(&probe.allocate.longest) <= 1024);
 }
 
 static void the_buffer_grows_with_what_arrives_of_a_frame(void **state)
@@ -356,18 +356,60 @@ static void what_came_of_a_frame_that_timed_out_is_for_every_call(void **state)
     assert_got("\0\0\0\6hel");
 }
 
-static void an_expired_deadline_takes_no_frame(void **state)
+static void an_expired_deadline_takes_only_what_is_complete_in_the_buffer(void **state)
 {
     (void)state;
-    arrive("\0\0\0\1a\0\0\0\1b");
+    arrive("\0\0\0\1a\0\0\0\1b\0\0\0\4c");
     assert_status(frame(sizeof(buf), past()), NB_TIMEOUT);
     assert_nothing_consumed();
     assert_int_equal(nb_conn_buffered(conn), 0);
     assert_status(frame(sizeof(buf), plenty()), NB_OK);
+    probe_clear();
+    assert_status(frame(sizeof(buf), past()), NB_OK);
+    assert_got("b");
     assert_status(frame(sizeof(buf), past()), NB_TIMEOUT);
     assert_int_equal(got, 0);
-    assert_status(frame(sizeof(buf), plenty()), NB_OK);
-    assert_got("b");
+    assert_int_equal(nb_conn_buffered(conn), 5);
+    assert_status(frame(3, past()), NB_TOO_LONG);
+    assert_int_equal(got, 4);
+    assert_int_equal(probe_total(), 0);
+}
+
+static void frames_of_any_bound_are_read_ahead_alike(void **state)
+{
+    static char stream[30 * 1000];
+
+    for (size_t bound = 26; bound < 100000; bound *= 50) {
+        static char body[26 * 50 * 50];
+
+        nb_abort(conn);
+        raw_close(peer);
+        conn = conn_and_peer(*(const enum transport *)*state, &peer);
+        for (size_t i = 0; i < sizeof(stream); i += 30)
+            stream[i + 3] = 26;
+        raw_deliver(peer, nb_conn_fd(conn), stream, sizeof(stream));
+        probe_clear();
+        for (int i = 0; i < 1000; i++) {
+            assert_status(nb_recv_frame(conn, body, bound, &got, plenty()), NB_OK);
+            assert_int_equal(got, 26);
+        }
+        assert_true(probe_total() < 10);
+    }
+}
+
+static void the_buffer_of_a_long_frame_is_given_back(void **state)
+{
+    static char whole[HEADER + 50000];
+    static char body[50000];
+
+    (void)state;
+    memcpy(whole, "\0\0\xc3\x50", HEADER);
+    raw_deliver(peer, nb_conn_fd(conn), whole, sizeof(whole));
+    probe_clear();
+    assert_status(nb_recv_frame(conn, body, sizeof(body), &got, plenty()), NB_OK);
+    assert_true(atomic_load(&probe.allocate.last) <= 4096);
+    assert_status(frame(sizeof(buf), nb_after_ms(1)), NB_TIMEOUT);
+    assert_true(atomic_load(&probe.allocate.last) <= 4096);
 }
 
 /* The peer sends a byte of a long frame now and then. */
@@ -537,7 +579,9 @@ int main(void)
         TCP(the_buffer_grows_to_no_more_than_the_frame),
         BOTH(a_timeout_anywhere_in_a_frame_consumes_nothing),
         TCP(what_came_of_a_frame_that_timed_out_is_for_every_call),
-        TCP(an_expired_deadline_takes_no_frame),
+        TCP(an_expired_deadline_takes_only_what_is_complete_in_the_buffer),
+        BOTH(frames_of_any_bound_are_read_ahead_alike),
+        BOTH(the_buffer_of_a_long_frame_is_given_back),
         BOTH(a_frame_that_trickles_extends_no_deadline),
         BOTH(an_end_between_frames_is_an_end_and_inside_one_a_reset),
         TCP(a_reset_inside_a_frame_is_one),

@@ -6,6 +6,7 @@
 #undef _GNU_SOURCE
 #define _GNU_SOURCE /* POLLRDHUP */
 
+#include "conn_internal.h"
 #include "support.h"
 #include "support_probe.h"
 #include "sys.h"
@@ -304,13 +305,43 @@ static void expired_deadline_consumes_nothing_that_has_arrived(void **state)
 static void expired_deadline_consumes_nothing_from_the_buffer(void **state)
 {
     (void)state;
-    arrive("one\nhello\n");
+    arrive("one\nhello");
     assert_status(line(64, plenty()), NB_OK);
     check_each(past(), NB_TIMEOUT, 0, WAIT);
     assert_status(to_end(0, past()), NB_TIMEOUT);
-    assert_int_equal(nb_conn_buffered(conn), 6);
+    assert_int_equal(nb_conn_buffered(conn), 5);
     assert_status(some(9, plenty()), NB_OK);
-    assert_got("hello\n");
+    assert_got("hello");
+}
+
+/* A server that has taken every whole command that is there answers before it waits for the rest. */
+static void expired_deadline_takes_what_is_complete_in_the_buffer(void **state)
+{
+    (void)state;
+    arrive("one\ntwo\nthree;four\r\nfi");
+    assert_status(line(64, plenty()), NB_OK);
+    probe_clear();
+    assert_status(line(64, past()), NB_OK);
+    assert_line("two");
+    assert_status(until(64, ";", past()), NB_OK);
+    assert_got("three;");
+    assert_status(line(64, (nb_deadline){0}), NB_OK);
+    assert_line("four");
+    assert_status(line(64, past()), NB_TIMEOUT);
+    assert_line("");
+    assert_status(until(64, "\n", past()), NB_TIMEOUT);
+    assert_int_equal(got, 0);
+    assert_int_equal(nb_conn_buffered(conn), 2);
+    assert_int_equal(probe_total(), 0);
+}
+
+static void expired_deadline_does_not_hide_what_is_too_long(void **state)
+{
+    (void)state;
+    arrive("one\ntwo and more");
+    assert_status(line(64, plenty()), NB_OK);
+    assert_status(line(4, past()), NB_TOO_LONG);
+    assert_line("two");
 }
 
 static void expired_deadline_hides_an_end(void **state)
@@ -790,8 +821,8 @@ static void until_fails_when_the_delimiter_straddles_the_bound(void **state)
     (void)state;
     arrive("abc--");
     assert_status(until(4, "--", plenty()), NB_TOO_LONG);
-    assert_got("abc-");
-    assert_int_equal(buf[4], '#');
+    assert_got("abc");
+    assert_int_equal(nb_conn_buffered(conn), 2);
 }
 
 static void until_fails_when_the_delimiter_is_behind_the_bound(void **state)
@@ -1163,17 +1194,159 @@ static void capacity_does_not_decide_how_much_is_allocated(void **state)
     assert_true(atomic_load(&probe.allocate.longest) <= 65536);
 }
 
-static void buffer_never_grows_beyond_the_largest_capacity(void **state)
+#define READ_AHEAD 16384 /* at most, however many bytes a call asked for */
+#define IDLE 4096        /* while it is empty */
+
+static char stream_of_lines[100000];
+
+/* So many bytes, in lines of so many, have arrived. */
+static void lines_arrive(size_t length, size_t each)
 {
-    static char long_one[5000];
+    memset(stream_of_lines, 'x', length);
+    for (size_t i = each; i <= length; i += each)
+        stream_of_lines[i - 1] = '\n';
+    arrive_bytes(stream_of_lines, length);
+}
+
+static void bound_does_not_decide_how_much_is_read_ahead(void **state)
+{
+    static const size_t bounds[] = {64, 4096, SIZE_MAX / 2};
 
     (void)state;
-    memset(long_one, 'x', sizeof(long_one));
-    arrive_bytes(long_one, sizeof(long_one));
+    for (size_t i = 0; i < COUNT(bounds); i++) {
+        nb_abort(conn);
+        raw_close(peer);
+        conn = conn_and_peer(over, &peer);
+        lines_arrive(30 * 3000, 30);
+        probe_clear();
+        for (int k = 0; k < 3000; k++) {
+            assert_status(nb_recv_line(conn, buf, bounds[i], &got, plenty()), NB_OK);
+            assert_int_equal(got, 29);
+        }
+        assert_true(probe_total() < 12); /* 90 000 bytes by 1, 4 and then 16 KiB */
+        assert_int_equal(atomic_load(&probe.allocate.longest), READ_AHEAD);
+    }
+}
+
+/* Each receive ends with a line: none is left to show that there is more. */
+static void stream_of_equal_lines_is_received_in_large_pieces(void **state)
+{
+    enum { LINES = 90112 / 64 };
+
+    (void)state;
+    lines_arrive(LINES * 64, 64);
     probe_clear();
-    forget_results();
-    assert_status(nb_recv_until(conn, long_one, 3, "\n", 1, &got, plenty()), NB_TOO_LONG);
-    assert_true(atomic_load(&probe.allocate.longest) <= 3);
+    for (int k = 0; k < LINES; k++)
+        assert_status(line(64, plenty()), NB_OK);
+    assert_true(probe_total() < 12);
+}
+
+static void line_in_lockstep_is_one_receive(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        lines_arrive(800, 800);
+        probe_clear();
+        assert_status(line(1000, i < 2 ? nb_forever() : plenty()), NB_OK);
+        assert_int_equal(atomic_load(&probe.receive.calls), 1);
+        assert_int_equal(atomic_load(&probe.poll.calls), 0);
+        assert_int_equal(atomic_load(&probe.allocate.calls), i == 0 ? 1 : 0);
+    }
+}
+
+static void connection_that_waits_with_an_empty_buffer_has_a_small_one(void **state)
+{
+    /* What fills it to the brim, and what does not. */
+    static const size_t lengths[] = {1024 + 4096 + 16384, 64 * 500};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(lengths); i++) {
+        probe_clear();
+        lines_arrive(lengths[i], 64);
+        while (nb_conn_buffered(conn) > 0 || nb_wait_readable(conn, past()) == NB_OK)
+            assert_status(line(64, plenty()), NB_OK);
+        assert_int_equal(atomic_load(&probe.allocate.longest), READ_AHEAD);
+        assert_true(atomic_load(&probe.allocate.last) <= IDLE);
+        for (size_t k = 0; k < COUNT(calls); k++) {
+            assert_status(calls[k].run(nb_after_ms(1)), NB_TIMEOUT);
+            assert_status(calls[k].run(past()), NB_TIMEOUT);
+            assert_true(atomic_load(&probe.allocate.last) <= IDLE);
+        }
+    }
+}
+
+static void expired_deadline_reads_nothing_however_full_the_last_receive_was(void **state)
+{
+    (void)state;
+    lines_arrive(1024 + 4096 + 64, 64);
+    for (int k = 0; k < (1024 + 4096) / 64; k++)
+        assert_status(line(64, plenty()), NB_OK);
+    probe_clear();
+    assert_status(line(64, past()), NB_TIMEOUT);
+    assert_int_equal(atomic_load(&probe.receive.calls), 0);
+    assert_status(line(64, plenty()), NB_OK);
+}
+
+static int looks;
+
+static nb_deadline look(struct nb__keeper *keeper, nb_conn *watched, int64_t now_ns, nb_deadline by)
+{
+    (void)keeper;
+    (void)watched;
+    (void)now_ns;
+    looks++;
+    return by;
+}
+
+static void whoever_watches_is_asked_before_each_receive(void **state)
+{
+    struct nb__keeper keeper = {NULL, NULL, look};
+
+    (void)state;
+    looks = 0;
+    nb__conn_keep(conn, &keeper);
+    lines_arrive(1024 + 4096 + 16384 + 64, 64);
+    probe_clear();
+    for (int k = 0; k < (1024 + 4096 + 16384 + 64) / 64; k++)
+        assert_status(line(64, plenty()), NB_OK);
+    assert_true(looks >= atomic_load(&probe.receive.calls));
+    nb__conn_keep(conn, NULL);
+}
+
+static void end_is_told_however_full_the_last_receive_was(void **state)
+{
+    static void (*const ends[])(void) = {peer_ends, peer_resets};
+    static const nb_status told[] = {NB_EOF, NB_RESET};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(ends); i++) {
+        nb_abort(conn);
+        if (peer >= 0)
+            raw_close(peer);
+        conn = conn_and_peer(over, &peer);
+        lines_arrive(1024 + 4096, 64);
+        ends[i]();
+        for (int k = 0; k < (1024 + 4096) / 64; k++)
+            assert_status(line(64, plenty()), NB_OK);
+        assert_status(line(64, plenty()), told[i]);
+    }
+}
+
+static void buffer_never_grows_beyond_16_kib_or_the_largest_capacity(void **state)
+{
+    (void)state;
+    lines_arrive(sizeof(stream_of_lines), sizeof(stream_of_lines));
+    probe_clear();
+    assert_status(nb_recv_until(conn, stream_of_lines, 50000, "\n", 1, &got, plenty()),
+                  NB_TOO_LONG);
+    assert_true(atomic_load(&probe.allocate.longest) <= 50000);
+    nb_abort(conn);
+    raw_close(peer);
+    conn = conn_and_peer(over, &peer);
+    lines_arrive(sizeof(stream_of_lines), sizeof(stream_of_lines));
+    probe_clear();
+    assert_status(nb_recv_until(conn, buf, 3, "\n", 1, &got, plenty()), NB_TOO_LONG);
+    assert_true(atomic_load(&probe.allocate.longest) <= READ_AHEAD);
 }
 
 static void buffer_grows_with_what_arrives(void **state)
@@ -1220,9 +1393,8 @@ static void want_of_memory_for_a_larger_buffer_loses_nothing(void **state)
     memset(sent, 'x', 10000);
     sent[10000] = '\n';
     arrive_bytes(sent, sizeof(sent));
-    probe.receive.limit = 4096;
     assert_status(nb_recv_until(conn, place, 4000, "x", 1, &got, plenty()), NB_OK);
-    probe_fail(&probe.allocate, 1, ENOMEM);
+    probe_fail(&probe.allocate, 2, ENOMEM); /* the first time there is room for a byte */
     assert_status(nb_recv_line(conn, place, sizeof(place), &got, plenty()), NB_NO_MEMORY);
     assert_int_equal(got, 0);
     assert_status(nb_recv_line(conn, place, sizeof(place), &got, plenty()), NB_OK);
@@ -1948,6 +2120,19 @@ static void open_stream(const char *stream, size_t length)
     probe.receive.limit = chance(5);
 }
 
+/* How many of the last of so many bytes may be the beginning of a delimiter. */
+static size_t model_begun(const char *bytes, size_t length, const char *delimiter,
+                          size_t delimiter_length)
+{
+    for (size_t from = 0; from < length; from++) {
+        size_t begun = length - from;
+
+        if (begun < delimiter_length && memcmp(bytes + from, delimiter, begun) == 0)
+            return begun;
+    }
+    return 0;
+}
+
 /* What nb_recv_until() should return for the stream from here on, and how many bytes. */
 static nb_status model_until(const char *rest, size_t left, size_t capacity, const char *delimiter,
                              size_t delimiter_length, size_t *expected)
@@ -1957,8 +2142,11 @@ static nb_status model_until(const char *rest, size_t left, size_t capacity, con
         if (memcmp(rest + at, delimiter, delimiter_length) == 0)
             return NB_OK;
     }
-    *expected = left < capacity ? left : capacity;
-    return left >= capacity ? NB_TOO_LONG : NB_EOF;
+    *expected = left;
+    if (left < capacity)
+        return NB_EOF;
+    *expected = capacity - model_begun(rest, capacity, delimiter, delimiter_length);
+    return NB_TOO_LONG;
 }
 
 static void until_agrees_with_a_plain_search(void **state)
@@ -2109,6 +2297,8 @@ int main(void)
         TCP(length_of_zero_makes_no_system_call),
         BOTH(expired_deadline_consumes_nothing_that_has_arrived),
         TCP(expired_deadline_consumes_nothing_from_the_buffer),
+        BOTH(expired_deadline_takes_what_is_complete_in_the_buffer),
+        TCP(expired_deadline_does_not_hide_what_is_too_long),
         TCP(expired_deadline_hides_an_end),
         TCP(expired_deadline_reads_nothing),
         BOTH(timeout_does_not_stay),
@@ -2177,7 +2367,14 @@ int main(void)
         TCP(length_of_a_line_may_be_null),
         TCP(line_is_one_recv_and_then_none),
         TCP(capacity_does_not_decide_how_much_is_allocated),
-        TCP(buffer_never_grows_beyond_the_largest_capacity),
+        BOTH(bound_does_not_decide_how_much_is_read_ahead),
+        BOTH(stream_of_equal_lines_is_received_in_large_pieces),
+        BOTH(line_in_lockstep_is_one_receive),
+        BOTH(connection_that_waits_with_an_empty_buffer_has_a_small_one),
+        TCP(expired_deadline_reads_nothing_however_full_the_last_receive_was),
+        TCP(whoever_watches_is_asked_before_each_receive),
+        BOTH(end_is_told_however_full_the_last_receive_was),
+        BOTH(buffer_never_grows_beyond_16_kib_or_the_largest_capacity),
         BOTH(buffer_grows_with_what_arrives),
         TCP(want_of_memory_consumes_nothing_and_does_not_stay),
         TCP(want_of_memory_for_a_larger_buffer_loses_nothing),

@@ -137,8 +137,9 @@ static void take_the_descriptor_back(nb_conn *conn)
     EXPECT(nb_recv_line(conn, line, sizeof(line), NULL,
                         nb_after_ms(60000)) == NB_OK);
     /* [nb_conn_detach] */
-    /* What was received with a line, and lies behind it. */
-    char waiting[512];
+    /* What was received with a line, and lies behind it: 16 KiB at
+       most, unless a longer line was asked for. */
+    char waiting[16384];
     size_t length;
     nb_fd fd;
 

@@ -78,6 +78,28 @@ static void receive_lines(nb_conn *conn)
     EXPECT(status == NB_EOF && lines == 2);
 }
 
+/* Answers together what has come together. */
+static void answer_commands(nb_conn *conn)
+{
+    int answers = 0;
+    /* [expired] */
+    char command[64];
+    nb_deadline by = nb_after_ms(5000);
+    nb_status status;
+
+    while ((status = nb_recv_line(conn, command, sizeof(command), NULL,
+                                  by)) == NB_OK) {
+        /* ... append the reply to what is to be sent ... */
+        answers++;
+        /* The next one must be here already. */
+        by = nb_after_ms(0);
+    }
+    if (status == NB_TIMEOUT && answers > 0)
+        puts("now send the replies, and wait for the rest");
+    /* [expired] */
+    EXPECT(status == NB_TIMEOUT && answers == 2);
+}
+
 static void receive_the_rest(nb_conn *conn)
 {
     /* [nb_recv_to_end] */
@@ -160,6 +182,7 @@ int main(void)
     on("Hello, world", receive_a_header);
     on("GET / HTTP/1.1\n\r\n\r\nbody", receive_a_header_block);
     on("first\r\nsecond\n", receive_lines);
+    on("PING\nPING\nPI", answer_commands);
     on("the end", receive_the_rest);
     return 0;
 }

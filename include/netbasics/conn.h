@@ -20,7 +20,11 @@
  *  @par What a call answers
  *  Every call looks at these in this order: a broken contract (NB_INVALID), nb_cancel()
  *  (NB_CANCELLED), what its direction failed with before, a length of zero (success, without a
- *  system call), a deadline that has passed (NB_TIMEOUT). Only then does it do something.
+ *  system call), a deadline that has passed (NB_TIMEOUT). Only then does it do something. nb_recv_line(),
+ *  nb_recv_until() and nb_recv_frame() alone serve first what they have
+ *  read ahead: where that decides, whether for NB_OK or NB_TOO_LONG, the deadline is not asked. So with
+ *  a deadline that has passed they take what is complete already and never wait: a server answers all the
+ *  commands that have come whole before it waits for the rest of one.
  *
  *  @par Failures that stay
  *  The two directions fail apart from each other. A **send** that failed in any way leaves a hole
@@ -29,6 +33,14 @@
  *  sent was shorter than announced.) A **receive** keeps NB_EOF, NB_RESET, NB_CANCELLED,
  *  NB_UNREACHABLE, NB_SYSTEM and every other failure of the connection, and keeps the NB_TOO_LONG
  *  of the calls that look for an end; NB_TIMEOUT and NB_NO_MEMORY never stay.
+ *
+ *  @par What is read ahead
+ *  nb_recv_line(), nb_recv_until() and nb_recv_frame() receive more than they give, if more is there, into
+ *  a buffer of the connection. It is allocated at their first call with 1 KiB, grows to 16 KiB when so much
+ *  arrives, and beyond that only for a line or a message that is longer, with what arrives of it and never
+ *  beyond the capacity asked for (and the end of a line, or the head of a frame). So the capacity bounds what
+ *  a peer can make us keep, and not the speed: let it be as small as the protocol allows. As soon as the
+ *  buffer is empty all but 4 KiB of it is given back: thousands of connections can wait.
  *
  *  @par Resets
  *  A reset never turns into a clean end: NB_EOF means that the peer ended its stream in order and
@@ -327,9 +339,7 @@ NB_NODISCARD NB_API nb_status nb_recv_exact(nb_conn *conn, void *buf, size_t len
 /**
  * @brief Receives up to and including a delimiter.
  *
- * Bytes behind the delimiter stay in the connection for the next receive call of any kind. The
- * buffer of the connection is allocated at first use and grows with what arrives, never beyond the
- * largest capacity asked for (and the end of a line).
+ * Bytes behind the delimiter stay in the connection for the next receive call of any kind.
  *
  * @param conn              the connection.
  * @param[out] buf          receives the bytes, the delimiter included.
@@ -340,10 +350,12 @@ NB_NODISCARD NB_API nb_status nb_recv_exact(nb_conn *conn, void *buf, size_t len
  * @param by                bounds the whole call.
  * @retval NB_OK           @p buf ends with the delimiter.
  * @retval NB_EOF          the stream ended before; its last bytes are in @p buf. Stays.
- * @retval NB_TIMEOUT      the deadline passed. Nothing was consumed, @p received is 0: make the
- *                         same call again.
- * @retval NB_TOO_LONG     no delimiter within @p capacity bytes, which are in @p buf. Stays, as the
- *                         tail would pass for the next message.
+ * @retval NB_TIMEOUT      the deadline passed, and no delimiter was there before. Nothing was consumed,
+ *                         @p received is 0: make the same call again.
+ * @retval NB_TOO_LONG     no delimiter within @p capacity bytes, which are in @p buf; but those at their
+ *                         end that may be the beginning of the delimiter stay in the connection, fewer
+ *                         than @p delimiter_length. Stays,
+ *                         as the tail would pass for the next message.
  * @retval NB_CANCELLED    the connection was cancelled. Stays.
  * @retval NB_RESET        the connection was broken off; what had arrived is in @p buf. Stays.
  * @retval NB_UNREACHABLE  the peer stopped answering; what had arrived is in @p buf. Stays.
@@ -378,10 +390,11 @@ NB_NODISCARD NB_API nb_status nb_recv_until(nb_conn *conn, void *buf, size_t cap
  * @param by           bounds the whole call.
  * @retval NB_OK           a line; an empty one is "".
  * @retval NB_EOF          the stream ended; @p buf holds a last line that had no LF, or "". Stays.
- * @retval NB_TIMEOUT      the deadline passed. Nothing was consumed, @p buf is "": make the same
- *                         call again.
- * @retval NB_TOO_LONG     a line of more than `capacity - 1` bytes, whose start is in @p buf.
- *                         Stays, as its tail would pass for the next line.
+ * @retval NB_TIMEOUT      the deadline passed, and no whole line was there before. Nothing was consumed,
+ *                         @p buf is "": make the same call again.
+ * @retval NB_TOO_LONG     a line of more than `capacity - 1` bytes, of which so many are in @p buf.
+ *                         Stays, as its tail would pass for the
+ *                         next line.
  * @retval NB_CANCELLED    the connection was cancelled. Stays.
  * @retval NB_RESET        the connection was broken off; what had arrived is in @p buf. Stays.
  * @retval NB_UNREACHABLE  the peer stopped answering; what had arrived is in @p buf. Stays.
@@ -440,8 +453,7 @@ NB_NODISCARD NB_API nb_status nb_recv_to_end(nb_conn *conn, void *buf, size_t ca
  *        bytes, the most significant first.
  *
  * A frame is given as a whole or not at all. It is read ahead into the buffer of the connection, which
- * grows with what arrives, never beyond the largest capacity asked for and the four bytes: what a peer
- * announces allocates nothing.
+ * grows with what arrives: what a peer announces allocates nothing.
  *
  * @param conn         the connection.
  * @param[out] buf     receives the body; may be NULL when @p capacity is 0.
@@ -451,7 +463,8 @@ NB_NODISCARD NB_API nb_status nb_recv_to_end(nb_conn *conn, void *buf, size_t ca
  * @param by           bounds the whole call.
  * @retval NB_OK           a frame; the body of an empty one has 0 bytes.
  * @retval NB_EOF          the peer ended its stream, after a whole frame or before the first. Stays.
- * @retval NB_TIMEOUT      the deadline passed. Nothing was consumed: make the same call again.
+ * @retval NB_TIMEOUT      the deadline passed, and no whole frame was there before. Nothing was consumed:
+ *                         make the same call again.
  * @retval NB_TOO_LONG     the body is longer than @p capacity. It was not read, and this stays: what
  *                         follows is the body, not the next frame.
  * @retval NB_CANCELLED    the connection was cancelled. Stays.
@@ -822,7 +835,11 @@ NB_API void nb_conn_local(const nb_conn *conn, nb_address *out);
  * @brief Tells how many bytes wait in the connection's own buffer.
  *
  * They were received with a line, a delimiter or a frame, lie behind it, and come first at the next
- * receive; or they are the part of it that has come.
+ * receive; or they are the part of it that has come. They are at most 16 KiB, or the largest capacity
+ * that such a call was given and the end or head that goes with it, if that is more.
+ *
+ * That it is 0 does not tell a server when to answer: half a command may be there. Receive with a deadline
+ * that has passed, and answer at NB_TIMEOUT.
  *
  * @param conn  the connection. Must not be NULL.
  * @return bytes.

@@ -25,10 +25,11 @@ static struct expected next_frame(size_t capacity)
         return expected;
     length = announced(next_bytes());
     if (length > capacity)
-        return (struct expected){NB_TOO_LONG, when(HEADER), length, HEADER, false, 0};
+        return (struct expected){NB_TOO_LONG, when(HEADER), length, HEADER, false, 0, HEADER};
     if (length + HEADER > rest())
         return expected;
-    return (struct expected){NB_OK, when(HEADER + length), length, HEADER + length, false, 0};
+    return (struct expected){NB_OK, when(HEADER + length), length, HEADER + length, false,
+                             0,     HEADER + length};
 }
 
 static void recv_frame(size_t capacity)
@@ -55,7 +56,7 @@ static void recv_exact(size_t length)
     struct expected expected = end_of_stream(length, true);
 
     if (length <= rest())
-        expected = (struct expected){NB_OK, when(length), length, length, true, length};
+        expected = (struct expected){NB_OK, when(length), length, length, true, length, 0};
     check(status, got, &expected);
 }
 

@@ -16,7 +16,7 @@ static void recv_some(size_t capacity)
 
     require((status == NB_OK) == (got > 0) && got <= capacity);
     if (rest() > 0)
-        expected = (struct expected){NB_OK, when(1), got, got, false, 0};
+        expected = (struct expected){NB_OK, when(1), got, got, false, 0, 0};
     check(status, got, &expected);
 }
 
@@ -30,7 +30,7 @@ static void recv_exact(size_t length)
     if (length == 0)
         return;
     if (length <= rest())
-        expected = (struct expected){NB_OK, when(length), length, length, true, length};
+        expected = (struct expected){NB_OK, when(length), length, length, true, length, 0};
     check(status, got, &expected);
 }
 
@@ -44,6 +44,16 @@ static size_t find(const unsigned char *delimiter, size_t length, size_t bound)
     return 0;
 }
 
+/* How many of the last of so many bytes may be the beginning of a delimiter. */
+static size_t begun(const unsigned char *delimiter, size_t length, size_t bytes)
+{
+    size_t count = least(bytes, length - 1);
+
+    while (memcmp(next_bytes() + bytes - count, delimiter, count) != 0)
+        count--;
+    return count;
+}
+
 static void recv_until(size_t capacity, const unsigned char *delimiter, size_t length)
 {
     size_t got = 4711;
@@ -52,9 +62,15 @@ static void recv_until(size_t capacity, const unsigned char *delimiter, size_t l
     struct expected expected = end_of_stream(capacity, false);
 
     if (found > 0)
-        expected = (struct expected){NB_OK, when(found), found, found, false, 0};
+        expected = (struct expected){NB_OK, when(found), found, found, false, 0, found};
     else if (capacity <= rest())
-        expected = (struct expected){NB_TOO_LONG, when(capacity), capacity, capacity, false, 0};
+        expected = (struct expected){NB_TOO_LONG,
+                                     when(capacity),
+                                     capacity - begun(delimiter, length, capacity),
+                                     capacity - begun(delimiter, length, capacity),
+                                     false,
+                                     0,
+                                     capacity};
     check(status, got, &expected);
 }
 
@@ -70,10 +86,10 @@ static struct expected next_line(size_t most)
     if (found > 0) {
         size_t cr = found > 1 && next_bytes()[found - 2] == '\r';
 
-        return (struct expected){NB_OK, when(found), found - 1 - cr, found, false, 0};
+        return (struct expected){NB_OK, when(found), found - 1 - cr, found, false, 0, found};
     }
     if (bound <= rest())
-        return (struct expected){NB_TOO_LONG, when(bound), most, most, false, 0};
+        return (struct expected){NB_TOO_LONG, when(bound), most, most, false, 0, bound};
     if (over && model.end == NB_EOF)
         expected.status = NB_TOO_LONG;
     return expected;
@@ -97,8 +113,8 @@ static void recv_to_end(size_t capacity)
     nb_status stuck = model.stuck[NB_RECEIVE];
 
     if (capacity < rest()) {
-        expected =
-            (struct expected){NB_TOO_LONG, when(capacity + 1), capacity, capacity, true, capacity};
+        expected = (struct expected){NB_TOO_LONG, when(capacity + 1), capacity, capacity,
+                                     true,        capacity,           0};
     } else if (expected.status == NB_EOF) {
         expected.status = NB_OK;
         stuck = status == NB_OK ? NB_EOF : stuck;
@@ -197,14 +213,16 @@ static void receive(struct input *in, uint8_t op)
 static void one_call(struct input *in)
 {
     uint8_t op = input_byte(in) % 9;
+    nb_status stuck;
 
     model_call(in);
+    stuck = model.stuck[NB_RECEIVE];
     if (op == 6)
         send_byte();
     else if (op == 7)
         kernel_idle(input_delay(in));
-    else if (model.stuck[NB_RECEIVE] != NB_OK)
-        check_stuck(model.stuck[NB_RECEIVE]);
+    else if (stuck != NB_OK)
+        check_stuck(stuck);
     else
         receive(in, op);
 }

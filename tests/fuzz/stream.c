@@ -36,7 +36,7 @@ struct expected end_of_stream(size_t most, bool partial)
 {
     size_t got = least(rest(), most);
 
-    return (struct expected){model.end, model.script.end_ns, got, got, partial, most};
+    return (struct expected){model.end, model.script.end_ns, got, got, partial, most, 0};
 }
 
 bool is_too_late(void)
@@ -50,9 +50,19 @@ bool ended_at(int64_t when_ns)
 }
 
 /* How many of the next bytes have come, given how many of all. */
-static size_t of_next(size_t bytes, size_t most)
+static size_t of_next(size_t bytes)
 {
-    return least(bytes > model.place ? bytes - model.place : 0, most);
+    return bytes > model.place ? bytes - model.place : 0;
+}
+
+size_t there_before(int64_t when_ns)
+{
+    return of_next(script_before(&model.script, when_ns));
+}
+
+size_t there_until(int64_t when_ns)
+{
+    return of_next(script_until(&model.script, when_ns));
 }
 
 static void check_timeout(size_t got, const struct expected *expected)
@@ -63,14 +73,16 @@ static void check_timeout(size_t got, const struct expected *expected)
         require(got == 0);
         return;
     }
-    require(got >= of_next(script_before(&model.script, model.by.ns), expected->most));
-    require(got <= of_next(script_until(&model.script, model.by.ns), expected->most));
+    require(got >= least(there_before(model.by.ns), expected->most));
+    require(got <= least(there_until(model.by.ns), expected->most));
 }
 
 static void check_end(nb_status status, size_t got, const struct expected *expected)
 {
+    bool decided = expected->needs > 0 && expected->needs <= model.buffered;
+
     require(status == expected->status);
-    require(!is_too_late() && expected->when_ns <= model.by.ns);
+    require(decided || (!is_too_late() && expected->when_ns <= model.by.ns));
     require(ended_at(expected->when_ns));
     require(got == expected->got);
 }
@@ -112,6 +124,7 @@ void check_counts(nb_status status, size_t got, const struct expected *expected)
         return;
     }
     if (status == NB_TIMEOUT) {
+        require(expected->needs == 0 || expected->needs > model.buffered);
         check_timeout(got, expected);
     } else if (status != NB_CANCELLED) {
         check_end(status, got, expected);
@@ -202,5 +215,6 @@ void model_call(struct input *in)
     if (model.cancel_ns <= kernel.now)
         model.stuck[NB_RECEIVE] = model.stuck[NB_SEND] = NB_CANCELLED;
     model.by = input_deadline(in);
+    model.buffered = nb_conn_buffered(model.conn);
     model.begun_ns = kernel.now;
 }

@@ -23,6 +23,7 @@ struct model {
     nb_conn *conn;
     int64_t begun_ns; /* when the call began, and its deadline */
     nb_deadline by;
+    size_t buffered; /* what was read ahead then */
 };
 
 extern struct model model;
@@ -35,6 +36,7 @@ struct expected {
     size_t consumed;
     bool partial; /* when the deadline comes first it gives what is there, */
     size_t most;  /* at most so much */
+    size_t needs; /* when so much is in the buffer no deadline matters; 0: it always does */
 };
 
 /* The bytes that come next, and how many there are until the end. */
@@ -42,8 +44,10 @@ const unsigned char *next_bytes(void);
 size_t rest(void);
 size_t least(size_t a, size_t b);
 
-/* When the next so many bytes are there. */
+/* When the next so many bytes are there, and how many of the next are there at a time. */
 int64_t when(size_t count);
+size_t there_before(int64_t when_ns);
+size_t there_until(int64_t when_ns);
 /* What a call comes to that finds neither what it looks for nor its bound. */
 struct expected end_of_stream(size_t most, bool partial);
 bool is_too_late(void);
