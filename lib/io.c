@@ -289,6 +289,11 @@ nb_status nb__io_fail(nb_conn *conn, nb_direction direction, nb_status status, i
     return status;
 }
 
+void nb__io_mend(nb_conn *conn, nb_direction direction)
+{
+    atomic_store_explicit(&conn->sides[direction].status, NB_OK, memory_order_release);
+}
+
 void nb_cancel(nb_conn *conn)
 {
     if (conn == NULL)

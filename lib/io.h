@@ -70,6 +70,9 @@ nb_status nb__io_status_of(nb_direction direction, int number);
 /* Records a failure of a direction, for good if it is one that stays. Returns the status. */
 nb_status nb__io_fail(nb_conn *conn, nb_direction direction, nb_status status, int system_error);
 
+/* Takes a failure that stays back. */
+void nb__io_mend(nb_conn *conn, nb_direction direction);
+
 static inline int64_t nb__io_left_ns(nb_deadline by)
 {
     return nb__is_forever(by) ? INT64_MAX : nb__remaining_ns(by, nb__now_ns());

@@ -239,6 +239,63 @@ nb_status nb_recv_line(nb_conn *conn, char *buf, size_t capacity, size_t *length
     return status;
 }
 
+/* Drops what is in the buffer up to the end, or all that cannot be the beginning of it, and takes that off
+   the bound. Between the two nothing else may be received: NB_TOO_LONG stays until the end is found. */
+static nb_status skip_what_is_there(nb_conn *conn, struct search *search, size_t searched)
+{
+    size_t found = find_end(conn, search, searched);
+    size_t have = nb__conn_ahead(conn);
+    size_t within = have < search->bound ? have : search->bound;
+    size_t dropped = within - begun_in(conn, search, within);
+
+    if (found > 0) {
+        nb__ahead_drop(conn, found);
+        nb__io_mend(conn, NB_RECEIVE);
+        return NB_OK;
+    }
+    if (dropped > 0) {
+        (void)nb__io_fail(conn, NB_RECEIVE, NB_TOO_LONG, 0);
+        nb__ahead_drop(conn, dropped);
+    }
+    search->bound -= dropped;
+    return NB_TOO_LONG;
+}
+
+static nb_status skip(nb_conn *conn, struct search *search, nb_deadline by)
+{
+    size_t searched = 0;
+
+    for (;;) {
+        nb_status status = skip_what_is_there(conn, search, searched);
+
+        searched = nb__conn_ahead(conn);
+        if (status == NB_OK || searched >= search->bound)
+            return status;
+        status = nb__ahead_fill(conn, search->bound, by);
+        if (status != NB_OK) {
+            if (!can_be_repeated(status))
+                nb__ahead_drop(conn, nb__conn_ahead(conn));
+            return status;
+        }
+    }
+}
+
+nb_status nb_skip_until(nb_conn *conn, size_t most, const void *delimiter, size_t delimiter_length,
+                        nb_deadline by)
+{
+    bool valid = delimiter != NULL && delimiter_length > 0 && most >= delimiter_length &&
+                 nb__is_length(most);
+    struct search search = {delimiter, delimiter_length, most};
+    nb_status status = nb__conn_check_receive(conn, valid);
+
+    return status == NB_OK || status == NB_TOO_LONG ? skip(conn, &search, by) : status;
+}
+
+nb_status nb_skip_line(nb_conn *conn, size_t most, nb_deadline by)
+{
+    return nb_skip_until(conn, most, "\n", 1, by);
+}
+
 nb_status nb_wait_readable(nb_conn *conn, nb_deadline by)
 {
     nb_status status = nb__conn_check_receive(conn, true);

@@ -1340,9 +1340,7 @@ static void buffer_never_grows_beyond_16_kib_or_the_largest_capacity(void **stat
     assert_status(nb_recv_until(conn, stream_of_lines, 50000, "\n", 1, &got, plenty()),
                   NB_TOO_LONG);
     assert_true(atomic_load(&probe.allocate.longest) <= 50000);
-    nb_abort(conn);
-    raw_close(peer);
-    conn = conn_and_peer(over, &peer);
+    assert_status(nb_skip_line(conn, SIZE_MAX / 2, plenty()), NB_OK);
     lines_arrive(sizeof(stream_of_lines), sizeof(stream_of_lines));
     probe_clear();
     assert_status(nb_recv_until(conn, buf, 3, "\n", 1, &got, plenty()), NB_TOO_LONG);
@@ -1494,6 +1492,191 @@ static void bytes_of_a_line_that_timed_out_are_for_every_call(void **state)
     assert_status(line(64, before_long()), NB_TIMEOUT);
     assert_status(some(64, plenty()), NB_OK);
     assert_got("lf");
+}
+
+/* ---- nb_skip_line, nb_skip_until ---- */
+
+static nb_status skip_line(size_t most, nb_deadline by)
+{
+    return nb_skip_line(conn, most, by);
+}
+
+static nb_status skip_crlf(size_t most, nb_deadline by)
+{
+    return nb_skip_until(conn, most, "\r\n", 2, by);
+}
+
+static void assert_received(uint64_t expected)
+{
+    uint64_t received;
+
+    nb_conn_counters(conn, &received, NULL);
+    assert_int_equal(received, expected);
+}
+
+static void skip_refuses_what_is_not_a_bound_or_a_delimiter(void **state)
+{
+    (void)state;
+    arrive("\n");
+    nb_cancel(conn); /* a broken contract comes first */
+    assert_status(nb_skip_line(NULL, 9, plenty()), NB_INVALID);
+    assert_status(nb_skip_line(conn, 0, plenty()), NB_INVALID);
+    assert_status(nb_skip_line(conn, TOO_LARGE, plenty()), NB_INVALID);
+    assert_status(nb_skip_until(NULL, 9, "\n", 1, plenty()), NB_INVALID);
+    assert_status(nb_skip_until(conn, 9, NULL, 1, plenty()), NB_INVALID);
+    assert_status(nb_skip_until(conn, 9, "\n", 0, plenty()), NB_INVALID);
+    assert_status(nb_skip_until(conn, 1, "\r\n", 2, plenty()), NB_INVALID);
+    assert_status(nb_skip_until(conn, TOO_LARGE, "\n", 1, plenty()), NB_INVALID);
+    assert_status(nb_skip_until(conn, 9, "\n", SIZE_MAX, plenty()), NB_INVALID);
+    assert_status(skip_line(9, plenty()), NB_CANCELLED);
+}
+
+static void skip_ends_a_line_that_was_too_long(void **state)
+{
+    (void)state;
+    arrive("much too long\r\nnext\r\n");
+    errno = 1234;
+    assert_status(line(5, plenty()), NB_TOO_LONG);
+    assert_line("much");
+    assert_status(skip_line(11, plenty()), NB_OK);
+    assert_int_equal(errno, 1234);
+    assert_status(nb_conn_status(conn, NB_RECEIVE), NB_OK);
+    assert_received(15);
+    assert_status(line(5, plenty()), NB_OK);
+    assert_line("next");
+    each_call_returns(NB_TIMEOUT, nb_after_ms(1));
+}
+
+static void skip_needs_no_failure_before_it(void **state)
+{
+    (void)state;
+    arrive("a line\nnext\n");
+    assert_status(skip_line(7, plenty()), NB_OK);
+    assert_status(line(64, plenty()), NB_OK);
+    assert_line("next");
+}
+
+/* The CR was the last byte that fitted. */
+static void skip_finds_a_delimiter_that_the_bound_has_cut(void **state)
+{
+    (void)state;
+    probe.receive.limit = 4;
+    arrive("abc\r\nnext\r\n");
+    assert_status(until(4, "\r\n", plenty()), NB_TOO_LONG);
+    assert_got("abc");
+    assert_status(skip_crlf(2, plenty()), NB_OK);
+    assert_status(until(64, "\r\n", plenty()), NB_OK);
+    assert_got("next\r\n");
+}
+
+static void skip_drops_no_more_than_it_may(void **state)
+{
+    (void)state;
+    arrive("123456789\r\nnext\r\n");
+    assert_status(skip_crlf(10, plenty()), NB_TOO_LONG);
+    assert_received(9);
+    each_call_returns(NB_TOO_LONG, plenty());
+    assert_status(nb_conn_status(conn, NB_RECEIVE), NB_TOO_LONG);
+    assert_status(skip_crlf(2, plenty()), NB_OK);
+    assert_received(11);
+    assert_status(until(64, "\r\n", plenty()), NB_OK);
+    assert_got("next\r\n");
+}
+
+static void skip_goes_on_after_a_timeout(void **state)
+{
+    (void)state;
+    assert_status(skip_crlf(64, nb_after_ms(1)), NB_TIMEOUT);
+    assert_status(nb_conn_status(conn, NB_RECEIVE), NB_OK);
+    arrive("abc\r");
+    assert_status(skip_crlf(64, before_long()), NB_TIMEOUT);
+    assert_received(3);
+    assert_status(nb_conn_status(conn, NB_RECEIVE), NB_TOO_LONG);
+    each_call_returns(NB_TOO_LONG, plenty()); /* what follows is no message */
+    arrive("\nnext\r\n");
+    assert_status(skip_crlf(64, plenty()), NB_OK);
+    assert_status(line(64, plenty()), NB_OK);
+    assert_line("next");
+}
+
+static void skip_with_an_expired_deadline_ends_what_is_in_the_buffer(void **state)
+{
+    (void)state;
+    arrive("one\ntoo long\nthree\nfo");
+    assert_status(line(4, plenty()), NB_OK);
+    assert_status(line(4, past()), NB_TOO_LONG);
+    probe_clear();
+    assert_status(skip_line(64, past()), NB_OK);
+    assert_status(skip_line(64, past()), NB_OK);
+    assert_status(skip_line(64, past()), NB_TIMEOUT);
+    assert_int_equal(probe_total(), 0);
+    assert_received(21);
+    arrive("ur\nfive\n");
+    assert_status(skip_line(64, plenty()), NB_OK);
+    assert_status(line(64, plenty()), NB_OK);
+    assert_line("five");
+}
+
+static void skip_tells_the_end_and_a_reset(void **state)
+{
+    (void)state;
+    arrive("abc\r");
+    peer_ends();
+    assert_status(skip_crlf(64, plenty()), NB_EOF);
+    assert_received(4);
+    assert_int_equal(nb_conn_buffered(conn), 0);
+    assert_status(nb_conn_status(conn, NB_RECEIVE), NB_EOF);
+    assert_status(skip_crlf(64, plenty()), NB_EOF);
+    nb_abort(conn);
+    raw_close(peer);
+    conn = conn_and_peer(over, &peer);
+    arrive("abc");
+    peer_resets();
+    assert_status(line(3, plenty()), NB_TOO_LONG);
+    assert_status(skip_line(64, plenty()), NB_RESET);
+    each_call_returns(NB_RESET, plenty());
+    assert_status(skip_line(64, plenty()), NB_RESET);
+}
+
+static void skip_takes_no_more_memory_for_more_to_skip(void **state)
+{
+    (void)state;
+    lines_arrive(sizeof(stream_of_lines), sizeof(stream_of_lines));
+    probe_clear();
+    assert_status(skip_line(SIZE_MAX / 2, plenty()), NB_OK);
+    assert_received(sizeof(stream_of_lines));
+    assert_int_equal(atomic_load(&probe.allocate.longest), READ_AHEAD);
+}
+
+static void skip_without_memory_can_be_made_again(void **state)
+{
+    (void)state;
+    arrive("abc\nnext\n");
+    probe_fail(&probe.allocate, 1, ENOMEM);
+    assert_status(skip_line(64, plenty()), NB_NO_MEMORY);
+    assert_status(nb_conn_status(conn, NB_RECEIVE), NB_OK);
+    assert_status(skip_line(64, plenty()), NB_OK);
+    assert_status(line(64, plenty()), NB_OK);
+    assert_line("next");
+}
+
+static void skip_until_cancelled(void *argument)
+{
+    *(nb_status *)argument = skip_line(64, nb_forever());
+}
+
+static void cancel_wakes_who_skips(void **state)
+{
+    nb_status status = NB_OK;
+    struct task task;
+
+    (void)state;
+    arrive("abc");
+    task_start(&task, skip_until_cancelled, &status);
+    task_until_blocked(&task);
+    nb_cancel(conn);
+    task_join(&task);
+    assert_status(status, NB_CANCELLED);
 }
 
 /* ---- nb_recv_to_end ---- */
@@ -2133,7 +2316,8 @@ static size_t model_begun(const char *bytes, size_t length, const char *delimite
     return 0;
 }
 
-/* What nb_recv_until() should return for the stream from here on, and how many bytes. */
+/* What nb_recv_until() should return for the stream from here on, and how many bytes; nb_skip_until()
+   drops as many, but all of them at the end of the stream. */
 static nb_status model_until(const char *rest, size_t left, size_t capacity, const char *delimiter,
                              size_t delimiter_length, size_t *expected)
 {
@@ -2177,6 +2361,44 @@ static void until_agrees_with_a_plain_search(void **state)
             if (status != expected_status || got != expected || memcmp(buf, stream + at, got) != 0)
                 fail_msg("round %d at %zu: %s, %zu bytes", round, at, nb_status_name(status), got);
             at += got;
+        }
+    }
+}
+
+static void skip_agrees_with_a_plain_search(void **state)
+{
+    char stream[64];
+    char delimiter[4];
+
+    (void)state;
+    chance_state = 4;
+    for (int round = 0; round < 1500; round++) {
+        size_t length = random_stream(stream, sizeof(stream), "aab", 3);
+        size_t delimiter_length = 1 + chance(sizeof(delimiter));
+        uint64_t at = 0;
+        nb_status status = NB_OK;
+
+        for (size_t i = 0; i < delimiter_length; i++)
+            delimiter[i] = "aab"[chance(3)];
+        open_stream(stream, length);
+        while (status != NB_EOF) {
+            size_t most = delimiter_length + chance(20);
+            size_t dropped;
+            nb_status expected =
+                model_until(stream + at, length - at, most, delimiter, delimiter_length, &dropped);
+            uint64_t before = at;
+
+            /* The first that is too long is often not the last. */
+            if (status == NB_OK && chance(2) == 0)
+                status =
+                    nb_recv_until(conn, buf, most, delimiter, delimiter_length, &got, nb_forever());
+            else
+                status = nb_skip_until(conn, most, delimiter, delimiter_length, nb_forever());
+            nb_conn_counters(conn, &at, NULL);
+            if (status != expected || at - before != dropped ||
+                nb_conn_status(conn, NB_RECEIVE) != expected)
+                fail_msg("round %d at %d: %s, %d bytes", round, (int)before, nb_status_name(status),
+                         (int)(at - before));
         }
     }
 }
@@ -2385,6 +2607,17 @@ int main(void)
         TCP(to_end_is_too_long_with_the_buffer_alone),
         TCP(wait_counts_the_buffer),
         TCP(bytes_of_a_line_that_timed_out_are_for_every_call),
+        TCP(skip_refuses_what_is_not_a_bound_or_a_delimiter),
+        ALL(skip_ends_a_line_that_was_too_long),
+        TCP(skip_needs_no_failure_before_it),
+        TCP(skip_finds_a_delimiter_that_the_bound_has_cut),
+        BOTH(skip_drops_no_more_than_it_may),
+        BOTH(skip_goes_on_after_a_timeout),
+        TCP(skip_with_an_expired_deadline_ends_what_is_in_the_buffer),
+        BOTH(skip_tells_the_end_and_a_reset),
+        TCP(skip_takes_no_more_memory_for_more_to_skip),
+        TCP(skip_without_memory_can_be_made_again),
+        BOTH(cancel_wakes_who_skips),
         ALL(to_end_gives_all_of_the_stream),
         TCP(to_end_of_an_empty_stream_is_empty),
         TCP(to_end_takes_what_just_fits),
@@ -2425,6 +2658,7 @@ int main(void)
         BOTH(end_while_another_thread_sends_is_an_end),
         TCP(reset_is_never_an_end_whoever_gets_it),
         TCP(until_agrees_with_a_plain_search),
+        TCP(skip_agrees_with_a_plain_search),
         TCP(line_agrees_with_a_plain_split),
         TCP(calls_of_all_kinds_share_one_stream),
     };

@@ -78,6 +78,51 @@ static void receive_lines(nb_conn *conn)
     EXPECT(status == NB_EOF && lines == 2);
 }
 
+static void pass_over_lines_that_are_too_long(nb_conn *conn)
+{
+    int lines = 0;
+    /* [nb_skip_line] */
+    char line[64];
+    nb_status status;
+
+    for (;;) {
+        nb_deadline by = nb_after_ms(5000);
+
+        status = nb_recv_line(conn, line, sizeof(line), NULL, by);
+        if (status == NB_TOO_LONG) {
+            fputs("a line of more than 63 bytes is passed over\n",
+                  stderr);
+            /* Whoever sends a line of more than 64 KiB is not
+               listened to any longer. */
+            status = nb_skip_line(conn, 65536, by);
+        } else if (status == NB_OK) {
+            printf("%s\n", line);
+            lines++;
+        }
+        if (status != NB_OK)
+            break;
+    }
+    /* [nb_skip_line] */
+    EXPECT(status == NB_EOF && lines == 2);
+}
+
+static void pass_over_a_head(nb_conn *conn)
+{
+    char byte;
+    size_t received;
+    /* [nb_skip_until] */
+    nb_status status =
+        nb_skip_until(conn, 8192, "\r\n\r\n", 4, nb_after_ms(5000));
+
+    if (status == NB_OK)
+        puts("what comes next is the body");
+    /* [nb_skip_until] */
+    EXPECT(status == NB_OK);
+    EXPECT(nb_recv(conn, &byte, 1, &received, nb_after_ms(5000)) ==
+           NB_OK);
+    EXPECT(byte == 'b');
+}
+
 /* Answers together what has come together. */
 static void answer_commands(nb_conn *conn)
 {
@@ -182,6 +227,12 @@ int main(void)
     on("Hello, world", receive_a_header);
     on("GET / HTTP/1.1\n\r\n\r\nbody", receive_a_header_block);
     on("first\r\nsecond\n", receive_lines);
+    on("first\n"
+       "a line of which nobody can say that it has no more than "
+       "sixty-three bytes\n"
+       "second\n",
+       pass_over_lines_that_are_too_long);
+    on("GET / HTTP/1.1\r\nHost: a\r\n\r\nbody", pass_over_a_head);
     on("PING\nPING\nPI", answer_commands);
     on("the end", receive_the_rest);
     return 0;

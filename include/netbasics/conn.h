@@ -21,7 +21,7 @@
  *  Every call looks at these in this order: a broken contract (NB_INVALID), nb_cancel()
  *  (NB_CANCELLED), what its direction failed with before, a length of zero (success, without a
  *  system call), a deadline that has passed (NB_TIMEOUT). Only then does it do something. nb_recv_line(),
- *  nb_recv_until() and nb_recv_frame() alone serve first what they have
+ *  nb_recv_until(), nb_recv_frame(), nb_skip_line() and nb_skip_until() alone serve first what they have
  *  read ahead: where that decides, whether for NB_OK or NB_TOO_LONG, the deadline is not asked. So with
  *  a deadline that has passed they take what is complete already and never wait: a server answers all the
  *  commands that have come whole before it waits for the rest of one.
@@ -32,7 +32,8 @@
  *  unchecked and look once at the end. (NB_EOF is what a send returns after a file that nb_send_file()
  *  sent was shorter than announced.) A **receive** keeps NB_EOF, NB_RESET, NB_CANCELLED,
  *  NB_UNREACHABLE, NB_SYSTEM and every other failure of the connection, and keeps the NB_TOO_LONG
- *  of the calls that look for an end; NB_TIMEOUT and NB_NO_MEMORY never stay.
+ *  of the calls that look for an end, until nb_skip_line() or nb_skip_until() has found it; NB_TIMEOUT
+ *  and NB_NO_MEMORY never stay.
  *
  *  @par What is read ahead
  *  nb_recv_line(), nb_recv_until() and nb_recv_frame() receive more than they give, if more is there, into
@@ -354,7 +355,7 @@ NB_NODISCARD NB_API nb_status nb_recv_exact(nb_conn *conn, void *buf, size_t len
  *                         @p received is 0: make the same call again.
  * @retval NB_TOO_LONG     no delimiter within @p capacity bytes, which are in @p buf; but those at their
  *                         end that may be the beginning of the delimiter stay in the connection, fewer
- *                         than @p delimiter_length. Stays,
+ *                         than @p delimiter_length. Stays until nb_skip_until() has found the delimiter,
  *                         as the tail would pass for the next message.
  * @retval NB_CANCELLED    the connection was cancelled. Stays.
  * @retval NB_RESET        the connection was broken off; what had arrived is in @p buf. Stays.
@@ -369,7 +370,7 @@ NB_NODISCARD NB_API nb_status nb_recv_exact(nb_conn *conn, void *buf, size_t len
  * @par Example
  * @snippet snippets/receiving.c nb_recv_until
  *
- * @see nb_recv(), nb_recv_exact(), nb_recv_line(), nb_recv_to_end(), nb_recv_frame(),
+ * @see nb_skip_until(), nb_recv(), nb_recv_exact(), nb_recv_line(), nb_recv_to_end(), nb_recv_frame(),
  *      nb_wait_readable()
  */
 NB_NODISCARD NB_API nb_status nb_recv_until(nb_conn *conn, void *buf, size_t capacity,
@@ -393,7 +394,7 @@ NB_NODISCARD NB_API nb_status nb_recv_until(nb_conn *conn, void *buf, size_t cap
  * @retval NB_TIMEOUT      the deadline passed, and no whole line was there before. Nothing was consumed,
  *                         @p buf is "": make the same call again.
  * @retval NB_TOO_LONG     a line of more than `capacity - 1` bytes, of which so many are in @p buf.
- *                         Stays, as its tail would pass for the
+ *                         Stays until nb_skip_line() has found its end, as its tail would pass for the
  *                         next line.
  * @retval NB_CANCELLED    the connection was cancelled. Stays.
  * @retval NB_RESET        the connection was broken off; what had arrived is in @p buf. Stays.
@@ -408,11 +409,84 @@ NB_NODISCARD NB_API nb_status nb_recv_until(nb_conn *conn, void *buf, size_t cap
  * @par Example
  * @snippet snippets/receiving.c nb_recv_line
  *
- * @see nb_recv(), nb_recv_exact(), nb_recv_until(), nb_recv_to_end(), nb_recv_frame(),
+ * @see nb_skip_line(), nb_recv(), nb_recv_exact(), nb_recv_until(), nb_recv_to_end(), nb_recv_frame(),
  *      nb_wait_readable()
  */
 NB_NODISCARD NB_API nb_status nb_recv_line(nb_conn *conn, char *buf, size_t capacity,
                                            size_t *length, nb_deadline by);
+
+/**
+ * @brief Drops the rest of a line, with its end, and so goes on after one that was too long.
+ *
+ * The same as nb_skip_until() with LF for the delimiter, which says the details.
+ *
+ * @param conn  the connection.
+ * @param most  how many bytes may be dropped, the LF included, 1 to SIZE_MAX/2.
+ * @param by    bounds the whole call.
+ * @retval NB_OK           the next call receives the line that follows. An NB_TOO_LONG that stayed is over.
+ * @retval NB_TOO_LONG     @p most bytes were dropped and no LF was among them. Stays: call again, or give up.
+ * @retval NB_TIMEOUT      the deadline passed: call again to go on.
+ * @retval NB_EOF          the stream ended before; all of it was dropped. Stays.
+ * @retval NB_CANCELLED    the connection was cancelled. Stays.
+ * @retval NB_RESET        the connection was broken off. Stays.
+ * @retval NB_UNREACHABLE  the peer stopped answering. Stays.
+ * @retval NB_INVALID      a NULL argument or a bad length; nothing was done.
+ * @retval NB_NO_MEMORY    none for the connection's buffer: as NB_TIMEOUT.
+ * @retval NB_SYSTEM       anything else. Stays; see nb_conn_error().
+ *
+ * @par Blocking, threads, signals
+ * Blocks until @p by; signals do not cut it short.
+ *
+ * @par Example
+ * @snippet snippets/receiving.c nb_skip_line
+ *
+ * @see nb_recv_line(), nb_skip_until()
+ */
+NB_NODISCARD NB_API nb_status nb_skip_line(nb_conn *conn, size_t most, nb_deadline by);
+
+/**
+ * @brief Drops everything up to and including a delimiter, and so goes on after a message that was too
+ *        long.
+ *
+ * It is for the NB_TOO_LONG of nb_recv_until() and nb_recv_line(), and works without one. (After that of
+ * nb_recv_frame() the body follows, which has no delimiter: end such a connection.) A delimiter that the
+ * bound of nb_recv_until() has cut in two is found.
+ *
+ * Bytes are dropped as they come, and nb_conn_counters() counts them. From the first of them until the
+ * delimiter is found every call but this one and nb_skip_line() answers NB_TOO_LONG: the tail of a message
+ * never passes for one. When the call ends before, bytes that may be the beginning of the delimiter are
+ * not dropped, and the next call goes on with them.
+ *
+ * @param conn              the connection.
+ * @param most              how many bytes may be dropped, the delimiter included: @p delimiter_length to
+ *                          SIZE_MAX/2.
+ * @param delimiter         the bytes to look for.
+ * @param delimiter_length  how many, at least 1.
+ * @param by                bounds the whole call.
+ * @retval NB_OK           the next call receives what is behind the delimiter. An NB_TOO_LONG that stayed is
+ *                         over.
+ * @retval NB_TOO_LONG     no delimiter within @p most bytes, which were dropped, but for the beginning of
+ *                         one. Stays: call again, or give up.
+ * @retval NB_TIMEOUT      the deadline passed. What was dropped stays dropped: call again to go on. (If
+ *                         nothing was dropped, nothing has changed.)
+ * @retval NB_EOF          the stream ended before; all of it was dropped. Stays.
+ * @retval NB_CANCELLED    the connection was cancelled. Stays.
+ * @retval NB_RESET        the connection was broken off. Stays.
+ * @retval NB_UNREACHABLE  the peer stopped answering. Stays.
+ * @retval NB_INVALID      a NULL argument or a bad length; nothing was done.
+ * @retval NB_NO_MEMORY    none for the connection's buffer: as NB_TIMEOUT.
+ * @retval NB_SYSTEM       anything else. Stays; see nb_conn_error().
+ *
+ * @par Blocking, threads, signals
+ * Blocks until @p by; signals do not cut it short. Counts as receiving.
+ *
+ * @par Example
+ * @snippet snippets/receiving.c nb_skip_until
+ *
+ * @see nb_recv_until(), nb_skip_line()
+ */
+NB_NODISCARD NB_API nb_status nb_skip_until(nb_conn *conn, size_t most, const void *delimiter,
+                                            size_t delimiter_length, nb_deadline by);
 
 /**
  * @brief Receives all that is left of the peer's stream.

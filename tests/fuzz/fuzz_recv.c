@@ -74,6 +74,50 @@ static void recv_until(size_t capacity, const unsigned char *delimiter, size_t l
     check(status, got, &expected);
 }
 
+/* What is dropped stays dropped, and then nothing else is received before the end is found. */
+static void check_interrupted_skip(nb_status status, size_t dropped, size_t length,
+                                   const struct expected *expected)
+{
+    size_t seen = is_too_late() ? model.buffered : there_before(model.by.ns);
+
+    if (dropped > 0)
+        model.stuck[NB_RECEIVE] = NB_TOO_LONG;
+    if (model.strict) {
+        require(status == NB_TIMEOUT && ended_at(model.by.ns));
+        require(is_too_late() || expected->when_ns >= model.by.ns);
+        require(expected->needs == 0 || expected->needs > model.buffered);
+        require(dropped + length > least(seen, expected->most));
+    }
+    require(dropped <= there_until(kernel.now));
+    model.place += dropped;
+}
+
+static void skip_until(size_t most, const unsigned char *delimiter, size_t length)
+{
+    size_t found = find(delimiter, length, least(rest(), most));
+    struct expected expected = {model.end, model.script.end_ns, rest(), rest(), false, most, 0};
+    uint64_t received;
+    size_t dropped;
+    nb_status status = length == 1 && *delimiter == '\n'
+                           ? nb_skip_line(model.conn, most, model.by)
+                           : nb_skip_until(model.conn, most, delimiter, length, model.by);
+
+    if (found > 0) {
+        expected = (struct expected){NB_OK, when(found), found, found, false, most, found};
+    } else if (most <= rest()) {
+        dropped = most - begun(delimiter, length, most);
+        expected = (struct expected){NB_TOO_LONG, when(most), dropped, dropped, false, most, most};
+    }
+    nb_conn_counters(model.conn, &received, NULL);
+    dropped = (size_t)received - model.place;
+    if (status == NB_TIMEOUT || status == NB_NO_MEMORY)
+        check_interrupted_skip(status, dropped, length, &expected);
+    else
+        check_counts(status, dropped, &expected);
+    if (status == NB_OK)
+        model.stuck[NB_RECEIVE] = NB_OK;
+}
+
 /* What the next line comes to, of at most so many bytes without its end. A CR may be one byte over
    when an LF is behind it. */
 static struct expected next_line(size_t most)
@@ -178,6 +222,17 @@ static void check_stuck(nb_status stuck)
                 (stuck == NB_EOF ? NB_OK : stuck) &&
             got == 0);
     require(nb_wait_readable(model.conn, model.by) == stuck);
+    if (stuck != NB_TOO_LONG)
+        require(nb_skip_line(model.conn, 1, model.by) == stuck);
+}
+
+static void skip(struct input *in, uint8_t op)
+{
+    size_t most = input_size(in);
+    size_t length = op == 9 ? 1 : input_number(in, 2) + 1;
+    const uint8_t *delimiter = op == 9 || in->size < length ? (const uint8_t *)"\n\n" : in->data;
+
+    skip_until(most < length ? length : most, delimiter, length);
 }
 
 static void receive(struct input *in, uint8_t op)
@@ -212,7 +267,7 @@ static void receive(struct input *in, uint8_t op)
 
 static void one_call(struct input *in)
 {
-    uint8_t op = input_byte(in) % 9;
+    uint8_t op = input_byte(in) % 11;
     nb_status stuck;
 
     model_call(in);
@@ -221,6 +276,8 @@ static void one_call(struct input *in)
         send_byte();
     else if (op == 7)
         kernel_idle(input_delay(in));
+    else if (op >= 9 && (stuck == NB_OK || stuck == NB_TOO_LONG))
+        skip(in, op);
     else if (stuck != NB_OK)
         check_stuck(stuck);
     else
