@@ -241,6 +241,13 @@ static int shortage_of(const struct nb__accepting *accepting)
     return is_short ? accepting->shortage : 0;
 }
 
+/* What a wait that was in vain comes to. */
+static nb_status in_vain(int shortage, int *system_error)
+{
+    *system_error = shortage;
+    return shortage != 0 ? nb__listener_status(shortage) : NB_TIMEOUT;
+}
+
 /* Accepts into a connection that has no socket yet. */
 static nb_status accept_into(nb_listener *listener, nb_conn *conn, nb_deadline by,
                              int *system_error)
@@ -252,16 +259,57 @@ static nb_status accept_into(nb_listener *listener, nb_conn *conn, nb_deadline b
 
         if (nb__listener_stopped(listener))
             return NB_CANCELLED;
-        if (nb_expired(by)) {
-            *system_error = shortage_of(&accepting);
-            return *system_error != 0 ? nb__listener_status(*system_error) : NB_TIMEOUT;
-        }
+        if (nb_expired(by))
+            return in_vain(shortage_of(&accepting), system_error);
         tried = wait_and_try(listener, &accepting, conn, by, system_error);
+        atomic_store(&listener->shortage, shortage_of(&accepting));
         if (tried == NB__TRIED_ACCEPTED)
             return NB_OK;
         if (tried == NB__TRIED_BROKEN)
             return nb__listener_status(*system_error);
     }
+}
+
+/* If all threads that accept waited in poll(2), a connection would wake each of them. So one of them does,
+   and the others wait for it to end. False when the time was over before, or the listener was stopped. */
+static bool take_turn(nb_listener *listener, nb_deadline by)
+{
+    bool taken;
+
+    (void)pthread_mutex_lock(&listener->lock);
+    while (listener->accepting && !nb__listener_stopped(listener) && !nb_expired(by))
+        (void)nb__sys_cond_wait(&listener->vacant, &listener->lock, by);
+    /* Whoever is woken takes it, even if it is too late for himself: nobody else is. */
+    taken = !listener->accepting;
+    listener->accepting = true;
+    (void)pthread_mutex_unlock(&listener->lock);
+    return taken;
+}
+
+/* Wakes the next one; after the stop, which wakes only who is in poll, all of them. */
+static void end_turn(nb_listener *listener)
+{
+    (void)pthread_mutex_lock(&listener->lock);
+    listener->accepting = false;
+    if (nb__listener_stopped(listener))
+        (void)pthread_cond_broadcast(&listener->vacant);
+    else
+        (void)pthread_cond_signal(&listener->vacant);
+    (void)pthread_mutex_unlock(&listener->lock);
+}
+
+static nb_status accept_in_turn(nb_listener *listener, nb_conn *conn, nb_deadline by,
+                                int *system_error)
+{
+    nb_status status;
+
+    if (!take_turn(listener, by))
+        return nb__listener_stopped(listener)
+                   ? NB_CANCELLED
+                   : in_vain(atomic_load(&listener->shortage), system_error);
+    status = accept_into(listener, conn, by, system_error);
+    end_turn(listener);
+    return status;
 }
 
 nb_status nb_accept(nb_listener *listener, nb_conn **out, nb_deadline by, nb_error *err)
@@ -277,7 +325,7 @@ nb_status nb_accept(nb_listener *listener, nb_conn **out, nb_deadline by, nb_err
         return nb__error_invalid(err, "accept", "expected a listener and a place for the result");
     conn = nb__conn_new();
     if (conn != NULL)
-        status = accept_into(listener, conn, by, &system_error);
+        status = accept_in_turn(listener, conn, by, &system_error);
     if (status == NB_OK) {
         *out = conn;
         nb__error_clear(err);

@@ -11,9 +11,9 @@
 
 /* What accepting remembers from one try to the next; all zeroes to begin with. */
 struct nb__accepting {
-    int64_t backoff_ms;   /* how long to wait before the next try; 0: at once */
-    int shortage;         /* the errno of what made it wait */
-    unsigned lost_in_row; /* a lost connection costs nothing, unless it never ends */
+    int64_t backoff_ms;      /* how long to wait before the next try; 0: at once */
+    int shortage;            /* the errno of what made it wait */
+    unsigned lost_in_row;    /* a lost connection costs nothing, unless it never ends */
     unsigned unclear_in_row; /* errors that may be the listening socket's own */
 };
 

@@ -69,13 +69,37 @@ static nb_status add_endpoint(nb_listener *listener, const char *endpoint,
     return NB_OK;
 }
 
+/* A listener without sockets. */
+static nb_status make(nb_listener **out, int *system_error)
+{
+    nb_listener *listener = nb__sys_calloc(1, sizeof(*listener));
+    int failed;
+
+    if (listener == NULL)
+        return NB_NO_MEMORY;
+    failed = nb__sys_wake_open(listener->wake);
+    if (failed == 0) {
+        failed = nb__sys_cond_init(&listener->vacant);
+        if (failed < 0)
+            nb__sys_wake_close(listener->wake);
+    }
+    if (failed < 0) {
+        free(listener);
+        *system_error = -failed;
+        return nb__status_of_errno(-failed);
+    }
+    (void)pthread_mutex_init(&listener->lock, NULL);
+    *out = listener;
+    return NB_OK;
+}
+
 nb_status nb_listen(nb_listener **out, const char *endpoint, const nb_listen_options *options,
                     nb_error *err)
 {
     struct nb__wishes wishes;
     nb_listener *listener;
     nb_status status;
-    int failed;
+    int failed = 0;
 
     if (out != NULL)
         *out = NULL;
@@ -84,14 +108,9 @@ nb_status nb_listen(nb_listener **out, const char *endpoint, const nb_listen_opt
     status = nb__wishes_read(&wishes, options, err);
     if (status != NB_OK)
         return status;
-    listener = nb__sys_calloc(1, sizeof(*listener));
-    if (listener == NULL)
-        return nb__error_set(err, NB_NO_MEMORY, 0, operation, endpoint);
-    failed = nb__sys_wake_open(listener->wake);
-    if (failed < 0) {
-        free(listener);
-        return nb__error_set(err, nb__status_of_errno(-failed), -failed, operation, endpoint);
-    }
+    status = make(&listener, &failed);
+    if (status != NB_OK)
+        return nb__error_set(err, status, failed, operation, endpoint);
     status = add_endpoint(listener, endpoint, &wishes, err);
     if (status == NB_OK)
         *out = listener;
@@ -190,5 +209,7 @@ void nb_listener_close(nb_listener *listener)
         return;
     nb__listener_shut(listener);
     nb__sys_wake_close(listener->wake);
+    (void)pthread_cond_destroy(&listener->vacant);
+    (void)pthread_mutex_destroy(&listener->lock);
     free(listener);
 }

@@ -7,6 +7,7 @@
 #include "opening.h"
 
 #include <netbasics/listener.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -30,6 +31,10 @@ struct nb_listener {
     _Atomic int64_t stopped_at_ns; /* when the first stop came; 0: not yet */
     atomic_bool served;            /* an accept loop has it, or had it */
     atomic_uint turn;              /* which socket is asked first */
+    pthread_mutex_t lock;          /* for `accepting`; never held during a wait */
+    pthread_cond_t vacant;         /* nobody accepts any more */
+    bool accepting;                /* a thread is inside of nb_accept(): others wait for it */
+    atomic_int shortage;           /* the errno of what it waits for the end of; 0: none */
     size_t count;
     struct nb__socket sockets[NB_LISTENER_SOCKETS_MAX];
     struct nb__counters counters;

@@ -426,6 +426,9 @@ ssize_t nb__sys_pread(int fd, void *buf, size_t length, uint64_t offset)
     return outcome_of_transfer(pread(fd, buf, length, (off_t)offset), saved);
 }
 
+/* A time_t may have 32 bits. Who waits longer than this looks at the clock and waits again. */
+#define POLL_MAX_NS (INT32_MAX * NB__NS_PER_S)
+
 #ifdef __APPLE__
 int nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
 {
@@ -436,9 +439,6 @@ int nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
     return outcome(poll(fds, count, ms), saved);
 }
 #else
-/* A time_t may have 32 bits. Who waits longer than this looks at the clock and waits again. */
-#define POLL_MAX_NS (INT32_MAX * NB__NS_PER_S)
-
 int nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
 {
     int saved = errno;
@@ -457,6 +457,59 @@ int nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
     return outcome(ppoll(fds, count, &wait, NULL), saved);
 }
 #endif
+
+/* No absolute time of the monotonic clock is further away. */
+static struct timespec timespec_of(int64_t ns)
+{
+    struct timespec time;
+
+    if (ns > POLL_MAX_NS)
+        ns = POLL_MAX_NS;
+    time.tv_sec = (time_t)(ns / NB__NS_PER_S);
+    time.tv_nsec = (long)(ns % NB__NS_PER_S);
+    return time;
+}
+
+#ifdef __APPLE__
+int nb__sys_cond_init(pthread_cond_t *out)
+{
+    return pthread_cond_init(out, NULL) == 0 ? 0 : -ENOMEM;
+}
+
+static int cond_timedwait(pthread_cond_t *cond, pthread_mutex_t *lock, nb_deadline by)
+{
+    struct timespec left = timespec_of(nb__remaining_ns(by, nb__now_ns()));
+
+    return pthread_cond_timedwait_relative_np(cond, lock, &left);
+}
+#else
+int nb__sys_cond_init(pthread_cond_t *out)
+{
+    pthread_condattr_t attributes;
+    int failed;
+
+    if (pthread_condattr_init(&attributes) != 0) /* GCOV_EXCL_BR_LINE: it always works in glibc */
+        return -ENOMEM;                          /* GCOV_EXCL_LINE */
+    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    failed = pthread_cond_init(out, &attributes);
+    (void)pthread_condattr_destroy(&attributes);
+    return failed == 0 ? 0 : -ENOMEM;
+}
+
+static int cond_timedwait(pthread_cond_t *cond, pthread_mutex_t *lock, nb_deadline by)
+{
+    struct timespec until = timespec_of(by.ns);
+
+    return pthread_cond_timedwait(cond, lock, &until);
+}
+#endif
+
+int nb__sys_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, nb_deadline by)
+{
+    if (nb__is_forever(by))
+        return -pthread_cond_wait(cond, lock);
+    return -cond_timedwait(cond, lock, by);
+}
 
 #ifdef __linux__
 int nb__sys_wake_open(int fds[2])

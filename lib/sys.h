@@ -3,8 +3,8 @@
  *  @brief Private: the one way into the kernel.
  *
  *  Every function is one system call, thin enough to be replaced at link time. Each returns a value
- *  >= 0, or -errno, and leaves errno as it was. Only nb__sys_poll() waits, and the blocking
- *  receives and sends of a connection. None retries. */
+ *  >= 0, or -errno, and leaves errno as it was. Only nb__sys_poll() and
+ *  nb__sys_cond_wait() wait, and the blocking receives and sends of a connection. None retries. */
 #ifndef NETBASICS_SYS_H
 #define NETBASICS_SYS_H
 
@@ -89,6 +89,10 @@ ssize_t nb__sys_pread(int fd, void *buf, size_t length, uint64_t offset);
 /* Waits for events until a deadline: how many descriptors have some, 0 when the deadline passed (or
    after 68 years, when it is further away). */
 int nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
+
+/* A condition whose waits have deadlines: 0 when it was woken, or for nothing; -ETIMEDOUT. */
+int nb__sys_cond_init(pthread_cond_t *out);
+int nb__sys_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, nb_deadline by);
 
 /* A wake-up: fds[0] becomes readable when fds[1] is rung. They may be one and the same. */
 int nb__sys_wake_open(int fds[2]);

@@ -8,6 +8,7 @@
 #define _GNU_SOURCE
 
 #include "address_internal.h"
+#include "listener_internal.h"
 #include "support_serve.h"
 #include "sys.h"
 
@@ -49,6 +50,11 @@ static struct {
     int chooses[4]; /* the families whose bind chose the port, of the first rounds */
     size_t rounds;
 } now;
+
+/* The listener of the case, which its end closes. */
+static nb_listener *the_listener;
+/* How often somebody has waited for its stop in poll. */
+static atomic_int waits;
 
 int __wrap_nb__sys_socket(int family)
 {
@@ -98,6 +104,8 @@ int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
 {
     int error = fault(ON_POLL);
 
+    if (the_listener != NULL && fds[0].fd == the_listener->wake[0])
+        waits++;
     return error != 0 ? -error : __real_nb__sys_poll(fds, count, by);
 }
 
@@ -123,12 +131,10 @@ int __wrap_nb__sys_getaddrinfo(const char *host, struct addrinfo **out, int *num
     return fault(ON_GETADDRINFO);
 }
 
-/* The listener of the case, which its end closes. */
-static nb_listener *the_listener;
-
 static int listener_case_begin(void **state)
 {
     memset(&now, 0, sizeof(now));
+    waits = 0;
     the_listener = NULL;
     return net_case_begin(state);
 }
@@ -1135,6 +1141,12 @@ static void accept_until_stopped(void *count)
     endings += status == NB_CANCELLED && conn == NULL;
 }
 
+/* Waits until a thread waits in nb_accept(): for a connection, or for its turn. */
+static void until_accepting(const struct task *task)
+{
+    eventually(thread_waits(task->tid, FOR_EVENTS) || thread_waits(task->tid, FOR_A_LOCK));
+}
+
 static void several_threads_accept_each_connection_once(void **state)
 {
     nb_address address = listen_on("localhost:0");
@@ -1149,12 +1161,113 @@ static void several_threads_accept_each_connection_once(void **state)
         (void)dial(&address);
     eventually(count == 40);
     for (size_t i = 0; i < COUNT(tasks); i++)
-        task_until_blocked(&tasks[i]);
+        until_accepting(&tasks[i]);
     nb_listener_stop(the_listener);
     for (size_t i = 0; i < COUNT(tasks); i++)
         task_join(&tasks[i]);
     assert_int_equal(endings, COUNT(tasks));
     assert_int_equal(count, 40);
+}
+
+static void a_connection_wakes_one_of_many_that_accept(void **state)
+{
+    nb_address address = listen_on("127.0.0.1:0");
+    struct task tasks[16];
+    atomic_int count = 0;
+
+    (void)state;
+    endings = 0;
+    for (size_t i = 0; i < COUNT(tasks); i++)
+        task_start(&tasks[i], accept_until_stopped, &count);
+    for (size_t i = 0; i < COUNT(tasks); i++)
+        until_accepting(&tasks[i]);
+    for (int i = 0; i < 20; i++) {
+        (void)dial(&address);
+        eventually(count == i + 1);
+    }
+    nb_listener_stop(the_listener);
+    for (size_t i = 0; i < COUNT(tasks); i++)
+        task_join(&tasks[i]);
+    assert_int_equal(endings, COUNT(tasks));
+    assert_in_range(waits, 20, 21);
+}
+
+/* One accept in a thread. */
+struct accepting {
+    struct task task;
+    nb_deadline by;
+    atomic_int status;
+    atomic_int system_error;
+};
+
+static void accept_once(void *argument)
+{
+    struct accepting *accepting = argument;
+    nb_conn *conn;
+    nb_error err;
+
+    accepting->status = nb_accept(the_listener, &conn, accepting->by, &err);
+    accepting->system_error = err.system_error;
+    nb_close(conn, nb_after_ms(0));
+}
+
+static void start_to_accept(struct accepting *accepting, nb_deadline by)
+{
+    accepting->by = by;
+    accepting->status = -1;
+    task_start(&accepting->task, accept_once, accepting);
+}
+
+static void who_waits_for_a_turn_keeps_his_deadline(void **state)
+{
+    struct accepting first;
+    nb_deadline by;
+
+    (void)state;
+    (void)listen_on("127.0.0.1:0");
+    start_to_accept(&first, nb_forever());
+    task_until_blocked(&first.task);
+    by = nb_after_ms(50);
+    assert_status(accept_one(by, NULL), NB_TIMEOUT);
+    assert_passed(by, 10000);
+    assert_int_equal(waits, 1);
+    nb_listener_stop(the_listener);
+    task_join(&first.task);
+    assert_status((nb_status)first.status, NB_CANCELLED);
+}
+
+static void whose_time_is_over_hands_his_turn_on(void **state)
+{
+    nb_address address = listen_on("127.0.0.1:0");
+    struct accepting first, second;
+
+    (void)state;
+    start_to_accept(&first, nb_after_ms(200));
+    task_until_blocked(&first.task);
+    start_to_accept(&second, plenty());
+    task_join(&first.task);
+    assert_status((nb_status)first.status, NB_TIMEOUT);
+    (void)dial(&address);
+    task_join(&second.task);
+    assert_status((nb_status)second.status, NB_OK);
+}
+
+static void who_waits_for_a_turn_hears_of_the_shortage(void **state)
+{
+    nb_address address = listen_on("127.0.0.1:0");
+    struct accepting first;
+    nb_error err;
+
+    (void)state;
+    (void)dial(&address);
+    fail_next(ON_ACCEPT, EMFILE, -1);
+    start_to_accept(&first, nb_forever());
+    eventually(calls(ON_ACCEPT) >= 2);
+    assert_status(accept_one(nb_after_ms(50), &err), NB_NO_DESCRIPTORS);
+    assert_int_equal(err.system_error, EMFILE);
+    fail_next(ON_ACCEPT, 0, 0);
+    task_join(&first.task);
+    assert_status((nb_status)first.status, NB_OK);
 }
 
 /* --- Stopping --- */
@@ -1272,11 +1385,11 @@ static void a_stop_of_a_forked_childs_copy_makes_nobody_spin(void **state)
     for (size_t i = 0; i < COUNT(tasks); i++)
         task_start(&tasks[i], accept_until_stopped, &count);
     for (size_t i = 0; i < COUNT(tasks); i++)
-        task_until_blocked(&tasks[i]);
+        until_accepting(&tasks[i]);
     stop_in_a_child(the_listener);
     (void)dial(&address);
     eventually(count == 1);
-    assert_in_range(calls(ON_POLL), 1, 5 * COUNT(tasks));
+    assert_in_range(waits, 1, 5 * COUNT(tasks));
     nb_listener_stop(the_listener);
     for (size_t i = 0; i < COUNT(tasks); i++)
         task_join(&tasks[i]);
@@ -1611,6 +1724,10 @@ int main(void)
         NET_CASE(a_busy_first_socket_does_not_starve_the_second),
         NET_CASE(a_busy_second_socket_does_not_starve_the_first),
         NET_CASE(several_threads_accept_each_connection_once),
+        NET_CASE(a_connection_wakes_one_of_many_that_accept),
+        NET_CASE(who_waits_for_a_turn_keeps_his_deadline),
+        NET_CASE(whose_time_is_over_hands_his_turn_on),
+        NET_CASE(who_waits_for_a_turn_hears_of_the_shortage),
         NET_CASE(a_stop_wakes_a_blocked_accept),
         NET_CASE(a_stop_before_accept_is_not_lost),
         NET_CASE(a_stop_stays),

@@ -225,7 +225,8 @@ NB_NODISCARD NB_API nb_status nb_listener_add(nb_listener *listener, const char 
  *
  * @par Blocking, threads, signals
  * Blocks until @p by or the stop; signals do not cut it short. Several threads may accept from one
- * listener, but not while it is being served. (accept(2).)
+ * listener, but not while it is being served: a connection wakes one of them. No signal handler may leave
+ * the call with longjmp(3): the other threads wait for it to end. (accept(2).)
  *
  * @par Example
  * @snippet snippets/listening.c nb_accept

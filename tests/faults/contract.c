@@ -83,6 +83,8 @@ static const struct row rows[] = {
     ROW(pread, ERRORS(EINTR, EAGAIN, EBADF, EFAULT, EINVAL, EIO, EISDIR, ENXIO, EOVERFLOW, ESPIPE,
                       ENOMEM, ENOBUFS, ETIMEDOUT, ESTALE, ECONNRESET)),
     ROW(poll, ERRORS(EINTR, ENOMEM, EFAULT, EINVAL)),
+    ROW(cond_init, ERRORS(ENOMEM)),
+    ROW(cond_wait, NEVER),
     ROW(wake_open, ERRORS(EMFILE, EINVAL, ENFILE, ENODEV, ENOMEM)),
     ROW(wake_ring, ERRORS(EAGAIN)),
     ROW(wake_clear, ERRORS(EAGAIN, EINTR)),
