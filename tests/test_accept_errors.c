@@ -668,8 +668,8 @@ static void a_crowd_beyond_the_limit_of_descriptors_is_served_when_it_is_raised(
     unlimit_descriptors();
     for (size_t i = 0; i < COUNT(clients); i++)
         assert_int_equal(answer(clients[i], HELLO), 0);
+    eventually(server_heard(server, NB_EVENT_ACCEPT_RECOVERED) == 1);
     assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF), 1);
-    assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_RECOVERED), 1);
     assert_in_range(calls(ON_ACCEPT), COUNT(clients), 3 * COUNT(clients));
     assert_status(server_finish(server), NB_OK);
 }
