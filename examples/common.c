@@ -77,9 +77,9 @@ static void log_to(int fd, const char *prefix, const char *format, va_list argum
     struct pollfd ready = {.fd = fd, .events = POLLOUT};
 
     pthread_mutex_lock(&output_lock);
-    if (poll(&ready, 1, 0) > 0 && write(fd, line, length) < 0)
-        length = 0; /* Nobody is left to be told. */
+    ssize_t written = poll(&ready, 1, 0) > 0 ? write(fd, line, length) : 0;
     pthread_mutex_unlock(&output_lock);
+    (void)written; /* Nobody is left to be told of a failure. */
 }
 
 void log_line(const char *format, ...)
