@@ -39,16 +39,27 @@ static void report(const nb_event *event, void *context)
     char address[NB_ADDRESS_TEXT_MAX];
 
     nb_address_format(&event->address, address, sizeof address);
-    if (event->kind == NB_EVENT_LISTENING)
+    switch (event->kind) {
+    case NB_EVENT_LISTENING:
         log_line("Listening on %s", address);
-    else if (event->kind == NB_EVENT_ACCEPTED && !arguments->quiet)
-        log_line("Connected by %s", address);
-    else if (event->kind == NB_EVENT_REFUSED && !arguments->quiet)
-        log_line("Refused %s, which has enough connections", address);
-    else if (event->kind == NB_EVENT_ACCEPT_BACKING_OFF)
-        log_problem("new connections have to wait: %s", nb_status_text(event->status));
-    else if (event->kind == NB_EVENT_ACCEPT_RECOVERED)
-        log_problem("new connections are accepted again");
+        break;
+    case NB_EVENT_ACCEPTED:
+        if (!arguments->quiet)
+            log_line("Connected by %s", address);
+        break;
+    case NB_EVENT_REFUSED:
+        if (!arguments->quiet)
+            log_line("Refused %s, which has enough connections", address);
+        break;
+    case NB_EVENT_ACCEPT_BACKING_OFF:
+    case NB_EVENT_ACCEPT_RECOVERED:
+    case NB_EVENT_LIMIT_REACHED:
+    case NB_EVENT_LIMIT_CLEARED:
+        log_problem("%s", event->message);
+        break;
+    default:
+        break;
+    }
 }
 
 int main(int argc, char **argv)

@@ -683,6 +683,18 @@ class Resources(TestCase):
             self.assertEqual(b"hello", echo(server.endpoint, b"hello"))
             self.assertEqual(0, server.stop())
 
+    def test_a_server_whose_places_are_all_taken_says_so_and_when_it_is_over(self):
+        with Server("echo_server", "--quiet", "--concurrency", "2") as server, contextlib.ExitStack() as stack:
+            clients = [stack.enter_context(connect(server.endpoint)) for _ in range(3)]
+            server.err.wait_for("echo_server: new connections have to wait: 2 are being served")
+            for sock in clients:
+                sock.sendall(b"x")
+                sock.shutdown(socket.SHUT_WR)
+            for sock in clients:
+                self.assertEqual(b"x", receive_to_end(sock))
+            server.err.wait_for("echo_server: new connections do not have to wait any more")
+            self.assertEqual(0, server.stop())
+
     def test_a_full_disk_does_not_stop_a_server(self):
         for name in SERVERS:
             with self.subTest(name=name), open("/dev/full", "wb") as full:
