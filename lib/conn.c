@@ -10,6 +10,7 @@
 #include "error_internal.h"
 #include "foreign.h"
 #include "io.h"
+#include "owned.h"
 #include "sys.h"
 
 #include <errno.h>
@@ -114,6 +115,8 @@ static void leave(nb_conn *conn, nb_status how)
 static void destroy(nb_conn *conn, nb_status how)
 {
     leave(conn, how);
+    if (conn->claimed)
+        nb__owned_release(conn->fd);
     (void)nb__sys_close(conn->fd);
     nb__conn_free(conn);
 }
@@ -286,13 +289,27 @@ static nb_status adopt_failed(nb_error *err, nb_status status, int system_error,
     return status;
 }
 
+static nb_status take_over(int fd, nb_error *err)
+{
+    const char *refused;
+    int failed;
+
+    if (!nb__owned_claim(fd))
+        return adopt_failed(err, NB_INVALID, 0, fd, "a connection's already");
+    failed = make_ready(fd, &refused);
+    if (failed >= 0)
+        return NB_OK;
+    nb__owned_release(fd);
+    return not_ready(err, failed, fd, refused);
+}
+
 nb_status nb_conn_adopt(nb_conn **out, nb_fd fd, nb_error *err)
 {
     int failed;
     const char *why;
-    const char *refused;
     struct nb__foreign found;
     nb_address peer;
+    nb_status status;
     nb_conn *conn;
 
     if (out == NULL)
@@ -306,15 +323,16 @@ nb_status nb_conn_adopt(nb_conn **out, nb_fd fd, nb_error *err)
     conn = nb__conn_new();
     if (conn == NULL)
         return adopt_failed(err, NB_NO_MEMORY, 0, fd, NULL);
-    failed = make_ready(fd, &refused);
-    if (failed < 0) {
+    status = take_over(fd, err);
+    if (status != NB_OK) {
         nb__conn_free(conn);
-        return not_ready(err, failed, fd, refused);
+        return status;
     }
     peer = ask(nb__sys_getpeername, fd);
     nb__conn_open(conn, fd, nb_address_family(&found.address), &peer);
     conn->ended_before = nb__sys_tcp_ended(fd) != 0;
     conn->refuses_rights = false; /* as it came */
+    conn->claimed = true;
     *out = conn;
     nb__error_clear(err);
     return NB_OK;
@@ -340,6 +358,8 @@ nb_status nb_conn_detach(nb_conn *conn, nb_fd *out, void *buffered, size_t capac
     set_time_outs_to_none(conn->fd);
     if (conn->refuses_rights)
         (void)nb__sys_pass_rights(conn->fd, true);
+    if (conn->claimed)
+        nb__owned_release(conn->fd);
     *out = conn->fd;
     nb__conn_free(conn);
     return NB_OK;

@@ -59,6 +59,7 @@ struct nb__lingering {
 struct nb_conn {
     int fd;
     bool timed_sends;      /* SO_SNDTIMEO bounds a send as a whole: TCP, not Unix */
+    bool claimed;          /* its number is: see nb__owned_claim() */
     bool refuses_rights;   /* SO_PASSRIGHTS is off, by our doing */
     bool watched;          /* keeper->look is to be called before each wait */
     atomic_bool cancelled; /* by nb_cancel() */

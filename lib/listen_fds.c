@@ -7,6 +7,7 @@
 #include "listen_fds.h"
 
 #include "decimal.h"
+#include "owned.h"
 #include "sys.h"
 
 #include <limits.h>
@@ -15,6 +16,7 @@
 
 static struct nb__listen_fds none(const char *why, bool garbled)
 {
+    nb__owned_forget_spent(); /* what is said to be passed later is something else */
     return (struct nb__listen_fds){0, why, garbled};
 }
 

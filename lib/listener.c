@@ -11,6 +11,7 @@
 #include "endpoint.h"
 #include "error_internal.h"
 #include "openers.h"
+#include "owned.h"
 #include "resolve.h"
 #include "sys.h"
 #include "unix_file.h"
@@ -55,15 +56,15 @@ static nb_status add_endpoint(nb_listener *listener, const char *endpoint,
         .err = err,
         .sockets = listener->sockets + listener->count,
         .room = NB_LISTENER_SOCKETS_MAX - listener->count,
-        .have = listener->sockets,
-        .have_count = listener->count,
     };
     nb_status status = open_endpoint(&opening);
 
     if (status != NB_OK)
         return status;
-    for (size_t i = 0; i < opening.count; i++)
+    for (size_t i = 0; i < opening.count; i++) {
         opening.sockets[i].options = wishes->options;
+        (void)nb__owned_claim(opening.sockets[i].fd);
+    }
     listener->count += opening.count;
     nb__error_clear(err);
     return NB_OK;
@@ -197,9 +198,14 @@ void nb__listener_shut(nb_listener *listener)
 {
     nb__listener_hide(listener);
     for (size_t i = 0; i < listener->count; i++) {
-        if (listener->sockets[i].fd >= 0)
-            (void)nb__sys_close(listener->sockets[i].fd);
+        int fd = listener->sockets[i].fd;
+
         listener->sockets[i].fd = -1;
+        if (fd < 0)
+            continue;
+        nb__owned_spend(fd);
+        nb__owned_release(fd);
+        (void)nb__sys_close(fd);
     }
 }
 

@@ -8,6 +8,7 @@
 #include "foreign.h"
 #include "listen_fds.h"
 #include "openers.h"
+#include "owned.h"
 #include "sys.h"
 
 static nb_status refuse(const struct nb__opening *opening, nb_status status, const char *why)
@@ -27,16 +28,6 @@ static nb_status unfit(const struct nb__opening *opening, int fd, int failed, co
     return NB_BAD_ENDPOINT;
 }
 
-/* A descriptor that is closed twice is another one the second time. */
-static bool has(const struct nb__opening *opening, int fd)
-{
-    for (size_t i = 0; i < opening->have_count; i++) {
-        if (opening->have[i].fd == fd)
-            return true;
-    }
-    return false;
-}
-
 static nb_status look_at(const struct nb__opening *opening, struct nb__socket *out, int fd)
 {
     struct nb__foreign found;
@@ -47,8 +38,9 @@ static nb_status look_at(const struct nb__opening *opening, struct nb__socket *o
         why = "not listening";
     if (why != NULL)
         return unfit(opening, fd, failed < 0 ? failed : 0, why);
-    if (has(opening, fd))
-        return refuse(opening, NB_ADDRESS_IN_USE, "this listener has the descriptor already");
+    if (!nb__owned_claim(fd))
+        return refuse(opening, NB_ADDRESS_IN_USE,
+                      "a listener of this process has the descriptor already");
     *out = (struct nb__socket){.fd = fd, .shared = true, .address = found.address};
     return NB_OK;
 }
@@ -76,40 +68,42 @@ static int set_up(struct nb__opening *opening, struct nb__socket *socket)
 }
 
 /* Makes all sockets ready, or puts all flags back. */
-static int make_ready(struct nb__opening *opening, size_t count)
+static nb_status make_ready(struct nb__opening *opening, size_t count)
 {
     struct nb__socket *sockets = opening->sockets;
     struct nb__flags before[NB_LISTENER_SOCKETS_MAX];
+    struct nb__text text;
     int failed = 0;
 
     for (size_t i = 0; i < count && failed == 0; i++)
         failed = nb__sys_get_flags(sockets[i].fd, &before[i]);
     if (failed < 0)
-        return failed;
+        return nb__opening_failed(opening, failed, &text);
     for (size_t i = 0; i < count && failed == 0; i++)
         failed = set_up(opening, &sockets[i]);
     for (size_t i = 0; i < count && failed < 0; i++)
         (void)nb__sys_set_flags(sockets[i].fd, &before[i]);
-    return failed;
+    return failed < 0 ? nb__opening_failed(opening, failed, &text) : NB_OK;
 }
 
 static nb_status open_inherited(struct nb__opening *opening, int first, size_t count)
 {
     nb_status status = nb__opening_has_room(opening, count);
-    struct nb__text text;
-    int failed;
+    size_t claimed = 0;
 
     if (status == NB_OK && opening->wishes->options.values[NB__REUSE_PORT] != 0)
         status = nb__opening_refuse(opening, "reuse_port");
-    for (size_t i = 0; i < count && status == NB_OK; i++)
-        status = look_at(opening, &opening->sockets[i], first + (int)i);
-    if (status != NB_OK)
-        return status;
-    failed = make_ready(opening, count);
-    if (failed < 0)
-        return nb__opening_failed(opening, failed, &text);
-    opening->count = count;
-    return NB_OK;
+    while (status == NB_OK && claimed < count) {
+        status = look_at(opening, &opening->sockets[claimed], first + (int)claimed);
+        claimed += status == NB_OK;
+    }
+    if (status == NB_OK)
+        status = make_ready(opening, count);
+    if (status == NB_OK)
+        opening->count = count;
+    for (size_t i = 0; i < claimed && status != NB_OK; i++)
+        nb__owned_release(opening->sockets[i].fd);
+    return status;
 }
 
 nb_status nb__open_fd(struct nb__opening *opening, int fd)
@@ -124,5 +118,10 @@ nb_status nb__open_passed(struct nb__opening *opening)
     if (passed.why != NULL)
         return refuse(opening, passed.garbled ? NB_BAD_ENDPOINT : NB_ADDRESS_UNAVAILABLE,
                       passed.why);
+    for (uint32_t i = 0; i < passed.count && i < NB_LISTENER_SOCKETS_MAX; i++) {
+        if (nb__owned_is_spent(NB__LISTEN_FDS_START + (int)i))
+            return refuse(opening, NB_INVALID,
+                          "sockets that were passed have been closed with their listener");
+    }
     return open_inherited(opening, NB__LISTEN_FDS_START, passed.count);
 }

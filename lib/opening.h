@@ -33,12 +33,10 @@ struct nb__wishes {
 struct nb__opening {
     const char *endpoint; /* as the caller wrote it, for messages */
     struct nb__wishes *wishes;
-    nb_error *err;                 /* may be NULL */
-    struct nb__socket *sockets;    /* where they go */
-    size_t room;                   /* how many may */
-    size_t count;                  /* how many did */
-    const struct nb__socket *have; /* those that the listener has already */
-    size_t have_count;
+    nb_error *err;              /* may be NULL */
+    struct nb__socket *sockets; /* where they go */
+    size_t room;                /* how many may */
+    size_t count;               /* how many did */
 };
 
 /* Reads the options that a caller gave. NB_OK, or NB_INVALID and the story. */

@@ -24,6 +24,7 @@ RANKS = {
     "deadline": 2,
     "sys": 3,
     "address": 4,
+    "owned": 4,
     "endpoint": 5, "foreign": 5, "listen_fds": 5, "lookup": 5, "unix_file": 5,
     "resolve": 6,
     "io": 7,

@@ -332,6 +332,28 @@ static void adopted_socket_blocks_without_time_outs_and_is_close_on_exec(void **
     assert_plain(fds[0]);
 }
 
+static void one_descriptor_is_not_adopted_twice(void **state)
+{
+    nb_conn *second = (nb_conn *)(void *)&err;
+    int fds[2];
+
+    (void)state;
+    raw_pair(over, fds);
+    conn = adopt(fds[0]);
+    assert_status(nb_conn_adopt(&second, fds[0], &err), NB_INVALID);
+    assert_null(second);
+    assert_non_null(strstr(err.message, "a connection's already"));
+    assert_status(nb_conn_detach(conn, &fds[0], NULL, 0, NULL), NB_OK);
+    conn = adopt(fds[0]); /* and so after an end, and after a failure */
+    nb_abort(conn);
+    raw_close(fds[1]);
+    raw_pair(over, fds);
+    probe_fail(&probe.set_option, 1, EDOM);
+    assert_status(nb_conn_adopt(&conn, fds[0], &err), NB_SYSTEM);
+    conn = adopt(fds[0]);
+    peer = fds[1];
+}
+
 static void adopt_clears_what_breaks_a_promise(void **state)
 {
     int fds[2];
@@ -1631,6 +1653,7 @@ int main(void)
         EMPTY(adopt_without_memory_leaves_the_descriptor),
         EMPTY(adopt_that_the_system_refuses_leaves_the_descriptor),
         EMPTY_ALL(adopted_socket_blocks_without_time_outs_and_is_close_on_exec),
+        EMPTY_ALL(one_descriptor_is_not_adopted_twice),
         EMPTY_ALL(adopt_clears_what_breaks_a_promise),
         EMPTY(an_option_that_cannot_be_cleared_is_named),
         EMPTY(adopt_leaves_other_options_as_they_are),

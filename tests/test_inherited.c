@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 int __real_nb__sys_setsockopt(int fd, int level, int name, const void *value, socklen_t length);
@@ -479,6 +480,58 @@ static void one_descriptor_is_not_taken_twice(void **state)
     assert_int_equal(nb_listener_count(the_listener), 2);
 }
 
+/* Two listeners that close one number close somebody else's, too. */
+static void one_descriptor_has_one_listener(void **state)
+{
+    int fd = plain_listener(OVER_IPV4);
+    nb_address address = own_address(fd);
+    nb_listener *another;
+
+    (void)state;
+    listen_on_fd(fd);
+    check_refused(fd, NULL, NB_ADDRESS_IN_USE, "a listener of this process");
+    nb_abort(accepted_from(&address)); /* the first is as it was */
+    assert_status(nb_listen(&another, "127.0.0.1:0", NULL, NULL), NB_OK);
+    check_refused(nb_listener_fd(another, 0), NULL, NB_ADDRESS_IN_USE, "a listener");
+    nb_listener_close(another);
+}
+
+static void a_descriptor_that_was_refused_or_closed_may_be_listened_on(void **state)
+{
+    int fd = plain_listener(OVER_IPV4);
+    int again;
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        fail_next(ON_SET_BLOCKING, EPERM, 1);
+        check_refused(fd, NULL, NB_PERMISSION, "O_NONBLOCK");
+    }
+    listen_on_fd(fd);
+    nb_listener_close(the_listener);
+    again = plain_listener(OVER_IPV4);
+    assert_int_equal(again, fd); /* the lowest that is free */
+    listen_on_fd(again);
+}
+
+/* What a child has is its own. */
+static void a_forked_child_may_listen_on_what_it_has_inherited(void **state)
+{
+    int fd = plain_listener(OVER_IPV4);
+    int status;
+    pid_t child;
+
+    (void)state;
+    listen_on_fd(fd);
+    child = fork();
+    if (child == 0) {
+        nb_listener *listener;
+
+        _exit(nb_listen(&listener, endpoint_of(fd), NULL, NULL) == NB_OK ? 0 : 1);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
 static void success_keeps_errno(void **state)
 {
     int fd = plain_listener(OVER_IPV4);
@@ -560,6 +613,12 @@ struct started {
     nb_address addresses[3];
     bool ready;      /* all sockets are non-blocking and close-on-exec */
     bool closed;     /* they were, at the end */
+    nb_status twice; /* of listening a second time meanwhile */
+    nb_error err_twice;
+    int another; /* a socket of its own, which gets the number of the first */
+    bool reused; /* it did, and is as it was */
+    nb_status later;
+    nb_error err_later;
     bool flags_kept; /* of the first descriptor, after a failure */
 };
 
@@ -567,6 +626,7 @@ static void listen_as_started(struct started *out)
 {
     int flags = fcntl(3, F_GETFL);
     nb_listener *listener;
+    nb_listener *second;
 
     out->status = nb_listen(&listener, "systemd:", NULL, &out->err);
     out->flags_kept = fcntl(3, F_GETFL) == flags && fcntl(3, F_GETFD) == 0;
@@ -579,8 +639,12 @@ static void listen_as_started(struct started *out)
                      !is_blocking(3 + (int)i) && is_close_on_exec(3 + (int)i);
         (void)nb_listener_address(listener, i, &out->addresses[i]);
     }
+    out->twice = nb_listen(&second, "systemd:", NULL, &out->err_twice);
     nb_listener_close(listener);
     out->closed = fcntl(3, F_GETFD) < 0;
+    out->reused = dup2(out->another, 3) == 3;
+    out->later = nb_listen(&second, "systemd:", NULL, &out->err_later);
+    out->reused = out->reused && fcntl(3, F_GETFL) == fcntl(out->another, F_GETFL);
 }
 
 /* Descriptors 3 and up, as far as a case needs them, and what they were before. */
@@ -640,20 +704,34 @@ static bool is_set_to(const char *name, const char *value)
     return (now == NULL) == (value == NULL) && (now == NULL || strcmp(now, value) == 0);
 }
 
+/* Each case is another process, as it were, in which nothing was passed at first. */
+static void forget_what_was_passed(void)
+{
+    nb_listener *listener;
+
+    assert_status(nb_listen(&listener, "systemd:", NULL, NULL), NB_ADDRESS_UNAVAILABLE);
+}
+
 /* Listens as a process does that was started with these sockets. "self" is its own number. */
 static struct started start(const int *fds, int count, const char *pid, const char *number)
 {
     struct started found;
-    struct slots slots = lay_out(fds, count);
+    struct slots slots;
     char self[16];
+    int another = plain_listener(OVER_IPV4);
 
+    memset(&found, 0, sizeof(found));
+    found.another = fcntl(another, F_DUPFD_CLOEXEC, 64); /* out of the way */
+    raw_close(another);
+    slots = lay_out(fds, count);
+    forget_what_was_passed();
     (void)snprintf(self, sizeof(self), "%d", (int)getpid());
     if (pid != NULL && strcmp(pid, "self") == 0)
         pid = self;
     set_variable("LISTEN_PID", pid);
     set_variable("LISTEN_FDS", number);
-    memset(&found, 0, sizeof(found));
     listen_as_started(&found);
+    raw_close(found.another);
     put_back(&slots);
     assert_true(is_set_to("LISTEN_PID", pid));
     assert_true(is_set_to("LISTEN_FDS", number));
@@ -691,6 +769,34 @@ static void all_sockets_that_were_passed_are_listened_on(void **state)
         assert_true(nb_address_equal(&found.addresses[i], &own));
         raw_close(fds[i]);
     }
+}
+
+static void what_was_passed_has_one_listener(void **state)
+{
+    int fds[] = {plain_listener(OVER_IPV4), plain_listener(OVER_IPV4)};
+    struct started found = start(fds, 2, "self", "2");
+
+    (void)state;
+    assert_status(found.status, NB_OK);
+    assert_status(found.twice, NB_ADDRESS_IN_USE);
+    assert_non_null(strstr(found.err_twice.message, "a listener of this process"));
+    assert_true(found.closed);
+    raw_close(fds[0]);
+    raw_close(fds[1]);
+}
+
+/* The number of a socket that was passed may be anybody's once it was closed. */
+static void what_was_passed_is_listened_on_once(void **state)
+{
+    int fd = plain_listener(OVER_IPV4);
+    struct started found = start(&fd, 1, "self", "1");
+
+    (void)state;
+    assert_status(found.status, NB_OK);
+    assert_status(found.later, NB_INVALID);
+    assert_non_null(strstr(found.err_later.message, "closed with their listener"));
+    assert_true(found.reused);
+    raw_close(fd);
 }
 
 static void fewer_are_taken_when_fewer_were_passed(void **state)
@@ -797,10 +903,15 @@ int main(void)
         NET_CASE(a_failure_leaves_the_descriptor_as_it_was),
         NET_CASE(a_default_that_cannot_be_set_fails_nothing),
         NET_CASE(one_descriptor_is_not_taken_twice),
+        NET_CASE(one_descriptor_has_one_listener),
+        NET_CASE(a_descriptor_that_was_refused_or_closed_may_be_listened_on),
+        NET_CASE(a_forked_child_may_listen_on_what_it_has_inherited),
         NET_CASE(success_keeps_errno),
         NET_CASE_FOR_BOTH(the_end_of_a_listener_leaves_a_shared_socket_alone),
         NET_CASE(those_in_a_shared_queue_are_served_after_the_stop),
         NET_CASE(all_sockets_that_were_passed_are_listened_on),
+        NET_CASE(what_was_passed_has_one_listener),
+        NET_CASE(what_was_passed_is_listened_on_once),
         NET_CASE(fewer_are_taken_when_fewer_were_passed),
         NET_CASE(without_sockets_that_were_passed_it_says_so),
         NET_CASE(sockets_of_another_process_are_not_taken),

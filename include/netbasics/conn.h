@@ -978,7 +978,8 @@ NB_API nb_fd nb_conn_fd(const nb_conn *conn);
  * @param[out] err  receives what went wrong; may be NULL.
  * @retval NB_OK           the descriptor is the connection's.
  * @retval NB_INVALID      @p out is NULL, or @p fd is no descriptor, no socket, not a stream, of a
- *                         family other than IPv4, IPv6 and Unix, or a listening one.
+ *                         family other than IPv4, IPv6 and Unix, or a listening one, or was adopted
+ *                         and belongs to that connection still.
  * @retval NB_NO_MEMORY    no memory left.
  * @retval NB_SYSTEM       the system refused; see nb_error::system_error.
  *

@@ -137,7 +137,10 @@ NB_BEGIN_DECLS
  * byte. The backlog stays, and @c reuse_port and @c unix_mode are NB_UNSUPPORTED. On failure the flags of the descriptors are as
  * they were, and they stay the caller's. At the end they are closed and nothing else: no file is
  * removed, and others may go on. IPv4 peers of a socket for both families have IPv4 addresses. The
- * environment is read (getenv(3): not while another thread changes it) and never changed. When no
+ * environment is read (getenv(3): not while another thread changes it) and never changed. One
+ * descriptor has one owner in a process: one that a listener has is NB_ADDRESS_IN_USE, and what was
+ * passed can be listened on once: after such a socket was closed with its listener, its number may be
+ * anybody's, and `systemd:` is NB_INVALID. (Descriptors up to 65535.) When no
  * sockets were passed, or to another process, that is NB_ADDRESS_UNAVAILABLE; a descriptor that is
  * no such socket, or a variable that is no number, is NB_BAD_ENDPOINT.
  *
@@ -147,8 +150,8 @@ NB_BEGIN_DECLS
  * @param options   NULL for the defaults.
  * @param[out] err  receives what went wrong; may be NULL.
  * @retval NB_OK                   connections are being queued.
- * @retval NB_ADDRESS_IN_USE       another socket has that port or name, or a file is at that path, or the
- *                                 listener has that descriptor already.
+ * @retval NB_ADDRESS_IN_USE       another socket has that port or name, or a file is at that path, or a
+ *                                 listener of this process has that descriptor already.
  * @retval NB_ADDRESS_UNAVAILABLE  this machine does not have that address or that directory, or no
  *                                 sockets were passed.
  * @retval NB_PERMISSION           the system does not allow that port or path.
@@ -158,7 +161,8 @@ NB_BEGIN_DECLS
  *                                 endpoint, does not have an option that was asked for.
  * @retval NB_TOO_LONG             more than NB_LISTENER_SOCKETS_MAX sockets were passed.
  * @retval NB_INVALID              a NULL argument, an option this library does not know, or a value
- *                                 out of its range, which the message names.
+ *                                 out of its range, which the message names; or what was passed has
+ *                                 been closed with its listener.
  * @retval NB_NO_DESCRIPTORS       no descriptor left.
  * @retval NB_NO_MEMORY            no memory left.
  * @retval NB_SYSTEM               anything else: see nb_error::system_error.

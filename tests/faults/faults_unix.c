@@ -162,12 +162,23 @@ static void at_a_descriptor(void)
     inherit(endpoint, fd);
 }
 
+/* Each run is another process, as it were, in which nothing was passed at first. */
+static void forget_what_was_passed(void)
+{
+    nb_listener *listener;
+
+    enter_foreign();
+    holds(nb_listen(&listener, "systemd:", NULL, NULL) == NB_ADDRESS_UNAVAILABLE);
+    leave_foreign();
+}
+
 static void at_passed_sockets(void)
 {
     char address[NB_ADDRESS_TEXT_MAX];
     char pid[16];
     int fd = peer_listen(OVER_IPV4, address, sizeof(address));
 
+    forget_what_was_passed();
     if (fd != PASSED) {
         (void)dup2(fd, PASSED);
         (void)close(fd);

@@ -137,6 +137,15 @@ static void check_same(const char *name, const char *before)
     require(before == NULL ? after == NULL : after != NULL && strcmp(before, after) == 0);
 }
 
+/* Each input is another process, as it were, in which nothing was passed at first. */
+static void forget_what_was_passed(void)
+{
+    nb_listener *listener;
+
+    (void)unsetenv("LISTEN_FDS");
+    require(nb_listen(&listener, "systemd:", NULL, NULL) == NB_ADDRESS_UNAVAILABLE);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct input in = {data, size};
@@ -150,6 +159,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint8_t refused;
 
     kernel_begin();
+    forget_what_was_passed();
     refused = input_byte(&in);
     read_passed(&in);
     pid_text = set_variable(&in, "LISTEN_PID", (unsigned long)getpid());
