@@ -472,6 +472,9 @@ static statuses of_serve(const struct fault *fault)
         if (fault->error == EINTR)
             return S(NB_OK);
         return fault->error == ENOMEM ? S(NB_OK) | S(NB_NO_MEMORY) : S(NB_SYSTEM);
+    case CALL_thread_start:
+    case CALL_pthread_create: /* without even one thread, waiting for one may be in vain */
+        return fault->error == EAGAIN ? S(NB_OK) : S(NB_OK) | S(NB_SYSTEM);
     default:
         return S(NB_OK);
     }
