@@ -4,7 +4,7 @@
  *         the sequential mode and for worker threads.
  *
  *  Wraps: pthread_create nb__sys_poll nb__sys_accept nb__sys_wake_ring nb__sys_wake_clear
- *  nb__sys_shutdown nb__run_let_go */
+ *  nb__sys_shutdown nb__sys_recv nb__run_let_go */
 #undef _GNU_SOURCE
 #define _GNU_SOURCE /* pthread_getattr_np */
 
@@ -37,6 +37,8 @@ int __real_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
 int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
 int __real_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length);
 int __wrap_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length);
+ssize_t __real_nb__sys_recv(int fd, void *buf, size_t length, int flags);
+ssize_t __wrap_nb__sys_recv(int fd, void *buf, size_t length, int flags);
 nb_conn *__real_nb__run_let_go(struct nb__run *run, struct nb__work *work);
 nb_conn *__wrap_nb__run_let_go(struct nb__run *run, struct nb__work *work);
 
@@ -108,6 +110,16 @@ int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
         return -ENOMEM;
     }
     return error != 0 ? -error : __real_nb__sys_poll(fds, count, by);
+}
+
+/* While set: the next receive that is not to wait does, at the gate. */
+static atomic_bool receive_hangs;
+
+ssize_t __wrap_nb__sys_recv(int fd, void *buf, size_t length, int flags)
+{
+    if ((flags & MSG_DONTWAIT) != 0 && atomic_exchange(&receive_hangs, false))
+        gate_pass();
+    return __real_nb__sys_recv(fd, buf, length, flags);
 }
 
 int __wrap_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length)
@@ -1061,6 +1073,60 @@ static void who_lingers_at_the_end_of_the_drain_loses_nothing(void **state)
 
     assert_status(server_stop(server), NB_OK);
     assert_lost_nothing(server, client);
+}
+
+/* As it may for descriptors that a peer has sent: closing them can take as long as the peer likes. */
+static void a_receive_that_hangs_while_one_lingers_holds_up_nobody(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
+    int client;
+
+    (void)state;
+    server->options.linger_ms = 10 * PATIENCE_MS;
+    server->options.linger_max = 2;
+    server->options.max_per_peer = 10;
+    server_run(server);
+    client = dial(&server->address);
+    assert_int_equal(answer(client, HELLO), 0);
+    eventually(server_stats(server).lingering == 1);
+    receive_hangs = true;
+    say(client, "late", 4);
+    eventually(gate_waiting() == 1);
+    for (int i = 0; i < 4; i++) /* the one that is being drained cannot make room: the others do */
+        assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 3);
+    assert_int_equal(server_stats(server).lingering, 2);
+    gate_open();
+    hang_up(client);
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 4);
+    assert_status(server_event(server, NB_EVENT_CLOSED, 3).status, NB_OK);
+    assert_int_equal(server_stats(server).lingering, 1);
+}
+
+/* With room for one alone, which is being drained just now: who comes makes room itself. */
+static void a_receive_that_hangs_while_the_only_one_lingers_holds_up_nobody(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
+    int client;
+
+    (void)state;
+    server->options.linger_ms = 10 * PATIENCE_MS;
+    server->options.linger_max = 1;
+    server_run(server);
+    client = dial(&server->address);
+    assert_int_equal(answer(client, HELLO), 0);
+    eventually(server_stats(server).lingering == 1);
+    receive_hangs = true;
+    say(client, "late", 4);
+    eventually(gate_waiting() == 1);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 3);
+    assert_int_equal(server_stats(server).lingering, 1);
+    gate_open();
+    hang_up(client);
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 4);
+    assert_status(server_event(server, NB_EVENT_CLOSED, 3).status, NB_OK);
 }
 
 /* Each look takes 5 ms and two polls. */
@@ -2021,6 +2087,8 @@ int main(void)
         NET_CASE_FOR_BOTH(without_memory_to_watch_who_lingers_all_are_served),
         NET_CASE_FOR_BOTH(without_memory_to_watch_it_lingering_ends_in_time),
         NET_CASE_FOR_BOTH(who_makes_room_for_another_one_loses_nothing),
+        NET_CASE(a_receive_that_hangs_while_one_lingers_holds_up_nobody),
+        NET_CASE(a_receive_that_hangs_while_the_only_one_lingers_holds_up_nobody),
         NET_CASE_FOR_BOTH(who_lingers_for_too_long_loses_nothing),
         NET_CASE_FOR_BOTH(who_lingers_at_the_end_of_the_drain_loses_nothing),
         NET_CASE_FOR_BOTH(a_handler_that_waits_for_ever_ends_with_the_life),

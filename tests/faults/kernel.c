@@ -124,6 +124,35 @@ static void jump(int64_t ns)
     look_at_clock();
 }
 
+/* ---- locks ---- */
+
+/* How many locks the calling thread holds. (While it waits for a condition it makes no calls.) */
+static _Thread_local int locks;
+
+int __real_pthread_mutex_lock(pthread_mutex_t *mutex);
+int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex);
+int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex)
+{
+    locks++;
+    return __real_pthread_mutex_lock(mutex);
+}
+
+int __real_pthread_mutex_unlock(pthread_mutex_t *mutex);
+int __wrap_pthread_mutex_unlock(pthread_mutex_t *mutex);
+int __wrap_pthread_mutex_unlock(pthread_mutex_t *mutex)
+{
+    locks--;
+    return __real_pthread_mutex_unlock(mutex);
+}
+
+/* Even calls that are said not to wait can wait: recv(2) and close(2) for a descriptor that a peer has
+   sent. So the library makes none of them while it holds a lock. */
+static void check_locks(enum call call)
+{
+    if (locks > 0)
+        wrong("%s calls %s and holds a lock", step_name(), name_of(call));
+}
+
 /* ---- faults ---- */
 
 void kernel_begin(const struct plan *next)
@@ -191,6 +220,7 @@ int fault_at(enum call call, int detail)
 
     if (is_foreign())
         return 0;
+    check_locks(call);
     (void)pthread_mutex_lock(&lock);
     decide(&fault);
     fired = kernel.fired += fault.error != 0;
