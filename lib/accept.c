@@ -226,7 +226,7 @@ static enum nb__tried wait_and_try(nb_listener *listener, struct nb__accepting *
         return nb__listener_poll_failed(listener, accepting, -ready);
     }
     if (ready > 0 && fds[0].revents != 0)
-        nb__listener_wake_clear(listener);
+        nb__listener_wake_clear(listener, listener->wake);
     if (nb__listener_stopped(listener) || (ready <= 0 && !short_of))
         return NB__TRIED_NOTHING;
     return nb__listener_try(listener, accepting, short_of ? NULL : fds + 1, conn, system_error);

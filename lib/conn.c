@@ -32,6 +32,7 @@ nb_conn *nb__conn_new(void)
     if (conn == NULL)
         return NULL;
     conn->fd = -1;
+    conn->idle_at = NB__NOT_IDLE;
     for (size_t i = 0; i < 2; i++)
         conn->sides[i].timer_from_ns = conn->sides[i].timer_to_ns = INT64_MAX;
     return conn;
@@ -54,7 +55,9 @@ void nb__conn_open(nb_conn *conn, int fd, nb_family family, const nb_address *pe
 void nb__conn_keep(nb_conn *conn, struct nb__keeper *keeper)
 {
     conn->keeper = keeper;
-    conn->watched = keeper != NULL && keeper->look != NULL;
+    conn->watched = keeper != NULL && keeper->watches;
+    for (size_t i = 0; i < 2 && conn->watched; i++)
+        conn->sides[i].attentive = true;
 }
 
 nb_status nb__conn_verdict(const nb_conn *conn)
@@ -159,6 +162,7 @@ nb_status nb_close(nb_conn *conn, nb_deadline by)
 
     if (conn == NULL)
         return NB_OK;
+    conn->idle_at = NB__NOT_IDLE; /* no request is waited for any more */
     status = nb__conn_end(conn);
     if (status == NB_OK)
         status = await_end(conn, by);

@@ -10,6 +10,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What a wait has to heed besides its connection. */
+struct nb__outlook {
+    int64_t now_ns;    /* in: the clock */
+    bool idle;         /* in: the connection is between two requests */
+    bool rung;         /* in: `fd` was readable */
+    nb_deadline until; /* in: the caller's deadline; out: when to look again, at the latest */
+    int fd;            /* out: look again when it is readable; -1: none */
+};
+
 /* What whoever owns connections hangs on them (the accept loop does). */
 struct nb__keeper {
     /* Called when a connection is about to be freed, with the way it ended, while its descriptor is
@@ -19,9 +28,11 @@ struct nb__keeper {
     /* Called when it is about to be detached. False, and it stays, when it was cancelled. */
     bool (*let_go)(struct nb__keeper *keeper, nb_conn *conn);
 
-    /* For connections that nobody else watches the clock for (nb_conn.watched): called before each
-       wait. It may cancel the connection, and says until when to wait before it is called again. */
-    nb_deadline (*look)(struct nb__keeper *keeper, nb_conn *conn, int64_t now_ns, nb_deadline by);
+    /* Called before each wait of a connection that is idle, and of all if `watches`: then nobody else
+       watches the clock for them. It may cancel the connection. NB_OK, or NB_STOPPING when one that is
+       idle is to end. */
+    nb_status (*look)(struct nb__keeper *keeper, nb_conn *conn, struct nb__outlook *outlook);
+    bool watches;
 };
 
 /* One direction. Only its own thread writes here; others may read what is atomic. */
@@ -34,6 +45,7 @@ struct nb__side {
        not too late, and not much too early. Without a timer: INT64_MAX, all the time. */
     int64_t timer_from_ns;
     int64_t timer_to_ns;
+    bool attentive; /* its waits have more to heed than the socket, so that its timer is short */
 };
 
 /* Bytes received behind an end that was looked for: data[start] to data[end]. */
@@ -56,15 +68,18 @@ struct nb__lingering {
     nb_conn *older;     /* in the list of the run; nb_conn.next is the next younger one */
 };
 
+#define NB__NOT_IDLE UINT64_MAX
+
 struct nb_conn {
     int fd;
     bool timed_sends;      /* SO_SNDTIMEO bounds a send as a whole: TCP, not Unix */
     bool claimed;          /* its number is: see nb__owned_claim() */
     bool refuses_rights;   /* SO_PASSRIGHTS is off, by our doing */
-    bool watched;          /* keeper->look is to be called before each wait */
+    bool watched;          /* keeper->watches */
     atomic_bool cancelled; /* by nb_cancel() */
     atomic_bool ended;     /* we have ended our stream */
     bool ended_before;     /* it may have ended before the socket was ours */
+    uint64_t idle_at;      /* idle until more than so many bytes have come; or NB__NOT_IDLE */
     struct nb__side sides[2];
     struct nb__ahead ahead;
     struct nb__keeper *keeper; /* NULL: nobody's but the caller's */
@@ -135,6 +150,19 @@ static inline void nb__conn_count(nb_conn *conn, nb_direction direction, size_t 
 static inline size_t nb__conn_ahead(const nb_conn *conn)
 {
     return conn->ahead.end - conn->ahead.start;
+}
+
+/* How many bytes have come, those included that nobody has asked for yet. For who receives. */
+static inline uint64_t nb__conn_come(const nb_conn *conn)
+{
+    return atomic_load_explicit(&conn->sides[NB_RECEIVE].bytes, memory_order_relaxed) +
+           nb__conn_ahead(conn);
+}
+
+/* Whether nb_conn_idle() was called and nothing has come since. For who receives. */
+static inline bool nb__conn_is_idle(const nb_conn *conn)
+{
+    return conn->idle_at == nb__conn_come(conn);
 }
 
 #endif

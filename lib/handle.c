@@ -9,8 +9,13 @@
 #include "deadline_internal.h"
 #include "events.h"
 #include "linger.h"
+#include "sys.h"
 
 #include <string.h>
+
+/* How long after the start of its handler a client may take to say its first word while the server
+   stops. */
+#define FIRST_WORD_MS 1000
 
 /* The handler ends its connection itself. */
 static void leave(struct nb__keeper *keeper, nb_conn *conn, nb_status how)
@@ -32,27 +37,53 @@ static bool let_go(struct nb__keeper *keeper, nb_conn *conn)
     return true;
 }
 
-/* How long a wait may last before it looks at the stop again. */
-static nb_deadline next_look(const struct nb__run *run, int64_t now)
+/* What a connection between two requests has to heed: the stop. One that has not spoken yet has a moment
+   for its first word: it came in time. */
+static nb_status heed_stop(const struct nb__work *work, const nb_conn *conn,
+                           struct nb__outlook *outlook)
 {
-    int64_t slice_ms = run->options.drain_ms / 4;
+    const nb_listener *listener = work->run->listener;
+    nb_deadline first_word = nb__ms_after(work->begun_ns, FIRST_WORD_MS);
 
-    if (run->options.drain_ms == NB_NO_LIMIT)
-        return nb_forever();
-    return nb__ms_after(now, slice_ms > 0 ? slice_ms : 1);
+    if (outlook->rung)
+        nb__listener_wake_clear(listener, listener->stop);
+    if (!nb__listener_stopped(listener)) {
+        outlook->fd = listener->stop[0];
+        return NB_OK;
+    }
+    if (nb__conn_come(conn) > 0 || first_word.ns <= outlook->now_ns)
+        return NB_STOPPING;
+    outlook->until = nb__earlier(outlook->until, first_word);
+    return NB_OK;
 }
 
-static nb_deadline look(struct nb__keeper *keeper, nb_conn *conn, int64_t now, nb_deadline by)
+/* Ends the connection's time, where nobody else does: in the thread that accepts, no one looks at the
+   stop and at the clock meanwhile. */
+static void watch(struct nb__work *work, nb_conn *conn, struct nb__outlook *outlook)
+{
+    const nb_listener *listener = work->run->listener;
+    const int *wake = nb__listener_stopped(listener) ? listener->wake : listener->stop;
+    nb_deadline drain_end;
+
+    if (outlook->rung && wake == listener->wake)
+        (void)nb__sys_wake_clear(wake);
+    drain_end = nb__run_drain_end(work->run);
+    if (drain_end.ns <= outlook->now_ns)
+        nb__run_cancel_all(work->run);
+    else if (work->life.ns <= outlook->now_ns)
+        nb_cancel(conn);
+    outlook->until = nb__earlier(outlook->until, nb__earlier(drain_end, work->life));
+    outlook->fd = wake[0];
+}
+
+static nb_status look(struct nb__keeper *keeper, nb_conn *conn, struct nb__outlook *outlook)
 {
     struct nb__work *work = (struct nb__work *)keeper;
-    nb_deadline drain_end = nb__run_drain_end(work->run);
+    nb_status status = outlook->idle ? heed_stop(work, conn, outlook) : NB_OK;
 
-    if (drain_end.ns <= now)
-        nb__run_cancel_all(work->run);
-    else if (work->life.ns <= now)
-        nb_cancel(conn);
-    by = nb__earlier(by, nb__earlier(drain_end, work->life));
-    return nb__earlier(by, next_look(work->run, now));
+    if (keeper->watches)
+        watch(work, conn, outlook);
+    return status;
 }
 
 void nb__handle_prepare(struct nb__work *work, struct nb__run *run, bool watched)
@@ -61,13 +92,23 @@ void nb__handle_prepare(struct nb__work *work, struct nb__run *run, bool watched
     work->run = run;
     work->keeper.leave = leave;
     work->keeper.let_go = let_go;
-    work->keeper.look = watched ? NULL : look;
+    work->keeper.look = look;
+    work->keeper.watches = !watched;
 }
 
 /* Whether the peer may take what it got for the whole, given what the handler returned. */
-static bool is_content(nb_status status)
+static bool is_content(const nb_conn *conn, nb_status status)
 {
-    return status == NB_OK || status == NB_EOF;
+    switch (status) {
+    case NB_OK:
+    case NB_EOF:
+    case NB_STOPPING:
+        return true;
+    case NB_TIMEOUT: /* no request came */
+        return nb__conn_is_idle(conn);
+    default:
+        return false;
+    }
 }
 
 /* Breaks off what must not look whole. */
@@ -91,7 +132,7 @@ bool nb__handle(struct nb__work *work, nb_conn *conn)
     nb__count_down(&run->listener->counters.active);
     if (left == NULL)
         return false;
-    if (is_content(status))
+    if (is_content(left, status))
         return nb__linger(run, work);
     reset(run, work, status);
     return false;

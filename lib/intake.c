@@ -145,7 +145,7 @@ static enum nb__tried await_and_try(struct nb__run *run, struct pollfd *fds, boo
         return note_outcome(run, nb__listener_poll_failed(run->listener, &run->accepting, -ready),
                             -ready);
     if (ready > 0 && fds[0].revents != 0)
-        nb__listener_wake_clear(run->listener);
+        nb__listener_wake_clear(run->listener, run->listener->wake);
     if (nb__listener_stopped(run->listener) || (ready <= 0 && !shortage))
         return NB__TRIED_NOTHING;
     return try_accept(run, shortage ? NULL : fds + 1, out);

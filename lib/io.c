@@ -16,6 +16,10 @@
 /* Below this the socket's timer is too coarse to be of use. */
 #define POLL_BELOW_NS (32 * NB__NS_PER_MS)
 
+/* Where there is more to heed than the socket, its timer is set to this, and poll(2) does the rest. So
+   long an idle connection may wait for a request even while its server stops. */
+#define ATTENTIVE_MS INT32_C(128)
+
 /* Longest the timer is ever set to, about 35 minutes. */
 #define ARMED_MAX_MS (INT32_C(1) << 21)
 
@@ -44,10 +48,12 @@ static int64_t longest_ns(int32_t armed_ms)
 }
 
 /* The largest power of two that is sure to end in time; 0, for none, when there is all the time. */
-static int32_t timer_for(int64_t left_ns)
+static int32_t timer_for(const struct nb__side *side, int64_t left_ns)
 {
     int32_t armed = left_ns == INT64_MAX ? 0 : ARMED_MAX_MS;
 
+    if (side->attentive)
+        armed = ATTENTIVE_MS;
     while (longest_ns(armed) > left_ns)
         armed /= 2;
     return armed;
@@ -60,6 +66,8 @@ static void note_timer(struct nb__side *side, int32_t ms)
     side->timer_to_ns = ms == 0 ? INT64_MAX : longest_ns(ms * 4) - 1;
     if (ms == ARMED_MAX_MS)
         side->timer_to_ns = INT64_MAX - 1;
+    if (side->attentive && ms == ATTENTIVE_MS)
+        side->timer_to_ns = INT64_MAX;
     if (side->timer_from_ns < POLL_BELOW_NS)
         side->timer_from_ns = POLL_BELOW_NS;
 }
@@ -76,42 +84,67 @@ static bool set_timer(nb_conn *conn, nb_direction direction, int32_t ms)
     return true;
 }
 
-/* How long the next step may wait. */
+/* How long the next step may wait, and what else it has to heed. All zeroes to begin with. */
 struct span {
     nb_deadline until;
     int64_t left_ns;
+    int fd;    /* what else may be readable; -1: nothing */
+    bool rung; /* it was */
+    nb_deadline
+        request;   /* until when a connection that is idle waits for a request, come what may */
+    bool stopping; /* afterwards it is to end */
 };
 
-/* Decides how long the next step may wait: NB_OK, or why it may not. */
-static nb_status look_at_clock(nb_conn *conn, nb_deadline by, struct span *span)
+/* Asks the owner of the connection. */
+static void ask_owner(nb_conn *conn, bool idle, int64_t now, struct span *span)
 {
+    struct nb__outlook outlook = {now, idle, span->rung, span->until, -1};
+
+    if (span->request.ns == 0)
+        span->request = nb__ms_after(now, ATTENTIVE_MS);
+    span->stopping = conn->keeper->look(conn->keeper, conn, &outlook) == NB_STOPPING;
+    span->until = span->stopping ? nb__earlier(outlook.until, span->request) : outlook.until;
+    span->fd = outlook.fd;
+}
+
+/* Decides how long the next step may wait: NB_OK, or why it may not. */
+static nb_status look_at_clock(nb_conn *conn, nb_direction direction, nb_deadline by,
+                               struct span *span)
+{
+    bool idle = direction == NB_RECEIVE && nb__conn_is_idle(conn);
     int64_t now;
 
     span->until = by;
     span->left_ns = INT64_MAX;
-    if (nb__is_forever(by) && !conn->watched)
+    span->fd = -1;
+    span->stopping = false;
+    if (nb__is_forever(by) && !conn->watched && !idle)
         return NB_OK;
     now = nb__now_ns();
-    if (conn->watched) {
-        span->until = conn->keeper->look(conn->keeper, conn, now, by);
-        if (atomic_load(&conn->cancelled))
-            return NB_CANCELLED;
-    }
+    if (conn->watched || idle)
+        ask_owner(conn, idle, now, span);
+    if (atomic_load(&conn->cancelled))
+        return NB_CANCELLED;
     span->left_ns = nb__remaining_ns(span->until, now);
-    return span->left_ns > 0 ? NB_OK : NB_TIMEOUT;
+    if (span->left_ns > 0)
+        return NB_OK;
+    return span->stopping && by.ns > now ? NB_STOPPING : NB_TIMEOUT;
 }
 
-static int poll_for(const nb_conn *conn, short events, nb_deadline until)
+/* Whether the connection has events; 0 to look again, or -errno. */
+static int poll_for(const nb_conn *conn, short events, struct span *span)
 {
-    struct pollfd entry = {conn->fd, events, 0};
+    struct pollfd entries[] = {{conn->fd, events, 0}, {span->fd, POLLIN, 0}};
+    int ready = nb__sys_poll(entries, span->fd >= 0 ? 2 : 1, span->until);
 
-    return nb__sys_poll(&entry, 1, until);
+    span->rung = ready > 0 && entries[1].revents != 0;
+    return span->rung && entries[0].revents == 0 ? 0 : ready;
 }
 
 static ssize_t poll_and_move(const nb_conn *conn, const struct transfer *transfer,
-                             nb_deadline until)
+                             struct span *span)
 {
-    int ready = poll_for(conn, transfer->direction == NB_RECEIVE ? POLLIN : POLLOUT, until);
+    int ready = poll_for(conn, transfer->direction == NB_RECEIVE ? POLLIN : POLLOUT, span);
 
     if (ready <= 0)
         return ready == 0 ? -EAGAIN : ready;
@@ -120,7 +153,7 @@ static ssize_t poll_and_move(const nb_conn *conn, const struct transfer *transfe
 
 /* One step: bytes moved, or -errno; -EAGAIN leads to the next stage. */
 static ssize_t step(nb_conn *conn, const struct transfer *transfer, enum nb__stage *stage,
-                    const struct span *span)
+                    struct span *span)
 {
     nb_direction direction = transfer->direction;
     bool timed = (conn->timed_sends || direction == NB_RECEIVE || span->left_ns == INT64_MAX) &&
@@ -137,9 +170,9 @@ static ssize_t step(nb_conn *conn, const struct transfer *transfer, enum nb__sta
         return move_bytes(conn, transfer, MSG_DONTWAIT);
     }
     *stage = NB__FIRED;
-    if (timed && set_timer(conn, direction, timer_for(span->left_ns)))
+    if (timed && set_timer(conn, direction, timer_for(&conn->sides[direction], span->left_ns)))
         return move_bytes(conn, transfer, 0);
-    return poll_and_move(conn, transfer, span->until);
+    return poll_and_move(conn, transfer, span);
 }
 
 /* When the kernel gives a peer up that has stopped answering, it tells what a router said last, if one
@@ -179,15 +212,18 @@ static nb_status settle(nb_conn *conn, nb_direction direction, ssize_t outcome)
 static nb_status go_on(nb_conn *conn, const struct transfer *transfer, enum nb__stage stage,
                        ssize_t outcome, size_t *moved, nb_deadline by)
 {
+    struct span span = {.fd = -1};
+
     *moved = 0;
     for (;;) {
         nb_status status = settle(conn, transfer->direction, outcome);
         enum nb__stage before = stage;
-        struct span span;
 
         if (status != NB_OK)
             return status;
-        status = look_at_clock(conn, by, &span);
+        status = look_at_clock(conn, transfer->direction, by, &span);
+        if (status == NB_OK && span.stopping && stage == NB__FIRED)
+            status = NB_STOPPING;
         if (status != NB_OK)
             return nb__io_fail(conn, transfer->direction, status, 0);
         outcome = step(conn, transfer, &stage, &span);
@@ -238,20 +274,21 @@ nb_status nb__io_send_parts(nb_conn *conn, struct iovec *parts, size_t count, si
 
 nb_status nb__io_wait_readable(nb_conn *conn, nb_deadline by)
 {
+    struct span span = {.fd = -1};
+
     for (;;) {
-        struct span span;
-        nb_status status = look_at_clock(conn, by, &span);
+        nb_status status = look_at_clock(conn, NB_RECEIVE, by, &span);
         int ready;
 
         if (status == NB_CANCELLED)
             return status;
-        ready = poll_for(conn, POLLIN, span.until);
+        ready = poll_for(conn, POLLIN, &span);
         if (atomic_load(&conn->cancelled))
             return NB_CANCELLED;
         if (ready > 0)
             return NB_OK;
-        if ((ready == 0 || ready == -EINTR) && status == NB_TIMEOUT)
-            return nb__io_fail(conn, NB_RECEIVE, NB_TIMEOUT, 0);
+        if ((ready == 0 || ready == -EINTR) && status != NB_OK)
+            return nb__io_fail(conn, NB_RECEIVE, status, 0);
         if (ready < 0 && ready != -EINTR)
             return nb__io_fail(conn, NB_RECEIVE, nb__io_status_of(NB_RECEIVE, -ready), -ready);
     }
@@ -276,13 +313,16 @@ static bool stays(nb_direction direction, nb_status status)
 {
     if (status == NB_CANCELLED)
         return false; /* conn->cancelled says it */
-    return direction == NB_SEND || (status != NB_TIMEOUT && status != NB_NO_MEMORY);
+    return direction == NB_SEND ||
+           (status != NB_TIMEOUT && status != NB_NO_MEMORY && status != NB_STOPPING);
 }
 
 nb_status nb__io_fail(nb_conn *conn, nb_direction direction, nb_status status, int system_error)
 {
     struct nb__side *side = &conn->sides[direction];
 
+    if (status == NB_STOPPING) /* said once: who goes on waiting may */
+        conn->idle_at = NB__NOT_IDLE;
     atomic_store_explicit(&side->system_error, system_error, memory_order_relaxed);
     atomic_store_explicit(stays(direction, status) ? &side->status : &side->passed, (int)status,
                           memory_order_release);
@@ -292,6 +332,27 @@ nb_status nb__io_fail(nb_conn *conn, nb_direction direction, nb_status status, i
 void nb__io_mend(nb_conn *conn, nb_direction direction)
 {
     atomic_store_explicit(&conn->sides[direction].status, NB_OK, memory_order_release);
+}
+
+/* From now on no receive waits in the kernel for longer than the timer, so that the steady state has
+   nothing to look at. If it cannot be set, no wait is left to the kernel. */
+__attribute__((cold)) static void be_attentive(nb_conn *conn)
+{
+    struct nb__side *side = &conn->sides[NB_RECEIVE];
+
+    side->attentive = true;
+    side->timer_from_ns = INT64_MAX;
+    side->timer_to_ns = 0;
+    (void)set_timer(conn, NB_RECEIVE, ATTENTIVE_MS);
+}
+
+void nb_conn_idle(nb_conn *conn)
+{
+    if (conn == NULL || conn->keeper == NULL)
+        return;
+    conn->idle_at = nb__conn_come(conn);
+    if (!conn->sides[NB_RECEIVE].attentive)
+        be_attentive(conn);
 }
 
 void nb_cancel(nb_conn *conn)

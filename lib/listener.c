@@ -70,6 +70,24 @@ static nb_status add_endpoint(nb_listener *listener, const char *endpoint,
     return NB_OK;
 }
 
+static void close_wakeups(const nb_listener *listener)
+{
+    nb__sys_wake_close(listener->stop);
+    nb__sys_wake_close(listener->wake);
+}
+
+static int open_wakeups(nb_listener *listener)
+{
+    int failed = nb__sys_wake_open(listener->wake);
+
+    if (failed < 0)
+        return failed;
+    failed = nb__sys_wake_open(listener->stop);
+    if (failed < 0)
+        nb__sys_wake_close(listener->wake);
+    return failed;
+}
+
 /* A listener without sockets. */
 static nb_status make(nb_listener **out, int *system_error)
 {
@@ -78,11 +96,11 @@ static nb_status make(nb_listener **out, int *system_error)
 
     if (listener == NULL)
         return NB_NO_MEMORY;
-    failed = nb__sys_wake_open(listener->wake);
+    failed = open_wakeups(listener);
     if (failed == 0) {
         failed = nb__sys_cond_init(&listener->vacant);
         if (failed < 0)
-            nb__sys_wake_close(listener->wake);
+            close_wakeups(listener);
     }
     if (failed < 0) {
         free(listener);
@@ -145,13 +163,13 @@ bool nb__listener_stopped(const nb_listener *listener)
 
 /* A forked child shares the wakeup, and may have stopped its own copy of the listener. Who empties it
    looks at the stop afterwards: one that has come meanwhile rings again. */
-void nb__listener_wake_clear(nb_listener *listener)
+void nb__listener_wake_clear(const nb_listener *listener, const int wake[2])
 {
     if (nb__listener_stopped(listener))
         return;
-    (void)nb__sys_wake_clear(listener->wake);
-    if (nb__listener_stopped(listener))
-        (void)nb__sys_wake_ring(listener->wake);
+    (void)nb__sys_wake_clear(wake);
+    if (nb__listener_stopped(listener)) /* in between: others are to see it, too */
+        (void)nb__sys_wake_ring(wake);
 }
 
 void nb_listener_stop(nb_listener *listener)
@@ -161,7 +179,26 @@ void nb_listener_stop(nb_listener *listener)
     if (listener == NULL)
         return;
     atomic_compare_exchange_strong(&listener->stopped_at_ns, &not_yet, nb__now_ns());
+    (void)nb__sys_wake_ring(listener->stop);
     (void)nb__sys_wake_ring(listener->wake);
+}
+
+void nb_listener_stop_now(nb_listener *listener)
+{
+    if (listener == NULL)
+        return;
+    atomic_store(&listener->hurried, true); /* first: who notices the stop notices this, too */
+    nb_listener_stop(listener);
+}
+
+bool nb_listener_stopping(const nb_listener *listener)
+{
+    return listener != NULL && nb__listener_stopped(listener);
+}
+
+nb_fd nb_listener_stop_fd(const nb_listener *listener)
+{
+    return listener != NULL ? listener->stop[0] : -1;
 }
 
 size_t nb_listener_count(const nb_listener *listener)
@@ -214,7 +251,7 @@ void nb_listener_close(nb_listener *listener)
     if (listener == NULL)
         return;
     nb__listener_shut(listener);
-    nb__sys_wake_close(listener->wake);
+    close_wakeups(listener);
     (void)pthread_cond_destroy(&listener->vacant);
     (void)pthread_mutex_destroy(&listener->lock);
     free(listener);

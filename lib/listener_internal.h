@@ -27,8 +27,10 @@ struct nb__counters {
 };
 
 struct nb_listener {
-    int wake[2];                   /* rung by the stop, and readable from then on */
+    int wake[2];                   /* rung by each stop, for who accepts and for who drains */
+    int stop[2];                   /* rung by the stop, for good */
     _Atomic int64_t stopped_at_ns; /* when the first stop came; 0: not yet */
+    atomic_bool hurried;           /* the drain is to end at once */
     atomic_bool served;            /* an accept loop has it, or had it */
     atomic_uint turn;              /* which socket is asked first */
     pthread_mutex_t lock;          /* for `accepting`; never held during a wait */
@@ -42,8 +44,9 @@ struct nb_listener {
 
 bool nb__listener_stopped(const nb_listener *listener);
 
-/* For who finds the wakeup readable: silences it if nobody has stopped the listener. */
-void nb__listener_wake_clear(nb_listener *listener);
+/* For who finds one of its wakeups readable: silences it if nobody has stopped the listener, as when a
+   child of fork(2) has rung. */
+void nb__listener_wake_clear(const nb_listener *listener, const int wake[2]);
 
 /* Removes the files of its own Unix sockets, so that nobody new finds them. */
 void nb__listener_hide(nb_listener *listener);

@@ -160,7 +160,7 @@ static size_t begun_in(const nb_conn *conn, const struct search *search, size_t 
 
 static bool can_be_repeated(nb_status status)
 {
-    return status == NB_TIMEOUT || status == NB_NO_MEMORY;
+    return status == NB_TIMEOUT || status == NB_NO_MEMORY || status == NB_STOPPING;
 }
 
 nb_status nb_recv_until(nb_conn *conn, void *buf, size_t capacity, const void *delimiter,

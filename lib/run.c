@@ -8,6 +8,7 @@
 
 #include "address_internal.h"
 #include "deadline_internal.h"
+#include "sys.h"
 
 #include <string.h>
 
@@ -25,9 +26,18 @@ nb_deadline nb__run_drain_end(const struct nb__run *run)
 {
     int64_t stopped_at = atomic_load(&run->listener->stopped_at_ns);
 
+    if (stopped_at != 0 && atomic_load(&run->listener->hurried))
+        return (nb_deadline){0};
     if (stopped_at == 0 || run->options.drain_ms == NB_NO_LIMIT)
         return nb_forever();
     return nb__ms_after(stopped_at, run->options.drain_ms);
+}
+
+nb_deadline nb__run_drain_end_again(const struct nb__run *run, const struct pollfd *wake)
+{
+    if (wake->revents != 0)
+        (void)nb__sys_wake_clear(run->listener->wake);
+    return nb__run_drain_end(run);
 }
 
 /* The lock is held. */
@@ -75,9 +85,10 @@ void nb__run_begin(struct nb__run *run, struct nb__work *work, nb_conn *conn)
     nb__conn_keep(conn, &work->keeper);
     work->conn = conn;
     work->leaving = false;
+    work->begun_ns = nb__now_ns();
     work->life = run->options.connection_ms == NB_NO_LIMIT
                      ? nb_forever()
-                     : nb__ms_after(nb__now_ns(), run->options.connection_ms);
+                     : nb__ms_after(work->begun_ns, run->options.connection_ms);
     work->prev = run->newest;
     work->next = NULL;
     if (run->newest != NULL)

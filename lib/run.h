@@ -21,6 +21,7 @@ struct nb__work {
     struct nb__keeper keeper;
     struct nb__run *run;
     nb_conn *conn;         /* NULL once it has left */
+    int64_t begun_ns;      /* when it was given to the handler */
     nb_deadline life;      /* when it is to be cancelled */
     bool being_cancelled;  /* by somebody else, outside the lock: it has to wait */
     bool leaving;          /* its handler has returned: nobody else may touch it */
@@ -66,8 +67,12 @@ struct nb__run {
 void nb__run_lock(struct nb__run *run);
 void nb__run_unlock(struct nb__run *run);
 
-/* The end of the drain; nb_forever() before the stop and when there is none. */
+/* The end of the drain, which has passed when it is to end at once; nb_forever() before the stop and when
+   there is none. */
 nb_deadline nb__run_drain_end(const struct nb__run *run);
+
+/* The same, after poll(2) has looked at the listener's wakeup: silences it. The drain has it for itself. */
+nb_deadline nb__run_drain_end_again(const struct nb__run *run, const struct pollfd *wake);
 
 /* Lists a connection as being handled. From now on others may cancel it. The lock is held. */
 void nb__run_begin(struct nb__run *run, struct nb__work *work, nb_conn *conn);

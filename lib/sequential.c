@@ -71,7 +71,9 @@ static void drain(struct nb__run *run, struct nb__work *work, struct pollfd *fds
             break;
         else
             until = nb__earlier(end, retry);
-        ready = nb__linger_poll(run, fds, 0, until);
+        fds[0] = (struct pollfd){run->listener->wake[0], POLLIN, 0};
+        ready = nb__linger_poll(run, fds, 1, until);
+        end = nb__run_drain_end_again(run, &fds[0]);
         if (ready < 0 && ready != -EINTR) {
             run->broken = -ready;
             break;

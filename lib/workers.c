@@ -296,9 +296,9 @@ static bool muster(struct crew *crew)
     return starved;
 }
 
-/* Waits for the bell, for what else is polled, and for the next thing that the clock brings. 0, or
-   the errno when waiting does not work, or is in vain. */
-static int supervise_once(struct crew *crew, struct pollfd *fds, size_t own, nb_deadline until)
+/* Waits for the bell, for a stop, and for the next thing that the clock brings. 0, or the errno when
+   waiting does not work, or is in vain. */
+static int supervise_once(struct crew *crew, struct pollfd *fds, nb_deadline until)
 {
     int ready;
 
@@ -306,7 +306,8 @@ static int supervise_once(struct crew *crew, struct pollfd *fds, size_t own, nb_
         return crew->hopeless;
     until = nb__earlier(until, nb__run_end_lives(crew->run));
     fds[0] = (struct pollfd){crew->bell[0], POLLIN, 0};
-    ready = nb__linger_poll(crew->run, fds, own, until);
+    fds[1] = (struct pollfd){crew->run->listener->wake[0], POLLIN, 0};
+    ready = nb__linger_poll(crew->run, fds, 2, until);
     if (ready > 0 && fds[0].revents != 0) {
         (void)nb__sys_wake_clear(crew->bell);
         lock(crew);
@@ -373,12 +374,11 @@ static int supervise(struct crew *crew, struct pollfd *fds)
 
         if (muster(crew))
             until = nb__earlier(until, nb_after_ms(THREAD_RETRY_MS));
-        fds[1] = (struct pollfd){listener->wake[0], POLLIN, 0};
-        failed = supervise_once(crew, fds, 2, until);
+        failed = supervise_once(crew, fds, until);
         if (failed != 0)
             nb_listener_stop(listener);
         else if (fds[1].revents != 0)
-            nb__listener_wake_clear(listener);
+            nb__listener_wake_clear(listener, listener->wake);
     }
     return failed;
 }
@@ -428,7 +428,8 @@ static void drain(struct crew *crew, struct pollfd *fds)
 
         if (muster(crew))
             until = nb__earlier(until, nb_after_ms(THREAD_RETRY_MS));
-        failed = supervise_once(crew, fds, 1, until);
+        failed = supervise_once(crew, fds, until);
+        end = nb__run_drain_end_again(run, &fds[1]);
         if (!crew->taken && nb_expired(retry))
             announce(crew, nb__intake_rest(run, fds, &retry));
     }

@@ -205,12 +205,12 @@ static int closed_case_end(void **state)
 
 #define CLOSED_CASE_FOR(name, mode) CASE_WITH(name, mode, closed_case_begin, closed_case_end)
 
-/* The wake-up of the listener is descriptor 0 then, and its sockets are 1 and 2. */
+/* The wakeups of the listener are descriptors 0 and 1 then, and its first socket is 2. */
 static void with_the_standard_descriptors_closed_a_server_serves(void **state)
 {
     struct server *server = server_new("localhost:0", say_hello, *state);
 
-    assert_int_equal(nb_listener_fd(server->listener, 0), 1);
+    assert_int_equal(nb_listener_fd(server->listener, 0), 2);
     server_run(server);
     assert_int_equal(answer(dial(&server->address), HELLO), 0);
     assert_status(server_finish(server), NB_OK);

@@ -81,6 +81,32 @@ static void on_signal(int number)
 }
 /* [nb_listener_stop] */
 
+static void stop_now(nb_listener *listener)
+{
+    /* [nb_listener_stop_now] */
+    /* A second Ctrl-C: nobody wants to wait for the drain. */
+    nb_listener_stop_now(listener);
+    /* [nb_listener_stop_now] */
+    EXPECT(nb_listener_stopping(listener));
+}
+
+static void give_up_at_the_stop(nb_listener *listener)
+{
+    /* [nb_listener_stop_fd] */
+    nb_connect_options options = NB_CONNECT_OPTIONS_INIT;
+    nb_fd stop = nb_listener_stop_fd(listener);
+    nb_status status;
+    nb_conn *conn;
+
+    options.cancel_fd = &stop;
+    status = nb_connect(&conn, "localhost:12345", &options,
+                        nb_after_ms(5000), NULL);
+    if (status == NB_CANCELLED)
+        puts("the server was stopped meanwhile");
+    /* [nb_listener_stop_fd] */
+    EXPECT(status == NB_CANCELLED);
+}
+
 static void set_a_listening_option(nb_listener *listener)
 {
     /* [nb_listener_fd] */
@@ -104,6 +130,8 @@ int main(void)
     EXPECT(signal(SIGTERM, on_signal) != SIG_ERR);
     raise(SIGTERM);
     accept_one(listener);
+    give_up_at_the_stop(listener);
+    stop_now(listener);
     /* [nb_listener_close] */
     /* Connections that it accepted live on. */
     nb_listener_close(listener);

@@ -12,6 +12,30 @@ static nb_status greet(nb_conn *conn, void *context)
     return nb_send_all(conn, "hello\n", 6, NULL, nb_after_ms(5000));
 }
 
+/* [nb_conn_idle] */
+static nb_status answer_lines(nb_conn *conn, void *listener)
+{
+    char line[100];
+    nb_status status;
+
+    do {
+        nb_deadline by = nb_after_ms(60000);
+        const char *reply = "done, go on\n";
+
+        nb_conn_idle(conn); /* Until the next line begins. */
+        status = nb_recv_line(conn, line, sizeof(line), NULL, by);
+        if (status == NB_STOPPING) /* It was asked for nothing. */
+            return nb_send_all(conn, "goodbye\n", 8, NULL, by);
+        if (status != NB_OK)
+            return status;
+        if (nb_listener_stopping(listener))
+            reply = "done, goodbye\n";
+        status = nb_send_all(conn, reply, strlen(reply), NULL, by);
+    } while (status == NB_OK && !nb_listener_stopping(listener));
+    return status;
+}
+/* [nb_conn_idle] */
+
 static void report(const nb_event *event, void *context)
 {
     (void)context;
@@ -68,6 +92,38 @@ static void *visit(void *context)
     return NULL;
 }
 
+/* Asks once, and is told of the stop while it asks for nothing. */
+static void *ask(void *context)
+{
+    struct stage *stage = context;
+    nb_deadline by = nb_after_ms(60000);
+    char line[20];
+    nb_conn *conn;
+
+    EXPECT(nb_connect(&conn, stage->endpoint, NULL, by, NULL) == NB_OK);
+    EXPECT(nb_send_all(conn, "question\n", 9, NULL, by) == NB_OK);
+    EXPECT(nb_recv_line(conn, line, sizeof(line), NULL, by) == NB_OK);
+    EXPECT(strcmp(line, "done, go on") == 0);
+    nb_listener_stop(stage->listener);
+    EXPECT(nb_recv_line(conn, line, sizeof(line), NULL, by) == NB_OK);
+    EXPECT(strcmp(line, "goodbye") == 0);
+    EXPECT(nb_recv_line(conn, line, sizeof(line), NULL, by) == NB_EOF);
+    EXPECT(nb_close(conn, by) == NB_OK);
+    return NULL;
+}
+
+static void stop_while_idle(void)
+{
+    struct stage stage = stage_listen();
+    pthread_t visitor;
+
+    EXPECT(pthread_create(&visitor, NULL, ask, &stage) == 0);
+    EXPECT(nb_serve(stage.listener, answer_lines, stage.listener, NULL,
+                    NULL) == NB_OK);
+    EXPECT(pthread_join(visitor, NULL) == 0);
+    stage_close(&stage);
+}
+
 int main(void)
 {
     struct stage stage = stage_listen();
@@ -78,5 +134,6 @@ int main(void)
     EXPECT(pthread_join(visitor, NULL) == 0);
     print_counters(stage.listener);
     stage_close(&stage);
+    stop_while_idle();
     return 0;
 }

@@ -32,8 +32,8 @@
  *  unchecked and look once at the end. (NB_EOF is what a send returns after a file that nb_send_file()
  *  sent was shorter than announced.) A **receive** keeps NB_EOF, NB_RESET, NB_CANCELLED,
  *  NB_UNREACHABLE, NB_SYSTEM and every other failure of the connection, and keeps the NB_TOO_LONG
- *  of the calls that look for an end, until nb_skip_line() or nb_skip_until() has found it; NB_TIMEOUT
- *  and NB_NO_MEMORY never stay.
+ *  of the calls that look for an end, until nb_skip_line() or nb_skip_until() has found it; NB_TIMEOUT,
+ *  NB_NO_MEMORY and NB_STOPPING never stay.
  *
  *  @par What is read ahead
  *  nb_recv_line(), nb_recv_until() and nb_recv_frame() receive more than they give, if more is there, into
@@ -42,6 +42,10 @@
  *  beyond the capacity asked for (and the end of a line, or the head of a frame). So the capacity bounds what
  *  a peer can make us keep, and not the speed: let it be as small as the protocol allows. As soon as the
  *  buffer is empty all but 4 KiB of it is given back: thousands of connections can wait.
+ *
+ *  @par A stop
+ *  A receive, or nb_wait_readable(), on a connection that nb_conn_idle() has marked can also return
+ *  NB_STOPPING: the server is stopping, and nothing was consumed. No other call returns it.
  *
  *  @par Resets
  *  A reset never turns into a clean end: NB_EOF means that the peer ended its stream in order and
@@ -559,6 +563,41 @@ NB_NODISCARD NB_API nb_status nb_recv_to_end(nb_conn *conn, void *buf, size_t ca
  */
 NB_NODISCARD NB_API nb_status nb_recv_frame(nb_conn *conn, void *buf, size_t capacity,
                                             size_t *length, nb_deadline by);
+
+/**
+ * @brief Says that a connection is between two requests, so that a stop of its server may end it.
+ *
+ * For handlers of nb_serve(): call it before the receive that waits for the next request. Until the next
+ * byte comes, the connection is idle. Once the server is stopped, a receive or nb_wait_readable() that would
+ * wait returns NB_STOPPING then: nothing was consumed, nothing is sticky, and the handler can say goodbye
+ * and return NB_STOPPING, which ends the connection in order. The connection is not idle any more; a
+ * handler that receives again waits on.
+ *
+ * Nobody's request is lost by that:
+ * - bytes that have arrived come first, and the first byte ends the idle state: a request that has begun
+ *   can be finished within the drain;
+ * - a client has an eighth of a second for its next request (128 ms), counted from the beginning of
+ *   the receive. So a busy client goes on being served in the drain: look at nb_listener_stopping() to
+ *   make this reply its last one;
+ * - one that has not said anything yet has a second for its first request, counted from the start of its
+ *   handler: it came in time.
+ *
+ * NB_TIMEOUT that a handler returns while its connection is idle means that no request came, and ends it
+ * in order.
+ *
+ * @param conn  the connection; NULL does nothing, and so do connections that nb_serve() does not serve.
+ *
+ * @par Blocking, threads, signals
+ * Never blocks. Counts as receiving: only for the thread that receives. The first call for a connection makes one
+ * system call (setsockopt(2)), later ones make none: in the steady state a receive is one recv(2), as
+ * without it. One that waits for longer than an eighth of a second takes two more.
+ *
+ * @par Example
+ * @snippet snippets/serving.c nb_conn_idle
+ *
+ * @see nb_listener_stop(), nb_listener_stopping(), nb_handler
+ */
+NB_API void nb_conn_idle(nb_conn *conn);
 
 /**
  * @brief Waits until a receive call has something to say: bytes, an end or a failure.

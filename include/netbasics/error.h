@@ -43,7 +43,7 @@
  * - NB_NO_MEMORY: the process or the kernel has no memory left for it.
  * - NB_UNSUPPORTED: the system, or this version of the library, cannot do that.
  * - NB_SYSTEM: something else failed; nb_error::system_error says what.
- * - NB_STOPPING: the server is stopping, and the connection was between two requests.
+ * - NB_STOPPING: the server is stopping, and the connection was between two requests (nb_conn_idle()).
  */
 #define NB_STATUS_MAP(X)                                                                           \
     X(NB_OK, 0, "success")                                                                         \

@@ -255,9 +255,63 @@ NB_NODISCARD NB_API nb_status nb_accept(nb_listener *listener, nb_conn **out, nb
  * @par Example
  * @snippet snippets/listening.c nb_listener_stop
  *
- * @see nb_cancel()
+ * @see nb_listener_stopping(), nb_listener_stop_now(), nb_conn_idle(), nb_cancel()
  */
 NB_API void nb_listener_stop(nb_listener *listener);
+
+/**
+ * @brief Stops a listener, and ends the drain of nb_serve() at once: what still runs is cancelled.
+ *
+ * For a second request to stop, when waiting is no longer wanted. Connections that handlers have are cancelled and
+ * counted in nb_serve_stats::forced, those that no handler had yet are reset and counted as unserved. A
+ * listener that was not stopped before is stopped, and gets no time for a drain.
+ *
+ * @param listener  the listener; NULL does nothing. Every call of this function must have returned
+ *                  before nb_listener_close().
+ *
+ * @par Blocking, threads, signals
+ * As nb_listener_stop().
+ *
+ * @par Example
+ * @snippet snippets/listening.c nb_listener_stop_now
+ */
+NB_API void nb_listener_stop_now(nb_listener *listener);
+
+/**
+ * @brief Tells whether a listener was stopped.
+ *
+ * A handler that asks before it replies can tell its client that this reply is the last one.
+ *
+ * @param listener  the listener; NULL is not stopped.
+ * @return true from the first nb_listener_stop() on, for good.
+ *
+ * @par Blocking, threads, signals
+ * Never blocks; safe from any thread and from a signal handler.
+ *
+ * @par Example
+ * @snippet snippets/serving.c nb_conn_idle
+ *
+ * @see nb_conn_idle()
+ */
+NB_API bool nb_listener_stopping(const nb_listener *listener);
+
+/**
+ * @brief Gives a descriptor that becomes readable when the listener is stopped, for poll(2) and
+ *        nb_connect_options::cancel_fd.
+ *
+ * It stays readable; reading from it, writing to it and closing it belong to the library. A call that it
+ * cancels ends with the stop, and not with the drain.
+ *
+ * @param listener  the listener.
+ * @return the descriptor, which the listener owns and nb_listener_close() closes; -1 for NULL.
+ *
+ * @par Blocking, threads, signals
+ * Never blocks; safe from any thread.
+ *
+ * @par Example
+ * @snippet snippets/listening.c nb_listener_stop_fd
+ */
+NB_API nb_fd nb_listener_stop_fd(const nb_listener *listener);
 
 /**
  * @brief Tells how many sockets a listener has.

@@ -46,9 +46,10 @@
  *  Where neither is possible, as with a Unix socket that others share, at most 4096 connections are
  *  taken.)
  *
- *  Handlers may go on for nb_serve_options::drain_ms; then their connections are cancelled (as with
- *  nb_cancel()), and nb_serve() returns when the last handler has returned. That time begins with the
- *  stop, even if it came before nb_serve(). A handler's own code, outside the library, cannot be cut
+ *  Connections between two requests (nb_conn_idle()) are told of the stop at once. Other handlers may go
+ *  on for nb_serve_options::drain_ms, or until nb_listener_stop_now(); then their connections are cancelled
+ *  (as with nb_cancel()), and nb_serve() returns when the last handler has returned. That time begins with
+ *  the stop, even if it came before nb_serve(). A handler's own code, outside the library, cannot be cut
  *  short and is waited for; nor can its waits for connections other than its own, those that it has
  *  made itself: give these deadlines. Nothing of the library runs after nb_serve() has returned.
  *  @{
@@ -66,8 +67,9 @@
  * @brief Serves one connection.
  *
  * The connection is the handler's until it returns. What it returns says how its connection ends:
- * - NB_OK, NB_EOF: in order, as nb_close() does, without holding a worker for that. After
- *   a failed send the peer sees a reset all the same.
+ * - NB_OK, NB_EOF, NB_STOPPING, and NB_TIMEOUT while the connection is idle (nb_conn_idle()): in order,
+ *   as nb_close() does, without holding a worker for that. After a failed send the peer sees a reset all
+ *   the same.
  * - anything else: with a reset, so that no truncated reply looks whole, and the status goes into the
  *   event NB_EVENT_CLOSED.
  *
