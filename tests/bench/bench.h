@@ -38,4 +38,8 @@ static inline void print_port(unsigned port)
     fflush(stdout);
 }
 
+/** The lines that are sent: 20 to 60 bytes with their LF, each followed by the next, and after so many the
+    first again. */
+enum { LINES = 1000, LINE_MIN = 20, LINE_MAX = 60, OWN_BUFFER_BYTES = 16384 };
+
 #endif

@@ -48,6 +48,10 @@ class Bench:
     def ours(self, work, concurrency, deadline="forever", linger="linger"):
         return [self.nb_server, work, str(concurrency), None, deadline, linger]
 
+    def lines(self, bound, deadline="forever"):
+        """Lines of less than so many bytes; 0: a buffer of its own over nb_recv()."""
+        return [self.nb_server, "lines", str(bound), None, deadline, "linger"]
+
     # How it is run.
 
     def run(self, server, connections, round_trips=None, tracer=()):
@@ -90,17 +94,18 @@ class Bench:
         tracer = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]
         return int(re.search(r"Collected : (\d+)", self.run(server, 1, round_trips, tracer)[2])[1])
 
-    def rates(self, servers, connections=None):
+    def rates(self, servers, connections=None, trial=200):
         """Runs the servers in turn; returns for each its median rate and CPU microseconds.
 
-        Without a number of connections at once the unit is a short connection, else a round trip.
+        Without a number of connections at once the unit is a short connection, else a round trip or
+        a line. A trial of so many says how many fill the time.
         """
         def once(server, amount):
             rate, cpu, _ = self.run(server, connections or amount, connections and amount)
             return rate, cpu * 1e6 / (amount * (connections or 1))
 
         seconds = self.seconds * (2 if connections == MANY else 1)  # there it is noisier
-        amount = max(50, int(once(servers[0], 200)[0] * seconds / (connections or 1)))
+        amount = max(50, int(once(servers[0], trial)[0] * seconds / (connections or 1)))
         samples = [[] for _ in servers]
         for _ in range(self.runs):
             for sample, server in zip(samples, servers):
@@ -155,6 +160,14 @@ def rate_rows(figure, bare, ours, least=None):
     row(figure, f"{bare[0]:.0f}", f"{ours[0]:.0f}", f"{rate:.3f}",
         f">= {least:.2f}" if least else "(information)", rate >= least if least else None)
     row("    us of server CPU", f"{bare[1]:.2f}", f"{ours[1]:.2f}", f"{cpu:.3f}", "(information)")
+
+
+def line_row(figure, bare, ours, least=None):
+    """Lines per second; and what is compared, because the load costs as much: CPU time per line."""
+    ratio = bare[1] / ours[1]
+    row(figure, f"{bare[0]:.0f}", f"{ours[0]:.0f}", f"{ours[0] / bare[0]:.3f}", "(information)")
+    row("    ns of server CPU", f"{bare[1] * 1e3:.1f}", f"{ours[1] * 1e3:.1f}", f"{ratio:.3f}",
+        f">= {least:.2f}" if least else "(information)", ratio >= least if least else None)
 
 
 def difference_row(figure, bare, ours, most=None, digits=2):
@@ -233,6 +246,17 @@ def echo_rates(bench):
         rate_rows("  a fresh deadline for each round trip", bare, each, 0.95)
 
 
+def line_rates(bench):
+    heading(f"Lines of 20 to 60 bytes, one connection, {bench.where} ({bench.runs} runs in turn)")
+    own, tight, wide, once, each = bench.rates((
+        bench.lines(0), bench.lines(64), bench.lines(16384), bench.lines(64, "once"),
+        bench.lines(64, "each")), 1, trial=200000)
+    line_row("  a bound of 16 KiB (bare: own buffer)", own, wide, 0.6)
+    line_row("  a bound of 64 (bare: a bound of 16 KiB)", wide, tight, 0.9)
+    line_row("  the same with one deadline", wide, once, 0.9)
+    line_row("  the same with fresh deadlines", wide, each)
+
+
 def short_system_calls(bench):
     heading("System calls per short connection: accept, 26 bytes out, close (strace -f -c)")
     if not usable("strace", "-o", os.devnull):
@@ -301,8 +325,8 @@ def main():
     print()
     row("figure", "bare", "netbasics", "difference/ratio", "target")
     try:
-        for measure in (echo_system_calls, echo_instructions, echo_rates, short_system_calls,
-                        short_rates):
+        for measure in (echo_system_calls, echo_instructions, echo_rates, line_rates,
+                        short_system_calls, short_rates):
             measure(bench)
     except (Broken, OSError) as broken:
         print(f"\nbroken: {broken}", file=sys.stderr)

@@ -3,7 +3,8 @@
  *  @brief The load that both servers get: a plain blocking client, which prints a rate per second.
  *
  *  load echo PORT CONNECTIONS ROUND_TRIPS   so many connections at once, so many round trips on each
- *  load time PORT CONNECTIONS               so many short connections, one after the other */
+ *  load time PORT CONNECTIONS               so many short connections, one after the other
+ *  load lines PORT CONNECTIONS LINES        so many lines on each, one connection after the other */
 #undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 #include "bench.h"
@@ -109,15 +110,64 @@ static double time_rate(int connections)
     return connections / (now() - start);
 }
 
+/* Writes the lines: where each of them begins, and where the last one ends. */
+static void make_lines(char *text, size_t *starts)
+{
+    starts[0] = 0;
+    for (size_t i = 0; i < LINES; i++) {
+        size_t length = LINE_MIN + i * 7919 % (LINE_MAX - LINE_MIN + 1);
+        memset(text + starts[i], 'x', length - 1);
+        text[starts[i] + length - 1] = '\n';
+        starts[i + 1] = starts[i] + length;
+    }
+}
+
+static void send_all(int fd, const char *data, size_t length)
+{
+    while (length > 0) {
+        ssize_t n = send(fd, data, length, MSG_NOSIGNAL);
+        if (n < 0)
+            die("send", strerror(errno));
+        data += n;
+        length -= (size_t)n;
+    }
+}
+
+/* The server says how many there were. */
+static void send_lines(int lines)
+{
+    static char text[LINES * LINE_MAX];
+    size_t starts[LINES + 1];
+    char wanted[MESSAGE_BYTES];
+    int fd = connect_loopback();
+    make_lines(text, starts);
+    for (int left = lines; left > 0; left -= LINES)
+        send_all(fd, text, starts[left < LINES ? left : LINES]);
+    shutdown(fd, SHUT_WR);
+    snprintf(wanted, sizeof(wanted), "%d", lines);
+    expect(fd, wanted, strlen(wanted));
+    close(fd);
+}
+
+static double line_rate(int connections)
+{
+    double start = now();
+    for (int i = 0; i < connections; i++)
+        send_lines(round_trips);
+    return (double)connections * round_trips / (now() - start);
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 4)
-        die("usage", "load echo|time PORT CONNECTIONS [ROUND_TRIPS]");
+        die("usage", "load echo|time|lines PORT CONNECTIONS [ROUND_TRIPS|LINES]");
     port = number(argv[2]);
     int connections = number(argv[3]);
     round_trips = argc > 4 ? number(argv[4]) : 0;
 
-    double rate = strcmp(argv[1], "time") == 0 ? time_rate(connections) : echo_rate(connections);
+    double rate = strcmp(argv[1], "time") == 0    ? time_rate(connections)
+                  : strcmp(argv[1], "lines") == 0 ? line_rate(connections)
+                                                  : echo_rate(connections);
     printf("%.1f\n", rate);
     return EXIT_SUCCESS;
 }

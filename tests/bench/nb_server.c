@@ -3,10 +3,12 @@
  *  @brief What is measured: the servers of bare_server.c, written with netbasics.
  *
  *  nb_server echo|time CONCURRENCY CONNECTIONS forever|once|each linger|no-linger
+ *  nb_server lines BOUND CONNECTIONS forever|once|each linger|no-linger
  *
  *  Serves so many connections on a loopback port, which it prints, and exits. CONCURRENCY is that of
  *  nb_serve(); 0 is a plain loop of nb_accept(). The echo server waits without a deadline, with one
- *  for the whole connection, or with a fresh one for each round trip. */
+ *  for the whole connection, or with a fresh one for each round trip. "lines" counts lines of less than
+ *  BOUND bytes; 0 is a buffer of its own over nb_recv(), the measure of the others. */
 #include "bench.h"
 
 #include <netbasics/netbasics.h>
@@ -18,6 +20,7 @@ enum { ONCE_MS = 60000, EACH_MS = 5000 };
 
 static enum { FOREVER, ONCE, EACH } deadline;
 static atomic_int left;
+static size_t bound;
 
 static void check(const char *what, nb_status status)
 {
@@ -58,6 +61,65 @@ static nb_status handle_time(nb_conn *conn, void *listener)
     return NB_OK;
 }
 
+/* What programs do by hand. */
+static int count_lines_of_buffer(nb_conn *conn, nb_deadline by)
+{
+    char buf[OWN_BUFFER_BYTES];
+    size_t have = 0;
+    int lines = 0;
+    for (;;) {
+        size_t n;
+        nb_status status = nb_recv(conn, buf + have, sizeof(buf) - have, &n, by);
+        if (status == NB_EOF)
+            return lines;
+        check("nb_recv", status);
+        have += n;
+
+        char *line = buf;
+        char *end;
+        while ((end = memchr(line, '\n', (size_t)(buf + have - line))) != NULL) {
+            *end = '\0';
+            lines++;
+            line = end + 1;
+        }
+        have = (size_t)(buf + have - line);
+        memmove(buf, line, have);
+    }
+}
+
+static int count_lines(nb_conn *conn, nb_deadline by)
+{
+    static char line[OWN_BUFFER_BYTES];
+    for (int lines = 0;; lines++) {
+        nb_status status;
+        if (deadline == EACH)
+            by = nb_after_ms(EACH_MS);
+        status = nb_recv_line(conn, line, bound, NULL, by);
+        if (status == NB_EOF)
+            return lines;
+        check("nb_recv_line", status);
+    }
+}
+
+static nb_status handle_lines(nb_conn *conn, void *listener)
+{
+    nb_deadline by = deadline == FOREVER ? nb_forever() : nb_after_ms(ONCE_MS);
+    int lines = bound == 0 ? count_lines_of_buffer(conn, by) : count_lines(conn, by);
+    char text[MESSAGE_BYTES];
+    int length = snprintf(text, sizeof(text), "%d", lines);
+    check("nb_send_all", nb_send_all(conn, text, (size_t)length, NULL, nb_forever()));
+    if (atomic_fetch_sub(&left, 1) == 1)
+        nb_listener_stop(listener);
+    return NB_OK;
+}
+
+static nb_handler *handler_of(const char *work)
+{
+    if (strcmp(work, "lines") == 0)
+        return handle_lines;
+    return strcmp(work, "time") == 0 ? handle_time : handle_echo;
+}
+
 static void accept_each(nb_listener *listener, nb_handler *handler, bool linger)
 {
     while (atomic_load(&left) > 0) {
@@ -71,11 +133,14 @@ static void accept_each(nb_listener *listener, nb_handler *handler, bool linger)
 int main(int argc, char **argv)
 {
     if (argc != 6)
-        die("usage", "nb_server echo|time CONCURRENCY CONNECTIONS forever|once|each "
+        die("usage", "nb_server echo|time|lines CONCURRENCY|BOUND CONNECTIONS forever|once|each "
                      "linger|no-linger");
-    nb_handler *handler = strcmp(argv[1], "time") == 0 ? handle_time : handle_echo;
+    nb_handler *handler = handler_of(argv[1]);
     nb_serve_options options = NB_SERVE_OPTIONS_INIT;
-    options.concurrency = number(argv[2]);
+    if (handler == handle_lines)
+        bound = (size_t)number(argv[2]);
+    else
+        options.concurrency = number(argv[2]);
     atomic_init(&left, number(argv[3]));
     deadline = strcmp(argv[4], "once") == 0 ? ONCE : strcmp(argv[4], "each") == 0 ? EACH : FOREVER;
     bool linger = strcmp(argv[5], "linger") == 0;
@@ -87,7 +152,7 @@ int main(int argc, char **argv)
     check("nb_listener_address", nb_listener_address(listener, 0, &address));
     print_port(nb_address_port(&address));
 
-    if (options.concurrency == 0)
+    if (options.concurrency == 0 || handler == handle_lines)
         accept_each(listener, handler, linger);
     else
         check("nb_serve", nb_serve(listener, handler, listener, &options, NULL));
