@@ -76,6 +76,23 @@ static void silence(void)
     peer_close(peer);
 }
 
+/* A line that is too long is passed over. */
+static void skipping(void)
+{
+    int peer;
+    nb_conn *conn = connection(OVER_IPV4, &peer);
+
+    if (conn == NULL) {
+        peer_close(peer);
+        return;
+    }
+    peer_say(peer, "much too long for a line\r\nnext\n");
+    if (skip_long_line(conn, "much to"))
+        (void)receive_line(conn, "next");
+    DO(nb_abort(conn));
+    peer_close(peer);
+}
+
 /* A peer that does not read: a send ends with its time and an exact account, and stays failed. */
 static void deafness(enum transport over)
 {
@@ -307,6 +324,7 @@ int main(int count, char **arguments)
         {"exchange_over_ipv6", exchange_over_ipv6, 2, false, false},
         {"exchange_over_unix", exchange_over_unix, 2, false, false},
         {"silence", silence, 2, false, true},
+        {"skipping", skipping, 2, false, true},
         {"deafness_over_ipv4", deafness_over_ipv4, 2, false, true},
         {"deafness_over_unix", deafness_over_unix, 2, false, false},
         {"breaking_off", breaking_off, 2, false, true},

@@ -26,6 +26,8 @@ void send_text(nb_conn *conn, const char *text, struct account *account);
 void send_texts(nb_conn *conn, const char *a, const char *b, struct account *account);
 /* False when nothing more can be received. */
 bool receive_line(nb_conn *conn, const char *expected);
+/* Passes over a line that is too long. */
+bool skip_long_line(nb_conn *conn, const char *beginning);
 bool receive_until(nb_conn *conn, const char *expected);
 bool receive_exactly(nb_conn *conn, const char *expected);
 bool receive_rest(nb_conn *conn, const char *expected);
