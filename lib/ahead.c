@@ -30,7 +30,7 @@ void nb__ahead_give_back(struct nb__ahead *ahead)
 
 static size_t next_capacity(const struct nb__ahead *ahead, size_t most)
 {
-    size_t larger = ahead->capacity * (ahead->capacity < AHEAD_MAX ? 4 : 2);
+    size_t larger = ahead->capacity * 4;
     size_t limit = most > AHEAD_MAX ? most : AHEAD_MAX;
 
     if (larger < AHEAD_FIRST)

@@ -3,7 +3,7 @@
  *  @brief Private: the buffer of a connection, which holds what was received and not yet asked for.
  *
  *  Calls that look for an end read ahead into it, 16 KiB if so much is there; every receive call serves it
- *  first. It is small while it is empty, as connections wait like that, thousands of them. */
+ *  first. It is small while a connection waits with an empty one, as thousands of them do. */
 #ifndef NETBASICS_AHEAD_H
 #define NETBASICS_AHEAD_H
 
@@ -22,7 +22,8 @@ static inline bool nb__ahead_too_late(const nb_conn *conn, nb_deadline by)
     return nb__conn_ahead(conn) > 0 && nb_expired(by);
 }
 
-/* What it is at most while it is empty. */
+/* What it is at most while it is empty, unless the last receive has filled it: then there is more, and
+   the next receive needs it again, or gives it back. */
 #define NB__AHEAD_IDLE ((size_t)4096)
 
 /* Makes it as small as that; it is empty. */
@@ -38,7 +39,7 @@ static inline void nb__ahead_drop(nb_conn *conn, size_t length)
     conn->ahead.start += length;
     if (conn->ahead.start == conn->ahead.end) {
         conn->ahead.start = conn->ahead.end = 0;
-        if (conn->ahead.capacity > NB__AHEAD_IDLE)
+        if (conn->ahead.capacity > NB__AHEAD_IDLE && !conn->ahead.filled)
             nb__ahead_give_back(&conn->ahead);
     }
     nb__conn_count(conn, NB_RECEIVE, length);

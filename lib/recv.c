@@ -302,6 +302,8 @@ nb_status nb_wait_readable(nb_conn *conn, nb_deadline by)
 
     if (status != NB_OK || nb__conn_ahead(conn) > 0)
         return status;
+    if (conn->ahead.capacity > NB__AHEAD_IDLE)
+        nb__ahead_give_back(&conn->ahead);
     return nb__io_wait_readable(conn, by);
 }
 

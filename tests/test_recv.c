@@ -1258,21 +1258,41 @@ static void connection_that_waits_with_an_empty_buffer_has_a_small_one(void **st
 {
     /* What fills it to the brim, and what does not. */
     static const size_t lengths[] = {1024 + 4096 + 16384, 64 * 500};
+    static nb_status (*const first[])(nb_deadline) = {line_by, until_by, readable};
 
     (void)state;
-    for (size_t i = 0; i < COUNT(lengths); i++) {
+    for (size_t i = 0; i < COUNT(lengths) * COUNT(first) * 2; i++) {
+        size_t length = lengths[i % COUNT(lengths)];
+
+        nb_abort(conn);
+        raw_close(peer);
+        conn = conn_and_peer(over, &peer);
         probe_clear();
-        lines_arrive(lengths[i], 64);
-        while (nb_conn_buffered(conn) > 0 || nb_wait_readable(conn, past()) == NB_OK)
+        lines_arrive(length, 64);
+        for (size_t k = 0; k < length / 64; k++)
             assert_status(line(64, plenty()), NB_OK);
+        assert_int_equal(nb_conn_buffered(conn), 0);
         assert_int_equal(atomic_load(&probe.allocate.longest), READ_AHEAD);
+        assert_status(first[i / 2 % COUNT(first)](i < 6 ? past() : nb_after_ms(1)), NB_TIMEOUT);
         assert_true(atomic_load(&probe.allocate.last) <= IDLE);
-        for (size_t k = 0; k < COUNT(calls); k++) {
-            assert_status(calls[k].run(nb_after_ms(1)), NB_TIMEOUT);
-            assert_status(calls[k].run(past()), NB_TIMEOUT);
-            assert_true(atomic_load(&probe.allocate.last) <= IDLE);
-        }
+        check_each(nb_after_ms(1), NB_TIMEOUT, 0, COUNT(calls));
+        assert_true(atomic_load(&probe.allocate.last) <= IDLE);
     }
+}
+
+/* The calls that do not look for an end take no notice of the buffer once it is empty. */
+static void buffer_that_another_call_empties_is_small(void **state)
+{
+    (void)state;
+    lines_arrive(64 * 200 + 1000, 64);
+    probe_clear();
+    for (int k = 0; k < 100; k++)
+        assert_status(line(64, plenty()), NB_OK);
+    assert_true(atomic_load(&probe.allocate.last) > IDLE);
+    assert_status(some(sizeof(buf), plenty()), NB_OK);
+    while (nb_conn_buffered(conn) > 0)
+        assert_status(some(sizeof(buf), plenty()), NB_OK);
+    assert_true(atomic_load(&probe.allocate.last) <= IDLE);
 }
 
 static void expired_deadline_reads_nothing_however_full_the_last_receive_was(void **state)
@@ -2593,6 +2613,7 @@ int main(void)
         BOTH(stream_of_equal_lines_is_received_in_large_pieces),
         BOTH(line_in_lockstep_is_one_receive),
         BOTH(connection_that_waits_with_an_empty_buffer_has_a_small_one),
+        TCP(buffer_that_another_call_empties_is_small),
         TCP(expired_deadline_reads_nothing_however_full_the_last_receive_was),
         TCP(whoever_watches_is_asked_before_each_receive),
         BOTH(end_is_told_however_full_the_last_receive_was),

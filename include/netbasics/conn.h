@@ -40,8 +40,9 @@
  *  a buffer of the connection. It is allocated at their first call with 1 KiB, grows to 16 KiB when so much
  *  arrives, and beyond that only for a line or a message that is longer, with what arrives of it and never
  *  beyond the capacity asked for (and the end of a line, or the head of a frame). So the capacity bounds what
- *  a peer can make us keep, and not the speed: let it be as small as the protocol allows. As soon as the
- *  buffer is empty all but 4 KiB of it is given back: thousands of connections can wait.
+ *  a peer can make us keep, and not the speed: let it be as small as the protocol allows. Whoever
+ *  waits in one of these calls or in nb_wait_readable() with an empty buffer has given back all but 4 KiB of
+ *  it: thousands of connections can wait.
  *
  *  @par A stop
  *  A receive, or nb_wait_readable(), on a connection that nb_conn_idle() has marked can also return
