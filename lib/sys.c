@@ -36,8 +36,9 @@
 #define SYS_fchmodat2 452 /* since Linux 6.6, with one number on all processors but Alpha */
 #endif
 #else
-#include <sys/mount.h> /* MNT_LOCAL */
-#include <sys/param.h>
+#include <sys/param.h> /* which some have to have before the next */
+
+#include <sys/mount.h>
 #endif
 #ifdef __GLIBC__
 #include <dlfcn.h>
@@ -312,7 +313,7 @@ int nb__sys_file_is_local(const char *path)
 
     return failed < 0 ? failed : !is_shared_kind((uint32_t)status.f_type);
 }
-#elif defined(MNT_LOCAL)
+#elif defined(MNT_LOCAL) && !defined(__NetBSD__)
 int nb__sys_file_is_local(const char *path)
 {
     int saved = errno;
