@@ -615,8 +615,9 @@ struct started {
     bool closed;     /* they were, at the end */
     nb_status twice; /* of listening a second time meanwhile */
     nb_error err_twice;
-    int another; /* a socket of its own, which gets the number of the first */
-    bool reused; /* it did, and is as it was */
+    nb_status by_number; /* and at the first of them alone */
+    int another;         /* a socket of its own, which gets the number of the first */
+    bool reused;         /* it did, and is as it was */
     nb_status later;
     nb_error err_later;
     bool flags_kept; /* of the first descriptor, after a failure */
@@ -640,6 +641,7 @@ static void listen_as_started(struct started *out)
         (void)nb_listener_address(listener, i, &out->addresses[i]);
     }
     out->twice = nb_listen(&second, "systemd:", NULL, &out->err_twice);
+    out->by_number = nb_listen(&second, "fd:3", NULL, NULL);
     nb_listener_close(listener);
     out->closed = fcntl(3, F_GETFD) < 0;
     out->reused = dup2(out->another, 3) == 3;
@@ -780,6 +782,7 @@ static void what_was_passed_has_one_listener(void **state)
     assert_status(found.status, NB_OK);
     assert_status(found.twice, NB_ADDRESS_IN_USE);
     assert_non_null(strstr(found.err_twice.message, "a listener of this process"));
+    assert_status(found.by_number, NB_ADDRESS_IN_USE);
     assert_true(found.closed);
     raw_close(fds[0]);
     raw_close(fds[1]);
