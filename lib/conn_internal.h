@@ -86,6 +86,7 @@ struct nb_conn {
     nb_conn *next;             /* in a queue of whoever owns it */
     uint64_t id;               /* among those that an accept loop has accepted; 0: not by one */
     int64_t accepted_ns;       /* when that was */
+    int64_t peer_uid;          /* the user of a Unix peer, for who accepted it; -1: not known */
     struct nb__lingering lingering;
     nb_address peer;
 };

@@ -65,10 +65,8 @@ static enum nb__tried note_outcome(struct nb__run *run, enum nb__tried tried, in
 
 bool nb__intake_admit(struct nb__run *run, const nb_conn *conn)
 {
-    const nb_address *peer = &conn->peer;
-
     if (run->options.max_per_peer != NB_NO_LIMIT &&
-        nb__run_count_peer(run, peer) + nb__linger_count_peer(run, peer) >=
+        nb__run_count_peer(run, conn) + nb__linger_count_peer(run, conn) >=
             (uint64_t)run->options.max_per_peer) {
         nb__count_up(&run->listener->counters.refused);
         return false;
@@ -104,6 +102,20 @@ static enum nb__tried try_listener(struct nb__run *run, const struct pollfd *rea
     return tried;
 }
 
+/* Who the peer of a Unix socket is, where that matters; -1 when the system does not tell. */
+static int64_t user_of(const struct nb__run *run, const nb_conn *conn)
+{
+    int64_t pid;
+    int64_t uid;
+    int64_t gid;
+
+    if (run->options.max_per_peer == NB_NO_LIMIT ||
+        nb_address_family(&conn->peer) != NB_FAMILY_UNIX ||
+        nb__sys_peer_credentials(conn->fd, &pid, &uid, &gid) < 0)
+        return -1;
+    return uid;
+}
+
 /* Tries to accept, into memory that is there before: *out is the connection or NULL. */
 static enum nb__tried try_accept(struct nb__run *run, const struct pollfd *ready, nb_conn **out)
 {
@@ -123,6 +135,7 @@ static enum nb__tried try_accept(struct nb__run *run, const struct pollfd *ready
         run->spare = NULL;
         (*out)->id = ++run->last_id;
         (*out)->accepted_ns = nb__now_ns();
+        (*out)->peer_uid = user_of(run, *out);
     }
     return tried;
 }

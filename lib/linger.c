@@ -7,7 +7,6 @@
 
 #include "linger.h"
 
-#include "address_internal.h"
 #include "deadline_internal.h"
 #include "events.h"
 #include "sys.h"
@@ -275,11 +274,11 @@ void nb__linger_end_all(struct nb__run *run)
         end_early(run, conn);
 }
 
-size_t nb__linger_count_peer(const struct nb__run *run, const nb_address *peer)
+size_t nb__linger_count_peer(const struct nb__run *run, const nb_conn *of)
 {
     size_t count = 0;
 
     for (const nb_conn *conn = run->oldest_lingerer; conn != NULL; conn = conn->next)
-        count += nb__address_same_peer(&conn->peer, peer);
+        count += nb__run_same_peer(conn, of);
     return count;
 }

@@ -28,6 +28,6 @@ void nb__linger_tell_news(struct nb__run *run);
 void nb__linger_end_all(struct nb__run *run);
 
 /* How many of one peer linger. The lock is held. */
-size_t nb__linger_count_peer(const struct nb__run *run, const nb_address *peer);
+size_t nb__linger_count_peer(const struct nb__run *run, const nb_conn *of);
 
 #endif

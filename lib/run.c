@@ -207,13 +207,20 @@ nb_conn *nb__run_dequeue(struct nb__run *run)
     return conn;
 }
 
-size_t nb__run_count_peer(const struct nb__run *run, const nb_address *peer)
+bool nb__run_same_peer(const nb_conn *a, const nb_conn *b)
+{
+    if (a->peer_uid >= 0)
+        return a->peer_uid == b->peer_uid;
+    return nb__address_same_peer(&a->peer, &b->peer);
+}
+
+size_t nb__run_count_peer(const struct nb__run *run, const nb_conn *of)
 {
     size_t count = 0;
 
     for (const struct nb__work *work = run->oldest; work != NULL; work = work->next)
-        count += nb__address_same_peer(&work->conn->peer, peer);
+        count += nb__run_same_peer(work->conn, of);
     for (const nb_conn *conn = run->queue_head; conn != NULL; conn = conn->next)
-        count += nb__address_same_peer(&conn->peer, peer);
+        count += nb__run_same_peer(conn, of);
     return count;
 }

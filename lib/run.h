@@ -97,7 +97,10 @@ void nb__run_enqueue(struct nb__run *run, nb_conn *conn);
 /* NULL when it is empty. */
 nb_conn *nb__run_dequeue(struct nb__run *run);
 /* How many connections of one peer are being handled or wait in the queue. The lock is held. */
-size_t nb__run_count_peer(const struct nb__run *run, const nb_address *peer);
+size_t nb__run_count_peer(const struct nb__run *run, const nb_conn *of);
+
+/* Whether the peers of two connections count as one: the same user of Unix sockets, or the same host. */
+bool nb__run_same_peer(const nb_conn *a, const nb_conn *b);
 
 /* Changes a counter of the listener. */
 static inline void nb__count_up(_Atomic uint64_t *counter)

@@ -4,7 +4,7 @@
  *         the sequential mode and for worker threads.
  *
  *  Wraps: pthread_create nb__sys_poll nb__sys_accept nb__sys_wake_ring nb__sys_wake_clear
- *  nb__sys_shutdown nb__sys_recv nb__run_let_go */
+ *  nb__sys_shutdown nb__sys_recv nb__sys_peer_credentials nb__run_let_go */
 #undef _GNU_SOURCE
 #define _GNU_SOURCE /* pthread_getattr_np */
 
@@ -39,6 +39,8 @@ int __real_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length);
 int __wrap_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length);
 ssize_t __real_nb__sys_recv(int fd, void *buf, size_t length, int flags);
 ssize_t __wrap_nb__sys_recv(int fd, void *buf, size_t length, int flags);
+int __real_nb__sys_peer_credentials(int fd, int64_t *pid, int64_t *uid, int64_t *gid);
+int __wrap_nb__sys_peer_credentials(int fd, int64_t *pid, int64_t *uid, int64_t *gid);
 nb_conn *__real_nb__run_let_go(struct nb__run *run, struct nb__work *work);
 nb_conn *__wrap_nb__run_let_go(struct nb__run *run, struct nb__work *work);
 
@@ -137,6 +139,20 @@ nb_conn *__wrap_nb__run_let_go(struct nb__run *run, struct nb__work *work)
     if (atomic_exchange(&cancelled_just_before, false))
         nb_cancel(work->conn);
     return __real_nb__run_let_go(run, work);
+}
+
+/* Whose the Unix peers are: so many users further on than the test's own, or nobody knows. */
+static atomic_int user_offset;
+static atomic_bool user_unknown;
+static atomic_int users_asked;
+
+int __wrap_nb__sys_peer_credentials(int fd, int64_t *pid, int64_t *uid, int64_t *gid)
+{
+    int failed = __real_nb__sys_peer_credentials(fd, pid, uid, gid);
+
+    users_asked++;
+    *uid += user_offset;
+    return user_unknown ? -EOPNOTSUPP : failed;
 }
 
 /* A server on loopback that runs with these options. */
@@ -1429,6 +1445,62 @@ static void without_a_limit_one_peer_has_many(void **state)
     eventually(gate_waiting() == workers.concurrency);
 }
 
+/* A server on a Unix socket at which each user may have so many connections. */
+static struct server *serve_users(int64_t most)
+{
+    struct server *server = server_new("unix:@netbasics-users", say_hello_later, &workers);
+
+    user_offset = 0;
+    user_unknown = false;
+    users_asked = 0;
+    server->options.max_per_peer = most;
+    server_run(server);
+    return server;
+}
+
+static void a_unix_peer_is_its_user(void **state)
+{
+    struct server *server = serve_users(2);
+
+    (void)state;
+    (void)dial(&server->address);
+    (void)dial(&server->address);
+    eventually(gate_waiting() == 2);
+    assert_int_equal(answer(dial(&server->address), ""), 0); /* Unix sockets know no reset */
+    user_offset = 1;
+    (void)dial(&server->address);
+    eventually(gate_waiting() == 3);
+    assert_int_equal(server_stats(server).refused, 1);
+    gate_open();
+    assert_status(server_finish(server), NB_OK);
+}
+
+static void unix_peers_whose_user_nobody_knows_have_no_limit(void **state)
+{
+    struct server *server = serve_users(1);
+
+    (void)state;
+    user_unknown = true;
+    (void)dial(&server->address);
+    (void)dial(&server->address);
+    (void)dial(&server->address);
+    eventually(gate_waiting() == 3);
+    gate_open();
+    assert_status(server_finish(server), NB_OK);
+}
+
+static void without_a_limit_nobody_asks_for_the_user(void **state)
+{
+    struct server *server = serve_users(NB_NO_LIMIT);
+
+    (void)state;
+    (void)dial(&server->address);
+    eventually(gate_waiting() == 1);
+    assert_int_equal(users_asked, 0);
+    gate_open();
+    assert_status(server_finish(server), NB_OK);
+}
+
 /* --- Bad options --- */
 
 static void say_no_concurrency(nb_serve_options *options)
@@ -2106,6 +2178,9 @@ int main(void)
         NET_CASE(the_limit_of_one_peer_holds_in_a_crowd),
         NET_CASE(another_peer_has_its_own_limit),
         NET_CASE(an_ipv6_peer_has_a_limit_too),
+        NET_CASE(a_unix_peer_is_its_user),
+        NET_CASE(unix_peers_whose_user_nobody_knows_have_no_limit),
+        NET_CASE(without_a_limit_nobody_asks_for_the_user),
         NET_CASE_FOR_BOTH(those_that_linger_count_for_the_limit),
         NET_CASE(without_a_limit_one_peer_has_many),
         NET_CASE_FOR_BOTH(a_bad_option_is_named_and_nothing_is_done),

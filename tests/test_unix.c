@@ -1335,24 +1335,6 @@ static void the_accept_loop_serves_unix_sockets(void **state)
     assert_int_equal(server_stats(server).accepted, 3);
 }
 
-static void peers_of_unix_sockets_are_not_counted_as_one(void **state)
-{
-    struct server *server = server_new(endpoint, echo, &workers);
-    int clients[4];
-
-    (void)state;
-    server->options.max_per_peer = 1;
-    server_run(server);
-    for (size_t i = 0; i < COUNT(clients); i++) {
-        clients[i] = dial(&server->address);
-        say(clients[i], "ping", 4);
-    }
-    for (size_t i = 0; i < COUNT(clients); i++)
-        assert_int_equal(answer_so_far(clients[i], "ping"), 0);
-    assert_status(server_finish(server), NB_OK);
-    assert_int_equal(server_stats(server).refused, 0);
-}
-
 static void a_reply_is_not_lost_to_what_was_not_read(void **state)
 {
     struct server *server = server_new(endpoint, say_hello, *state);
@@ -1503,7 +1485,6 @@ int main(void)
         NET_CASE(a_file_that_cannot_be_removed_is_no_trouble),
         NET_CASE(the_file_goes_before_the_socket),
         NET_CASE_FOR_BOTH(the_accept_loop_serves_unix_sockets),
-        NET_CASE(peers_of_unix_sockets_are_not_counted_as_one),
         NET_CASE_FOR_BOTH(a_reply_is_not_lost_to_what_was_not_read),
         NET_CASE(after_the_stop_nobody_new_finds_a_path),
         NET_CASE(after_the_stop_nobody_new_gets_into_an_abstract_name),

@@ -169,9 +169,10 @@ typedef struct nb_serve_options {
      *  At most 2147483647, as the next two. Default 512. */
     int64_t concurrency;
     /** @brief How many connections one peer may have, those that linger included; one over that is
-     *  reset. A peer is an IPv4 address or an IPv6 /64 (a link-local one on
-     *  its link); Unix peers are not counted. Default, and
-     *  NB_NO_LIMIT: no bound but those of @c concurrency and @c linger_max. */
+     *  reset. A peer is an IPv4 address, an IPv6 /64 (a link-local one on its link) or, of a Unix
+     *  socket, the user of the process that connected; where the system does not tell that user (it
+     *  does on Linux), Unix peers are not counted. Default, and NB_NO_LIMIT: no bound but those of
+     *  @c concurrency and @c linger_max, as behind a NAT or a proxy many clients are one peer. */
     int64_t max_per_peer;
     /** @brief How many connections may linger at once: for a new one the oldest makes room. What it was
      *  sent still arrives; only a peer that goes on sending sees a reset. In want of descriptors the
