@@ -87,7 +87,7 @@ int __wrap_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length)
 
 /* Those who come after the loop has looked at the queue, and before it takes anybody. */
 static struct latecomers {
-    const struct server *server; /* NULL: nobody comes */
+    const struct server *_Atomic server; /* NULL: nobody comes */
     int clients[5];
 } latecomers;
 
@@ -95,8 +95,10 @@ static void let_latecomers_in(void)
 {
     const struct server *server = latecomers.server;
 
+    if (server == NULL || !nb__listener_stopped(server->listener))
+        return; /* it is looked at before the stop, too, when all places are taken */
     latecomers.server = NULL;
-    for (size_t i = 0; server != NULL && i < COUNT(latecomers.clients); i++)
+    for (size_t i = 0; i < COUNT(latecomers.clients); i++)
         latecomers.clients[i] = dial_quietly(&server->address);
 }
 
