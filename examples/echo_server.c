@@ -12,7 +12,8 @@ static const char help[] = "Usage: echo_server [OPTION]... [ENDPOINT]\n"
 /*
  * Serves one connection; nb_serve() calls it in several threads at once. Each wait for the client has
  * an end: whoever is silent gives the place to others. (--connection-ms bounds all of it together, and
- * --drain-ms what is left after a stop.) The buffer is small because the stack of these threads is.
+ * --drain-ms what is left after a stop.) Where nothing is under way, a stop need not wait at all. The
+ * buffer is small because the stack of these threads is.
  */
 static nb_status echo(nb_conn *conn, void *context)
 {
@@ -22,13 +23,14 @@ static nb_status echo(nb_conn *conn, void *context)
     nb_status status;
 
     do {
+        nb_conn_idle(conn);
         status = nb_recv(conn, buffer, sizeof buffer, &length, nb_after_ms(arguments->idle_ms));
         if (status == NB_OK)
             status = nb_send_all(conn, buffer, length, NULL, nb_after_ms(arguments->idle_ms));
     } while (status == NB_OK);
 
-    /* After NB_EOF nb_serve() ends the connection in order. Whatever else happened, the client sees a
-     * reset, and does not take what it got for the whole. */
+    /* When nothing more came, nb_serve() ends the connection in order: NB_EOF, NB_STOPPING, NB_TIMEOUT.
+     * Whatever else happened, the client sees a reset, and does not take what it got for the whole. */
     return status;
 }
 

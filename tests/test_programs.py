@@ -378,8 +378,11 @@ class EchoServer(TestCase):
             with self.subTest(concurrency=concurrency), Server("echo_server", *arguments) as server:
                 begin = time.monotonic()
                 with connect(server.endpoint) as sock:
-                    wait_for_end(sock)
+                    self.assertEqual(b"", sock.recv(1))  # In order: nothing was under way.
                 self.assertGreater(time.monotonic() - begin, 0.19)
+                with connect(server.endpoint) as sock:
+                    sock.sendall(b"x")
+                    self.assertEqual(b"x", receive_to_end(sock))
                 self.assertEqual(b"hello", echo(server.endpoint, b"hello"))
 
     def test_idle_ms_leaves_alone_who_goes_on(self):
@@ -585,15 +588,34 @@ class Stopping(TestCase):
                     self.assert_is_time(answer)
 
     def test_a_stopped_server_waits_for_the_echo_in_progress(self):
+        data = random.Random(1).randbytes(1 << 24)  # More than fits on the way.
         with Server("echo_server") as server, connect(server.endpoint) as sock:
-            sock.sendall(b"before, ")
-            self.assertEqual(b"before, ", receive_exactly(sock, 8))
+            sender = threading.Thread(target=sock.sendall, args=(data,))
+            sender.start()
+            received = receive_exactly(sock, 1 << 16)
             server.process.send_signal(signal.SIGTERM)
             wait_until(lambda: len(server.sockets()) == 1, "the end of listening")
-            sock.sendall(b"after")
-            sock.shutdown(socket.SHUT_WR)
-            self.assertEqual(b"after", receive_to_end(sock))
+            received += receive_exactly(sock, len(data) - len(received))
+            sender.join(LIMIT)
+            self.assertEqual(b"", sock.recv(1))
+            sock.close()
             self.assertEqual(0, server.process.wait(LIMIT))
+        self.assertEqual(data, received)
+
+    def test_a_stop_ends_idle_clients_at_once_and_in_order(self):
+        for concurrency in ("1", "64"):
+            with self.subTest(concurrency=concurrency), contextlib.ExitStack() as stack, \
+                    Server("echo_server", "--drain-ms", "600000", "--concurrency", concurrency) as server:
+                clients = [stack.enter_context(connect(server.endpoint)) for _ in range(int(concurrency))]
+                for sock in clients:
+                    sock.sendall(b"x")
+                for sock in clients:
+                    self.assertEqual(b"x", receive_exactly(sock, 1))
+                server.process.send_signal(signal.SIGINT)
+                for sock in clients:
+                    self.assertEqual(b"", sock.recv(1))
+                    sock.close()
+                self.assertEqual(0, server.process.wait(LIMIT))
 
     def test_drain_ms_bounds_the_wait_for_clients_that_do_not_end(self):
         for concurrency in ("1", "8"):

@@ -71,7 +71,11 @@ class Tutorial(unittest.TestCase):
                     self.assertEqual(lines.readline(), reply)
                 self.assertEqual(lines.read(), b"")
             self.assertEqual(programs.echo(endpoint, b"A" * 80 + b"\n"), b"ERROR line too long\r\n")
-            process.send_signal(signal.SIGINT)
+            with programs.connect(endpoint) as sock:
+                sock.sendall(b"TOTAL\n")
+                self.assertEqual(programs.receive_exactly(sock, 6), b"OK 3\r\n")
+                process.send_signal(signal.SIGINT)
+                self.assertEqual(programs.receive_to_end(sock), b"BYE\r\n")
             self.assertEqual(process.wait(programs.LIMIT), 0)
 
 

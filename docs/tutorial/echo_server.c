@@ -14,14 +14,16 @@ static nb_status echo(nb_conn *conn, void *context)
 
     (void)context;
     while (status == NB_OK) {
+        /* Nothing is under way: a stop may end it here. */
+        nb_conn_idle(conn);
         status = nb_recv(conn, buffer, sizeof buffer, &length,
                          nb_after_ms(30000));
         if (status == NB_OK)
             status = nb_send_all(conn, buffer, length, NULL,
                                  nb_after_ms(30000));
     }
-    /* After NB_EOF an end in order, else a reset: the client must not
-       take what it got for the whole. */
+    /* After NB_EOF and NB_STOPPING an end in order, else a reset: the
+       client must not take what it got for the whole. */
     return status;
 }
 /* [handler] */

@@ -55,7 +55,10 @@ static nb_status serve_player(nb_conn *conn, void *context)
         /* For one command and its reply. */
         nb_deadline by = nb_after_ms(60000);
 
+        nb_conn_idle(conn); /* Until the next command begins. */
         status = nb_recv_line(conn, line, sizeof line, &length, by);
+        if (status == NB_STOPPING)
+            return nb_send_all(conn, "BYE\r\n", 5, NULL, by);
         if (status == NB_TOO_LONG) /* An answer, and so a good end. */
             return nb_send_all(conn, "ERROR line too long\r\n", 21,
                                NULL, by);
