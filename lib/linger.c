@@ -254,11 +254,12 @@ int nb__linger_poll(struct nb__run *run, struct pollfd *fds, size_t own, nb_dead
 {
     size_t lingering = watch(run, fds + own, &until);
     size_t listed = lingering;
-    int ready = nb__sys_poll(fds, (nfds_t)(own + listed), until);
+    int ready = nb__run_poll(run, fds, (nfds_t)(own + listed), until);
 
     if (ready == -ENOMEM && lingering > 0) { /* for a few the kernel needs none */
         listed = 0;
-        ready = nb__sys_poll(fds, (nfds_t)own, nb__earlier(until, nb_after_ms(WITHOUT_MEMORY_MS)));
+        ready =
+            nb__run_poll(run, fds, (nfds_t)own, nb__earlier(until, nb_after_ms(WITHOUT_MEMORY_MS)));
     }
     if (lingering > 0 && (ready >= 0 || ready == -EINTR))
         tend(run, fds + own, ready >= 0 ? listed : 0);

@@ -8,9 +8,15 @@
 
 #include "address_internal.h"
 #include "deadline_internal.h"
+#include "signals.h"
 #include "sys.h"
 
 #include <string.h>
+
+int nb__run_poll(const struct nb__run *run, struct pollfd *fds, nfds_t count, nb_deadline by)
+{
+    return run->opens_signals ? nb__signals_poll(fds, count, by) : nb__sys_poll(fds, count, by);
+}
 
 void nb__run_lock(struct nb__run *run)
 {

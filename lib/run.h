@@ -33,6 +33,7 @@ struct nb__run {
     nb_listener *listener;
     nb_handler *handler;
     void *context;
+    bool opens_signals;       /* that stop, and that the calling thread blocks */
     bool began;               /* the loop did: the listener cannot be served again */
     nb_serve_options options; /* with the defaults filled in; NB_NO_LIMIT where there is none */
 
@@ -63,6 +64,9 @@ struct nb__run {
     nb_conn *newest_lingerer;
     size_t lingering; /* options.linger_max at most */
 };
+
+/* Waits as nb__sys_poll() does; for the calling thread of nb_serve(). */
+int nb__run_poll(const struct nb__run *run, struct pollfd *fds, nfds_t count, nb_deadline by);
 
 void nb__run_lock(struct nb__run *run);
 void nb__run_unlock(struct nb__run *run);

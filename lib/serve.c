@@ -151,6 +151,7 @@ static nb_status run_with_signals(struct nb__run *run, struct pollfd *fds, int *
         *system_error = -failed;
         return NB_SYSTEM;
     }
+    run->opens_signals = run->options.stop_on_signals && nb__signals_are_blocked();
     status = run_loop(run, fds, system_error);
     if (run->options.stop_on_signals)
         nb__signals_release();

@@ -117,6 +117,41 @@ int nb__signals_take(nb_listener *listener)
     return 0;
 }
 
+/* Opens a signal in the calling thread, if it has been taken: whether it was blocked. */
+static bool open_blocked(size_t index)
+{
+    return dispositions[index].taken && nb__sys_signal_open(numbers[index]) > 0;
+}
+
+bool nb__signals_are_blocked(void)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < COUNT(numbers); i++) {
+        if (!open_blocked(i))
+            continue;
+        (void)nb__sys_signal_block(numbers[i]);
+        any = true;
+    }
+    return any;
+}
+
+/* No signal is missed on the way to the wait or back: it rings the listener, which is polled. */
+int nb__signals_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
+{
+    bool blocked[COUNT(numbers)];
+    int ready;
+
+    for (size_t i = 0; i < COUNT(numbers); i++)
+        blocked[i] = open_blocked(i);
+    ready = nb__sys_poll(fds, count, by);
+    for (size_t i = 0; i < COUNT(numbers); i++) {
+        if (blocked[i])
+            (void)nb__sys_signal_block(numbers[i]);
+    }
+    return ready;
+}
+
 void nb__signals_release(void)
 {
     for (size_t i = 0; i < COUNT(numbers); i++) {

@@ -960,6 +960,28 @@ int nb__sys_sigaction(int number, const struct sigaction *action, struct sigacti
     return outcome(sigaction(number, action, old), saved);
 }
 
+/* Whether it was blocked before. */
+static int change_mask(int how, int number)
+{
+    sigset_t set;
+    sigset_t before;
+
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, number);
+    (void)pthread_sigmask(how, &set, &before);
+    return sigismember(&before, number) == 1;
+}
+
+int nb__sys_signal_open(int number)
+{
+    return change_mask(SIG_UNBLOCK, number);
+}
+
+int nb__sys_signal_block(int number)
+{
+    return change_mask(SIG_BLOCK, number);
+}
+
 int nb__sys_raise(int number)
 {
     int saved = errno;

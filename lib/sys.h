@@ -142,12 +142,15 @@ void nb__sys_library_release(void *held);
    not there. */
 void nb__sys_library_release_later(void *held);
 
-/* These four are async-signal-safe. */
+/* These six are async-signal-safe. */
 int nb__sys_getpid(void);
 /* A number above 0 that this process shares with none that it was forked from. Their PIDs may be equal:
    each PID namespace counts anew. (The first call is not for a signal handler.) */
 int nb__sys_process(void);
 int nb__sys_sigaction(int number, const struct sigaction *action, struct sigaction *old);
+/* Opens a signal in the calling thread: 1 when it was blocked, else 0. */
+int nb__sys_signal_open(int number);
+int nb__sys_signal_block(int number);
 /* Sends a signal to the calling thread. */
 int nb__sys_raise(int number);
 

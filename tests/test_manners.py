@@ -5,6 +5,7 @@
 import os
 import pty
 import select
+import signal
 import socket
 import subprocess
 import tempfile
@@ -141,6 +142,20 @@ class Progress(unittest.TestCase):
             watched.feed()
             self.assertEqual(watched.end(), 0)
         self.assertEqual(watched.shown, b"")
+
+
+class Signals(unittest.TestCase):
+    def test_a_server_whose_parent_blocked_signals_can_be_stopped(self):
+        both = {signal.SIGINT, signal.SIGTERM}
+        for number in both:
+            for name in programs.SERVERS:
+                before = signal.pthread_sigmask(signal.SIG_BLOCK, both)
+                try:
+                    server = programs.Server(name)
+                finally:
+                    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+                with server:
+                    self.assertEqual(server.stop(number), 0)
 
 
 if __name__ == "__main__":

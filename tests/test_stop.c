@@ -1079,9 +1079,12 @@ static struct sigaction disposition_of(int number)
     return action;
 }
 
+static sigset_t mask_before;
+
 static int signals_case_begin(void **state)
 {
     own_signals = 0;
+    assert_int_equal(pthread_sigmask(SIG_BLOCK, NULL, &mask_before), 0);
     return net_case_begin(state);
 }
 
@@ -1091,6 +1094,9 @@ static int signals_case_end(void **state)
 
     number_of_all = 0;
     failed = net_case_end(state);
+    dispose(SIGINT, SIG_IGN, 0); /* drops those that are pending */
+    dispose(SIGTERM, SIG_IGN, 0);
+    assert_int_equal(pthread_sigmask(SIG_SETMASK, &mask_before, NULL), 0);
     dispose(SIGINT, SIG_DFL, 0);
     dispose(SIGTERM, SIG_DFL, 0);
     return failed;
@@ -1154,6 +1160,69 @@ static void a_conversation_goes_on_after_the_signal(void **state)
     assert_int_equal(answer(client, ""), 0);
     assert_status(server_wait(server), NB_OK);
     assert_int_equal(server_stats(server).forced, 0);
+}
+
+/* As whoever starts a program may leave them. */
+static void block_signals(void)
+{
+    sigset_t both;
+
+    (void)sigemptyset(&both);
+    (void)sigaddset(&both, SIGINT);
+    (void)sigaddset(&both, SIGTERM);
+    assert_int_equal(pthread_sigmask(SIG_BLOCK, &both, NULL), 0);
+}
+
+static void signals_that_every_thread_blocks_stop_when_asked_to(void **state)
+{
+    static const int numbers[] = {SIGTERM, SIGINT};
+
+    block_signals();
+    for (size_t i = 0; i < COUNT(numbers); i++) {
+        struct server *server = signalled_server(say_hello, state);
+
+        server_run(server);
+        assert_int_equal(answer(dial(&server->address), HELLO), 0);
+        hang_up_all();
+        assert_int_equal(kill(getpid(), numbers[i]), 0);
+        assert_status(server_wait(server), NB_OK);
+        assert_true(server->mask_kept);
+        server_free(server);
+    }
+}
+
+static void a_blocked_signal_during_a_handler_stops_afterwards(void **state)
+{
+    struct server *server = signalled_server(say_hello_later, state);
+    int client;
+
+    block_signals();
+    server_run(server);
+    client = dial(&server->address);
+    eventually(gate_waiting() == 1);
+    assert_int_equal(kill(getpid(), SIGTERM), 0);
+    gate_open();
+    assert_int_equal(answer(client, HELLO), 0);
+    hang_up(client);
+    assert_status(server_wait(server), NB_OK);
+    assert_true(server->mask_kept);
+}
+
+/* What the program has blocked is its own affair where it has not asked for a stop. */
+static void without_being_asked_it_opens_no_signal(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    sigset_t pending;
+
+    block_signals();
+    dispose(SIGTERM, count_own, 0);
+    server_run(server);
+    assert_int_equal(kill(getpid(), SIGTERM), 0);
+    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_status(server_finish(server), NB_OK);
+    assert_int_equal(own_signals, 0);
+    assert_int_equal(sigpending(&pending), 0);
+    assert_int_equal(sigismember(&pending, SIGTERM), 1);
 }
 
 static void the_old_dispositions_come_back(void **state)
@@ -1580,6 +1649,9 @@ int main(void)
         SIGNAL_CASE_FOR_BOTH(sigterm_stops_when_asked_to),
         SIGNAL_CASE_FOR_BOTH(sigint_stops_when_asked_to),
         SIGNAL_CASE_FOR_BOTH(a_signal_to_the_thread_that_serves_stops),
+        SIGNAL_CASE_FOR_BOTH(signals_that_every_thread_blocks_stop_when_asked_to),
+        SIGNAL_CASE_FOR_BOTH(a_blocked_signal_during_a_handler_stops_afterwards),
+        SIGNAL_CASE_FOR_BOTH(without_being_asked_it_opens_no_signal),
         SIGNAL_CASE_FOR_BOTH(a_conversation_goes_on_after_the_signal),
         SIGNAL_CASE_FOR_BOTH(the_old_dispositions_come_back),
         SIGNAL_CASE_FOR_BOTH(a_disposition_that_the_program_sets_meanwhile_stays),

@@ -181,7 +181,9 @@ typedef struct nb_serve_options {
     /** @brief true: SIGINT and SIGTERM stop the listener while nb_serve() runs. A signal that was
      *  ignored stays ignored; the old dispositions come back at the end, unless the program has set others
      *  meanwhile. The signal handlers restart system calls and use alternate stacks (SA_RESTART and
-     *  SA_ONSTACK of sigaction(2)). In a child that is forked meanwhile, a signal does what the old
+     *  SA_ONSTACK of sigaction(2)). Where all threads of the program block them, as those may whose parent
+     *  did, the calling thread opens them while it waits: with a @c concurrency of 1 the signal is noticed
+     *  when the handler has returned. In a child that is forked meanwhile, a signal does what the old
      *  disposition says, and the listener stays as it is. Default false. */
     int64_t stop_on_signals;
     /** @brief Bytes of stack that a handler can use in a worker thread, at least what the system demands

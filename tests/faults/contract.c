@@ -105,6 +105,8 @@ static const struct row rows[] = {
     ROW(getpid, NEVER),
     ROW(process, NEVER),
     ROW(sigaction, ERRORS(EINVAL, EFAULT)),
+    ROW(signal_open, NEVER),
+    ROW(signal_block, NEVER),
     ROW(raise, ERRORS(EINVAL)),
     ROW(getaddrinfo, ERRORS(EAI_NONAME, EAI_AGAIN, EAI_FAIL, EAI_NODATA, EAI_ADDRFAMILY, EAI_MEMORY,
                             EAI_FAMILY, EAI_SYSTEM, EAI_SOCKTYPE)),
