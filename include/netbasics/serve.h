@@ -80,6 +80,11 @@
  * pthread_exit(3) nor pthread_cancel(3), longjmp(3) or an exception of C++ may take its thread out of it,
  * or the connection is lost and its place with it.
  *
+ * Worker threads have signals blocked (see nb_serve()), and so has a program that a handler starts there,
+ * by system(3), popen(3), posix_spawn(3), or fork(2) and execve(2): SIGTERM does not end it, nor does
+ * Ctrl-C. Give it a mask of its own:
+ * @snippet snippets/spawning.c spawn
+ *
  * @param conn     the connection.
  * @param context  what nb_serve() was given.
  * @return how the connection ends, see above.

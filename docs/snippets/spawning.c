@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Snippets of the reference: programs that handlers start. */
+#define _DEFAULT_SOURCE
+
+#include "stage.h"
+
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+
+extern char **environ;
+
+/* [spawn] */
+/* Starts a program with no signal blocked. */
+static int start(pid_t *child, char *const command[])
+{
+    posix_spawnattr_t attributes;
+    sigset_t none;
+    int failed = posix_spawnattr_init(&attributes);
+
+    if (failed != 0)
+        return failed;
+    sigemptyset(&none);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+    failed = posix_spawnp(child, command[0], NULL, &attributes, command,
+                          environ);
+    posix_spawnattr_destroy(&attributes);
+    return failed;
+}
+/* [spawn] */
+
+/* Starts a program that would run for a minute, and ends it. */
+static nb_status handle(nb_conn *conn, void *listener)
+{
+    char *const command[] = {"sleep", "60", NULL};
+    int status = 0;
+    pid_t child;
+
+    EXPECT(nb_conn_status(conn, NB_SEND) == NB_OK);
+    EXPECT(start(&child, command) == 0);
+    EXPECT(kill(child, SIGTERM) == 0);
+    EXPECT(waitpid(child, &status, 0) == child);
+    EXPECT(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
+    nb_listener_stop(listener);
+    return NB_OK;
+}
+
+int main(void)
+{
+    struct stage stage = stage_listen();
+    nb_serve_options options = NB_SERVE_OPTIONS_INIT;
+
+    options.concurrency = 2; /* in a worker thread */
+    EXPECT(nb_connect(&stage.client, stage.endpoint, NULL,
+                      nb_after_ms(60000), NULL) == NB_OK);
+    options.linger_ms = NB_NO_LINGER;
+    EXPECT(nb_serve(stage.listener, handle, stage.listener, &options,
+                    NULL) == NB_OK);
+    stage_close(&stage);
+    return 0;
+}
