@@ -54,8 +54,8 @@ install_missing() {
     missing=
 }
 
-# Sets PYTHON, what runs the scripts: the system's own Python, unless that is too old. Another one may stand in front of
-# it in PATH, but what only that is able to do is not what others have.
+# Sets PYTHON, what runs the scripts: the system's own Python, unless that is too old. Another one may
+# stand in front of it in PATH, but what only that is able to do is not what others have.
 find_python() {
     for candidate in "${PYTHON:-/usr/bin/python3}" python3; do
         PYTHON=$(command -v "$candidate") &&

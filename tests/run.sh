@@ -15,7 +15,8 @@ PART is quick (default; under two minutes), or one of the slow parts:
   soak      great numbers and races
   sanitize  the quick tests under sanitizers and valgrind, and what analysers find in the sources
   docs      the site in a browser, and the man pages
-  package   the packages, the source archive and the binary interface, on a new Debian (as root)
+  package   the packages, the source archive and the binary interface, on a new Debian (as root);
+            with --nightly also each part of this, briefly, on a new Debian of its own
   platforms the C tests with another C library, on other processors (under qemu), at -O0 to -O3
             and with LTO; of these only NETBASICS_PLATFORMS, if it is set
   coverage  all of them but fuzz and soak, counting which lines and branches of the library run

@@ -37,8 +37,8 @@ class Abi:
 
     def case_field(self):
         """a field in the middle of an option structure is noticed"""
-        text = self.change("include/netbasics/serve.h", "    int max_per_peer;",
-                           "    int64_t between;\n    int max_per_peer;")
+        text = self.change("include/netbasics/serve.h", "    int64_t max_per_peer;",
+                           "    int64_t between;\n    int64_t max_per_peer;")
         expect(self.compare(fails=True), "nb_serve_options")
         (self.copy / "include/netbasics/serve.h").write_text(text)
 

@@ -8,15 +8,14 @@ usage: check_debs.py SOURCE_DIR [ROOT]
 Without ROOT, a Debian is made for it with debootstrap; without root, only the packages are looked at.
 """
 
-import os
 import re
 import shutil
 import sys
-import tempfile
 from pathlib import Path
 
 import tap
 from commands import Failed, cases_of, expect, run
+from debian import Debian, new_debian, why_none
 
 TOOLS = ("gcc", "libc6-dev", "cmake", "make", "pkg-config", "man-db", "netcat-openbsd")
 PACKAGES = ("libnetbasics0.1", "libnetbasics-dev", "netbasics-examples", "netbasics-doc")
@@ -69,17 +68,10 @@ class Debs:
 class Walk:
     """The cases of the walk."""
 
-    def __init__(self, source, files, root):
-        self.source, self.files, self.root = source, files, root
+    def __init__(self, source, files, debian):
+        self.source, self.files, self.root = source, files, debian.root
+        self.inside, self.shell = debian.inside, debian.shell
         self.before = set()
-
-    def inside(self, *command, **options):
-        return run("chroot", self.root, *command, DEBIAN_FRONTEND="noninteractive", LC_ALL="C.UTF-8",
-                   HOME="/root", PATH="/usr/sbin:/usr/bin:/sbin:/bin",
-                   CMAKE_GENERATOR="Unix Makefiles", **options)
-
-    def shell(self, script):
-        return self.inside("sh", "-c", script)
 
     def tree(self):
         """Every file outside of what the package tools and caches keep for themselves."""
@@ -139,30 +131,17 @@ class Walk:
             raise Failed("left behind: " + ", ".join(sorted(left)))
 
 
-def mounted(source, files, root):
-    """The cases of the walk, with what programs in the new system expect to be mounted."""
-    run("mount", "-t", "proc", "proc", root / "proc")
-    try:
-        yield from cases_of(Walk(source, files, root))
-    finally:
-        run("umount", root / "proc")
-
-
 def main(source, root=None):
     debs = Debs(Path(source))
     yield from cases_of(debs)
-    walk = "a newcomer's path on a new Debian"
-    if os.geteuid() != 0:
-        yield walk, tap.Skip("takes root")
-    elif root:
-        yield from mounted(Path(source), debs.files, Path(root))
-    elif not shutil.which("debootstrap"):
-        yield walk, tap.Skip("takes debootstrap")
+    why = why_none()
+    if root:
+        yield from cases_of(Walk(Path(source), debs.files, Debian(root)))
+    elif why:
+        yield "a newcomer's path on a new Debian", why
     else:
-        with tempfile.TemporaryDirectory() as temporary:
-            root = Path(temporary) / "root"
-            run("debootstrap", "--variant=minbase", "bookworm", root)
-            yield from mounted(Path(source), debs.files, root)
+        with new_debian() as debian:
+            yield from cases_of(Walk(Path(source), debs.files, debian))
 
 
 if __name__ == "__main__":
