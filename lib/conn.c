@@ -100,6 +100,11 @@ nb_status nb__conn_drain(nb_conn *conn, uint64_t *budget)
     return nb__io_fail(conn, NB_RECEIVE, nb__io_status_of(NB_RECEIVE, (int)-length), (int)-length);
 }
 
+bool nb__conn_delivered(const nb_conn *conn)
+{
+    return nb__conn_check(conn, NB_SEND) == NB_OK && nb__sys_acknowledged(conn->fd) == 1;
+}
+
 /* Makes close(2) send a reset. */
 static void close_resets(const nb_conn *conn)
 {

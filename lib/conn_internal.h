@@ -64,6 +64,7 @@ struct nb__lingering {
     nb_deadline until;
     nb_status how;      /* what the last look came to: NB_TIMEOUT while it has to go on */
     bool busy;          /* being drained, outside the lock: nobody else may take it */
+    bool delivered;     /* what nb__conn_delivered() said before its socket was closed */
     nb_conn *next_busy; /* of those that are */
     nb_conn *older;     /* in the list of the run; nb_conn.next is the next younger one */
 };
@@ -109,6 +110,8 @@ nb_status nb__conn_end(nb_conn *conn);
 /* Drops some of what has arrived, without waiting: NB_OK at the peer's end, NB_TIMEOUT when there may be
    more, NB_TOO_LONG when that was more than *budget, or the failure. */
 nb_status nb__conn_drain(nb_conn *conn, uint64_t *budget);
+/* Whether all that was sent is known to have arrived at the peer's system. */
+bool nb__conn_delivered(const nb_conn *conn);
 /* Closes and frees, with a reset where a stream would look whole that is not. Returns how. */
 nb_status nb__conn_dispose(nb_conn *conn, nb_status how);
 

@@ -24,6 +24,8 @@ static void add_counts(struct nb__text *text, const nb_event *event)
     nb__text_add(text,
                  " after %" PRId64 ".%03" PRId64 " s, %" PRIu64 " bytes received, %" PRIu64 " sent",
                  ms / 1000, ms % 1000, event->received, event->sent);
+    if (event->status == NB_TIMEOUT && event->sent > 0)
+        nb__text_add(text, event->delivered ? ", all delivered" : ", not all delivered yet");
 }
 
 static void add_connection(struct nb__text *text, const nb_event *event)
@@ -155,5 +157,7 @@ void nb__run_event_of(const struct nb__run *run, nb_event_kind kind, const nb_co
 {
     nb_event event = nb__run_describe(kind, conn, status);
 
+    if (kind == NB_EVENT_CLOSED && run->options.on_event != NULL) /* it takes a system call */
+        event.delivered = conn->fd >= 0 ? nb__conn_delivered(conn) : conn->lingering.delivered;
     nb__run_tell(run, &event);
 }

@@ -145,7 +145,9 @@ bool nb__linger_make_room(struct nb__run *run)
     if (conn == NULL)
         return false;
     conn->lingering.how = nb__conn_drain(conn, &conn->lingering.budget);
+    conn->lingering.delivered = nb__conn_delivered(conn);
     (void)nb__sys_close(conn->fd);
+    conn->fd = -1;
     conn->next = atomic_load(&run->untold);
     while (!atomic_compare_exchange_weak(&run->untold, &conn->next, conn))
         ;

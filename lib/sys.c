@@ -30,6 +30,7 @@
 
 #ifdef __linux__
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 #ifndef SYS_fchmodat2
@@ -584,6 +585,15 @@ int nb__sys_queue_length(int fd)
     return (int)info.tcpi_unacked; /* at most what listen(2) was given */
 }
 
+int nb__sys_acknowledged(int fd)
+{
+    int saved = errno;
+    int left;
+    int failed = outcome(ioctl(fd, TIOCOUTQ, &left), saved); /* SIOCOUTQ of tcp(7) and unix(7) */
+
+    return failed < 0 ? failed : left == 0;
+}
+
 int nb__sys_tcp_closed(int fd)
 {
     struct tcp_info info;
@@ -602,6 +612,12 @@ int nb__sys_tcp_ended(int fd)
 }
 #else
 int nb__sys_queue_length(int fd)
+{
+    (void)fd;
+    return -EOPNOTSUPP;
+}
+
+int nb__sys_acknowledged(int fd)
 {
     (void)fd;
     return -EOPNOTSUPP;

@@ -104,6 +104,9 @@ void nb__sys_wake_close(const int fds[2]);
 
 /* How many connections wait in the queue of a listening socket; -EOPNOTSUPP where that is not told. */
 int nb__sys_queue_length(int fd);
+/* 1 when all that was sent, with the end if that was, has been acknowledged, or on a Unix socket received by
+   the peer, else 0; -EOPNOTSUPP where that is not told. */
+int nb__sys_acknowledged(int fd);
 /* 1 when TCP has closed the connection in both directions, else 0. */
 int nb__sys_tcp_closed(int fd);
 /* 1 when we have ended our stream over TCP, or there is no connection any more, else 0. */

@@ -1091,6 +1091,48 @@ static void who_lingers_at_the_end_of_the_drain_loses_nothing(void **state)
     assert_lost_nothing(server, client);
 }
 
+/* One makes room that has read its reply, or has not yet: whether the event says that it was delivered. */
+static bool delivered_to_who_makes_room(const char *endpoint, const struct mode *mode, bool reads)
+{
+    struct server *server = server_new(endpoint, say_hello_unwatched, mode);
+    bool is_tcp = nb_address_family(&server->address) != NB_FAMILY_UNIX;
+    int client;
+    nb_event event;
+
+    server->options.linger_ms = 10 * PATIENCE_MS;
+    server->options.linger_max = 1;
+    unwatched = -1;
+    server_run(server);
+    client = dial(&server->address);
+    if (reads)
+        assert_int_equal(answer(client, HELLO), 0);
+    eventually(server_stats(server).lingering == 1);
+    if (reads || is_tcp) /* the client's system may take its time */
+        eventually(is_acknowledged(unwatched));
+    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
+    event = server_event(server, NB_EVENT_CLOSED, 0);
+    assert_status(event.status, NB_TIMEOUT);
+    if (!reads)
+        assert_int_equal(answer(client, HELLO), 0);
+    unwatched = -1;
+    hang_up_all();
+    assert_status(server_stop(server), NB_OK);
+    server_free(server);
+    return event.delivered;
+}
+
+static void whether_all_was_delivered_is_told(void **state)
+{
+    char path[64];
+
+    (void)snprintf(path, sizeof(path), "unix:@netbasics-delivered-%d", (int)getpid());
+    assert_true(delivered_to_who_makes_room("127.0.0.1:0", *state, true));
+    assert_true(delivered_to_who_makes_room("127.0.0.1:0", *state, false));
+    assert_true(delivered_to_who_makes_room(path, *state, true));
+    assert_false(delivered_to_who_makes_room(path, *state, false));
+}
+
 /* As it may for descriptors that a peer has sent: closing them can take as long as the peer likes. */
 static void a_receive_that_hangs_while_one_lingers_holds_up_nobody(void **state)
 {
@@ -2153,6 +2195,7 @@ int main(void)
         NET_CASE_FOR_BOTH(a_client_that_goes_on_sending_is_cut_off),
         NET_CASE_FOR_BOTH(bytes_without_number_may_be_lingered_for),
         NET_CASE_FOR_BOTH(beyond_linger_max_the_oldest_makes_room),
+        NET_CASE_FOR_BOTH(whether_all_was_delivered_is_told),
         NET_CASE_FOR_BOTH(by_default_256_may_linger),
         NET_CASE_FOR_BOTH(without_lingering_a_connection_ends_at_once),
         NET_CASE_FOR_BOTH(who_lingers_costs_nothing),

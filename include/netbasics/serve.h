@@ -123,11 +123,16 @@ typedef struct nb_event {
      *  NB_CANCELLED when it was aborted or cancelled; what the handler returned when it was reset for
      *  that; NB_TIMEOUT when our stream was ended in order and the peer's end did not come within
      *  @c linger_ms, or before the connection had to make room for another one (@c linger_max, want of
-     *  descriptors), or before the end of the drain: then the system goes on delivering what was sent;
+     *  descriptors), or before the end of the drain: then the system goes on delivering what is not
+     *  @c delivered yet;
      *  else what went wrong, as nb_close() would tell.
      *  Other events: NB_OK. */
     nb_status status;
-    int system_error;   /**< The errno behind @c status; 0 if none. */
+    int system_error; /**< The errno behind @c status; 0 if none. */
+    /** @brief CLOSED: whether the peer's system has acknowledged all that was sent (Unix: whether the
+     *  peer has received it). False while that is not known, as with a peer that ended before it got the
+     *  reply, and where the system does not tell (other than Linux). */
+    bool delivered;
     nb_address address; /**< The socket (LISTENING) or the peer (ACCEPTED, REFUSED, CLOSED). */
     /** @brief ACCEPTED, REFUSED, CLOSED: which connection, from 1 on, no two of a listener the same.
      *  0 in other events. */

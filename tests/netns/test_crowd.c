@@ -234,6 +234,18 @@ static size_t read_to_end(int fd, size_t received, int *error)
     return received;
 }
 
+static bool is_delivered(struct server *server, size_t reply)
+{
+    nb_event event;
+
+    for (int i = 0; i < server_heard(server, NB_EVENT_CLOSED); i++) {
+        event = server_event(server, NB_EVENT_CLOSED, i);
+        if (event.sent == reply)
+            return event.delivered;
+    }
+    return true;
+}
+
 static void a_stranger_with_300_connections_costs_a_slow_reader_nothing(void **state)
 {
     static struct client strangers[STRANGERS];
@@ -259,6 +271,7 @@ static void a_stranger_with_300_connections_costs_a_slow_reader_nothing(void **s
     for (size_t i = 0; i < COUNT(strangers); i++)
         assert_true(come(&crowd, &strangers[i]));
     eventually(server_heard(server, NB_EVENT_CLOSED) == STRANGERS + 1 - 256);
+    assert_false(is_delivered(server, LONG_REPLY));
     received = read_to_end(reader, before, &error);
     for (size_t i = 0; i < COUNT(strangers); i++)
         leave(&crowd, &strangers[i]);
