@@ -670,15 +670,28 @@ static void a_mode_is_set_where_links_cannot_be_excluded(void **state)
     assert_int_equal(calls(ON_FILE_SET_MODE_FOLLOWING), 1);
 }
 
-/* Hides /proc from the process that calls it. */
-static bool hide_proc(void)
+/* Gives the process that calls it mounts of its own. */
+static bool has_own_mounts(void)
 {
     return (unshare(CLONE_NEWNS) == 0 || unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0) &&
-           mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
-           mount("none", "/proc", "tmpfs", 0, NULL) == 0;
+           mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
 }
 
-/* In a process of its own: 0, 1 when /proc cannot be hidden, or what went wrong. */
+/* In a process of its own, which ends with 0, with 1 when it cannot be tried here, or with what went wrong. */
+static void check_in_child(int (*run)(void), const char *why_not)
+{
+    int status;
+    pid_t process = fork();
+
+    if (process == 0)
+        _exit(run());
+    assert_int_equal(waitpid(process, &status, 0), process);
+    assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == 1)
+        skip_because(why_not);
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 static int listen_without_proc(void)
 {
     nb_listen_options options = with_mode(0660);
@@ -687,7 +700,7 @@ static int listen_without_proc(void)
     struct stat status = {0};
 
     umask(022);
-    if (!hide_proc())
+    if (!has_own_mounts() || mount("none", "/proc", "tmpfs", 0, NULL) != 0)
         return 1;
     if (nb_listen(&listener, endpoint, &options, &err) != NB_OK) {
         print_error("%s\n", err.message);
@@ -703,17 +716,8 @@ static void a_mode_is_set_without_proc(void **state)
 {
     skip_under_valgrind("there is no way without /proc");
     skip_under_qemu("there is no way without /proc");
-    int status;
-    pid_t process = fork();
-
     (void)state;
-    if (process == 0)
-        _exit(listen_without_proc());
-    assert_int_equal(waitpid(process, &status, 0), process);
-    assert_true(WIFEXITED(status));
-    if (WEXITSTATUS(status) == 1)
-        skip_because("/proc cannot be hidden here");
-    assert_int_equal(WEXITSTATUS(status), 0);
+    check_in_child(listen_without_proc, "/proc cannot be hidden here");
 }
 
 static void a_mode_that_the_file_system_refuses_is_named(void **state)
@@ -864,6 +868,35 @@ static void a_socket_that_may_not_be_asked_stays(void **state)
     fail_next(ON_CONNECT, EINPROGRESS, 1);
     check_stays("a server listens there");
     remove_file(path);
+}
+
+/* The root of a container is such a file system, and its servers have to start again. */
+static int replace_on_overlay(void)
+{
+    char options[128];
+    nb_listener *listener;
+    nb_error err;
+
+    (void)snprintf(options, sizeof(options), "lowerdir=%s/l,upperdir=%s/u,workdir=%s/w", directory,
+                   directory, directory);
+    if (!has_own_mounts() || mount("none", directory, "tmpfs", 0, NULL) != 0 ||
+        chdir(directory) != 0 || mkdir("l", 0700) != 0 || mkdir("u", 0700) != 0 ||
+        mkdir("w", 0700) != 0 || mkdir("m", 0700) != 0 ||
+        mount("overlay", "m", "overlay", 0, options) != 0)
+        return 1;
+    (void)snprintf(path, sizeof(path), "%s/m/socket", directory);
+    (void)snprintf(endpoint, sizeof(endpoint), "unix:%s", path);
+    leave_dead_socket(path);
+    if (nb_listen(&listener, endpoint, NULL, &err) == NB_OK)
+        return 0;
+    print_error("%s\n", err.message);
+    return 2;
+}
+
+static void a_dead_socket_on_an_overlay_is_replaced(void **state)
+{
+    (void)state;
+    check_in_child(replace_on_overlay, "no overlay can be mounted here");
 }
 
 /* A server may listen on another machine, or below a file system that a program makes up. */
@@ -1459,6 +1492,7 @@ int main(void)
         NET_CASE(other_kinds_of_files_stay),
         NET_CASE(sockets_of_other_types_stay),
         NET_CASE(a_socket_that_may_not_be_asked_stays),
+        NET_CASE(a_dead_socket_on_an_overlay_is_replaced),
         NET_CASE(a_socket_that_others_see_too_stays),
         NET_CASE(a_socket_that_takes_the_place_of_the_dead_one_stays),
         NET_CASE(a_socket_of_the_same_number_on_another_device_stays),
