@@ -5,6 +5,7 @@
 #define _POSIX_C_SOURCE 200809L
 
 #include "address_internal.h"
+#include "cancel.h"
 #include "conn_internal.h"
 #include "deadline_internal.h"
 #include "error_internal.h"
@@ -50,14 +51,6 @@ void nb__conn_open(nb_conn *conn, int fd, nb_family family, const nb_address *pe
     conn->peer = *peer;
     conn->timed_sends = family != NB_FAMILY_UNIX;
     conn->refuses_rights = family == NB_FAMILY_UNIX;
-}
-
-void nb__conn_keep(nb_conn *conn, struct nb__keeper *keeper)
-{
-    conn->keeper = keeper;
-    conn->watched = keeper != NULL && keeper->watches;
-    for (size_t i = 0; i < 2 && conn->watched; i++)
-        conn->sides[i].attentive = true;
 }
 
 nb_status nb__conn_verdict(const nb_conn *conn)
@@ -123,6 +116,7 @@ static void leave(nb_conn *conn, nb_status how)
 static void destroy(nb_conn *conn, nb_status how)
 {
     leave(conn, how);
+    nb__conn_untie(conn);
     if (conn->claimed)
         nb__owned_release(conn->fd);
     (void)nb__sys_close(conn->fd);
@@ -363,6 +357,9 @@ nb_status nb_conn_detach(nb_conn *conn, nb_fd *out, void *buffered, size_t capac
     if (ahead > 0) /* before it is let go: then nothing can fail any more */
         memcpy(buffered, conn->ahead.data + conn->ahead.start, ahead);
     if (conn->keeper != NULL && !conn->keeper->let_go(conn->keeper, conn))
+        return NB_CANCELLED;
+    nb__conn_untie(conn);
+    if (nb__conn_check(conn, NB_RECEIVE) == NB_CANCELLED) /* until then, by what it was tied to */
         return NB_CANCELLED;
     set_time_outs_to_none(conn->fd);
     if (conn->refuses_rights)

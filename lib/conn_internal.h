@@ -71,6 +71,9 @@ struct nb__lingering {
 
 #define NB__NOT_IDLE UINT64_MAX
 
+struct nb__tie;
+struct nb__ties;
+
 struct nb_conn {
     int fd;
     bool timed_sends;      /* SO_SNDTIMEO bounds a send as a whole: TCP, not Unix */
@@ -90,6 +93,8 @@ struct nb_conn {
     int64_t peer_uid;          /* the user of a Unix peer, for who accepted it; -1: not known */
     struct nb__lingering lingering;
     nb_address peer;
+    struct nb__tie *tie;             /* to what it is tied, or NULL */
+    _Atomic(struct nb__ties *) ties; /* what is tied to it; NULL: nothing ever was */
 };
 
 /* Memory for a connection, before there is a socket; NULL when there is none. */
@@ -100,7 +105,13 @@ void nb__conn_free(nb_conn *conn);
 void nb__conn_open(nb_conn *conn, int fd, nb_family family, const nb_address *peer);
 
 /* Gives it to a keeper, or, with NULL, takes it back from one. */
-void nb__conn_keep(nb_conn *conn, struct nb__keeper *keeper);
+static inline void nb__conn_keep(nb_conn *conn, struct nb__keeper *keeper)
+{
+    conn->keeper = keeper;
+    conn->watched = keeper != NULL && keeper->watches;
+    for (size_t i = 0; i < 2 && conn->watched; i++)
+        conn->sides[i].attentive = true;
+}
 
 /* The steps of nb_close(), for those who cannot block: */
 /* What has gone wrong so far; an end, or too much of something, is not wrong. */

@@ -5,6 +5,7 @@
 #define _POSIX_C_SOURCE 200809L
 
 #include "address_internal.h"
+#include "cancel.h"
 #include "conn_internal.h"
 #include "error_internal.h"
 #include "lookup.h"
@@ -24,7 +25,8 @@ struct errand {
     const char *text;
     struct nb__endpoint endpoint;
     struct nb__terms terms;
-    int cancel_fd; /* -1: none */
+    nb_conn *tie; /* NULL: none */
+    struct nb__cancels cancels;
     nb_status status;
     int system_error;
     bool crowded;                     /* there was no place for the lookup in time */
@@ -71,7 +73,7 @@ static void connect_to_one(struct errand *errand, nb_conn *conn,
     const struct nb__attempt *winner;
     struct nb__race race;
 
-    nb__race_prepare(&race, addresses, &errand->terms, errand->cancel_fd);
+    nb__race_prepare(&race, addresses, &errand->terms, &errand->cancels);
     errand->status = nb__race_run(&race, by, &winner);
     errand->system_error = race.system_error;
     errand->refused = race.refused;
@@ -87,8 +89,8 @@ static void run(struct errand *errand, nb_conn *conn, nb_deadline by)
 
     errand->status = NB_TIMEOUT;
     if (!nb_expired(by))
-        errand->status = nb__resolve(&addresses, &errand->endpoint, errand->cancel_fd, by,
-                                     &errand->system_error);
+        errand->status =
+            nb__resolve(&addresses, &errand->endpoint, &errand->cancels, by, &errand->system_error);
     errand->crowded = errand->status == NB_NAME_TEMPORARY && errand->system_error == 0;
     if (errand->status != NB_OK && errand->status != NB_CANCELLED && nb_expired(by)) {
         errand->status = NB_TIMEOUT; /* whatever became of the lookup, it took too long */
@@ -132,7 +134,7 @@ static nb_status read_local(nb_address *out, const char *text, nb_error *err)
     return NB_OK;
 }
 
-NB__OPTIONS_SOLID(nb_connect_options, 2, 7);
+NB__OPTIONS_SOLID(nb_connect_options, 3, 7);
 
 /* Reads what the caller gave. */
 static nb_status read_errand(struct errand *errand, const char *endpoint,
@@ -145,8 +147,10 @@ static nb_status read_errand(struct errand *errand, const char *endpoint,
     if (!nb__options_read(&known, sizeof(known), options))
         return nb__error_invalid(err, operation, NB__OPTIONS_REFUSED);
     errand->text = endpoint;
-    errand->cancel_fd = known.cancel_fd != NULL ? *known.cancel_fd : -1;
-    if (known.cancel_fd != NULL && errand->cancel_fd < 0)
+    errand->tie = known.tie;
+    errand->cancels.fds[0] = known.cancel_fd != NULL ? *known.cancel_fd : -1;
+    errand->cancels.fds[1] = -1;
+    if (known.cancel_fd != NULL && errand->cancels.fds[0] < 0)
         return nb__error_invalid(err, operation, "cancel_fd is no descriptor");
     errand->terms.options = nb__socket_options_of_connect(&known);
     status = nb__socket_options_check(&errand->terms.options, operation, err);
@@ -158,14 +162,33 @@ static nb_status read_errand(struct errand *errand, const char *endpoint,
 /* Whether the caller has cancelled before we begin, also when the time is up. */
 static nb_status look_at_cancel_fd(const struct errand *errand, nb_error *err)
 {
-    struct pollfd entry = {errand->cancel_fd, POLLIN, 0};
-    int ready = errand->cancel_fd < 0 ? 0 : nb__sys_poll(&entry, 1, (nb_deadline){0});
+    struct pollfd entry = {errand->cancels.fds[0], POLLIN, 0};
+    int ready = entry.fd < 0 ? 0 : nb__sys_poll(&entry, 1, (nb_deadline){0});
 
     if (ready <= 0) /* a failure will show again when it is waited for */
         return NB_OK;
     if ((entry.revents & POLLNVAL) != 0)
         return nb__error_invalid(err, operation, "cancel_fd is no descriptor");
     return nb__error_set(err, NB_CANCELLED, 0, operation, errand->text);
+}
+
+/* The same, tied to another connection. */
+static void run_tied(struct errand *errand, nb_conn *conn, nb_deadline by)
+{
+    struct nb__tie *tie;
+
+    errand->status = nb__tie_begin(&tie, errand->tie, &errand->system_error);
+    if (errand->status != NB_OK)
+        return;
+    nb__tie_cancels(tie, &errand->cancels);
+    run(errand, conn, by);
+    if (errand->status != NB_OK) {
+        nb__tie_end(tie);
+        return;
+    }
+    errand->status = nb__tie_complete(tie, conn);
+    if (errand->status != NB_OK)
+        (void)nb__sys_close(conn->fd);
 }
 
 nb_status nb_connect(nb_conn **out, const char *endpoint, const nb_connect_options *options,
@@ -187,7 +210,10 @@ nb_status nb_connect(nb_conn **out, const char *endpoint, const nb_connect_optio
     conn = nb__conn_new();
     if (conn == NULL)
         return nb__error_set(err, NB_NO_MEMORY, 0, operation, endpoint);
-    run(&errand, conn, by);
+    if (errand.tie != NULL)
+        run_tied(&errand, conn, by);
+    else
+        run(&errand, conn, by);
     if (errand.status != NB_OK) {
         nb__conn_free(conn);
         tell(&errand, err);

@@ -6,6 +6,7 @@
 
 #include "handle.h"
 
+#include "cancel.h"
 #include "deadline_internal.h"
 #include "events.h"
 #include "linger.h"
@@ -132,6 +133,7 @@ bool nb__handle(struct nb__work *work, nb_conn *conn)
     nb__count_down(&run->listener->counters.active);
     if (left == NULL)
         return false;
+    nb__conn_untie(left);
     if (is_content(left, status))
         return nb__linger(run, work);
     reset(run, work, status);

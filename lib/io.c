@@ -348,17 +348,9 @@ __attribute__((cold)) static void be_attentive(nb_conn *conn)
 
 void nb_conn_idle(nb_conn *conn)
 {
-    if (conn == NULL || conn->keeper == NULL)
+    if (conn == NULL || conn->keeper == NULL || conn->tie != NULL)
         return;
     conn->idle_at = nb__conn_come(conn);
     if (!conn->sides[NB_RECEIVE].attentive)
         be_attentive(conn);
-}
-
-void nb_cancel(nb_conn *conn)
-{
-    if (conn == NULL)
-        return;
-    atomic_store(&conn->cancelled, true);
-    (void)nb__sys_disconnect(conn->fd);
 }

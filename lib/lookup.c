@@ -128,38 +128,39 @@ static nb_status begin(struct lookup **out, const char *host, int *system_error)
 }
 
 /* Waits for a descriptor (-1: none) to become readable. NB_TIMEOUT: nothing has happened so far. */
-static nb_status wait_once(int fd, int cancel_fd, nb_deadline until, int *system_error)
+static nb_status wait_once(int fd, struct nb__cancels *cancels, nb_deadline until,
+                           int *system_error)
 {
-    struct pollfd entries[] = {{fd, POLLIN, 0}, {cancel_fd, POLLIN, 0}};
-    int ready = nb__sys_poll(entries, 2, until);
+    struct pollfd entries[1 + NB__WAIT_ROOM] = {{fd, POLLIN, 0}};
+    int ready = nb__wait(entries, 1, until, cancels);
 
+    if (ready == -ECANCELED)
+        return NB_CANCELLED;
     if (ready < 0 && ready != -EINTR) {
         *system_error = -ready;
         return nb__status_of_errno(-ready);
     }
-    if (ready > 0 && entries[1].revents != 0)
-        return NB_CANCELLED;
     return ready > 0 ? NB_OK : NB_TIMEOUT;
 }
 
-static nb_status await(const struct lookup *lookup, int cancel_fd, nb_deadline by,
+static nb_status await(const struct lookup *lookup, struct nb__cancels *cancels, nb_deadline by,
                        int *system_error)
 {
     nb_status status;
 
     do
-        status = wait_once(lookup->wake[0], cancel_fd, by, system_error);
+        status = wait_once(lookup->wake[0], cancels, by, system_error);
     while (status == NB_TIMEOUT && !nb_expired(by));
     return status;
 }
 
 /* Waits until one more lookup may be begun. */
-static nb_status await_place(int cancel_fd, nb_deadline by, int *system_error)
+static nb_status await_place(struct nb__cancels *cancels, nb_deadline by, int *system_error)
 {
     for (int64_t pause_ms = 1; abandoned() >= NB__LOOKUPS_ABANDONED_MAX;
          pause_ms = pause_ms < PAUSE_MAX_MS ? 2 * pause_ms : PAUSE_MAX_MS) {
         nb_status status =
-            wait_once(-1, cancel_fd, nb__earlier(by, nb_after_ms(pause_ms)), system_error);
+            wait_once(-1, cancels, nb__earlier(by, nb_after_ms(pause_ms)), system_error);
 
         if (status != NB_TIMEOUT)
             return status;
@@ -182,20 +183,20 @@ static nb_status collect(struct lookup *lookup, struct addrinfo **found, int *sy
     return code == EAI_SYSTEM ? nb__status_of_errno(lookup->number) : nb__status_of_lookup(code);
 }
 
-nb_status nb__lookup(struct addrinfo **found, const char *host, int cancel_fd, nb_deadline by,
-                     int *system_error)
+nb_status nb__lookup(struct addrinfo **found, const char *host, struct nb__cancels *cancels,
+                     nb_deadline by, int *system_error)
 {
     struct lookup *lookup;
     pthread_t thread;
     nb_status status;
 
-    status = await_place(cancel_fd, by, system_error);
+    status = await_place(cancels, by, system_error);
     if (status == NB_OK)
         status = begin(&lookup, host, system_error);
     if (status != NB_OK)
         return status;
     thread = lookup->thread; /* the lookup is the thread's once it is abandoned */
-    status = await(lookup, cancel_fd, by, system_error);
+    status = await(lookup, cancels, by, system_error);
     if (status != NB_OK) {
         count_abandoned(1);
         if (atomic_exchange(&lookup->state, ABANDONED) == GOES_ON) {

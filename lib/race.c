@@ -21,11 +21,11 @@
 #define STAGGER_MIN_MS 10
 
 void nb__race_prepare(struct nb__race *race, const struct nb__addresses *addresses,
-                      const struct nb__terms *terms, int cancel_fd)
+                      const struct nb__terms *terms, struct nb__cancels *cancels)
 {
     memset(race, 0, sizeof(*race));
     race->terms = terms;
-    race->cancel_fd = cancel_fd;
+    race->cancels = cancels;
     race->count = addresses->count;
     for (size_t i = 0; i < race->count; i++) {
         race->attempts[i].to = &addresses->list[i];
@@ -67,7 +67,7 @@ static const struct nb__attempt *first_in(const struct nb__race *race, enum nb__
     return NULL;
 }
 
-/* Puts down what to wait for; the last entry is what cancels. Until when to wait. */
+/* Puts down what to wait for. Until when to wait. */
 static nb_deadline list_waits(const struct nb__race *race, nb_deadline by, struct pollfd *entries)
 {
     nb_deadline until = race->begun < race->count ? nb__earlier(by, race->next_start) : by;
@@ -81,7 +81,6 @@ static nb_deadline list_waits(const struct nb__race *race, nb_deadline by, struc
         if (pauses)
             until = nb__earlier(until, attempt->again);
     }
-    entries[race->begun] = (struct pollfd){race->cancel_fd, POLLIN, 0};
     return until;
 }
 
@@ -105,18 +104,18 @@ static void go_on(struct nb__race *race, const struct pollfd *entries)
 /* Waits until something happens or the next attempt may start. */
 static nb_status wait_for_news(struct nb__race *race, nb_deadline by)
 {
-    struct pollfd entries[NB__ADDRESSES_MAX + 1];
+    struct pollfd entries[NB__ADDRESSES_MAX + NB__WAIT_ROOM];
     nb_deadline until = list_waits(race, by, entries);
-    int ready = nb__sys_poll(entries, race->begun + 1, until);
+    int ready = nb__wait(entries, race->begun, until, race->cancels);
 
     if (ready == -EINTR)
         return NB_OK;
+    if (ready == -ECANCELED)
+        return NB_CANCELLED;
     if (ready < 0) {
         race->system_error = -ready;
         return nb__status_of_errno(-ready);
     }
-    if (entries[race->begun].revents != 0)
-        return NB_CANCELLED;
     go_on(race, entries);
     return NB_OK;
 }

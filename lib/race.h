@@ -7,12 +7,13 @@
 #include "attempt.h"
 #include "resolve.h"
 #include "text.h"
+#include "wait.h"
 
 #include <netbasics/deadline.h>
 
 struct nb__race {
     const struct nb__terms *terms;
-    int cancel_fd; /* readable: give up; -1: none */
+    struct nb__cancels *cancels;
     size_t count;
     size_t begun;
     nb_deadline next_start; /* when the next attempt begins, if nothing happens before */
@@ -21,9 +22,9 @@ struct nb__race {
     struct nb__attempt attempts[NB__ADDRESSES_MAX];
 };
 
-/* Prepares a race between addresses, at least one. They and the terms must stay as long as the race. */
+/* Prepares a race between addresses, at least one. They, the terms and what cancels must stay as long as the race. */
 void nb__race_prepare(struct nb__race *race, const struct nb__addresses *addresses,
-                      const struct nb__terms *terms, int cancel_fd);
+                      const struct nb__terms *terms, struct nb__cancels *cancels);
 
 /* Runs it. On NB_OK *winner is the attempt that has the socket; all others are closed. Otherwise none
    is left. */

@@ -63,10 +63,10 @@ static void add_in_turns(struct nb__addresses *out, const struct addrinfo *found
 }
 
 static nb_status look_up(struct nb__addresses *out, const struct nb__endpoint *endpoint,
-                         int cancel_fd, nb_deadline by, int *system_error)
+                         struct nb__cancels *cancels, nb_deadline by, int *system_error)
 {
     struct addrinfo *found;
-    nb_status status = nb__lookup(&found, endpoint->host, cancel_fd, by, system_error);
+    nb_status status = nb__lookup(&found, endpoint->host, cancels, by, system_error);
 
     if (status != NB_OK)
         return status;
@@ -89,8 +89,8 @@ void nb__resolve_local(struct nb__addresses *out, const struct nb__endpoint *end
     }
 }
 
-nb_status nb__resolve(struct nb__addresses *out, const struct nb__endpoint *endpoint, int cancel_fd,
-                      nb_deadline by, int *system_error)
+nb_status nb__resolve(struct nb__addresses *out, const struct nb__endpoint *endpoint,
+                      struct nb__cancels *cancels, nb_deadline by, int *system_error)
 {
     out->count = 0;
     *system_error = 0;
@@ -100,7 +100,7 @@ nb_status nb__resolve(struct nb__addresses *out, const struct nb__endpoint *endp
         add(out, nb__address_loopback(NB_FAMILY_IPV4, endpoint->port));
         return NB_OK;
     case NB__ENDPOINT_NAME:
-        return look_up(out, endpoint, cancel_fd, by, system_error);
+        return look_up(out, endpoint, cancels, by, system_error);
     default:
         nb__resolve_local(out, endpoint);
         return NB_OK;

@@ -5,6 +5,7 @@
 #define NETBASICS_RESOLVE_H
 
 #include "endpoint.h"
+#include "wait.h"
 
 #include <netbasics/address.h>
 #include <netbasics/deadline.h>
@@ -19,11 +20,11 @@ struct nb__addresses {
     nb_address list[NB__ADDRESSES_MAX];
 };
 
-/* The addresses behind an endpoint, at least one, best first; until the deadline, or until cancel_fd
-   (-1: none) is readable. On failure *system_error is the EAI code or errno behind the status. Only
+/* The addresses behind an endpoint, at least one, best first; until the deadline, or until something
+   cancels that. On failure *system_error is the EAI code or errno behind the status. Only
    a name asks the system's resolver and waits. */
-nb_status nb__resolve(struct nb__addresses *out, const struct nb__endpoint *endpoint, int cancel_fd,
-                      nb_deadline by, int *system_error);
+nb_status nb__resolve(struct nb__addresses *out, const struct nb__endpoint *endpoint,
+                      struct nb__cancels *cancels, nb_deadline by, int *system_error);
 
 /* The two addresses of an endpoint that stands for both families, IPv4 first; else its one. */
 void nb__resolve_local(struct nb__addresses *out, const struct nb__endpoint *endpoint);

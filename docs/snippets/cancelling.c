@@ -6,7 +6,49 @@
 
 #include "stage.h"
 
+#include <pthread.h>
 #include <unistd.h>
+
+/* [tie] */
+/* For a handler: what a backend says, for as long as conn may last. */
+static nb_status ask(nb_conn *conn, const char *backend, char *line,
+                     size_t capacity)
+{
+    nb_connect_options options = NB_CONNECT_OPTIONS_INIT;
+    nb_conn *upstream;
+    nb_status status;
+
+    options.tie = conn;
+    status =
+        nb_connect(&upstream, backend, &options, nb_forever(), NULL);
+    if (status == NB_OK)
+        status = nb_recv_line(upstream, line, capacity, NULL,
+                              nb_forever());
+    nb_abort(upstream);
+    return status;
+}
+/* [tie] */
+
+static void *cancel(void *conn)
+{
+    nb_cancel(conn);
+    return NULL;
+}
+
+static void show_tie(void)
+{
+    struct stage stage = stage_connect();
+    struct stage backend = stage_listen();
+    pthread_t thread;
+    char line[16];
+
+    EXPECT(pthread_create(&thread, NULL, cancel, stage.server) == 0);
+    EXPECT(ask(stage.server, backend.endpoint, line, sizeof(line)) ==
+           NB_CANCELLED);
+    pthread_join(thread, NULL);
+    stage_close(&stage);
+    stage_close(&backend);
+}
 
 int main(void)
 {
@@ -28,5 +70,6 @@ int main(void)
     EXPECT(err.status == NB_CANCELLED);
     close(give_up[0]);
     close(give_up[1]);
+    show_tie();
     return 0;
 }

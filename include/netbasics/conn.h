@@ -170,12 +170,19 @@ typedef struct nb_connect_options {
      *  give up with NB_CANCELLED as soon as there is something to read, an end or an error included;
      *  nothing is read. Default NULL: none. */
     const nb_fd *cancel_fd;
+    /** @brief Another connection, such as the one that a handler was called for, to tie the new one to.
+     *  What cancels that one (nb_cancel(), or, while nb_serve() runs its handler, the end of its life and
+     *  of the drain) makes nb_connect() give up with NB_CANCELLED, and later cancels the new connection. The
+     *  tie ends when either is closed, aborted or detached, or when its handler returns. What is tied to the
+     *  new connection in turn is cancelled, too. It has to be good until nb_connect() returns. Default
+     *  NULL: none. */
+    struct nb_conn *tie;
 } nb_connect_options;
 
 /** @brief The defaults of ::nb_connect_options. */
 #define NB_CONNECT_OPTIONS_INIT                                                                    \
     {                                                                                              \
-        sizeof(nb_connect_options), false, 0, 0, 0, 0, 0, 0, NULL, NULL                            \
+        sizeof(nb_connect_options), false, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL                      \
     }
 
 NB_BEGIN_DECLS
@@ -228,8 +235,8 @@ NB_BEGIN_DECLS
  * @retval NB_OK                   connected.
  * @retval NB_TIMEOUT              the deadline passed; perhaps while 16 lookups went on that nobody
  *                                 waits for any more, which the message says then.
- * @retval NB_CANCELLED            there was something to read at @c cancel_fd, perhaps before anything
- *                                 was tried.
+ * @retval NB_CANCELLED            there was something to read at @c cancel_fd, or what @c tie says was
+ *                                 cancelled, perhaps before anything was tried.
  * @retval NB_REFUSED              nobody listens there; the file of a Unix socket may have been left
  *                                 behind.
  * @retval NB_RESET                broken off while connecting.
@@ -833,7 +840,8 @@ NB_API void nb_abort(nb_conn *conn);
  *
  * The connection is broken off so that the peer does not take what it has for the whole: on Linux a
  * TCP peer sees a reset at once (but for kernels 6.4 to 6.6, which refuse that while a call waits: there
- * it sees an end). It is not freed: the owner still closes it.
+ * it sees an end). It is not freed: the owner still closes it. What is tied to it
+ * (nb_connect_options::tie) is cancelled in the same way.
  *
  * @param conn  the connection; NULL does nothing.
  *

@@ -51,7 +51,8 @@
  *  (as with nb_cancel()), and nb_serve() returns when the last handler has returned. That time begins with
  *  the stop, even if it came before nb_serve(). A handler's own code, outside the library, cannot be cut
  *  short and is waited for; nor can its waits for connections other than its own, those that it has
- *  made itself: give these deadlines. Nothing of the library runs after nb_serve() has returned.
+ *  made itself: tie these to its own (nb_connect_options::tie), or give them deadlines. Nothing of the
+ *  library runs after nb_serve() has returned.
  *  @{
  */
 

@@ -207,6 +207,7 @@ static void check_story(void)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    static struct nb__cancels cancels = {.fds = {-1, -1}};
     static const struct nb__terms none;
     struct input in = {data, size};
     const struct nb__attempt *winner = NULL;
@@ -221,7 +222,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     by = input_deadline(&in);
     if (by.ns == INT64_MAX)
         end_silence();
-    nb__race_prepare(&race, &addresses, &none, wake[0]);
+    cancels.fds[0] = wake[0];
+    nb__race_prepare(&race, &addresses, &none, &cancels);
     status = nb__race_run(&race, by, &winner);
     check_staggers(by);
     if (kernel.connects > 0)
