@@ -106,6 +106,37 @@ static void from_a_local_address(void)
     (void)close(listener);
 }
 
+/* Tied to a connection that is there, which is cancelled at the end. */
+static void tied(void)
+{
+    nb_connect_options options = NB_CONNECT_OPTIONS_INIT;
+    char endpoint[NB_ADDRESS_TEXT_MAX];
+    int listener = peer_listen(OVER_IPV4, endpoint, sizeof(endpoint));
+    nb_conn *conn;
+    int other = -1;
+    int peer;
+
+    options.tie = connection(OVER_UNIX, &peer);
+    if (options.tie == NULL) {
+        peer_close(peer);
+        (void)close(listener);
+        return;
+    }
+    talk_to(endpoint, listener, &options, API_CONNECT);
+    conn = connected(endpoint, &options, API_CONNECT);
+    if (conn != NULL)
+        other = peer_accept(listener, nb_conn_fd(conn));
+    DO(nb_cancel(options.tie));
+    if (conn != NULL) {
+        holds(nb_conn_status(conn, NB_SEND) == NB_CANCELLED);
+        DO(nb_abort(conn));
+        peer_close(other);
+    }
+    DO(nb_abort(options.tie));
+    peer_close(peer);
+    (void)close(listener);
+}
+
 /* Somebody gives up for us: before it begins, and, should that not be seen, meanwhile. */
 static void given_up(void)
 {
@@ -228,6 +259,7 @@ int main(int count, char **arguments)
         {"to_a_name", to_a_name, 2, false, true},
         {"with_all_options", with_all_options, 2, false, true},
         {"from_a_local_address", from_a_local_address, 2, false, true},
+        {"tied", tied, 2, false, true},
         {"given_up", given_up, 2, false, true},
         {"to_a_dead_port", to_a_dead_port, 2, false, true},
         {"to_two_dead_ports", to_two_dead_ports, 2, false, true},
