@@ -25,6 +25,9 @@
 /* The longest pause before somebody who waits for a place looks whether there is one. */
 #define PAUSE_MAX_MS 64
 
+/* How many can wait in their order; who comes when these are too many has to get in among them first. */
+#define WAITING_MAX 64
+
 enum { GOES_ON, DONE, ABANDONED };
 
 struct lookup {
@@ -61,6 +64,55 @@ static void count_abandoned(int difference)
     while (!atomic_compare_exchange_weak(&tally, &old,
                                          tally_of_this_process(old) + (uint64_t)difference))
         ;
+}
+
+/* Those who wait for a place, each with a ticket: the process it belongs to, and below that its turn. 0:
+   free; what belongs to another process, which has forked this one, is free as well. */
+static _Atomic uint64_t waiting[WAITING_MAX];
+static _Atomic uint32_t tickets;
+
+static uint64_t ticket_new(void)
+{
+    return (uint64_t)(uint32_t)nb__sys_process() << 32 | atomic_fetch_add(&tickets, 1);
+}
+
+static bool is_of_process(uint64_t ticket, uint64_t other)
+{
+    return other != 0 && other >> 32 == ticket >> 32;
+}
+
+/* Writes a ticket down: its place; WAITING_MAX when there is none now. */
+static size_t note_waiting(uint64_t ticket)
+{
+    size_t i = 0;
+
+    for (; i < WAITING_MAX; i++) {
+        uint64_t other = atomic_load(&waiting[i]);
+
+        if (!is_of_process(ticket, other) &&
+            atomic_compare_exchange_strong(&waiting[i], &other, ticket))
+            break;
+    }
+    return i;
+}
+
+/* How many have waited for longer. */
+static unsigned waiting_before(uint64_t ticket)
+{
+    unsigned count = 0;
+
+    for (size_t i = 0; i < WAITING_MAX; i++) {
+        uint64_t other = atomic_load(&waiting[i]);
+
+        if (is_of_process(ticket, other))
+            count += (int32_t)((uint32_t)other - (uint32_t)ticket) < 0;
+    }
+    return count;
+}
+
+static bool has_place(uint64_t ticket)
+{
+    return abandoned() + waiting_before(ticket) < NB__LOOKUPS_ABANDONED_MAX;
 }
 
 static void dispose(struct lookup *lookup)
@@ -154,20 +206,43 @@ static nb_status await(const struct lookup *lookup, struct nb__cancels *cancels,
     return status;
 }
 
-/* Waits until one more lookup may be begun. */
-static nb_status await_place(struct nb__cancels *cancels, nb_deadline by, int *system_error)
+/* Waits until it is the turn of a ticket. */
+static nb_status await_turn(uint64_t ticket, size_t *noted, struct nb__cancels *cancels,
+                            nb_deadline by, int *system_error)
 {
-    for (int64_t pause_ms = 1; abandoned() >= NB__LOOKUPS_ABANDONED_MAX;
-         pause_ms = pause_ms < PAUSE_MAX_MS ? 2 * pause_ms : PAUSE_MAX_MS) {
-        nb_status status =
-            wait_once(-1, cancels, nb__earlier(by, nb_after_ms(pause_ms)), system_error);
+    int64_t pause_ms = 1;
 
+    for (;;) {
+        nb_status status;
+
+        if (*noted == WAITING_MAX)
+            *noted = note_waiting(ticket);
+        if (*noted < WAITING_MAX && has_place(ticket))
+            return NB_OK;
+        status = wait_once(-1, cancels, nb__earlier(by, nb_after_ms(pause_ms)), system_error);
         if (status != NB_TIMEOUT)
             return status;
         if (nb_expired(by))
             return NB_NAME_TEMPORARY;
+        if (pause_ms < PAUSE_MAX_MS)
+            pause_ms *= 2;
     }
-    return NB_OK;
+}
+
+/* Waits until one more lookup may be begun: in the order of those who wait, lest short deadlines take
+   each place before a long one sees it. */
+static nb_status await_place(struct nb__cancels *cancels, nb_deadline by, int *system_error)
+{
+    uint64_t ticket = ticket_new();
+    size_t noted = WAITING_MAX;
+    nb_status status;
+
+    if (has_place(ticket))
+        return NB_OK;
+    status = await_turn(ticket, &noted, cancels, by, system_error);
+    if (noted < WAITING_MAX)
+        atomic_store(&waiting[noted], 0);
+    return status;
 }
 
 /* Takes the result of a lookup that is over. */

@@ -168,12 +168,14 @@ static struct {
     pthread_cond_t opened;
     bool open;
     int waiting;
-} gate = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, 0};
+    int passes;
+} gate = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, 0, 0};
 
 static void gate_set(bool open)
 {
     pthread_mutex_lock(&gate.lock);
     gate.open = open;
+    gate.passes = 0;
     pthread_cond_broadcast(&gate.opened);
     pthread_mutex_unlock(&gate.lock);
 }
@@ -188,12 +190,21 @@ void gate_close(void)
     gate_set(false);
 }
 
+void gate_open_for(int count)
+{
+    pthread_mutex_lock(&gate.lock);
+    gate.passes += count;
+    pthread_cond_broadcast(&gate.opened);
+    pthread_mutex_unlock(&gate.lock);
+}
+
 void gate_pass(void)
 {
     pthread_mutex_lock(&gate.lock);
     gate.waiting++;
-    while (!gate.open)
+    while (!gate.open && gate.passes == 0)
         pthread_cond_wait(&gate.opened, &gate.lock);
+    gate.passes -= !gate.open;
     gate.waiting--;
     pthread_mutex_unlock(&gate.lock);
 }

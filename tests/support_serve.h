@@ -97,6 +97,8 @@ int calls(enum faulty on);
 void gate_pass(void);
 void gate_open(void);
 void gate_close(void);
+/* Lets so many pass that wait at it, or will. */
+void gate_open_for(int count);
 int gate_waiting(void);
 
 /* --- Bare clients: system calls only, bounded by PATIENCE_MS. --- */

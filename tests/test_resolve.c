@@ -31,11 +31,13 @@ static int answer_errno;
 static nb_deadline answer_not_before;
 static pthread_mutex_t answers_lock = PTHREAD_MUTEX_INITIALIZER; /* against threads left behind */
 static char asked_for[512];
-static atomic_bool hangs;       /* the resolver waits at the gate, and then has no answer */
-static atomic_bool asks_system; /* it is the system's own */
-static bool without_library;    /* it cannot be held */
-static bool without_attributes; /* for a thread */
-static bool answers_too_late;   /* the lookup is over when its caller has just given up */
+static atomic_bool hangs;          /* the resolver waits at the gate, and then has no answer */
+static atomic_bool asks_system;    /* it is the system's own */
+static bool without_library;       /* it cannot be held */
+static bool without_attributes;    /* for a thread */
+static bool answers_too_late;      /* the lookup is over when its caller has just given up */
+static atomic_bool good_asked;     /* good.test was looked up */
+static atomic_bool good_overtaken; /* bad.test was, before that */
 static atomic_size_t stack_size;
 static atomic_bool signals_blocked; /* but not SIGSEGV and SIGPROF */
 
@@ -83,6 +85,10 @@ int __wrap_nb__sys_getaddrinfo(const char *host, struct addrinfo **out, int *num
 
     (void)fault(ON_GETADDRINFO);
     look_at_thread();
+    if (strcmp(host, "good.test") == 0)
+        atomic_store(&good_asked, true);
+    else if (strcmp(host, "bad.test") == 0 && !atomic_load(&good_asked))
+        atomic_store(&good_overtaken, true);
     if (atomic_load(&asks_system))
         return __real_nb__sys_getaddrinfo(host, out, number);
     if (atomic_load(&hangs)) {
@@ -130,7 +136,7 @@ int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
     return 0;
 }
 
-/* While set: at the second question for the process, which is asked between reading how many lookups
+/* While set: at the third question for the process, which is asked between reading how many lookups
    were left behind and changing that, another one is left behind. */
 static struct {
     bool on;
@@ -142,7 +148,7 @@ int __wrap_nb__sys_process(void)
 {
     nb_conn *conn;
 
-    if (meanwhile.on && ++meanwhile.questions == 2) {
+    if (meanwhile.on && ++meanwhile.questions == 3) {
         meanwhile.on = false;
         meanwhile.status = nb_connect(&conn, "other.test:80", NULL, nb_forever(), NULL);
     }
@@ -710,6 +716,20 @@ static void lookups_work_again_once_one_that_hung_has_ended(void **state)
     assert_status(try_connect(host_at("some.test", &v4), NULL), NB_OK);
 }
 
+struct waiter {
+    struct task task;
+    atomic_int status;
+};
+
+static void wait_for_lookup(void *argument)
+{
+    struct waiter *waiter = argument;
+    nb_conn *conn;
+
+    atomic_store(&waiter->status, nb_connect(&conn, "some.test:80", NULL, plenty(), NULL));
+    nb_abort(conn);
+}
+
 static void open_the_gate_soon(void *argument)
 {
     (void)argument;
@@ -733,6 +753,66 @@ static void a_good_name_waits_for_a_place_and_is_found(void **state)
     assert_status(try_connect(host_at("good.test", &v4), NULL), NB_OK);
     task_join(&task);
     assert_string_equal(asked_for, "good.test");
+}
+
+struct good {
+    struct task task;
+    nb_address to;
+    atomic_int status;
+};
+
+static void look_up_a_good_name(void *argument)
+{
+    struct good *good = argument;
+    nb_conn *conn;
+
+    atomic_store(&good->status,
+                 nb_connect(&conn, host_at("good.test", &good->to), NULL, plenty(), NULL));
+    nb_abort(conn);
+}
+
+/* Whoever asks for slow names again and again, with short deadlines, does not get a place before it. */
+static void who_waits_for_a_place_is_overtaken_by_nobody(void **state)
+{
+    struct good good = {.status = -1};
+    int polls;
+
+    (void)state;
+    (void)bare_listener("127.0.0.1:0", 8, &good.to);
+    atomic_store(&good_asked, false);
+    atomic_store(&good_overtaken, false);
+    leave_behind(16);
+    polls = calls(ON_POLL);
+    task_start(&good.task, look_up_a_good_name, &good);
+    eventually(calls(ON_POLL) >= polls + 8); /* its pauses are long now */
+    gate_open_for(1);
+    for (int i = 0; i < 200 && !atomic_load(&good_asked); i++)
+        assert_status(try_by("bad.test:80", nb_after_ms(5), NULL), NB_TIMEOUT);
+    eventually(atomic_load(&good_asked));
+    assert_false(atomic_load(&good_overtaken));
+    gate_open();
+    task_join(&good.task);
+}
+
+/* More than can be noted wait, and all of them are served when the places come free. */
+static void a_crowd_that_waits_for_places_gets_them(void **state)
+{
+    static struct waiter waiters[80];
+    int polls;
+
+    (void)state;
+    leave_behind(16);
+    polls = calls(ON_POLL);
+    for (size_t i = 0; i < COUNT(waiters); i++)
+        task_start(&waiters[i].task, wait_for_lookup, &waiters[i]);
+    eventually(calls(ON_POLL) >= polls + 2 * (int)COUNT(waiters));
+    assert_int_equal(calls(ON_GETADDRINFO), 16);
+    gate_open();
+    for (size_t i = 0; i < COUNT(waiters); i++) {
+        task_join(&waiters[i].task);
+        assert_status((nb_status)atomic_load(&waiters[i].status), NB_NAME_TEMPORARY);
+    }
+    assert_int_equal(calls(ON_GETADDRINFO), 16 + COUNT(waiters));
 }
 
 static void waiting_for_a_place_can_be_cancelled(void **state)
@@ -767,20 +847,6 @@ static void a_failure_to_wait_for_a_place_is_told(void **state)
     assert_int_equal(err.system_error, ENOMEM);
     fail_next(ON_POLL, EINTR, 1);
     assert_status(try_by("some.test:80", nb_after_ms(10), NULL), NB_TIMEOUT);
-}
-
-struct waiter {
-    struct task task;
-    atomic_int status;
-};
-
-static void wait_for_lookup(void *argument)
-{
-    struct waiter *waiter = argument;
-    nb_conn *conn;
-
-    atomic_store(&waiter->status, nb_connect(&conn, "some.test:80", NULL, plenty(), NULL));
-    nb_abort(conn);
 }
 
 /* Only those that nobody waits for count. */
@@ -985,6 +1051,8 @@ int main(void)
         NET_CASE(a_lookup_that_hangs_can_be_cancelled),
         NET_CASE(the_seventeenth_lookup_waits_while_sixteen_hang),
         NET_CASE(a_good_name_waits_for_a_place_and_is_found),
+        NET_CASE(who_waits_for_a_place_is_overtaken_by_nobody),
+        NET_CASE(a_crowd_that_waits_for_places_gets_them),
         NET_CASE(waiting_for_a_place_can_be_cancelled),
         NET_CASE(a_failure_to_wait_for_a_place_is_told),
         NET_CASE(lookups_work_again_once_one_that_hung_has_ended),

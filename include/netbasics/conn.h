@@ -213,8 +213,8 @@ NB_BEGIN_DECLS
  * name up can wait, beyond the deadline, for another thread that is inside of dlopen(3), unless the
  * plugin is linked with `-z nodelete`.
  *
- * While 16 such lookups go on, the next one waits, until its own deadline, for one of them to end (those
- * under way then, one for each thread that connects, can still join them). Whoever lets strangers choose
+ * While 16 such lookups go on, the next one waits, until its own deadline, for one of them to end, in the
+ * order in which they came (those under way then, one for each thread that connects, can still join them). Whoever lets strangers choose
  * the names therefore lets them delay each other's; literals and `localhost` are never looked up, and no
  * thread is started for them.
  *
