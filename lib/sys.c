@@ -912,18 +912,18 @@ static int clear_in_children(void *page, size_t size)
 #endif
 }
 
-/* The page, or a substitute that every child inherits as it is. */
-static atomic_int *map_page_of_process(atomic_int *substitute)
-{
-    void *page =
-        mmap(NULL, sizeof(*substitute), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+/* The largest that a page is anywhere. */
+#define PAGE_MAX ((size_t)64 << 10)
 
-    if (page == MAP_FAILED)
-        return substitute;
-    if (clear_in_children(page, sizeof(*substitute)) == 0)
-        return page;
-    (void)munmap(page, sizeof(*substitute));
-    return substitute;
+/* The page, or a substitute that every child inherits as it is. It lies in our own memory, of which no page
+   that is not used takes any, and which goes with us when we are unloaded. */
+static atomic_int *page_in_own_memory(atomic_int *substitute)
+{
+    static unsigned char room[2 * PAGE_MAX];
+    size_t size = (size_t)sysconf(_SC_PAGESIZE);
+    void *page = room + (size - (uintptr_t)room % size) % size;
+
+    return size <= PAGE_MAX && clear_in_children(page, size) == 0 ? page : substitute;
 }
 
 /* How often the memory of this process has been forked since the first who asked; 0 where the kernel does
@@ -931,18 +931,16 @@ static atomic_int *map_page_of_process(atomic_int *substitute)
 static int generation(void)
 {
     static atomic_int substitute;
-    static atomic_int *_Atomic page_of_process; /* one for the process, never given back */
+    static atomic_int *_Atomic page_of_process;
     static atomic_int generations;
     atomic_int *page = atomic_load(&page_of_process);
     int fresh = 0;
 
     if (page == NULL) {
-        atomic_int *mapped = map_page_of_process(&substitute);
+        atomic_int *found = page_in_own_memory(&substitute);
 
-        if (atomic_compare_exchange_strong(&page_of_process, &page, mapped))
-            page = mapped;
-        else if (mapped != &substitute)               /* GCOV_EXCL_LINE: another thread asks for */
-            (void)munmap(mapped, sizeof(substitute)); /* GCOV_EXCL_LINE: the first time just now */
+        if (atomic_compare_exchange_strong(&page_of_process, &page, found))
+            page = found;
     }
     if (page == &substitute)
         return 0;
