@@ -19,7 +19,7 @@ typedef struct server_arguments {
     int64_t connection_ms; /**< Longest life of a connection; 0: the library's default. */
     int64_t drain_ms;      /**< Longest wait for handlers after a stop; 0: the library's default. */
     int64_t idle_ms;       /**< Longest wait for a client; 0: the program waits for none. */
-    int64_t max_per_peer;  /**< Connections of one address; 0: no limit. */
+    int64_t max_per_peer;  /**< Connections of one peer; 0: no limit. */
     bool quiet;            /**< No line for each connection. */
 } server_arguments;
 
@@ -54,7 +54,7 @@ typedef struct client_arguments {
     "                        longest life of a connection (default 600000)\n"                      \
     "      --drain-ms MS     longest wait for open connections after SIGINT or\n"                  \
     "                        SIGTERM (default 10000)\n" own                                        \
-    "      --max-per-peer N  serve at most N connections of one address at once\n"                 \
+    "      --max-per-peer N  serve at most N connections of one peer at once\n"                    \
     "                        (default: no limit but --concurrency)\n"                              \
     "      --quiet           print no line for each connection\n" COMMON_HELP "\n"                 \
     "ENDPOINT is ADDRESS:PORT, [IPV6]:PORT, localhost:PORT, or :PORT for all\n"                    \

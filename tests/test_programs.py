@@ -431,6 +431,14 @@ class LocalSockets(TestCase):
             self.assertEqual(0, server.stop())
             self.assertFalse(os.path.lexists(self.path))
 
+    def test_max_per_peer_counts_the_connections_of_a_user(self):
+        with Server("echo_server", "--max-per-peer", "1", endpoint=self.endpoint) as server, \
+                connect(self.endpoint) as sock:
+            sock.sendall(b"x")
+            self.assertEqual(b"x", receive_exactly(sock, 1))
+            self.assertEqual(b"", ask_time(self.endpoint))  # A Unix socket has no reset.
+            server.out.wait_for("Refused unix:")
+
     def test_an_abstract_name_is_served(self):
         with Server("time_server", endpoint=f"unix:@{self.path}") as server:
             self.assertEqual(f"unix:@{self.path}", server.endpoint)
