@@ -58,23 +58,33 @@ static nb_status heed_stop(const struct nb__work *work, const nb_conn *conn,
     return NB_OK;
 }
 
-/* Ends the connection's time, where nobody else does: in the thread that accepts, no one looks at the
-   stop and at the clock meanwhile. */
-static void watch(struct nb__work *work, nb_conn *conn, struct nb__outlook *outlook)
+/* During the drain, which is over sooner when somebody rings. */
+static void watch_drain(const struct nb__work *work, struct nb__outlook *outlook)
 {
     const nb_listener *listener = work->run->listener;
-    const int *wake = nb__listener_stopped(listener) ? listener->wake : listener->stop;
-    nb_deadline drain_end;
+    nb_deadline end;
 
-    if (outlook->rung && wake == listener->wake)
-        (void)nb__sys_wake_clear(wake);
-    drain_end = nb__run_drain_end(work->run);
-    if (drain_end.ns <= outlook->now_ns)
+    if (outlook->rung)
+        (void)nb__sys_wake_clear(listener->wake);
+    end = nb__run_drain_end(work->run);
+    if (end.ns <= outlook->now_ns)
         nb__run_cancel_all(work->run);
-    else if (work->life.ns <= outlook->now_ns)
+    outlook->until = nb__earlier(outlook->until, end);
+    outlook->fd = listener->wake[0];
+}
+
+/* Ends the connection's time where nobody else does: in the thread that accepts, no one looks at the stop
+   and at the clock meanwhile. */
+static void watch(const struct nb__work *work, nb_conn *conn, struct nb__outlook *outlook)
+{
+    const nb_listener *listener = work->run->listener;
+
+    outlook->fd = listener->stop[0];
+    if (nb__listener_stopped(listener))
+        watch_drain(work, outlook);
+    if (work->life.ns <= outlook->now_ns)
         nb_cancel(conn);
-    outlook->until = nb__earlier(outlook->until, nb__earlier(drain_end, work->life));
-    outlook->fd = wake[0];
+    outlook->until = nb__earlier(outlook->until, work->life);
 }
 
 static nb_status look(struct nb__keeper *keeper, nb_conn *conn, struct nb__outlook *outlook)

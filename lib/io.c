@@ -86,59 +86,60 @@ static bool set_timer(nb_conn *conn, nb_direction direction, int32_t ms)
 
 /* How long the next step may wait, and what else it has to heed. All zeroes to begin with. */
 struct span {
-    nb_deadline until;
+    struct nb__outlook outlook;
     int64_t left_ns;
-    int fd;    /* what else may be readable; -1: nothing */
-    bool rung; /* it was */
     nb_deadline
         request;   /* until when a connection that is idle waits for a request, come what may */
     bool stopping; /* afterwards it is to end */
 };
 
 /* Asks the owner of the connection. */
-static void ask_owner(nb_conn *conn, bool idle, int64_t now, struct span *span)
+static void ask_owner(nb_conn *conn, struct span *span)
 {
-    struct nb__outlook outlook = {now, idle, span->rung, span->until, -1};
+    nb_status status = conn->keeper->look(conn->keeper, conn, &span->outlook);
 
+    if (!span->outlook.idle)
+        return;
     if (span->request.ns == 0)
-        span->request = nb__ms_after(now, ATTENTIVE_MS);
-    span->stopping = conn->keeper->look(conn->keeper, conn, &outlook) == NB_STOPPING;
-    span->until = span->stopping ? nb__earlier(outlook.until, span->request) : outlook.until;
-    span->fd = outlook.fd;
+        span->request.ns = span->outlook.now_ns + ATTENTIVE_MS * NB__NS_PER_MS;
+    span->stopping = status == NB_STOPPING;
+    if (span->stopping)
+        span->outlook.until = nb__earlier(span->outlook.until, span->request);
 }
 
 /* Decides how long the next step may wait: NB_OK, or why it may not. */
 static nb_status look_at_clock(nb_conn *conn, nb_direction direction, nb_deadline by,
                                struct span *span)
 {
-    bool idle = direction == NB_RECEIVE && nb__conn_is_idle(conn);
-    int64_t now;
+    struct nb__outlook *outlook = &span->outlook;
 
-    span->until = by;
+    outlook->idle = direction == NB_RECEIVE && nb__conn_is_idle(conn);
+    outlook->until = by;
+    outlook->fd = -1;
     span->left_ns = INT64_MAX;
-    span->fd = -1;
     span->stopping = false;
-    if (nb__is_forever(by) && !conn->watched && !idle)
+    if (nb__is_forever(by) && !conn->watched && !outlook->idle)
         return NB_OK;
-    now = nb__now_ns();
-    if (conn->watched || idle)
-        ask_owner(conn, idle, now, span);
+    outlook->now_ns = nb__now_ns();
+    if (conn->watched || outlook->idle)
+        ask_owner(conn, span);
     if (atomic_load(&conn->cancelled))
         return NB_CANCELLED;
-    span->left_ns = nb__remaining_ns(span->until, now);
+    span->left_ns = nb__remaining_ns(outlook->until, outlook->now_ns);
     if (span->left_ns > 0)
         return NB_OK;
-    return span->stopping && by.ns > now ? NB_STOPPING : NB_TIMEOUT;
+    return span->stopping && by.ns > outlook->now_ns ? NB_STOPPING : NB_TIMEOUT;
 }
 
 /* Whether the connection has events; 0 to look again, or -errno. */
 static int poll_for(const nb_conn *conn, short events, struct span *span)
 {
-    struct pollfd entries[] = {{conn->fd, events, 0}, {span->fd, POLLIN, 0}};
-    int ready = nb__sys_poll(entries, span->fd >= 0 ? 2 : 1, span->until);
+    struct nb__outlook *outlook = &span->outlook;
+    struct pollfd entries[] = {{conn->fd, events, 0}, {outlook->fd, POLLIN, 0}};
+    int ready = nb__sys_poll(entries, outlook->fd >= 0 ? 2 : 1, outlook->until);
 
-    span->rung = ready > 0 && entries[1].revents != 0;
-    return span->rung && entries[0].revents == 0 ? 0 : ready;
+    outlook->rung = ready > 0 && entries[1].revents != 0;
+    return outlook->rung && entries[0].revents == 0 ? 0 : ready;
 }
 
 static ssize_t poll_and_move(const nb_conn *conn, const struct transfer *transfer,
@@ -212,7 +213,7 @@ static nb_status settle(nb_conn *conn, nb_direction direction, ssize_t outcome)
 static nb_status go_on(nb_conn *conn, const struct transfer *transfer, enum nb__stage stage,
                        ssize_t outcome, size_t *moved, nb_deadline by)
 {
-    struct span span = {.fd = -1};
+    struct span span = {.stopping = false};
 
     *moved = 0;
     for (;;) {
@@ -274,7 +275,7 @@ nb_status nb__io_send_parts(nb_conn *conn, struct iovec *parts, size_t count, si
 
 nb_status nb__io_wait_readable(nb_conn *conn, nb_deadline by)
 {
-    struct span span = {.fd = -1};
+    struct span span = {.stopping = false};
 
     for (;;) {
         nb_status status = look_at_clock(conn, NB_RECEIVE, by, &span);

@@ -116,7 +116,7 @@ nb_status nb_listen(nb_listener **out, const char *endpoint, const nb_listen_opt
                     nb_error *err)
 {
     struct nb__wishes wishes;
-    nb_listener *listener;
+    nb_listener *listener = NULL;
     nb_status status;
     int failed = 0;
 
@@ -154,11 +154,6 @@ nb_status nb_listener_add(nb_listener *listener, const char *endpoint,
     if (atomic_load(&listener->served))
         return nb__error_invalid(err, operation, "expected a listener that is not being served");
     return add_endpoint(listener, endpoint, &wishes, err);
-}
-
-bool nb__listener_stopped(const nb_listener *listener)
-{
-    return atomic_load_explicit(&listener->stopped_at_ns, memory_order_acquire) != 0;
 }
 
 /* A forked child shares the wakeup, and may have stopped its own copy of the listener. Who empties it

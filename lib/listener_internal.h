@@ -42,7 +42,10 @@ struct nb_listener {
     struct nb__counters counters;
 };
 
-bool nb__listener_stopped(const nb_listener *listener);
+static inline bool nb__listener_stopped(const nb_listener *listener)
+{
+    return atomic_load_explicit(&listener->stopped_at_ns, memory_order_acquire) != 0;
+}
 
 /* For who finds one of its wakeups readable: silences it if nobody has stopped the listener, as when a
    child of fork(2) has rung. */

@@ -6,16 +6,20 @@ Speed is measured here, not asserted: a missed target is shown, and only a progr
 the exit status non-zero.
 """
 import argparse
+import concurrent.futures
+import io
 import os
 import re
 import resource
 import select
 import shutil
 import signal
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 # Longest that one program may take before it counts as broken.
 PATIENCE_S = 60
@@ -205,7 +209,9 @@ def echo_system_calls(bench):
             ("nb_forever(), nb_serve, concurrency 1", bench.ours("echo", 1)),
             ("fresh deadlines, nb_serve, concurrency 1", bench.ours("echo", 1, "each")),
             ("nb_forever(), nb_serve, workers", bench.ours("echo", 64)),
-            ("fresh deadlines, nb_serve, workers", bench.ours("echo", 64, "each"))):
+            ("fresh deadlines, nb_serve, workers", bench.ours("echo", 64, "each")),
+            ("nb_conn_idle(), nb_serve, concurrency 1", bench.ours("echo", 1, "idle")),
+            ("nb_conn_idle(), nb_serve, workers", bench.ours("echo", 64, "idle"))):
         ours = count(server)
         row("  " + name, f"{bare:.2f}", f"{ours:.2f}", f"{ours - bare:+.2f}", "2.00",
             abs(ours - 2) < 0.02)
@@ -229,6 +235,7 @@ def echo_instructions(bench):
             ("one deadline (bare: 2 clock readings)", two, bench.ours("echo", 0, "once"), 100),
             ("fresh deadlines (bare: 3 clock readings)", three, bench.ours("echo", 0, "each"), 100),
             ("nb_forever(), nb_serve, workers", thread, bench.ours("echo", 64), 100),
+            ("nb_conn_idle(), nb_serve, workers", thread, bench.ours("echo", 64, "idle"), None),
             ("nb_forever(), nb_serve, concurrency 1", plain, bench.ours("echo", 1), None)):
         difference_row("  " + name, bare, count(server), most, digits=0)
 
@@ -255,6 +262,42 @@ def line_rates(bench):
     line_row("  a bound of 64 (bare: a bound of 16 KiB)", wide, tight, 0.9)
     line_row("  the same with one deadline", wide, once, 0.9)
     line_row("  the same with fresh deadlines", wide, each)
+
+
+def ask_until_the_last(client):
+    """Asks until a reply says that it is the last: how many requests were lost."""
+    reply = b"more\n"
+    while reply == b"more\n":
+        client.sendall(b"request\n")
+        reply = client.recv(100)
+    return (reply != b"last\n") + (client.recv(1) != b"")
+
+
+def stops(bench):
+    idle, busy = 50, 40
+    heading(f"A stop with {idle} idle and {busy} busy clients, in milliseconds")
+    times, lost = [], 0
+    for _ in range(min(bench.runs, 9)):
+        with subprocess.Popen([bench.nb_server, "requests", str(idle + busy), "0", "idle", "linger"],
+                              stdout=subprocess.PIPE, text=True) as process, \
+             concurrent.futures.ThreadPoolExecutor(busy) as pool:
+            port = int(read_line(process, io.StringIO()))
+            clients = [socket.create_connection(("127.0.0.1", port), PATIENCE_S)
+                       for _ in range(idle + busy)]
+            for client in clients:
+                client.sendall(b"request\n")
+                client.recv(100)
+            asking = [pool.submit(ask_until_the_last, client) for client in clients[idle:]]
+            began = time.monotonic()
+            process.terminate()
+            lost += sum(client.recv(1) != b"" for client in clients[:idle])
+            lost += sum(future.result() for future in asking)
+            for client in clients:
+                client.close()
+            process.wait(PATIENCE_S)
+            times.append((time.monotonic() - began) * 1000)
+    row("  the median; the longest", f"{statistics.median(times):.0f}", f"{max(times):.0f}",
+        f"{lost} lost", "none lost", lost == 0)
 
 
 def short_system_calls(bench):
@@ -325,7 +368,7 @@ def main():
     print()
     row("figure", "bare", "netbasics", "difference/ratio", "target")
     try:
-        for measure in (echo_system_calls, echo_instructions, echo_rates, line_rates,
+        for measure in (echo_system_calls, echo_instructions, echo_rates, line_rates, stops,
                         short_system_calls, short_rates):
             measure(bench)
     except (Broken, OSError) as broken:

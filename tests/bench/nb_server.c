@@ -2,13 +2,15 @@
 /** @file
  *  @brief What is measured: the servers of bare_server.c, written with netbasics.
  *
- *  nb_server echo|time CONCURRENCY CONNECTIONS forever|once|each linger|no-linger
+ *  nb_server echo|time|requests CONCURRENCY CONNECTIONS forever|once|each|idle linger|no-linger
  *  nb_server lines BOUND CONNECTIONS forever|once|each linger|no-linger
  *
  *  Serves so many connections on a loopback port, which it prints, and exits. CONCURRENCY is that of
  *  nb_serve(); 0 is a plain loop of nb_accept(). The echo server waits without a deadline, with one
  *  for the whole connection, or with a fresh one for each round trip. "lines" counts lines of less than
- *  BOUND bytes; 0 is a buffer of its own over nb_recv(), the measure of the others. */
+ *  BOUND bytes; 0 is a buffer of its own over nb_recv(), the measure of the others. With "idle" the echo
+ *  server says nb_conn_idle() before each receive, too. "requests" answers lines until SIGTERM comes; then it
+ *  says which reply is the last. */
 #include "bench.h"
 
 #include <netbasics/netbasics.h>
@@ -18,7 +20,7 @@
 
 enum { ONCE_MS = 60000, EACH_MS = 5000 };
 
-static enum { FOREVER, ONCE, EACH } deadline;
+static enum { FOREVER, ONCE, EACH, IDLE } deadline;
 static atomic_int left;
 static size_t bound;
 
@@ -45,9 +47,26 @@ static void echo(nb_conn *conn)
     }
 }
 
+static void echo_between_marks(nb_conn *conn)
+{
+    char buf[BUFFER_BYTES];
+    for (;;) {
+        size_t n;
+        nb_conn_idle(conn);
+        nb_status status = nb_recv(conn, buf, sizeof(buf), &n, nb_forever());
+        if (status == NB_EOF)
+            return;
+        check("nb_recv", status);
+        check("nb_send_all", nb_send_all(conn, buf, n, NULL, nb_forever()));
+    }
+}
+
 static nb_status handle_echo(nb_conn *conn, void *listener)
 {
-    echo(conn);
+    if (deadline == IDLE)
+        echo_between_marks(conn);
+    else
+        echo(conn);
     if (atomic_fetch_sub(&left, 1) == 1)
         nb_listener_stop(listener);
     return NB_OK;
@@ -113,11 +132,37 @@ static nb_status handle_lines(nb_conn *conn, void *listener)
     return NB_OK;
 }
 
+static nb_status handle_requests(nb_conn *conn, void *listener)
+{
+    nb_status status = NB_OK;
+    bool last = false;
+    while (status == NB_OK && !last) {
+        char line[MESSAGE_BYTES];
+        nb_conn_idle(conn);
+        status = nb_recv_line(conn, line, sizeof(line), NULL, nb_forever());
+        last = nb_listener_stopping(listener);
+        if (status == NB_OK)
+            status = nb_send_all(conn, last ? "last\n" : "more\n", 5, NULL, nb_forever());
+    }
+    return status;
+}
+
 static nb_handler *handler_of(const char *work)
 {
+    if (strcmp(work, "requests") == 0)
+        return handle_requests;
     if (strcmp(work, "lines") == 0)
         return handle_lines;
     return strcmp(work, "time") == 0 ? handle_time : handle_echo;
+}
+
+static int deadline_of(const char *how)
+{
+    if (strcmp(how, "once") == 0)
+        return ONCE;
+    if (strcmp(how, "each") == 0)
+        return EACH;
+    return strcmp(how, "idle") == 0 ? IDLE : FOREVER;
 }
 
 static void accept_each(nb_listener *listener, nb_handler *handler, bool linger)
@@ -133,8 +178,8 @@ static void accept_each(nb_listener *listener, nb_handler *handler, bool linger)
 int main(int argc, char **argv)
 {
     if (argc != 6)
-        die("usage", "nb_server echo|time|lines CONCURRENCY|BOUND CONNECTIONS forever|once|each "
-                     "linger|no-linger");
+        die("usage", "nb_server echo|time|lines|requests CONCURRENCY|BOUND CONNECTIONS "
+                     "forever|once|each|idle linger|no-linger");
     nb_handler *handler = handler_of(argv[1]);
     nb_serve_options options = NB_SERVE_OPTIONS_INIT;
     if (handler == handle_lines)
@@ -142,7 +187,8 @@ int main(int argc, char **argv)
     else
         options.concurrency = number(argv[2]);
     atomic_init(&left, number(argv[3]));
-    deadline = strcmp(argv[4], "once") == 0 ? ONCE : strcmp(argv[4], "each") == 0 ? EACH : FOREVER;
+    deadline = deadline_of(argv[4]);
+    options.stop_on_signals = handler == handle_requests;
     bool linger = strcmp(argv[5], "linger") == 0;
     options.linger_ms = linger ? 0 : NB_NO_LINGER;
 
