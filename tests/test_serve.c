@@ -2016,6 +2016,54 @@ static void an_event_handler_that_takes_its_time_holds_up_only_its_thread(void *
     assert_status(server_finish(server), NB_OK);
 }
 
+/* Whether this thread is inside a call of a handler's that ends its connection. */
+static _Thread_local bool is_ending;
+static atomic_int heard_inside;
+
+static void note_closed_inside(const nb_event *event, void *unused)
+{
+    (void)unused;
+    heard_inside += event->kind == NB_EVENT_CLOSED && is_ending;
+}
+
+static nb_status end_it_somehow(nb_conn *conn, void *count)
+{
+    atomic_int descriptor = -1;
+
+    is_ending = true;
+    switch (++*(atomic_int *)count) {
+    case 1:
+        (void)close_it(conn, NULL);
+        break;
+    case 2:
+        (void)abort_it(conn, NULL);
+        break;
+    default:
+        (void)detach_it(conn, &descriptor);
+        (void)close(descriptor);
+    }
+    is_ending = false;
+    return NB_OK;
+}
+
+/* As documented, for those who hold a lock then. */
+static void closed_is_told_inside_the_call_that_ends_a_connection(void **state)
+{
+    atomic_int count = 0;
+    struct server *server = server_new("127.0.0.1:0", end_it_somehow, *state);
+
+    heard_inside = 0;
+    server->context = &count;
+    server->also = note_closed_inside;
+    server_run(server);
+    for (int i = 1; i <= 3; i++) {
+        (void)dial(&server->address);
+        eventually(server_heard(server, NB_EVENT_CLOSED) == i);
+    }
+    assert_status(server_finish(server), NB_OK);
+    assert_int_equal(heard_inside, 3);
+}
+
 /* The kind of which the first event takes its time. */
 static nb_event_kind slow_kind;
 
@@ -2245,6 +2293,7 @@ int main(void)
         NET_CASE_FOR_BOTH(every_connection_is_accepted_before_it_is_closed),
         NET_CASE_FOR_BOTH(an_event_handler_may_ask_and_stop),
         NET_CASE(an_event_handler_that_takes_its_time_holds_up_only_its_thread),
+        NET_CASE_FOR_BOTH(closed_is_told_inside_the_call_that_ends_a_connection),
         NET_CASE(who_takes_its_time_over_accepted_holds_up_nobody_who_connects),
         NET_CASE(who_takes_its_time_over_refused_holds_up_nobody_who_connects),
         NET_CASE(the_counters_begin_at_zero),

@@ -101,7 +101,8 @@ typedef enum nb_event_kind {
         4,                         /**< Accepting fails for want of resources; with the reason. Once
                                           for each episode. */
     NB_EVENT_ACCEPT_RECOVERED = 5, /**< The episode is over. */
-    NB_EVENT_CLOSED = 6,   /**< A connection has ended; with peer, status and byte counts. */
+    /** A connection has ended, and is closed right afterwards; with peer, status and byte counts. */
+    NB_EVENT_CLOSED = 6,
     NB_EVENT_DRAINING = 7, /**< The stop was noticed, and nobody new gets in. */
     NB_EVENT_STOPPED = 8,  /**< The last connection has ended; the last event. */
     /** All nb_serve_options::concurrency places are taken, and a connection has waited for one for
