@@ -6,6 +6,7 @@
 
 #include "signals.h"
 
+#include "deadline_internal.h"
 #include "sys.h"
 
 #include <sched.h>
@@ -15,6 +16,10 @@
 #include <string.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* Some send a signal twice at once, as timeout(1) does to its child and to the group of that. Somebody
+   who asks again, because he does not want to wait any longer, takes his time. */
+#define AGAIN_MS 500
 
 static void on_signal(int number);
 
@@ -26,6 +31,7 @@ static const int numbers[] = {SIGINT, SIGTERM};
 static atomic_int owner;
 static nb_listener *_Atomic target;
 static atomic_int inside;
+static _Atomic int64_t signalled_at_ns; /* when the last one came; 0: none has come yet */
 static struct {
     bool taken;
     struct sigaction old;
@@ -49,6 +55,17 @@ static void pass_on(int number)
     (void)nb__sys_raise(number);
 }
 
+static void stop(nb_listener *listener)
+{
+    int64_t now = nb__now_ns();
+    int64_t before = atomic_exchange(&signalled_at_ns, now);
+
+    if (before != 0 && now - before >= AGAIN_MS * NB__NS_PER_MS)
+        nb_listener_stop_now(listener);
+    else
+        nb_listener_stop(listener);
+}
+
 /* A forked child shares the wakeup of the listener with its parent, which is not to hear of this. When
    nobody has the slot, the program has put our handler back after the end, with what it had saved
    meanwhile; or this signal came just before the end, and whoever it stops has stopped. */
@@ -60,7 +77,7 @@ static void on_signal(int number)
         return;
     }
     atomic_fetch_add(&inside, 1);
-    nb_listener_stop(atomic_load(&target));
+    stop(atomic_load(&target));
     atomic_fetch_sub(&inside, 1);
 }
 
@@ -96,6 +113,7 @@ static bool take_slot(nb_listener *listener)
     if (whose != 0)
         atomic_store(&inside, 0); /* threads that were inside have not been inherited */
     atomic_store(&target, listener);
+    atomic_store(&signalled_at_ns, 0);
     atomic_store(&owner, own);
     return true;
 }

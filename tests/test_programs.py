@@ -648,6 +648,17 @@ class Stopping(TestCase):
             self.assertEqual(0, server.stop())
             self.assertLess(time.monotonic() - begin, 5)
 
+    def test_ctrl_c_twice_ends_the_wait_for_clients(self):
+        with Server("echo_server", "--drain-ms", "600000") as server, connect(server.endpoint) as sock:
+            sock.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    sock.send(bytes(1 << 20))
+            server.process.send_signal(signal.SIGINT)
+            time.sleep(0.6)  # Two at once would be one.
+            self.assertIsNone(server.process.poll())
+            self.assertEqual(0, server.stop(signal.SIGINT))
+
     def test_a_server_started_with_sigint_ignored_ignores_it(self):
         def ignoring(words):
             return ["sh", "-c", "trap '' INT; exec \"$@\"", "sh", *words]

@@ -1153,9 +1153,6 @@ static void a_conversation_goes_on_after_the_signal(void **state)
     assert_int_equal(pthread_kill(server->thread, SIGTERM), 0);
     say(client, "during", 6);
     assert_int_equal(answer_so_far(client, "during"), 0);
-    assert_int_equal(kill(getpid(), SIGTERM), 0);
-    say(client, "again!", 6);
-    assert_int_equal(answer_so_far(client, "again!"), 0);
     say_no_more(client);
     assert_int_equal(answer(client, ""), 0);
     assert_status(server_wait(server), NB_OK);
@@ -1396,6 +1393,79 @@ static void a_hail_of_signals_is_one_stop(void **state)
     hang_up(client);
     assert_status(server_wait(server), NB_OK);
     assert_int_equal(server_heard(server, NB_EVENT_DRAINING), 1);
+}
+
+/* As Ctrl-C twice: the handler would wait for its client for ever. */
+static void a_signal_again_ends_the_drain(void **state)
+{
+    struct server *server = signalled_server(wait_for_ever, state);
+    atomic_int seen = NB_OK;
+    int64_t begin;
+    int client;
+
+    server->context = &seen;
+    server->options.drain_ms = NB_NO_LIMIT;
+    server_run(server);
+    client = dial(&server->address);
+    eventually(server_stats(server).active == 1);
+    begin = now_ns();
+    assert_int_equal(raise(SIGINT), 0);
+    eventually(server_heard(server, NB_EVENT_DRAINING) == 1);
+    eventually(ms_since(begin) >= 510);
+    assert_int_equal(server_stats(server).forced, 0);
+    assert_int_equal(raise(SIGTERM), 0);
+    assert_status(server_wait(server), NB_OK);
+    assert_status((nb_status)seen, NB_CANCELLED);
+    assert_int_equal(server_stats(server).forced, 1);
+    hang_up(client);
+}
+
+/* As timeout(1) sends them. A machine may be so slow that they do not come at once. */
+static void two_signals_at_once_are_one(void **state)
+{
+    struct server *server = signalled_server(say_hello_later, state);
+    int64_t begin;
+    int client;
+
+    server_run(server);
+    client = dial(&server->address);
+    eventually(gate_waiting() == 1);
+    begin = now_ns();
+    assert_int_equal(raise(SIGTERM), 0);
+    assert_int_equal(raise(SIGTERM), 0);
+    if (ms_since(begin) >= 500)
+        skip_because("it took half a second to raise two signals");
+    eventually(server_heard(server, NB_EVENT_DRAINING) == 1);
+    gate_open();
+    assert_int_equal(answer(client, HELLO), 0);
+    hang_up(client);
+    assert_status(server_wait(server), NB_OK);
+    assert_int_equal(server_stats(server).forced, 0);
+}
+
+/* The second one belongs to another run. */
+static void a_signal_of_the_run_before_does_not_count(void **state)
+{
+    int64_t begin = now_ns();
+    struct server *server = signalled_server(say_hello, state);
+    int client;
+
+    server_run(server);
+    assert_int_equal(raise(SIGTERM), 0);
+    assert_status(server_wait(server), NB_OK);
+    server_free(server);
+    eventually(ms_since(begin) >= 510);
+    server = signalled_server(say_hello_later, state);
+    server_run(server);
+    client = dial(&server->address);
+    eventually(gate_waiting() == 1);
+    assert_int_equal(raise(SIGTERM), 0);
+    eventually(server_heard(server, NB_EVENT_DRAINING) == 1);
+    gate_open();
+    assert_int_equal(answer(client, HELLO), 0);
+    hang_up(client);
+    assert_status(server_wait(server), NB_OK);
+    assert_int_equal(server_stats(server).forced, 0);
 }
 
 /* Lets a child live until it says that it is ready, sends it SIGTERM, and tells how it ended. */
@@ -1663,6 +1733,9 @@ int main(void)
         SIGNAL_CASE_FOR_BOTH(only_one_of_the_process_has_the_signals),
         SIGNAL_CASE_FOR_BOTH(one_after_the_other_may_have_the_signals),
         SIGNAL_CASE_FOR_BOTH(a_hail_of_signals_is_one_stop),
+        SIGNAL_CASE_FOR(a_signal_again_ends_the_drain, workers),
+        SIGNAL_CASE_FOR(two_signals_at_once_are_one, workers),
+        SIGNAL_CASE_FOR(a_signal_of_the_run_before_does_not_count, workers),
         SIGNAL_CASE_FOR_BOTH(a_signal_to_a_forked_child_is_its_own),
         SIGNAL_CASE_FOR_BOTH(a_forked_child_has_the_dispositions_of_before),
         SIGNAL_CASE_FOR_BOTH(a_signal_to_a_child_with_the_same_number_is_its_own),

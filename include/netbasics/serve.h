@@ -190,7 +190,8 @@ typedef struct nb_serve_options {
      *  sent still arrives; only a peer that goes on sending sees a reset. In want of descriptors the
      *  oldest makes room, too. Default 256. */
     int64_t linger_max;
-    /** @brief true: SIGINT and SIGTERM stop the listener while nb_serve() runs. A signal that was
+    /** @brief true: SIGINT and SIGTERM stop the listener while nb_serve() runs. One that comes at least
+     *  500 ms after the one before ends the drain, too, as nb_listener_stop_now() does. A signal that was
      *  ignored stays ignored; the old dispositions come back at the end, unless the program has set others
      *  meanwhile. The signal handlers restart system calls and use alternate stacks (SA_RESTART and
      *  SA_ONSTACK of sigaction(2)). Where all threads of the program block them, as those may whose parent
