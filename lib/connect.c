@@ -87,10 +87,9 @@ static void run(struct errand *errand, nb_conn *conn, nb_deadline by)
 {
     struct nb__addresses addresses;
 
-    errand->status = NB_TIMEOUT;
-    if (!nb_expired(by))
-        errand->status =
-            nb__resolve(&addresses, &errand->endpoint, &errand->cancels, by, &errand->system_error);
+    errand->status = nb_expired(by) ? NB_TIMEOUT
+                                    : nb__resolve(&addresses, &errand->endpoint, &errand->cancels,
+                                                  by, &errand->system_error);
     errand->crowded = errand->status == NB_NAME_TEMPORARY && errand->system_error == 0;
     if (errand->status != NB_OK && errand->status != NB_CANCELLED && nb_expired(by)) {
         errand->status = NB_TIMEOUT; /* whatever became of the lookup, it took too long */

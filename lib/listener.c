@@ -128,7 +128,7 @@ nb_status nb_listen(nb_listener **out, const char *endpoint, const nb_listen_opt
     if (status != NB_OK)
         return status;
     status = make(&listener, &failed);
-    if (status != NB_OK)
+    if (listener == NULL)
         return nb__error_set(err, status, failed, operation, endpoint);
     status = add_endpoint(listener, endpoint, &wishes, err);
     if (status == NB_OK)
