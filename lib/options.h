@@ -20,7 +20,7 @@
 /* How many of its bytes are no fields: what is given are the number of pointers and of int64_t. */
 #define NB__OPTIONS_SOLID(type, pointers, numbers)                                                 \
     _Static_assert(sizeof(void *) < 8 ||                                                           \
-                       sizeof(type) == sizeof(size_t) + 8 * (pointers) + 8 * (numbers),            \
+                       sizeof(type) == sizeof(size_t) + (size_t)8 * ((pointers) + (numbers)),      \
                    #type " has padding, or is not listed in full")
 
 /* What to say of options that nb__options_read() refuses. */

@@ -27,7 +27,7 @@ static void say_what_failed(nb_conn *conn)
 {
     /* [nb_conn_error] */
     char line[512];
-    nb_error err;
+    nb_error err = {0};
 
     if (nb_recv_line(conn, line, sizeof(line), NULL, nb_after_ms(10)) !=
         NB_OK) {
