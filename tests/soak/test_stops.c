@@ -3,10 +3,11 @@
  *  @brief Stops under load: clients hammer a server, and it is stopped in the middle of that, hundreds
  *         of times.
  *
- *  Wraps: nb__sys_queue_length nb__sys_shutdown */
+ *  Wraps: nb__intake_stop nb__sys_queue_length nb__sys_shutdown */
 #undef _GNU_SOURCE
 #define _GNU_SOURCE
 
+#include "intake.h"
 #include "soak.h"
 #include "sys.h"
 
@@ -35,6 +36,7 @@ static const struct way ways[] = {
 
 static struct seen {
     const struct server *server;
+    bool stops; /* just now; at other times the queues are looked at, too */
     bool yet;
     bool told;      /* how long the queues were */
     bool shut;      /* nobody new gets in since then */
@@ -57,12 +59,23 @@ static void note_stop(void)
     seen.yet = true;
 }
 
+void __real_nb__intake_stop(struct nb__run *run);
+void __wrap_nb__intake_stop(struct nb__run *run);
+void __wrap_nb__intake_stop(struct nb__run *run)
+{
+    seen.stops = true;
+    __real_nb__intake_stop(run);
+    seen.stops = false;
+}
+
 int __real_nb__sys_queue_length(int fd);
 int __wrap_nb__sys_queue_length(int fd);
 int __wrap_nb__sys_queue_length(int fd)
 {
     int length = __real_nb__sys_queue_length(fd);
 
+    if (!seen.stops)
+        return length;
     note_stop();
     seen.told = length >= 0;
     if (length > 0)
