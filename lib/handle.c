@@ -46,8 +46,6 @@ static nb_status heed_stop(const struct nb__work *work, const nb_conn *conn,
     const nb_listener *listener = work->run->listener;
     nb_deadline first_word = nb__ms_after(work->begun_ns, FIRST_WORD_MS);
 
-    if (outlook->rung)
-        nb__listener_wake_clear(listener, listener->stop);
     if (!nb__listener_stopped(listener)) {
         outlook->fd = listener->stop[0];
         return NB_OK;
@@ -90,8 +88,13 @@ static void watch(const struct nb__work *work, nb_conn *conn, struct nb__outlook
 static nb_status look(struct nb__keeper *keeper, nb_conn *conn, struct nb__outlook *outlook)
 {
     struct nb__work *work = (struct nb__work *)keeper;
-    nb_status status = outlook->idle ? heed_stop(work, conn, outlook) : NB_OK;
+    const nb_listener *listener = work->run->listener;
+    nb_status status = NB_OK;
 
+    if (outlook->rung)
+        nb__listener_wake_clear(listener, listener->stop);
+    if (outlook->idle)
+        status = heed_stop(work, conn, outlook);
     if (keeper->watches)
         watch(work, conn, outlook);
     return status;
