@@ -2,6 +2,7 @@
 /** @file
  *  @brief Descriptors that come from outside, looked at and made harmless before they are used. */
 #undef _POSIX_C_SOURCE
+#undef _DEFAULT_SOURCE
 #define _DEFAULT_SOURCE /* the options that are not of POSIX */
 
 #include "foreign.h"

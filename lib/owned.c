@@ -2,6 +2,7 @@
 /** @file
  *  @brief Which descriptors this process has given to listeners and connections by their numbers. It takes no
  *         lock, so that a child of fork(2) never finds one that nobody will unlock. */
+#undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
 #include "owned.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Socket options that break what is promised of connections, when somebody else has set them. */
+#undef _DEFAULT_SOURCE
 #define _DEFAULT_SOURCE
 
 #include "support.h"

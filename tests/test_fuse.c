@@ -2,6 +2,7 @@
 /** @file
  *  @brief A test of the file of a Unix socket that is seen through FUSE, as bindfs(1) and sshfs(1) show it:
  *         it refuses connections, though a server may listen where it comes from. */
+#undef _GNU_SOURCE
 #define _GNU_SOURCE
 
 #include "support.h"

@@ -4,6 +4,7 @@
  *         drain on demand.
  *
  *  Wraps: nb__sys_recv nb__sys_send nb__sys_poll nb__sys_setsockopt */
+#undef _GNU_SOURCE
 #define _GNU_SOURCE
 
 #include "support_serve.h"

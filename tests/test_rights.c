@@ -2,6 +2,7 @@
 /** @file
  *  @brief Tests of what becomes of descriptors that the peer of a Unix socket sends: closing one can take as
  *         long as the peer likes. */
+#undef _GNU_SOURCE
 #define _GNU_SOURCE
 
 #include "support_serve.h"

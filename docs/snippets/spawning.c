@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Snippets of the reference: programs that handlers start. */
+#undef _DEFAULT_SOURCE
 #define _DEFAULT_SOURCE
 
 #include "stage.h"
