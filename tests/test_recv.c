@@ -1217,7 +1217,7 @@ static void bound_does_not_decide_how_much_is_read_ahead(void **state)
         nb_abort(conn);
         raw_close(peer);
         conn = conn_and_peer(over, &peer);
-        lines_arrive(30 * 3000, 30);
+        lines_arrive((size_t)30 * 3000, 30);
         probe_clear();
         for (int k = 0; k < 3000; k++) {
             assert_status(nb_recv_line(conn, buf, bounds[i], &got, plenty()), NB_OK);
@@ -1234,7 +1234,7 @@ static void stream_of_equal_lines_is_received_in_large_pieces(void **state)
     enum { LINES = 90112 / 64 };
 
     (void)state;
-    lines_arrive(LINES * 64, 64);
+    lines_arrive((size_t)LINES * 64, 64);
     probe_clear();
     for (int k = 0; k < LINES; k++)
         assert_status(line(64, plenty()), NB_OK);

@@ -25,8 +25,8 @@ static int start(pid_t *child, char *const command[])
     sigemptyset(&none);
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
-    failed = posix_spawnp(child, command[0], NULL, &attributes, command,
-                          environ);
+    failed = posix_spawnp(child, command[0], NULL, &attributes,
+                          command, environ);
     posix_spawnattr_destroy(&attributes);
     return failed;
 }
