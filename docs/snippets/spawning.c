@@ -14,20 +14,19 @@ extern char **environ;
 
 /* [spawn] */
 /* Starts a program with no signal blocked. */
-static int start(pid_t *child, char *const command[])
+static int start(pid_t *pid, char *const argv[])
 {
-    posix_spawnattr_t attributes;
+    posix_spawnattr_t attr;
     sigset_t none;
-    int failed = posix_spawnattr_init(&attributes);
+    int failed = posix_spawnattr_init(&attr);
 
     if (failed != 0)
         return failed;
     sigemptyset(&none);
-    posix_spawnattr_setsigmask(&attributes, &none);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
-    failed = posix_spawnp(child, command[0], NULL, &attributes,
-                          command, environ);
-    posix_spawnattr_destroy(&attributes);
+    posix_spawnattr_setsigmask(&attr, &none);
+    posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
+    failed = posix_spawnp(pid, argv[0], NULL, &attr, argv, environ);
+    posix_spawnattr_destroy(&attr);
     return failed;
 }
 /* [spawn] */
@@ -35,14 +34,14 @@ static int start(pid_t *child, char *const command[])
 /* Starts a program that would run for a minute, and ends it. */
 static nb_status handle(nb_conn *conn, void *listener)
 {
-    char *const command[] = {"sleep", "60", NULL};
+    char *const argv[] = {"sleep", "60", NULL};
     int status = 0;
-    pid_t child;
+    pid_t pid;
 
     EXPECT(nb_conn_status(conn, NB_SEND) == NB_OK);
-    EXPECT(start(&child, command) == 0);
-    EXPECT(kill(child, SIGTERM) == 0);
-    EXPECT(waitpid(child, &status, 0) == child);
+    EXPECT(start(&pid, argv) == 0);
+    EXPECT(kill(pid, SIGTERM) == 0);
+    EXPECT(waitpid(pid, &status, 0) == pid);
     EXPECT(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
     nb_listener_stop(listener);
     return NB_OK;
