@@ -351,7 +351,8 @@ void nb_conn_idle(nb_conn *conn)
 {
     if (conn == NULL || conn->keeper == NULL || conn->tie != NULL)
         return;
-    conn->idle_at = nb__conn_come(conn);
+    /* What is read ahead is the beginning of a request. */
+    conn->idle_at = nb__conn_ahead(conn) == 0 ? nb__conn_come(conn) : NB__NOT_IDLE;
     if (!conn->sides[NB_RECEIVE].attentive)
         be_attentive(conn);
 }

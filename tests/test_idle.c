@@ -229,6 +229,41 @@ static void a_request_that_has_begun_is_finished_after_the_stop(void **state)
     check_all_in_order(server);
 }
 
+static atomic_bool stop_has_come;
+
+/* Takes one request, and at the stop marks the connection while a part of the next one is read ahead. */
+static nb_status mark_within_a_request(nb_conn *conn, void *seen)
+{
+    atomic_int *status = seen;
+    char line[16];
+
+    if (nb_recv_line(conn, line, sizeof(line), NULL, plenty()) == NB_OK)
+        (void)nb_send_all(conn, HELLO, strlen(HELLO), NULL, plenty());
+    eventually(stop_has_come);
+    nb_conn_idle(conn);
+    *status = (int)nb_recv_line(conn, line, sizeof(line), NULL, nb_after_ms(300));
+    return (nb_status)*status;
+}
+
+static void a_request_that_is_partly_read_ahead_has_begun(void **state)
+{
+    atomic_int seen = NB_OK;
+    struct server *server;
+    int client;
+
+    stop_has_come = false;
+    server = patient_server(mark_within_a_request, &seen, *state);
+    client = dial(&server->address);
+    say(client, ASK "as", strlen(ASK) + 2);
+    assert_int_equal(answer_so_far(client, HELLO), 0);
+    nb_listener_stop(server->listener);
+    stop_has_come = true;
+    assert_int_equal(answer(client, ""), ECONNRESET);
+    hang_up_all();
+    assert_status(server_wait(server), NB_OK);
+    assert_status(seen, NB_TIMEOUT);
+}
+
 static void who_never_speaks_is_told_after_a_second(void **state)
 {
     struct server *server = patient_server(serve_requests, NULL, *state);
@@ -605,6 +640,7 @@ int main(void)
         IDLE_CASE_FOR_BOTH(idle_connections_end_in_order_at_a_stop),
         IDLE_CASE_FOR_BOTH(every_receive_is_told_of_the_stop_and_consumes_nothing),
         IDLE_CASE_FOR_BOTH(a_request_that_has_begun_is_finished_after_the_stop),
+        IDLE_CASE_FOR_BOTH(a_request_that_is_partly_read_ahead_has_begun),
         IDLE_CASE_FOR_BOTH(who_never_speaks_is_told_after_a_second),
         IDLE_CASE_FOR_BOTH(a_first_request_within_the_second_is_served),
         IDLE_CASE_FOR_BOTH(busy_clients_lose_no_request_at_a_stop),

@@ -575,11 +575,12 @@ NB_NODISCARD NB_API nb_status nb_recv_frame(nb_conn *conn, void *buf, size_t cap
 /**
  * @brief Says that a connection is between two requests, so that a stop of its server may end it.
  *
- * For handlers of nb_serve(): call it before the receive that waits for the next request. Until the next
- * byte comes, the connection is idle. Once the server is stopped, a receive or nb_wait_readable() that would
- * wait returns NB_STOPPING then: nothing was consumed, nothing is sticky, and the handler can say goodbye
- * and return NB_STOPPING, which ends the connection in order. The connection is not idle any more; a
- * handler that receives again waits on.
+ * For handlers of nb_serve(): call it before the receive that waits for the next request. The connection is
+ * idle until the next byte comes (not at all if bytes are read ahead, nb_conn_buffered(): then a request has
+ * begun). Once the server is stopped, a receive or nb_wait_readable() that would wait on an idle connection
+ * returns NB_STOPPING: nothing was consumed, nothing is sticky, and the handler can say goodbye and return
+ * NB_STOPPING, which ends the connection in order. The connection is not idle any more; a handler that
+ * receives again waits on.
  *
  * Nobody's request is lost by that:
  * - bytes that have arrived come first, and the first byte ends the idle state: a request that has begun
