@@ -15,12 +15,13 @@ static nb_status greet(nb_conn *conn, void *context)
 /* [nb_conn_idle] */
 static nb_status answer_lines(nb_conn *conn, void *listener)
 {
+    nb_status status = NB_OK;
+    bool last = false;
     char line[100];
-    nb_status status;
 
-    do {
+    while (status == NB_OK && !last) {
         nb_deadline by = nb_after_ms(60000);
-        const char *reply = "done, go on\n";
+        const char *reply;
 
         nb_conn_idle(conn); /* Until the next line begins. */
         status = nb_recv_line(conn, line, sizeof(line), NULL, by);
@@ -28,10 +29,10 @@ static nb_status answer_lines(nb_conn *conn, void *listener)
             return nb_send_all(conn, "goodbye\n", 8, NULL, by);
         if (status != NB_OK)
             return status;
-        if (nb_listener_stopping(listener))
-            reply = "done, goodbye\n";
+        last = nb_listener_stopping(listener);
+        reply = last ? "done, goodbye\n" : "done, go on\n";
         status = nb_send_all(conn, reply, strlen(reply), NULL, by);
-    } while (status == NB_OK && !nb_listener_stopping(listener));
+    }
     return status;
 }
 /* [nb_conn_idle] */

@@ -142,8 +142,10 @@ static void forget_what_was_passed(void)
 {
     nb_listener *listener;
 
+    kernel_begin();
     (void)unsetenv("LISTEN_FDS");
     require(nb_listen(&listener, "systemd:", NULL, NULL) == NB_ADDRESS_UNAVAILABLE);
+    kernel_end();
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -158,8 +160,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     nb_error err;
     uint8_t refused;
 
-    kernel_begin();
     forget_what_was_passed();
+    kernel_begin();
     refused = input_byte(&in);
     read_passed(&in);
     pid_text = set_variable(&in, "LISTEN_PID", (unsigned long)getpid());
