@@ -1255,8 +1255,9 @@ class Descriptors(TestCase):
             ours.close()
 
         with ours, input_end, theirs, output_end, Server("echo_server") as server, \
-                subprocess.Popen([BIN / "echo_client", server.endpoint, "-"], stdin=input_end,
-                                 stdout=output_end, stderr=subprocess.PIPE) as client:
+                subprocess.Popen([BIN / "echo_client", f"--timeout-ms={LIMIT * 1000}", server.endpoint, "-"],
+                                 stdin=input_end, stdout=output_end,
+                                 stderr=subprocess.PIPE) as client:
             input_end.close()
             output_end.close()
             theirs.settimeout(LIMIT)

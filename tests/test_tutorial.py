@@ -49,9 +49,10 @@ class Tutorial(unittest.TestCase):
     def test_the_echo_server_echoes_and_stops_at_a_signal(self):
         with running("echo_server") as (process, endpoint):
             self.assertEqual(programs.echo(endpoint, b"hello"), b"hello")
+            log = process.stdout.readline() + process.stdout.readline()
             process.send_signal(signal.SIGTERM)
             self.assertEqual(process.wait(programs.LIMIT), 0)
-            self.assertRegex(process.stdout.read().decode(),
+            self.assertRegex((log + process.stdout.read()).decode(),
                              r"^connection 1 from 127\.0\.0\.1:\d+: accepted\n"
                              r"connection 1 from \S+: closed after \d+\.\d{3} s, 5 bytes received, 5 sent\n"
                              r"stopping: [^\n]+\n"
