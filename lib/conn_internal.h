@@ -104,13 +104,21 @@ void nb__conn_free(nb_conn *conn);
 /* Makes the connection own a connected, blocking socket without time-outs. */
 void nb__conn_open(nb_conn *conn, int fd, nb_family family, const nb_address *peer);
 
+/* From now on no wait of a direction is left to the kernel before its timer is set to the short time. */
+static inline void nb__side_be_attentive(struct nb__side *side)
+{
+    side->attentive = true;
+    side->timer_from_ns = INT64_MAX;
+    side->timer_to_ns = 0;
+}
+
 /* Gives it to a keeper, or, with NULL, takes it back from one. */
 static inline void nb__conn_keep(nb_conn *conn, struct nb__keeper *keeper)
 {
     conn->keeper = keeper;
     conn->watched = keeper != NULL && keeper->watches;
     for (size_t i = 0; i < 2 && conn->watched; i++)
-        conn->sides[i].attentive = true;
+        nb__side_be_attentive(&conn->sides[i]);
 }
 
 /* The steps of nb_close(), for those who cannot block: */

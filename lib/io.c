@@ -157,7 +157,9 @@ static ssize_t step(nb_conn *conn, const struct transfer *transfer, enum nb__sta
                     struct span *span)
 {
     nb_direction direction = transfer->direction;
-    bool timed = (conn->timed_sends || direction == NB_RECEIVE || span->left_ns == INT64_MAX) &&
+    const struct nb__side *side = &conn->sides[direction];
+    bool unbounded = span->left_ns == INT64_MAX && !side->attentive;
+    bool timed = (conn->timed_sends || direction == NB_RECEIVE || unbounded) &&
                  span->left_ns >= POLL_BELOW_NS && *stage != NB__FIRED;
 
     if (timed && nb__io_timer_fits(conn, direction, span->left_ns)) {
@@ -171,7 +173,7 @@ static ssize_t step(nb_conn *conn, const struct transfer *transfer, enum nb__sta
         return move_bytes(conn, transfer, MSG_DONTWAIT);
     }
     *stage = NB__FIRED;
-    if (timed && set_timer(conn, direction, timer_for(&conn->sides[direction], span->left_ns)))
+    if (timed && set_timer(conn, direction, timer_for(side, span->left_ns)))
         return move_bytes(conn, transfer, 0);
     return poll_and_move(conn, transfer, span);
 }
@@ -339,11 +341,7 @@ void nb__io_mend(nb_conn *conn, nb_direction direction)
    nothing to look at. If it cannot be set, no wait is left to the kernel. */
 __attribute__((cold)) static void be_attentive(nb_conn *conn)
 {
-    struct nb__side *side = &conn->sides[NB_RECEIVE];
-
-    side->attentive = true;
-    side->timer_from_ns = INT64_MAX;
-    side->timer_to_ns = 0;
+    nb__side_be_attentive(&conn->sides[NB_RECEIVE]);
     (void)set_timer(conn, NB_RECEIVE, ATTENTIVE_MS);
 }
 

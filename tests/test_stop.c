@@ -397,7 +397,8 @@ static void conversations_go_on_during_the_drain(void **state)
     assert_status(server_wait(server), NB_OK);
 }
 
-static void check_cut_off(nb_handler *handler, const struct mode *mode, int clients)
+static void check_cut_off_within(int64_t connection_ms, nb_handler *handler,
+                                 const struct mode *mode, int clients)
 {
     struct server *server = server_new("127.0.0.1:0", handler, mode);
     atomic_int seen = NB_OK;
@@ -406,6 +407,7 @@ static void check_cut_off(nb_handler *handler, const struct mode *mode, int clie
 
     server->context = &seen;
     server->options.drain_ms = 100;
+    server->options.connection_ms = connection_ms;
     server_run(server);
     for (int i = 0; i < clients; i++)
         fds[i] = dial(&server->address);
@@ -420,6 +422,12 @@ static void check_cut_off(nb_handler *handler, const struct mode *mode, int clie
     assert_int_equal(server_stats(server).forced, clients);
     assert_int_equal(server_stats(server).active, 0);
     assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_CANCELLED);
+}
+
+/* With the default for the time that a connection may last. */
+static void check_cut_off(nb_handler *handler, const struct mode *mode, int clients)
+{
+    check_cut_off_within(0, handler, mode, clients);
 }
 
 static void handlers_that_wait_for_ever_are_cut_off_at_the_end_of_the_drain(void **state)
@@ -460,6 +468,13 @@ static nb_status send_for_ever(nb_conn *conn, void *seen)
 static void handlers_that_are_stuck_in_a_send_are_cut_off_too(void **state)
 {
     check_cut_off(send_for_ever, *state, 1);
+}
+
+/* Neither their deadline nor the life of their connection ends the wait. */
+static void handlers_without_any_limit_of_time_are_cut_off_too(void **state)
+{
+    check_cut_off_within(NB_NO_LIMIT, wait_for_ever, *state, 1);
+    check_cut_off_within(NB_NO_LIMIT, send_for_ever, *state, 1);
 }
 
 /* The shortest drain there is: everything is over as soon as somebody looks. */
@@ -1691,6 +1706,7 @@ int main(void)
         NET_CASE_FOR_BOTH(handlers_that_wait_for_ever_are_cut_off_at_the_end_of_the_drain),
         NET_CASE_FOR_BOTH(handlers_that_retry_timeouts_are_cut_off_too),
         NET_CASE_FOR_BOTH(handlers_that_are_stuck_in_a_send_are_cut_off_too),
+        NET_CASE_FOR_BOTH(handlers_without_any_limit_of_time_are_cut_off_too),
         NET_CASE_FOR_BOTH(a_drain_of_a_millisecond_ends_at_once),
         NET_CASE_FOR_BOTH(a_drain_without_limit_waits_for_the_handlers),
         NET_CASE(a_handler_outside_the_library_is_waited_for),
