@@ -136,7 +136,7 @@ nb_status nb__conn_dispose(nb_conn *conn, nb_status how)
 static nb_status await_end(nb_conn *conn, nb_deadline by)
 {
     uint64_t budget = CLOSE_BYTES;
-    uint64_t left_before = 0;
+    uint64_t left_before = UINT64_MAX; /* no byte was waited for yet */
     nb_deadline until = by;
     nb_status status = NB_OK;
 

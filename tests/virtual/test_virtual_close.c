@@ -95,6 +95,22 @@ static void signals_do_not_keep_a_close_from_its_end(void **state)
     }
 }
 
+/* All that it may drop comes at once, in the largest pieces that it reads, and then nothing. */
+static void close_that_has_dropped_the_most_gives_up_after_60_s(void **state)
+{
+    static const struct kernel_step gives[] = {{0, 64 * KIB, 0}, {100 * S, 0, 0}};
+    static const struct kernel_peer peer = {gives, COUNT(gives), NULL, 0, NULL, 0, 0};
+    nb_conn *conn;
+
+    (void)state;
+    kernel_begin();
+    assert_status(nb_conn_adopt(&conn, kernel_connection(&peer, false), NULL), NB_OK);
+    assert_status(nb_close(conn, nb_forever()), NB_TIMEOUT);
+    assert_true(kernel.now == KERNEL_START + 60 * S);
+    assert_null(kernel.complaint);
+    kernel_end();
+}
+
 /* That is no progress: without a deadline it gives up after 60 s all the same. */
 static void socket_that_is_readable_for_nothing_does_not_keep_a_close(void **state)
 {
@@ -137,6 +153,7 @@ int main(void)
 {
     const struct CMUnitTest cases[] = {
         CASE(close_ends_within_its_bounds),
+        CASE(close_that_has_dropped_the_most_gives_up_after_60_s),
         CASE(signals_do_not_keep_a_close_from_its_end),
         CASE(socket_that_is_readable_for_nothing_does_not_keep_a_close),
         CASE(peer_of_a_failed_send_sees_a_reset),
