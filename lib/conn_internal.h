@@ -76,14 +76,15 @@ struct nb__ties;
 
 struct nb_conn {
     int fd;
-    bool timed_sends;      /* SO_SNDTIMEO bounds a send as a whole: TCP, not Unix */
-    bool claimed;          /* its number is: see nb__owned_claim() */
-    bool refuses_rights;   /* SO_PASSRIGHTS is off, by our doing */
-    bool watched;          /* keeper->watches */
-    atomic_bool cancelled; /* by nb_cancel() */
-    atomic_bool ended;     /* we have ended our stream */
-    bool ended_before;     /* it may have ended before the socket was ours */
-    uint64_t idle_at;      /* idle until more than so many bytes have come; or NB__NOT_IDLE */
+    bool timed_sends;       /* SO_SNDTIMEO bounds a send as a whole: TCP, not Unix */
+    bool claimed;           /* its number is: see nb__owned_claim() */
+    bool refuses_rights;    /* SO_PASSRIGHTS is off, by our doing */
+    bool watched;           /* keeper->watches */
+    atomic_bool cancelled;  /* by nb_cancel() */
+    atomic_bool ended;      /* we have ended our stream */
+    bool ended_before;      /* it may have ended before the socket was ours */
+    uint64_t idle_at;       /* idle until more than so many bytes have come; or NB__NOT_IDLE */
+    nb_deadline request_by; /* while idle: so long it waits, come what may; 0: it has not yet */
     struct nb__side sides[2];
     struct nb__ahead ahead;
     struct nb__keeper *keeper; /* NULL: nobody's but the caller's */

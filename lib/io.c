@@ -84,13 +84,12 @@ static bool set_timer(nb_conn *conn, nb_direction direction, int32_t ms)
     return true;
 }
 
-/* How long the next step may wait, and what else it has to heed. All zeroes to begin with. */
+/* How long the next step may wait, and what else it has to heed. */
 struct span {
     struct nb__outlook outlook;
     int64_t left_ns;
-    nb_deadline
-        request;   /* until when a connection that is idle waits for a request, come what may */
-    bool stopping; /* afterwards it is to end */
+    bool waited;   /* for ATTENTIVE_MS, before the first look */
+    bool stopping; /* a connection that is idle is to end when it has waited for that long */
 };
 
 /* Asks the owner of the connection. */
@@ -100,11 +99,12 @@ static void ask_owner(nb_conn *conn, struct span *span)
 
     if (!span->outlook.idle)
         return;
-    if (span->request.ns == 0)
-        span->request.ns = span->outlook.now_ns + ATTENTIVE_MS * NB__NS_PER_MS;
+    if (conn->request_by.ns == 0)
+        conn->request_by =
+            nb__ms_after(span->outlook.now_ns, span->waited ? 0 : (int64_t)ATTENTIVE_MS);
     span->stopping = status == NB_STOPPING;
     if (span->stopping)
-        span->outlook.until = nb__earlier(span->outlook.until, span->request);
+        span->outlook.until = nb__earlier(span->outlook.until, conn->request_by);
 }
 
 /* Decides how long the next step may wait: NB_OK, or why it may not. */
@@ -212,10 +212,17 @@ static nb_status settle(nb_conn *conn, nb_direction direction, ssize_t outcome)
     return nb__io_fail(conn, direction, nb__io_status_of(direction, (int)-outcome), (int)-outcome);
 }
 
+/* Whether the try that comes before all this has waited for ATTENTIVE_MS: a timer that was set for a deadline
+   is shorter. */
+static bool has_waited(const nb_conn *conn, enum nb__stage stage)
+{
+    return stage == NB__FIRED && conn->sides[NB_RECEIVE].timer_to_ns == INT64_MAX;
+}
+
 static nb_status go_on(nb_conn *conn, const struct transfer *transfer, enum nb__stage stage,
                        ssize_t outcome, size_t *moved, nb_deadline by)
 {
-    struct span span = {.stopping = false};
+    struct span span = {.waited = has_waited(conn, stage)};
 
     *moved = 0;
     for (;;) {
@@ -225,8 +232,8 @@ static nb_status go_on(nb_conn *conn, const struct transfer *transfer, enum nb__
         if (status != NB_OK)
             return status;
         status = look_at_clock(conn, transfer->direction, by, &span);
-        if (status == NB_OK && span.stopping && stage == NB__FIRED)
-            status = NB_STOPPING;
+        if (status == NB_STOPPING && stage == NB__FRESH) /* first a look at what has come */
+            status = NB_OK;
         if (status != NB_OK)
             return nb__io_fail(conn, transfer->direction, status, 0);
         outcome = step(conn, transfer, &stage, &span);
@@ -277,7 +284,7 @@ nb_status nb__io_send_parts(nb_conn *conn, struct iovec *parts, size_t count, si
 
 nb_status nb__io_wait_readable(nb_conn *conn, nb_deadline by)
 {
-    struct span span = {.stopping = false};
+    struct span span = {.waited = false};
 
     for (;;) {
         nb_status status = look_at_clock(conn, NB_RECEIVE, by, &span);
@@ -347,10 +354,15 @@ __attribute__((cold)) static void be_attentive(nb_conn *conn)
 
 void nb_conn_idle(nb_conn *conn)
 {
+    uint64_t idle_at;
+
     if (conn == NULL || conn->keeper == NULL || conn->tie != NULL)
         return;
     /* What is read ahead is the beginning of a request. */
-    conn->idle_at = nb__conn_ahead(conn) == 0 ? nb__conn_come(conn) : NB__NOT_IDLE;
+    idle_at = nb__conn_ahead(conn) == 0 ? nb__conn_come(conn) : NB__NOT_IDLE;
+    if (conn->idle_at != idle_at)
+        conn->request_by.ns = 0; /* else it waits for the same request as before */
+    conn->idle_at = idle_at;
     if (!conn->sides[NB_RECEIVE].attentive)
         be_attentive(conn);
 }

@@ -368,6 +368,83 @@ static void busy_clients_lose_no_request_at_a_stop(void **state)
     check_all_in_order(server);
 }
 
+/* Handlers that look every now and then whether there is something else to do. */
+static nb_status look_often(nb_conn *conn, void *waits)
+{
+    char line[16];
+    nb_status status = nb_recv_line(conn, line, sizeof(line), NULL, plenty());
+
+    if (status == NB_OK)
+        status = nb_send_all(conn, HELLO, strlen(HELLO), NULL, plenty());
+    gate_pass();
+    if (status == NB_OK)
+        status = NB_TIMEOUT;
+    while (status == NB_TIMEOUT) {
+        nb_conn_idle(conn);
+        status = *(const bool *)waits
+                     ? nb_wait_readable(conn, nb_after_ms(20))
+                     : nb_recv_line(conn, line, sizeof(line), NULL, nb_after_ms(20));
+    }
+    if (status == NB_STOPPING)
+        (void)nb_send_all(conn, BYE, strlen(BYE), NULL, plenty());
+    return status;
+}
+
+static void check_told_of_the_stop(bool waits, const struct mode *mode)
+{
+    struct server *server = patient_server(look_often, &waits, mode);
+    int client = ask_once(server);
+
+    nb_listener_stop(server->listener);
+    gate_open();
+    assert_int_equal(answer(client, BYE), 0);
+    check_all_in_order(server);
+}
+
+static void short_waits_are_told_of_the_stop(void **state)
+{
+    check_told_of_the_stop(true, *state);
+}
+
+static void short_receives_are_told_of_the_stop(void **state)
+{
+    check_told_of_the_stop(false, *state);
+}
+
+/* Its client has had an eighth of a second for its next request before the stop. */
+static nb_status serve_after_a_pause(nb_conn *conn, void *unused)
+{
+    char line[16];
+    nb_status status = nb_recv_line(conn, line, sizeof(line), NULL, plenty());
+
+    (void)unused;
+    if (status == NB_OK)
+        status = nb_send_all(conn, HELLO, strlen(HELLO), NULL, plenty());
+    nb_conn_idle(conn);
+    for (int i = 0; i < 20 && (status == NB_OK || status == NB_TIMEOUT); i++)
+        status = nb_recv_line(conn, line, sizeof(line), NULL, nb_after_ms(20));
+    gate_pass();
+    if (status == NB_TIMEOUT)
+        status = nb_recv_line(conn, line, sizeof(line), NULL, nb_after_ms(20));
+    if (status == NB_OK)
+        status = nb_send_all(conn, BYE, strlen(BYE), NULL, plenty());
+    return status;
+}
+
+static void a_request_that_comes_before_the_stop_is_received_by_a_short_receive(void **state)
+{
+    struct server *server = patient_server(serve_after_a_pause, NULL, *state);
+    int client = ask_once(server);
+
+    eventually(gate_waiting() == 1);
+    say(client, ASK, strlen(ASK));
+    eventually(is_acknowledged(client));
+    nb_listener_stop(server->listener);
+    gate_open();
+    assert_int_equal(answer(client, BYE), 0);
+    check_all_in_order(server);
+}
+
 static nb_status close_while_idle(nb_conn *conn, void *seen)
 {
     nb_conn_idle(conn);
@@ -652,6 +729,9 @@ int main(void)
         IDLE_CASE_FOR_BOTH(who_never_speaks_is_told_after_a_second),
         IDLE_CASE_FOR_BOTH(a_first_request_within_the_second_is_served),
         IDLE_CASE_FOR_BOTH(busy_clients_lose_no_request_at_a_stop),
+        IDLE_CASE_FOR_BOTH(short_waits_are_told_of_the_stop),
+        IDLE_CASE_FOR_BOTH(short_receives_are_told_of_the_stop),
+        IDLE_CASE_FOR_BOTH(a_request_that_comes_before_the_stop_is_received_by_a_short_receive),
         IDLE_CASE_FOR_BOTH(a_close_waits_for_the_end_and_not_for_a_request),
         IDLE_CASE_FOR_BOTH(a_timeout_is_an_end_in_order_while_no_request_has_begun),
         IDLE_CASE_FOR_BOTH(where_timers_cannot_be_set_the_stop_is_seen_too),

@@ -586,8 +586,9 @@ NB_NODISCARD NB_API nb_status nb_recv_frame(nb_conn *conn, void *buf, size_t cap
  * - bytes that have arrived come first, and the first byte ends the idle state: a request that has begun
  *   can be finished within the drain;
  * - a client has an eighth of a second for its next request (128 ms), counted from the beginning of
- *   the receive. So a busy client goes on being served in the drain: look at nb_listener_stopping() to
- *   make this reply its last one;
+ *   the first receive that waits for it; those that repeat it after NB_TIMEOUT add nothing. So a busy
+ *   client goes on being served in the drain: look at nb_listener_stopping() to make this reply its
+ *   last one;
  * - one that has not said anything yet has a second for its first request, counted from the start of its
  *   handler: it came in time.
  *
