@@ -280,7 +280,7 @@ void nb__intake_end(struct nb__run *run)
     nb__listener_shut(listener);
 }
 
-static nb_conn *dequeue(struct nb__run *run)
+nb_conn *nb__intake_queued(struct nb__run *run)
 {
     nb_conn *conn;
 
@@ -292,7 +292,9 @@ static nb_conn *dequeue(struct nb__run *run)
 
 void nb__intake_reset_queue(struct nb__run *run)
 {
-    for (nb_conn *conn = dequeue(run); conn != NULL; conn = dequeue(run)) {
+    nb_conn *conn;
+
+    while ((conn = nb__intake_queued(run)) != NULL) {
         nb__count_up(&run->listener->counters.unserved);
         nb__run_event_of(run, NB_EVENT_ACCEPTED, conn, NB_OK);
         nb__run_event_of(run, NB_EVENT_CLOSED, conn, NB_CANCELLED);

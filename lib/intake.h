@@ -32,6 +32,9 @@ void nb__intake_stop(struct nb__run *run);
    out, or a signal came: to be called again at *retry; else that is nb_forever(). */
 bool nb__intake_rest(struct nb__run *run, struct pollfd *fds, nb_deadline *retry);
 
+/* Takes the next one out of the queue; NULL when it is empty. */
+nb_conn *nb__intake_queued(struct nb__run *run);
+
 /* Closes the sockets, if they are still open. Those that could not be accepted until now are reset by
    that, and counted. */
 void nb__intake_end(struct nb__run *run);

@@ -13,16 +13,6 @@
 
 #include <errno.h>
 
-static nb_conn *dequeue(struct nb__run *run)
-{
-    nb_conn *conn;
-
-    nb__run_lock(run);
-    conn = nb__run_dequeue(run);
-    nb__run_unlock(run);
-    return conn;
-}
-
 static void serve(struct nb__work *work, nb_conn *conn)
 {
     nb__run_lock(work->run);
@@ -61,7 +51,7 @@ static void drain(struct nb__run *run, struct nb__work *work, struct pollfd *fds
     taken = nb__intake_rest(run, fds, &retry);
     nb__run_event(run, NB_EVENT_DRAINING, NB_OK, 0);
     while (!nb_expired(end)) {
-        nb_conn *conn = dequeue(run);
+        nb_conn *conn = nb__intake_queued(run);
         nb_deadline until = nb_after_ms(0); /* only a look at those that linger */
         int ready;
 

@@ -140,14 +140,6 @@ size_t spoil(int fd);
 /* That none of them is set. */
 void check_unspoiled(int fd);
 
-/* Where what instruments the program does not let a child of it live as children do. */
-#ifdef __SANITIZE_THREAD__
-#define skip_without_children()                                                                    \
-    skip_because("under the thread sanitizer children are not as they are")
-#else
-#define skip_without_children() skip_under_valgrind("a child answers for the memory of its parent")
-#endif
-
 /* ---- threads ---- */
 
 /* A function that runs in a thread, with all signals blocked. It must not assert. */
