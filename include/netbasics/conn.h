@@ -21,10 +21,10 @@
  *  Every call looks at these in this order: a broken contract (NB_INVALID), nb_cancel()
  *  (NB_CANCELLED), what its direction failed with before, a length of zero (success, without a
  *  system call), a deadline that has passed (NB_TIMEOUT). Only then does it do something. nb_recv_line(),
- *  nb_recv_until(), nb_recv_frame(), nb_skip_line() and nb_skip_until() alone serve first what they have
- *  read ahead: where that decides, whether for NB_OK or NB_TOO_LONG, the deadline is not asked. So with
- *  a deadline that has passed they take what is complete already and never wait: a server answers all the
- *  commands that have come whole before it waits for the rest of one.
+ *  nb_recv_until(), nb_recv_frame(), nb_skip_line() and nb_skip_until() alone look first at what they have
+ *  read ahead: if that decides the call, with NB_OK or NB_TOO_LONG, the deadline does not matter. So with
+ *  a deadline that has passed they take what is complete already and never wait: that is how a server
+ *  answers all commands that have come whole before it waits for the rest of the next one.
  *
  *  @par Failures that stay
  *  The two directions fail apart from each other. A **send** that failed in any way leaves a hole
@@ -40,9 +40,9 @@
  *  a buffer of the connection. It is allocated at their first call with 1 KiB, grows to 16 KiB when so much
  *  arrives, and beyond that only for a line or a message that is longer, with what arrives of it and never
  *  beyond the capacity asked for (and the end of a line, or the head of a frame). So the capacity bounds what
- *  a peer can make us keep, and not the speed: let it be as small as the protocol allows. Whoever
- *  waits in one of these calls or in nb_wait_readable() with an empty buffer has given back all but 4 KiB of
- *  it: thousands of connections can wait.
+ *  a peer can make us keep, and not the speed: let it be as small as the protocol allows. While one of these
+ *  calls or nb_wait_readable() waits with an empty buffer, the connection keeps at most 4 KiB of it, so that
+ *  thousands of connections can wait.
  *
  *  @par A stop
  *  A receive, or nb_wait_readable(), on a connection that nb_conn_idle() has marked can also return
@@ -213,10 +213,11 @@ NB_BEGIN_DECLS
  * name up can wait, beyond the deadline, for another thread that is inside of dlopen(3), unless the
  * plugin is linked with `-z nodelete`.
  *
- * While 16 such lookups go on, the next one waits, until its own deadline, for one of them to end, in the
- * order in which they came (those under way then, one for each thread that connects, can still join them). Whoever lets strangers choose
- * the names therefore lets them delay each other's; literals and `localhost` are never looked up, and no
- * thread is started for them.
+ * While 16 such lookups are left behind, the next one waits, until its own deadline, for one of them to end;
+ * those who wait take turns in the order in which they came. (Lookups that are under way at that moment, one
+ * for each thread that connects, can be left behind, too.) Whoever lets strangers choose the names therefore
+ * lets them delay each other's; literals and `localhost` are never looked up, and no thread is started for
+ * them.
  *
  * TCP_NODELAY is on unless asked not to. A connection to itself, which TCP can make when a dead port
  * lies in the ephemeral range, is refused (NB_REFUSED).
@@ -233,8 +234,8 @@ NB_BEGIN_DECLS
  * @param by        bounds the whole call, the lookup of a name included.
  * @param[out] err  receives what became of every attempt; may be NULL.
  * @retval NB_OK                   connected.
- * @retval NB_TIMEOUT              the deadline passed; perhaps while 16 lookups went on that nobody
- *                                 waits for any more, which the message says then.
+ * @retval NB_TIMEOUT              the deadline passed. If the lookup had to wait for one of 16 that were
+ *                                 left behind, the message says so.
  * @retval NB_CANCELLED            there was something to read at @c cancel_fd, or what @c tie says was
  *                                 cancelled, perhaps before anything was tried.
  * @retval NB_REFUSED              nobody listens there; the file of a Unix socket may have been left
@@ -294,6 +295,8 @@ NB_NODISCARD NB_API nb_status nb_connect(nb_conn **out, const char *endpoint,
  * @retval NB_OK           1 to @p capacity bytes are in @p buf, and no more than 1 MiB.
  * @retval NB_EOF          the peer ended its stream. Stays. Sending still works.
  * @retval NB_TIMEOUT      the deadline passed; nothing was consumed.
+ * @retval NB_STOPPING     the server stops, and the connection is idle: see nb_conn_idle(). Nothing was
+ *                         consumed.
  * @retval NB_CANCELLED    the connection was cancelled. Stays.
  * @retval NB_TOO_LONG     an earlier call that looked for an end failed with it.
  * @retval NB_RESET        the connection was broken off. Stays.
@@ -304,7 +307,8 @@ NB_NODISCARD NB_API nb_status nb_connect(nb_conn **out, const char *endpoint,
  *
  * @par Blocking, threads, signals
  * Blocks until @p by; signals do not cut it short. With nb_forever(), or in the steady state with a
- * deadline, this is exactly one recv(2).
+ * deadline, this is exactly one recv(2). (It takes two more calls to wait for longer than an eighth of a
+ * second on a connection that nb_conn_idle() was called for, or that is served with a concurrency of 1.)
  *
  * @par Example
  * @snippet snippets/receiving.c nb_recv
@@ -329,6 +333,8 @@ NB_NODISCARD NB_API nb_status nb_recv(nb_conn *conn, void *buf, size_t capacity,
  * @retval NB_OK           all @p length bytes are there.
  * @retval NB_EOF          the stream ended before; @p received says after how many. Stays.
  * @retval NB_TIMEOUT      the deadline passed.
+ * @retval NB_STOPPING     the server stops, and the connection is idle: see nb_conn_idle(). Nothing was
+ *                         consumed.
  * @retval NB_CANCELLED    the connection was cancelled. Stays.
  * @retval NB_TOO_LONG     an earlier call that looked for an end failed with it.
  * @retval NB_RESET        the connection was broken off. Stays.
@@ -365,6 +371,8 @@ NB_NODISCARD NB_API nb_status nb_recv_exact(nb_conn *conn, void *buf, size_t len
  * @retval NB_EOF          the stream ended before; its last bytes are in @p buf. Stays.
  * @retval NB_TIMEOUT      the deadline passed, and no delimiter was there before. Nothing was consumed,
  *                         @p received is 0: make the same call again.
+ * @retval NB_STOPPING     the server stops, and the connection is idle: see nb_conn_idle(). Nothing was
+ *                         consumed.
  * @retval NB_TOO_LONG     no delimiter within @p capacity bytes, which are in @p buf; but those at their
  *                         end that may be the beginning of the delimiter stay in the connection, fewer
  *                         than @p delimiter_length. Stays until nb_skip_until() has found the delimiter,
@@ -405,6 +413,8 @@ NB_NODISCARD NB_API nb_status nb_recv_until(nb_conn *conn, void *buf, size_t cap
  * @retval NB_EOF          the stream ended; @p buf holds a last line that had no LF, or "". Stays.
  * @retval NB_TIMEOUT      the deadline passed, and no whole line was there before. Nothing was consumed,
  *                         @p buf is "": make the same call again.
+ * @retval NB_STOPPING     the server stops, and the connection is idle: see nb_conn_idle(). Nothing was
+ *                         consumed.
  * @retval NB_TOO_LONG     a line of more than `capacity - 1` bytes, of which so many are in @p buf.
  *                         Stays until nb_skip_line() has found its end, as its tail would pass for the
  *                         next line.
@@ -435,9 +445,11 @@ NB_NODISCARD NB_API nb_status nb_recv_line(nb_conn *conn, char *buf, size_t capa
  * @param conn  the connection.
  * @param most  how many bytes may be dropped, the LF included, 1 to SIZE_MAX/2.
  * @param by    bounds the whole call.
- * @retval NB_OK           the next call receives the line that follows. An NB_TOO_LONG that stayed is over.
+ * @retval NB_OK           the next call receives the line that follows. A sticky NB_TOO_LONG is over.
  * @retval NB_TOO_LONG     @p most bytes were dropped and no LF was among them. Stays: call again, or give up.
  * @retval NB_TIMEOUT      the deadline passed: call again to go on.
+ * @retval NB_STOPPING     the server stops, and the connection is idle: see nb_conn_idle(). Nothing was
+ *                         consumed.
  * @retval NB_EOF          the stream ended before; all of it was dropped. Stays.
  * @retval NB_CANCELLED    the connection was cancelled. Stays.
  * @retval NB_RESET        the connection was broken off. Stays.
@@ -475,12 +487,13 @@ NB_NODISCARD NB_API nb_status nb_skip_line(nb_conn *conn, size_t most, nb_deadli
  * @param delimiter         the bytes to look for.
  * @param delimiter_length  how many, at least 1.
  * @param by                bounds the whole call.
- * @retval NB_OK           the next call receives what is behind the delimiter. An NB_TOO_LONG that stayed is
- *                         over.
+ * @retval NB_OK           the next call receives what is behind the delimiter. A sticky NB_TOO_LONG is over.
  * @retval NB_TOO_LONG     no delimiter within @p most bytes, which were dropped, but for the beginning of
  *                         one. Stays: call again, or give up.
  * @retval NB_TIMEOUT      the deadline passed. What was dropped stays dropped: call again to go on. (If
  *                         nothing was dropped, nothing has changed.)
+ * @retval NB_STOPPING     the server stops, and the connection is idle: see nb_conn_idle(). Nothing was
+ *                         consumed.
  * @retval NB_EOF          the stream ended before; all of it was dropped. Stays.
  * @retval NB_CANCELLED    the connection was cancelled. Stays.
  * @retval NB_RESET        the connection was broken off. Stays.
@@ -511,6 +524,8 @@ NB_NODISCARD NB_API nb_status nb_skip_until(nb_conn *conn, size_t most, const vo
  * @retval NB_OK           the peer ended its stream, now or at an earlier call; @p buf holds the
  *                         rest.
  * @retval NB_TIMEOUT      the deadline passed; the bytes so far are in @p buf and consumed.
+ * @retval NB_STOPPING     the server stops, and the connection is idle: see nb_conn_idle(). Nothing was
+ *                         consumed.
  * @retval NB_TOO_LONG     @p buf is full and the stream goes on. Does not stay: nothing is lost and
  *                         the next call goes on where this one ended. (It stays when an earlier
  *                         call that looked for an end failed with it.)
@@ -551,6 +566,8 @@ NB_NODISCARD NB_API nb_status nb_recv_to_end(nb_conn *conn, void *buf, size_t ca
  * @retval NB_EOF          the peer ended its stream, after a whole frame or before the first. Stays.
  * @retval NB_TIMEOUT      the deadline passed, and no whole frame was there before. Nothing was consumed:
  *                         make the same call again.
+ * @retval NB_STOPPING     the server stops, and the connection is idle: see nb_conn_idle(). Nothing was
+ *                         consumed.
  * @retval NB_TOO_LONG     the body is longer than @p capacity. It was not read, and this stays: what
  *                         follows is the body, not the next frame.
  * @retval NB_CANCELLED    the connection was cancelled. Stays.
@@ -579,18 +596,18 @@ NB_NODISCARD NB_API nb_status nb_recv_frame(nb_conn *conn, void *buf, size_t cap
  * idle until the next byte comes (not at all if bytes are read ahead, nb_conn_buffered(): then a request has
  * begun). Once the server is stopped, a receive or nb_wait_readable() that would wait on an idle connection
  * returns NB_STOPPING: nothing was consumed, nothing is sticky, and the handler can say goodbye and return
- * NB_STOPPING, which ends the connection in order. The connection is not idle any more; a handler that
- * receives again waits on.
+ * NB_STOPPING, which ends the connection in order (and lingers, see nb_serve_options::linger_ms). The
+ * connection is not idle any more; a handler that receives again waits on.
  *
  * Nobody's request is lost by that:
  * - bytes that have arrived come first, and the first byte ends the idle state: a request that has begun
  *   can be finished within the drain;
- * - a client has an eighth of a second for its next request (128 ms), counted from the beginning of
+ * - a client has an eighth of a second (128 ms) for its next request, counted from the beginning of
  *   the first receive that waits for it; those that repeat it after NB_TIMEOUT add nothing. So a busy
- *   client goes on being served in the drain: look at nb_listener_stopping() to make this reply its
+ *   client is served on during the drain: ask nb_listener_stopping() to tell it that this reply is the
  *   last one;
  * - one that has not said anything yet has a second for its first request, counted from the start of its
- *   handler: it came in time.
+ *   handler, as it had connected in time.
  *
  * NB_TIMEOUT that a handler returns while its connection is idle means that no request came, and ends it
  * in order.
@@ -600,7 +617,7 @@ NB_NODISCARD NB_API nb_status nb_recv_frame(nb_conn *conn, void *buf, size_t cap
  * @par Blocking, threads, signals
  * Never blocks. Counts as receiving: only for the thread that receives. The first call for a connection makes one
  * system call (setsockopt(2)), later ones make none: in the steady state a receive is one recv(2), as
- * without it. One that waits for longer than an eighth of a second takes two more.
+ * without it. One that waits for longer than an eighth of a second takes two more calls.
  *
  * @par Example
  * @snippet snippets/serving.c nb_conn_idle
@@ -618,6 +635,7 @@ NB_API void nb_conn_idle(nb_conn *conn);
  * @param by    how long to wait; a deadline that has passed asks once, without waiting.
  * @retval NB_OK         nb_recv() would return at once.
  * @retval NB_TIMEOUT    nothing there.
+ * @retval NB_STOPPING   the server stops, and the connection is idle: see nb_conn_idle().
  * @retval NB_EOF, NB_CANCELLED, NB_TOO_LONG, NB_RESET, NB_UNREACHABLE, NB_SYSTEM
  *                       the receive direction has failed with it before.
  * @retval NB_INVALID    @p conn is NULL.
@@ -862,8 +880,8 @@ NB_API void nb_cancel(nb_conn *conn);
 /**
  * @brief Tells what a direction has failed with for good.
  *
- * It decides whether to go on. A receive that timed out, or for which there was no memory, can be made
- * again, so that it leaves this at NB_OK; nb_conn_error() tells of it.
+ * It decides whether to go on. A receive that timed out, that was told of a stop, or for which there was no
+ * memory, can be made again, so that it leaves this at NB_OK; nb_conn_error() tells of it.
  *
  * @param conn       the connection. Must not be NULL.
  * @param direction  which direction.
@@ -882,9 +900,9 @@ NB_API nb_status nb_conn_status(const nb_conn *conn, nb_direction direction);
  * @brief Tells what a direction has failed with, as a line for people.
  *
  * Call it after a call that failed. It tells of the failure that is sticky, the status of
- * nb_conn_status(), if there is one; else of the last one that was not (NB_TIMEOUT and NB_NO_MEMORY of a
- * receive), even if calls have succeeded since. (NB_INVALID is a matter of the call, not of the
- * connection: it is not kept.)
+ * nb_conn_status(), if there is one; else of the last one that was not (NB_TIMEOUT, NB_STOPPING and
+ * NB_NO_MEMORY of a receive), even if calls have succeeded since. (NB_INVALID is a matter of the call, not of
+ * the connection: it is not kept.)
  *
  * @param conn       the connection. Must not be NULL.
  * @param direction  which direction.
