@@ -18,8 +18,9 @@
  *  it to several calls to bound them together. Setting the wall clock has no influence.
  *
  *  A deadline that has passed makes a call fail with NB_TIMEOUT at once, even when it could have
- *  been served, and nothing is consumed. (nb_wait_readable() is the way to ask whether something is
- *  there right now.)
+ *  been served, and nothing is consumed. Only nb_recv_line(), nb_recv_until(), nb_recv_frame() and the calls
+ *  that skip still take what is complete in the connection's buffer. (nb_wait_readable() is the way to ask
+ *  whether something is there right now.)
  *  @{
  */
 

@@ -95,8 +95,8 @@ NB_BEGIN_DECLS
  * The endpoint is one of these:
  * - an address, `localhost` or a name below it (both loopback addresses), or `*` or nothing (all
  *   interfaces, IPv4 and IPv6), with a port: `127.0.0.1:80`, `[::1]:80`, `[fe80::1%2]:80`,
- *   `localhost:80`, `*:80`, `:80`. A port is decimal, 0 to 65535; 0 lets the system choose one, the same for both families:
- *   ask nb_listener_address(). Names are not looked up here.
+ *   `localhost:80`, `*:80`, `:80`. A port is decimal, 0 to 65535; 0 lets the system choose one, the same for
+ *   both families: ask nb_listener_address(). Names are not looked up here.
  * - `unix:/path`, a Unix socket with a file. The path is absolute, and refused when it does not fit a
  *   struct sockaddr_un with its final NUL: on Linux when it has more than 107 bytes.
  * - `unix:@name`, a Unix socket with one of Linux's abstract names, which any user may connect to.
@@ -113,19 +113,19 @@ NB_BEGIN_DECLS
  *
  * @par Unix sockets
  * The permissions of the file are nb_listen_options::unix_mode, by default the owner's alone. Its
- * directory has to be one where only trusted users may write. A socket file that a dead server has
- * left there is replaced, but only on proof: it refuses connections and is the same file afterwards,
- * while the path is locked against other listeners of this library. A server that listens there sees
- * a connection that ends at once, and stays. So does a symbolic link, a file of another kind, a socket
- * whose path cannot be locked, and one on FUSE or a network file system, where a socket refuses
- * connections though somebody listens: the path is NB_ADDRESS_IN_USE then, and the message tells what
- * is there. (Two cannot be told from a dead server: one that is not of this library between its bind(2)
- * and its listen(2), and one whose file is seen through an overlay file system that was laid over
+ * directory has to be one where only trusted users may write. A stale socket file, which a dead server has
+ * left there, is replaced, but only on proof: it refuses connections and is the same file afterwards,
+ * while the path is locked against other listeners of this library. Whatever else is there stays, and the
+ * path is NB_ADDRESS_IN_USE, with a message that tells what it is: a socket that a server listens on (it
+ * sees a connection that ends at once), a symbolic link, a file of another kind, a socket whose path cannot
+ * be locked, or one on FUSE or a network file system, where a socket may refuse connections though somebody
+ * listens. (Two servers cannot be told from a dead one: one that does not use this library, between its
+ * bind(2) and its listen(2); and one whose file is seen through an overlay file system that was laid over
  * the directory where it listens.)
- * The lock is flock(2) on a file beside the socket, the path with `.lock` behind it, which is the
- * owner's alone, is there while nb_listen() opens the socket, and is removed when it is empty.
- * The file is removed by nb_listener_close(), and when nb_serve() stops, if it is still the one that
- * was made here, by device and inode.
+ * The lock is flock(2) on a file beside the socket: its path with `.lock` appended, of mode 0600. It is
+ * there while nb_listen() opens the socket, and is then removed, unless it is not empty.
+ * The file of the socket is removed by nb_listener_close(), and when nb_serve() stops, if it is still the
+ * one that was made here, by device and inode.
  *
  * @par Inherited sockets
  * `fd:N` and `systemd:` take listening stream sockets of IPv4, IPv6 or Unix that others have opened
@@ -134,15 +134,15 @@ NB_BEGIN_DECLS
  * asked for; all who share a socket see that. Accepted connections are set up in the same way, those
  * that were waiting already, too. Options that were not asked for stay as others have set them: so
  * a socket unit of systemd.socket(5) can turn keepalive on, or let connections wait for their first
- * byte. The backlog stays, and @c reuse_port and @c unix_mode are NB_UNSUPPORTED. On failure the flags of the descriptors are as
- * they were, and they stay the caller's. At the end they are closed and nothing else: no file is
- * removed, and others may go on. IPv4 peers of a socket for both families have IPv4 addresses. The
- * environment is read (getenv(3): not while another thread changes it) and never changed. One
- * descriptor has one owner in a process: one that a listener has is NB_ADDRESS_IN_USE, and what was
- * passed can be listened on once: after such a socket was closed with its listener, its number may be
- * anybody's, and `systemd:` is NB_INVALID. (Descriptors up to 65535.) When no
- * sockets were passed, or to another process, that is NB_ADDRESS_UNAVAILABLE; a descriptor that is
- * no such socket, or a variable that is no number, is NB_BAD_ENDPOINT.
+ * byte. The backlog stays, and @c reuse_port and @c unix_mode are NB_UNSUPPORTED. On failure the flags of
+ * the descriptors are as they were, and they stay the caller's. At the end they are closed and nothing
+ * else: no file is removed, and others may go on. IPv4 peers of a socket for both families have IPv4
+ * addresses. The environment is read (getenv(3): not while another thread changes it) and never changed.
+ * A descriptor has one owner in a process: one that a listener has already is NB_ADDRESS_IN_USE (this is
+ * known of descriptors up to 65535). And what a service manager has passed can be listened on once: when it
+ * was closed with its listener, its number may belong to something else, and `systemd:` is NB_INVALID. When
+ * no sockets were passed, or to another process, that is NB_ADDRESS_UNAVAILABLE; a descriptor that is no
+ * such socket, or a variable that is no number, is NB_BAD_ENDPOINT.
  *
  * @param[out] out  receives the listener, which the caller ends with nb_listener_close(); NULL on
  *                  failure. Must not be NULL.
@@ -243,7 +243,8 @@ NB_NODISCARD NB_API nb_status nb_accept(nb_listener *listener, nb_conn **out, nb
 /**
  * @brief Stops a listener: every nb_accept() and nb_serve(), under way or to come, ends.
  *
- * nb_accept() returns NB_CANCELLED; nb_serve() drains and returns NB_OK. There is no way back.
+ * nb_accept() returns NB_CANCELLED; nb_serve() drains and returns NB_OK, and tells handlers whose
+ * connections are idle (nb_conn_idle()). There is no way back.
  *
  * @param listener  the listener; NULL does nothing. Every call of this function must have returned
  *                  before nb_listener_close().
@@ -262,9 +263,9 @@ NB_API void nb_listener_stop(nb_listener *listener);
 /**
  * @brief Stops a listener, and ends the drain of nb_serve() at once: what still runs is cancelled.
  *
- * For a second request to stop, when waiting is no longer wanted. Connections that handlers have are cancelled and
- * counted in nb_serve_stats::forced, those that no handler had yet are reset and counted as unserved. A
- * listener that was not stopped before is stopped, and gets no time for a drain.
+ * For a second request to stop, when waiting is no longer wanted. Connections that handlers have are
+ * cancelled and counted in nb_serve_stats::forced; those that no handler had yet are reset and counted in
+ * nb_serve_stats::unserved. A listener that was not stopped before is stopped, and gets no time for a drain.
  *
  * @param listener  the listener; NULL does nothing. Every call of this function must have returned
  *                  before nb_listener_close().
@@ -299,8 +300,9 @@ NB_API bool nb_listener_stopping(const nb_listener *listener);
  * @brief Gives a descriptor that becomes readable when the listener is stopped, for poll(2) and
  *        nb_connect_options::cancel_fd.
  *
- * It stays readable; reading from it, writing to it and closing it belong to the library. A call that it
- * cancels ends with the stop, and not with the drain.
+ * It stays readable; reading from it, writing to it and closing it belong to the library. As a
+ * @c cancel_fd it ends a connect when the stop begins: for one that may go on until the end of the drain, use
+ * nb_connect_options::tie instead.
  *
  * @param listener  the listener.
  * @return the descriptor, which the listener owns and nb_listener_close() closes; -1 for NULL.

@@ -96,7 +96,7 @@ typedef nb_status nb_handler(nb_conn *conn, void *context);
 typedef enum nb_event_kind {
     NB_EVENT_LISTENING = 1, /**< The loop begins; once for each socket, with its address. */
     NB_EVENT_ACCEPTED = 2,  /**< A connection was accepted; with the peer. */
-    NB_EVENT_REFUSED = 3,   /**< A connection over max_per_peer was reset; with the peer. */
+    NB_EVENT_REFUSED = 3,   /**< A connection over max_per_peer was broken off; with the peer. */
     NB_EVENT_ACCEPT_BACKING_OFF =
         4,                         /**< Accepting fails for want of resources; with the reason. Once
                                           for each episode. */
@@ -181,7 +181,7 @@ typedef struct nb_serve_options {
      *  At most 2147483647, as the next two. Default 512. */
     int64_t concurrency;
     /** @brief How many connections one peer may have, those that linger included; one over that is
-     *  reset. A peer is an IPv4 address, an IPv6 /64 (a link-local one on its link) or, of a Unix
+     *  reset (over a Unix socket the peer may see an end). A peer is an IPv4 address, an IPv6 /64 (a link-local one on its link) or, of a Unix
      *  socket, the user of the process that connected; where the system does not tell that user (it
      *  does on Linux), Unix peers are not counted. Default, and NB_NO_LIMIT: no bound but those of
      *  @c concurrency and @c linger_max, as behind a NAT or a proxy many clients are one peer. */
@@ -194,9 +194,9 @@ typedef struct nb_serve_options {
      *  500 ms after the one before ends the drain, too, as nb_listener_stop_now() does. A signal that was
      *  ignored stays ignored; the old dispositions come back at the end, unless the program has set others
      *  meanwhile. The signal handlers restart system calls and use alternate stacks (SA_RESTART and
-     *  SA_ONSTACK of sigaction(2)). Where all threads of the program block them, as those may whose parent
-     *  did, the calling thread opens them while it waits: with a @c concurrency of 1 the signal is noticed
-     *  when the handler has returned. In a child that is forked meanwhile, a signal does what the old
+     *  SA_ONSTACK of sigaction(2)). Where every thread of the program has them blocked, as a
+     *  program may inherit it from its parent, the calling thread unblocks them while it waits: with a
+     *  @c concurrency of 1 the signal is noticed when the handler has returned. In a child that is forked meanwhile, a signal does what the old
      *  disposition says, and the listener stays as it is. Default false. */
     int64_t stop_on_signals;
     /** @brief Bytes of stack that a handler can use in a worker thread, at least what the system demands
