@@ -39,6 +39,7 @@ build_programs() {
 # start NAME: starts a server on a free port and waits until it listens. Sets pid and log.
 start() {
     log=$logs/$1
+    : >"$log" # grep may come before the server
     "$build/examples/$1" localhost:0 >"$log" 2>&1 &
     pid=$!
     servers="$servers $pid"
