@@ -22,8 +22,9 @@ static nb_status echo(nb_conn *conn, void *context)
             status = nb_send_all(conn, buffer, length, NULL,
                                  nb_after_ms(30000));
     }
-    /* After NB_EOF and NB_STOPPING an end in order, else a reset: the
-       client must not take what it got for the whole. */
+    /* An end in order when the client has ended, at a stop, and when no
+       byte came in time; else a reset: the client must not take what it
+       got for the whole. */
     return status;
 }
 /* [handler] */
