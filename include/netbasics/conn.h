@@ -51,10 +51,9 @@
  *  @par Resets
  *  A reset never turns into a clean end: NB_EOF means that the peer ended its stream in order and
  *  that no reset has arrived since, whichever direction was told of it. Bytes that the peer sent before
- *  a reset, and that have arrived, are still received first. (The system tells of a reset once. Where it
- *  has told somebody else, it is asked whether the connection still exists: for TCP, on Linux, until we
- *  have ended our own stream. Elsewhere a reset that somebody else was told of, see nb_conn_fd(), can
- *  look like an end.)
+ *  a reset, and that have arrived, are still received first. (The system reports a reset once. If it has
+ *  told somebody else, see nb_conn_fd(), calls ask whether the connection still exists, which works for
+ *  TCP on Linux, until we have ended our own stream. Elsewhere such a reset can look like an end.)
  *
  *  @par Threads
  *  One thread may receive while another one sends on the same connection; two threads in the same
@@ -73,7 +72,7 @@
  *  Descriptors that a peer sends (SCM_RIGHTS) are not taken: closing one can take as long as the peer likes.
  *  Since Linux 6.16 such a send fails with EPERM (SO_PASSRIGHTS is off until nb_conn_detach());
  *  on older systems they are closed unseen, and a call can then return after its deadline. A
- *  connection that was adopted, or accepted from a socket that others have opened, may have had some
+ *  connection that was adopted, or accepted from a socket that others have opened, may have been sent some
  *  before.
  *
  *  @par Process
@@ -206,7 +205,7 @@ NB_BEGIN_DECLS
  * as long as the system's patience (about two minutes on Linux).
  *
  * The system's resolver knows no deadline: it runs in a thread of its own (which has signals blocked as
- * the threads of nb_serve() have), and is left alone when it takes too long. The thread then ends with
+ * the threads of nb_serve() have), and is left behind when it takes too long. The thread then ends with
  * its lookup and frees all that it has. The shared library therefore stays in memory once it was loaded,
  * whatever dlclose(3) is called for. A plugin with the static library inside stays until the thread has
  * ended (with glibc; for good, if there is no memory left at that moment): in such a plugin, looking a
@@ -223,9 +222,9 @@ NB_BEGIN_DECLS
  * lies in the ephemeral range, is refused (NB_REFUSED).
  *
  * From a local address with a port, SO_REUSEADDR is on, so that several attempts, and the next connect,
- * can come from the same one. After a connection that we have ended first, the next one from that port to
- * the same peer needs TCP timestamps, which systems use unless told otherwise, at both ends; without them
- * it is NB_ADDRESS_UNAVAILABLE for a minute (TIME_WAIT), on Linux.
+ * can come from the same one. If it was we who ended the last connection from that port to the same peer,
+ * the next one needs TCP timestamps at both ends (systems use them unless told otherwise); without them it
+ * is NB_ADDRESS_UNAVAILABLE for a minute (TIME_WAIT), on Linux.
  *
  * @param[out] out  receives the connection, which the caller ends with nb_close() or nb_abort();
  *                  NULL on failure. Must not be NULL.
@@ -262,8 +261,8 @@ NB_BEGIN_DECLS
  * @retval NB_SYSTEM               anything else, such as a Unix socket for datagrams: see
  *                                 nb_error::system_error.
  *
- * When all attempts fail, the status is that of the attempt that tells most (the first of several): what
- * this machine ran out of (NB_NO_DESCRIPTORS, NB_NO_MEMORY) comes before what the host itself did
+ * When all attempts fail, the status is the most informative one, among equals that of the first attempt:
+ * what this machine ran out of (NB_NO_DESCRIPTORS, NB_NO_MEMORY) comes before what the host itself did
  * (NB_REFUSED, NB_RESET and the like), then NB_PERMISSION, then NB_UNREACHABLE, and last what says only
  * that this machine cannot use such an address: it has no such family or local address, or refuses the
  * socket itself, whatever the reason. The message names every attempt and what became of it.
@@ -980,8 +979,8 @@ NB_API void nb_conn_local(const nb_conn *conn, nb_address *out);
  * receive; or they are the part of it that has come. They are at most 16 KiB, or the largest capacity
  * that such a call was given and the end or head that goes with it, if that is more.
  *
- * That it is 0 does not tell a server when to answer: half a command may be there. Receive with a deadline
- * that has passed, and answer at NB_TIMEOUT.
+ * A server must not wait for 0 before it sends its replies: half a command may be there. Receive with a
+ * deadline that has passed, and send them at NB_TIMEOUT.
  *
  * @param conn  the connection. Must not be NULL.
  * @return bytes.

@@ -77,9 +77,9 @@
  * So a handler can end with the status of the call that ended its work; one that has sent an error reply
  * returns NB_OK. The handler may also close, abort or detach the connection itself; then what it returns
  * does not matter. It may not assume that it stays on one thread across a call
- * that waits, and should keep its stack small (nb_serve_options::stack_size). It has to return: neither
- * pthread_exit(3) nor pthread_cancel(3), longjmp(3) or an exception of C++ may take its thread out of it,
- * or the connection is lost and its place with it.
+ * that waits, and should keep its stack small (nb_serve_options::stack_size). It has to return: if it is left
+ * by pthread_exit(3), pthread_cancel(3), longjmp(3) or a C++ exception, the connection is lost, and its place
+ * among the handlers with it.
  *
  * Worker threads have signals blocked (see nb_serve()), and so has a program that a handler starts there,
  * by system(3), popen(3), posix_spawn(3), or fork(2) and execve(2): SIGTERM does not end it, nor does
@@ -156,7 +156,8 @@ typedef struct nb_event {
  * holds up the thread that calls it, so hand on what is slow to a thread of your own:
  * - ACCEPTED, REFUSED and CLOSED: the worker that has the connection. CLOSED comes from inside
  *   nb_close(), nb_abort() and nb_conn_detach() when a handler calls these: it must not hold a lock
- *   then that the event handler takes. It also tells of one that made room (@c linger_max) for its own.
+ *   then that the event handler takes. A worker also tells of the connection that made room
+ *   (@c linger_max) for its own.
  * - The others, REFUSED at the stop, and CLOSED of those that linger or that nobody had time for: the
  *   thread that called nb_serve(). As long as it is held up, others that linger are not ended,
  *   nb_serve_options::connection_ms is not enforced, and a stop and the end of its drain wait.
@@ -272,8 +273,8 @@ NB_BEGIN_DECLS
  *                            those that linger is waited for.
  * @retval NB_SYSTEM, NB_UNSUPPORTED
  *                            listening itself is broken, the connections were drained first; or not even
- *                            one thread can be started, for another reason than EAGAIN (a shortage, which
- *                            is waited for). See nb_error::system_error.
+ *                            one thread can be started, for another reason than a shortage (EAGAIN,
+ *                            ENOMEM), which is waited for. See nb_error::system_error.
  *
  * @par Blocking, threads, signals
  * Blocks until nb_listener_stop() and the drain after it. Safe from any thread. Threads that it
