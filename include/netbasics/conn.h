@@ -614,9 +614,9 @@ NB_NODISCARD NB_API nb_status nb_recv_frame(nb_conn *conn, void *buf, size_t cap
  * @param conn  the connection; NULL does nothing, and so do connections that nb_serve() does not serve.
  *
  * @par Blocking, threads, signals
- * Never blocks. Counts as receiving: only for the thread that receives. The first call for a connection makes one
- * system call (setsockopt(2)), later ones make none: in the steady state a receive is one recv(2), as
- * without it. One that waits for longer than an eighth of a second takes two more calls.
+ * Never blocks. Counts as receiving: only for the thread that receives. The first call for a connection
+ * makes one system call (setsockopt(2)), later ones make none: in the steady state a receive is one recv(2),
+ * as without it. One that waits for longer than an eighth of a second takes two more calls.
  *
  * @par Example
  * @snippet snippets/serving.c nb_conn_idle

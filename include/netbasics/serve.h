@@ -181,23 +181,23 @@ typedef struct nb_serve_options {
      *  without any thread. More: in so many worker threads at most, started as needed and used again.
      *  At most 2147483647, as the next two. Default 512. */
     int64_t concurrency;
-    /** @brief How many connections one peer may have, those that linger included; one over that is
-     *  reset (over a Unix socket the peer may see an end). A peer is an IPv4 address, an IPv6 /64 (a link-local one on its link) or, of a Unix
-     *  socket, the user of the process that connected; where the system does not tell that user (it
-     *  does on Linux), Unix peers are not counted. Default, and NB_NO_LIMIT: no bound but those of
-     *  @c concurrency and @c linger_max, as behind a NAT or a proxy many clients are one peer. */
+    /** @brief How many connections one peer may have, those that linger included; one over that is reset
+     *  (over a Unix socket the peer may see an end). A peer is an IPv4 address, an IPv6 /64 (a link-local one
+     *  on its link) or, of a Unix socket, the user of the process that connected; where the system does not
+     *  tell that user (it does on Linux), Unix peers are not counted. Default, and NB_NO_LIMIT: no bound but
+     *  those of @c concurrency and @c linger_max, as behind a NAT or a proxy many clients are one peer. */
     int64_t max_per_peer;
     /** @brief How many connections may linger at once: for a new one the oldest makes room. What it was
      *  sent still arrives; only a peer that goes on sending sees a reset. In want of descriptors the
      *  oldest makes room, too. Default 256. */
     int64_t linger_max;
-    /** @brief true: SIGINT and SIGTERM stop the listener while nb_serve() runs. One that comes at least
-     *  500 ms after the one before ends the drain, too, as nb_listener_stop_now() does. A signal that was
-     *  ignored stays ignored; the old dispositions come back at the end, unless the program has set others
-     *  meanwhile. The signal handlers restart system calls and use alternate stacks (SA_RESTART and
-     *  SA_ONSTACK of sigaction(2)). Where every thread of the program has them blocked, as a
-     *  program may inherit it from its parent, the calling thread unblocks them while it waits: with a
-     *  @c concurrency of 1 the signal is noticed when the handler has returned. In a child that is forked meanwhile, a signal does what the old
+    /** @brief true: SIGINT and SIGTERM stop the listener while nb_serve() runs. One that comes at least 500
+     *  ms after the one before ends the drain, too, as nb_listener_stop_now() does. A signal that was ignored
+     *  stays ignored; the old dispositions come back at the end, unless the program has set others meanwhile.
+     *  The signal handlers restart system calls and use alternate stacks (SA_RESTART and SA_ONSTACK of
+     *  sigaction(2)). Where every thread of the program has them blocked, as a program may inherit it from
+     *  its parent, the calling thread unblocks them while it waits: with a @c concurrency of 1 the signal is
+     *  noticed when the handler has returned. In a child that is forked meanwhile, a signal does what the old
      *  disposition says, and the listener stays as it is. Default false. */
     int64_t stop_on_signals;
     /** @brief Bytes of stack that a handler can use in a worker thread, at least what the system demands
