@@ -257,10 +257,11 @@ nb_status nb__io_recv_on(nb_conn *conn, void *buf, size_t capacity, ssize_t outc
 
 nb_status nb__io_recv_now(nb_conn *conn, void *buf, size_t capacity, size_t *received)
 {
+    size_t most = capacity < NB__IO_RECV_MAX ? capacity : NB__IO_RECV_MAX;
     ssize_t outcome = -EAGAIN;
 
     if (!conn->watched)
-        outcome = nb__sys_recv(conn->fd, buf, capacity, MSG_DONTWAIT);
+        outcome = nb__sys_recv(conn->fd, buf, most, MSG_DONTWAIT);
     *received = outcome > 0 ? (size_t)outcome : 0;
     return outcome > 0 ? NB_OK : settle(conn, NB_RECEIVE, outcome);
 }

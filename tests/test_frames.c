@@ -411,6 +411,31 @@ static void the_buffer_of_a_long_frame_is_given_back(void **state)
     assert_true(atomic_load(&probe.allocate.last) <= 4096);
 }
 
+/* The buffer that one frame has left is as long as that, and the next one begins to come in it. */
+static void no_receive_of_frames_takes_more_than_a_mebibyte(void **state)
+{
+    const size_t lengths[] = {3 * LARGE, 3 * LARGE};
+    unsigned char *data = test_malloc(lengths[0]);
+    unsigned char *copy = test_malloc(lengths[0]);
+    struct sender sender = {NULL, data, lengths, COUNT(lengths), -1};
+    nb_conn *receiver;
+    struct task task;
+
+    memset(data, 'x', lengths[0]);
+    conn_pair(*(const enum transport *)*state, &sender.conn, &receiver);
+    task_start(&task, send_frames, &sender);
+    for (size_t i = 0; i < COUNT(lengths); i++) {
+        assert_status(nb_recv_frame(receiver, copy, lengths[i], &got, plenty()), NB_OK);
+        assert_int_equal(got, lengths[i]);
+    }
+    task_join(&task);
+    assert_int_equal(atomic_load(&probe.receive.longest), LARGE);
+    nb_abort(sender.conn);
+    nb_abort(receiver);
+    test_free(copy);
+    test_free(data);
+}
+
 /* The peer sends a byte of a long frame now and then. */
 static atomic_bool trickling;
 
@@ -581,6 +606,7 @@ int main(void)
         TCP(an_expired_deadline_takes_only_what_is_complete_in_the_buffer),
         BOTH(frames_of_any_bound_are_read_ahead_alike),
         BOTH(the_buffer_of_a_long_frame_is_given_back),
+        BOTH(no_receive_of_frames_takes_more_than_a_mebibyte),
         BOTH(a_frame_that_trickles_extends_no_deadline),
         BOTH(an_end_between_frames_is_an_end_and_inside_one_a_reset),
         TCP(a_reset_inside_a_frame_is_one),
