@@ -9,10 +9,11 @@
 
 /* The rules for every structure that begins with its size, in both directions:
 
-   - What a later version appends is an int64_t (a switch, too), or a pointer, or a pair of them where
-     pointers have 4 bytes: no structure that a caller fills has padding behind its size, so that every
-     byte behind the fields that are known here belongs to a field that is not, and has to be zero.
-     NB__OPTIONS_SOLID() checks that, where pointers have 8 bytes.
+   - What a later version appends is an int64_t (a switch, too) or a pointer, but behind an odd number of
+     pointers an int64_t: where a pointer has 4 bytes, padding may follow the last of them, and a field
+     that comes to lie there would be whatever an older caller has left in it. So every byte behind the
+     fields that are known here belongs to a field that is not, and has to be zero. NB__OPTIONS_SOLID()
+     checks that there is no other padding, where pointers have 8 bytes.
    - No structure is ever larger than NB__OPTIONS_MOST. A size beyond that, or one that does not end on
      a field's boundary, was never set: nothing behind it may be read or written. */
 #define NB__OPTIONS_MOST 1024
