@@ -156,7 +156,7 @@ static void look(struct nb__tie *tie, struct nb__outlook *outlook)
 
 static nb_deadline look_for_connect(void *tie, bool rung, nb_deadline by, int *fd)
 {
-    struct nb__outlook outlook = {nb__now_ns(), false, rung, by, -1};
+    struct nb__outlook outlook = {.now_ns = nb__now_ns(), .rung = rung, .until = by, .fd = -1};
 
     look(tie, &outlook);
     *fd = outlook.fd;

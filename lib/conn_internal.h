@@ -17,6 +17,7 @@ struct nb__outlook {
     bool rung;         /* in: `fd` was readable */
     nb_deadline until; /* in: the caller's deadline; out: when to look again, at the latest */
     int fd;            /* out: look again when it is readable; -1: none */
+    bool soon;         /* out: it has to be noticed sooner than a timer of the socket fires */
 };
 
 /* What whoever owns connections hangs on them (the accept loop does). */

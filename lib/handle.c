@@ -78,6 +78,7 @@ static void watch(const struct nb__work *work, nb_conn *conn, struct nb__outlook
     const nb_listener *listener = work->run->listener;
 
     outlook->fd = listener->stop[0];
+    outlook->soon = work->impatient;
     if (nb__listener_stopped(listener))
         watch_drain(work, outlook);
     if (work->life.ns <= outlook->now_ns)
@@ -100,6 +101,13 @@ static nb_status look(struct nb__keeper *keeper, nb_conn *conn, struct nb__outlo
     return status;
 }
 
+/* The end of the drain may be noticed a quarter of its time late, and a timer of the socket may take a
+   fifth of a second. */
+static bool is_impatient(const struct nb__run *run)
+{
+    return run->options.drain_ms != NB_NO_LIMIT && run->options.drain_ms / 4 < 200;
+}
+
 void nb__handle_prepare(struct nb__work *work, struct nb__run *run, bool watched)
 {
     memset(work, 0, sizeof(*work));
@@ -108,6 +116,7 @@ void nb__handle_prepare(struct nb__work *work, struct nb__run *run, bool watched
     work->keeper.let_go = let_go;
     work->keeper.look = look;
     work->keeper.watches = !watched;
+    work->impatient = is_impatient(run);
 }
 
 /* Whether the peer may take what it got for the whole, given what the handler returned. */

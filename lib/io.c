@@ -116,6 +116,7 @@ static nb_status look_at_clock(nb_conn *conn, nb_direction direction, nb_deadlin
     outlook->idle = direction == NB_RECEIVE && nb__conn_is_idle(conn);
     outlook->until = by;
     outlook->fd = -1;
+    outlook->soon = false;
     span->left_ns = INT64_MAX;
     span->stopping = false;
     if (nb__is_forever(by) && !conn->watched && !outlook->idle)
@@ -160,7 +161,7 @@ static ssize_t step(nb_conn *conn, const struct transfer *transfer, enum nb__sta
     const struct nb__side *side = &conn->sides[direction];
     bool unbounded = span->left_ns == INT64_MAX && !side->attentive;
     bool timed = (conn->timed_sends || direction == NB_RECEIVE || unbounded) &&
-                 span->left_ns >= POLL_BELOW_NS && *stage != NB__FIRED;
+                 span->left_ns >= POLL_BELOW_NS && *stage != NB__FIRED && !span->outlook.soon;
 
     if (timed && nb__io_timer_fits(conn, direction, span->left_ns)) {
         *stage = NB__FIRED;

@@ -23,6 +23,7 @@ struct nb__work {
     nb_conn *conn;         /* NULL once it has left */
     int64_t begun_ns;      /* when it was given to the handler */
     nb_deadline life;      /* when it is to be cancelled */
+    bool impatient;        /* the drain is too short to be noticed late */
     bool being_cancelled;  /* by somebody else, outside the lock: it has to wait */
     bool leaving;          /* its handler has returned: nobody else may touch it */
     struct nb__work *prev; /* in the list of the run, while `conn` is there */

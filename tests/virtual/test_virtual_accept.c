@@ -390,21 +390,25 @@ static void handler_that_retries_time_outs_ends_with_the_life(void **state)
 
 static void stop_takes_no_longer_than_drain_ms(void **state)
 {
-    static const int64_t drains_ms[] = {1, 5, 1000, 10000, 77777};
+    static const int64_t drains_ms[] = {1, 5, 100, 500, 1000, 10000, 77777};
+    /* In the beginning of the wait, and when it goes on for long. */
+    static const int64_t stops_ms[] = {1, 3000};
 
     (void)state;
-    for (size_t i = 0; i < COUNT(drains_ms); i++) {
+    for (size_t i = 0; i < COUNT(drains_ms) * COUNT(stops_ms); i++) {
+        int64_t drain_ms = drains_ms[i / COUNT(stops_ms)];
+        int64_t stop_ms = stops_ms[i % COUNT(stops_ms)];
         nb_serve_options options = alone();
         nb_serve_stats stats = NB_SERVE_STATS_INIT;
         int64_t late;
 
-        options.drain_ms = drains_ms[i];
+        options.drain_ms = drain_ms;
         listen_to(one_silent, 1);
-        serve_until(3000, wait_for_ever, &options);
-        late = kernel.now - (KERNEL_START + (3000 + drains_ms[i]) * KERNEL_MS);
+        serve_until(stop_ms, wait_for_ever, &options);
+        late = kernel.now - (KERNEL_START + (stop_ms + drain_ms) * KERNEL_MS);
         assert_true(late >= 0);
         /* nobody watches the clock for the handler: its own waits look at the stop four times */
-        assert_true(late <= drains_ms[i] * KERNEL_MS / 4 + KERNEL_MS);
+        assert_true(late <= drain_ms * KERNEL_MS / 4 + KERNEL_MS);
         nb_serve_counters(listener, &stats);
         assert_int_equal(stats.forced, 1);
         finish();
