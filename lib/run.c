@@ -68,12 +68,13 @@ static void await_cancellation(struct nb__run *run, const struct nb__work *work)
 }
 
 /* Cancels a connection. The lock is held, but not meanwhile: the kernel may have to wait for a send
-   that is copying. The work stays on the list until that is done. A thread that uses the connection
-   beside its handler's may be doing so just now: then this returns when it has. */
+   that is copying. The work stays on the list until that is done. A thread that uses the connection, or one
+   that is tied to it, beside its handler's may be doing so just now: then this returns when it has, and the
+   handler may have ended the connection by then. */
 static void cancel(struct nb__run *run, struct nb__work *work)
 {
     await_cancellation(run, work);
-    if (work->leaving || is_cancelled(work))
+    if (work->conn == NULL || work->leaving || is_cancelled(work))
         return;
     if (run->over)
         nb__count_up(&run->listener->counters.forced);

@@ -111,28 +111,41 @@ int __wrap_nb__sys_queue_length(int fd)
     return length;
 }
 
-/* The end of a drain that two threads notice: the one that cancels goes on when the other one waits
-   for that. */
+/* The end of a drain that several threads notice: the one that cancels goes on when the others wait for
+   that. */
 static struct {
-    atomic_bool on;
+    atomic_int others;    /* 0: it goes on at once */
     atomic_int cancelled; /* calls of nb_cancel() */
     atomic_int waits;     /* calls of pthread_cond_wait() */
-} two_cancel;
+} many_cancel;
+
+static void many_cancel_begin(int others)
+{
+    many_cancel.cancelled = many_cancel.waits = 0;
+    many_cancel.others = others;
+}
+
+/* Waits, bounded, in a thread that is not the one of the case. */
+static void await_count(const atomic_int *counter, int count)
+{
+    nb_deadline until = plenty();
+
+    while (*counter < count && !nb_expired(until))
+        a_moment();
+}
 
 int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *lock)
 {
-    atomic_fetch_add(&two_cancel.waits, 1);
+    atomic_fetch_add(&many_cancel.waits, 1);
     return __real_pthread_cond_wait(condition, lock);
 }
 
 void __wrap_nb_cancel(nb_conn *conn)
 {
-    nb_deadline until = plenty();
+    int others = many_cancel.others;
 
-    if (two_cancel.on && atomic_fetch_add(&two_cancel.cancelled, 1) == 0) {
-        while (two_cancel.waits == 0 && !nb_expired(until))
-            a_moment();
-    }
+    if (others > 0 && atomic_fetch_add(&many_cancel.cancelled, 1) == 0)
+        await_count(&many_cancel.waits, others);
     __real_nb_cancel(conn);
 }
 
@@ -946,8 +959,7 @@ static void a_connection_that_two_threads_cut_off_is_cut_off_once(void **state)
     int client;
 
     (void)state;
-    two_cancel.cancelled = two_cancel.waits = 0;
-    two_cancel.on = true;
+    many_cancel_begin(1);
     server->context = &seen;
     server->options.drain_ms = 20;
     server_run(server);
@@ -955,11 +967,83 @@ static void a_connection_that_two_threads_cut_off_is_cut_off_once(void **state)
     eventually(server_stats(server).active == 1);
     nb_listener_stop(server->listener);
     assert_status(server_wait(server), NB_OK);
-    two_cancel.on = false;
+    many_cancel.others = 0;
     assert_int_equal(raw_ending(client, NULL), ECONNRESET);
     assert_status((nb_status)seen, NB_CANCELLED);
-    assert_int_equal(two_cancel.cancelled, 1);
+    assert_int_equal(many_cancel.cancelled, 1);
     assert_int_equal(server_stats(server).forced, 1);
+}
+
+static void receive_in_vain(void *conn)
+{
+    size_t count;
+    char byte;
+
+    if (nb_recv(conn, &byte, 1, &count, nb_forever()) == NB_OK)
+        abort();
+}
+
+/* Begins when the handler waits to end its connection. */
+static void receive_late_in_vain(void *conn)
+{
+    await_count(&many_cancel.waits, 1);
+    receive_in_vain(conn);
+}
+
+static nb_conn *connect_tied(const nb_address *to, nb_conn *tie)
+{
+    nb_connect_options options = NB_CONNECT_OPTIONS_INIT;
+    char endpoint[NB_ADDRESS_TEXT_MAX];
+    nb_conn *conn;
+
+    options.tie = tie;
+    if (nb_connect(&conn, nb_address_format(to, endpoint, sizeof(endpoint)), &options, plenty(),
+                   NULL) != NB_OK)
+        abort();
+    return conn;
+}
+
+/* One thread cancels the connection, the handler waits to end it, and then another thread waits, too. */
+static nb_status end_while_others_cancel(nb_conn *conn, void *to)
+{
+    nb_conn *tied[2] = {connect_tied(to, conn), connect_tied(to, conn)};
+    struct task tasks[2];
+
+    gate_pass();
+    task_start(&tasks[0], receive_in_vain, tied[0]);
+    await_count(&many_cancel.cancelled, 1);
+    task_start(&tasks[1], receive_late_in_vain, tied[1]);
+    nb_abort(conn);
+    for (size_t i = 0; i < COUNT(tied); i++) {
+        task_join(&tasks[i]);
+        nb_abort(tied[i]);
+    }
+    return NB_OK;
+}
+
+/* Which of the two goes on first is up to the system. */
+static void a_handler_may_end_a_connection_that_others_are_cutting_off(void **state)
+{
+    nb_address address;
+
+    (void)state;
+    (void)bare_listener("127.0.0.1:0", 64, &address);
+    for (int i = 0; i < 16; i++) {
+        struct server *server = server_new("127.0.0.1:0", end_while_others_cancel, &sequential);
+
+        server->context = &address;
+        server->options.drain_ms = 20;
+        server_run(server);
+        (void)dial(&server->address);
+        eventually(gate_waiting() == 1);
+        many_cancel_begin(2);
+        nb_listener_stop(server->listener);
+        gate_open_for(1);
+        assert_status(server_wait(server), NB_OK);
+        many_cancel.others = 0;
+        assert_int_equal(server_stats(server).forced, 1);
+        server_free(server);
+    }
 }
 
 static void nobody_new_gets_in_during_the_drain(void **state)
@@ -1731,6 +1815,7 @@ int main(void)
         NET_CASE_FOR_BOTH(each_queue_is_taken_on_its_own),
         NET_CASE_FOR_BOTH(those_for_whom_no_time_is_left_are_reset_and_counted),
         NET_CASE(a_connection_that_two_threads_cut_off_is_cut_off_once),
+        NET_CASE(a_handler_may_end_a_connection_that_others_are_cutting_off),
         NET_CASE(nobody_new_gets_in_during_the_drain),
         NET_CASE_FOR_BOTH(a_stop_under_load_loses_no_complete_connection),
         SIGNAL_CASE_FOR_BOTH(sigterm_stops_when_asked_to),
