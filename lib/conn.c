@@ -88,8 +88,11 @@ nb_status nb__conn_drain(nb_conn *conn, uint64_t *budget)
         return NB_CANCELLED;
     if (length > 0 || length == -EAGAIN || length == -EINTR)
         return NB_TIMEOUT;
-    if (length == 0)
-        return NB_OK; /* after our own end the kernel tells of a reset only once */
+    if (length == 0) {
+        nb_status how = nb__io_end_of_stream(conn);
+
+        return how == NB_EOF ? NB_OK : nb__io_fail(conn, NB_RECEIVE, how, 0);
+    }
     return nb__io_fail(conn, NB_RECEIVE, nb__io_status_of(NB_RECEIVE, (int)-length), (int)-length);
 }
 

@@ -83,6 +83,7 @@ struct nb_conn {
     bool watched;           /* keeper->watches */
     atomic_bool cancelled;  /* by nb_cancel() */
     atomic_bool ended;      /* we have ended our stream */
+    atomic_bool was_reset;  /* before we could end it: no end that is received later is one */
     bool ended_before;      /* it may have ended before the socket was ours */
     uint64_t idle_at;       /* idle until more than so many bytes have come; or NB__NOT_IDLE */
     nb_deadline request_by; /* while idle: so long it waits, come what may; 0: it has not yet */

@@ -315,6 +315,8 @@ nb_status nb__io_end_of_stream(const nb_conn *conn)
 
     if (failed == NB_RESET || failed == NB_UNREACHABLE)
         return (nb_status)failed;
+    if (atomic_load(&conn->was_reset))
+        return NB_RESET;
     if (conn->ended_before || atomic_load(&conn->ended) || nb__sys_tcp_closed(conn->fd) != 1)
         return NB_EOF;
     /* The thread that sends may have ended our stream since. */

@@ -137,6 +137,14 @@ nb_status nb_send_all(nb_conn *conn, const void *data, size_t length, size_t *se
     return status;
 }
 
+/* Remembers that the connection was gone before we have ended our stream: the kernel may have told somebody
+   else why, and tells an end from then on. */
+static void note_reset(nb_conn *conn)
+{
+    if (!conn->ended_before && nb__sys_tcp_closed(conn->fd) == 1)
+        atomic_store(&conn->was_reset, true);
+}
+
 nb_status nb_shutdown_send(nb_conn *conn)
 {
     nb_status status = conn != NULL ? nb__conn_check(conn, NB_SEND) : NB_INVALID;
@@ -145,7 +153,9 @@ nb_status nb_shutdown_send(nb_conn *conn)
     if (status != NB_OK || atomic_exchange(&conn->ended, true))
         return status;
     failed = nb__sys_shutdown(conn->fd, SHUT_WR);
-    if (failed == 0 || failed == -ENOTCONN) /* the peer has reset it: the next receive tells */
+    if (failed == -ENOTCONN) /* the peer has reset it: the next receive tells */
+        note_reset(conn);
+    if (failed == 0 || failed == -ENOTCONN)
         return NB_OK;
     return nb__io_fail(conn, NB_SEND, NB_SYSTEM, -failed);
 }

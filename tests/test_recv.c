@@ -2048,6 +2048,17 @@ static void peer_that_closed_and_then_resets_did_not_end_in_order(void **state)
     assert_status(some(64, plenty()), NB_RESET);
 }
 
+/* The peer resets, and the kernel has told somebody of it. */
+static void take_the_reset(void)
+{
+    int error = 0;
+    socklen_t length = sizeof(error);
+
+    peer_resets();
+    assert_int_equal(getsockopt(nb_conn_fd(conn), SOL_SOCKET, SO_ERROR, &error, &length), 0);
+    assert_int_equal(error, ECONNRESET);
+}
+
 /* The kernel tells of a reset once: to us, or to whoever asks for SO_ERROR on a socket that we let others
    look at, a child that shares it included. */
 static void reset_that_somebody_else_was_told_of_is_no_end(void **state)
@@ -2055,19 +2066,36 @@ static void reset_that_somebody_else_was_told_of_is_no_end(void **state)
     (void)state;
     skip_under_qemu("TCP_INFO is cut short");
     for (size_t i = 0; i < WAIT; i++) {
-        int error = 0;
-        socklen_t length = sizeof(error);
-
         nb_abort(conn);
         if (peer >= 0)
             raw_close(peer);
         conn = conn_and_peer(over, &peer);
-        peer_resets();
-        assert_int_equal(getsockopt(nb_conn_fd(conn), SOL_SOCKET, SO_ERROR, &error, &length), 0);
-        assert_int_equal(error, ECONNRESET);
+        take_the_reset();
         assert_status(calls[i].run(i % 2 != 0 ? plenty() : nb_forever()), NB_RESET);
         each_call_returns(NB_RESET, plenty());
     }
+}
+
+static void reset_before_our_end_that_somebody_else_was_told_of_is_no_end(void **state)
+{
+    (void)state;
+    skip_under_qemu("TCP_INFO is cut short");
+    take_the_reset();
+    assert_status(nb_shutdown_send(conn), NB_OK);
+    assert_status(some(64, plenty()), NB_RESET);
+    each_call_returns(NB_RESET, plenty());
+}
+
+static void close_tells_of_a_reset_that_somebody_else_was_told_of(void **state)
+{
+    nb_status status;
+
+    (void)state;
+    skip_under_qemu("TCP_INFO is cut short");
+    take_the_reset();
+    status = nb_close(conn, plenty());
+    conn = NULL;
+    assert_status(status, NB_RESET);
 }
 
 static void reset_behind_the_end_of_a_peer_is_told(void **state)
@@ -2668,6 +2696,8 @@ int main(void)
         TCP(end_of_both_while_the_kernel_is_asked_is_an_end),
         TCP(peer_that_closed_and_then_resets_did_not_end_in_order),
         TCP(reset_that_somebody_else_was_told_of_is_no_end),
+        TCP(reset_before_our_end_that_somebody_else_was_told_of_is_no_end),
+        TCP(close_tells_of_a_reset_that_somebody_else_was_told_of),
         TCP(reset_behind_the_end_of_a_peer_is_told),
         ALL(end_of_a_stream_that_was_ended_before_it_was_adopted_is_an_end),
         BOTH(end_after_a_send_that_timed_out_is_an_end),
