@@ -188,7 +188,7 @@ static inline uint64_t nb__conn_come(const nb_conn *conn)
 /* Whether nb_conn_idle() was called and nothing has come since. For who receives. */
 static inline bool nb__conn_is_idle(const nb_conn *conn)
 {
-    return conn->idle_at == nb__conn_come(conn);
+    return conn->idle_at != NB__NOT_IDLE && conn->idle_at == nb__conn_come(conn);
 }
 
 #endif

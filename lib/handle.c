@@ -78,7 +78,6 @@ static void watch(const struct nb__work *work, nb_conn *conn, struct nb__outlook
     const nb_listener *listener = work->run->listener;
 
     outlook->fd = listener->stop[0];
-    outlook->soon = work->impatient;
     if (nb__listener_stopped(listener))
         watch_drain(work, outlook);
     if (work->life.ns <= outlook->now_ns)
@@ -86,9 +85,9 @@ static void watch(const struct nb__work *work, nb_conn *conn, struct nb__outlook
     outlook->until = nb__earlier(outlook->until, work->life);
 }
 
-static nb_status look(struct nb__keeper *keeper, nb_conn *conn, struct nb__outlook *outlook)
+__attribute__((cold)) static nb_status look_closely(struct nb__work *work, nb_conn *conn,
+                                                    struct nb__outlook *outlook)
 {
-    struct nb__work *work = (struct nb__work *)keeper;
     const nb_listener *listener = work->run->listener;
     nb_status status = NB_OK;
 
@@ -96,9 +95,24 @@ static nb_status look(struct nb__keeper *keeper, nb_conn *conn, struct nb__outlo
         nb__listener_wake_clear(listener, listener->stop);
     if (outlook->idle)
         status = heed_stop(work, conn, outlook);
-    if (keeper->watches)
+    if (work->keeper.watches)
         watch(work, conn, outlook);
     return status;
+}
+
+/* Nearly always there is nothing to see: that way leads past the rest. */
+static nb_status look(struct nb__keeper *keeper, nb_conn *conn, struct nb__outlook *outlook)
+{
+    struct nb__work *work = (struct nb__work *)keeper;
+    const nb_listener *listener = work->run->listener;
+
+    outlook->soon = work->impatient;
+    if (outlook->idle || outlook->rung || nb__listener_stopped(listener) ||
+        work->life.ns <= outlook->now_ns)
+        return look_closely(work, conn, outlook);
+    outlook->fd = listener->stop[0];
+    outlook->until = nb__earlier(outlook->until, work->life);
+    return NB_OK;
 }
 
 /* The end of the drain may be noticed a quarter of its time late, and a timer of the socket may take a
@@ -116,7 +130,7 @@ void nb__handle_prepare(struct nb__work *work, struct nb__run *run, bool watched
     work->keeper.let_go = let_go;
     work->keeper.look = look;
     work->keeper.watches = !watched;
-    work->impatient = is_impatient(run);
+    work->impatient = !watched && is_impatient(run);
 }
 
 /* Whether the peer may take what it got for the whole, given what the handler returned. */

@@ -88,9 +88,26 @@ static bool set_timer(nb_conn *conn, nb_direction direction, int32_t ms)
 struct span {
     struct nb__outlook outlook;
     int64_t left_ns;
-    bool waited;   /* for ATTENTIVE_MS, before the first look */
+    bool fired;    /* a timer has, before the first look */
     bool stopping; /* a connection that is idle is to end when it has waited for that long */
 };
+
+/* Sets what look_at_clock() does not set each time. */
+static inline struct span span_begin(bool fired)
+{
+    struct span span;
+
+    span.outlook.rung = false;
+    span.fired = fired;
+    return span;
+}
+
+/* Whether the connection has waited in the kernel for ATTENTIVE_MS: a timer that was set for a deadline is
+   shorter. */
+static bool has_waited(const nb_conn *conn, const struct span *span)
+{
+    return span->fired && conn->sides[NB_RECEIVE].timer_to_ns == INT64_MAX;
+}
 
 /* Asks the owner of the connection. */
 static void ask_owner(nb_conn *conn, struct span *span)
@@ -101,7 +118,7 @@ static void ask_owner(nb_conn *conn, struct span *span)
         return;
     if (conn->request_by.ns == 0)
         conn->request_by =
-            nb__ms_after(span->outlook.now_ns, span->waited ? 0 : (int64_t)ATTENTIVE_MS);
+            nb__ms_after(span->outlook.now_ns, has_waited(conn, span) ? 0 : (int64_t)ATTENTIVE_MS);
     span->stopping = status == NB_STOPPING;
     if (span->stopping)
         span->outlook.until = nb__earlier(span->outlook.until, conn->request_by);
@@ -159,9 +176,9 @@ static ssize_t step(nb_conn *conn, const struct transfer *transfer, enum nb__sta
 {
     nb_direction direction = transfer->direction;
     const struct nb__side *side = &conn->sides[direction];
-    bool unbounded = span->left_ns == INT64_MAX && !side->attentive;
-    bool timed = (conn->timed_sends || direction == NB_RECEIVE || unbounded) &&
-                 span->left_ns >= POLL_BELOW_NS && *stage != NB__FIRED && !span->outlook.soon;
+    bool timed = *stage != NB__FIRED && !span->outlook.soon && span->left_ns >= POLL_BELOW_NS &&
+                 (conn->timed_sends || direction == NB_RECEIVE ||
+                  (span->left_ns == INT64_MAX && !side->attentive));
 
     if (timed && nb__io_timer_fits(conn, direction, span->left_ns)) {
         *stage = NB__FIRED;
@@ -213,17 +230,10 @@ static nb_status settle(nb_conn *conn, nb_direction direction, ssize_t outcome)
     return nb__io_fail(conn, direction, nb__io_status_of(direction, (int)-outcome), (int)-outcome);
 }
 
-/* Whether the try that comes before all this has waited for ATTENTIVE_MS: a timer that was set for a deadline
-   is shorter. */
-static bool has_waited(const nb_conn *conn, enum nb__stage stage)
-{
-    return stage == NB__FIRED && conn->sides[NB_RECEIVE].timer_to_ns == INT64_MAX;
-}
-
 static nb_status go_on(nb_conn *conn, const struct transfer *transfer, enum nb__stage stage,
                        ssize_t outcome, size_t *moved, nb_deadline by)
 {
-    struct span span = {.waited = has_waited(conn, stage)};
+    struct span span = span_begin(stage == NB__FIRED);
 
     *moved = 0;
     for (;;) {
@@ -286,7 +296,7 @@ nb_status nb__io_send_parts(nb_conn *conn, struct iovec *parts, size_t count, si
 
 nb_status nb__io_wait_readable(nb_conn *conn, nb_deadline by)
 {
-    struct span span = {.waited = false};
+    struct span span = span_begin(false);
 
     for (;;) {
         nb_status status = look_at_clock(conn, NB_RECEIVE, by, &span);
