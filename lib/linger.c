@@ -16,17 +16,36 @@
 /* How long those that linger are left alone when there is no memory to wait for all of them. */
 #define WITHOUT_MEMORY_MS 5
 
+/* How often one that is to be closed is drained at most, while there is more each time: 8 MiB in all, which
+   is more than a system keeps by default. */
+#define LAST_DRAINS 128
+
 static void close_as(struct nb__run *run, nb_conn *conn, nb_status how)
 {
     nb__run_event_of(run, NB_EVENT_CLOSED, conn, how);
     (void)nb__conn_dispose(conn, how);
 }
 
-/* Ends one before its peer has. Our stream was ended in order, and the system goes on delivering what is
-   still under way, unless close(2) finds input that nobody has read: then it would send a reset. */
+/* Drops all that has come before one is closed ahead of its peer. Our stream was ended in order, and the
+   system goes on delivering what is still under way, unless close(2) finds input that nobody has read: then
+   it would send a reset. */
+static nb_status drain_at_last(nb_conn *conn)
+{
+    uint64_t *budget = &conn->lingering.budget;
+    uint64_t before;
+    nb_status status;
+    int drains = 0;
+
+    do {
+        before = *budget;
+        status = nb__conn_drain(conn, budget);
+    } while (status == NB_TIMEOUT && *budget != before && ++drains < LAST_DRAINS);
+    return status;
+}
+
 static void end_early(struct nb__run *run, nb_conn *conn)
 {
-    close_as(run, conn, nb__conn_drain(conn, &conn->lingering.budget));
+    close_as(run, conn, drain_at_last(conn));
 }
 
 /* Puts one at the end of the list. The lock is held. */
@@ -144,7 +163,7 @@ bool nb__linger_make_room(struct nb__run *run)
 
     if (conn == NULL)
         return false;
-    conn->lingering.how = nb__conn_drain(conn, &conn->lingering.budget);
+    conn->lingering.how = drain_at_last(conn);
     conn->lingering.delivered = nb__conn_delivered(conn);
     (void)nb__sys_close(conn->fd);
     conn->fd = -1;
@@ -227,8 +246,14 @@ static nb_conn *take_ended(struct nb__run *run, nb_conn *chosen, int64_t now)
     return ended;
 }
 
-/* Goes on with those that poll found ready, and ends those whose time is over: after a last look, for
-   the same reason as in end_early(). */
+/* Drops what has come for one that poll found ready, or whose time is over. */
+static nb_status go_on(nb_conn *conn, int64_t now)
+{
+    return conn->lingering.until.ns > now ? nb__conn_drain(conn, &conn->lingering.budget)
+                                          : drain_at_last(conn);
+}
+
+/* Goes on with those that poll found ready, and ends those that have ended or whose time is over. */
 static void tend(struct nb__run *run, const struct pollfd *fds, size_t count)
 {
     int64_t now = nb__now_ns();
@@ -240,7 +265,7 @@ static void tend(struct nb__run *run, const struct pollfd *fds, size_t count)
     if (conn == NULL)
         return;
     for (nb_conn *one = conn; one != NULL; one = one->lingering.next_busy)
-        one->lingering.how = nb__conn_drain(one, &one->lingering.budget);
+        one->lingering.how = go_on(one, now);
     nb__run_lock(run);
     conn = take_ended(run, conn, now);
     nb__run_unlock(run);

@@ -1038,12 +1038,18 @@ static nb_status say_hello_unwatched(nb_conn *conn, void *unused)
 }
 
 /* A client lingers whose late bytes nobody has read: close(2) alone would make a reset of them, and the
-   reply would be lost. There is no memory to watch it, so that nobody reads them in time. */
+   reply would be lost. There is no memory to watch it, so that nobody reads them in time. They are more than
+   one look at a connection takes. */
 static struct server *server_with_unread_bytes(int *client, int64_t linger_ms,
                                                const struct mode *mode)
 {
-    struct server *server = server_new("127.0.0.1:0", say_hello_unwatched, mode);
+    static const char late[150000];
+    nb_listen_options listening = NB_LISTEN_OPTIONS_INIT;
+    struct server *server;
 
+    listening.receive_buffer_bytes = 2 * (int64_t)sizeof(late);
+    server = server_new_with("127.0.0.1:0", say_hello_unwatched, mode, &listening);
+    server->options.linger_bytes = (int64_t)sizeof(late);
     server->options.linger_ms = linger_ms;
     server->options.linger_max = 1;
     server->options.drain_ms = 100;
@@ -1051,7 +1057,7 @@ static struct server *server_with_unread_bytes(int *client, int64_t linger_ms,
     server_run(server);
     *client = dial(&server->address);
     eventually(server_stats(server).lingering == 1);
-    say(*client, "late", 4);
+    say(*client, late, sizeof(late));
     eventually(is_acknowledged(*client));
     return server;
 }
