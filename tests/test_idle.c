@@ -328,11 +328,10 @@ static void keep_asking(void *argument)
     bool more = true;
 
     while (more && strcmp(reply, BYE) != 0) {
+        ssize_t sent = send(fd, ASK, strlen(ASK), MSG_NOSIGNAL);
         bool in_time = ms_since(replied_at) < NEXT_REQUEST_MS;
-        ssize_t got = -1;
+        ssize_t got = sent > 0 ? recv(fd, reply, sizeof(reply) - 1, 0) : -1;
 
-        if (send(fd, ASK, strlen(ASK), MSG_NOSIGNAL) == (ssize_t)strlen(ASK))
-            got = recv(fd, reply, sizeof(reply) - 1, 0);
         replied_at = now_ns();
         more = got > 0;
         client->lost += !more && in_time;

@@ -53,12 +53,11 @@ static struct {
 /* Asks once, after the reply that came at some time: whether there may be another request. */
 static bool ask(int fd, int64_t *replied_at)
 {
-    bool in_time = ms_since(*replied_at) < NEXT_REQUEST_MS;
     char reply[32];
-    ssize_t got = -1;
+    ssize_t sent = send(fd, REQUEST, strlen(REQUEST), MSG_NOSIGNAL);
+    bool in_time = ms_since(*replied_at) < NEXT_REQUEST_MS;
+    ssize_t got = sent > 0 ? recv(fd, reply, sizeof(reply), 0) : -1;
 
-    if (send(fd, REQUEST, strlen(REQUEST), MSG_NOSIGNAL) > 0)
-        got = recv(fd, reply, sizeof(reply), 0);
     *replied_at = now_ns();
     clients.asked++;
     clients.lost += got <= 0 && in_time;
