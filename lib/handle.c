@@ -67,13 +67,15 @@ static void watch_drain(const struct nb__work *work, struct nb__outlook *outlook
     end = nb__run_drain_end(work->run);
     if (end.ns <= outlook->now_ns)
         nb__run_cancel_all(work->run);
-    outlook->until = nb__earlier(outlook->until, end);
+    else
+        outlook->until = nb__earlier(outlook->until, end);
     outlook->fd = listener->wake[0];
 }
 
 /* Ends the connection's time where nobody else does: in the thread that accepts, no one looks at the stop
-   and at the clock meanwhile. */
-static void watch(const struct nb__work *work, nb_conn *conn, struct nb__outlook *outlook)
+   and at the clock meanwhile. Who looks may have been tied to one that its handler has just ended or kept, so
+   that only the run knows whether there is still something to cancel. */
+static void watch(const struct nb__work *work, struct nb__outlook *outlook)
 {
     const nb_listener *listener = work->run->listener;
 
@@ -81,8 +83,9 @@ static void watch(const struct nb__work *work, nb_conn *conn, struct nb__outlook
     if (nb__listener_stopped(listener))
         watch_drain(work, outlook);
     if (work->life.ns <= outlook->now_ns)
-        nb_cancel(conn);
-    outlook->until = nb__earlier(outlook->until, work->life);
+        (void)nb__run_end_lives(work->run);
+    else
+        outlook->until = nb__earlier(outlook->until, work->life);
 }
 
 __attribute__((cold)) static nb_status look_closely(struct nb__work *work, nb_conn *conn,
@@ -96,7 +99,7 @@ __attribute__((cold)) static nb_status look_closely(struct nb__work *work, nb_co
     if (outlook->idle)
         status = heed_stop(work, conn, outlook);
     if (work->keeper.watches)
-        watch(work, conn, outlook);
+        watch(work, outlook);
     return status;
 }
 

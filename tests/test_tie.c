@@ -455,6 +455,80 @@ static void the_return_of_the_handler_unties(void **state)
     nb_abort(proxy.upstream);
 }
 
+/* A connection whose life ends while its handler keeps it, and the answer to that. */
+static struct keeping {
+    nb_address to;
+    nb_conn *conn;
+    nb_conn *upstream;
+    nb_status waited; /* what it came to to wait there */
+    atomic_bool told;
+    atomic_int status;
+} keeping;
+
+static void *wait_beside_the_handler(void *upstream)
+{
+    size_t count;
+    char byte;
+
+    keeping.waited = nb_recv(upstream, &byte, 1, &count, nb_forever());
+    return NULL;
+}
+
+static nb_status keep_it(nb_conn *conn, void *unused)
+{
+    pthread_t thread;
+    nb_status status;
+    nb_fd fd;
+
+    (void)unused;
+    keeping.conn = conn;
+    (void)try_tied(&keeping.upstream, &keeping.to, conn, plenty(), NULL);
+    if (pthread_create(&thread, NULL, wait_beside_the_handler, keeping.upstream) != 0)
+        return NB_SYSTEM;
+    status = nb_conn_detach(conn, &fd, NULL, 0, NULL);
+    if (status == NB_OK)
+        (void)close(fd);
+    nb_cancel(keeping.upstream);
+    (void)pthread_join(thread, NULL);
+    nb_abort(keeping.upstream);
+    atomic_store(&keeping.status, (int)status);
+    return NB_OK;
+}
+
+/* Whoever hears of the end takes longer than the life would have lasted. */
+static void outlast_the_life(const nb_event *event, void *unused)
+{
+    nb_deadline until = nb_after_ms(900);
+
+    (void)unused;
+    if (event->kind != NB_EVENT_CLOSED)
+        return;
+    atomic_store(&keeping.told, true);
+    while (!nb_expired(until) && nb_conn_status(keeping.conn, NB_RECEIVE) != NB_CANCELLED)
+        a_moment();
+}
+
+/* In the thread that accepts, who waits with what is tied to it looks at its life. */
+static void what_a_handler_keeps_has_no_end_of_its_life(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", keep_it, *state);
+    int client = dial(&server->address);
+
+    memset(&keeping, 0, sizeof(keeping));
+    atomic_store(&keeping.status, -1);
+    (void)bare_listener("127.0.0.1:0", 8, &keeping.to);
+    server->also = outlast_the_life;
+    server->options.connection_ms = 500;
+    server_run(server);
+    eventually(atomic_load(&keeping.status) != -1);
+    if (atomic_load(&keeping.told)) { /* else it was over before, on a slow machine */
+        assert_status((nb_status)atomic_load(&keeping.status), NB_OK);
+        assert_status(keeping.waited, NB_CANCELLED);
+        assert_int_equal(raw_ending(client, NULL), 0);
+    }
+    assert_status(server_finish(server), NB_OK);
+}
+
 /* --- Threads --- */
 
 #define ROUNDS 200
@@ -633,6 +707,7 @@ int main(void)
         NET_CASE_FOR_BOTH(the_end_of_its_life_ends_what_a_handler_connects_to),
         NET_CASE_FOR_BOTH(the_end_of_its_life_ends_what_a_handler_has_connected_to),
         NET_CASE_FOR_BOTH(the_return_of_the_handler_unties),
+        NET_CASE_FOR_BOTH(what_a_handler_keeps_has_no_end_of_its_life),
         NET_CASE(cancel_against_the_end_of_what_is_tied),
         NET_CASE(end_of_the_first_against_the_end_of_what_is_tied),
         NET_CASE(cancel_against_connects),
