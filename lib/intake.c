@@ -88,6 +88,14 @@ static bool is_want_of_descriptors(enum nb__tried tried, int system_error)
     return tried == NB__TRIED_SHORTAGE && (system_error == EMFILE || system_error == ENFILE);
 }
 
+static bool make_room(struct nb__run *run)
+{
+    bool made = nb__linger_make_room(run);
+
+    run->made_room += made;
+    return made;
+}
+
 /* Tries to accept. In want of descriptors those that linger give up theirs, the oldest first. */
 static enum nb__tried try_listener(struct nb__run *run, const struct pollfd *ready,
                                    int *system_error)
@@ -98,7 +106,7 @@ static enum nb__tried try_listener(struct nb__run *run, const struct pollfd *rea
     do {
         run->accepting = before;
         tried = nb__listener_try(run->listener, &run->accepting, ready, run->spare, system_error);
-    } while (is_want_of_descriptors(tried, *system_error) && nb__linger_make_room(run));
+    } while (is_want_of_descriptors(tried, *system_error) && make_room(run));
     return tried;
 }
 
@@ -164,13 +172,18 @@ static enum nb__tried await_and_try(struct nb__run *run, struct pollfd *fds, boo
     return try_accept(run, shortage ? NULL : fds + 1, out);
 }
 
+/* How much there has been to tell of so far. */
+static uint64_t count_news(const struct nb__run *run)
+{
+    return atomic_load(&run->shortage_changes) + run->made_room;
+}
+
 nb_conn *nb__intake_next(struct nb__run *run, struct pollfd *fds, bool tend)
 {
-    unsigned before = atomic_load(&run->shortage_changes);
+    uint64_t before = count_news(run);
     nb_conn *conn = NULL;
 
-    while (conn == NULL && atomic_load(&run->shortage_changes) == before &&
-           !nb__listener_stopped(run->listener)) {
+    while (conn == NULL && count_news(run) == before && !nb__listener_stopped(run->listener)) {
         if (await_and_try(run, fds, tend, &conn) == NB__TRIED_BROKEN)
             nb_listener_stop(run->listener);
     }

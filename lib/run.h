@@ -48,6 +48,7 @@ struct nb__run {
     atomic_uint
         shortages_told; /* of these changes, by events; for the thread that called nb_serve() */
     _Atomic(nb_conn *) untold; /* closed for want of descriptors; their events are still to come */
+    uint64_t made_room;        /* how many have been, in all; for who accepts */
     /* Since the stop: how many of each socket's queue may still be taken. */
     size_t held[NB_LISTENER_SOCKETS_MAX];
 

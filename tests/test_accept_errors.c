@@ -29,11 +29,17 @@ int __wrap_pthread_create(pthread_t *out, const pthread_attr_t *attr, void *(*ru
 
 /* What accept fails with when the faults are over; 0: it works again. */
 static int after_that;
+/* While set: when the faults are over, another process that shares the socket takes the next one. */
+static atomic_bool taken_elsewhere;
 
 int __wrap_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length)
 {
     int error = fault(ON_ACCEPT);
 
+    if (error == 0 && atomic_exchange(&taken_elsewhere, false)) {
+        (void)close(__real_nb__sys_accept(fd, peer, length));
+        return -EAGAIN;
+    }
     if (error == 0)
         error = after_that;
     return error != 0 ? -error : __real_nb__sys_accept(fd, peer, length);
@@ -709,6 +715,22 @@ static void in_want_of_descriptors_who_lingers_makes_room_and_loses_nothing(void
     assert_status(server_finish(server), NB_OK);
 }
 
+static void who_makes_room_for_nobody_is_told_of_all_the_same(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+
+    server->options.linger_ms = 10 * PATIENCE_MS;
+    server_run(server);
+    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    eventually(server_stats(server).lingering == 1);
+    fail_next(ON_ACCEPT, EMFILE, 1);
+    taken_elsewhere = true;
+    (void)dial(&server->address);
+    eventually(!taken_elsewhere);
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
+    assert_status(server_finish(server), NB_OK);
+}
+
 static void a_server_that_has_no_descriptors_to_begin_with_says_so(void **state)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
@@ -956,6 +978,7 @@ int main(void)
         NET_CASE_FOR_BOTH(a_crowd_beyond_the_limit_of_descriptors_is_served_when_it_is_raised),
         NET_CASE_FOR(a_crowd_beyond_the_limit_of_descriptors_is_served_as_they_come_free, workers),
         NET_CASE_FOR_BOTH(in_want_of_descriptors_who_lingers_makes_room_and_loses_nothing),
+        NET_CASE_FOR_BOTH(who_makes_room_for_nobody_is_told_of_all_the_same),
         NET_CASE(a_server_that_has_no_descriptors_to_begin_with_says_so),
         NET_CASE(the_first_thread_that_cannot_be_started_is_tried_again),
         NET_CASE(later_threads_that_cannot_be_started_are_done_without),
