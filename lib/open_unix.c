@@ -34,12 +34,22 @@ static struct nb__unix_trouble bind_path(int fd, const nb_address *address,
 }
 
 /* Only trusted users may write in the directory, and it was no symbolic link when it was looked at. */
-static int set_mode(const char *path, struct nb__wishes *wishes)
+static int change_mode(const char *path, unsigned mode)
 {
-    int failed = nb__sys_file_set_mode(path, wishes->unix_mode);
+    int failed = nb__sys_file_set_mode(path, mode);
 
-    if (failed == -EOPNOTSUPP)
-        failed = nb__sys_file_set_mode_following(path, wishes->unix_mode);
+    return failed == -EOPNOTSUPP ? nb__sys_file_set_mode_following(path, mode) : failed;
+}
+
+/* Some file systems take a mode and go on with their own. */
+static int set_mode(struct nb__file *file, const char *path, struct nb__wishes *wishes)
+{
+    int failed = change_mode(path, wishes->unix_mode);
+
+    if (failed == 0)
+        failed = nb__sys_file_look(path, file);
+    if (failed == 0 && file->mode != wishes->unix_mode)
+        failed = -EOPNOTSUPP;
     if (failed < 0)
         wishes->options.refused = "unix_mode";
     return failed;
@@ -52,7 +62,7 @@ static int claim(struct nb__socket *socket, const char *path, struct nb__wishes 
     int failed = nb__sys_file_look(path, &socket->file);
 
     if (failed == 0 && socket->file.mode != wishes->unix_mode)
-        failed = set_mode(path, wishes);
+        failed = set_mode(&socket->file, path, wishes);
     socket->has_file = failed == 0;
     return failed;
 }

@@ -66,8 +66,9 @@ static struct {
     void (*after_connect)(void);
     void (*before_remove)(void);
     void (*after_lock_open)(void);
-    bool another_device; /* the same number of a file is found there */
-    bool not_local;      /* the file system is one that others see, too */
+    bool another_device;    /* the same number of a file is found there */
+    bool not_local;         /* the file system is one that others see, too */
+    bool modes_are_ignored; /* of files, by the file system */
 } meanwhile;
 
 /* The place of the case, and the path of its socket there, and of what is locked for that. */
@@ -163,6 +164,8 @@ int __wrap_nb__sys_file_look(const char *name, struct nb__file *out)
 
 int __wrap_nb__sys_file_set_mode(const char *name, unsigned mode)
 {
+    if (meanwhile.modes_are_ignored)
+        return 0;
     OR_FAIL(ON_FILE_SET_MODE, __real_nb__sys_file_set_mode(name, mode));
 }
 
@@ -177,6 +180,8 @@ int __wrap_nb__sys_file_remove(const char *name)
 
 int __wrap_nb__sys_set_mode(int fd, unsigned mode)
 {
+    if (meanwhile.modes_are_ignored)
+        return 0;
     OR_FAIL(ON_SET_MODE, __real_nb__sys_set_mode(fd, mode));
 }
 
@@ -730,6 +735,20 @@ static void a_mode_that_the_file_system_refuses_is_named(void **state)
     check_refused(endpoint, &options, NB_SYSTEM, "unix_mode: ");
     fail_next(ON_FILE_SET_MODE, EOPNOTSUPP, 1);
     fail_next(ON_FILE_SET_MODE_FOLLOWING, EOPNOTSUPP, 1);
+    check_refused(endpoint, &options, NB_UNSUPPORTED, "unix_mode: ");
+    umask(mask);
+    assert_int_equal(files(), 0);
+}
+
+/* As on FUSE, where everything has the mode that whoever mounted it wants. */
+static void a_mode_that_the_file_system_ignores_is_named(void **state)
+{
+    nb_listen_options options = with_mode(0666);
+    mode_t mask = umask(0);
+
+    (void)state;
+    meanwhile.modes_are_ignored = true;
+    check_refused(endpoint, NULL, NB_UNSUPPORTED, "unix_mode: ");
     check_refused(endpoint, &options, NB_UNSUPPORTED, "unix_mode: ");
     umask(mask);
     assert_int_equal(files(), 0);
@@ -1482,6 +1501,7 @@ int main(void)
         NET_CASE(a_mode_is_set_where_links_cannot_be_excluded),
         NET_CASE(a_mode_is_set_without_proc),
         NET_CASE(a_mode_that_the_file_system_refuses_is_named),
+        NET_CASE(a_mode_that_the_file_system_ignores_is_named),
         NET_CASE(a_mode_that_is_none_is_invalid),
         NET_CASE(a_mode_for_what_has_no_file_is_not_supported),
         NET_CASE(a_dead_socket_is_replaced),

@@ -77,7 +77,8 @@ typedef struct nb_listen_options {
     int64_t receive_buffer_bytes;
     /** @brief The permissions of the file of a Unix socket at a path, such as 0660: who may write may
      *  connect. The umask does not matter, and at no time are there more. 1 to 0777; default 0600, the
-     *  owner alone. NB_UNSUPPORTED for other endpoints, which have none. */
+     *  owner alone. NB_UNSUPPORTED for other endpoints, which have none, and on a file system that keeps
+     *  to modes of its own, even where the default is asked for. */
     int64_t unix_mode;
 } nb_listen_options;
 
