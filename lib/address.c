@@ -319,7 +319,8 @@ static bool has_zones(const struct in6_addr *host)
 static bool looks_like_interface(const char *name)
 {
     return name[0] != '\0' && strnlen(name, IF_NAMESIZE) < IF_NAMESIZE &&
-           name[strcspn(name, "/: \t\n\v\f\r")] == '\0';
+           name[strcspn(name, "/: \t\n\v\f\r")] == '\0' && strcmp(name, ".") != 0 &&
+           strcmp(name, "..") != 0;
 }
 
 static const char *read_zone(const char *zone, const struct in6_addr *host, uint32_t *out)

@@ -99,7 +99,8 @@ static void nothing_is_asked_about_what_is_no_address_with_a_zone(void **state)
         "[::1%lo]:80",       "[2001:db8::1%lo]:80", "[::ffff:127.0.0.1%lo]:80",
         "[fe80::1%]:80",     "[fe80::1%../lo]:80",  "[fe80::1%a b]:80",
         "[fe80::1%lo:1]:80", "[fe80::1%lo\n]:80",   "[fe80::1%sixteen-letters-]:80",
-        "[fe80::1%lo]:x",    "[fe80::1%lo]",
+        "[fe80::1%lo]:x",    "[fe80::1%lo]",        "[fe80::1%.]:80",
+        "[fe80::1%..]:80",
     };
     int asked = interfaces_asked();
 
