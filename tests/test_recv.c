@@ -2432,8 +2432,8 @@ static void skip_agrees_with_a_plain_search(void **state)
         while (status != NB_EOF) {
             size_t most = delimiter_length + chance(20);
             size_t dropped;
-            nb_status expected =
-                model_until(stream + at, length - at, most, delimiter, delimiter_length, &dropped);
+            nb_status expected = model_until(stream + at, length - (size_t)at, most, delimiter,
+                                             delimiter_length, &dropped);
             uint64_t before = at;
 
             /* The first that is too long is often not the last. */

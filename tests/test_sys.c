@@ -1003,6 +1003,7 @@ static void live_connection_is_not_closed(void **state)
     int fds[2];
 
     (void)state;
+    skip_under_qemu("TCP_INFO is cut short");
     tcp_pair(fds);
     assert_result(kept(nb__sys_tcp_closed(fds[0])), 0);
     assert_result(kept(nb__sys_tcp_closed(fds[1])), 0);
@@ -1017,6 +1018,7 @@ static void half_closed_connection_is_not_closed(void **state)
     int fds[2];
 
     (void)state;
+    skip_under_qemu("TCP_INFO is cut short");
     tcp_pair(fds);
     assert_result(nb__sys_shutdown(fds[0], SHUT_WR), 0);
     assert_result(nb__sys_recv(fds[1], &byte, 1, 0), 0);
