@@ -538,6 +538,8 @@ static statuses of_send(const struct fault *fault)
 
 static statuses of_shutdown(const struct fault *fault)
 {
+    if (fault->call == CALL_tcp_closed) /* asked whether it was reset before */
+        return S(NB_OK);
     return fault->error == ENOTCONN ? S(NB_OK) : S(NB_SYSTEM);
 }
 
