@@ -109,6 +109,7 @@ build_platform() {
         configure . "$root/$1" -DNETBASICS_WERROR=ON -DNETBASICS_BUILD_DOCS=OFF \
             -DNETBASICS_BUILD_EXAMPLES=OFF -DNETBASICS_INSTALL=OFF "-DPython3_EXECUTABLE=$PYTHON" \
             ${lto:+"-DCMAKE_PROJECT_netbasics_INCLUDE=$lto"} "-DCMAKE_EXE_LINKER_FLAGS=$linker" \
+            "-DCMAKE_MODULE_LINKER_FLAGS=$linker" \
             "-DCmocka_INCLUDE_DIR=$root/cmocka/include" \
             "-DCmocka_LIBRARY=$(find "$root/$1/cmocka" -name libcmocka.so)" &&
         cmake --build "$root/$1" --parallel "$(processors)"
