@@ -315,8 +315,9 @@ static void reason_with_an_errno_names_it(void **state)
    tcp(7), unix(7)), files, descriptors, threads, signals, and poll(2). */
 #define DOCUMENTED(USE)                                                                            \
     USE(EACCES)                                                                                    \
-    USE(EADDRINUSE) USE(EADDRNOTAVAIL) USE(EAFNOSUPPORT) USE(EAGAIN) USE(EALREADY) USE(EBADF)      \
-        USE(EBUSY) USE(ECANCELED) USE(ECONNABORTED) USE(ECONNREFUSED) USE(ECONNRESET) USE(EDEADLK) \
+    USE(EADDRINUSE)                                                                                \
+    USE(EADDRNOTAVAIL) USE(EAFNOSUPPORT) USE(EAGAIN) USE(EALREADY) USE(EBADF) USE(EBUSY)           \
+        USE(ECANCELED) USE(ECONNABORTED) USE(ECONNREFUSED) USE(ECONNRESET) USE(EDEADLK)            \
             USE(EDESTADDRREQ) USE(EDOM) USE(EDQUOT) USE(EEXIST) USE(EFAULT) USE(EFBIG)             \
                 USE(EHOSTDOWN) USE(EHOSTUNREACH) USE(EILSEQ) USE(EINPROGRESS) USE(EINTR)           \
                     USE(EINVAL) USE(EIO) USE(EISCONN) USE(EISDIR) USE(ELOOP) USE(EMFILE)           \

@@ -31,12 +31,12 @@ static int answer_errno;
 static nb_deadline answer_not_before;
 static pthread_mutex_t answers_lock = PTHREAD_MUTEX_INITIALIZER; /* against threads left behind */
 static char asked_for[512];
-static atomic_bool hangs;          /* the resolver waits at the gate, and then has no answer */
-static atomic_bool asks_system;    /* it is the system's own */
-static bool without_library;       /* it cannot be held */
-static bool without_attributes;    /* for a thread */
-static bool answers_too_late;      /* the lookup is over when its caller has just given up */
-static atomic_bool good_asked;     /* good.test was looked up */
+static atomic_bool hangs;       /* the resolver waits at the gate, and then has no answer */
+static atomic_bool asks_system; /* it is the system's own */
+static bool without_library;    /* it cannot be held */
+static bool without_attributes; /* for a thread */
+static bool answers_too_late;   /* the lookup is over when its caller has just given up */
+static atomic_bool good_asked;  /* good.test was looked up */
 static atomic_size_t stack_size;
 static atomic_bool signals_blocked; /* but not SIGSEGV and SIGPROF */
 

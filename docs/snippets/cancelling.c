@@ -22,8 +22,8 @@ static nb_status ask(nb_conn *conn, const char *backend, char *line,
     status =
         nb_connect(&upstream, backend, &options, nb_forever(), NULL);
     if (status == NB_OK)
-        status = nb_recv_line(upstream, line, capacity, NULL,
-                              nb_forever());
+        status =
+            nb_recv_line(upstream, line, capacity, NULL, nb_forever());
     nb_abort(upstream);
     return status;
 }
