@@ -204,9 +204,9 @@ typedef struct nb_serve_options {
      *  (PTHREAD_STACK_MIN). The program's thread-local variables, which glibc puts onto the stack of each
      *  thread, come on top. Default 256 KiB. */
     int64_t stack_size;
-    /** @brief Milliseconds that a connection may live, from the start of its handler, which in the drain may be
-     *  later than accept, to the end of lingering; then it is cancelled. NB_NO_LIMIT: for ever. Default
-     *  600 000 (10 minutes). */
+    /** @brief Milliseconds that a connection may live, from the start of its handler (in the drain that
+     *  may be later than accept) to the end of lingering; then it is cancelled. NB_NO_LIMIT: for ever.
+     *  Default 600 000 (10 minutes). */
     int64_t connection_ms;
     /** @brief Milliseconds to wait for the peer's end after the handler has returned. NB_NO_LINGER:
      *  end at once. With a concurrency of 1 it is looked at between handlers. Default 5 000. */
