@@ -92,16 +92,6 @@ struct span {
     bool stopping; /* a connection that is idle is to end when it has waited for that long */
 };
 
-/* Sets what look_at_clock() does not set each time. */
-static inline struct span span_begin(bool fired)
-{
-    struct span span;
-
-    span.outlook.rung = false;
-    span.fired = fired;
-    return span;
-}
-
 /* Whether the connection has waited in the kernel for ATTENTIVE_MS: a timer that was set for a deadline is
    shorter. */
 static bool has_waited(const nb_conn *conn, const struct span *span)
@@ -233,7 +223,7 @@ static nb_status settle(nb_conn *conn, nb_direction direction, ssize_t outcome)
 static nb_status go_on(nb_conn *conn, const struct transfer *transfer, enum nb__stage stage,
                        ssize_t outcome, size_t *moved, nb_deadline by)
 {
-    struct span span = span_begin(stage == NB__FIRED);
+    struct span span = {.fired = stage == NB__FIRED};
 
     *moved = 0;
     for (;;) {
@@ -296,7 +286,7 @@ nb_status nb__io_send_parts(nb_conn *conn, struct iovec *parts, size_t count, si
 
 nb_status nb__io_wait_readable(nb_conn *conn, nb_deadline by)
 {
-    struct span span = span_begin(false);
+    struct span span = {.fired = false};
 
     for (;;) {
         nb_status status = look_at_clock(conn, NB_RECEIVE, by, &span);

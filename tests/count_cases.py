@@ -6,8 +6,9 @@ the last line is the sum.
 
 A test that failed without a failing case (it crashed, it hung), that ran no case at all, or that ran
 not as many as it announced, counts as one failed case. So does one of whose cases all were skipped on a
-machine that lets us do everything: what it needs should have been installed. With --show, what the tests that passed said beside
-their cases is shown as well: the figures that they measured. A file NAME.log is what one test printed.
+machine that lets us do everything: what it needs should have been installed. With --show, what the tests
+that passed said beside their cases is shown as well: the figures that they measured. A file NAME.log is
+what one test printed.
 
 usage: count_cases.py [--show] FILE...
 """
@@ -29,6 +30,8 @@ UNITTEST_RAN = re.compile(r"^Ran (\d+) tests? in ", re.MULTILINE)
 UNITTEST_BAD = re.compile(r"\b(failures|errors|unexpected successes|skipped)=(\d+)")
 NOISE = re.compile(r"^(TAP version.*|1\.\.\d+|-{20,}|Ran \d+ tests? in .*|OK( \(.*\))?|)\n", re.MULTILINE)
 GOOD_CASE = re.compile(r"^(ok \d+\b.*|\S+ \(.*\) \.\.\. ok)\n", re.MULTILINE)
+# What the skipping of a case says when no package can help.
+EXCUSED = re.compile(r"^# skipped: (?:under|this system|the kernel has) ", re.MULTILINE)
 
 
 @dataclass
@@ -86,9 +89,11 @@ def may_everything():
         ["unshare", "--net", "true"], stderr=subprocess.DEVNULL, check=False).returncode == 0
 
 
-def judged(counts, could_run):
-    """With one failed case more when all were skipped, though they could have run."""
-    if could_run and counts.skipped and not counts.passed and not counts.failed:
+def judged(counts, could_run, output=""):
+    """With one failed case more when all were skipped, though they could have run: unless each said that
+    this system, or what instruments the program, does not have what it needs."""
+    excused = len(EXCUSED.findall(output)) == counts.skipped
+    if could_run and counts.skipped and not counts.passed and not counts.failed and not excused:
         return Counts(0, 1, counts.skipped)
     return counts
 
@@ -111,7 +116,7 @@ def main(*arguments):
     show = arguments[0] == "--show"
     total, could_run = Counts(), may_everything()
     for name, output, succeeded in (test for file in arguments[show:] for test in tests(Path(file))):
-        counts = judged(count(output, succeeded), could_run)
+        counts = judged(count(output, succeeded), could_run, output)
         total += counts
         if counts.failed:
             print(f"---- {name}: {counts}\n{GOOD_CASE.sub('', output)}")

@@ -38,6 +38,9 @@ class Count(unittest.TestCase):
         self.assertEqual(judged(Counts(skipped=3), could_run=False), Counts(skipped=3))
         self.assertEqual(judged(Counts(1, 0, 3), could_run=True), Counts(1, 0, 3))
         self.assertEqual(judged(Counts(0, 1, 3), could_run=True), Counts(0, 1, 3))
+        why = "# skipped: under qemu there is none\n# skipped: this system has none\n"
+        self.assertEqual(judged(Counts(skipped=2), True, why), Counts(skipped=2))
+        self.assertEqual(judged(Counts(skipped=3), True, why), Counts(failed=1, skipped=3))
 
     def test_figures_are_what_was_said_beside_the_cases(self):
         self.assertEqual(figures("TAP version 13\n1..1\n# 7 faults\nok 1 - a\n"), "# 7 faults\n")
