@@ -47,18 +47,20 @@ static struct {
     atomic_int reset; /* connections that did not end in order */
 } clients;
 
-/* A client has so long for its next request, less what this machine may take from it. */
+/* A client has so long for its next request, less what this machine may take from it; counted from the
+   request before, as nobody knows when the reply to that came. */
 #define NEXT_REQUEST_MS 64
 
-/* Asks once, after the reply that came at some time: whether there may be another request. */
-static bool ask(int fd, int64_t *replied_at)
+/* Asks once, after having asked at some time: whether there may be another request. */
+static bool ask(int fd, int64_t *asked_at)
 {
     char reply[32];
+    int64_t before = now_ns();
     ssize_t sent = send(fd, REQUEST, strlen(REQUEST), MSG_NOSIGNAL);
-    bool in_time = ms_since(*replied_at) < NEXT_REQUEST_MS;
+    bool in_time = ms_since(*asked_at) < NEXT_REQUEST_MS;
     ssize_t got = sent > 0 ? recv(fd, reply, sizeof(reply), 0) : -1;
 
-    *replied_at = now_ns();
+    *asked_at = before;
     clients.asked++;
     clients.lost += got <= 0 && in_time;
     return got == (ssize_t)strlen(REPLY) && memcmp(reply, REPLY, strlen(REPLY)) == 0;
@@ -73,25 +75,25 @@ static void end(int fd)
 
 static void be_idle(void *unused)
 {
-    int64_t replied_at = now_ns();
+    int64_t asked_at = now_ns();
     int fd = dial_quietly(&clients.address);
 
     (void)unused;
-    clients.lost += !ask(fd, &replied_at);
+    clients.lost += !ask(fd, &asked_at);
     clients.ready++;
     end(fd);
 }
 
 static void be_busy(void *unused)
 {
-    int64_t replied_at = now_ns();
+    int64_t asked_at = now_ns();
     int fd = dial_quietly(&clients.address);
-    bool more = ask(fd, &replied_at);
+    bool more = ask(fd, &asked_at);
 
     (void)unused;
     clients.ready++;
     while (more)
-        more = ask(fd, &replied_at);
+        more = ask(fd, &asked_at);
     end(fd);
 }
 
