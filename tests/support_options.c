@@ -58,7 +58,7 @@ static bool is_as_wanted(const struct row *row, const union value *found)
 {
     if (row->spoiled.number < 0)
         return found->number >= 0; /* the system's own number */
-    if (row->size == sizeof(struct timeval))
+    if (row->level == SOL_SOCKET && (row->option == SO_RCVTIMEO || row->option == SO_SNDTIMEO))
         return found->time.tv_sec == 0 && found->time.tv_usec == 0;
     return found->number == row->wanted;
 }
