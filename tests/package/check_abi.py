@@ -36,10 +36,10 @@ class Abi:
         expect(self.compare(), "is as lib/netbasics.abi describes it")
 
     def case_field(self):
-        """a field in the middle of an option structure is noticed"""
-        text = self.change("include/netbasics/serve.h", "    int64_t max_per_peer;",
-                           "    int64_t between;\n    int64_t max_per_peer;")
-        expect(self.compare(fails=True), "nb_serve_options")
+        """a field in the middle of a structure is noticed"""
+        text = self.change("include/netbasics/serve.h", "    int64_t duration_ns;",
+                           "    int64_t between;\n    int64_t duration_ns;")
+        expect(self.compare(fails=True), "nb_event")
         (self.copy / "include/netbasics/serve.h").write_text(text)
 
     def case_function(self):
