@@ -160,7 +160,7 @@ static int listen_through_fuse(const char *directory)
 static int listen_through_fuse(const char *directory)
 {
     (void)directory;
-    return 1;
+    return 5;
 }
 #endif
 
@@ -185,6 +185,8 @@ static void a_socket_that_is_seen_through_fuse_stays(void **state)
     if (WEXITSTATUS(status) == 1)
         skip_because(access("/dev/fuse", F_OK) == 0 ? "FUSE cannot be mounted here (not root)"
                                                     : "this system has no FUSE");
+    if (WEXITSTATUS(status) == 5)
+        skip_because("this system has no header of FUSE for this C library");
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 
