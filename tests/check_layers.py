@@ -2,50 +2,23 @@
 # SPDX-License-Identifier: MIT
 """Checks how the library is layered, and that it is a good guest in the process it runs in.
 
-- A file includes headers of its own module, and of modules of a strictly lower rank.
-- A module calls functions of modules of a strictly lower rank.
+- A folder of lib/ is a layer. Includes and calls lead from one to another in one direction only.
+- Inside a folder they lead from one module (a source and its headers) to another in one direction only.
 - Only sys makes system calls and names errno; only sys and deadline ask which system this is.
 - Nothing prints, aborts, exits, touches what belongs to the whole process, or calls what is not safe
   beside other threads or follows the locale.
 
 usage: check_layers.py SOURCE_DIR STATIC_LIBRARY
+       check_layers.py --dot SOURCE_DIR       draws the layers, for Graphviz, from the includes
 """
 
 import re
 import subprocess
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 import tap
-
-RANKS = {
-    "decimal": 0, "export": 0, "options": 0, "saturation": 0, "text": 0,
-    "error": 1, "version": 1,
-    "deadline": 2,
-    "sys": 3,
-    "address": 4, "owned": 4, "wait": 4,
-    "endpoint": 5, "foreign": 5, "listen_fds": 5, "lookup": 5, "unix_file": 5,
-    "resolve": 6,
-    "io": 7, "cancel": 7,
-    "ahead": 8, "send": 8,
-    "recv": 9,
-    "conn": 9, "credentials": 9, "frames": 9, "send_file": 9, "socket_options": 9,
-    "attempt": 10, "opening": 10,
-    "openers": 11, "race": 11,
-    "open_addresses": 12, "open_inherited": 12, "open_unix": 12, "connect": 12,
-    "listener": 13,
-    "accept": 14, "signals": 14,
-    "run": 15,
-    "events": 16,
-    "linger": 17, "loops": 17,
-    "intake": 18, "handle": 18,
-    "sequential": 19, "workers": 19,
-    "serve": 20,
-    "netbasics": 21,
-}
-# Headers that define what modules below their own work on: io, recv and send on a connection, run
-# and all of its parts on what serve was given.
-HEADER_RANKS = {"conn.h": 6, "conn_internal.h": 6, "listener.h": 7, "serve.h": 14}
 
 MAY_NAME_ERRNO = {"sys.c"}
 MAY_ASK_FOR_THE_SYSTEM = {"sys.c", "deadline.c"}
@@ -70,7 +43,17 @@ FORBIDDEN = set(
 
 COMMENTS_AND_STRINGS = re.compile(
     r"""/\*.*?\*/ | //[^\n]* | "(?:\\.|[^"\\\n])*" | '(?:\\.|[^'\\\n])*'""", re.DOTALL | re.VERBOSE)
-INCLUDES = re.compile(r'^\s*#\s*include\s*(?:"([^"]+)"|<(?:netbasics/)?([^>]+)>)', re.MULTILINE)
+INCLUDES = re.compile(r'^\s*#\s*include\s*(?:"([^"]+)"|<([^>]+)>)', re.MULTILINE)
+
+DRAWING = """digraph layers {
+    bgcolor = "transparent";
+    graph [rankdir = BT, nodesep = 0.3, ranksep = 0.3];
+    node [fontname = "Helvetica", fontsize = 11, shape = box, style = "rounded,filled", fillcolor = "#eef3f8",
+          color = "#4a6785", fontcolor = "#1b2733", margin = "0.14,0.07"];
+    edge [color = "#7a92aa", dir = back];
+    %s
+}
+"""
 
 
 def strip(text):
@@ -83,20 +66,55 @@ def strip(text):
     return COMMENTS_AND_STRINGS.sub(replacement, text)
 
 
-def module_of(file_name):
-    return file_name.split(".")[0].removesuffix("_internal")
+def module_of(path):
+    """What a source and its headers have in common, with the folder: conn/recv."""
+    return f"{path.parent.name}/{path.name.split('.')[0].removesuffix('_internal')}"
 
 
-def rank_of(file_name):
-    return HEADER_RANKS.get(file_name, RANKS[module_of(file_name)])
+def sources(source_dir):
+    return [path for pattern in ("include/netbasics/*.h*", "lib/*/*.[ch]")
+            for path in sorted(source_dir.glob(pattern))]
 
 
-def include_problems(path, code, ours):
+def included_modules(code):
+    """The modules of ours that the code of a file includes."""
     for quoted, bracketed in INCLUDES.findall(code):
-        header = quoted or bracketed
-        if (header in ours and module_of(header) != module_of(path.name)
-                and rank_of(header) >= rank_of(path.name)):
-            yield f"includes {header}, which is not of a lower layer"
+        if quoted or bracketed.startswith("netbasics/"):
+            yield module_of(Path(quoted or bracketed))
+
+
+def include_graph(files):
+    """For each module those that it includes."""
+    graph = defaultdict(set)
+    for path in files:
+        graph[module_of(path)] |= {*included_modules(strip(path.read_text()))} - {module_of(path)}
+    return graph
+
+
+def circle(graph):
+    """The names along one circle of a graph, or nothing."""
+    done, way = set(), []
+
+    def visit(name):
+        if name in way:
+            return [*way[way.index(name):], name]
+        if name in done:
+            return []
+        way.append(name)
+        found = next(filter(None, map(visit, sorted(graph.get(name, ())))), [])
+        way.pop()
+        done.add(name)
+        return found
+
+    return next(filter(None, map(visit, sorted(graph))), [])
+
+
+def folder_graph(graph):
+    folders = defaultdict(set)
+    for module, others in graph.items():
+        folder = module.split("/")[0]
+        folders[folder] |= {other.split("/")[0] for other in others} - {folder}
+    return folders
 
 
 def line_problems(path, code):
@@ -109,51 +127,86 @@ def line_problems(path, code):
             yield f"line {number} asks which system this is: {line.strip()}"
 
 
-def symbols_of_modules(library):
-    """For each module of the static library the names that it defines, and those that it uses."""
+def symbols_of_members(library):
+    """For each object of the static library the names that it defines, and those that it uses."""
     listing = subprocess.run(["nm", "--format=posix", library],
                              check=True, capture_output=True, text=True).stdout
     defined, used = {}, {}
     for line in listing.splitlines():
         member = re.search(r"\[(.*)\]:$", line)
         if member:
-            module = module_of(member.group(1))
-            defined[module], used[module] = set(), set()
+            name = member.group(1).split(".")[0]
+            defined[name], used[name] = set(), set()
         elif line:
-            name, kind = line.split()[:2]
-            (used if kind in "Uw" else defined)[module].add(name)
+            symbol, kind = line.split()[:2]
+            (used if kind in "Uw" else defined)[name].add(symbol)
     return defined, used
 
 
-def call_problems(module, used, defined):
-    for other, names in defined.items():
-        if other != module and RANKS[other] >= RANKS[module]:
-            for name in sorted(used & names):
-                yield f"uses {name} of {other}, which is not of a lower layer"
-    if module not in MAY_CALL_THE_SYSTEM:
-        for name in sorted(used & SYSTEM_CALLS):
-            yield f"calls the system by itself: {name}"
-    for name in sorted(used & FORBIDDEN):
-        yield f"uses {name}"
+def call_graph(files, defined, used):
+    """For each module those whose functions it calls."""
+    modules = {path.stem: module_of(path) for path in files if path.suffix == ".c"}
+    owners = {symbol: name for name, symbols in defined.items() for symbol in symbols}
+    return {modules[name]: {modules[owners[symbol]] for symbol in symbols & owners.keys()} - {modules[name]}
+            for name, symbols in used.items()}
+
+
+def system_problems(name, used):
+    if name not in MAY_CALL_THE_SYSTEM:
+        for symbol in sorted(used & SYSTEM_CALLS):
+            yield f"calls the system by itself: {symbol}"
+    for symbol in sorted(used & FORBIDDEN):
+        yield f"uses {symbol}"
+
+
+def lower_folders(folders):
+    """For each folder those that it needs and reaches through no other: an arrow of the picture each."""
+    def below(name):
+        return folders[name].union(*map(below, folders[name]))
+    return {name: others - set().union(*map(below, others)) for name, others in folders.items()}
+
+
+def draw(source_dir):
+    """The folders of lib/ as the guide shows them, with what lib/README.md says of each."""
+    texts = dict(re.findall(r"^\| (\w+) \| (.+) \|$", (source_dir / "lib/README.md").read_text(), re.MULTILINE))
+    folders = folder_graph(include_graph(sources(source_dir)))
+    del folders["netbasics"]
+    for others in folders.values():
+        others.discard("netbasics")
+    lines = [*(f'{name} [label = "{name}: {texts[name]}"];' for name in sorted(folders)),
+             *(f"{other} -> {name};" for name, others in sorted(lower_folders(folders).items())
+               for other in sorted(others))]
+    return DRAWING % "\n    ".join(lines)
 
 
 def cases(source_dir, library):
-    files = [path for pattern in ("include/netbasics/*.h*", "lib/*.[ch]")
-             for path in sorted(source_dir.glob(pattern))]
-    unknown = sorted({path.name for path in files if module_of(path.name) not in RANKS})
-    yield "each module has a rank", "\n".join(unknown)
-    if unknown:
-        return
-    ours = {path.name.removesuffix(".in") for path in files}
+    files = sources(source_dir)
+    stems = [path.name for path in files if path.suffix == ".c"]
+    yield "no two sources have the same name", "\n".join(
+        sorted({name for name in stems if stems.count(name) > 1}))
+    stray = [path.name for path in sorted(source_dir.glob("lib/*.[ch]"))]
+    yield "each source is in a folder", "\n".join(stray)
     for path in files:
-        code = strip(path.read_text())
-        yield f"{path.relative_to(source_dir)} keeps to its layer", "\n".join(
-            [*include_problems(path, code, ours), *line_problems(path, code)])
-    defined, used = symbols_of_modules(library)
-    for module in sorted(defined, key=RANKS.get):
-        yield f"{module} calls only what is below it", "\n".join(
-            call_problems(module, used[module], defined))
+        yield (f"{path.relative_to(source_dir)} leaves the system to sys",
+               "\n".join(line_problems(path, strip(path.read_text()))))
+    defined, used = symbols_of_members(library)
+    for name in sorted(defined):
+        yield f"{name} calls nothing that it may not", "\n".join(system_problems(name, used[name]))
+    graph = include_graph(files)
+    for module, others in call_graph(files, defined, used).items():
+        graph[module] |= others
+    yield "no folder needs one that needs it", " needs ".join(circle(folder_graph(graph)))
+    for folder in sorted(folder_graph(graph)):
+        inside = {module: {other for other in others if other.startswith(f"{folder}/")}
+                  for module, others in graph.items() if module.startswith(f"{folder}/")}
+        yield f"there is no circle inside {folder}", " needs ".join(circle(inside))
+    yield "lib/README.md says what is in each folder", "\n".join(
+        f"{path.name} is not there" for path in sorted(source_dir.glob("lib/*/"))
+        if f"| {path.name} | " not in (source_dir / "lib/README.md").read_text())
 
 
 if __name__ == "__main__":
-    tap.report(cases(*map(Path, sys.argv[1:])))
+    if sys.argv[1] == "--dot":
+        print(draw(Path(sys.argv[2])), end="")
+    else:
+        tap.report(cases(*map(Path, sys.argv[1:])))

@@ -6,4 +6,4 @@ set(root ${CMAKE_CURRENT_SOURCE_DIR})
 cmake_language(DEFER DIRECTORY ${root} CALL set_target_properties
     netbasics_static netbasics_shared PROPERTIES INTERPROCEDURAL_OPTIMIZATION ON)
 cmake_language(DEFER DIRECTORY ${root} CALL set_source_files_properties
-    lib/sys.c lib/run.c PROPERTIES COMPILE_OPTIONS -fno-lto)
+    lib/sys/sys.c lib/serve/server.c PROPERTIES COMPILE_OPTIONS -fno-lto)

@@ -3,7 +3,7 @@
  *  @brief A machine with interfaces of odd names. */
 #include "support_interfaces.h"
 
-#include "sys.h"
+#include "sys/sys.h"
 
 #include <errno.h>
 #include <net/if.h>

@@ -3,7 +3,7 @@
  *  @brief Test support: stands between the library and the system. */
 #include "support_probe.h"
 
-#include "sys.h"
+#include "sys/sys.h"
 
 struct probe probe;
 

@@ -6,7 +6,7 @@
 
 #include "support_serve.h"
 
-#include "address_internal.h"
+#include "net/address_internal.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

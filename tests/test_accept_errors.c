@@ -7,9 +7,9 @@
 #undef _GNU_SOURCE
 #define _GNU_SOURCE
 
-#include "accept.h"
+#include "listen/accept.h"
 #include "support_serve.h"
-#include "sys.h"
+#include "sys/sys.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -4,7 +4,7 @@
 #undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
-#include "address_internal.h"
+#include "net/address_internal.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

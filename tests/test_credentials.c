@@ -7,7 +7,7 @@
 #define _GNU_SOURCE
 
 #include "support.h"
-#include "sys.h"
+#include "sys/sys.h"
 
 #include <errno.h>
 #include <string.h>

@@ -6,7 +6,7 @@
 #undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
-#include "deadline_internal.h"
+#include "base/deadline_internal.h"
 #include "support.h"
 
 #include <errno.h>

@@ -4,7 +4,7 @@
 #undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
-#include "endpoint.h"
+#include "net/endpoint.h"
 
 #include <errno.h>
 #include <net/if.h>

@@ -4,7 +4,7 @@
 #undef _GNU_SOURCE
 #define _GNU_SOURCE /* the EAI codes that POSIX dropped */
 
-#include "error_internal.h"
+#include "base/error_internal.h"
 
 #include <errno.h>
 #include <limits.h>

@@ -8,7 +8,7 @@
 #define _GNU_SOURCE
 
 #include "support_serve.h"
-#include "sys.h"
+#include "sys/sys.h"
 
 #include <errno.h>
 #include <poll.h>

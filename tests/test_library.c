@@ -8,7 +8,7 @@
 #define _GNU_SOURCE /* dladdr1 */
 
 #include "support.h"
-#include "sys.h"
+#include "sys/sys.h"
 
 #include <errno.h>
 

@@ -7,10 +7,10 @@
 #undef _GNU_SOURCE
 #define _GNU_SOURCE
 
-#include "address_internal.h"
-#include "listener_internal.h"
+#include "net/address_internal.h"
+#include "listen/listener_internal.h"
 #include "support_serve.h"
-#include "sys.h"
+#include "sys/sys.h"
 
 #include <errno.h>
 #include <fcntl.h>

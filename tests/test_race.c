@@ -9,10 +9,10 @@
 #undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
-#include "address_internal.h"
-#include "deadline_internal.h"
+#include "net/address_internal.h"
+#include "base/deadline_internal.h"
 #include "support.h"
-#include "sys.h"
+#include "sys/sys.h"
 
 #include <errno.h>
 #include <netdb.h>

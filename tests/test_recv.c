@@ -6,10 +6,10 @@
 #undef _GNU_SOURCE
 #define _GNU_SOURCE /* POLLRDHUP */
 
-#include "conn_internal.h"
+#include "conn/conn_internal.h"
 #include "support.h"
 #include "support_probe.h"
-#include "sys.h"
+#include "sys/sys.h"
 
 #include <errno.h>
 #include <limits.h>

@@ -7,9 +7,9 @@
 #undef _GNU_SOURCE
 #define _GNU_SOURCE /* the EAI codes that POSIX dropped, pthread_getattr_np */
 
-#include "address_internal.h"
+#include "net/address_internal.h"
 #include "support_serve.h"
-#include "sys.h"
+#include "sys/sys.h"
 
 #include <errno.h>
 #include <netdb.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Tests of when connections count as waiting in vain for a place: rows of looks, a second apart. */
-#include "saturation.h"
+#include "serve/saturation.h"
 #include "support.h"
 
 #define SAME NB__SATURATION_SAME

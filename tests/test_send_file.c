@@ -10,7 +10,7 @@
 
 #include "support.h"
 #include "support_probe.h"
-#include "sys.h"
+#include "sys/sys.h"
 
 #include <errno.h>
 #include <fcntl.h>

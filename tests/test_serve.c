@@ -8,10 +8,10 @@
 #undef _GNU_SOURCE
 #define _GNU_SOURCE /* pthread_getattr_np */
 
-#include "address_internal.h"
-#include "run.h"
+#include "net/address_internal.h"
+#include "serve/server.h"
 #include "support_serve.h"
-#include "sys.h"
+#include "sys/sys.h"
 
 #include <errno.h>
 #include <fcntl.h>

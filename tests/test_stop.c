@@ -7,9 +7,9 @@
 #undef _GNU_SOURCE
 #define _GNU_SOURCE
 
-#include "listener_internal.h"
+#include "listen/listener_internal.h"
 #include "support_serve.h"
-#include "sys.h"
+#include "sys/sys.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -6,9 +6,9 @@
 #undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
-#include "sys.h"
+#include "sys/sys.h"
 
-#include "deadline_internal.h"
+#include "base/deadline_internal.h"
 #include "support.h"
 
 #include <errno.h>

@@ -9,7 +9,7 @@
 #define _POSIX_C_SOURCE 200809L
 
 #include "support_serve.h"
-#include "sys.h"
+#include "sys/sys.h"
 
 #include <netdb.h>
 #include <string.h>

@@ -7,7 +7,7 @@
 #define _POSIX_C_SOURCE 200809L
 
 #include "support_serve.h"
-#include "sys.h"
+#include "sys/sys.h"
 
 #include <errno.h>
 #include <netdb.h>

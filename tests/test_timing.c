@@ -10,7 +10,7 @@
 #define _GNU_SOURCE /* POLLRDHUP */
 
 #include "support.h"
-#include "sys.h"
+#include "sys/sys.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -10,9 +10,9 @@
 #undef _FILE_OFFSET_BITS
 #define _FILE_OFFSET_BITS 64 /* some systems number files with so many */
 
-#include "address_internal.h"
+#include "net/address_internal.h"
 #include "support_serve.h"
-#include "sys.h"
+#include "sys/sys.h"
 
 #include <dirent.h>
 #include <errno.h>

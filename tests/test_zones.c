@@ -7,7 +7,7 @@
 #undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
-#include "address_internal.h"
+#include "net/address_internal.h"
 #include "support.h"
 #include "support_interfaces.h"
 

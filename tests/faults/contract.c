@@ -5,7 +5,7 @@
 #undef _GNU_SOURCE
 #define _GNU_SOURCE /* EAI_NODATA */
 
-#include "error_internal.h"
+#include "base/error_internal.h"
 #include "fault.h"
 
 #include <errno.h>
@@ -27,7 +27,7 @@ struct row {
 #call, __VA_ARGS__                                                                         \
     }
 
-/* A function of lib/sys.h without a row makes every program of this directory fail. */
+/* A function of lib/sys/sys.h without a row makes every program of this directory fail. */
 static const struct row rows[] = {
     ROW(socket,
         ERRORS(EMFILE, EAFNOSUPPORT, EACCES, EINVAL, ENFILE, ENOBUFS, ENOMEM, EPROTONOSUPPORT)),

@@ -427,7 +427,7 @@ static bool run_scenario(const struct scenario *next, size_t number)
     return reports == 0;
 }
 
-/* A function of lib/sys.h that nothing is known about is not tested. */
+/* A function of lib/sys/sys.h that nothing is known about is not tested. */
 static bool all_calls_have_rows(void)
 {
     bool all = true;
@@ -438,7 +438,7 @@ static bool all_calls_have_rows(void)
         printf("# contract.c has no row for %s\n", name_of((enum call)call));
         all = false;
     }
-    printf("%s 1 - every function of lib/sys.h has a row\n", all ? "ok" : "not ok");
+    printf("%s 1 - every function of lib/sys/sys.h has a row\n", all ? "ok" : "not ok");
     return all;
 }
 

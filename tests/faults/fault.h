@@ -11,7 +11,7 @@
 #include "calls.h"
 #include "support.h"
 
-/* Everything that can be made to fail: the functions of lib/sys.h, and what stands beside them. */
+/* Everything that can be made to fail: the functions of lib/sys/sys.h, and what stands beside them. */
 enum call {
 #define CALL(name) CALL_##name,
     SYS_CALLS(CALL)

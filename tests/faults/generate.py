@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Reads the functions of lib/sys.h, so that each of them can be made to fail: writes the list of them
+"""Reads the functions of lib/sys/sys.h, so that each of them can be made to fail: writes the list of them
 (calls.h) and a function that stands before each one (wraps.c), except for those that WRAPS_FILE writes
 by hand; prints the names for the linker's --wrap.
 
@@ -52,7 +52,7 @@ def main(header, wraps_file, output_dir):
     output = Path(output_dir)
     output.mkdir(parents=True, exist_ok=True)
     (output / "calls.h").write_text(f"#define SYS_CALLS(X) \\\n{rows}\n")
-    (output / "wraps.c").write_text(f'#include "fault.h"\n#include "sys.h"\n\n{wraps}')
+    (output / "wraps.c").write_text(f'#include "fault.h"\n#include "sys/sys.h"\n\n{wraps}')
     print(";".join(names), end="")
 
 

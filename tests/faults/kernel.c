@@ -6,7 +6,7 @@
 #define _GNU_SOURCE /* nanosleep, struct addrinfo */
 
 #include "fault.h"
-#include "sys.h"
+#include "sys/sys.h"
 
 #include <errno.h>
 #include <netdb.h>

@@ -4,7 +4,7 @@
 #undef _GNU_SOURCE
 #define _GNU_SOURCE /* accept4 */
 
-#include "address_internal.h"
+#include "net/address_internal.h"
 #include "fault.h"
 
 #include <errno.h>

@@ -4,7 +4,7 @@
  *         any deadlines or served by nb_serve() with any options until a stop at any time. Nobody is
  *         lost or told of twice, and everything ends when it should. */
 #include "fuzz.h"
-#include "sys.h"
+#include "sys/sys.h"
 
 #include <errno.h>
 #include <string.h>

@@ -2,11 +2,11 @@
 /** @file
  *  @brief Fuzzes the race of the addresses of a host: any number of them, each answering, failing or
  *         keeping silent at any time. What RFC 8305 promises is checked, not how it is done. */
-#include "deadline_internal.h"
-#include "error_internal.h"
+#include "base/deadline_internal.h"
+#include "base/error_internal.h"
 #include "fuzz.h"
-#include "race.h"
-#include "sys.h"
+#include "connect/race.h"
+#include "sys/sys.h"
 
 #include <errno.h>
 #include <string.h>

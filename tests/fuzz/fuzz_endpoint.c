@@ -5,7 +5,7 @@
 #undef _GNU_SOURCE
 #define _GNU_SOURCE /* strcasecmp */
 
-#include "endpoint.h"
+#include "net/endpoint.h"
 #include "fuzz.h"
 
 #include <arpa/inet.h>

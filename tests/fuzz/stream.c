@@ -3,7 +3,7 @@
  *  @brief A model of a stream that is read. */
 #include "stream.h"
 
-#include "sys.h"
+#include "sys/sys.h"
 
 #include <errno.h>
 #include <string.h>

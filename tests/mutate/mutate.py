@@ -67,7 +67,7 @@ class Place:
 
 @dataclass
 class Mutant:
-    file: str  # such as lib/conn.c
+    file: str  # such as lib/conn/conn.c
     line: int
     number: int = 0  # of those of the same line
     places: list = field(default_factory=list)  # more than one for an inline function
@@ -305,7 +305,7 @@ def read_arguments():
     parser.add_argument("build_dir")
     parser.add_argument("--sample", type=int, default=0, help="judge only so many, chosen by the seed")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", help="judge only those of one file, such as lib/conn.c")
+    parser.add_argument("--only", help="judge only those of one file, such as lib/conn/conn.c")
     parser.add_argument("--faults", action="store_true", help="let the fault driver judge, too")
     parser.add_argument("--null", action="store_true",
                         help="change nothing: all must survive, or the figures mean nothing")

@@ -5,7 +5,7 @@
 #undef _GNU_SOURCE
 #define _GNU_SOURCE /* unshare */
 
-#include "address_internal.h"
+#include "net/address_internal.h"
 #include "wire.h"
 
 #include <errno.h>

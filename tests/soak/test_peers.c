@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief The limit of connections of one peer, under load from many peers. */
-#include "address_internal.h"
+#include "net/address_internal.h"
 #include "soak.h"
 
 #include <errno.h>

@@ -7,9 +7,9 @@
 #undef _GNU_SOURCE
 #define _GNU_SOURCE
 
-#include "intake.h"
+#include "serve/incoming.h"
 #include "soak.h"
-#include "sys.h"
+#include "sys/sys.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief The scripted kernel: its calls, in the place of those of lib/sys.c, and the clock. */
+ *  @brief The scripted kernel: its calls, in the place of those of lib/sys/sys.c, and the clock. */
 #undef _DEFAULT_SOURCE
 #define _DEFAULT_SOURCE /* struct timeval, clockid_t */
 
 #include "kernel_sockets.h"
-#include "sys.h"
+#include "sys/sys.h"
 
 #include <errno.h>
 #include <netbasics/conn.h>
@@ -16,7 +16,7 @@
 #include <sys/uio.h>
 #include <time.h>
 
-/* Every function here is what the linker takes for the one of lib/sys.c. */
+/* Every function here is what the linker takes for the one of lib/sys/sys.c. */
 int __real_clock_gettime(clockid_t clock, struct timespec *now);
 int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
 int __wrap_nb__sys_socket(int family);

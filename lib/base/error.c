@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Statuses: their names, their texts, and what errno and EAI codes mean. */
+#undef _GNU_SOURCE
+#define _GNU_SOURCE /* the EAI codes that POSIX dropped, where netdb.h has them */
+
+#include "base/error_internal.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <string.h>
+
+/* How much is shown of what a message is about: the reason behind it must not be pushed out. */
+#define SUBJECT_MAX ((size_t)256)
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+struct meaning {
+    int number;
+    nb_status status;
+    const char *name;
+};
+
+#define MEANS(number, status)                                                                      \
+    {                                                                                              \
+        number, status, #number                                                                    \
+    }
+
+/* From practice, not from one man page: recv(2), for instance, does not mention ECONNRESET,
+   ETIMEDOUT or EHOSTUNREACH. What is not listed is NB_SYSTEM; rows with NB_SYSTEM give a name. A filter of
+   system calls may choose any errno, so all of POSIX are here. */
+static const struct meaning errno_meanings[] = {
+    MEANS(ECONNREFUSED, NB_REFUSED),
+    MEANS(ECONNRESET, NB_RESET),
+    MEANS(EPIPE, NB_RESET),
+    MEANS(ECONNABORTED, NB_RESET),
+    MEANS(ENETRESET, NB_RESET),
+    MEANS(ENOTCONN, NB_RESET),
+    MEANS(ETIMEDOUT, NB_UNREACHABLE),
+    MEANS(EHOSTUNREACH, NB_UNREACHABLE),
+    MEANS(ENETUNREACH, NB_UNREACHABLE),
+    MEANS(EHOSTDOWN, NB_UNREACHABLE),
+    MEANS(ENETDOWN, NB_UNREACHABLE),
+#ifdef ENONET
+    MEANS(ENONET, NB_UNREACHABLE),
+#endif
+    MEANS(EADDRINUSE, NB_ADDRESS_IN_USE),
+    MEANS(EADDRNOTAVAIL, NB_ADDRESS_UNAVAILABLE),
+    MEANS(ENODEV, NB_ADDRESS_UNAVAILABLE),
+    MEANS(ENXIO, NB_ADDRESS_UNAVAILABLE),
+    MEANS(ENOENT, NB_ADDRESS_UNAVAILABLE),
+    MEANS(ENOTDIR, NB_ADDRESS_UNAVAILABLE),
+    MEANS(ELOOP, NB_ADDRESS_UNAVAILABLE),
+    MEANS(EACCES, NB_PERMISSION),
+    MEANS(EPERM, NB_PERMISSION),
+    MEANS(EROFS, NB_PERMISSION),
+    MEANS(EMFILE, NB_NO_DESCRIPTORS),
+    MEANS(ENFILE, NB_NO_DESCRIPTORS),
+    MEANS(ENOMEM, NB_NO_MEMORY),
+    MEANS(ENOBUFS, NB_NO_MEMORY),
+    MEANS(EAFNOSUPPORT, NB_UNSUPPORTED),
+    MEANS(EPFNOSUPPORT, NB_UNSUPPORTED),
+    MEANS(EPROTONOSUPPORT, NB_UNSUPPORTED),
+    MEANS(ENOSYS, NB_UNSUPPORTED),
+#ifdef ESOCKTNOSUPPORT
+    MEANS(ESOCKTNOSUPPORT, NB_UNSUPPORTED),
+#endif
+    MEANS(EOPNOTSUPP, NB_UNSUPPORTED),
+    MEANS(ENOPROTOOPT, NB_UNSUPPORTED),
+    MEANS(EBADF, NB_SYSTEM),
+    MEANS(EFAULT, NB_SYSTEM),
+    MEANS(EINVAL, NB_SYSTEM),
+    MEANS(EIO, NB_SYSTEM),
+    MEANS(EISDIR, NB_SYSTEM),
+    MEANS(ENOTSOCK, NB_SYSTEM),
+    MEANS(ESPIPE, NB_SYSTEM),
+    MEANS(EPROTO, NB_SYSTEM),
+    MEANS(EAGAIN, NB_SYSTEM),
+    MEANS(ENOSPC, NB_SYSTEM),
+    MEANS(E2BIG, NB_SYSTEM),
+    MEANS(EALREADY, NB_SYSTEM),
+    MEANS(EBADMSG, NB_SYSTEM),
+    MEANS(EBUSY, NB_SYSTEM),
+    MEANS(ECANCELED, NB_SYSTEM),
+    MEANS(ECHILD, NB_SYSTEM),
+    MEANS(EDEADLK, NB_SYSTEM),
+    MEANS(EDESTADDRREQ, NB_SYSTEM),
+    MEANS(EDOM, NB_SYSTEM),
+    MEANS(EDQUOT, NB_SYSTEM),
+    MEANS(EEXIST, NB_SYSTEM),
+    MEANS(EFBIG, NB_SYSTEM),
+    MEANS(EILSEQ, NB_SYSTEM),
+    MEANS(EINPROGRESS, NB_SYSTEM),
+    MEANS(EINTR, NB_SYSTEM),
+    MEANS(EISCONN, NB_SYSTEM),
+    MEANS(EMLINK, NB_SYSTEM),
+    MEANS(EMSGSIZE, NB_SYSTEM),
+    MEANS(ENAMETOOLONG, NB_SYSTEM),
+    MEANS(ENOEXEC, NB_SYSTEM),
+    MEANS(ENOLCK, NB_SYSTEM),
+    MEANS(ENOTEMPTY, NB_SYSTEM),
+    MEANS(ENOTRECOVERABLE, NB_SYSTEM),
+    MEANS(ENOTTY, NB_SYSTEM),
+    MEANS(EOVERFLOW, NB_SYSTEM),
+    MEANS(EOWNERDEAD, NB_SYSTEM),
+    MEANS(EPROTOTYPE, NB_SYSTEM),
+    MEANS(ERANGE, NB_SYSTEM),
+    MEANS(ESRCH, NB_SYSTEM),
+    MEANS(ESTALE, NB_SYSTEM),
+    MEANS(ETXTBSY, NB_SYSTEM),
+    MEANS(EXDEV, NB_SYSTEM),
+#ifdef EBADFD
+    MEANS(EBADFD, NB_SYSTEM),
+#endif
+#ifdef ECOMM
+    MEANS(ECOMM, NB_SYSTEM),
+#endif
+#ifdef EIDRM
+    MEANS(EIDRM, NB_SYSTEM),
+#endif
+#ifdef EMULTIHOP
+    MEANS(EMULTIHOP, NB_SYSTEM),
+#endif
+#ifdef ENODATA
+    MEANS(ENODATA, NB_SYSTEM),
+#endif
+#ifdef ENOKEY
+    MEANS(ENOKEY, NB_SYSTEM),
+#endif
+#ifdef ENOLINK
+    MEANS(ENOLINK, NB_SYSTEM),
+#endif
+#ifdef ENOMSG
+    MEANS(ENOMSG, NB_SYSTEM),
+#endif
+#ifdef ENOSR
+    MEANS(ENOSR, NB_SYSTEM),
+#endif
+#ifdef ENOSTR
+    MEANS(ENOSTR, NB_SYSTEM),
+#endif
+#ifdef EREMOTEIO
+    MEANS(EREMOTEIO, NB_SYSTEM),
+#endif
+#ifdef ERESTART
+    MEANS(ERESTART, NB_SYSTEM),
+#endif
+#ifdef ESHUTDOWN
+    MEANS(ESHUTDOWN, NB_SYSTEM),
+#endif
+#ifdef ETIME
+    MEANS(ETIME, NB_SYSTEM),
+#endif
+#ifdef ETOOMANYREFS
+    MEANS(ETOOMANYREFS, NB_SYSTEM),
+#endif
+#ifdef EUCLEAN
+    MEANS(EUCLEAN, NB_SYSTEM),
+#endif
+#ifdef EUSERS
+    MEANS(EUSERS, NB_SYSTEM),
+#endif
+};
+
+static const struct meaning lookup_meanings[] = {
+    MEANS(EAI_NONAME, NB_NAME_NOT_FOUND),     MEANS(EAI_FAIL, NB_NAME_NOT_FOUND),
+#ifdef EAI_NODATA
+    MEANS(EAI_NODATA, NB_NAME_NOT_FOUND),
+#endif
+#ifdef EAI_ADDRFAMILY
+    MEANS(EAI_ADDRFAMILY, NB_NAME_NOT_FOUND),
+#endif
+    MEANS(EAI_AGAIN, NB_NAME_TEMPORARY),      MEANS(EAI_MEMORY, NB_NO_MEMORY),
+    MEANS(EAI_FAMILY, NB_UNSUPPORTED),
+};
+
+static const struct meaning *find(const struct meaning *table, size_t count, int number)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (table[i].number == number)
+            return &table[i];
+    }
+    return NULL;
+}
+
+static nb_status status_in(const struct meaning *table, size_t count, int number)
+{
+    const struct meaning *meaning = find(table, count, number);
+
+    return meaning != NULL ? meaning->status : NB_SYSTEM;
+}
+
+nb_status nb__status_of_errno(int number)
+{
+    return status_in(errno_meanings, COUNT(errno_meanings), number);
+}
+
+nb_status nb__status_of_lookup(int code)
+{
+    return status_in(lookup_meanings, COUNT(lookup_meanings), code);
+}
+
+const char *nb_status_name(nb_status status)
+{
+    switch ((int)status) {
+#define NAME(name, value, text)                                                                    \
+    case value:                                                                                    \
+        return #name;
+        NB_STATUS_MAP(NAME)
+#undef NAME
+    default:
+        return "NB_UNKNOWN";
+    }
+}
+
+const char *nb_status_text(nb_status status)
+{
+    switch ((int)status) {
+#define TEXT(name, value, text)                                                                    \
+    case value:                                                                                    \
+        return text;
+        NB_STATUS_MAP(TEXT)
+#undef TEXT
+    default:
+        return "unknown status";
+    }
+}
+
+void nb__text_add_reason(struct nb__text *text, nb_status status, int system_error)
+{
+    const struct meaning *meaning = NULL;
+
+    nb__text_add(text, "%s", nb_status_text(status));
+    if (system_error == 0)
+        return;
+    if (status != NB_NAME_NOT_FOUND && status != NB_NAME_TEMPORARY)
+        meaning = find(errno_meanings, COUNT(errno_meanings), system_error);
+    if (meaning == NULL)
+        meaning = find(lookup_meanings, COUNT(lookup_meanings), system_error);
+    if (meaning != NULL)
+        nb__text_add(text, " (%s)", meaning->name);
+    else
+        nb__text_add(text, " (%d)", system_error);
+}
+
+void nb__text_add_subject(struct nb__text *text, const char *subject)
+{
+    size_t most = text->length + SUBJECT_MAX;
+
+    for (; *subject != '\0' && text->length < most; subject++)
+        nb__text_add_escaped(text, subject, 1);
+    if (*subject != '\0')
+        nb__text_add(text, "...");
+}
+
+void nb__error_clear(nb_error *err)
+{
+    (void)nb__error_begin(err, NB_OK, 0);
+}
+
+struct nb__text nb__error_begin(nb_error *err, nb_status status, int system_error)
+{
+    if (err == NULL)
+        return nb__text_in(NULL, 0);
+    err->status = status;
+    err->system_error = system_error;
+    return nb__text_in(err->message, sizeof(err->message));
+}
+
+struct nb__text nb__error_about(nb_error *err, nb_status status, int system_error,
+                                const char *operation, const char *subject)
+{
+    struct nb__text text = nb__error_begin(err, status, system_error);
+
+    nb__text_add(&text, "%s ", operation);
+    nb__text_add_subject(&text, subject);
+    nb__text_add(&text, ": ");
+    return text;
+}
+
+nb_status nb__error_set(nb_error *err, nb_status status, int system_error, const char *operation,
+                        const char *subject)
+{
+    struct nb__text text = nb__error_about(err, status, system_error, operation, subject);
+
+    nb__text_add_reason(&text, status, system_error);
+    return status;
+}
+
+nb_status nb__error_invalid(nb_error *err, const char *operation, const char *what)
+{
+    struct nb__text text = nb__error_begin(err, NB_INVALID, 0);
+
+    nb__text_add(&text, "%s: %s", operation, what);
+    return NB_INVALID;
+}

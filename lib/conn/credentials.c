@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Who is at the other end of a Unix socket. */
+#include "net/address_internal.h"
+#include "conn/conn_internal.h"
+#include "base/error_internal.h"
+#include "base/versioned.h"
+#include "sys/sys.h"
+
+#include <errno.h>
+
+NB__OPTIONS_SOLID(nb_credentials, 0, 3);
+
+/* The system answers for other sockets, too, but with nobody. */
+static bool is_unix(const nb_conn *conn)
+{
+    struct sockaddr_storage raw;
+    socklen_t length = sizeof(raw);
+    nb_address local;
+
+    if (nb__sys_getsockname(conn->fd, (struct sockaddr *)&raw, &length) < 0)
+        return false;
+    local = nb__address_from((const struct sockaddr *)&raw, length);
+    return nb_address_family(&local) == NB_FAMILY_UNIX;
+}
+
+nb_status nb_conn_peer_credentials(const nb_conn *conn, nb_credentials *out)
+{
+    nb_credentials known = {sizeof(known), -1, -1, -1};
+    int failed = -EOPNOTSUPP;
+
+    if (out == NULL || !nb__options_sized(out))
+        return NB_INVALID;
+    if (conn != NULL && is_unix(conn))
+        failed = nb__sys_peer_credentials(conn->fd, &known.pid, &known.uid, &known.gid);
+    (void)nb__options_write(out, &known, sizeof(known),
+                            0xff); /* -1 is nobody, and 0 the superuser */
+    if (conn == NULL)
+        return NB_INVALID;
+    return failed < 0 ? nb__status_of_errno(-failed) : NB_OK;
+}

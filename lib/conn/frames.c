@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Frames: messages that say their length first. */
+#include "conn/readahead.h"
+#include "conn/conn_internal.h"
+#include "conn/io.h"
+
+#include <stdint.h>
+
+/* The length, in four bytes, the most significant first. */
+#define HEADER ((size_t)4)
+
+static size_t length_in(const unsigned char *header)
+{
+    return (size_t)((uint32_t)header[0] << 24 | (uint32_t)header[1] << 16 |
+                    (uint32_t)header[2] << 8 | (uint32_t)header[3]);
+}
+
+nb_status nb_send_frame(nb_conn *conn, const void *data, size_t length, nb_deadline by)
+{
+    unsigned char header[HEADER] = {(unsigned char)(length >> 24), (unsigned char)(length >> 16),
+                                    (unsigned char)(length >> 8), (unsigned char)length};
+    nb_slice parts[] = {{header, HEADER}, {data, length}};
+
+    if (length > UINT32_MAX)
+        return NB_INVALID;
+    return nb_send_all_v(conn, parts, 2, NULL, by);
+}
+
+/* Reads ahead until so many bytes are in the buffer, and none beyond `most` if it has to grow. An end
+   before is one inside a frame, unless nothing of it has come. */
+static nb_status await_bytes(nb_conn *conn, size_t wanted, size_t most, nb_deadline by)
+{
+    while (nb__conn_ahead(conn) < wanted) {
+        nb_status status = nb__ahead_fill(conn, most, by);
+
+        if (status == NB_EOF && nb__conn_ahead(conn) > 0)
+            return nb__io_fail(conn, NB_RECEIVE, NB_RESET, 0);
+        if (status != NB_OK)
+            return status;
+    }
+    return NB_OK;
+}
+
+/* Waits for a whole frame, and takes nothing out of the buffer but the header of one that is too
+   long. */
+static nb_status await_frame(nb_conn *conn, size_t capacity, size_t *length, nb_deadline by)
+{
+    nb_status status = await_bytes(conn, HEADER, HEADER + capacity, by);
+    size_t announced;
+
+    if (status != NB_OK)
+        return status;
+    announced = length_in(nb__ahead_bytes(conn));
+    if (announced > capacity) {
+        nb__ahead_drop(conn, HEADER);
+        *length = announced;
+        return nb__io_fail(conn, NB_RECEIVE, NB_TOO_LONG, 0);
+    }
+    status = await_bytes(conn, HEADER + announced, HEADER + announced, by);
+    if (status == NB_OK)
+        *length = announced;
+    return status;
+}
+
+nb_status nb_recv_frame(nb_conn *conn, void *buf, size_t capacity, size_t *length, nb_deadline by)
+{
+    bool valid = (buf != NULL || capacity == 0) && nb__is_length(capacity) && length != NULL;
+    nb_status status = nb__conn_check_receive(conn, valid);
+
+    if (length != NULL)
+        *length = 0;
+    if (status == NB_OK)
+        status = await_frame(conn, capacity, length, by);
+    if (status == NB_OK) {
+        nb__ahead_drop(conn, HEADER);
+        if (buf != NULL)
+            (void)nb__ahead_take(conn, buf, *length);
+    }
+    return status;
+}

@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief The raw operations of a connection, and the one place where it waits.
+ *
+ *  The socket's own timer is coarse (up to an eighth and two ticks late), so it is armed with a
+ *  margin, and the monotonic clock and ppoll(2) do the rest. */
+#undef _POSIX_C_SOURCE
+#define _POSIX_C_SOURCE 200809L
+
+#include "conn/io.h"
+
+#include "base/error_internal.h"
+
+#include <sys/time.h>
+
+/* Below this the socket's timer is too coarse to be of use. */
+#define POLL_BELOW_NS (32 * NB__NS_PER_MS)
+
+/* Where there is more to heed than the socket, its timer is set to this, and poll(2) does the rest. So
+   long an idle connection may wait for a request even while its server stops. */
+#define ATTENTIVE_MS INT32_C(128)
+
+/* Longest the timer is ever set to, about 35 minutes. */
+#define ARMED_MAX_MS (INT32_C(1) << 21)
+
+/* One receive or send, whatever it takes. */
+struct transfer {
+    nb_direction direction;
+    struct iovec *parts;
+    size_t count;
+};
+
+static ssize_t move_bytes(const nb_conn *conn, const struct transfer *transfer, int flags)
+{
+    struct iovec *first = transfer->parts;
+
+    if (transfer->direction == NB_RECEIVE)
+        return nb__sys_recv(conn->fd, first->iov_base, first->iov_len, flags);
+    if (transfer->count == 1)
+        return nb__sys_send(conn->fd, first->iov_base, first->iov_len, flags);
+    return nb__sys_sendmsg(conn->fd, first, transfer->count, flags);
+}
+
+/* How much time a timer of so many milliseconds can take, and a little for what comes after it. */
+static int64_t longest_ns(int32_t armed_ms)
+{
+    return ((int64_t)armed_ms + armed_ms / 8 + 8) * NB__NS_PER_MS;
+}
+
+/* The largest power of two that is sure to end in time; 0, for none, when there is all the time. */
+static int32_t timer_for(const struct nb__side *side, int64_t left_ns)
+{
+    int32_t armed = left_ns == INT64_MAX ? 0 : ARMED_MAX_MS;
+
+    if (side->attentive)
+        armed = ATTENTIVE_MS;
+    while (longest_ns(armed) > left_ns)
+        armed /= 2;
+    return armed;
+}
+
+/* Notes what the timer is good for: until it would fire too late, or four times too early. */
+static void note_timer(struct nb__side *side, int32_t ms)
+{
+    side->timer_from_ns = ms == 0 ? INT64_MAX : longest_ns(ms);
+    side->timer_to_ns = ms == 0 ? INT64_MAX : longest_ns(ms * 4) - 1;
+    if (ms == ARMED_MAX_MS)
+        side->timer_to_ns = INT64_MAX - 1;
+    if (side->attentive && ms == ATTENTIVE_MS)
+        side->timer_to_ns = INT64_MAX;
+    if (side->timer_from_ns < POLL_BELOW_NS)
+        side->timer_from_ns = POLL_BELOW_NS;
+}
+
+/* Sets the socket's timer; 0 for none. */
+static bool set_timer(nb_conn *conn, nb_direction direction, int32_t ms)
+{
+    static const int options[] = {[NB_RECEIVE] = SO_RCVTIMEO, [NB_SEND] = SO_SNDTIMEO};
+    struct timeval value = {ms / 1000, (suseconds_t)(ms % 1000) * 1000};
+
+    if (nb__sys_setsockopt(conn->fd, SOL_SOCKET, options[direction], &value, sizeof(value)) < 0)
+        return false;
+    note_timer(&conn->sides[direction], ms);
+    return true;
+}
+
+/* How long the next step may wait, and what else it has to heed. */
+struct span {
+    struct nb__outlook outlook;
+    int64_t left_ns;
+    bool fired;    /* a timer has, before the first look */
+    bool stopping; /* a connection that is idle is to end when it has waited for that long */
+};
+
+/* Whether the connection has waited in the kernel for ATTENTIVE_MS: a timer that was set for a deadline is
+   shorter. */
+static bool has_waited(const nb_conn *conn, const struct span *span)
+{
+    return span->fired && conn->sides[NB_RECEIVE].timer_to_ns == INT64_MAX;
+}
+
+/* Asks the owner of the connection. */
+static void ask_owner(nb_conn *conn, struct span *span)
+{
+    nb_status status = conn->keeper->look(conn->keeper, conn, &span->outlook);
+
+    if (!span->outlook.idle)
+        return;
+    if (conn->request_by.ns == 0)
+        conn->request_by =
+            nb__ms_after(span->outlook.now_ns, has_waited(conn, span) ? 0 : (int64_t)ATTENTIVE_MS);
+    span->stopping = status == NB_STOPPING;
+    if (span->stopping)
+        span->outlook.until = nb__earlier(span->outlook.until, conn->request_by);
+}
+
+/* Decides how long the next step may wait: NB_OK, or why it may not. */
+static nb_status look_at_clock(nb_conn *conn, nb_direction direction, nb_deadline by,
+                               struct span *span)
+{
+    struct nb__outlook *outlook = &span->outlook;
+
+    outlook->idle = direction == NB_RECEIVE && nb__conn_is_idle(conn);
+    outlook->until = by;
+    outlook->fd = -1;
+    outlook->soon = false;
+    span->left_ns = INT64_MAX;
+    span->stopping = false;
+    if (nb__is_forever(by) && !conn->watched && !outlook->idle)
+        return NB_OK;
+    outlook->now_ns = nb__now_ns();
+    if (conn->watched || outlook->idle)
+        ask_owner(conn, span);
+    if (atomic_load(&conn->cancelled))
+        return NB_CANCELLED;
+    span->left_ns = nb__remaining_ns(outlook->until, outlook->now_ns);
+    if (span->left_ns > 0)
+        return NB_OK;
+    return span->stopping && by.ns > outlook->now_ns ? NB_STOPPING : NB_TIMEOUT;
+}
+
+/* Whether the connection has events; 0 to look again, or -errno. */
+static int poll_for(const nb_conn *conn, short events, struct span *span)
+{
+    struct nb__outlook *outlook = &span->outlook;
+    struct pollfd entries[] = {{conn->fd, events, 0}, {outlook->fd, POLLIN, 0}};
+    int ready = nb__sys_poll(entries, outlook->fd >= 0 ? 2 : 1, outlook->until);
+
+    outlook->rung = ready > 0 && entries[1].revents != 0;
+    return outlook->rung && entries[0].revents == 0 ? 0 : ready;
+}
+
+static ssize_t poll_and_move(const nb_conn *conn, const struct transfer *transfer,
+                             struct span *span)
+{
+    int ready = poll_for(conn, transfer->direction == NB_RECEIVE ? POLLIN : POLLOUT, span);
+
+    if (ready <= 0)
+        return ready == 0 ? -EAGAIN : ready;
+    return move_bytes(conn, transfer, MSG_DONTWAIT);
+}
+
+/* One step: bytes moved, or -errno; -EAGAIN leads to the next stage. */
+static ssize_t step(nb_conn *conn, const struct transfer *transfer, enum nb__stage *stage,
+                    struct span *span)
+{
+    nb_direction direction = transfer->direction;
+    const struct nb__side *side = &conn->sides[direction];
+    bool timed = *stage != NB__FIRED && !span->outlook.soon && span->left_ns >= POLL_BELOW_NS &&
+                 (conn->timed_sends || direction == NB_RECEIVE ||
+                  (span->left_ns == INT64_MAX && !side->attentive));
+
+    if (timed && nb__io_timer_fits(conn, direction, span->left_ns)) {
+        *stage = NB__FIRED;
+        return move_bytes(conn, transfer, 0);
+    }
+    /* A send seldom has to wait, and then needs no timer. (And a small one often fits where poll(2)
+       does not call the socket writable yet.) */
+    if (direction == NB_SEND && *stage == NB__FRESH) {
+        *stage = NB__TRIED;
+        return move_bytes(conn, transfer, MSG_DONTWAIT);
+    }
+    *stage = NB__FIRED;
+    if (timed && set_timer(conn, direction, timer_for(side, span->left_ns)))
+        return move_bytes(conn, transfer, 0);
+    return poll_and_move(conn, transfer, span);
+}
+
+/* When the kernel gives a peer up that has stopped answering, it tells what a router said last, if one
+   said anything: the errno may be any of those that ICMP stands for. Nobody can refuse a connection
+   that is there, so such a peer is unreachable. */
+nb_status nb__io_status_of(nb_direction direction, int number)
+{
+    nb_status status = nb__status_of_errno(number);
+
+    switch (status) {
+    case NB_RESET:
+    case NB_UNREACHABLE:
+    case NB_NO_MEMORY:
+        return status;
+    case NB_PERMISSION: /* a send may have met a firewall of our own */
+        return direction == NB_SEND ? status : NB_UNREACHABLE;
+    case NB_REFUSED:
+    case NB_UNSUPPORTED:
+        return NB_UNREACHABLE;
+    default:
+        return NB_SYSTEM;
+    }
+}
+
+/* What a try that moved nothing means: NB_OK to go on, or the end. */
+static nb_status settle(nb_conn *conn, nb_direction direction, ssize_t outcome)
+{
+    if (atomic_load(&conn->cancelled))
+        return NB_CANCELLED;
+    if (outcome == -EAGAIN || outcome == -EINTR)
+        return NB_OK;
+    if (outcome == 0)
+        return nb__io_fail(conn, direction, nb__io_end_of_stream(conn), 0);
+    return nb__io_fail(conn, direction, nb__io_status_of(direction, (int)-outcome), (int)-outcome);
+}
+
+static nb_status go_on(nb_conn *conn, const struct transfer *transfer, enum nb__stage stage,
+                       ssize_t outcome, size_t *moved, nb_deadline by)
+{
+    struct span span = {.fired = stage == NB__FIRED};
+
+    *moved = 0;
+    for (;;) {
+        nb_status status = settle(conn, transfer->direction, outcome);
+        enum nb__stage before = stage;
+
+        if (status != NB_OK)
+            return status;
+        status = look_at_clock(conn, transfer->direction, by, &span);
+        if (status == NB_STOPPING && stage == NB__FRESH) /* first a look at what has come */
+            status = NB_OK;
+        if (status != NB_OK)
+            return nb__io_fail(conn, transfer->direction, status, 0);
+        outcome = step(conn, transfer, &stage, &span);
+        if (outcome > 0) {
+            *moved = (size_t)outcome;
+            return NB_OK;
+        }
+        if (outcome == -EINTR)
+            stage = before;
+    }
+}
+
+nb_status nb__io_recv_on(nb_conn *conn, void *buf, size_t capacity, ssize_t outcome,
+                         size_t *received, nb_deadline by)
+{
+    struct iovec part = {buf, capacity};
+    struct transfer transfer = {NB_RECEIVE, &part, 1};
+
+    return go_on(conn, &transfer, outcome == -EINTR ? NB__FRESH : NB__FIRED, outcome, received, by);
+}
+
+nb_status nb__io_recv_now(nb_conn *conn, void *buf, size_t capacity, size_t *received)
+{
+    size_t most = capacity < NB__IO_RECV_MAX ? capacity : NB__IO_RECV_MAX;
+    ssize_t outcome = -EAGAIN;
+
+    if (!conn->watched)
+        outcome = nb__sys_recv(conn->fd, buf, most, MSG_DONTWAIT);
+    *received = outcome > 0 ? (size_t)outcome : 0;
+    return outcome > 0 ? NB_OK : settle(conn, NB_RECEIVE, outcome);
+}
+
+nb_status nb__io_send_on(nb_conn *conn, const void *data, size_t length, enum nb__stage stage,
+                         ssize_t outcome, size_t *sent, nb_deadline by)
+{
+    struct iovec part = {(void *)data, length};
+    struct transfer transfer = {NB_SEND, &part, 1};
+
+    return go_on(conn, &transfer, outcome == -EINTR ? NB__FRESH : stage, outcome, sent, by);
+}
+
+nb_status nb__io_send_parts(nb_conn *conn, struct iovec *parts, size_t count, size_t *sent,
+                            nb_deadline by)
+{
+    struct transfer transfer = {NB_SEND, parts, count};
+
+    return go_on(conn, &transfer, NB__FRESH, -EINTR, sent, by);
+}
+
+nb_status nb__io_wait_readable(nb_conn *conn, nb_deadline by)
+{
+    struct span span = {.fired = false};
+
+    for (;;) {
+        nb_status status = look_at_clock(conn, NB_RECEIVE, by, &span);
+        int ready;
+
+        if (status == NB_CANCELLED)
+            return status;
+        ready = poll_for(conn, POLLIN, &span);
+        if (atomic_load(&conn->cancelled))
+            return NB_CANCELLED;
+        if (ready > 0)
+            return NB_OK;
+        if ((ready == 0 || ready == -EINTR) && status != NB_OK)
+            return nb__io_fail(conn, NB_RECEIVE, status, 0);
+        if (ready < 0 && ready != -EINTR)
+            return nb__io_fail(conn, NB_RECEIVE, nb__io_status_of(NB_RECEIVE, -ready), -ready);
+    }
+}
+
+/* The kernel keeps one error for both directions and gives it once. When a send has taken it, or may
+   be about to, or whoever else asked the socket for it, recv(2) answers 0 as if the stream had ended
+   well; but a connection that is closed before we have ended our own stream was reset. */
+nb_status nb__io_end_of_stream(const nb_conn *conn)
+{
+    int failed = atomic_load_explicit(&conn->sides[NB_SEND].status, memory_order_acquire);
+
+    if (failed == NB_RESET || failed == NB_UNREACHABLE)
+        return (nb_status)failed;
+    if (atomic_load(&conn->was_reset))
+        return NB_RESET;
+    if (conn->ended_before || atomic_load(&conn->ended) || nb__sys_tcp_closed(conn->fd) != 1)
+        return NB_EOF;
+    /* The thread that sends may have ended our stream since. */
+    return atomic_load(&conn->ended) ? NB_EOF : NB_RESET;
+}
+
+static bool stays(nb_direction direction, nb_status status)
+{
+    if (status == NB_CANCELLED)
+        return false; /* conn->cancelled says it */
+    return direction == NB_SEND ||
+           (status != NB_TIMEOUT && status != NB_NO_MEMORY && status != NB_STOPPING);
+}
+
+nb_status nb__io_fail(nb_conn *conn, nb_direction direction, nb_status status, int system_error)
+{
+    struct nb__side *side = &conn->sides[direction];
+
+    if (status == NB_STOPPING) /* said once: who goes on waiting may */
+        conn->idle_at = NB__NOT_IDLE;
+    atomic_store_explicit(&side->system_error, system_error, memory_order_relaxed);
+    atomic_store_explicit(stays(direction, status) ? &side->status : &side->passed, (int)status,
+                          memory_order_release);
+    return status;
+}
+
+void nb__io_mend(nb_conn *conn, nb_direction direction)
+{
+    atomic_store_explicit(&conn->sides[direction].status, NB_OK, memory_order_release);
+}
+
+/* From now on no receive waits in the kernel for longer than the timer, so that the steady state has
+   nothing to look at. If it cannot be set, no wait is left to the kernel. */
+__attribute__((cold)) static void be_attentive(nb_conn *conn)
+{
+    nb__side_be_attentive(&conn->sides[NB_RECEIVE]);
+    (void)set_timer(conn, NB_RECEIVE, ATTENTIVE_MS);
+}
+
+void nb_conn_idle(nb_conn *conn)
+{
+    uint64_t idle_at;
+
+    if (conn == NULL || conn->keeper == NULL || conn->tie != NULL)
+        return;
+    /* What is read ahead is the beginning of a request. */
+    idle_at = nb__conn_ahead(conn) == 0 ? nb__conn_come(conn) : NB__NOT_IDLE;
+    if (conn->idle_at != idle_at)
+        conn->request_by.ns = 0; /* else it waits for the same request as before */
+    conn->idle_at = idle_at;
+    if (!conn->sides[NB_RECEIVE].attentive)
+        be_attentive(conn);
+}

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Receiving: what is there, so many bytes, up to an end. */
+#include "conn/readahead.h"
+#include "conn/conn_internal.h"
+#include "conn/io.h"
+
+#include <string.h>
+
+/* Receives into the caller's memory, what is in the buffer first. */
+static nb_status recv_some(nb_conn *conn, void *buf, size_t capacity, size_t *received,
+                           nb_deadline by)
+{
+    nb_status status;
+
+    *received = nb__ahead_take(conn, buf, capacity);
+    if (*received > 0)
+        return NB_OK;
+    status = nb__io_recv(conn, buf, capacity, received, by);
+    nb__conn_count(conn, NB_RECEIVE, *received);
+    return status;
+}
+
+nb_status nb_recv(nb_conn *conn, void *buf, size_t capacity, size_t *received, nb_deadline by)
+{
+    bool valid = buf != NULL && capacity > 0 && nb__is_length(capacity) && received != NULL;
+    nb_status status = nb__conn_check_receive(conn, valid);
+
+    if (received != NULL)
+        *received = 0;
+    if (status != NB_OK)
+        return status;
+    if (nb__ahead_too_late(conn, by))
+        return nb__io_fail(conn, NB_RECEIVE, NB_TIMEOUT, 0);
+    return recv_some(conn, buf, capacity, received, by);
+}
+
+/* Receives until the memory is full. */
+static nb_status recv_full(nb_conn *conn, char *buf, size_t length, size_t *received,
+                           nb_deadline by)
+{
+    if (*received < length && nb__ahead_too_late(conn, by))
+        return nb__io_fail(conn, NB_RECEIVE, NB_TIMEOUT, 0);
+    while (*received < length) {
+        size_t more;
+        nb_status status = recv_some(conn, buf + *received, length - *received, &more, by);
+
+        *received += more;
+        if (status != NB_OK)
+            return status;
+    }
+    return NB_OK;
+}
+
+nb_status nb_recv_exact(nb_conn *conn, void *buf, size_t length, size_t *received, nb_deadline by)
+{
+    bool valid = (buf != NULL || length == 0) && nb__is_length(length) && received != NULL;
+    nb_status status = nb__conn_check_receive(conn, valid);
+
+    if (received != NULL)
+        *received = 0;
+    return status == NB_OK ? recv_full(conn, buf, length, received, by) : status;
+}
+
+/* The memory is full: is that the end? The byte that tells goes into the buffer. */
+static nb_status recv_end(nb_conn *conn, nb_deadline by)
+{
+    nb_status status;
+
+    if (nb__ahead_too_late(conn, by))
+        return nb__io_fail(conn, NB_RECEIVE, NB_TIMEOUT, 0);
+    if (nb__conn_ahead(conn) > 0)
+        return NB_TOO_LONG;
+    status = nb__ahead_fill_one(conn, by);
+    return status == NB_OK ? NB_TOO_LONG : status;
+}
+
+nb_status nb_recv_to_end(nb_conn *conn, void *buf, size_t capacity, size_t *received,
+                         nb_deadline by)
+{
+    bool valid = (buf != NULL || capacity == 0) && nb__is_length(capacity) && received != NULL;
+    nb_status status = nb__conn_check_receive(conn, valid);
+
+    if (received != NULL)
+        *received = 0;
+    if (status == NB_OK)
+        status = recv_full(conn, buf, capacity, received, by);
+    if (status == NB_OK)
+        status = recv_end(conn, by);
+    return status == NB_EOF ? NB_OK : status;
+}
+
+/* An end to look for, within so many bytes. */
+struct search {
+    const unsigned char *end;
+    size_t end_length;
+    size_t bound;
+};
+
+/* How many bytes it is up to the end and with it; 0 when it is not there. The search begins where
+   the end could begin, given that it is not in the first `searched` bytes as a whole. */
+static inline size_t find_end(const nb_conn *conn, const struct search *search, size_t searched)
+{
+    size_t have = nb__conn_ahead(conn);
+    size_t length = have < search->bound ? have : search->bound;
+    size_t at = searched >= search->end_length ? searched - search->end_length + 1 : 0;
+
+    while (at + search->end_length <= length) {
+        const unsigned char *bytes = nb__ahead_bytes(conn);
+        size_t starts = length - search->end_length + 1 - at;
+        const unsigned char *hit = memchr(bytes + at, search->end[0], starts);
+
+        if (hit == NULL)
+            return 0;
+        at = (size_t)(hit - bytes);
+        if (memcmp(hit + 1, search->end + 1, search->end_length - 1) == 0)
+            return at + search->end_length;
+        at++;
+    }
+    return 0;
+}
+
+/* Reads ahead until the end is in the buffer, which does not have it. */
+__attribute__((cold, noinline)) static nb_status look_on(nb_conn *conn, const struct search *search,
+                                                         size_t *found, nb_deadline by)
+{
+    do {
+        size_t searched = nb__conn_ahead(conn);
+        nb_status status;
+
+        if (searched >= search->bound)
+            return NB_TOO_LONG;
+        status = nb__ahead_fill(conn, search->bound, by);
+        if (status != NB_OK)
+            return status;
+        *found = find_end(conn, search, searched);
+    } while (*found == 0);
+    return NB_OK;
+}
+
+/* Reads ahead until the end is in the buffer: NB_OK and its place, NB_TOO_LONG when the bound is
+   reached without it, or why it cannot go on. Takes nothing out of the buffer. No clock is looked at for
+   what is there: that is the way of nearly all lines. */
+static inline nb_status look_for(nb_conn *conn, const struct search *search, size_t *found,
+                                 nb_deadline by)
+{
+    *found = find_end(conn, search, 0);
+    return *found > 0 ? NB_OK : look_on(conn, search, found, by);
+}
+
+/* How many of the last of so many bytes may be the beginning of the end. */
+static size_t begun_in(const nb_conn *conn, const struct search *search, size_t length)
+{
+    size_t begun = length < search->end_length ? length : search->end_length - 1;
+
+    while (begun > 0 && memcmp(nb__ahead_bytes(conn) + length - begun, search->end, begun) != 0)
+        begun--;
+    return begun;
+}
+
+static bool can_be_repeated(nb_status status)
+{
+    return status == NB_TIMEOUT || status == NB_NO_MEMORY || status == NB_STOPPING;
+}
+
+nb_status nb_recv_until(nb_conn *conn, void *buf, size_t capacity, const void *delimiter,
+                        size_t delimiter_length, size_t *received, nb_deadline by)
+{
+    bool valid = buf != NULL && delimiter != NULL && delimiter_length > 0 &&
+                 capacity >= delimiter_length && nb__is_length(capacity) && received != NULL;
+    struct search search = {delimiter, delimiter_length, capacity};
+    nb_status status = nb__conn_check_receive(conn, valid);
+    size_t found;
+
+    if (received != NULL)
+        *received = 0;
+    if (status != NB_OK)
+        return status;
+    status = look_for(conn, &search, &found, by);
+    if (status == NB_OK)
+        *received = nb__ahead_take(conn, buf, found);
+    else if (status ==
+             NB_TOO_LONG) /* a delimiter that is cut in two stays whole for who looks on */
+        *received = nb__ahead_take(conn, buf, capacity - begun_in(conn, &search, capacity));
+    else if (!can_be_repeated(status))
+        *received = nb__ahead_take(conn, buf, capacity);
+    return status == NB_TOO_LONG ? nb__io_fail(conn, NB_RECEIVE, status, 0) : status;
+}
+
+/* Looks for the end of a line of at most `most` bytes: how many there are with and without it. */
+static nb_status look_for_line(nb_conn *conn, size_t most, size_t *found, size_t *length,
+                               nb_deadline by)
+{
+    struct search search = {(const unsigned char *)"\n", 1, most + 1};
+    nb_status status = look_for(conn, &search, found, by);
+
+    /* One byte over is fine if it is the CR of a CRLF. */
+    if (status == NB_TOO_LONG && nb__ahead_bytes(conn)[most] == '\r') {
+        search.bound++;
+        status = look_for(conn, &search, found, by);
+        if (status == NB_EOF)
+            status = NB_TOO_LONG; /* it was the last byte of a line that has no end */
+    }
+    if (status != NB_OK)
+        return status;
+    *length = *found - 1;
+    if (*length > 0 && nb__ahead_bytes(conn)[*length - 1] == '\r')
+        *length -= 1;
+    return NB_OK;
+}
+
+/* Receives a line of at most `most` bytes, without its end. */
+static nb_status recv_line(nb_conn *conn, char *buf, size_t most, size_t *length, nb_deadline by)
+{
+    size_t found;
+    nb_status status = look_for_line(conn, most, &found, length, by);
+
+    if (status == NB_OK) {
+        memcpy(buf, nb__ahead_bytes(conn), *length);
+        nb__ahead_drop(conn, found);
+    } else {
+        *length = can_be_repeated(status) ? 0 : nb__ahead_take(conn, buf, most);
+    }
+    return status == NB_TOO_LONG ? nb__io_fail(conn, NB_RECEIVE, status, 0) : status;
+}
+
+nb_status nb_recv_line(nb_conn *conn, char *buf, size_t capacity, size_t *length, nb_deadline by)
+{
+    bool valid = buf != NULL && capacity > 0 && nb__is_length(capacity);
+    nb_status status = nb__conn_check_receive(conn, valid);
+    size_t received = 0;
+
+    if (status == NB_OK)
+        status = recv_line(conn, buf, capacity - 1, &received, by);
+    if (status != NB_INVALID)
+        buf[received] = '\0';
+    if (length != NULL)
+        *length = received;
+    return status;
+}
+
+/* Drops what is in the buffer up to the end, or all that cannot be the beginning of it, and takes that off
+   the bound. Between the two nothing else may be received: NB_TOO_LONG stays until the end is found. */
+static nb_status skip_what_is_there(nb_conn *conn, struct search *search, size_t searched)
+{
+    size_t found = find_end(conn, search, searched);
+    size_t have = nb__conn_ahead(conn);
+    size_t within = have < search->bound ? have : search->bound;
+    size_t dropped = within - begun_in(conn, search, within);
+
+    if (found > 0) {
+        nb__ahead_drop(conn, found);
+        nb__io_mend(conn, NB_RECEIVE);
+        return NB_OK;
+    }
+    if (dropped > 0) {
+        (void)nb__io_fail(conn, NB_RECEIVE, NB_TOO_LONG, 0);
+        nb__ahead_drop(conn, dropped);
+    }
+    search->bound -= dropped;
+    return NB_TOO_LONG;
+}
+
+static nb_status skip(nb_conn *conn, struct search *search, nb_deadline by)
+{
+    size_t searched = 0;
+
+    for (;;) {
+        nb_status status = skip_what_is_there(conn, search, searched);
+
+        searched = nb__conn_ahead(conn);
+        if (status == NB_OK || searched >= search->bound)
+            return status;
+        status = nb__ahead_fill(conn, search->bound, by);
+        if (status != NB_OK) {
+            if (!can_be_repeated(status))
+                nb__ahead_drop(conn, nb__conn_ahead(conn));
+            return status;
+        }
+    }
+}
+
+nb_status nb_skip_until(nb_conn *conn, size_t most, const void *delimiter, size_t delimiter_length,
+                        nb_deadline by)
+{
+    bool valid = delimiter != NULL && delimiter_length > 0 && most >= delimiter_length &&
+                 nb__is_length(most);
+    struct search search = {delimiter, delimiter_length, most};
+    nb_status status = nb__conn_check_receive(conn, valid);
+
+    return status == NB_OK || status == NB_TOO_LONG ? skip(conn, &search, by) : status;
+}
+
+nb_status nb_skip_line(nb_conn *conn, size_t most, nb_deadline by)
+{
+    return nb_skip_until(conn, most, "\n", 1, by);
+}
+
+nb_status nb_wait_readable(nb_conn *conn, nb_deadline by)
+{
+    nb_status status = nb__conn_check_receive(conn, true);
+
+    if (status != NB_OK || nb__conn_ahead(conn) > 0)
+        return status;
+    if (conn->ahead.capacity > NB__AHEAD_IDLE)
+        nb__ahead_give_back(&conn->ahead);
+    return nb__io_wait_readable(conn, by);
+}
+
+size_t nb_conn_buffered(const nb_conn *conn)
+{
+    return nb__conn_ahead(conn);
+}

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief One attempt to connect to one address. */
+#undef _DEFAULT_SOURCE
+#define _DEFAULT_SOURCE /* IP_BIND_ADDRESS_NO_PORT */
+
+#include "connect/attempt.h"
+
+#include "net/address_internal.h"
+#include "base/error_internal.h"
+#include "sys/sys.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+
+/* The longest pause before a full queue of a Unix socket is asked again. */
+#define PAUSE_MAX_MS 64
+
+void nb__attempt_fail(struct nb__attempt *attempt, nb_status status, int system_error)
+{
+    if (attempt->fd >= 0)
+        (void)nb__sys_close(attempt->fd);
+    attempt->fd = -1;
+    attempt->state = NB__ATTEMPT_FAILED;
+    attempt->status = status;
+    attempt->system_error = system_error;
+}
+
+/* ENOPROTOOPT that is not about an option is what the kernel makes of ICMP's "protocol unreachable", and
+   EPROTOTYPE what it says of a Unix socket for datagrams. */
+static void fail_with_errno(struct nb__attempt *attempt, int number)
+{
+    bool unreachable = number == ENOPROTOOPT && attempt->refused == NULL;
+
+    if (number == EPROTOTYPE && attempt->asked)
+        attempt->refused = "no stream socket is there";
+    nb__attempt_fail(attempt, unreachable ? NB_UNREACHABLE : nb__status_of_errno(number), number);
+}
+
+/* TCP can connect a socket to itself, when a dead port lies in the range that local ports come from. */
+static bool is_self(int fd)
+{
+    struct sockaddr_storage ends[2];
+    socklen_t lengths[2] = {sizeof(ends[0]), sizeof(ends[1])};
+    nb_address local;
+    nb_address peer;
+
+    if (nb__sys_getsockname(fd, (struct sockaddr *)&ends[0], &lengths[0]) < 0 ||
+        nb__sys_getpeername(fd, (struct sockaddr *)&ends[1], &lengths[1]) < 0)
+        return false;
+    local = nb__address_from((const struct sockaddr *)&ends[0], lengths[0]);
+    peer = nb__address_from((const struct sockaddr *)&ends[1], lengths[1]);
+    return nb_address_equal(&local, &peer);
+}
+
+/* The handshake is over. */
+static void arrive(struct nb__attempt *attempt)
+{
+    int failed;
+
+    if (is_self(attempt->fd)) {
+        (void)nb__sys_disconnect(attempt->fd);
+        nb__attempt_fail(attempt, NB_REFUSED, 0);
+        return;
+    }
+    failed = nb__sys_set_blocking(attempt->fd, true);
+    if (failed < 0)
+        nb__attempt_fail(attempt, NB_SYSTEM, -failed);
+    else
+        attempt->state = NB__ATTEMPT_WON;
+}
+
+/* 0 when the handshake is over, -EAGAIN when it is not (poll may say so for nothing), -errno when it
+   failed. A socket that is closed and has no error to tell was reset right away. */
+static int handshake_state(int fd, short events)
+{
+    struct sockaddr_storage peer;
+    socklen_t length = sizeof(int);
+    int error = 0;
+    int failed = nb__sys_getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length);
+
+    if (failed < 0 || error != 0)
+        return failed < 0 ? failed : -error;
+    length = sizeof(peer);
+    failed = nb__sys_getpeername(fd, (struct sockaddr *)&peer, &length);
+    if (failed != -ENOTCONN)
+        return failed;
+    return (events & (POLLERR | POLLHUP)) != 0 ? -ECONNRESET : -EAGAIN;
+}
+
+void nb__attempt_look(struct nb__attempt *attempt, short events)
+{
+    int state = handshake_state(attempt->fd, events);
+
+    if (state == 0)
+        arrive(attempt);
+    else if (state != -EAGAIN)
+        fail_with_errno(attempt, -state);
+}
+
+/* Asks for the connection. A Unix socket whose queue is full says so at once, and lets nobody wait for
+   a place in it. */
+static void ask(struct nb__attempt *attempt)
+{
+    socklen_t length;
+    const struct sockaddr *to = nb__address_sockaddr(attempt->to, &length);
+    int failed = nb__sys_connect(attempt->fd, to, length);
+
+    attempt->asked = true;
+    attempt->again = nb_forever();
+    if (failed == 0) {
+        arrive(attempt);
+    } else if (failed == -EAGAIN && nb_address_family(attempt->to) == NB_FAMILY_UNIX) {
+        attempt->again = nb_after_ms(attempt->pause_ms);
+        if (attempt->pause_ms < PAUSE_MAX_MS)
+            attempt->pause_ms *= 2;
+    } else if (failed != -EINPROGRESS && failed != -EINTR) {
+        fail_with_errno(attempt, -failed);
+    }
+}
+
+void nb__attempt_ask_again(struct nb__attempt *attempt)
+{
+    if (nb_expired(attempt->again))
+        ask(attempt);
+}
+
+/* Where the system can leave the choice of a port to connect, that has more to choose from. */
+#ifdef IP_BIND_ADDRESS_NO_PORT
+#define BIND_WITHOUT_PORT IP_BIND_ADDRESS_NO_PORT
+#else
+#define BIND_WITHOUT_PORT (-1)
+#endif
+
+/* Lets the socket come from somewhere: 0, or -errno. */
+static int bind_to(int fd, const nb_address *local)
+{
+    bool any_port = nb_address_port(local) == 0;
+    socklen_t length;
+    const struct sockaddr *from = nb__address_sockaddr(local, &length);
+
+    if (length == 0)
+        return 0;
+    /* At one port, the attempts stand beside each other, and the next connect beside this one. */
+    (void)nb__sys_setsockopt(fd, any_port ? IPPROTO_IP : SOL_SOCKET,
+                             any_port ? BIND_WITHOUT_PORT : SO_REUSEADDR, &(int){1}, sizeof(int));
+    return nb__sys_bind(fd, from, length);
+}
+
+/* Sets the socket up: 0, or -errno. */
+static int set_up(struct nb__attempt *attempt, const struct nb__terms *terms)
+{
+    struct nb__socket_options options = terms->options;
+    int failed = nb__socket_options_set(attempt->fd, nb_address_family(attempt->to), &options);
+
+    if (nb_address_family(attempt->to) == NB_FAMILY_UNIX)
+        (void)nb__sys_pass_rights(attempt->fd, false);
+    attempt->refused = options.refused;
+    if (failed < 0)
+        return failed;
+    failed = bind_to(attempt->fd, &terms->local);
+    if (failed < 0)
+        attempt->refused = "local";
+    return failed;
+}
+
+void nb__attempt_start(struct nb__attempt *attempt, const struct nb__terms *terms)
+{
+    int failed;
+
+    attempt->pause_ms = 1;
+    attempt->again = nb_forever();
+    if (nb__address_lacks_zone(attempt->to)) { /* as a resolver can give it */
+        attempt->refused = "a link-local address without its zone";
+        nb__attempt_fail(attempt, NB_ADDRESS_UNAVAILABLE, 0);
+        return;
+    }
+    attempt->fd = nb__sys_socket(nb__address_domain(attempt->to));
+    if (attempt->fd < 0) {
+        fail_with_errno(attempt, -attempt->fd);
+        return;
+    }
+    attempt->state = NB__ATTEMPT_GOES;
+    failed = set_up(attempt, terms);
+    if (failed < 0)
+        fail_with_errno(attempt, -failed);
+    else
+        ask(attempt);
+}
+
+void nb__attempt_tell(const struct nb__attempt *attempt, struct nb__text *text)
+{
+    char address[NB_ADDRESS_TEXT_MAX];
+
+    nb__text_add(text, "%s: ", nb_address_format(attempt->to, address, sizeof(address)));
+    if (attempt->refused != NULL)
+        nb__text_add(text, "%s: ", attempt->refused);
+    if (attempt->state == NB__ATTEMPT_FAILED)
+        nb__text_add_reason(text, attempt->status, attempt->system_error);
+    else
+        nb__text_add(text, "not tried");
+}

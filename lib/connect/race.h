@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Private: the addresses of a host race for a connection. */
+#ifndef NETBASICS_RACE_H
+#define NETBASICS_RACE_H
+
+#include "connect/attempt.h"
+#include "net/resolve.h"
+#include "base/text.h"
+#include "wait/wait.h"
+
+#include <netbasics/deadline.h>
+
+struct nb__race {
+    const struct nb__terms *terms;
+    struct nb__cancels *cancels;
+    size_t count;
+    size_t begun;
+    nb_deadline next_start; /* when the next attempt begins, if nothing happens before */
+    int system_error;       /* of a race that failed: the errno behind its status, */
+    const char *refused;    /* and what was refused (an option) or is wrong, or NULL */
+    struct nb__attempt attempts[NB__ADDRESSES_MAX];
+};
+
+/* Prepares a race between addresses, at least one. They, the terms and what cancels must stay as long as the race. */
+void nb__race_prepare(struct nb__race *race, const struct nb__addresses *addresses,
+                      const struct nb__terms *terms, struct nb__cancels *cancels);
+
+/* Runs it. On NB_OK *winner is the attempt that has the socket; all others are closed. Otherwise none
+   is left. */
+nb_status nb__race_run(struct nb__race *race, nb_deadline by, const struct nb__attempt **winner);
+
+/* Tells what became of each attempt of a race that failed. */
+void nb__race_tell(const struct nb__race *race, struct nb__text *text);
+
+#endif

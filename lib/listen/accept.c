@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Accepting: what its errors mean, one try, and the wait for a connection. */
+#undef _POSIX_C_SOURCE
+#define _POSIX_C_SOURCE 200809L
+
+#include "listen/accept.h"
+
+#include "net/address_internal.h"
+#include "conn/conn_internal.h"
+#include "base/deadline_internal.h"
+#include "base/error_internal.h"
+#include "net/inherited.h"
+#include "sys/sys.h"
+
+#include <errno.h>
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+#define BACKOFF_FIRST_MS 5
+#define BACKOFF_MOST_MS 1000
+
+/* After so many lost connections in a row something else is wrong, such as a policy that refuses
+   every accept: then there is a pause, or an end if the error may well be the socket's own. */
+#define LOST_MOST 64
+#define UNCLEAR_MOST 10
+
+/* What an error of accept(2) means; see the table in the documentation of nb_serve(). */
+enum accept_error { INTERRUPTED, NONE, LOST, UNCLEAR, SHORTAGE, FATAL };
+
+static const struct {
+    int number;
+    enum accept_error means;
+} accept_errors[] = {
+    {EINTR, INTERRUPTED},    {EAGAIN, NONE},      {ECONNABORTED, LOST},    {ECONNRESET, LOST},
+    {EPROTO, LOST},          {ENETDOWN, LOST},    {ENOPROTOOPT, LOST},     {EHOSTDOWN, LOST},
+    {EHOSTUNREACH, LOST},    {ENETUNREACH, LOST}, {EPROTONOSUPPORT, LOST}, {ETIMEDOUT, LOST},
+    {EPERM, LOST},
+#ifdef ENONET
+    {ENONET, LOST},
+#endif
+#ifdef ENOSR
+    {ENOSR, LOST},
+#endif
+#ifdef ESOCKTNOSUPPORT
+    {ESOCKTNOSUPPORT, LOST},
+#endif
+    {EMFILE, SHORTAGE},      {ENFILE, SHORTAGE},  {ENOBUFS, SHORTAGE},     {ENOMEM, SHORTAGE},
+    {EBADF, FATAL},          {EINVAL, FATAL},     {ENOTSOCK, FATAL},       {EFAULT, FATAL},
+};
+
+static enum accept_error meaning_alone(int number)
+{
+    for (size_t i = 0; i < COUNT(accept_errors); i++) {
+        if (accept_errors[i].number == number)
+            return accept_errors[i].means;
+    }
+    return UNCLEAR;
+}
+
+/* The meaning of an error, given those before it. One that is not in the table, or EOPNOTSUPP, which
+   is a network's error as well as a socket's, is a lost connection at first: what may be the trouble of
+   one connection ends no server. It is the listening socket's when it does not cease. */
+static enum accept_error meaning_of(struct nb__accepting *accepting, int number)
+{
+    enum accept_error alone = meaning_alone(number);
+
+    if (alone != UNCLEAR) {
+        accepting->unclear_in_row = 0;
+        return alone;
+    }
+    return ++accepting->unclear_in_row > UNCLEAR_MOST ? FATAL : LOST;
+}
+
+static void wait_longer(struct nb__accepting *accepting, int number)
+{
+    int64_t next = accepting->backoff_ms == 0 ? BACKOFF_FIRST_MS : accepting->backoff_ms * 2;
+
+    accepting->shortage = number;
+    accepting->backoff_ms = next < BACKOFF_MOST_MS ? next : BACKOFF_MOST_MS;
+}
+
+enum nb__tried nb__listener_failed(nb_listener *listener, struct nb__accepting *accepting,
+                                   int number)
+{
+    switch (meaning_of(accepting, number)) {
+    case LOST:
+        atomic_fetch_add(&listener->counters.lost_accepts, 1);
+        if (++accepting->lost_in_row > LOST_MOST)
+            wait_longer(accepting, number);
+        else
+            accepting->backoff_ms = 0;
+        return NB__TRIED_LOST;
+    case INTERRUPTED:
+        return NB__TRIED_INTERRUPTED;
+    case NONE: /* the system says so only when it has a descriptor to spare */
+        accepting->backoff_ms = 0;
+        accepting->lost_in_row = 0;
+        return NB__TRIED_NOTHING;
+    case SHORTAGE:
+        wait_longer(accepting, number);
+        return NB__TRIED_SHORTAGE;
+    default:
+        return NB__TRIED_BROKEN;
+    }
+}
+
+enum nb__tried nb__listener_poll_failed(nb_listener *listener, struct nb__accepting *accepting,
+                                        int number)
+{
+    enum accept_error alone = meaning_alone(number);
+
+    if (accepting->backoff_ms > 0 || alone == LOST || alone == UNCLEAR)
+        return NB__TRIED_BROKEN; /* there is no connection that it could be the trouble of */
+    return nb__listener_failed(listener, accepting, number);
+}
+
+nb_status nb__listener_status(int number)
+{
+    nb_status status = nb__status_of_errno(number);
+
+    if (status == NB_NO_DESCRIPTORS || status == NB_NO_MEMORY || status == NB_UNSUPPORTED)
+        return status;
+    return NB_SYSTEM;
+}
+
+/* Gives an accepted socket what it does not inherit: Unix sockets inherit nearly nothing, and those that were
+   accepted by the system before we had the socket that listens have what was set there then. Nothing of
+   this ends a connection. */
+static void make_ready(int fd, const struct nb__socket *from)
+{
+    bool is_unix = nb_address_family(&from->address) == NB_FAMILY_UNIX;
+    const char *refused;
+
+    if (is_unix || from->shared)
+        nb__socket_options_pass_on(fd, nb_address_family(&from->address), &from->options);
+    if (is_unix && from->shared) /* others who accept from it may want them */
+        (void)nb__sys_pass_rights(fd, false);
+    if (from->settle)
+        (void)nb__foreign_settle(fd, &refused);
+}
+
+/* Tries one socket. */
+static enum nb__tried try_socket(nb_listener *listener, struct nb__accepting *accepting,
+                                 const struct nb__socket *from, nb_conn *conn, int *system_error)
+{
+    struct sockaddr_storage raw;
+    socklen_t length = sizeof(raw);
+    int fd = nb__sys_accept(from->fd, (struct sockaddr *)&raw, &length);
+    nb_address peer;
+
+    if (fd < 0) {
+        *system_error = -fd;
+        return nb__listener_failed(listener, accepting, -fd);
+    }
+    *accepting = (struct nb__accepting){.backoff_ms = 0};
+    peer = nb__address_from((const struct sockaddr *)&raw, length);
+    make_ready(fd, from);
+    nb__conn_open(conn, fd, nb_address_family(&from->address), &peer);
+    return NB__TRIED_ACCEPTED;
+}
+
+enum nb__tried nb__listener_try(nb_listener *listener, struct nb__accepting *accepting,
+                                const struct pollfd *ready, nb_conn *conn, int *system_error)
+{
+    /* A busy socket must not starve the others. */
+    unsigned turn = atomic_fetch_add_explicit(&listener->turn, 1, memory_order_relaxed);
+
+    for (size_t i = 0; i < listener->count; i++) {
+        size_t at = (turn + i) % listener->count;
+        enum nb__tried tried = NB__TRIED_NOTHING;
+
+        if (ready == NULL || ready[at].revents != 0)
+            tried = try_socket(listener, accepting, &listener->sockets[at], conn, system_error);
+        if (tried != NB__TRIED_NOTHING)
+            return tried;
+    }
+    return NB__TRIED_NOTHING;
+}
+
+size_t nb__listener_watch(const nb_listener *listener, struct pollfd *fds)
+{
+    fds[0] = (struct pollfd){listener->wake[0], POLLIN, 0};
+    for (size_t i = 0; i < listener->count; i++)
+        fds[1 + i] = (struct pollfd){listener->sockets[i].fd, POLLIN, 0};
+    return 1 + listener->count;
+}
+
+static bool is_ready(int fd)
+{
+    struct pollfd polled = {fd, POLLIN, 0};
+
+    return nb__sys_poll(&polled, 1, nb_after_ms(0)) > 0;
+}
+
+uint64_t nb__listener_waiting(const nb_listener *listener)
+{
+    uint64_t waiting = 0;
+
+    for (size_t i = 0; i < listener->count; i++) {
+        int fd = listener->sockets[i].fd;
+        int length = nb__sys_queue_length(fd);
+
+        waiting += length >= 0 ? (uint64_t)length : is_ready(fd);
+    }
+    return waiting;
+}
+
+nb_deadline nb__listener_retry(const struct nb__accepting *accepting)
+{
+    return accepting->backoff_ms == 0 ? nb_forever() : nb_after_ms(accepting->backoff_ms);
+}
+
+/* Waits for the stop, for a connection, or for the end of a back-off, and then tries. */
+static enum nb__tried wait_and_try(nb_listener *listener, struct nb__accepting *accepting,
+                                   nb_conn *conn, nb_deadline by, int *system_error)
+{
+    struct pollfd fds[NB__LISTENER_WATCHED_MAX];
+    bool short_of = accepting->backoff_ms > 0;
+    size_t count = nb__listener_watch(listener, fds);
+    nb_deadline until = nb__earlier(by, nb__listener_retry(accepting));
+    int ready = nb__sys_poll(fds, (nfds_t)(short_of ? 1 : count), until);
+
+    if (ready < 0 && ready != -EINTR) {
+        *system_error = -ready;
+        return nb__listener_poll_failed(listener, accepting, -ready);
+    }
+    if (ready > 0 && fds[0].revents != 0)
+        nb__listener_wake_clear(listener, listener->wake);
+    if (nb__listener_stopped(listener) || (ready <= 0 && !short_of))
+        return NB__TRIED_NOTHING;
+    return nb__listener_try(listener, accepting, short_of ? NULL : fds + 1, conn, system_error);
+}
+
+/* What there is too little of while accepting waits, as an errno, or 0: what connections were lost by is
+   no shortage to tell a caller of, though there is a pause after many of them. */
+static int shortage_of(const struct nb__accepting *accepting)
+{
+    bool is_short = accepting->backoff_ms > 0 && meaning_alone(accepting->shortage) == SHORTAGE;
+
+    return is_short ? accepting->shortage : 0;
+}
+
+/* What a wait that was in vain comes to. */
+static nb_status in_vain(int shortage, int *system_error)
+{
+    *system_error = shortage;
+    return shortage != 0 ? nb__listener_status(shortage) : NB_TIMEOUT;
+}
+
+/* Accepts into a connection that has no socket yet. */
+static nb_status accept_into(nb_listener *listener, nb_conn *conn, nb_deadline by,
+                             int *system_error)
+{
+    struct nb__accepting accepting = {.backoff_ms = 0};
+
+    for (;;) {
+        enum nb__tried tried;
+
+        if (nb__listener_stopped(listener))
+            return NB_CANCELLED;
+        if (nb_expired(by))
+            return in_vain(shortage_of(&accepting), system_error);
+        tried = wait_and_try(listener, &accepting, conn, by, system_error);
+        atomic_store(&listener->shortage, shortage_of(&accepting));
+        if (tried == NB__TRIED_ACCEPTED)
+            return NB_OK;
+        if (tried == NB__TRIED_BROKEN)
+            return nb__listener_status(*system_error);
+    }
+}
+
+/* If all threads that accept waited in poll(2), a connection would wake each of them. So one of them does,
+   and the others wait for it to end. False when the time was over before, or the listener was stopped. */
+static bool take_turn(nb_listener *listener, nb_deadline by)
+{
+    bool taken;
+
+    (void)pthread_mutex_lock(&listener->lock);
+    while (listener->accepting && !nb__listener_stopped(listener) && !nb_expired(by))
+        (void)nb__sys_cond_wait(&listener->vacant, &listener->lock, by);
+    /* Whoever is woken takes it, even if it is too late for himself: nobody else is. */
+    taken = !listener->accepting;
+    listener->accepting = true;
+    (void)pthread_mutex_unlock(&listener->lock);
+    return taken;
+}
+
+/* Wakes the next one; after the stop, which wakes only who is in poll, all of them. */
+static void end_turn(nb_listener *listener)
+{
+    (void)pthread_mutex_lock(&listener->lock);
+    listener->accepting = false;
+    if (nb__listener_stopped(listener))
+        (void)pthread_cond_broadcast(&listener->vacant);
+    else
+        (void)pthread_cond_signal(&listener->vacant);
+    (void)pthread_mutex_unlock(&listener->lock);
+}
+
+static nb_status accept_in_turn(nb_listener *listener, nb_conn *conn, nb_deadline by,
+                                int *system_error)
+{
+    nb_status status;
+
+    if (!take_turn(listener, by))
+        return nb__listener_stopped(listener)
+                   ? NB_CANCELLED
+                   : in_vain(atomic_load(&listener->shortage), system_error);
+    status = accept_into(listener, conn, by, system_error);
+    end_turn(listener);
+    return status;
+}
+
+nb_status nb_accept(nb_listener *listener, nb_conn **out, nb_deadline by, nb_error *err)
+{
+    char address[NB_ADDRESS_TEXT_MAX];
+    int system_error = 0;
+    nb_status status = NB_NO_MEMORY;
+    nb_conn *conn;
+
+    if (out != NULL)
+        *out = NULL;
+    if (listener == NULL || out == NULL)
+        return nb__error_invalid(err, "accept", "expected a listener and a place for the result");
+    conn = nb__conn_new();
+    if (conn != NULL)
+        status = accept_in_turn(listener, conn, by, &system_error);
+    if (status == NB_OK) {
+        *out = conn;
+        nb__error_clear(err);
+        return NB_OK;
+    }
+    if (conn != NULL)
+        nb__conn_free(conn);
+    if (status == NB_CANCELLED)
+        system_error = 0;
+    return nb__error_set(
+        err, status, system_error, "accept on",
+        nb_address_format(&listener->sockets[0].address, address, sizeof(address)));
+}

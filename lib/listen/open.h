@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Private: the ways to open listening sockets. Each opens all or none, and tells why not. */
+#ifndef NETBASICS_OPENERS_H
+#define NETBASICS_OPENERS_H
+
+#include "listen/open_request.h"
+#include "net/resolve.h"
+
+/* One address, or one of each family at the same port. */
+nb_status nb__open_addresses(struct nb__opening *opening, const struct nb__addresses *addresses);
+
+nb_status nb__open_unix(struct nb__opening *opening, const nb_address *address);
+
+/* A listening socket that others have opened. On failure its flags are as they were. */
+nb_status nb__open_fd(struct nb__opening *opening, int fd);
+
+/* All that the service manager has passed. */
+nb_status nb__open_passed(struct nb__opening *opening);
+
+#endif

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief What all ways to open a listening socket share: options, stories, the socket itself. */
+#undef _POSIX_C_SOURCE
+#define _POSIX_C_SOURCE 200809L
+
+#include "listen/open_request.h"
+
+#include "net/address_internal.h"
+#include "base/error_internal.h"
+#include "base/versioned.h"
+#include "sys/sys.h"
+
+#include <inttypes.h>
+#include <limits.h>
+#include <netinet/in.h>
+
+#define MODE_MAX 0777
+#define MODE_DEFAULT 0600 /* the owner's alone, whatever the umask */
+
+static const char operation[] = "listen on";
+
+static nb_status bad_mode(int64_t mode, nb_error *err)
+{
+    struct nb__text text = nb__error_begin(err, NB_INVALID, 0);
+
+    nb__text_add(&text, "%s: unix_mode is %" PRId64 ", expected 0 to %d, which is 0777", operation,
+                 mode, MODE_MAX);
+    return NB_INVALID;
+}
+
+NB__OPTIONS_SOLID(nb_listen_options, 0, 10);
+
+nb_status nb__wishes_read(struct nb__wishes *out, const nb_listen_options *given, nb_error *err)
+{
+    nb_listen_options known;
+
+    if (!nb__options_read(&known, sizeof(known), given))
+        return nb__error_invalid(err, operation, NB__OPTIONS_REFUSED);
+    /* The system cuts it to its maximum. */
+    out->backlog = known.backlog > 0 && known.backlog < INT_MAX ? (int)known.backlog : INT_MAX;
+    if (known.unix_mode < 0 || known.unix_mode > MODE_MAX)
+        return bad_mode(known.unix_mode, err);
+    out->has_unix_mode = known.unix_mode != 0;
+    out->unix_mode = out->has_unix_mode ? (unsigned)known.unix_mode : MODE_DEFAULT;
+    out->options = nb__socket_options_of_listen(&known);
+    return nb__socket_options_check(&out->options, operation, err);
+}
+
+nb_status nb__opening_has_room(const struct nb__opening *opening, size_t count)
+{
+    struct nb__text text;
+
+    if (count <= opening->room)
+        return NB_OK;
+    text = nb__opening_story(opening, NB_TOO_LONG, 0);
+    nb__text_add(&text, "a listener has %d sockets at most", NB_LISTENER_SOCKETS_MAX);
+    return NB_TOO_LONG;
+}
+
+nb_status nb__opening_refuse(const struct nb__opening *opening, const char *option)
+{
+    struct nb__text text = nb__opening_story(opening, NB_UNSUPPORTED, 0);
+
+    nb__text_add(&text, "%s: ", option);
+    nb__text_add_reason(&text, NB_UNSUPPORTED, 0);
+    return NB_UNSUPPORTED;
+}
+
+struct nb__text nb__opening_story(const struct nb__opening *opening, nb_status status,
+                                  int system_error)
+{
+    return nb__error_about(opening->err, status, system_error, operation, opening->endpoint);
+}
+
+nb_status nb__opening_failed(const struct nb__opening *opening, int failed, struct nb__text *text)
+{
+    nb_status status = nb__status_of_errno(-failed);
+
+    *text = nb__opening_story(opening, status, -failed);
+    nb__socket_options_tell(text, &opening->wishes->options);
+    nb__text_add_reason(text, status, -failed);
+    return status;
+}
+
+static int set(int fd, int level, int option)
+{
+    return nb__sys_setsockopt(fd, level, option, &(int){1}, sizeof(int));
+}
+
+/* The one place where a socket that is going to listen gets its options: accepted connections inherit
+   them. */
+static int set_up(int fd, nb_family family, struct nb__socket_options *options)
+{
+    int failed = nb__socket_options_set(fd, family, options);
+
+    if (family == NB_FAMILY_UNIX)
+        (void)nb__sys_pass_rights(
+            fd, false); /* a descriptor of a stranger's can hold up who closes it */
+    else
+        (void)set(fd, SOL_SOCKET, SO_REUSEADDR); /* a restart must not wait for TIME_WAIT */
+    if (failed == 0 && family == NB_FAMILY_IPV6) {
+        failed = set(fd, IPPROTO_IPV6, IPV6_V6ONLY);
+        if (failed < 0)
+            options->refused = "IPV6_V6ONLY";
+    }
+    return failed;
+}
+
+int nb__opening_socket(struct nb__opening *opening, const nb_address *address)
+{
+    int fd = nb__sys_socket(nb__address_domain(address));
+    int failed;
+
+    if (fd < 0)
+        return fd;
+    failed = set_up(fd, nb_address_family(address), &opening->wishes->options);
+    if (failed == 0)
+        return fd;
+    (void)nb__sys_close(fd);
+    return failed;
+}
+
+int nb__opening_address(int fd, nb_address *out)
+{
+    struct sockaddr_storage raw;
+    socklen_t length = sizeof(raw);
+    int failed = nb__sys_getsockname(fd, (struct sockaddr *)&raw, &length);
+
+    if (failed == 0)
+        *out = nb__address_from((const struct sockaddr *)&raw, length);
+    return failed;
+}

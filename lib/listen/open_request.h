@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Private: an endpoint while its listening sockets are being opened. */
+#ifndef NETBASICS_OPENING_H
+#define NETBASICS_OPENING_H
+
+#include "net/socket_options.h"
+#include "sys/sys.h"
+#include "base/text.h"
+
+#include <netbasics/listener.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+struct nb__socket {
+    int fd;        /* -1: none any more */
+    bool shared;   /* inherited: others may have it, too */
+    bool settle;   /* what it accepts is to be settled: see nb__foreign_settle() */
+    bool has_file; /* of a Unix socket at a path, made by us and not removed yet */
+    struct nb__file file;
+    nb_address address;
+    struct nb__socket_options options; /* what was asked for */
+};
+
+/* How the sockets of an endpoint are wanted, with the defaults filled in. */
+struct nb__wishes {
+    int backlog;
+    unsigned unix_mode; /* of the file of a Unix socket */
+    bool has_unix_mode; /* it was asked for */
+    struct nb__socket_options options;
+};
+
+struct nb__opening {
+    const char *endpoint; /* as the caller wrote it, for messages */
+    struct nb__wishes *wishes;
+    nb_error *err;              /* may be NULL */
+    struct nb__socket *sockets; /* where they go */
+    size_t room;                /* how many may */
+    size_t count;               /* how many did */
+};
+
+/* Reads the options that a caller gave. NB_OK, or NB_INVALID and the story. */
+nb_status nb__wishes_read(struct nb__wishes *out, const nb_listen_options *given, nb_error *err);
+
+/* NB_OK when so many sockets have room, else NB_TOO_LONG and the story. */
+nb_status nb__opening_has_room(const struct nb__opening *opening, size_t count);
+
+/* Refuses an option that was asked for and that an endpoint of this kind does not have. */
+nb_status nb__opening_refuse(const struct nb__opening *opening, const char *option);
+
+/* Begins the story of a failure: "listen on ENDPOINT: ". */
+struct nb__text nb__opening_story(const struct nb__opening *opening, nb_status status,
+                                  int system_error);
+
+/* Begins the story of a system call that returned `failed`: what option it was about, and why. Gives the
+   status. */
+nb_status nb__opening_failed(const struct nb__opening *opening, int failed, struct nb__text *text);
+
+/* A socket with all that was asked for, not bound yet; or -errno. */
+int nb__opening_socket(struct nb__opening *opening, const nb_address *address);
+
+/* The address that a socket really has. */
+int nb__opening_address(int fd, nb_address *out);
+
+#endif

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Descriptors that come from outside, looked at and made harmless before they are used. */
+#undef _POSIX_C_SOURCE
+#undef _DEFAULT_SOURCE
+#define _DEFAULT_SOURCE /* the options that are not of POSIX */
+
+#include "net/inherited.h"
+
+#include "net/address_internal.h"
+#include "sys/sys.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/time.h>
+
+const char *nb__foreign_look(int fd, struct nb__foreign *out, int *failed)
+{
+    struct sockaddr_storage raw;
+    int type = 0;
+    int listens = 0;
+    socklen_t length = sizeof(int);
+
+    *failed = nb__sys_getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length);
+    if (*failed < 0)
+        return "not a socket";
+    if (type != SOCK_STREAM)
+        return "not a stream socket";
+    length = sizeof(int);
+    out->listens =
+        nb__sys_getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &length) == 0 && listens != 0;
+    length = sizeof(raw);
+    if (nb__sys_getsockname(fd, (struct sockaddr *)&raw, &length) < 0)
+        length = 0;
+    out->address = nb__address_from((const struct sockaddr *)&raw, length);
+    return nb_address_family(&out->address) == NB_FAMILY_NONE ? "not an IPv4, IPv6 or Unix socket"
+                                                              : NULL;
+}
+
+/* Options that a system does not have are none that a socket could have. */
+#define MISSING (-1)
+#ifndef SO_TIMESTAMPING
+#define SO_TIMESTAMPING MISSING
+#endif
+#ifndef TCP_CORK
+#ifdef TCP_NOPUSH
+#define TCP_CORK TCP_NOPUSH
+#else
+#define TCP_CORK MISSING
+#endif
+#endif
+#ifndef TCP_LINGER2
+#define TCP_LINGER2 MISSING
+#endif
+#ifndef IP_RECVERR
+#define IP_RECVERR MISSING
+#endif
+#ifndef IPV6_RECVERR
+#define IPV6_RECVERR MISSING
+#endif
+
+union value {
+    int number;
+    struct linger linger;
+    struct timeval time;
+};
+
+/* What may be set, and what that would do. All zeroes is what it shall be, unless told otherwise. */
+static const struct row {
+    const char *name;
+    int level;
+    int option;
+    size_t size;
+    size_t compared; /* so much of it counts */
+    int wanted;
+    bool harmless_above_zero;
+} rows[] = {
+#define NUMBER sizeof(int), sizeof(int)
+    /* close(2) waits, whatever the deadline of its caller. */
+    {"SO_LINGER", SOL_SOCKET, SO_LINGER, sizeof(struct linger), sizeof(int), 0, false},
+    /* Receives and sends end before their deadline. */
+    {"SO_RCVTIMEO", SOL_SOCKET, SO_RCVTIMEO, sizeof(struct timeval), sizeof(struct timeval), 0,
+     false},
+    {"SO_SNDTIMEO", SOL_SOCKET, SO_SNDTIMEO, sizeof(struct timeval), sizeof(struct timeval), 0,
+     false},
+    /* A receive waits though there are bytes. */
+    {"SO_RCVLOWAT", SOL_SOCKET, SO_RCVLOWAT, NUMBER, 1, false},
+    /* Urgent bytes are part of the stream. */
+    {"SO_OOBINLINE", SOL_SOCKET, SO_OOBINLINE, NUMBER, 0, false},
+    /* What is sent comes back as errors that are never fetched: poll(2) no longer waits. */
+    {"SO_TIMESTAMPING", SOL_SOCKET, SO_TIMESTAMPING, NUMBER, 0, false},
+    /* Small packets are held back. */
+    {"TCP_CORK", IPPROTO_TCP, TCP_CORK, NUMBER, 0, false},
+    /* Below zero, close(2) resets a peer that has got everything and not ended yet. */
+    {"TCP_LINGER2", IPPROTO_TCP, TCP_LINGER2, NUMBER, 0, true},
+    /* One ICMP message ends the connection. */
+    {"IP_RECVERR", IPPROTO_IP, IP_RECVERR, NUMBER, 0, false},
+    {"IPV6_RECVERR", IPPROTO_IPV6, IPV6_RECVERR, NUMBER, 0, false},
+#undef NUMBER
+};
+
+static bool is_settled(int fd, const struct row *row)
+{
+    union value wanted = {.number = 0};
+    union value found;
+    socklen_t length = (socklen_t)row->size;
+
+    memset(&wanted, 0, sizeof(wanted));
+    memset(&found, 0, sizeof(found));
+    wanted.number = row->wanted;
+    if (nb__sys_getsockopt(fd, row->level, row->option, &found, &length) < 0)
+        return true; /* it is not an option of this kind of socket */
+    return (row->harmless_above_zero && found.number > 0) ||
+           memcmp(&found, &wanted, row->compared) == 0;
+}
+
+int nb__foreign_settle(int fd, const char **refused)
+{
+    int changed = 0;
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const struct row *row = &rows[i];
+        union value wanted;
+        int failed;
+
+        if (row->option == MISSING || is_settled(fd, row))
+            continue;
+        memset(&wanted, 0, sizeof(wanted));
+        wanted.number = row->wanted;
+        failed = nb__sys_setsockopt(fd, row->level, row->option, &wanted, (socklen_t)row->size);
+        *refused = row->name;
+        if (failed < 0)
+            return failed;
+        changed = 1;
+    }
+    return changed;
+}

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief The system's resolver, under a deadline that it does not know: it runs in a thread of its
+ *         own, which is left alone when it takes too long. Whoever comes out last cleans up. */
+#undef _POSIX_C_SOURCE
+#define _POSIX_C_SOURCE 200809L
+
+#include "net/lookup.h"
+
+#include "base/deadline_internal.h"
+#include "base/error_internal.h"
+#include "sys/sys.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The system's resolver and the modules it loads need more than our own threads. */
+#define STACK_SIZE ((size_t)512 << 10)
+
+/* The longest pause before somebody who waits for a place looks whether there is one. */
+#define PAUSE_MAX_MS 64
+
+/* How many can wait in their order; who comes when these are too many has to get in among them first. */
+#define WAITING_MAX 64
+
+enum { GOES_ON, DONE, ABANDONED };
+
+struct lookup {
+    atomic_int state;
+    pthread_t thread;
+    void *library; /* held while our code runs in the thread */
+    int wake[2];   /* rung when it is done */
+    int code;
+    int number;
+    struct addrinfo *found;
+    char host[]; /* NUL-terminated */
+};
+
+/* How many lookups nobody waits for any more, and above them the process they belong to: a child does
+   not inherit the threads of its parent. */
+static _Atomic uint64_t tally;
+
+static uint64_t tally_of_this_process(uint64_t value)
+{
+    uint64_t process = (uint64_t)(uint32_t)nb__sys_process() << 32;
+
+    return value >> 32 == process >> 32 ? value : process;
+}
+
+static unsigned abandoned(void)
+{
+    return (unsigned)(tally_of_this_process(atomic_load(&tally)) & UINT32_MAX);
+}
+
+static void count_abandoned(int difference)
+{
+    uint64_t old = atomic_load(&tally);
+
+    while (!atomic_compare_exchange_weak(&tally, &old,
+                                         tally_of_this_process(old) + (uint64_t)difference))
+        ;
+}
+
+/* Those who wait for a place, each with a ticket: the process it belongs to, and below that its turn. 0:
+   free; what belongs to another process, which has forked this one, is free as well. */
+static _Atomic uint64_t waiting[WAITING_MAX];
+static _Atomic uint32_t tickets;
+
+static uint64_t ticket_new(void)
+{
+    return (uint64_t)(uint32_t)nb__sys_process() << 32 | atomic_fetch_add(&tickets, 1);
+}
+
+static bool is_of_process(uint64_t ticket, uint64_t other)
+{
+    return other != 0 && other >> 32 == ticket >> 32;
+}
+
+/* Writes a ticket down: its place; WAITING_MAX when there is none now. */
+static size_t note_waiting(uint64_t ticket)
+{
+    size_t i = 0;
+
+    for (; i < WAITING_MAX; i++) {
+        uint64_t other = atomic_load(&waiting[i]);
+
+        if (!is_of_process(ticket, other) &&
+            atomic_compare_exchange_strong(&waiting[i], &other, ticket))
+            break;
+    }
+    return i;
+}
+
+/* How many have waited for longer. */
+static unsigned waiting_before(uint64_t ticket)
+{
+    unsigned count = 0;
+
+    for (size_t i = 0; i < WAITING_MAX; i++) {
+        uint64_t other = atomic_load(&waiting[i]);
+
+        if (is_of_process(ticket, other))
+            count += (int32_t)((uint32_t)other - (uint32_t)ticket) < 0;
+    }
+    return count;
+}
+
+static bool has_place(uint64_t ticket)
+{
+    return abandoned() + waiting_before(ticket) < NB__LOOKUPS_ABANDONED_MAX;
+}
+
+static void dispose(struct lookup *lookup)
+{
+    nb__sys_wake_close(lookup->wake);
+    if (lookup->found != NULL)
+        nb__sys_freeaddrinfo(lookup->found);
+    free(lookup);
+}
+
+/* The thread. */
+static void *look_up(void *argument)
+{
+    struct lookup *lookup = argument;
+    struct addrinfo *found = NULL;
+
+    lookup->code = nb__sys_getaddrinfo(lookup->host, &found, &lookup->number);
+    lookup->found = lookup->code == 0 ? found : NULL;
+    if (atomic_exchange(&lookup->state, DONE) == GOES_ON) {
+        (void)nb__sys_wake_ring(lookup->wake); /* who waits joins this thread before it disposes */
+    } else {
+        void *library = lookup->library;
+
+        dispose(lookup);
+        count_abandoned(-1);
+        nb__sys_library_release_later(library);
+    }
+    return NULL;
+}
+
+/* Takes what a lookup needs besides memory, and starts it. */
+static nb_status start(struct lookup *lookup, int *system_error)
+{
+    int failed = nb__sys_wake_open(lookup->wake);
+
+    if (failed < 0) {
+        *system_error = -failed;
+        return nb__status_of_errno(-failed);
+    }
+    failed = nb__sys_library_hold(&lookup->library);
+    if (failed == 0) {
+        failed = nb__sys_thread_start(&lookup->thread, STACK_SIZE, look_up, lookup);
+        if (failed == 0)
+            return NB_OK;
+        nb__sys_library_release(lookup->library);
+    }
+    nb__sys_wake_close(lookup->wake);
+    *system_error = -failed;
+    return NB_NO_MEMORY; /* what holding the library and starting a thread take */
+}
+
+static nb_status begin(struct lookup **out, const char *host, int *system_error)
+{
+    size_t size = strlen(host) + 1;
+    nb_status status;
+
+    *out = nb__sys_calloc(1, sizeof(**out) + size);
+    if (*out == NULL)
+        return NB_NO_MEMORY;
+    memcpy((*out)->host, host, size);
+    status = start(*out, system_error);
+    if (status != NB_OK)
+        free(*out);
+    return status;
+}
+
+/* Waits for a descriptor (-1: none) to become readable. NB_TIMEOUT: nothing has happened so far. */
+static nb_status wait_once(int fd, struct nb__cancels *cancels, nb_deadline until,
+                           int *system_error)
+{
+    struct pollfd entries[1 + NB__WAIT_ROOM] = {{fd, POLLIN, 0}};
+    int ready = nb__wait(entries, 1, until, cancels);
+
+    if (ready == -ECANCELED)
+        return NB_CANCELLED;
+    if (ready < 0 && ready != -EINTR) {
+        *system_error = -ready;
+        return nb__status_of_errno(-ready);
+    }
+    return ready > 0 ? NB_OK : NB_TIMEOUT;
+}
+
+static nb_status await(const struct lookup *lookup, struct nb__cancels *cancels, nb_deadline by,
+                       int *system_error)
+{
+    nb_status status;
+
+    do
+        status = wait_once(lookup->wake[0], cancels, by, system_error);
+    while (status == NB_TIMEOUT && !nb_expired(by));
+    return status;
+}
+
+/* Waits until it is the turn of a ticket. */
+static nb_status await_turn(uint64_t ticket, size_t *noted, struct nb__cancels *cancels,
+                            nb_deadline by, int *system_error)
+{
+    int64_t pause_ms = 1;
+
+    for (;;) {
+        nb_status status;
+
+        if (*noted == WAITING_MAX)
+            *noted = note_waiting(ticket);
+        if (*noted < WAITING_MAX && has_place(ticket))
+            return NB_OK;
+        status = wait_once(-1, cancels, nb__earlier(by, nb_after_ms(pause_ms)), system_error);
+        if (status != NB_TIMEOUT)
+            return status;
+        if (nb_expired(by))
+            return NB_NAME_TEMPORARY;
+        if (pause_ms < PAUSE_MAX_MS)
+            pause_ms *= 2;
+    }
+}
+
+/* Waits until one more lookup may be begun: in the order of those who wait, lest short deadlines take
+   each place before a long one sees it. */
+static nb_status await_place(struct nb__cancels *cancels, nb_deadline by, int *system_error)
+{
+    uint64_t ticket = ticket_new();
+    size_t noted = WAITING_MAX;
+    nb_status status;
+
+    if (has_place(ticket))
+        return NB_OK;
+    status = await_turn(ticket, &noted, cancels, by, system_error);
+    if (noted < WAITING_MAX)
+        atomic_store(&waiting[noted], 0);
+    return status;
+}
+
+/* Takes the result of a lookup that is over. */
+static nb_status collect(struct lookup *lookup, struct addrinfo **found, int *system_error)
+{
+    int code = lookup->code;
+
+    *found = lookup->found;
+    lookup->found = NULL;
+    if (code == 0)
+        return NB_OK;
+    *system_error = code == EAI_SYSTEM ? lookup->number : code;
+    return code == EAI_SYSTEM ? nb__status_of_errno(lookup->number) : nb__status_of_lookup(code);
+}
+
+nb_status nb__lookup(struct addrinfo **found, const char *host, struct nb__cancels *cancels,
+                     nb_deadline by, int *system_error)
+{
+    struct lookup *lookup;
+    pthread_t thread;
+    nb_status status;
+
+    status = await_place(cancels, by, system_error);
+    if (status == NB_OK)
+        status = begin(&lookup, host, system_error);
+    if (status != NB_OK)
+        return status;
+    thread = lookup->thread; /* the lookup is the thread's once it is abandoned */
+    status = await(lookup, cancels, by, system_error);
+    if (status != NB_OK) {
+        count_abandoned(1);
+        if (atomic_exchange(&lookup->state, ABANDONED) == GOES_ON) {
+            (void)pthread_detach(thread);
+            return status;
+        }
+        count_abandoned(-1); /* it is over after all */
+    }
+    (void)pthread_join(thread, NULL);
+    if (status == NB_OK)
+        status = collect(lookup, found, system_error);
+    nb__sys_library_release(lookup->library);
+    dispose(lookup);
+    return status;
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief From an endpoint to the addresses to try. */
+#undef _POSIX_C_SOURCE
+#define _POSIX_C_SOURCE 200809L
+
+#include "net/resolve.h"
+
+#include "net/address_internal.h"
+#include "net/lookup.h"
+#include "sys/sys.h"
+
+#include <netdb.h>
+#include <stdbool.h>
+
+/* Each address once: some resolvers, and some hosts files, repeat them. */
+static void add(struct nb__addresses *out, nb_address address)
+{
+    for (size_t i = 0; i < out->count; i++) {
+        if (nb_address_equal(&out->list[i], &address))
+            return;
+    }
+    if (out->count < NB__ADDRESSES_MAX)
+        out->list[out->count++] = address;
+}
+
+/* The first entry of a family from here on. */
+static const struct addrinfo *next_of(nb_family family, const struct addrinfo *entry)
+{
+    for (; entry != NULL; entry = entry->ai_next) {
+        nb_address host = nb__address_from(entry->ai_addr, entry->ai_addrlen);
+
+        if (nb_address_family(&host) == family)
+            break;
+    }
+    return entry;
+}
+
+static bool comes_before(const struct addrinfo *a, const struct addrinfo *b)
+{
+    while (a != NULL && a != b)
+        a = a->ai_next;
+    return a == b;
+}
+
+/* RFC 8305 section 4: the families take turns, beginning with that of the first address; within a
+   family the order of the resolver (RFC 6724) stays. */
+static void add_in_turns(struct nb__addresses *out, const struct addrinfo *found, uint16_t port)
+{
+    static const nb_family families[] = {NB_FAMILY_IPV6, NB_FAMILY_IPV4};
+    const struct addrinfo *next[] = {next_of(families[0], found), next_of(families[1], found)};
+    size_t turn = next[1] != NULL && comes_before(next[1], next[0]) ? 1 : 0;
+
+    for (; next[0] != NULL || next[1] != NULL; turn = 1 - turn) {
+        nb_address host;
+
+        if (next[turn] == NULL)
+            continue;
+        host = nb__address_from(next[turn]->ai_addr, next[turn]->ai_addrlen);
+        add(out, nb__address_with_port(&host, port));
+        next[turn] = next_of(families[turn], next[turn]->ai_next);
+    }
+}
+
+static nb_status look_up(struct nb__addresses *out, const struct nb__endpoint *endpoint,
+                         struct nb__cancels *cancels, nb_deadline by, int *system_error)
+{
+    struct addrinfo *found;
+    nb_status status = nb__lookup(&found, endpoint->host, cancels, by, system_error);
+
+    if (status != NB_OK)
+        return status;
+    add_in_turns(out, found, endpoint->port);
+    nb__sys_freeaddrinfo(found);
+    return out->count > 0 ? NB_OK : NB_NAME_NOT_FOUND;
+}
+
+void nb__resolve_local(struct nb__addresses *out, const struct nb__endpoint *endpoint)
+{
+    out->count = 0;
+    if (endpoint->kind == NB__ENDPOINT_LITERAL || endpoint->kind == NB__ENDPOINT_UNIX) {
+        add(out, endpoint->address);
+    } else if (endpoint->kind == NB__ENDPOINT_ANY) {
+        add(out, nb__address_any(NB_FAMILY_IPV4, endpoint->port));
+        add(out, nb__address_any(NB_FAMILY_IPV6, endpoint->port));
+    } else {
+        add(out, nb__address_loopback(NB_FAMILY_IPV4, endpoint->port));
+        add(out, nb__address_loopback(NB_FAMILY_IPV6, endpoint->port));
+    }
+}
+
+nb_status nb__resolve(struct nb__addresses *out, const struct nb__endpoint *endpoint,
+                      struct nb__cancels *cancels, nb_deadline by, int *system_error)
+{
+    out->count = 0;
+    *system_error = 0;
+    switch (endpoint->kind) {
+    case NB__ENDPOINT_LOCALHOST: /* in the order of RFC 6724 */
+        add(out, nb__address_loopback(NB_FAMILY_IPV6, endpoint->port));
+        add(out, nb__address_loopback(NB_FAMILY_IPV4, endpoint->port));
+        return NB_OK;
+    case NB__ENDPOINT_NAME:
+        return look_up(out, endpoint, cancels, by, system_error);
+    default:
+        nb__resolve_local(out, endpoint);
+        return NB_OK;
+    }
+}

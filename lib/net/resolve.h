@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Private: from an endpoint to the addresses to try. */
+#ifndef NETBASICS_RESOLVE_H
+#define NETBASICS_RESOLVE_H
+
+#include "net/endpoint.h"
+#include "wait/wait.h"
+
+#include <netbasics/address.h>
+#include <netbasics/deadline.h>
+#include <netbasics/error.h>
+#include <stddef.h>
+
+/* More than this many addresses of one host are not tried. */
+#define NB__ADDRESSES_MAX 16
+
+struct nb__addresses {
+    size_t count;
+    nb_address list[NB__ADDRESSES_MAX];
+};
+
+/* The addresses behind an endpoint, at least one, best first; until the deadline, or until something
+   cancels that. On failure *system_error is the EAI code or errno behind the status. Only
+   a name asks the system's resolver and waits. */
+nb_status nb__resolve(struct nb__addresses *out, const struct nb__endpoint *endpoint,
+                      struct nb__cancels *cancels, nb_deadline by, int *system_error);
+
+/* The two addresses of an endpoint that stands for both families, IPv4 first; else its one. */
+void nb__resolve_local(struct nb__addresses *out, const struct nb__endpoint *endpoint);
+
+#endif

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief The socket options that nb_connect() and nb_listen() offer: one table. */
+#undef _DEFAULT_SOURCE
+#define _DEFAULT_SOURCE
+
+#include "net/socket_options.h"
+
+#include "base/error_internal.h"
+#include "sys/sys.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* Options that a system does not have are refused, as if by the system. */
+#define MISSING (-1)
+#ifndef SO_REUSEPORT
+#define SO_REUSEPORT MISSING
+#endif
+#ifndef TCP_KEEPIDLE
+#ifdef TCP_KEEPALIVE
+#define TCP_KEEPIDLE TCP_KEEPALIVE
+#else
+#define TCP_KEEPIDLE MISSING
+#endif
+#endif
+#ifndef TCP_KEEPINTVL
+#define TCP_KEEPINTVL MISSING
+#endif
+#ifndef TCP_KEEPCNT
+#define TCP_KEEPCNT MISSING
+#endif
+#ifndef TCP_USER_TIMEOUT
+#define TCP_USER_TIMEOUT MISSING
+#endif
+
+/* What Linux takes for tcp(7)'s TCP_KEEPIDLE and TCP_KEEPINTVL, in milliseconds, and TCP_KEEPCNT. */
+#define KEEPALIVE_MS_MAX (INT64_C(32767) * 1000)
+#define KEEPALIVE_COUNT_MAX 127
+
+static const struct row {
+    const char *name; /* of the field */
+    int level;
+    int option;
+    int64_t most;
+    int64_t unit;  /* so many are 1 to the system; rounded up */
+    bool anywhere; /* on Unix sockets, too */
+} rows[NB__SOCKET_OPTIONS] = {
+    [NB__NAGLE] = {"nagle", IPPROTO_TCP, TCP_NODELAY, 1, 1, false},
+    [NB__KEEPALIVE_IDLE] = {"keepalive_idle_ms", IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_MS_MAX, 1000,
+                            false},
+    [NB__KEEPALIVE_INTERVAL] = {"keepalive_interval_ms", IPPROTO_TCP, TCP_KEEPINTVL,
+                                KEEPALIVE_MS_MAX, 1000, false},
+    [NB__KEEPALIVE_COUNT] = {"keepalive_count", IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_COUNT_MAX, 1,
+                             false},
+    [NB__USER_TIMEOUT] = {"user_timeout_ms", IPPROTO_TCP, TCP_USER_TIMEOUT, INT32_MAX, 1, false},
+    [NB__SEND_BUFFER] = {"send_buffer_bytes", SOL_SOCKET, SO_SNDBUF, INT32_MAX, 1, true},
+    [NB__RECEIVE_BUFFER] = {"receive_buffer_bytes", SOL_SOCKET, SO_RCVBUF, INT32_MAX, 1, true},
+    [NB__REUSE_PORT] = {"reuse_port", SOL_SOCKET, SO_REUSEPORT, 1, 1, false},
+};
+
+struct nb__socket_options nb__socket_options_of_connect(const nb_connect_options *options)
+{
+    return (struct nb__socket_options){
+        .values = {
+            [NB__NAGLE] = options->nagle,
+            [NB__KEEPALIVE_IDLE] = options->keepalive_idle_ms,
+            [NB__KEEPALIVE_INTERVAL] = options->keepalive_interval_ms,
+            [NB__KEEPALIVE_COUNT] = options->keepalive_count,
+            [NB__USER_TIMEOUT] = options->user_timeout_ms,
+            [NB__SEND_BUFFER] = options->send_buffer_bytes,
+            [NB__RECEIVE_BUFFER] = options->receive_buffer_bytes,
+        }};
+}
+
+struct nb__socket_options nb__socket_options_of_listen(const nb_listen_options *options)
+{
+    return (struct nb__socket_options){
+        .values = {
+            [NB__NAGLE] = options->nagle,
+            [NB__KEEPALIVE_IDLE] = options->keepalive_idle_ms,
+            [NB__KEEPALIVE_INTERVAL] = options->keepalive_interval_ms,
+            [NB__KEEPALIVE_COUNT] = options->keepalive_count,
+            [NB__USER_TIMEOUT] = options->user_timeout_ms,
+            [NB__SEND_BUFFER] = options->send_buffer_bytes,
+            [NB__RECEIVE_BUFFER] = options->receive_buffer_bytes,
+            [NB__REUSE_PORT] = options->reuse_port,
+        }};
+}
+
+nb_status nb__socket_options_check(const struct nb__socket_options *options, const char *operation,
+                                   nb_error *err)
+{
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct nb__text text;
+
+        if (options->values[i] >= 0 && options->values[i] <= rows[i].most)
+            continue;
+        text = nb__error_begin(err, NB_INVALID, 0);
+        nb__text_add(&text, "%s: %s is %" PRId64 ", expected 0 to %" PRId64, operation,
+                     rows[i].name, options->values[i], rows[i].most);
+        return NB_INVALID;
+    }
+    return NB_OK;
+}
+
+static int set(int fd, int level, int option, int value)
+{
+    /* Linux has them all. */
+    if (option == MISSING)   /* GCOV_EXCL_BR_LINE */
+        return -ENOPROTOOPT; /* GCOV_EXCL_LINE */
+    return nb__sys_setsockopt(fd, level, option, &value, sizeof(value));
+}
+
+/* The system's value: TCP_NODELAY is the opposite of what is asked for. */
+static int value_of(enum nb__socket_option which, int64_t asked)
+{
+    const struct row *row = &rows[which];
+
+    return which == NB__NAGLE ? 0 : (int)((asked + row->unit - 1) / row->unit);
+}
+
+/* Times of keepalive mean nothing until it is on. */
+static bool wants_keepalive(enum nb__socket_option which)
+{
+    return which == NB__KEEPALIVE_IDLE || which == NB__KEEPALIVE_INTERVAL ||
+           which == NB__KEEPALIVE_COUNT;
+}
+
+static int set_one(int fd, nb_family family, enum nb__socket_option which, int64_t asked)
+{
+    const struct row *row = &rows[which];
+    int failed = 0;
+
+    if (family == NB_FAMILY_UNIX && !row->anywhere)
+        return -EOPNOTSUPP;
+    if (wants_keepalive(which))
+        failed = set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+    return failed < 0 ? failed : set(fd, row->level, row->option, value_of(which, asked));
+}
+
+int nb__socket_options_set(int fd, nb_family family, struct nb__socket_options *options)
+{
+    options->refused = NULL;
+    if (options->values[NB__NAGLE] == 0 && family != NB_FAMILY_UNIX)
+        (void)set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        enum nb__socket_option which = (enum nb__socket_option)i;
+        int failed = 0;
+
+        if (options->values[i] != 0)
+            failed = set_one(fd, family, which, options->values[i]);
+        if (failed < 0) {
+            options->refused = rows[i].name;
+            return failed;
+        }
+    }
+    return 0;
+}
+
+void nb__socket_options_pass_on(int fd, nb_family family, const struct nb__socket_options *options)
+{
+    struct nb__socket_options again = *options;
+
+    (void)nb__socket_options_set(fd, family, &again);
+}
+
+void nb__socket_options_tell(struct nb__text *text, const struct nb__socket_options *options)
+{
+    if (options->refused != NULL)
+        nb__text_add(text, "%s: ", options->refused);
+}

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief The files of Unix sockets. A server that dies leaves its file behind, which nobody can bind
+ *         again: it is removed, but only on proof. */
+#undef _POSIX_C_SOURCE
+#define _POSIX_C_SOURCE 200809L
+
+#include "net/unix_file.h"
+
+#include "net/address_internal.h"
+#include "base/deadline_internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define LOCK_MS 100
+#define LOCK_AGAIN_MS 5
+
+static bool same_file(const struct nb__file *a, const struct nb__file *b)
+{
+    return a->device == b->device && a->inode == b->inode;
+}
+
+/* Whether a descriptor is still what the path of a lock stands for: who had it before may have removed it. */
+static int check_lock(struct nb__unix_lock *lock, int fd)
+{
+    struct nb__file opened;
+    struct nb__file there;
+    int failed = nb__sys_file_of(fd, &opened);
+
+    if (failed == 0)
+        failed = nb__sys_file_look(lock->path, &there);
+    if (failed == -ENOENT || (failed == 0 && !same_file(&opened, &there)))
+        return -EAGAIN;
+    if (failed < 0 || !opened.is_regular)
+        return failed < 0 ? failed : -EINVAL;
+    lock->is_empty = opened.size == 0;
+    return 0;
+}
+
+static int try_lock(struct nb__unix_lock *lock)
+{
+    int fd = nb__sys_lock_file_open(lock->path);
+    int failed = fd < 0 ? fd : nb__sys_lock(fd);
+
+    if (failed == 0)
+        failed = check_lock(lock, fd);
+    if (failed == 0)
+        return fd;
+    if (fd >= 0)
+        (void)nb__sys_close(fd);
+    return failed;
+}
+
+void nb__unix_lock(struct nb__unix_lock *out, const char *path)
+{
+    nb_deadline by = nb_after_ms(LOCK_MS);
+    size_t length = strlen(path);
+
+    memcpy(out->path, path, length);
+    memcpy(out->path + length, ".lock", sizeof(".lock"));
+    out->fd = try_lock(out);
+    while ((out->fd == -EAGAIN || out->fd == -EINTR) && !nb_expired(by)) {
+        (void)nb__sys_poll(NULL, 0, nb__earlier(by, nb_after_ms(LOCK_AGAIN_MS)));
+        out->fd = try_lock(out);
+    }
+}
+
+/* It goes while it is locked: who waits for it finds that it is no longer there, and makes another. */
+void nb__unix_unlock(const struct nb__unix_lock *lock)
+{
+    if (lock->fd < 0)
+        return;
+    if (lock->is_empty)
+        (void)nb__sys_file_remove(lock->path);
+    (void)nb__sys_unlock(lock->fd); /* a child forked meanwhile may have it, too */
+    (void)nb__sys_close(lock->fd);
+}
+
+/* 0 when a server answers, -ECONNREFUSED when nobody listens, or another -errno. */
+static int knock(const nb_address *address)
+{
+    socklen_t length;
+    const struct sockaddr *raw = nb__address_sockaddr(address, &length);
+    int fd = nb__sys_socket(AF_UNIX);
+    int failed;
+
+    if (fd < 0)
+        return fd;
+    (void)nb__sys_pass_rights(fd, false); /* nothing that is there holds up the close */
+    failed = nb__sys_connect(fd, raw, length);
+    (void)nb__sys_close(fd);
+    return failed;
+}
+
+static struct nb__unix_trouble trouble(int failed)
+{
+    return (struct nb__unix_trouble){failed, NULL};
+}
+
+static struct nb__unix_trouble in_use(const char *why)
+{
+    return (struct nb__unix_trouble){-EADDRINUSE, why};
+}
+
+/* It went by itself, or it is we who cannot knock. */
+static bool is_not_about_it(int failed)
+{
+    return failed == -ENOENT || failed == -EMFILE || failed == -ENFILE || failed == -ENOMEM ||
+           failed == -ENOBUFS;
+}
+
+/* What the answer to a knock says; with NULL nobody is there. */
+static const char *answer(int knocked)
+{
+    switch (knocked) {
+    case -ECONNREFUSED:
+        return NULL;
+    case 0:
+    case -EAGAIN: /* its queue is full */
+    case -EINPROGRESS:
+        return "a server listens there";
+    case -EPROTOTYPE:
+        return "a socket of another type is there";
+    default:
+        return "a socket is there, and does not tell whether it is in use";
+    }
+}
+
+/* Why a socket that refuses connections has to stay, on a file system that is local (1) or not; NULL when
+   it may go. */
+static const char *why_it_stays(int is_local, const struct nb__unix_lock *lock)
+{
+    if (is_local != 1)
+        return "a socket is there, on a file system where nobody can tell whether it is in use";
+    if (lock->fd == -EAGAIN)
+        return "a dead socket is there, and the file that is locked to remove it, .lock behind its "
+               "name, is locked by somebody else";
+    return lock->fd >= 0 ? NULL
+                         : "a dead socket is there, and the file that is locked to remove it, "
+                           ".lock behind its name, cannot be locked";
+}
+
+static struct nb__unix_trouble remove_dead(const char *path, const struct nb__file *before,
+                                           const struct nb__unix_lock *lock)
+{
+    int is_local = nb__sys_file_is_local(path);
+    const char *why = why_it_stays(is_local, lock);
+    struct nb__file after;
+    int failed;
+
+    if (is_local == -ENOENT)
+        return trouble(is_local);
+    if (why != NULL)
+        return in_use(why);
+    failed = nb__sys_file_look(path, &after);
+    if (failed == 0 && !same_file(before, &after)) /* made by somebody who asks for no lock */
+        return in_use("a socket is there that somebody has just made");
+    return trouble(failed == 0 ? nb__sys_file_remove(path) : failed);
+}
+
+static struct nb__unix_trouble make_way(const nb_address *address, const struct nb__unix_lock *lock)
+{
+    const char *path = nb__address_path(address);
+    struct nb__file file;
+    int failed = nb__sys_file_look(path, &file);
+    const char *why;
+
+    if (failed < 0)
+        return trouble(failed);
+    if (file.is_link)
+        return in_use("a symbolic link is there");
+    if (!file.is_socket)
+        return in_use("a file that is no socket is there");
+    failed = knock(address);
+    if (is_not_about_it(failed))
+        return trouble(failed);
+    why = answer(failed);
+    return why != NULL ? in_use(why) : remove_dead(path, &file, lock);
+}
+
+struct nb__unix_trouble nb__unix_make_way(const nb_address *address,
+                                          const struct nb__unix_lock *lock)
+{
+    struct nb__unix_trouble found = make_way(address, lock);
+
+    return found.failed == -ENOENT ? trouble(0) : found; /* it has gone by itself */
+}
+
+void nb__unix_remove(const char *path, const struct nb__file *file)
+{
+    struct nb__file now;
+
+    if (nb__sys_file_look(path, &now) == 0 && same_file(file, &now))
+        (void)nb__sys_file_remove(path);
+}

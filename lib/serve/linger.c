@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Connections whose handler has returned: their streams are ended, and what the peer still
+ *         sends is dropped until its end comes, so that no reset destroys the reply. */
+#undef _POSIX_C_SOURCE
+#define _POSIX_C_SOURCE 200809L
+
+#include "serve/linger.h"
+
+#include "base/deadline_internal.h"
+#include "serve/events.h"
+#include "sys/sys.h"
+
+#include <errno.h>
+
+/* How long those that linger are left alone when there is no memory to wait for all of them. */
+#define WITHOUT_MEMORY_MS 5
+
+/* How often one that is to be closed is drained at most, while there is more each time: 8 MiB in all, which
+   is more than a system keeps by default. */
+#define LAST_DRAINS 128
+
+static void close_as(struct nb__run *run, nb_conn *conn, nb_status how)
+{
+    nb__run_event_of(run, NB_EVENT_CLOSED, conn, how);
+    (void)nb__conn_dispose(conn, how);
+}
+
+/* Drops all that has come before one is closed ahead of its peer. Our stream was ended in order, and the
+   system goes on delivering what is still under way, unless close(2) finds input that nobody has read: then
+   it would send a reset. */
+static nb_status drain_at_last(nb_conn *conn)
+{
+    uint64_t *budget = &conn->lingering.budget;
+    uint64_t before;
+    nb_status status;
+    int drains = 0;
+
+    do {
+        before = *budget;
+        status = nb__conn_drain(conn, budget);
+    } while (status == NB_TIMEOUT && *budget != before && ++drains < LAST_DRAINS);
+    return status;
+}
+
+static void end_early(struct nb__run *run, nb_conn *conn)
+{
+    close_as(run, conn, drain_at_last(conn));
+}
+
+/* Puts one at the end of the list. The lock is held. */
+static void append(struct nb__run *run, nb_conn *conn)
+{
+    conn->next = NULL;
+    conn->lingering.older = run->newest_lingerer;
+    if (run->newest_lingerer != NULL)
+        run->newest_lingerer->next = conn;
+    else
+        run->oldest_lingerer = conn;
+    run->newest_lingerer = conn;
+    run->lingering++;
+    nb__count_up(&run->listener->counters.lingering);
+}
+
+/* Takes one out of the list. The lock is held. */
+static void take_out(struct nb__run *run, nb_conn *conn)
+{
+    nb_conn *older = conn->lingering.older;
+
+    if (older != NULL)
+        older->next = conn->next;
+    else
+        run->oldest_lingerer = conn->next;
+    if (conn->next != NULL)
+        conn->next->lingering.older = older;
+    else
+        run->newest_lingerer = older;
+    run->lingering--;
+    nb__count_down(&run->listener->counters.lingering);
+}
+
+/* Takes out the oldest that is not being drained just now; NULL when there is none. The lock is held. */
+static nb_conn *take_oldest(struct nb__run *run)
+{
+    nb_conn *conn = run->oldest_lingerer;
+
+    while (conn != NULL && conn->lingering.busy)
+        conn = conn->next;
+    if (conn != NULL)
+        take_out(run, conn);
+    return conn;
+}
+
+/* Moves one here from where it was handled, so that it always counts once for its peer. When as many
+   linger as may, returns the one that has to leave: the oldest, or this one while all others are being
+   drained. */
+static nb_conn *add(struct nb__run *run, struct nb__work *work)
+{
+    nb_conn *evicted = NULL;
+    nb_conn *conn;
+
+    nb__run_lock(run);
+    conn = nb__run_unlist(run, work);
+    if (run->lingering == (size_t)run->options.linger_max) {
+        evicted = take_oldest(run);
+        if (evicted == NULL)
+            evicted = conn;
+    }
+    if (evicted != conn)
+        append(run, conn);
+    nb__run_unlock(run);
+    return evicted;
+}
+
+/* What lingering comes to at once: NB_TIMEOUT means that it has to go on. */
+static nb_status end_at_once(const struct nb__run *run, nb_conn *conn)
+{
+    nb_status status;
+
+    if (run->options.linger_ms == NB_NO_LINGER)
+        return nb__conn_verdict(conn); /* close(2) ends the stream as well */
+    status = nb__conn_end(conn);
+    return status == NB_OK ? nb__conn_drain(conn, &conn->lingering.budget) : status;
+}
+
+bool nb__linger(struct nb__run *run, struct nb__work *work)
+{
+    nb_conn *conn = work->conn;
+    nb_conn *evicted;
+    bool stays;
+    nb_status status;
+
+    conn->lingering = (struct nb__lingering){.budget = (uint64_t)run->options.linger_bytes};
+    status = end_at_once(run, conn);
+    if (status != NB_TIMEOUT || nb__conn_check(conn, NB_SEND) != NB_OK) {
+        /* Before it is closed: the peer may be back as soon as it sees that. */
+        (void)nb__run_finish(run, work);
+        close_as(run, conn, status);
+        return false;
+    }
+    conn->lingering.until = nb__earlier(work->life, nb_after_ms(run->options.linger_ms));
+    evicted = add(run, work);
+    stays = evicted != conn; /* for a while: others may end it from now on */
+    if (evicted != NULL)
+        end_early(run, evicted);
+    return stays;
+}
+
+/* Takes out the oldest that nobody is draining; NULL when there is none. */
+static nb_conn *pick(struct nb__run *run)
+{
+    nb_conn *oldest;
+
+    nb__run_lock(run);
+    oldest = take_oldest(run);
+    nb__run_unlock(run);
+    return oldest;
+}
+
+bool nb__linger_make_room(struct nb__run *run)
+{
+    nb_conn *conn = pick(run);
+
+    if (conn == NULL)
+        return false;
+    conn->lingering.how = drain_at_last(conn);
+    conn->lingering.delivered = nb__conn_delivered(conn);
+    (void)nb__sys_close(conn->fd);
+    conn->fd = -1;
+    conn->next = atomic_load(&run->untold);
+    while (!atomic_compare_exchange_weak(&run->untold, &conn->next, conn))
+        ;
+    return true;
+}
+
+bool nb__linger_has_news(const struct nb__run *run)
+{
+    return atomic_load(&run->untold) != NULL;
+}
+
+void nb__linger_tell_news(struct nb__run *run)
+{
+    nb_conn *conn = atomic_exchange(&run->untold, NULL);
+
+    while (conn != NULL) {
+        nb_conn *next = conn->next;
+
+        nb__run_event_of(run, NB_EVENT_CLOSED, conn, conn->lingering.how);
+        nb__conn_free(conn);
+        conn = next;
+    }
+}
+
+/* Lists those that linger, and moves *until to the first end of their time. */
+static size_t watch(struct nb__run *run, struct pollfd *fds, nb_deadline *until)
+{
+    size_t count = 0;
+
+    nb__run_lock(run);
+    for (const nb_conn *conn = run->oldest_lingerer; conn != NULL; conn = conn->next) {
+        fds[count++] = (struct pollfd){conn->fd, POLLIN, 0};
+        *until = nb__earlier(*until, conn->lingering.until);
+    }
+    nb__run_unlock(run);
+    return count;
+}
+
+/* Chooses those that poll found ready and those whose time is over. Since the list for poll was made,
+   some may have left and others have been added at the end. Who has got the descriptor of one that left
+   may be chosen for nothing, which does no harm. The lock is held. */
+static nb_conn *choose(struct nb__run *run, const struct pollfd *fds, size_t listed, int64_t now)
+{
+    nb_conn *chosen = NULL;
+    nb_conn **end = &chosen;
+    size_t at = 0;
+
+    for (nb_conn *conn = run->oldest_lingerer; conn != NULL; conn = conn->next) {
+        while (at < listed && fds[at].fd != conn->fd)
+            at++;
+        if (conn->lingering.until.ns <= now || (at < listed && fds[at].revents != 0)) {
+            conn->lingering.busy = true;
+            *end = conn;
+            end = &conn->lingering.next_busy;
+        }
+    }
+    *end = NULL;
+    return chosen;
+}
+
+/* Takes out those of the chosen ones that have ended, or whose time is over; the others go on. The lock
+   is held. */
+static nb_conn *take_ended(struct nb__run *run, nb_conn *chosen, int64_t now)
+{
+    nb_conn *ended = NULL;
+    nb_conn **end = &ended;
+
+    for (nb_conn *conn = chosen; conn != NULL; conn = conn->lingering.next_busy) {
+        conn->lingering.busy = false;
+        if (conn->lingering.how == NB_TIMEOUT && conn->lingering.until.ns > now)
+            continue;
+        take_out(run, conn);
+        *end = conn;
+        end = &conn->lingering.next_busy;
+    }
+    *end = NULL;
+    return ended;
+}
+
+/* Drops what has come for one that poll found ready, or whose time is over. */
+static nb_status go_on(nb_conn *conn, int64_t now)
+{
+    return conn->lingering.until.ns > now ? nb__conn_drain(conn, &conn->lingering.budget)
+                                          : drain_at_last(conn);
+}
+
+/* Goes on with those that poll found ready, and ends those that have ended or whose time is over. */
+static void tend(struct nb__run *run, const struct pollfd *fds, size_t count)
+{
+    int64_t now = nb__now_ns();
+    nb_conn *conn;
+
+    nb__run_lock(run);
+    conn = choose(run, fds, count, now);
+    nb__run_unlock(run);
+    if (conn == NULL)
+        return;
+    for (nb_conn *one = conn; one != NULL; one = one->lingering.next_busy)
+        one->lingering.how = go_on(one, now);
+    nb__run_lock(run);
+    conn = take_ended(run, conn, now);
+    nb__run_unlock(run);
+    while (conn != NULL) {
+        nb_conn *next = conn->lingering.next_busy;
+
+        close_as(run, conn, conn->lingering.how);
+        conn = next;
+    }
+}
+
+int nb__linger_poll(struct nb__run *run, struct pollfd *fds, size_t own, nb_deadline until)
+{
+    size_t lingering = watch(run, fds + own, &until);
+    size_t listed = lingering;
+    int ready = nb__run_poll(run, fds, (nfds_t)(own + listed), until);
+
+    if (ready == -ENOMEM && lingering > 0) { /* for a few the kernel needs none */
+        listed = 0;
+        ready =
+            nb__run_poll(run, fds, (nfds_t)own, nb__earlier(until, nb_after_ms(WITHOUT_MEMORY_MS)));
+    }
+    if (lingering > 0 && (ready >= 0 || ready == -EINTR))
+        tend(run, fds + own, ready >= 0 ? listed : 0);
+    return ready;
+}
+
+void nb__linger_end_all(struct nb__run *run)
+{
+    nb_conn *conn;
+
+    nb__linger_tell_news(run);
+    while ((conn = pick(run)) != NULL)
+        end_early(run, conn);
+}
+
+size_t nb__linger_count_peer(const struct nb__run *run, const nb_conn *of)
+{
+    size_t count = 0;
+
+    for (const nb_conn *conn = run->oldest_lingerer; conn != NULL; conn = conn->next)
+        count += nb__run_same_peer(conn, of);
+    return count;
+}

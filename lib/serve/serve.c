@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief The accept loop: its options, its beginning and its end. */
+#undef _POSIX_C_SOURCE
+#define _POSIX_C_SOURCE 200809L
+
+#include "base/error_internal.h"
+#include "serve/events.h"
+#include "serve/linger.h"
+#include "serve/engine.h"
+#include "base/versioned.h"
+#include "serve/server.h"
+#include "serve/stop_signals.h"
+#include "sys/sys.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static const char operation[] = "serve";
+
+NB__OPTIONS_SOLID(nb_serve_options, 2, 9);
+NB__OPTIONS_SOLID(nb_serve_stats, 0, 9);
+
+/* A number among the options: zero means its default, and NB_NO_LIMIT may be allowed. */
+struct number {
+    const char *name;
+    int64_t *value;
+    int64_t otherwise;
+    int64_t most;
+    bool may_be_none;
+};
+
+/* What a thread can have: the system has a minimum, and may want whole pages. */
+static bool is_stack_size(int64_t size)
+{
+    pthread_attr_t attributes;
+    bool is;
+
+    if ((uint64_t)size > SIZE_MAX)
+        return false;
+    /* It always works in glibc. */
+    if (pthread_attr_init(&attributes) != 0) /* GCOV_EXCL_BR_LINE */
+        return true; /* GCOV_EXCL_LINE: it was not asked; starting threads tells */
+    is = pthread_attr_setstacksize(&attributes, (size_t)size) == 0;
+    (void)pthread_attr_destroy(&attributes);
+    return is;
+}
+
+static bool is_in_range(const struct number *number)
+{
+    if (*number->value == NB_NO_LIMIT)
+        return number->may_be_none;
+    return *number->value >= 0 && *number->value <= number->most;
+}
+
+/* Fills in the defaults. NULL, or the name of a field that is out of range. */
+static const char *complete(nb_serve_options *options)
+{
+    const struct number numbers[] = {
+        {"concurrency", &options->concurrency, 512, INT_MAX, false},
+        {"max_per_peer", &options->max_per_peer, NB_NO_LIMIT, INT_MAX, true},
+        {"linger_max", &options->linger_max, 256, INT_MAX, false},
+        {"stop_on_signals", &options->stop_on_signals, 0, 1, false},
+        {"connection_ms", &options->connection_ms, 600000, INT64_MAX, true},
+        {"linger_ms", &options->linger_ms, 5000, INT64_MAX, true},
+        {"linger_bytes", &options->linger_bytes, 65536, INT64_MAX, false},
+        {"drain_ms", &options->drain_ms, 10000, INT64_MAX, true},
+        {"stack_size", &options->stack_size, INT64_C(256) << 10, INT64_MAX, false},
+    };
+
+    for (size_t i = 0; i < COUNT(numbers); i++) {
+        if (!is_in_range(&numbers[i]))
+            return numbers[i].name;
+        if (*numbers[i].value == 0)
+            *numbers[i].value = numbers[i].otherwise;
+    }
+    return is_stack_size(options->stack_size) ? NULL : "stack_size";
+}
+
+static nb_status read_options(nb_serve_options *out, const nb_serve_options *given, nb_error *err)
+{
+    const char *bad;
+    struct nb__text text;
+
+    if (!nb__options_read(out, sizeof(*out), given))
+        return nb__error_invalid(err, operation, NB__OPTIONS_REFUSED);
+    bad = complete(out);
+    if (bad == NULL)
+        return NB_OK;
+    text = nb__error_begin(err, NB_INVALID, 0);
+    nb__text_add(&text, "%s: %s is out of range; 0 asks for its default", operation, bad);
+    return NB_INVALID;
+}
+
+/* Where it listens, for messages. */
+static nb_status failed_with(const nb_listener *listener, nb_error *err, nb_status status,
+                             int system_error)
+{
+    char address[NB_ADDRESS_TEXT_MAX];
+
+    return nb__error_set(
+        err, status, system_error, operation,
+        nb_address_format(&listener->sockets[0].address, address, sizeof(address)));
+}
+
+/* Makes room to poll for all that may linger. */
+static nb_status prepare(const struct nb__run *run, struct pollfd **fds)
+{
+    size_t lingerers = (size_t)run->options.linger_max;
+
+    *fds = nb__sys_calloc(NB__LOOP_WATCHED_MAX + lingerers, sizeof(**fds));
+    return *fds != NULL ? NB_OK : NB_NO_MEMORY;
+}
+
+static void clean_up(struct nb__run *run, struct pollfd *fds)
+{
+    if (run->spare != NULL)
+        nb__conn_free(run->spare);
+    free(fds);
+}
+
+/* Runs the loop, with everything set up. What broke listening is the status, after the drain. */
+static nb_status run_loop(struct nb__run *run, struct pollfd *fds, int *system_error)
+{
+    nb_status status = NB_OK;
+
+    if (run->options.concurrency == 1)
+        nb__loop_sequential(run, fds);
+    else
+        status = nb__loop_workers(run, fds, system_error);
+    if (status != NB_OK)
+        return status;
+    run->began = true;
+    nb__run_event(run, NB_EVENT_STOPPED, NB_OK, 0);
+    *system_error = run->broken;
+    return run->broken != 0 ? nb__listener_status(run->broken) : NB_OK;
+}
+
+/* The same, with the signals where they are wanted. */
+static nb_status run_with_signals(struct nb__run *run, struct pollfd *fds, int *system_error)
+{
+    int failed = run->options.stop_on_signals ? nb__signals_take(run->listener) : 0;
+    nb_status status;
+
+    if (failed > 0)
+        return NB_INVALID;
+    if (failed < 0) {
+        *system_error = -failed;
+        return NB_SYSTEM;
+    }
+    run->opens_signals = run->options.stop_on_signals && nb__signals_are_blocked();
+    status = run_loop(run, fds, system_error);
+    if (run->options.stop_on_signals)
+        nb__signals_release();
+    return status;
+}
+
+nb_status nb_serve(nb_listener *listener, nb_handler *handler, void *context,
+                   const nb_serve_options *options, nb_error *err)
+{
+    struct nb__run run = {.listener = listener, .handler = handler, .context = context};
+    struct pollfd *fds = NULL;
+    int system_error = 0;
+    nb_status status;
+
+    if (listener == NULL || handler == NULL)
+        return nb__error_invalid(err, operation, "expected a listener and a handler, not NULL");
+    status = read_options(&run.options, options, err);
+    if (status != NB_OK)
+        return status;
+    if (atomic_exchange(&listener->served, true))
+        return nb__error_invalid(err, operation, "expected a listener that was not served before");
+    (void)pthread_mutex_init(&run.lock, NULL);
+    (void)pthread_cond_init(&run.cancelled, NULL);
+    status = prepare(&run, &fds);
+    if (status == NB_OK)
+        status = run_with_signals(&run, fds, &system_error);
+    if (!run.began)
+        atomic_store(&listener->served, false);
+    clean_up(&run, fds);
+    (void)pthread_cond_destroy(&run.cancelled);
+    (void)pthread_mutex_destroy(&run.lock);
+    if (status == NB_OK)
+        nb__error_clear(err);
+    else if (status == NB_INVALID)
+        (void)nb__error_invalid(err, operation, "stop_on_signals is taken by another nb_serve()");
+    else
+        (void)failed_with(listener, err, status, system_error);
+    return status;
+}
+
+static uint64_t read_counter(const _Atomic uint64_t *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+nb_status nb_serve_counters(const nb_listener *listener, nb_serve_stats *stats)
+{
+    const struct nb__counters *counters;
+    nb_serve_stats known;
+
+    if (listener == NULL || stats == NULL)
+        return NB_INVALID;
+    counters = &listener->counters;
+    memset(&known, 0, sizeof(known));
+    known.accepted = read_counter(&counters->accepted);
+    known.active = read_counter(&counters->active);
+    known.peak = read_counter(&counters->peak);
+    known.refused = read_counter(&counters->refused);
+    known.lost_accepts = read_counter(&counters->lost_accepts);
+    known.lingering = read_counter(&counters->lingering);
+    known.forced = read_counter(&counters->forced);
+    known.unserved = read_counter(&counters->unserved);
+    known.limit_reached = read_counter(&counters->limit_reached);
+    return nb__options_write(stats, &known, sizeof(known), 0) ? NB_OK : NB_INVALID;
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Private: one run of the accept loop: what its parts share. */
+#ifndef NETBASICS_RUN_H
+#define NETBASICS_RUN_H
+
+#include "listen/accept.h"
+#include "conn/conn_internal.h"
+#include "listen/listener_internal.h"
+
+#include <netbasics/serve.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct nb__run;
+
+/* The connection that a handler has just now: one for each thread that runs handlers. */
+struct nb__work {
+    struct nb__keeper keeper;
+    struct nb__run *run;
+    nb_conn *conn;         /* NULL once it has left */
+    int64_t begun_ns;      /* when it was given to the handler */
+    nb_deadline life;      /* when it is to be cancelled */
+    bool impatient;        /* the drain is too short to be noticed late */
+    bool being_cancelled;  /* by somebody else, outside the lock: it has to wait */
+    bool leaving;          /* its handler has returned: nobody else may touch it */
+    struct nb__work *prev; /* in the list of the run, while `conn` is there */
+    struct nb__work *next;
+};
+
+struct nb__run {
+    nb_listener *listener;
+    nb_handler *handler;
+    void *context;
+    bool opens_signals;       /* that stop, and that the calling thread blocks */
+    bool began;               /* the loop did: the listener cannot be served again */
+    nb_serve_options options; /* with the defaults filled in; NB_NO_LIMIT where there is none */
+
+    /* For who accepts: one thread at a time. */
+    struct nb__accepting accepting;
+    nb_conn *spare;               /* memory for the next connection */
+    uint64_t last_id;             /* of the connections accepted so far */
+    int broken;                   /* the errno that ended listening; 0: none */
+    atomic_uint shortage_changes; /* shortages that have begun, and that are over */
+    atomic_int shortage_error;    /* the errno of the last one */
+    atomic_uint
+        shortages_told; /* of these changes, by events; for the thread that called nb_serve() */
+    _Atomic(nb_conn *) untold; /* closed for want of descriptors; their events are still to come */
+    uint64_t made_room;        /* how many have been, in all; for who accepts */
+    /* Since the stop: how many of each socket's queue may still be taken. */
+    size_t held[NB_LISTENER_SOCKETS_MAX];
+
+    /* For what follows; never held during a wait, a callback or a system call: even recv(2) and close(2)
+       can wait, for a descriptor that a peer has sent. */
+    pthread_mutex_t lock;
+    pthread_cond_t cancelled; /* a work is not being cancelled any more */
+    struct nb__work *oldest;
+    struct nb__work *newest;
+    bool over;           /* the drain is: nothing begins any more, who is cancelled counts */
+    nb_conn *queue_head; /* accepted at the stop, not yet served */
+    nb_conn *queue_tail;
+    size_t queued;
+    nb_conn *oldest_lingerer;
+    nb_conn *newest_lingerer;
+    size_t lingering; /* options.linger_max at most */
+};
+
+/* Waits as nb__sys_poll() does; for the calling thread of nb_serve(). */
+int nb__run_poll(const struct nb__run *run, struct pollfd *fds, nfds_t count, nb_deadline by);
+
+void nb__run_lock(struct nb__run *run);
+void nb__run_unlock(struct nb__run *run);
+
+/* The end of the drain, which has passed when it is to end at once; nb_forever() before the stop and when
+   there is none. */
+nb_deadline nb__run_drain_end(const struct nb__run *run);
+
+/* The same, after poll(2) has looked at the listener's wakeup: silences it. The drain has it for itself. */
+nb_deadline nb__run_drain_end_again(const struct nb__run *run, const struct pollfd *wake);
+
+/* Lists a connection as being handled. From now on others may cancel it. The lock is held. */
+void nb__run_begin(struct nb__run *run, struct nb__work *work, nb_conn *conn);
+/* Its handler has returned: the connection, or NULL when the handler has ended it already. Nobody
+   cancels it any more, but it counts for its peer until nb__run_unlist(), wherever it goes then. */
+nb_conn *nb__run_retire(struct nb__run *run, struct nb__work *work);
+/* Takes a work that has a connection off the list, when nobody else uses that: the connection. The lock
+   is held. */
+nb_conn *nb__run_unlist(struct nb__run *run, struct nb__work *work);
+/* Waits until nobody else uses its connection, and takes it off the list. */
+nb_conn *nb__run_finish(struct nb__run *run, struct nb__work *work);
+/* The same, unless it was cancelled: then NULL, and it stays on the list. */
+nb_conn *nb__run_let_go(struct nb__run *run, struct nb__work *work);
+
+/* Cancels the connections whose life is over. Returns when the next one's is, at the latest. */
+nb_deadline nb__run_end_lives(struct nb__run *run);
+/* Cancels all connections that handlers have: the drain is over. */
+void nb__run_cancel_all(struct nb__run *run);
+
+/* The queue of those that were accepted at the stop. The lock is held. */
+void nb__run_enqueue(struct nb__run *run, nb_conn *conn);
+/* NULL when it is empty. */
+nb_conn *nb__run_dequeue(struct nb__run *run);
+/* How many connections of one peer are being handled or wait in the queue. The lock is held. */
+size_t nb__run_count_peer(const struct nb__run *run, const nb_conn *of);
+
+/* Whether the peers of two connections count as one: the same user of Unix sockets, or the same host. */
+bool nb__run_same_peer(const nb_conn *a, const nb_conn *b);
+
+/* Changes a counter of the listener. */
+static inline void nb__count_up(_Atomic uint64_t *counter)
+{
+    atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}
+
+static inline void nb__count_down(_Atomic uint64_t *counter)
+{
+    atomic_fetch_sub_explicit(counter, 1, memory_order_relaxed);
+}
+
+#endif
