@@ -7,8 +7,8 @@
 #undef _GNU_SOURCE
 #define _GNU_SOURCE
 
-#include "net/address_internal.h"
 #include "listen/listener_internal.h"
+#include "net/address_internal.h"
 #include "support_serve.h"
 #include "sys/sys.h"
 

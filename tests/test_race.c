@@ -9,8 +9,8 @@
 #undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
-#include "net/address_internal.h"
 #include "base/deadline_internal.h"
+#include "net/address_internal.h"
 #include "support.h"
 #include "sys/sys.h"
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Who is at the other end of a Unix socket. */
-#include "net/address_internal.h"
-#include "conn/conn_internal.h"
 #include "base/error_internal.h"
 #include "base/versioned.h"
+#include "conn/conn_internal.h"
+#include "net/address_internal.h"
 #include "sys/sys.h"
 
 #include <errno.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Frames: messages that say their length first. */
-#include "conn/readahead.h"
 #include "conn/conn_internal.h"
 #include "conn/io.h"
+#include "conn/readahead.h"
 
 #include <stdint.h>
 

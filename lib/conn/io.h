@@ -7,8 +7,8 @@
 #ifndef NETBASICS_IO_H
 #define NETBASICS_IO_H
 
-#include "conn/conn_internal.h"
 #include "base/deadline_internal.h"
+#include "conn/conn_internal.h"
 #include "sys/sys.h"
 
 #include <errno.h>

@@ -7,8 +7,8 @@
 #ifndef NETBASICS_AHEAD_H
 #define NETBASICS_AHEAD_H
 
-#include "conn/conn_internal.h"
 #include "base/deadline_internal.h"
+#include "conn/conn_internal.h"
 
 #include <netbasics/conn.h>
 #include <netbasics/deadline.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Receiving: what is there, so many bytes, up to an end. */
-#include "conn/readahead.h"
 #include "conn/conn_internal.h"
 #include "conn/io.h"
+#include "conn/readahead.h"
 
 #include <string.h>
 

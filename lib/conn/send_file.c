@@ -3,9 +3,9 @@
  *  @brief Sending a part of a file.
  *
  *  By way of a buffer: sendfile(2) and splice(2) raise SIGPIPE, and no timer bounds them. */
-#include "conn/conn_internal.h"
 #include "base/deadline_internal.h"
 #include "base/error_internal.h"
+#include "conn/conn_internal.h"
 #include "conn/io.h"
 #include "sys/sys.h"
 

@@ -6,8 +6,8 @@
 
 #include "connect/attempt.h"
 
-#include "net/address_internal.h"
 #include "base/error_internal.h"
+#include "net/address_internal.h"
 #include "sys/sys.h"
 
 #include <errno.h>

@@ -4,8 +4,8 @@
 #ifndef NETBASICS_ATTEMPT_H
 #define NETBASICS_ATTEMPT_H
 
-#include "net/socket_options.h"
 #include "base/text.h"
+#include "net/socket_options.h"
 
 #include <netbasics/address.h>
 #include <netbasics/deadline.h>

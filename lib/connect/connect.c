@@ -4,13 +4,13 @@
 #undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
-#include "net/address_internal.h"
+#include "base/error_internal.h"
+#include "base/versioned.h"
 #include "conn/cancel.h"
 #include "conn/conn_internal.h"
-#include "base/error_internal.h"
-#include "net/lookup.h"
-#include "base/versioned.h"
 #include "connect/race.h"
+#include "net/address_internal.h"
+#include "net/lookup.h"
 #include "net/resolve.h"
 #include "net/socket_options.h"
 #include "sys/sys.h"

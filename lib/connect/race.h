@@ -4,9 +4,9 @@
 #ifndef NETBASICS_RACE_H
 #define NETBASICS_RACE_H
 
+#include "base/text.h"
 #include "connect/attempt.h"
 #include "net/resolve.h"
-#include "base/text.h"
 #include "wait/wait.h"
 
 #include <netbasics/deadline.h>

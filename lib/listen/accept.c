@@ -6,10 +6,10 @@
 
 #include "listen/accept.h"
 
-#include "net/address_internal.h"
-#include "conn/conn_internal.h"
 #include "base/deadline_internal.h"
 #include "base/error_internal.h"
+#include "conn/conn_internal.h"
+#include "net/address_internal.h"
 #include "net/inherited.h"
 #include "sys/sys.h"
 

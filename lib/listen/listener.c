@@ -6,15 +6,15 @@
 
 #include "listen/listener_internal.h"
 
-#include "net/address_internal.h"
 #include "base/deadline_internal.h"
-#include "net/endpoint.h"
 #include "base/error_internal.h"
 #include "listen/open.h"
+#include "net/address_internal.h"
+#include "net/endpoint.h"
 #include "net/owned.h"
 #include "net/resolve.h"
-#include "sys/sys.h"
 #include "net/unix_file.h"
+#include "sys/sys.h"
 
 #include <stdlib.h>
 

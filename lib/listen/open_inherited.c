@@ -5,9 +5,9 @@
 #define _POSIX_C_SOURCE 200809L
 
 #include "base/error_internal.h"
-#include "net/inherited.h"
 #include "listen/listen_fds.h"
 #include "listen/open.h"
+#include "net/inherited.h"
 #include "net/owned.h"
 #include "sys/sys.h"
 

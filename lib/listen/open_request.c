@@ -6,9 +6,9 @@
 
 #include "listen/open_request.h"
 
-#include "net/address_internal.h"
 #include "base/error_internal.h"
 #include "base/versioned.h"
+#include "net/address_internal.h"
 #include "sys/sys.h"
 
 #include <inttypes.h>

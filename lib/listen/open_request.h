@@ -4,9 +4,9 @@
 #ifndef NETBASICS_OPENING_H
 #define NETBASICS_OPENING_H
 
+#include "base/text.h"
 #include "net/socket_options.h"
 #include "sys/sys.h"
-#include "base/text.h"
 
 #include <netbasics/listener.h>
 #include <stdbool.h>

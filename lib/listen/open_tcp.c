@@ -4,8 +4,8 @@
 #undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
-#include "net/address_internal.h"
 #include "listen/open.h"
+#include "net/address_internal.h"
 #include "sys/sys.h"
 
 #include <errno.h>

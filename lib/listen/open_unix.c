@@ -4,10 +4,10 @@
 #undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
-#include "net/address_internal.h"
 #include "listen/open.h"
-#include "sys/sys.h"
+#include "net/address_internal.h"
 #include "net/unix_file.h"
+#include "sys/sys.h"
 
 #include <errno.h>
 

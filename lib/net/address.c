@@ -7,8 +7,8 @@
 #include "net/address_internal.h"
 
 #include "base/decimal.h"
-#include "sys/sys.h"
 #include "base/text.h"
+#include "sys/sys.h"
 
 #include <arpa/inet.h>
 #include <net/if.h>

@@ -6,9 +6,9 @@
 
 #include "net/endpoint.h"
 
-#include "net/address_internal.h"
 #include "base/decimal.h"
 #include "base/error_internal.h"
+#include "net/address_internal.h"
 
 #include <limits.h>
 #include <string.h>

@@ -7,8 +7,8 @@
 
 #include "net/unix_file.h"
 
-#include "net/address_internal.h"
 #include "base/deadline_internal.h"
+#include "net/address_internal.h"
 
 #include <errno.h>
 #include <string.h>

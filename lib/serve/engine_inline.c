@@ -5,11 +5,11 @@
 #define _POSIX_C_SOURCE 200809L
 
 #include "base/deadline_internal.h"
+#include "serve/engine.h"
 #include "serve/events.h"
 #include "serve/handler.h"
 #include "serve/incoming.h"
 #include "serve/linger.h"
-#include "serve/engine.h"
 
 #include <errno.h>
 

@@ -7,11 +7,11 @@
 
 #include "base/deadline_internal.h"
 #include "base/error_internal.h"
+#include "serve/engine.h"
 #include "serve/events.h"
 #include "serve/handler.h"
 #include "serve/incoming.h"
 #include "serve/linger.h"
-#include "serve/engine.h"
 #include "serve/saturation.h"
 #include "sys/sys.h"
 

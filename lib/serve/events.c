@@ -8,6 +8,7 @@
 
 #include "base/deadline_internal.h"
 #include "base/error_internal.h"
+#include "conn/close.h"
 
 #include <inttypes.h>
 #include <string.h>

@@ -6,8 +6,8 @@
 
 #include "serve/handler.h"
 
-#include "conn/cancel.h"
 #include "base/deadline_internal.h"
+#include "conn/cancel.h"
 #include "serve/events.h"
 #include "serve/linger.h"
 #include "sys/sys.h"

@@ -8,6 +8,7 @@
 #include "serve/linger.h"
 
 #include "base/deadline_internal.h"
+#include "conn/close.h"
 #include "serve/events.h"
 #include "sys/sys.h"
 

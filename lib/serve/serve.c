@@ -5,10 +5,10 @@
 #define _POSIX_C_SOURCE 200809L
 
 #include "base/error_internal.h"
+#include "base/versioned.h"
+#include "serve/engine.h"
 #include "serve/events.h"
 #include "serve/linger.h"
-#include "serve/engine.h"
-#include "base/versioned.h"
 #include "serve/server.h"
 #include "serve/stop_signals.h"
 #include "sys/sys.h"

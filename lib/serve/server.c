@@ -6,8 +6,8 @@
 
 #include "serve/server.h"
 
-#include "net/address_internal.h"
 #include "base/deadline_internal.h"
+#include "net/address_internal.h"
 #include "serve/stop_signals.h"
 #include "sys/sys.h"
 

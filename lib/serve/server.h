@@ -4,8 +4,8 @@
 #ifndef NETBASICS_RUN_H
 #define NETBASICS_RUN_H
 
-#include "listen/accept.h"
 #include "conn/conn_internal.h"
+#include "listen/accept.h"
 #include "listen/listener_internal.h"
 
 #include <netbasics/serve.h>

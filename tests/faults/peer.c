@@ -4,8 +4,8 @@
 #undef _GNU_SOURCE
 #define _GNU_SOURCE /* accept4 */
 
-#include "net/address_internal.h"
 #include "fault.h"
+#include "net/address_internal.h"
 
 #include <errno.h>
 #include <poll.h>

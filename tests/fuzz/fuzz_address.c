@@ -2,8 +2,8 @@
 /** @file
  *  @brief Fuzzes addresses: what is read is written and read back the same, from text and from the
  *         kernel's structures; and what is written is one printable line. */
-#include "net/address_internal.h"
 #include "fuzz.h"
+#include "net/address_internal.h"
 
 #include <netinet/in.h>
 #include <stddef.h>

@@ -4,8 +4,8 @@
  *         keeping silent at any time. What RFC 8305 promises is checked, not how it is done. */
 #include "base/deadline_internal.h"
 #include "base/error_internal.h"
-#include "fuzz.h"
 #include "connect/race.h"
+#include "fuzz.h"
 #include "sys/sys.h"
 
 #include <errno.h>

@@ -5,8 +5,8 @@
 #undef _GNU_SOURCE
 #define _GNU_SOURCE /* strcasecmp */
 
-#include "net/endpoint.h"
 #include "fuzz.h"
+#include "net/endpoint.h"
 
 #include <arpa/inet.h>
 #include <limits.h>

@@ -2,10 +2,10 @@
 /** @file
  *  @brief Fuzzes what becomes of bytes from outside before they get to a terminal: in messages of the
  *         library and in the output of the example programs. What is written is read back. */
-#include "common.h"
 #include "base/error_internal.h"
-#include "fuzz.h"
 #include "base/text.h"
+#include "common.h"
+#include "fuzz.h"
 
 #include <errno.h>
 #include <string.h>

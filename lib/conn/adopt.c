@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Descriptors that become connections, and connections that become descriptors. */
+#undef _POSIX_C_SOURCE
+#define _POSIX_C_SOURCE 200809L
+
+#include "base/error_internal.h"
+#include "conn/cancel.h"
+#include "conn/conn_internal.h"
+#include "net/inherited.h"
+#include "net/owned.h"
+#include "sys/sys.h"
+
+#include <string.h>
+#include <sys/time.h>
+
+static void set_time_outs_to_none(int fd)
+{
+    struct timeval none = {0, 0};
+
+    (void)nb__sys_setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &none, sizeof(none));
+    (void)nb__sys_setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &none, sizeof(none));
+}
+
+static int make_ready(int fd, const char **refused)
+{
+    int failed = nb__sys_set_cloexec(fd);
+
+    *refused = "FD_CLOEXEC";
+    if (failed < 0)
+        return failed;
+    *refused = "O_NONBLOCK";
+    failed = nb__sys_set_blocking(fd, true);
+    return failed < 0 ? failed : nb__foreign_settle(fd, refused);
+}
+
+static nb_status not_ready(nb_error *err, int failed, int fd, const char *refused)
+{
+    struct nb__text text = nb__error_begin(err, NB_SYSTEM, -failed);
+
+    nb__text_add(&text, "adopt descriptor %d: %s: ", fd, refused);
+    nb__text_add_reason(&text, NB_SYSTEM, -failed);
+    return NB_SYSTEM;
+}
+
+static nb_status adopt_failed(nb_error *err, nb_status status, int system_error, int fd,
+                              const char *why)
+{
+    struct nb__text text = nb__error_begin(err, status, system_error);
+
+    nb__text_add(&text, "adopt descriptor %d: ", fd);
+    if (why != NULL)
+        nb__text_add(&text, "%s, expected a connected stream socket", why);
+    else
+        nb__text_add_reason(&text, status, system_error);
+    return status;
+}
+
+static nb_status take_over(int fd, nb_error *err)
+{
+    const char *refused;
+    int failed;
+
+    if (!nb__owned_claim(fd))
+        return adopt_failed(err, NB_INVALID, 0, fd, "a connection's already");
+    failed = make_ready(fd, &refused);
+    if (failed >= 0)
+        return NB_OK;
+    nb__owned_release(fd);
+    return not_ready(err, failed, fd, refused);
+}
+
+nb_status nb_conn_adopt(nb_conn **out, nb_fd fd, nb_error *err)
+{
+    int failed;
+    const char *why;
+    struct nb__foreign found;
+    nb_address peer;
+    nb_status status;
+    nb_conn *conn;
+
+    if (out == NULL)
+        return nb__error_invalid(err, "adopt", "expected a place for the connection, not NULL");
+    *out = NULL;
+    why = nb__foreign_look(fd, &found, &failed);
+    if (why == NULL && found.listens)
+        why = "a listening socket";
+    if (why != NULL)
+        return adopt_failed(err, NB_INVALID, failed < 0 ? -failed : 0, fd, why);
+    conn = nb__conn_new();
+    if (conn == NULL)
+        return adopt_failed(err, NB_NO_MEMORY, 0, fd, NULL);
+    status = take_over(fd, err);
+    if (status != NB_OK) {
+        nb__conn_free(conn);
+        return status;
+    }
+    peer = ask(nb__sys_getpeername, fd);
+    nb__conn_open(conn, fd, nb_address_family(&found.address), &peer);
+    conn->ended_before = nb__sys_tcp_ended(fd) != 0;
+    conn->refuses_rights = false; /* as it came */
+    conn->claimed = true;
+    *out = conn;
+    nb__error_clear(err);
+    return NB_OK;
+}
+
+nb_status nb_conn_detach(nb_conn *conn, nb_fd *out, void *buffered, size_t capacity, size_t *length)
+{
+    size_t ahead;
+
+    if (conn == NULL || out == NULL || (buffered == NULL && capacity > 0))
+        return NB_INVALID;
+    if (nb__conn_check(conn, NB_RECEIVE) == NB_CANCELLED)
+        return NB_CANCELLED;
+    ahead = nb__conn_ahead(conn);
+    if (length != NULL)
+        *length = ahead;
+    if (capacity < ahead)
+        return NB_TOO_LONG;
+    if (ahead > 0) /* before it is let go: then nothing can fail any more */
+        memcpy(buffered, conn->ahead.data + conn->ahead.start, ahead);
+    if (conn->keeper != NULL && !conn->keeper->let_go(conn->keeper, conn))
+        return NB_CANCELLED;
+    nb__conn_untie(conn);
+    if (nb__conn_check(conn, NB_RECEIVE) == NB_CANCELLED) /* until then, by what it was tied to */
+        return NB_CANCELLED;
+    set_time_outs_to_none(conn->fd);
+    if (conn->refuses_rights)
+        (void)nb__sys_pass_rights(conn->fd, true);
+    if (conn->claimed)
+        nb__owned_release(conn->fd);
+    *out = conn->fd;
+    nb__conn_free(conn);
+    return NB_OK;
+}
