@@ -9,6 +9,7 @@
 #include "conn/conn_internal.h"
 #include "net/inherited.h"
 #include "net/owned.h"
+#include "net/socket.h"
 #include "sys/sys.h"
 
 #include <string.h>
@@ -95,7 +96,7 @@ nb_status nb_conn_adopt(nb_conn **out, nb_fd fd, nb_error *err)
         nb__conn_free(conn);
         return status;
     }
-    peer = ask(nb__sys_getpeername, fd);
+    (void)nb__socket_peer(fd, &peer);
     nb__conn_open(conn, fd, nb_address_family(&found.address), &peer);
     conn->ended_before = nb__sys_tcp_ended(fd) != 0;
     conn->refuses_rights = false; /* as it came */

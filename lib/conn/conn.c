@@ -6,7 +6,7 @@
 
 #include "base/error_internal.h"
 #include "conn/conn_internal.h"
-#include "net/address_internal.h"
+#include "net/socket.h"
 #include "sys/sys.h"
 
 #include <stdlib.h>
@@ -79,20 +79,9 @@ void nb_conn_peer(const nb_conn *conn, nb_address *out)
     *out = conn->peer;
 }
 
-/* An address that the kernel is asked for; none when it does not tell. */
-static nb_address ask(int (*question)(int, struct sockaddr *, socklen_t *), int fd)
-{
-    struct sockaddr_storage answer;
-    socklen_t length = sizeof(answer);
-
-    if (question(fd, (struct sockaddr *)&answer, &length) < 0)
-        length = 0;
-    return nb__address_from((const struct sockaddr *)&answer, length);
-}
-
 void nb_conn_local(const nb_conn *conn, nb_address *out)
 {
-    *out = ask(nb__sys_getsockname, conn->fd);
+    (void)nb__socket_local(conn->fd, out);
     if (atomic_load(&conn->cancelled)) /* the system tells something, but no longer the address */
         memset(out, 0, sizeof(*out));
 }

@@ -4,7 +4,7 @@
 #include "base/error_internal.h"
 #include "base/versioned.h"
 #include "conn/conn_internal.h"
-#include "net/address_internal.h"
+#include "net/socket.h"
 #include "sys/sys.h"
 
 #include <errno.h>
@@ -14,13 +14,9 @@ NB__OPTIONS_SOLID(nb_credentials, 0, 3);
 /* The system answers for other sockets, too, but with nobody. */
 static bool is_unix(const nb_conn *conn)
 {
-    struct sockaddr_storage raw;
-    socklen_t length = sizeof(raw);
     nb_address local;
 
-    if (nb__sys_getsockname(conn->fd, (struct sockaddr *)&raw, &length) < 0)
-        return false;
-    local = nb__address_from((const struct sockaddr *)&raw, length);
+    (void)nb__socket_local(conn->fd, &local);
     return nb_address_family(&local) == NB_FAMILY_UNIX;
 }
 

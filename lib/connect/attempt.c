@@ -8,6 +8,7 @@
 
 #include "base/error_internal.h"
 #include "net/address_internal.h"
+#include "net/socket.h"
 #include "sys/sys.h"
 
 #include <errno.h>
@@ -41,17 +42,11 @@ static void fail_with_errno(struct nb__attempt *attempt, int number)
 /* TCP can connect a socket to itself, when a dead port lies in the range that local ports come from. */
 static bool is_self(int fd)
 {
-    struct sockaddr_storage ends[2];
-    socklen_t lengths[2] = {sizeof(ends[0]), sizeof(ends[1])};
     nb_address local;
     nb_address peer;
 
-    if (nb__sys_getsockname(fd, (struct sockaddr *)&ends[0], &lengths[0]) < 0 ||
-        nb__sys_getpeername(fd, (struct sockaddr *)&ends[1], &lengths[1]) < 0)
-        return false;
-    local = nb__address_from((const struct sockaddr *)&ends[0], lengths[0]);
-    peer = nb__address_from((const struct sockaddr *)&ends[1], lengths[1]);
-    return nb_address_equal(&local, &peer);
+    return nb__socket_local(fd, &local) == 0 && nb__socket_peer(fd, &peer) == 0 &&
+           nb_address_equal(&local, &peer);
 }
 
 /* The handshake is over. */
@@ -75,15 +70,14 @@ static void arrive(struct nb__attempt *attempt)
    failed. A socket that is closed and has no error to tell was reset right away. */
 static int handshake_state(int fd, short events)
 {
-    struct sockaddr_storage peer;
     socklen_t length = sizeof(int);
+    nb_address peer;
     int error = 0;
     int failed = nb__sys_getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length);
 
     if (failed < 0 || error != 0)
         return failed < 0 ? failed : -error;
-    length = sizeof(peer);
-    failed = nb__sys_getpeername(fd, (struct sockaddr *)&peer, &length);
+    failed = nb__socket_peer(fd, &peer);
     if (failed != -ENOTCONN)
         return failed;
     return (events & (POLLERR | POLLHUP)) != 0 ? -ECONNRESET : -EAGAIN;
@@ -103,9 +97,7 @@ void nb__attempt_look(struct nb__attempt *attempt, short events)
    a place in it. */
 static void ask(struct nb__attempt *attempt)
 {
-    socklen_t length;
-    const struct sockaddr *to = nb__address_sockaddr(attempt->to, &length);
-    int failed = nb__sys_connect(attempt->fd, to, length);
+    int failed = nb__socket_connect(attempt->fd, attempt->to);
 
     attempt->asked = true;
     attempt->again = nb_forever();
@@ -137,15 +129,13 @@ void nb__attempt_ask_again(struct nb__attempt *attempt)
 static int bind_to(int fd, const nb_address *local)
 {
     bool any_port = nb_address_port(local) == 0;
-    socklen_t length;
-    const struct sockaddr *from = nb__address_sockaddr(local, &length);
 
-    if (length == 0)
+    if (nb_address_family(local) == NB_FAMILY_NONE)
         return 0;
     /* At one port, the attempts stand beside each other, and the next connect beside this one. */
     (void)nb__sys_setsockopt(fd, any_port ? IPPROTO_IP : SOL_SOCKET,
                              any_port ? BIND_WITHOUT_PORT : SO_REUSEADDR, &(int){1}, sizeof(int));
-    return nb__sys_bind(fd, from, length);
+    return nb__socket_bind(fd, local);
 }
 
 /* Sets the socket up: 0, or -errno. */
@@ -176,7 +166,7 @@ void nb__attempt_start(struct nb__attempt *attempt, const struct nb__terms *term
         nb__attempt_fail(attempt, NB_ADDRESS_UNAVAILABLE, 0);
         return;
     }
-    attempt->fd = nb__sys_socket(nb__address_domain(attempt->to));
+    attempt->fd = nb__socket_open(attempt->to);
     if (attempt->fd < 0) {
         fail_with_errno(attempt, -attempt->fd);
         return;

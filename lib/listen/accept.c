@@ -9,8 +9,8 @@
 #include "base/deadline_internal.h"
 #include "base/error_internal.h"
 #include "conn/conn_internal.h"
-#include "net/address_internal.h"
 #include "net/inherited.h"
+#include "net/socket.h"
 #include "sys/sys.h"
 
 #include <errno.h>
@@ -144,17 +144,14 @@ static void make_ready(int fd, const struct nb__socket *from)
 static enum nb__tried try_socket(nb_listener *listener, struct nb__accepting *accepting,
                                  const struct nb__socket *from, nb_conn *conn, int *system_error)
 {
-    struct sockaddr_storage raw;
-    socklen_t length = sizeof(raw);
-    int fd = nb__sys_accept(from->fd, (struct sockaddr *)&raw, &length);
     nb_address peer;
+    int fd = nb__socket_accept(from->fd, &peer);
 
     if (fd < 0) {
         *system_error = -fd;
         return nb__listener_failed(listener, accepting, -fd);
     }
     *accepting = (struct nb__accepting){.backoff_ms = 0};
-    peer = nb__address_from((const struct sockaddr *)&raw, length);
     make_ready(fd, from);
     nb__conn_open(conn, fd, nb_address_family(&from->address), &peer);
     return NB__TRIED_ACCEPTED;

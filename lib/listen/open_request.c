@@ -8,7 +8,7 @@
 
 #include "base/error_internal.h"
 #include "base/versioned.h"
-#include "net/address_internal.h"
+#include "net/socket.h"
 #include "sys/sys.h"
 
 #include <inttypes.h>
@@ -109,7 +109,7 @@ static int set_up(int fd, nb_family family, struct nb__socket_options *options)
 
 int nb__opening_socket(struct nb__opening *opening, const nb_address *address)
 {
-    int fd = nb__sys_socket(nb__address_domain(address));
+    int fd = nb__socket_open(address);
     int failed;
 
     if (fd < 0)
@@ -118,16 +118,5 @@ int nb__opening_socket(struct nb__opening *opening, const nb_address *address)
     if (failed == 0)
         return fd;
     (void)nb__sys_close(fd);
-    return failed;
-}
-
-int nb__opening_address(int fd, nb_address *out)
-{
-    struct sockaddr_storage raw;
-    socklen_t length = sizeof(raw);
-    int failed = nb__sys_getsockname(fd, (struct sockaddr *)&raw, &length);
-
-    if (failed == 0)
-        *out = nb__address_from((const struct sockaddr *)&raw, length);
     return failed;
 }

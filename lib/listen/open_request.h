@@ -59,7 +59,4 @@ nb_status nb__opening_failed(const struct nb__opening *opening, int failed, stru
 /* A socket with all that was asked for, not bound yet; or -errno. */
 int nb__opening_socket(struct nb__opening *opening, const nb_address *address);
 
-/* The address that a socket really has. */
-int nb__opening_address(int fd, nb_address *out);
-
 #endif

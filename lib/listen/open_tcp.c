@@ -6,6 +6,7 @@
 
 #include "listen/open.h"
 #include "net/address_internal.h"
+#include "net/socket.h"
 #include "sys/sys.h"
 
 #include <errno.h>
@@ -25,16 +26,14 @@ static int open_bound(struct nb__opening *opening, struct nb__socket *out,
                       const nb_address *address)
 {
     int fd = nb__opening_socket(opening, address);
-    socklen_t length;
-    const struct sockaddr *raw = nb__address_sockaddr(address, &length);
     int failed;
 
     out->address = *address;
     if (fd < 0)
         return fd;
-    failed = nb__sys_bind(fd, raw, length);
+    failed = nb__socket_bind(fd, address);
     if (failed == 0)
-        failed = nb__opening_address(fd, &out->address);
+        failed = nb__socket_local(fd, &out->address);
     if (failed < 0) {
         (void)nb__sys_close(fd);
         return failed;

@@ -6,29 +6,22 @@
 
 #include "listen/open.h"
 #include "net/address_internal.h"
+#include "net/socket.h"
 #include "net/unix_file.h"
 #include "sys/sys.h"
 
 #include <errno.h>
 
-static int bind_to(int fd, const nb_address *address)
-{
-    socklen_t length;
-    const struct sockaddr *raw = nb__address_sockaddr(address, &length);
-
-    return nb__sys_bind(fd, raw, length);
-}
-
 /* Binds to a path, if need be after what a dead server has left there is out of the way. */
 static struct nb__unix_trouble bind_path(int fd, const nb_address *address,
                                          const struct nb__unix_lock *lock)
 {
-    struct nb__unix_trouble trouble = {bind_to(fd, address), NULL};
+    struct nb__unix_trouble trouble = {nb__socket_bind(fd, address), NULL};
 
     if (trouble.failed == -EADDRINUSE) {
         trouble = nb__unix_make_way(address, lock);
         if (trouble.failed == 0)
-            trouble.failed = bind_to(fd, address);
+            trouble.failed = nb__socket_bind(fd, address);
     }
     return trouble;
 }
@@ -98,7 +91,7 @@ static struct nb__unix_trouble open_path(struct nb__socket *socket, const char *
 
 static struct nb__unix_trouble open_abstract(const struct nb__socket *socket, int backlog)
 {
-    int failed = bind_to(socket->fd, &socket->address);
+    int failed = nb__socket_bind(socket->fd, &socket->address);
 
     return (struct nb__unix_trouble){failed == 0 ? nb__sys_listen(socket->fd, backlog) : failed,
                                      NULL};

@@ -7,7 +7,7 @@
 
 #include "net/inherited.h"
 
-#include "net/address_internal.h"
+#include "net/socket.h"
 #include "sys/sys.h"
 
 #include <netinet/in.h>
@@ -18,7 +18,6 @@
 
 const char *nb__foreign_look(int fd, struct nb__foreign *out, int *failed)
 {
-    struct sockaddr_storage raw;
     int type = 0;
     int listens = 0;
     socklen_t length = sizeof(int);
@@ -31,10 +30,7 @@ const char *nb__foreign_look(int fd, struct nb__foreign *out, int *failed)
     length = sizeof(int);
     out->listens =
         nb__sys_getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &length) == 0 && listens != 0;
-    length = sizeof(raw);
-    if (nb__sys_getsockname(fd, (struct sockaddr *)&raw, &length) < 0)
-        length = 0;
-    out->address = nb__address_from((const struct sockaddr *)&raw, length);
+    (void)nb__socket_local(fd, &out->address);
     return nb_address_family(&out->address) == NB_FAMILY_NONE ? "not an IPv4, IPv6 or Unix socket"
                                                               : NULL;
 }

@@ -9,6 +9,7 @@
 
 #include "base/deadline_internal.h"
 #include "net/address_internal.h"
+#include "net/socket.h"
 
 #include <errno.h>
 #include <string.h>
@@ -80,15 +81,13 @@ void nb__unix_unlock(const struct nb__unix_lock *lock)
 /* 0 when a server answers, -ECONNREFUSED when nobody listens, or another -errno. */
 static int knock(const nb_address *address)
 {
-    socklen_t length;
-    const struct sockaddr *raw = nb__address_sockaddr(address, &length);
-    int fd = nb__sys_socket(AF_UNIX);
+    int fd = nb__socket_open(address);
     int failed;
 
     if (fd < 0)
         return fd;
     (void)nb__sys_pass_rights(fd, false); /* nothing that is there holds up the close */
-    failed = nb__sys_connect(fd, raw, length);
+    failed = nb__socket_connect(fd, address);
     (void)nb__sys_close(fd);
     return failed;
 }
