@@ -249,7 +249,7 @@ static void a_wait_that_fails_is_no_lost_connection(void **state)
         int error = i < COUNT(lost) ? lost[i] : unclear[i - COUNT(lost)].error;
 
         fail_next(ON_POLL, error, 1);
-        assert_status(nb_accept(here.listener, &conn, plenty(), &err), nb__listener_status(error));
+        assert_status(nb_accept(here.listener, &conn, plenty(), &err), nb__accept_status(error));
         assert_int_equal(err.system_error, error);
     }
     nb_listener_close(here.listener);
@@ -265,8 +265,7 @@ static void a_wait_doubles_up_to_a_second(void **state)
 
     (void)state;
     for (size_t i = 0; i < COUNT(waits); i++) {
-        assert_int_equal(nb__listener_failed(here.listener, &accepting, EMFILE),
-                         NB__TRIED_SHORTAGE);
+        assert_int_equal(nb__accept_failed(here.listener, &accepting, EMFILE), NB__ACCEPT_SHORTAGE);
         assert_int_equal(accepting.backoff_ms, waits[i]);
     }
     nb_listener_close(here.listener);
@@ -280,8 +279,8 @@ static void anything_else_begins_the_row_of_unclear_ones_anew(void **state)
     (void)state;
     for (int i = 0; i < 22; i++)
         assert_int_not_equal(
-            nb__listener_failed(here.listener, &accepting, i == 10 ? ECONNABORTED : EOPNOTSUPP),
-            i == 21 ? NB__TRIED_LOST : NB__TRIED_BROKEN);
+            nb__accept_failed(here.listener, &accepting, i == 10 ? ECONNABORTED : EOPNOTSUPP),
+            i == 21 ? NB__ACCEPT_LOST : NB__ACCEPT_BROKEN);
     nb_listener_close(here.listener);
 }
 

@@ -1309,7 +1309,7 @@ static void expired_deadline_reads_nothing_however_full_the_last_receive_was(voi
 
 static int looks;
 
-static nb_status look(struct nb__keeper *keeper, nb_conn *watched, struct nb__outlook *outlook)
+static nb_status look(struct nb__conn_owner *keeper, nb_conn *watched, struct nb__outlook *outlook)
 {
     (void)keeper;
     (void)watched;
@@ -1320,17 +1320,17 @@ static nb_status look(struct nb__keeper *keeper, nb_conn *watched, struct nb__ou
 
 static void whoever_watches_is_asked_before_each_receive(void **state)
 {
-    struct nb__keeper keeper = {NULL, NULL, look, true};
+    struct nb__conn_owner keeper = {NULL, NULL, look, true};
 
     (void)state;
     looks = 0;
-    nb__conn_keep(conn, &keeper);
+    nb__conn_set_owner(conn, &keeper);
     lines_arrive(1024 + 4096 + 16384 + 64, 64);
     probe_clear();
     for (int k = 0; k < (1024 + 4096 + 16384 + 64) / 64; k++)
         assert_status(line(64, plenty()), NB_OK);
     assert_true(looks >= atomic_load(&probe.receive.calls));
-    nb__conn_keep(conn, NULL);
+    nb__conn_set_owner(conn, NULL);
 }
 
 static void end_is_told_however_full_the_last_receive_was(void **state)

@@ -243,13 +243,13 @@ void nb__text_add_reason(struct nb__text *text, nb_status status, int system_err
         nb__text_add(text, " (%d)", system_error);
 }
 
-void nb__text_add_subject(struct nb__text *text, const char *subject)
+void nb__text_add_target(struct nb__text *text, const char *target)
 {
     size_t most = text->length + SUBJECT_MAX;
 
-    for (; *subject != '\0' && text->length < most; subject++)
-        nb__text_add_escaped(text, subject, 1);
-    if (*subject != '\0')
+    for (; *target != '\0' && text->length < most; target++)
+        nb__text_add_escaped(text, target, 1);
+    if (*target != '\0')
         nb__text_add(text, "...");
 }
 
@@ -268,20 +268,20 @@ struct nb__text nb__error_begin(nb_error *err, nb_status status, int system_erro
 }
 
 struct nb__text nb__error_about(nb_error *err, nb_status status, int system_error,
-                                const char *operation, const char *subject)
+                                const char *operation, const char *target)
 {
     struct nb__text text = nb__error_begin(err, status, system_error);
 
     nb__text_add(&text, "%s ", operation);
-    nb__text_add_subject(&text, subject);
+    nb__text_add_target(&text, target);
     nb__text_add(&text, ": ");
     return text;
 }
 
 nb_status nb__error_set(nb_error *err, nb_status status, int system_error, const char *operation,
-                        const char *subject)
+                        const char *target)
 {
-    struct nb__text text = nb__error_about(err, status, system_error, operation, subject);
+    struct nb__text text = nb__error_about(err, status, system_error, operation, target);
 
     nb__text_add_reason(&text, status, system_error);
     return status;

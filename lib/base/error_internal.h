@@ -18,7 +18,7 @@ nb_status nb__status_of_lookup(int code);
 void nb__text_add_reason(struct nb__text *text, nb_status status, int system_error);
 
 /* Adds what a message is about: text from outside, escaped, and cut when it is very long. */
-void nb__text_add_subject(struct nb__text *text, const char *subject);
+void nb__text_add_target(struct nb__text *text, const char *target);
 
 /* Sets an error to "no error". NULL is fine here and below. */
 void nb__error_clear(nb_error *err);
@@ -28,12 +28,12 @@ struct nb__text nb__error_begin(nb_error *err, nb_status status, int system_erro
 
 /* The same, with "OPERATION SUBJECT: " in it already. */
 struct nb__text nb__error_about(nb_error *err, nb_status status, int system_error,
-                                const char *operation, const char *subject);
+                                const char *operation, const char *target);
 
-/* Sets a whole error: "OPERATION SUBJECT: reason", where the subject comes from outside and is
+/* Sets a whole error: "OPERATION TARGET: reason", where the target comes from outside and is
    escaped. Returns the status. */
 nb_status nb__error_set(nb_error *err, nb_status status, int system_error, const char *operation,
-                        const char *subject);
+                        const char *target);
 
 /* Sets an NB_INVALID error: "OPERATION: what". Returns NB_INVALID. */
 nb_status nb__error_invalid(nb_error *err, const char *operation, const char *what);

@@ -25,22 +25,22 @@ static void set_time_outs_to_none(int fd)
 
 static int make_ready(int fd, const char **refused)
 {
-    int failed = nb__sys_set_cloexec(fd);
+    int rc = nb__sys_set_cloexec(fd);
 
     *refused = "FD_CLOEXEC";
-    if (failed < 0)
-        return failed;
+    if (rc < 0)
+        return rc;
     *refused = "O_NONBLOCK";
-    failed = nb__sys_set_blocking(fd, true);
-    return failed < 0 ? failed : nb__foreign_settle(fd, refused);
+    rc = nb__sys_set_blocking(fd, true);
+    return rc < 0 ? rc : nb__inherited_settle(fd, refused);
 }
 
-static nb_status not_ready(nb_error *err, int failed, int fd, const char *refused)
+static nb_status not_ready(nb_error *err, int rc, int fd, const char *refused)
 {
-    struct nb__text text = nb__error_begin(err, NB_SYSTEM, -failed);
+    struct nb__text text = nb__error_begin(err, NB_SYSTEM, -rc);
 
     nb__text_add(&text, "adopt descriptor %d: %s: ", fd, refused);
-    nb__text_add_reason(&text, NB_SYSTEM, -failed);
+    nb__text_add_reason(&text, NB_SYSTEM, -rc);
     return NB_SYSTEM;
 }
 
@@ -60,22 +60,22 @@ static nb_status adopt_failed(nb_error *err, nb_status status, int system_error,
 static nb_status take_over(int fd, nb_error *err)
 {
     const char *refused;
-    int failed;
+    int rc;
 
     if (!nb__owned_claim(fd))
         return adopt_failed(err, NB_INVALID, 0, fd, "a connection's already");
-    failed = make_ready(fd, &refused);
-    if (failed >= 0)
+    rc = make_ready(fd, &refused);
+    if (rc >= 0)
         return NB_OK;
     nb__owned_release(fd);
-    return not_ready(err, failed, fd, refused);
+    return not_ready(err, rc, fd, refused);
 }
 
 nb_status nb_conn_adopt(nb_conn **out, nb_fd fd, nb_error *err)
 {
-    int failed;
+    int rc;
     const char *why;
-    struct nb__foreign found;
+    struct nb__inherited found;
     nb_address peer;
     nb_status status;
     nb_conn *conn;
@@ -83,11 +83,11 @@ nb_status nb_conn_adopt(nb_conn **out, nb_fd fd, nb_error *err)
     if (out == NULL)
         return nb__error_invalid(err, "adopt", "expected a place for the connection, not NULL");
     *out = NULL;
-    why = nb__foreign_look(fd, &found, &failed);
+    why = nb__inherited_look(fd, &found, &rc);
     if (why == NULL && found.listens)
         why = "a listening socket";
     if (why != NULL)
-        return adopt_failed(err, NB_INVALID, failed < 0 ? -failed : 0, fd, why);
+        return adopt_failed(err, NB_INVALID, rc < 0 ? -rc : 0, fd, why);
     conn = nb__conn_new();
     if (conn == NULL)
         return adopt_failed(err, NB_NO_MEMORY, 0, fd, NULL);
@@ -108,20 +108,20 @@ nb_status nb_conn_adopt(nb_conn **out, nb_fd fd, nb_error *err)
 
 nb_status nb_conn_detach(nb_conn *conn, nb_fd *out, void *buffered, size_t capacity, size_t *length)
 {
-    size_t ahead;
+    size_t readahead;
 
     if (conn == NULL || out == NULL || (buffered == NULL && capacity > 0))
         return NB_INVALID;
     if (nb__conn_check(conn, NB_RECEIVE) == NB_CANCELLED)
         return NB_CANCELLED;
-    ahead = nb__conn_ahead(conn);
+    readahead = nb__conn_readahead(conn);
     if (length != NULL)
-        *length = ahead;
-    if (capacity < ahead)
+        *length = readahead;
+    if (capacity < readahead)
         return NB_TOO_LONG;
-    if (ahead > 0) /* before it is let go: then nothing can fail any more */
-        memcpy(buffered, conn->ahead.data + conn->ahead.start, ahead);
-    if (conn->keeper != NULL && !conn->keeper->let_go(conn->keeper, conn))
+    if (readahead > 0) /* before it is let go: then nothing can fail any more */
+        memcpy(buffered, conn->readahead.data + conn->readahead.start, readahead);
+    if (conn->owner != NULL && !conn->owner->on_detach(conn->owner, conn))
         return NB_CANCELLED;
     nb__conn_untie(conn);
     if (nb__conn_check(conn, NB_RECEIVE) == NB_CANCELLED) /* until then, by what it was tied to */

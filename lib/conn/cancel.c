@@ -19,18 +19,18 @@
 /* What is tied to a connection. */
 struct nb__ties {
     atomic_size_t references; /* of that connection, and of each tie */
-    struct nb__keeper
-        *keeper; /* of that connection, if it has to be called before each wait, or NULL */
+    struct nb__conn_owner
+        *owner; /* of that connection, if it has to be called before each wait, or NULL */
 
     pthread_mutex_t lock;   /* for what follows, and for the ties themselves */
     pthread_cond_t changed; /* somebody is not in use any more */
     nb_conn *to;            /* there as long as something is on the list, or looks */
-    size_t looks;           /* how many threads call its keeper just now */
+    size_t looks;           /* how many threads call its owner just now */
     struct nb__tie *first;
 };
 
 struct nb__tie {
-    struct nb__keeper keeper; /* of the connection that is tied */
+    struct nb__conn_owner owner; /* of the connection that is tied */
     struct nb__ties *ties;
     int wake[2];    /* rung when the connect is to give up; closed when it is over */
     nb_conn *conn;  /* NULL while the connect goes on */
@@ -62,7 +62,7 @@ static struct nb__ties *ties_of(nb_conn *conn)
     if (ties == NULL)
         return NULL;
     atomic_init(&ties->references, 1);
-    ties->keeper = conn->watched ? conn->keeper : NULL;
+    ties->owner = conn->slow_path ? conn->owner : NULL;
     ties->to = conn;
     (void)pthread_mutex_init(&ties->lock, NULL);
     (void)pthread_cond_init(&ties->changed, NULL);
@@ -134,7 +134,7 @@ void nb_cancel(nb_conn *conn)
     (void)pthread_mutex_unlock(&ties->lock);
 }
 
-/* Lets the keeper look of the connection that something is tied to. It may cancel that, and so what is
+/* Lets the owner look of the connection that something is tied to. It may cancel that, and so what is
    tied. */
 static void look(struct nb__tie *tie, struct nb__outlook *outlook)
 {
@@ -147,7 +147,7 @@ static void look(struct nb__tie *tie, struct nb__outlook *outlook)
     (void)pthread_mutex_unlock(&ties->lock);
     if (!there)
         return;
-    (void)ties->keeper->look(ties->keeper, ties->to, outlook);
+    (void)ties->owner->before_wait(ties->owner, ties->to, outlook);
     (void)pthread_mutex_lock(&ties->lock);
     ties->looks--;
     (void)pthread_cond_broadcast(&ties->changed);
@@ -163,25 +163,25 @@ static nb_deadline look_for_connect(void *tie, bool rung, nb_deadline by, int *f
     return outlook.until;
 }
 
-static nb_status look_for_conn(struct nb__keeper *keeper, nb_conn *conn,
+static nb_status look_for_conn(struct nb__conn_owner *owner, nb_conn *conn,
                                struct nb__outlook *outlook)
 {
     (void)conn;
-    look((struct nb__tie *)keeper, outlook);
+    look((struct nb__tie *)owner, outlook);
     return NB_OK; /* it is never idle */
 }
 
-/* What a keeper has to do at the end, nb__conn_untie() does. */
-static void leave(struct nb__keeper *keeper, nb_conn *conn, nb_status how)
+/* What a owner has to do at the end, nb__conn_untie() does. */
+static void leave(struct nb__conn_owner *owner, nb_conn *conn, nb_status how)
 {
-    (void)keeper;
+    (void)owner;
     (void)conn;
     (void)how;
 }
 
-static bool let_go(struct nb__keeper *keeper, nb_conn *conn)
+static bool let_go(struct nb__conn_owner *owner, nb_conn *conn)
 {
-    (void)keeper;
+    (void)owner;
     (void)conn;
     return true;
 }
@@ -197,10 +197,10 @@ static nb_status begin(struct nb__tie *tie, nb_conn *to)
 {
     struct nb__ties *ties = tie->ties;
 
-    tie->keeper.leave = leave;
-    tie->keeper.let_go = let_go;
-    tie->keeper.look = look_for_conn;
-    tie->keeper.watches = ties->keeper != NULL;
+    tie->owner.on_close = leave;
+    tie->owner.on_detach = let_go;
+    tie->owner.before_wait = look_for_conn;
+    tie->owner.before_every_wait = ties->owner != NULL;
     (void)pthread_mutex_lock(&ties->lock);
     atomic_fetch_add(&ties->references, 1);
     link_tie(ties, tie);
@@ -214,7 +214,7 @@ static nb_status begin(struct nb__tie *tie, nb_conn *to)
 nb_status nb__tie_begin(struct nb__tie **out, nb_conn *to, int *system_error)
 {
     struct nb__tie *tie = nb__sys_calloc(1, sizeof(*tie));
-    int failed;
+    int rc;
 
     if (tie != NULL)
         tie->ties = ties_of(to);
@@ -222,11 +222,11 @@ nb_status nb__tie_begin(struct nb__tie **out, nb_conn *to, int *system_error)
         free(tie);
         return NB_NO_MEMORY;
     }
-    failed = nb__sys_wake_open(tie->wake);
-    if (failed < 0) {
+    rc = nb__sys_wake_open(tie->wake);
+    if (rc < 0) {
         free(tie);
-        *system_error = -failed;
-        return nb__status_of_errno(-failed);
+        *system_error = -rc;
+        return nb__status_of_errno(-rc);
     }
     *out = tie;
     return begin(tie, to);
@@ -235,7 +235,7 @@ nb_status nb__tie_begin(struct nb__tie **out, nb_conn *to, int *system_error)
 void nb__tie_cancels(struct nb__tie *tie, struct nb__cancels *out)
 {
     out->fds[1] = tie->wake[0];
-    out->look = tie->ties->keeper != NULL ? look_for_connect : NULL;
+    out->look = tie->ties->owner != NULL ? look_for_connect : NULL;
     out->context = tie;
 }
 
@@ -258,7 +258,7 @@ nb_status nb__tie_complete(struct nb__tie *tie, nb_conn *conn)
     linked = tie->linked;
     if (linked) {
         conn->tie = tie;
-        nb__conn_keep(conn, &tie->keeper);
+        nb__conn_set_owner(conn, &tie->owner);
         tie->conn = conn;
     }
     (void)pthread_mutex_unlock(&tie->ties->lock);
@@ -301,7 +301,7 @@ void nb__conn_untie(nb_conn *conn)
         atomic_store(&conn->ties, NULL);
     }
     if (conn->tie != NULL) {
-        nb__conn_keep(conn, NULL);
+        nb__conn_set_owner(conn, NULL);
         free_tie(conn->tie);
         conn->tie = NULL;
     }

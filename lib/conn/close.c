@@ -77,11 +77,11 @@ static void close_resets(const nb_conn *conn)
     (void)nb__sys_setsockopt(conn->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
 }
 
-/* Tells the keeper, while the descriptor is still the connection's. */
+/* Tells the owner, while the descriptor is still the connection's. */
 static void leave(nb_conn *conn, nb_status how)
 {
-    if (conn->keeper != NULL)
-        conn->keeper->leave(conn->keeper, conn, how);
+    if (conn->owner != NULL)
+        conn->owner->on_close(conn->owner, conn, how);
 }
 
 static void destroy(nb_conn *conn, nb_status how)

@@ -27,7 +27,7 @@ nb_conn *nb__conn_new(void)
 
 void nb__conn_free(nb_conn *conn)
 {
-    free(conn->ahead.data);
+    free(conn->readahead.data);
     free(conn);
 }
 

@@ -21,19 +21,20 @@ struct nb__outlook {
 };
 
 /* What whoever owns connections hangs on them (the accept loop does). */
-struct nb__keeper {
+struct nb__conn_owner {
     /* Called when a connection is about to be freed, with the way it ended, while its descriptor is
        still its own. */
-    void (*leave)(struct nb__keeper *keeper, nb_conn *conn, nb_status how);
+    void (*on_close)(struct nb__conn_owner *owner, nb_conn *conn, nb_status how);
 
     /* Called when it is about to be detached. False, and it stays, when it was cancelled. */
-    bool (*let_go)(struct nb__keeper *keeper, nb_conn *conn);
+    bool (*on_detach)(struct nb__conn_owner *owner, nb_conn *conn);
 
-    /* Called before each wait of a connection that is idle, and of all if `watches`: then nobody else
+    /* Called before each wait of a connection that is idle, and of all if `before_every_wait`: then nobody else
        watches the clock for them. It may cancel the connection. NB_OK, or NB_STOPPING when one that is
        idle is to end. */
-    nb_status (*look)(struct nb__keeper *keeper, nb_conn *conn, struct nb__outlook *outlook);
-    bool watches;
+    nb_status (*before_wait)(struct nb__conn_owner *owner, nb_conn *conn,
+                             struct nb__outlook *outlook);
+    bool before_every_wait;
 };
 
 /* One direction. Only its own thread writes here; others may read what is atomic. */
@@ -50,7 +51,7 @@ struct nb__side {
 };
 
 /* Bytes received behind an end that was looked for: data[start] to data[end]. */
-struct nb__ahead {
+struct nb__readahead {
     unsigned char *data;
     size_t capacity;
     size_t start;
@@ -67,7 +68,7 @@ struct nb__lingering {
     bool busy;          /* being drained, outside the lock: nobody else may take it */
     bool delivered;     /* what nb__conn_delivered() said before its socket was closed */
     nb_conn *next_busy; /* of those that are */
-    nb_conn *older;     /* in the list of the run; nb_conn.next is the next younger one */
+    nb_conn *older;     /* in the list of the server; nb_conn.next is the next younger one */
 };
 
 #define NB__NOT_IDLE UINT64_MAX
@@ -80,7 +81,7 @@ struct nb_conn {
     bool timed_sends;       /* SO_SNDTIMEO bounds a send as a whole: TCP, not Unix */
     bool claimed;           /* its number is: see nb__owned_claim() */
     bool refuses_rights;    /* SO_PASSRIGHTS is off, by our doing */
-    bool watched;           /* keeper->watches */
+    bool slow_path;         /* each wait asks the owner first */
     atomic_bool cancelled;  /* by nb_cancel() */
     atomic_bool ended;      /* we have ended our stream */
     atomic_bool was_reset;  /* before we could end it: no end that is received later is one */
@@ -88,12 +89,12 @@ struct nb_conn {
     uint64_t idle_at;       /* idle until more than so many bytes have come; or NB__NOT_IDLE */
     nb_deadline request_by; /* while idle: so long it waits, come what may; 0: it has not yet */
     struct nb__side sides[2];
-    struct nb__ahead ahead;
-    struct nb__keeper *keeper; /* NULL: nobody's but the caller's */
-    nb_conn *next;             /* in a queue of whoever owns it */
-    uint64_t id;               /* among those that an accept loop has accepted; 0: not by one */
-    int64_t accepted_ns;       /* when that was */
-    int64_t peer_uid;          /* the user of a Unix peer, for who accepted it; -1: not known */
+    struct nb__readahead readahead;
+    struct nb__conn_owner *owner; /* NULL: nobody's but the caller's */
+    nb_conn *next;                /* in a queue of whoever owns it */
+    uint64_t id;                  /* among those that an accept loop has accepted; 0: not by one */
+    int64_t accepted_ns;          /* when that was */
+    int64_t peer_uid;             /* the user of a Unix peer, for who accepted it; -1: not known */
     struct nb__lingering lingering;
     nb_address peer;
     struct nb__tie *tie;             /* to what it is tied, or NULL */
@@ -115,12 +116,12 @@ static inline void nb__side_be_attentive(struct nb__side *side)
     side->timer_to_ns = 0;
 }
 
-/* Gives it to a keeper, or, with NULL, takes it back from one. */
-static inline void nb__conn_keep(nb_conn *conn, struct nb__keeper *keeper)
+/* Gives it to a owner, or, with NULL, takes it back from one. */
+static inline void nb__conn_set_owner(nb_conn *conn, struct nb__conn_owner *owner)
 {
-    conn->keeper = keeper;
-    conn->watched = keeper != NULL && keeper->watches;
-    for (size_t i = 0; i < 2 && conn->watched; i++)
+    conn->owner = owner;
+    conn->slow_path = owner != NULL && owner->before_every_wait;
+    for (size_t i = 0; i < 2 && conn->slow_path; i++)
         nb__side_be_attentive(&conn->sides[i]);
 }
 
@@ -160,16 +161,16 @@ static inline void nb__conn_count(nb_conn *conn, nb_direction direction, size_t 
                           memory_order_relaxed);
 }
 
-static inline size_t nb__conn_ahead(const nb_conn *conn)
+static inline size_t nb__conn_readahead(const nb_conn *conn)
 {
-    return conn->ahead.end - conn->ahead.start;
+    return conn->readahead.end - conn->readahead.start;
 }
 
 /* How many bytes have come, those included that nobody has asked for yet. For who receives. */
 static inline uint64_t nb__conn_come(const nb_conn *conn)
 {
     return atomic_load_explicit(&conn->sides[NB_RECEIVE].bytes, memory_order_relaxed) +
-           nb__conn_ahead(conn);
+           nb__conn_readahead(conn);
 }
 
 /* Whether nb_conn_idle() was called and nothing has come since. For who receives. */

@@ -9,7 +9,7 @@
 
 #include <errno.h>
 
-NB__OPTIONS_SOLID(nb_credentials, 0, 3);
+NB__VERSIONED_SOLID(nb_credentials, 0, 3);
 
 /* The system answers for other sockets, too, but with nobody. */
 static bool is_unix(const nb_conn *conn)
@@ -23,15 +23,15 @@ static bool is_unix(const nb_conn *conn)
 nb_status nb_conn_peer_credentials(const nb_conn *conn, nb_credentials *out)
 {
     nb_credentials known = {sizeof(known), -1, -1, -1};
-    int failed = -EOPNOTSUPP;
+    int rc = -EOPNOTSUPP;
 
-    if (out == NULL || !nb__options_sized(out))
+    if (out == NULL || !nb__versioned_sized(out))
         return NB_INVALID;
     if (conn != NULL && is_unix(conn))
-        failed = nb__sys_peer_credentials(conn->fd, &known.pid, &known.uid, &known.gid);
-    (void)nb__options_write(out, &known, sizeof(known),
-                            0xff); /* -1 is nobody, and 0 the superuser */
+        rc = nb__sys_peer_credentials(conn->fd, &known.pid, &known.uid, &known.gid);
+    (void)nb__versioned_write(out, &known, sizeof(known),
+                              0xff); /* -1 is nobody, and 0 the superuser */
     if (conn == NULL)
         return NB_INVALID;
-    return failed < 0 ? nb__status_of_errno(-failed) : NB_OK;
+    return rc < 0 ? nb__status_of_errno(-rc) : NB_OK;
 }

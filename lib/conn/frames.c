@@ -31,10 +31,10 @@ nb_status nb_send_frame(nb_conn *conn, const void *data, size_t length, nb_deadl
    before is one inside a frame, unless nothing of it has come. */
 static nb_status await_bytes(nb_conn *conn, size_t wanted, size_t most, nb_deadline by)
 {
-    while (nb__conn_ahead(conn) < wanted) {
-        nb_status status = nb__ahead_fill(conn, most, by);
+    while (nb__conn_readahead(conn) < wanted) {
+        nb_status status = nb__readahead_fill(conn, most, by);
 
-        if (status == NB_EOF && nb__conn_ahead(conn) > 0)
+        if (status == NB_EOF && nb__conn_readahead(conn) > 0)
             return nb__io_fail(conn, NB_RECEIVE, NB_RESET, 0);
         if (status != NB_OK)
             return status;
@@ -51,9 +51,9 @@ static nb_status await_frame(nb_conn *conn, size_t capacity, size_t *length, nb_
 
     if (status != NB_OK)
         return status;
-    announced = length_in(nb__ahead_bytes(conn));
+    announced = length_in(nb__readahead_bytes(conn));
     if (announced > capacity) {
-        nb__ahead_drop(conn, HEADER);
+        nb__readahead_drop(conn, HEADER);
         *length = announced;
         return nb__io_fail(conn, NB_RECEIVE, NB_TOO_LONG, 0);
     }
@@ -73,9 +73,9 @@ nb_status nb_recv_frame(nb_conn *conn, void *buf, size_t capacity, size_t *lengt
     if (status == NB_OK)
         status = await_frame(conn, capacity, length, by);
     if (status == NB_OK) {
-        nb__ahead_drop(conn, HEADER);
+        nb__readahead_drop(conn, HEADER);
         if (buf != NULL)
-            (void)nb__ahead_take(conn, buf, *length);
+            (void)nb__readahead_take(conn, buf, *length);
     }
     return status;
 }

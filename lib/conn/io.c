@@ -102,7 +102,7 @@ static bool has_waited(const nb_conn *conn, const struct span *span)
 /* Asks the owner of the connection. */
 static void ask_owner(nb_conn *conn, struct span *span)
 {
-    nb_status status = conn->keeper->look(conn->keeper, conn, &span->outlook);
+    nb_status status = conn->owner->before_wait(conn->owner, conn, &span->outlook);
 
     if (!span->outlook.idle)
         return;
@@ -126,10 +126,10 @@ static nb_status look_at_clock(nb_conn *conn, nb_direction direction, nb_deadlin
     outlook->soon = false;
     span->left_ns = INT64_MAX;
     span->stopping = false;
-    if (nb__is_forever(by) && !conn->watched && !outlook->idle)
+    if (nb__is_forever(by) && !conn->slow_path && !outlook->idle)
         return NB_OK;
     outlook->now_ns = nb__now_ns();
-    if (conn->watched || outlook->idle)
+    if (conn->slow_path || outlook->idle)
         ask_owner(conn, span);
     if (atomic_load(&conn->cancelled))
         return NB_CANCELLED;
@@ -166,21 +166,22 @@ static ssize_t step(nb_conn *conn, const struct transfer *transfer, enum nb__sta
 {
     nb_direction direction = transfer->direction;
     const struct nb__side *side = &conn->sides[direction];
-    bool timed = *stage != NB__FIRED && !span->outlook.soon && span->left_ns >= POLL_BELOW_NS &&
+    bool timed = *stage != NB__TIMER_FIRED && !span->outlook.soon &&
+                 span->left_ns >= POLL_BELOW_NS &&
                  (conn->timed_sends || direction == NB_RECEIVE ||
                   (span->left_ns == INT64_MAX && !side->attentive));
 
     if (timed && nb__io_timer_fits(conn, direction, span->left_ns)) {
-        *stage = NB__FIRED;
+        *stage = NB__TIMER_FIRED;
         return move_bytes(conn, transfer, 0);
     }
     /* A send seldom has to wait, and then needs no timer. (And a small one often fits where poll(2)
        does not call the socket writable yet.) */
-    if (direction == NB_SEND && *stage == NB__FRESH) {
-        *stage = NB__TRIED;
+    if (direction == NB_SEND && *stage == NB__UNTRIED) {
+        *stage = NB__WOULD_BLOCK;
         return move_bytes(conn, transfer, MSG_DONTWAIT);
     }
-    *stage = NB__FIRED;
+    *stage = NB__TIMER_FIRED;
     if (timed && set_timer(conn, direction, timer_for(side, span->left_ns)))
         return move_bytes(conn, transfer, 0);
     return poll_and_move(conn, transfer, span);
@@ -220,10 +221,10 @@ static nb_status settle(nb_conn *conn, nb_direction direction, ssize_t outcome)
     return nb__io_fail(conn, direction, nb__io_status_of(direction, (int)-outcome), (int)-outcome);
 }
 
-static nb_status go_on(nb_conn *conn, const struct transfer *transfer, enum nb__stage stage,
-                       ssize_t outcome, size_t *moved, nb_deadline by)
+static nb_status transfer_slow(nb_conn *conn, const struct transfer *transfer, enum nb__stage stage,
+                               ssize_t outcome, size_t *moved, nb_deadline by)
 {
-    struct span span = {.fired = stage == NB__FIRED};
+    struct span span = {.fired = stage == NB__TIMER_FIRED};
 
     *moved = 0;
     for (;;) {
@@ -233,7 +234,7 @@ static nb_status go_on(nb_conn *conn, const struct transfer *transfer, enum nb__
         if (status != NB_OK)
             return status;
         status = look_at_clock(conn, transfer->direction, by, &span);
-        if (status == NB_STOPPING && stage == NB__FRESH) /* first a look at what has come */
+        if (status == NB_STOPPING && stage == NB__UNTRIED) /* first a look at what has come */
             status = NB_OK;
         if (status != NB_OK)
             return nb__io_fail(conn, transfer->direction, status, 0);
@@ -247,13 +248,14 @@ static nb_status go_on(nb_conn *conn, const struct transfer *transfer, enum nb__
     }
 }
 
-nb_status nb__io_recv_on(nb_conn *conn, void *buf, size_t capacity, ssize_t outcome,
-                         size_t *received, nb_deadline by)
+nb_status nb__io_recv_slow(nb_conn *conn, void *buf, size_t capacity, ssize_t outcome,
+                           size_t *received, nb_deadline by)
 {
     struct iovec part = {buf, capacity};
     struct transfer transfer = {NB_RECEIVE, &part, 1};
 
-    return go_on(conn, &transfer, outcome == -EINTR ? NB__FRESH : NB__FIRED, outcome, received, by);
+    return transfer_slow(conn, &transfer, outcome == -EINTR ? NB__UNTRIED : NB__TIMER_FIRED,
+                         outcome, received, by);
 }
 
 nb_status nb__io_recv_now(nb_conn *conn, void *buf, size_t capacity, size_t *received)
@@ -261,19 +263,20 @@ nb_status nb__io_recv_now(nb_conn *conn, void *buf, size_t capacity, size_t *rec
     size_t most = capacity < NB__IO_RECV_MAX ? capacity : NB__IO_RECV_MAX;
     ssize_t outcome = -EAGAIN;
 
-    if (!conn->watched)
+    if (!conn->slow_path)
         outcome = nb__sys_recv(conn->fd, buf, most, MSG_DONTWAIT);
     *received = outcome > 0 ? (size_t)outcome : 0;
     return outcome > 0 ? NB_OK : settle(conn, NB_RECEIVE, outcome);
 }
 
-nb_status nb__io_send_on(nb_conn *conn, const void *data, size_t length, enum nb__stage stage,
-                         ssize_t outcome, size_t *sent, nb_deadline by)
+nb_status nb__io_send_slow(nb_conn *conn, const void *data, size_t length, enum nb__stage stage,
+                           ssize_t outcome, size_t *sent, nb_deadline by)
 {
     struct iovec part = {(void *)data, length};
     struct transfer transfer = {NB_SEND, &part, 1};
 
-    return go_on(conn, &transfer, outcome == -EINTR ? NB__FRESH : stage, outcome, sent, by);
+    return transfer_slow(conn, &transfer, outcome == -EINTR ? NB__UNTRIED : stage, outcome, sent,
+                         by);
 }
 
 nb_status nb__io_send_parts(nb_conn *conn, struct iovec *parts, size_t count, size_t *sent,
@@ -281,7 +284,7 @@ nb_status nb__io_send_parts(nb_conn *conn, struct iovec *parts, size_t count, si
 {
     struct transfer transfer = {NB_SEND, parts, count};
 
-    return go_on(conn, &transfer, NB__FRESH, -EINTR, sent, by);
+    return transfer_slow(conn, &transfer, NB__UNTRIED, -EINTR, sent, by);
 }
 
 nb_status nb__io_wait_readable(nb_conn *conn, nb_deadline by)
@@ -311,10 +314,10 @@ nb_status nb__io_wait_readable(nb_conn *conn, nb_deadline by)
    well; but a connection that is closed before we have ended our own stream was reset. */
 nb_status nb__io_end_of_stream(const nb_conn *conn)
 {
-    int failed = atomic_load_explicit(&conn->sides[NB_SEND].status, memory_order_acquire);
+    int sending = atomic_load_explicit(&conn->sides[NB_SEND].status, memory_order_acquire);
 
-    if (failed == NB_RESET || failed == NB_UNREACHABLE)
-        return (nb_status)failed;
+    if (sending == NB_RESET || sending == NB_UNREACHABLE)
+        return (nb_status)sending;
     if (atomic_load(&conn->was_reset))
         return NB_RESET;
     if (conn->ended_before || atomic_load(&conn->ended) || nb__sys_tcp_closed(conn->fd) != 1)
@@ -343,7 +346,7 @@ nb_status nb__io_fail(nb_conn *conn, nb_direction direction, nb_status status, i
     return status;
 }
 
-void nb__io_mend(nb_conn *conn, nb_direction direction)
+void nb__io_clear_status(nb_conn *conn, nb_direction direction)
 {
     atomic_store_explicit(&conn->sides[direction].status, NB_OK, memory_order_release);
 }
@@ -360,10 +363,10 @@ void nb_conn_idle(nb_conn *conn)
 {
     uint64_t idle_at;
 
-    if (conn == NULL || conn->keeper == NULL || conn->tie != NULL)
+    if (conn == NULL || conn->owner == NULL || conn->tie != NULL)
         return;
     /* What is read ahead is the beginning of a request. */
-    idle_at = nb__conn_ahead(conn) == 0 ? nb__conn_come(conn) : NB__NOT_IDLE;
+    idle_at = nb__conn_readahead(conn) == 0 ? nb__conn_come(conn) : NB__NOT_IDLE;
     if (conn->idle_at != idle_at)
         conn->request_by.ns = 0; /* else it waits for the same request as before */
     conn->idle_at = idle_at;

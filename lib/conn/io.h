@@ -28,19 +28,19 @@
 
 /* How far a transfer has got in its wait. */
 enum nb__stage {
-    NB__FRESH, /* nothing was tried */
-    NB__TRIED, /* it would have to wait */
-    NB__FIRED  /* a timer has fired: the clock decides, and poll(2) waits for the rest */
+    NB__UNTRIED,     /* nothing was tried */
+    NB__WOULD_BLOCK, /* it would have to wait */
+    NB__TIMER_FIRED  /* a timer has fired: the clock decides, and poll(2) waits for the rest */
 };
 
 /* Go on after a first try that moved nothing and came to `outcome`: 0 or -errno, or -EINTR when there
    was none. They move at least one byte. NB_EOF is the orderly end only. Failures that stay are
    recorded. Cold: what leads here stands out of the way of the steady state. */
-__attribute__((cold)) nb_status nb__io_recv_on(nb_conn *conn, void *buf, size_t capacity,
-                                               ssize_t outcome, size_t *received, nb_deadline by);
-__attribute__((cold)) nb_status nb__io_send_on(nb_conn *conn, const void *data, size_t length,
-                                               enum nb__stage stage, ssize_t outcome, size_t *sent,
-                                               nb_deadline by);
+__attribute__((cold)) nb_status nb__io_recv_slow(nb_conn *conn, void *buf, size_t capacity,
+                                                 ssize_t outcome, size_t *received, nb_deadline by);
+__attribute__((cold)) nb_status nb__io_send_slow(nb_conn *conn, const void *data, size_t length,
+                                                 enum nb__stage stage, ssize_t outcome,
+                                                 size_t *sent, nb_deadline by);
 
 /* Receives what is there already: NB_OK and 0 bytes when that is nothing, and always where somebody has to
    be asked before each wait. */
@@ -53,7 +53,7 @@ nb_status nb__io_send_parts(nb_conn *conn, struct iovec *parts, size_t count, si
 /* How many bytes one send may be given. */
 static inline size_t nb__io_send_max(const nb_conn *conn, nb_deadline by)
 {
-    return nb__is_forever(by) && !conn->watched ? NB__IO_SEND_MAX : NB__IO_TIMED_SEND_MAX;
+    return nb__is_forever(by) && !conn->slow_path ? NB__IO_SEND_MAX : NB__IO_TIMED_SEND_MAX;
 }
 
 /* Waits until there is something to receive, an end or a failure included. An expired deadline asks
@@ -71,7 +71,7 @@ nb_status nb__io_status_of(nb_direction direction, int number);
 nb_status nb__io_fail(nb_conn *conn, nb_direction direction, nb_status status, int system_error);
 
 /* Takes a failure that stays back. */
-void nb__io_mend(nb_conn *conn, nb_direction direction);
+void nb__io_clear_status(nb_conn *conn, nb_direction direction);
 
 static inline int64_t nb__io_left_ns(nb_deadline by)
 {
@@ -93,13 +93,13 @@ static inline nb_status nb__io_recv(nb_conn *conn, void *buf, size_t capacity, s
     size_t most = capacity < NB__IO_RECV_MAX ? capacity : NB__IO_RECV_MAX;
     ssize_t outcome = -EINTR;
 
-    if (!conn->watched && nb__io_timer_fits(conn, NB_RECEIVE, nb__io_left_ns(by)))
+    if (!conn->slow_path && nb__io_timer_fits(conn, NB_RECEIVE, nb__io_left_ns(by)))
         outcome = nb__sys_recv(conn->fd, buf, most, 0);
     if (outcome > 0) {
         *received = (size_t)outcome;
         return NB_OK;
     }
-    return nb__io_recv_on(conn, buf, most, outcome, received, by);
+    return nb__io_recv_slow(conn, buf, most, outcome, received, by);
 }
 
 /* Sends some of the bytes, which are nb__io_send_max() at most. A send seldom has to wait, so that it
@@ -111,13 +111,14 @@ static inline nb_status nb__io_send(nb_conn *conn, const void *data, size_t leng
     bool fits = nb__io_timer_fits(conn, NB_SEND, left_ns);
     ssize_t outcome = -EINTR;
 
-    if (!conn->watched && left_ns > 0)
+    if (!conn->slow_path && left_ns > 0)
         outcome = nb__sys_send(conn->fd, data, length, fits ? 0 : MSG_DONTWAIT);
     if (outcome > 0) {
         *sent = (size_t)outcome;
         return NB_OK;
     }
-    return nb__io_send_on(conn, data, length, fits ? NB__FIRED : NB__TRIED, outcome, sent, by);
+    return nb__io_send_slow(conn, data, length, fits ? NB__TIMER_FIRED : NB__WOULD_BLOCK, outcome,
+                            sent, by);
 }
 
 #endif

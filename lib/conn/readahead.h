@@ -17,51 +17,51 @@
 #include <string.h>
 
 /* Bytes in the buffer do not make up for a deadline that has passed; nb__io_recv() asks itself. */
-static inline bool nb__ahead_too_late(const nb_conn *conn, nb_deadline by)
+static inline bool nb__readahead_too_late(const nb_conn *conn, nb_deadline by)
 {
-    return nb__conn_ahead(conn) > 0 && nb_expired(by);
+    return nb__conn_readahead(conn) > 0 && nb_expired(by);
 }
 
 /* What it is at most while it is empty, unless the last receive has filled it: then there is more, and
    the next receive needs it again, or gives it back. */
-#define NB__AHEAD_IDLE ((size_t)4096)
+#define NB__READAHEAD_IDLE ((size_t)4096)
 
 /* Makes it as small as that; it is empty. */
-void nb__ahead_give_back(struct nb__ahead *ahead);
+void nb__readahead_give_back(struct nb__readahead *readahead);
 
-static inline const unsigned char *nb__ahead_bytes(const nb_conn *conn)
+static inline const unsigned char *nb__readahead_bytes(const nb_conn *conn)
 {
-    return conn->ahead.data + conn->ahead.start;
+    return conn->readahead.data + conn->readahead.start;
 }
 
-static inline void nb__ahead_drop(nb_conn *conn, size_t length)
+static inline void nb__readahead_drop(nb_conn *conn, size_t length)
 {
-    conn->ahead.start += length;
-    if (conn->ahead.start == conn->ahead.end) {
-        conn->ahead.start = conn->ahead.end = 0;
-        if (conn->ahead.capacity > NB__AHEAD_IDLE && !conn->ahead.filled)
-            nb__ahead_give_back(&conn->ahead);
+    conn->readahead.start += length;
+    if (conn->readahead.start == conn->readahead.end) {
+        conn->readahead.start = conn->readahead.end = 0;
+        if (conn->readahead.capacity > NB__READAHEAD_IDLE && !conn->readahead.filled)
+            nb__readahead_give_back(&conn->readahead);
     }
     nb__conn_count(conn, NB_RECEIVE, length);
 }
 
 /* Moves what fits out of the buffer: how many bytes. */
-static inline size_t nb__ahead_take(nb_conn *conn, void *buf, size_t capacity)
+static inline size_t nb__readahead_take(nb_conn *conn, void *buf, size_t capacity)
 {
-    size_t length = nb__conn_ahead(conn) < capacity ? nb__conn_ahead(conn) : capacity;
+    size_t length = nb__conn_readahead(conn) < capacity ? nb__conn_readahead(conn) : capacity;
 
     if (length > 0) {
-        memcpy(buf, nb__ahead_bytes(conn), length);
-        nb__ahead_drop(conn, length);
+        memcpy(buf, nb__readahead_bytes(conn), length);
+        nb__readahead_drop(conn, length);
     }
     return length;
 }
 
 /* Receives into the buffer, behind what is there, which is fewer than `most` bytes; it does not grow
    beyond that or 16 KiB, whichever is more. NB_NO_MEMORY when there is no room and none is to be had. */
-nb_status nb__ahead_fill(nb_conn *conn, size_t most, nb_deadline by);
+nb_status nb__readahead_fill(nb_conn *conn, size_t most, nb_deadline by);
 
 /* Receives one byte into the buffer, which is empty. */
-nb_status nb__ahead_fill_one(nb_conn *conn, nb_deadline by);
+nb_status nb__readahead_fill_one(nb_conn *conn, nb_deadline by);
 
 #endif

@@ -13,7 +13,7 @@ static nb_status recv_some(nb_conn *conn, void *buf, size_t capacity, size_t *re
 {
     nb_status status;
 
-    *received = nb__ahead_take(conn, buf, capacity);
+    *received = nb__readahead_take(conn, buf, capacity);
     if (*received > 0)
         return NB_OK;
     status = nb__io_recv(conn, buf, capacity, received, by);
@@ -30,7 +30,7 @@ nb_status nb_recv(nb_conn *conn, void *buf, size_t capacity, size_t *received, n
         *received = 0;
     if (status != NB_OK)
         return status;
-    if (nb__ahead_too_late(conn, by))
+    if (nb__readahead_too_late(conn, by))
         return nb__io_fail(conn, NB_RECEIVE, NB_TIMEOUT, 0);
     return recv_some(conn, buf, capacity, received, by);
 }
@@ -39,7 +39,7 @@ nb_status nb_recv(nb_conn *conn, void *buf, size_t capacity, size_t *received, n
 static nb_status recv_full(nb_conn *conn, char *buf, size_t length, size_t *received,
                            nb_deadline by)
 {
-    if (*received < length && nb__ahead_too_late(conn, by))
+    if (*received < length && nb__readahead_too_late(conn, by))
         return nb__io_fail(conn, NB_RECEIVE, NB_TIMEOUT, 0);
     while (*received < length) {
         size_t more;
@@ -67,11 +67,11 @@ static nb_status recv_end(nb_conn *conn, nb_deadline by)
 {
     nb_status status;
 
-    if (nb__ahead_too_late(conn, by))
+    if (nb__readahead_too_late(conn, by))
         return nb__io_fail(conn, NB_RECEIVE, NB_TIMEOUT, 0);
-    if (nb__conn_ahead(conn) > 0)
+    if (nb__conn_readahead(conn) > 0)
         return NB_TOO_LONG;
-    status = nb__ahead_fill_one(conn, by);
+    status = nb__readahead_fill_one(conn, by);
     return status == NB_OK ? NB_TOO_LONG : status;
 }
 
@@ -101,12 +101,12 @@ struct search {
    the end could begin, given that it is not in the first `searched` bytes as a whole. */
 static inline size_t find_end(const nb_conn *conn, const struct search *search, size_t searched)
 {
-    size_t have = nb__conn_ahead(conn);
+    size_t have = nb__conn_readahead(conn);
     size_t length = have < search->bound ? have : search->bound;
     size_t at = searched >= search->end_length ? searched - search->end_length + 1 : 0;
 
     while (at + search->end_length <= length) {
-        const unsigned char *bytes = nb__ahead_bytes(conn);
+        const unsigned char *bytes = nb__readahead_bytes(conn);
         size_t starts = length - search->end_length + 1 - at;
         const unsigned char *hit = memchr(bytes + at, search->end[0], starts);
 
@@ -125,12 +125,12 @@ __attribute__((cold, noinline)) static nb_status look_on(nb_conn *conn, const st
                                                          size_t *found, nb_deadline by)
 {
     do {
-        size_t searched = nb__conn_ahead(conn);
+        size_t searched = nb__conn_readahead(conn);
         nb_status status;
 
         if (searched >= search->bound)
             return NB_TOO_LONG;
-        status = nb__ahead_fill(conn, search->bound, by);
+        status = nb__readahead_fill(conn, search->bound, by);
         if (status != NB_OK)
             return status;
         *found = find_end(conn, search, searched);
@@ -153,7 +153,7 @@ static size_t begun_in(const nb_conn *conn, const struct search *search, size_t 
 {
     size_t begun = length < search->end_length ? length : search->end_length - 1;
 
-    while (begun > 0 && memcmp(nb__ahead_bytes(conn) + length - begun, search->end, begun) != 0)
+    while (begun > 0 && memcmp(nb__readahead_bytes(conn) + length - begun, search->end, begun) != 0)
         begun--;
     return begun;
 }
@@ -178,12 +178,12 @@ nb_status nb_recv_until(nb_conn *conn, void *buf, size_t capacity, const void *d
         return status;
     status = look_for(conn, &search, &found, by);
     if (status == NB_OK)
-        *received = nb__ahead_take(conn, buf, found);
+        *received = nb__readahead_take(conn, buf, found);
     else if (status ==
              NB_TOO_LONG) /* a delimiter that is cut in two stays whole for who looks on */
-        *received = nb__ahead_take(conn, buf, capacity - begun_in(conn, &search, capacity));
+        *received = nb__readahead_take(conn, buf, capacity - begun_in(conn, &search, capacity));
     else if (!can_be_repeated(status))
-        *received = nb__ahead_take(conn, buf, capacity);
+        *received = nb__readahead_take(conn, buf, capacity);
     return status == NB_TOO_LONG ? nb__io_fail(conn, NB_RECEIVE, status, 0) : status;
 }
 
@@ -195,7 +195,7 @@ static nb_status look_for_line(nb_conn *conn, size_t most, size_t *found, size_t
     nb_status status = look_for(conn, &search, found, by);
 
     /* One byte over is fine if it is the CR of a CRLF. */
-    if (status == NB_TOO_LONG && nb__ahead_bytes(conn)[most] == '\r') {
+    if (status == NB_TOO_LONG && nb__readahead_bytes(conn)[most] == '\r') {
         search.bound++;
         status = look_for(conn, &search, found, by);
         if (status == NB_EOF)
@@ -204,7 +204,7 @@ static nb_status look_for_line(nb_conn *conn, size_t most, size_t *found, size_t
     if (status != NB_OK)
         return status;
     *length = *found - 1;
-    if (*length > 0 && nb__ahead_bytes(conn)[*length - 1] == '\r')
+    if (*length > 0 && nb__readahead_bytes(conn)[*length - 1] == '\r')
         *length -= 1;
     return NB_OK;
 }
@@ -216,10 +216,10 @@ static nb_status recv_line(nb_conn *conn, char *buf, size_t most, size_t *length
     nb_status status = look_for_line(conn, most, &found, length, by);
 
     if (status == NB_OK) {
-        memcpy(buf, nb__ahead_bytes(conn), *length);
-        nb__ahead_drop(conn, found);
+        memcpy(buf, nb__readahead_bytes(conn), *length);
+        nb__readahead_drop(conn, found);
     } else {
-        *length = can_be_repeated(status) ? 0 : nb__ahead_take(conn, buf, most);
+        *length = can_be_repeated(status) ? 0 : nb__readahead_take(conn, buf, most);
     }
     return status == NB_TOO_LONG ? nb__io_fail(conn, NB_RECEIVE, status, 0) : status;
 }
@@ -244,18 +244,18 @@ nb_status nb_recv_line(nb_conn *conn, char *buf, size_t capacity, size_t *length
 static nb_status skip_what_is_there(nb_conn *conn, struct search *search, size_t searched)
 {
     size_t found = find_end(conn, search, searched);
-    size_t have = nb__conn_ahead(conn);
+    size_t have = nb__conn_readahead(conn);
     size_t within = have < search->bound ? have : search->bound;
     size_t dropped = within - begun_in(conn, search, within);
 
     if (found > 0) {
-        nb__ahead_drop(conn, found);
-        nb__io_mend(conn, NB_RECEIVE);
+        nb__readahead_drop(conn, found);
+        nb__io_clear_status(conn, NB_RECEIVE);
         return NB_OK;
     }
     if (dropped > 0) {
         (void)nb__io_fail(conn, NB_RECEIVE, NB_TOO_LONG, 0);
-        nb__ahead_drop(conn, dropped);
+        nb__readahead_drop(conn, dropped);
     }
     search->bound -= dropped;
     return NB_TOO_LONG;
@@ -268,13 +268,13 @@ static nb_status skip(nb_conn *conn, struct search *search, nb_deadline by)
     for (;;) {
         nb_status status = skip_what_is_there(conn, search, searched);
 
-        searched = nb__conn_ahead(conn);
+        searched = nb__conn_readahead(conn);
         if (status == NB_OK || searched >= search->bound)
             return status;
-        status = nb__ahead_fill(conn, search->bound, by);
+        status = nb__readahead_fill(conn, search->bound, by);
         if (status != NB_OK) {
             if (!can_be_repeated(status))
-                nb__ahead_drop(conn, nb__conn_ahead(conn));
+                nb__readahead_drop(conn, nb__conn_readahead(conn));
             return status;
         }
     }
@@ -300,14 +300,14 @@ nb_status nb_wait_readable(nb_conn *conn, nb_deadline by)
 {
     nb_status status = nb__conn_check_receive(conn, true);
 
-    if (status != NB_OK || nb__conn_ahead(conn) > 0)
+    if (status != NB_OK || nb__conn_readahead(conn) > 0)
         return status;
-    if (conn->ahead.capacity > NB__AHEAD_IDLE)
-        nb__ahead_give_back(&conn->ahead);
+    if (conn->readahead.capacity > NB__READAHEAD_IDLE)
+        nb__readahead_give_back(&conn->readahead);
     return nb__io_wait_readable(conn, by);
 }
 
 size_t nb_conn_buffered(const nb_conn *conn)
 {
-    return nb__conn_ahead(conn);
+    return nb__conn_readahead(conn);
 }

@@ -148,14 +148,14 @@ static void note_reset(nb_conn *conn)
 nb_status nb_shutdown_send(nb_conn *conn)
 {
     nb_status status = conn != NULL ? nb__conn_check(conn, NB_SEND) : NB_INVALID;
-    int failed;
+    int rc;
 
     if (status != NB_OK || atomic_exchange(&conn->ended, true))
         return status;
-    failed = nb__sys_shutdown(conn->fd, SHUT_WR);
-    if (failed == -ENOTCONN) /* the peer has reset it: the next receive tells */
+    rc = nb__sys_shutdown(conn->fd, SHUT_WR);
+    if (rc == -ENOTCONN) /* the peer has reset it: the next receive tells */
         note_reset(conn);
-    if (failed == 0 || failed == -ENOTCONN)
+    if (rc == 0 || rc == -ENOTCONN)
         return NB_OK;
-    return nb__io_fail(conn, NB_SEND, NB_SYSTEM, -failed);
+    return nb__io_fail(conn, NB_SEND, NB_SYSTEM, -rc);
 }

@@ -52,16 +52,16 @@ static bool is_self(int fd)
 /* The handshake is over. */
 static void arrive(struct nb__attempt *attempt)
 {
-    int failed;
+    int rc;
 
     if (is_self(attempt->fd)) {
         (void)nb__sys_disconnect(attempt->fd);
         nb__attempt_fail(attempt, NB_REFUSED, 0);
         return;
     }
-    failed = nb__sys_set_blocking(attempt->fd, true);
-    if (failed < 0)
-        nb__attempt_fail(attempt, NB_SYSTEM, -failed);
+    rc = nb__sys_set_blocking(attempt->fd, true);
+    if (rc < 0)
+        nb__attempt_fail(attempt, NB_SYSTEM, -rc);
     else
         attempt->state = NB__ATTEMPT_WON;
 }
@@ -73,13 +73,13 @@ static int handshake_state(int fd, short events)
     socklen_t length = sizeof(int);
     nb_address peer;
     int error = 0;
-    int failed = nb__sys_getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length);
+    int rc = nb__sys_getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length);
 
-    if (failed < 0 || error != 0)
-        return failed < 0 ? failed : -error;
-    failed = nb__socket_peer(fd, &peer);
-    if (failed != -ENOTCONN)
-        return failed;
+    if (rc < 0 || error != 0)
+        return rc < 0 ? rc : -error;
+    rc = nb__socket_peer(fd, &peer);
+    if (rc != -ENOTCONN)
+        return rc;
     return (events & (POLLERR | POLLHUP)) != 0 ? -ECONNRESET : -EAGAIN;
 }
 
@@ -97,18 +97,18 @@ void nb__attempt_look(struct nb__attempt *attempt, short events)
    a place in it. */
 static void ask(struct nb__attempt *attempt)
 {
-    int failed = nb__socket_connect(attempt->fd, attempt->to);
+    int rc = nb__socket_connect(attempt->fd, attempt->to);
 
     attempt->asked = true;
     attempt->again = nb_forever();
-    if (failed == 0) {
+    if (rc == 0) {
         arrive(attempt);
-    } else if (failed == -EAGAIN && nb_address_family(attempt->to) == NB_FAMILY_UNIX) {
+    } else if (rc == -EAGAIN && nb_address_family(attempt->to) == NB_FAMILY_UNIX) {
         attempt->again = nb_after_ms(attempt->pause_ms);
         if (attempt->pause_ms < PAUSE_MAX_MS)
             attempt->pause_ms *= 2;
-    } else if (failed != -EINPROGRESS && failed != -EINTR) {
-        fail_with_errno(attempt, -failed);
+    } else if (rc != -EINPROGRESS && rc != -EINTR) {
+        fail_with_errno(attempt, -rc);
     }
 }
 
@@ -139,25 +139,25 @@ static int bind_to(int fd, const nb_address *local)
 }
 
 /* Sets the socket up: 0, or -errno. */
-static int set_up(struct nb__attempt *attempt, const struct nb__terms *terms)
+static int set_up(struct nb__attempt *attempt, const struct nb__connect_params *params)
 {
-    struct nb__socket_options options = terms->options;
-    int failed = nb__socket_options_set(attempt->fd, nb_address_family(attempt->to), &options);
+    struct nb__socket_options options = params->options;
+    int rc = nb__socket_options_set(attempt->fd, nb_address_family(attempt->to), &options);
 
     if (nb_address_family(attempt->to) == NB_FAMILY_UNIX)
         (void)nb__sys_pass_rights(attempt->fd, false);
     attempt->refused = options.refused;
-    if (failed < 0)
-        return failed;
-    failed = bind_to(attempt->fd, &terms->local);
-    if (failed < 0)
+    if (rc < 0)
+        return rc;
+    rc = bind_to(attempt->fd, &params->local);
+    if (rc < 0)
         attempt->refused = "local";
-    return failed;
+    return rc;
 }
 
-void nb__attempt_start(struct nb__attempt *attempt, const struct nb__terms *terms)
+void nb__attempt_start(struct nb__attempt *attempt, const struct nb__connect_params *params)
 {
-    int failed;
+    int rc;
 
     attempt->pause_ms = 1;
     attempt->again = nb_forever();
@@ -172,14 +172,14 @@ void nb__attempt_start(struct nb__attempt *attempt, const struct nb__terms *term
         return;
     }
     attempt->state = NB__ATTEMPT_GOES;
-    failed = set_up(attempt, terms);
-    if (failed < 0)
-        fail_with_errno(attempt, -failed);
+    rc = set_up(attempt, params);
+    if (rc < 0)
+        fail_with_errno(attempt, -rc);
     else
         ask(attempt);
 }
 
-void nb__attempt_tell(const struct nb__attempt *attempt, struct nb__text *text)
+void nb__attempt_describe(const struct nb__attempt *attempt, struct nb__text *text)
 {
     char address[NB_ADDRESS_TEXT_MAX];
 

@@ -33,13 +33,13 @@ struct nb__attempt {
 };
 
 /* What all attempts have in common. */
-struct nb__terms {
+struct nb__connect_params {
     struct nb__socket_options options;
     nb_address local; /* where they come from, or no address */
 };
 
 /* Makes the socket and sends it on its way. */
-void nb__attempt_start(struct nb__attempt *attempt, const struct nb__terms *terms);
+void nb__attempt_start(struct nb__attempt *attempt, const struct nb__connect_params *params);
 
 /* Asks again, when the time for that has come. */
 void nb__attempt_ask_again(struct nb__attempt *attempt);
@@ -51,6 +51,6 @@ void nb__attempt_look(struct nb__attempt *attempt, short events);
 void nb__attempt_fail(struct nb__attempt *attempt, nb_status status, int system_error);
 
 /* Adds "ADDRESS: what became of it" to a message. */
-void nb__attempt_tell(const struct nb__attempt *attempt, struct nb__text *text);
+void nb__attempt_describe(const struct nb__attempt *attempt, struct nb__text *text);
 
 #endif

@@ -21,33 +21,34 @@
 static const char operation[] = "connect to";
 
 /* What a connect is about, and what becomes of it. */
-struct errand {
+struct connect_request {
     const char *text;
     struct nb__endpoint endpoint;
-    struct nb__terms terms;
+    struct nb__connect_params params;
     nb_conn *tie; /* NULL: none */
     struct nb__cancels cancels;
     nb_status status;
     int system_error;
-    bool crowded;                     /* there was no place for the lookup in time */
-    const char *refused;              /* what was refused (an option) or is wrong, or NULL */
-    char story[NB_ERROR_MESSAGE_MAX]; /* of each attempt, once there were any */
+    bool crowded;                       /* there was no place for the lookup in time */
+    const char *refused;                /* what was refused (an option) or is wrong, or NULL */
+    char message[NB_ERROR_MESSAGE_MAX]; /* of each attempt, once there were any */
 };
 
-/* "connect to HOST:PORT: reason", and for more than a literal the story of each attempt. */
-static void tell(const struct errand *errand, nb_error *err)
+/* "connect to HOST:PORT: reason", and for more than a literal the message of each attempt. */
+static void describe(const struct connect_request *request, nb_error *err)
 {
     struct nb__text text =
-        nb__error_about(err, errand->status, errand->system_error, operation, errand->text);
-    bool has_story = errand->story[0] != '\0' && errand->endpoint.kind != NB__ENDPOINT_LITERAL &&
-                     errand->endpoint.kind != NB__ENDPOINT_UNIX;
+        nb__error_about(err, request->status, request->system_error, operation, request->text);
+    bool has_message = request->message[0] != '\0' &&
+                       request->endpoint.kind != NB__ENDPOINT_LITERAL &&
+                       request->endpoint.kind != NB__ENDPOINT_UNIX;
 
-    if (errand->refused != NULL)
-        nb__text_add(&text, "%s: ", errand->refused);
-    nb__text_add_reason(&text, errand->status, has_story ? 0 : errand->system_error);
-    if (has_story)
-        nb__text_add(&text, " (tried %s)", errand->story);
-    else if (errand->crowded)
+    if (request->refused != NULL)
+        nb__text_add(&text, "%s: ", request->refused);
+    nb__text_add_reason(&text, request->status, has_message ? 0 : request->system_error);
+    if (has_message)
+        nb__text_add(&text, " (tried %s)", request->message);
+    else if (request->crowded)
         nb__text_add(&text, " (%d earlier lookups still go on)", NB__LOOKUPS_ABANDONED_MAX);
 }
 
@@ -66,43 +67,43 @@ static void keep_family_of(struct nb__addresses *addresses, const nb_address *lo
 }
 
 /* Lets the addresses race. */
-static void connect_to_one(struct errand *errand, nb_conn *conn,
+static void connect_to_one(struct connect_request *request, nb_conn *conn,
                            const struct nb__addresses *addresses, nb_deadline by)
 {
-    struct nb__text story = nb__text_in(errand->story, sizeof(errand->story));
+    struct nb__text message = nb__text_in(request->message, sizeof(request->message));
     const struct nb__attempt *winner;
     struct nb__race race;
 
-    nb__race_prepare(&race, addresses, &errand->terms, &errand->cancels);
-    errand->status = nb__race_run(&race, by, &winner);
-    errand->system_error = race.system_error;
-    errand->refused = race.refused;
-    if (errand->status == NB_OK)
+    nb__race_prepare(&race, addresses, &request->params, &request->cancels);
+    request->status = nb__race_run(&race, by, &winner);
+    request->system_error = race.system_error;
+    request->refused = race.refused;
+    if (request->status == NB_OK)
         nb__conn_open(conn, winner->fd, nb_address_family(winner->to), winner->to);
     else
-        nb__race_tell(&race, &story);
+        nb__race_describe(&race, &message);
 }
 
-static void run(struct errand *errand, nb_conn *conn, nb_deadline by)
+static void run(struct connect_request *request, nb_conn *conn, nb_deadline by)
 {
     struct nb__addresses addresses;
 
-    errand->status = nb_expired(by) ? NB_TIMEOUT
-                                    : nb__resolve(&addresses, &errand->endpoint, &errand->cancels,
-                                                  by, &errand->system_error);
-    errand->crowded = errand->status == NB_NAME_TEMPORARY && errand->system_error == 0;
-    if (errand->status != NB_OK && errand->status != NB_CANCELLED && nb_expired(by)) {
-        errand->status = NB_TIMEOUT; /* whatever became of the lookup, it took too long */
-        errand->system_error = 0;
+    request->status = nb_expired(by) ? NB_TIMEOUT
+                                     : nb__resolve(&addresses, &request->endpoint,
+                                                   &request->cancels, by, &request->system_error);
+    request->crowded = request->status == NB_NAME_TEMPORARY && request->system_error == 0;
+    if (request->status != NB_OK && request->status != NB_CANCELLED && nb_expired(by)) {
+        request->status = NB_TIMEOUT; /* whatever became of the lookup, it took too long */
+        request->system_error = 0;
     }
-    if (errand->status != NB_OK)
+    if (request->status != NB_OK)
         return;
-    keep_family_of(&addresses, &errand->terms.local);
+    keep_family_of(&addresses, &request->params.local);
     if (addresses.count > 0) {
-        connect_to_one(errand, conn, &addresses, by);
+        connect_to_one(request, conn, &addresses, by);
     } else {
-        errand->status = NB_ADDRESS_UNAVAILABLE;
-        errand->refused = "no address of the family of local";
+        request->status = NB_ADDRESS_UNAVAILABLE;
+        request->refused = "no address of the family of local";
     }
 }
 
@@ -133,67 +134,67 @@ static nb_status read_local(nb_address *out, const char *text, nb_error *err)
     return NB_OK;
 }
 
-NB__OPTIONS_SOLID(nb_connect_options, 3, 7);
+NB__VERSIONED_SOLID(nb_connect_options, 3, 7);
 
 /* Reads what the caller gave. */
-static nb_status read_errand(struct errand *errand, const char *endpoint,
+static nb_status read_errand(struct connect_request *request, const char *endpoint,
                              const nb_connect_options *options, nb_error *err)
 {
     nb_connect_options known;
     nb_status status;
 
-    memset(errand, 0, sizeof(*errand));
-    if (!nb__options_read(&known, sizeof(known), options))
-        return nb__error_invalid(err, operation, NB__OPTIONS_REFUSED);
-    errand->text = endpoint;
-    errand->tie = known.tie;
-    errand->cancels.fds[0] = known.cancel_fd != NULL ? *known.cancel_fd : -1;
-    errand->cancels.fds[1] = -1;
-    if (known.cancel_fd != NULL && errand->cancels.fds[0] < 0)
+    memset(request, 0, sizeof(*request));
+    if (!nb__versioned_read(&known, sizeof(known), options))
+        return nb__error_invalid(err, operation, NB__VERSIONED_REFUSED);
+    request->text = endpoint;
+    request->tie = known.tie;
+    request->cancels.fds[0] = known.cancel_fd != NULL ? *known.cancel_fd : -1;
+    request->cancels.fds[1] = -1;
+    if (known.cancel_fd != NULL && request->cancels.fds[0] < 0)
         return nb__error_invalid(err, operation, "cancel_fd is no descriptor");
-    errand->terms.options = nb__socket_options_of_connect(&known);
-    status = nb__socket_options_check(&errand->terms.options, operation, err);
+    request->params.options = nb__socket_options_of_connect(&known);
+    status = nb__socket_options_check(&request->params.options, operation, err);
     if (status == NB_OK)
-        status = read_local(&errand->terms.local, known.local, err);
-    return status == NB_OK ? read_endpoint(&errand->endpoint, endpoint, err) : status;
+        status = read_local(&request->params.local, known.local, err);
+    return status == NB_OK ? read_endpoint(&request->endpoint, endpoint, err) : status;
 }
 
 /* Whether the caller has cancelled before we begin, also when the time is up. */
-static nb_status look_at_cancel_fd(const struct errand *errand, nb_error *err)
+static nb_status look_at_cancel_fd(const struct connect_request *request, nb_error *err)
 {
-    struct pollfd entry = {errand->cancels.fds[0], POLLIN, 0};
+    struct pollfd entry = {request->cancels.fds[0], POLLIN, 0};
     int ready = entry.fd < 0 ? 0 : nb__sys_poll(&entry, 1, (nb_deadline){0});
 
     if (ready <= 0) /* a failure will show again when it is waited for */
         return NB_OK;
     if ((entry.revents & POLLNVAL) != 0)
         return nb__error_invalid(err, operation, "cancel_fd is no descriptor");
-    return nb__error_set(err, NB_CANCELLED, 0, operation, errand->text);
+    return nb__error_set(err, NB_CANCELLED, 0, operation, request->text);
 }
 
 /* The same, tied to another connection. */
-static void run_tied(struct errand *errand, nb_conn *conn, nb_deadline by)
+static void run_tied(struct connect_request *request, nb_conn *conn, nb_deadline by)
 {
     struct nb__tie *tie;
 
-    errand->status = nb__tie_begin(&tie, errand->tie, &errand->system_error);
-    if (errand->status != NB_OK)
+    request->status = nb__tie_begin(&tie, request->tie, &request->system_error);
+    if (request->status != NB_OK)
         return;
-    nb__tie_cancels(tie, &errand->cancels);
-    run(errand, conn, by);
-    if (errand->status != NB_OK) {
+    nb__tie_cancels(tie, &request->cancels);
+    run(request, conn, by);
+    if (request->status != NB_OK) {
         nb__tie_end(tie);
         return;
     }
-    errand->status = nb__tie_complete(tie, conn);
-    if (errand->status != NB_OK)
+    request->status = nb__tie_complete(tie, conn);
+    if (request->status != NB_OK)
         (void)nb__sys_close(conn->fd);
 }
 
 nb_status nb_connect(nb_conn **out, const char *endpoint, const nb_connect_options *options,
                      nb_deadline by, nb_error *err)
 {
-    struct errand errand;
+    struct connect_request request;
     nb_status status;
     nb_conn *conn;
 
@@ -201,22 +202,22 @@ nb_status nb_connect(nb_conn **out, const char *endpoint, const nb_connect_optio
         *out = NULL;
     if (out == NULL || endpoint == NULL)
         return nb__error_invalid(err, operation, "expected an endpoint and a place for the result");
-    status = read_errand(&errand, endpoint, options, err);
+    status = read_errand(&request, endpoint, options, err);
     if (status == NB_OK)
-        status = look_at_cancel_fd(&errand, err);
+        status = look_at_cancel_fd(&request, err);
     if (status != NB_OK)
         return status;
     conn = nb__conn_new();
     if (conn == NULL)
         return nb__error_set(err, NB_NO_MEMORY, 0, operation, endpoint);
-    if (errand.tie != NULL)
-        run_tied(&errand, conn, by);
+    if (request.tie != NULL)
+        run_tied(&request, conn, by);
     else
-        run(&errand, conn, by);
-    if (errand.status != NB_OK) {
+        run(&request, conn, by);
+    if (request.status != NB_OK) {
         nb__conn_free(conn);
-        tell(&errand, err);
-        return errand.status;
+        describe(&request, err);
+        return request.status;
     }
     *out = conn;
     nb__error_clear(err);

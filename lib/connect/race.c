@@ -21,10 +21,10 @@
 #define STAGGER_MIN_MS 10
 
 void nb__race_prepare(struct nb__race *race, const struct nb__addresses *addresses,
-                      const struct nb__terms *terms, struct nb__cancels *cancels)
+                      const struct nb__connect_params *params, struct nb__cancels *cancels)
 {
     memset(race, 0, sizeof(*race));
-    race->terms = terms;
+    race->params = params;
     race->cancels = cancels;
     race->count = addresses->count;
     for (size_t i = 0; i < race->count; i++) {
@@ -52,7 +52,7 @@ static void start_due(struct nb__race *race, nb_deadline by)
 
         race->next_start = after_stagger(race->count - race->begun, by);
         race->begun++;
-        nb__attempt_start(attempt, race->terms);
+        nb__attempt_start(attempt, race->params);
         if (attempt->state == NB__ATTEMPT_FAILED)
             race->next_start = (nb_deadline){0};
     }
@@ -187,11 +187,11 @@ nb_status nb__race_run(struct nb__race *race, nb_deadline by, const struct nb__a
     return status;
 }
 
-void nb__race_tell(const struct nb__race *race, struct nb__text *text)
+void nb__race_describe(const struct nb__race *race, struct nb__text *text)
 {
     for (size_t i = 0; i < race->count; i++) {
         if (i > 0)
             nb__text_add(text, ", ");
-        nb__attempt_tell(&race->attempts[i], text);
+        nb__attempt_describe(&race->attempts[i], text);
     }
 }

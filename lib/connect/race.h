@@ -12,7 +12,7 @@
 #include <netbasics/deadline.h>
 
 struct nb__race {
-    const struct nb__terms *terms;
+    const struct nb__connect_params *params;
     struct nb__cancels *cancels;
     size_t count;
     size_t begun;
@@ -22,15 +22,15 @@ struct nb__race {
     struct nb__attempt attempts[NB__ADDRESSES_MAX];
 };
 
-/* Prepares a race between addresses, at least one. They, the terms and what cancels must stay as long as the race. */
+/* Prepares a race between addresses, at least one. They, the parameters and what cancels must stay as long as the race. */
 void nb__race_prepare(struct nb__race *race, const struct nb__addresses *addresses,
-                      const struct nb__terms *terms, struct nb__cancels *cancels);
+                      const struct nb__connect_params *params, struct nb__cancels *cancels);
 
 /* Runs it. On NB_OK *winner is the attempt that has the socket; all others are closed. Otherwise none
    is left. */
 nb_status nb__race_run(struct nb__race *race, nb_deadline by, const struct nb__attempt **winner);
 
 /* Tells what became of each attempt of a race that failed. */
-void nb__race_tell(const struct nb__race *race, struct nb__text *text);
+void nb__race_describe(const struct nb__race *race, struct nb__text *text);
 
 #endif

@@ -80,8 +80,8 @@ static void wait_longer(struct nb__accepting *accepting, int number)
     accepting->backoff_ms = next < BACKOFF_MOST_MS ? next : BACKOFF_MOST_MS;
 }
 
-enum nb__tried nb__listener_failed(nb_listener *listener, struct nb__accepting *accepting,
-                                   int number)
+enum nb__accept_result nb__accept_failed(nb_listener *listener, struct nb__accepting *accepting,
+                                         int number)
 {
     switch (meaning_of(accepting, number)) {
     case LOST:
@@ -90,32 +90,32 @@ enum nb__tried nb__listener_failed(nb_listener *listener, struct nb__accepting *
             wait_longer(accepting, number);
         else
             accepting->backoff_ms = 0;
-        return NB__TRIED_LOST;
+        return NB__ACCEPT_LOST;
     case INTERRUPTED:
-        return NB__TRIED_INTERRUPTED;
+        return NB__ACCEPT_INTERRUPTED;
     case NONE: /* the system says so only when it has a descriptor to spare */
         accepting->backoff_ms = 0;
         accepting->lost_in_row = 0;
-        return NB__TRIED_NOTHING;
+        return NB__ACCEPT_NOTHING;
     case SHORTAGE:
         wait_longer(accepting, number);
-        return NB__TRIED_SHORTAGE;
+        return NB__ACCEPT_SHORTAGE;
     default:
-        return NB__TRIED_BROKEN;
+        return NB__ACCEPT_BROKEN;
     }
 }
 
-enum nb__tried nb__listener_poll_failed(nb_listener *listener, struct nb__accepting *accepting,
-                                        int number)
+enum nb__accept_result nb__accept_poll_failed(nb_listener *listener,
+                                              struct nb__accepting *accepting, int number)
 {
     enum accept_error alone = meaning_alone(number);
 
     if (accepting->backoff_ms > 0 || alone == LOST || alone == UNCLEAR)
-        return NB__TRIED_BROKEN; /* there is no connection that it could be the trouble of */
-    return nb__listener_failed(listener, accepting, number);
+        return NB__ACCEPT_BROKEN; /* there is no connection that it could be the trouble of */
+    return nb__accept_failed(listener, accepting, number);
 }
 
-nb_status nb__listener_status(int number)
+nb_status nb__accept_status(int number)
 {
     nb_status status = nb__status_of_errno(number);
 
@@ -127,7 +127,7 @@ nb_status nb__listener_status(int number)
 /* Gives an accepted socket what it does not inherit: Unix sockets inherit nearly nothing, and those that were
    accepted by the system before we had the socket that listens have what was set there then. Nothing of
    this ends a connection. */
-static void make_ready(int fd, const struct nb__socket *from)
+static void make_ready(int fd, const struct nb__listen_socket *from)
 {
     bool is_unix = nb_address_family(&from->address) == NB_FAMILY_UNIX;
     const char *refused;
@@ -137,45 +137,46 @@ static void make_ready(int fd, const struct nb__socket *from)
     if (is_unix && from->shared) /* others who accept from it may want them */
         (void)nb__sys_pass_rights(fd, false);
     if (from->settle)
-        (void)nb__foreign_settle(fd, &refused);
+        (void)nb__inherited_settle(fd, &refused);
 }
 
 /* Tries one socket. */
-static enum nb__tried try_socket(nb_listener *listener, struct nb__accepting *accepting,
-                                 const struct nb__socket *from, nb_conn *conn, int *system_error)
+static enum nb__accept_result try_socket(nb_listener *listener, struct nb__accepting *accepting,
+                                         const struct nb__listen_socket *from, nb_conn *conn,
+                                         int *system_error)
 {
     nb_address peer;
     int fd = nb__socket_accept(from->fd, &peer);
 
     if (fd < 0) {
         *system_error = -fd;
-        return nb__listener_failed(listener, accepting, -fd);
+        return nb__accept_failed(listener, accepting, -fd);
     }
     *accepting = (struct nb__accepting){.backoff_ms = 0};
     make_ready(fd, from);
     nb__conn_open(conn, fd, nb_address_family(&from->address), &peer);
-    return NB__TRIED_ACCEPTED;
+    return NB__ACCEPT_DONE;
 }
 
-enum nb__tried nb__listener_try(nb_listener *listener, struct nb__accepting *accepting,
-                                const struct pollfd *ready, nb_conn *conn, int *system_error)
+enum nb__accept_result nb__accept_try(nb_listener *listener, struct nb__accepting *accepting,
+                                      const struct pollfd *ready, nb_conn *conn, int *system_error)
 {
     /* A busy socket must not starve the others. */
     unsigned turn = atomic_fetch_add_explicit(&listener->turn, 1, memory_order_relaxed);
 
     for (size_t i = 0; i < listener->count; i++) {
         size_t at = (turn + i) % listener->count;
-        enum nb__tried tried = NB__TRIED_NOTHING;
+        enum nb__accept_result tried = NB__ACCEPT_NOTHING;
 
         if (ready == NULL || ready[at].revents != 0)
             tried = try_socket(listener, accepting, &listener->sockets[at], conn, system_error);
-        if (tried != NB__TRIED_NOTHING)
+        if (tried != NB__ACCEPT_NOTHING)
             return tried;
     }
-    return NB__TRIED_NOTHING;
+    return NB__ACCEPT_NOTHING;
 }
 
-size_t nb__listener_watch(const nb_listener *listener, struct pollfd *fds)
+size_t nb__accept_watch(const nb_listener *listener, struct pollfd *fds)
 {
     fds[0] = (struct pollfd){listener->wake[0], POLLIN, 0};
     for (size_t i = 0; i < listener->count; i++)
@@ -190,7 +191,7 @@ static bool is_ready(int fd)
     return nb__sys_poll(&polled, 1, nb_after_ms(0)) > 0;
 }
 
-uint64_t nb__listener_waiting(const nb_listener *listener)
+uint64_t nb__accept_waiting(const nb_listener *listener)
 {
     uint64_t waiting = 0;
 
@@ -203,30 +204,30 @@ uint64_t nb__listener_waiting(const nb_listener *listener)
     return waiting;
 }
 
-nb_deadline nb__listener_retry(const struct nb__accepting *accepting)
+nb_deadline nb__accept_retry(const struct nb__accepting *accepting)
 {
     return accepting->backoff_ms == 0 ? nb_forever() : nb_after_ms(accepting->backoff_ms);
 }
 
 /* Waits for the stop, for a connection, or for the end of a back-off, and then tries. */
-static enum nb__tried wait_and_try(nb_listener *listener, struct nb__accepting *accepting,
-                                   nb_conn *conn, nb_deadline by, int *system_error)
+static enum nb__accept_result wait_and_try(nb_listener *listener, struct nb__accepting *accepting,
+                                           nb_conn *conn, nb_deadline by, int *system_error)
 {
-    struct pollfd fds[NB__LISTENER_WATCHED_MAX];
+    struct pollfd fds[NB__ACCEPT_WATCHED_MAX];
     bool short_of = accepting->backoff_ms > 0;
-    size_t count = nb__listener_watch(listener, fds);
-    nb_deadline until = nb__earlier(by, nb__listener_retry(accepting));
+    size_t count = nb__accept_watch(listener, fds);
+    nb_deadline until = nb__earlier(by, nb__accept_retry(accepting));
     int ready = nb__sys_poll(fds, (nfds_t)(short_of ? 1 : count), until);
 
     if (ready < 0 && ready != -EINTR) {
         *system_error = -ready;
-        return nb__listener_poll_failed(listener, accepting, -ready);
+        return nb__accept_poll_failed(listener, accepting, -ready);
     }
     if (ready > 0 && fds[0].revents != 0)
         nb__listener_wake_clear(listener, listener->wake);
     if (nb__listener_stopped(listener) || (ready <= 0 && !short_of))
-        return NB__TRIED_NOTHING;
-    return nb__listener_try(listener, accepting, short_of ? NULL : fds + 1, conn, system_error);
+        return NB__ACCEPT_NOTHING;
+    return nb__accept_try(listener, accepting, short_of ? NULL : fds + 1, conn, system_error);
 }
 
 /* What there is too little of while accepting waits, as an errno, or 0: what connections were lost by is
@@ -242,7 +243,7 @@ static int shortage_of(const struct nb__accepting *accepting)
 static nb_status in_vain(int shortage, int *system_error)
 {
     *system_error = shortage;
-    return shortage != 0 ? nb__listener_status(shortage) : NB_TIMEOUT;
+    return shortage != 0 ? nb__accept_status(shortage) : NB_TIMEOUT;
 }
 
 /* Accepts into a connection that has no socket yet. */
@@ -252,7 +253,7 @@ static nb_status accept_into(nb_listener *listener, nb_conn *conn, nb_deadline b
     struct nb__accepting accepting = {.backoff_ms = 0};
 
     for (;;) {
-        enum nb__tried tried;
+        enum nb__accept_result tried;
 
         if (nb__listener_stopped(listener))
             return NB_CANCELLED;
@@ -260,10 +261,10 @@ static nb_status accept_into(nb_listener *listener, nb_conn *conn, nb_deadline b
             return in_vain(shortage_of(&accepting), system_error);
         tried = wait_and_try(listener, &accepting, conn, by, system_error);
         atomic_store(&listener->shortage, shortage_of(&accepting));
-        if (tried == NB__TRIED_ACCEPTED)
+        if (tried == NB__ACCEPT_DONE)
             return NB_OK;
-        if (tried == NB__TRIED_BROKEN)
-            return nb__listener_status(*system_error);
+        if (tried == NB__ACCEPT_BROKEN)
+            return nb__accept_status(*system_error);
     }
 }
 

@@ -17,43 +17,43 @@ struct nb__accepting {
     unsigned unclear_in_row; /* errors that may be the listening socket's own */
 };
 
-enum nb__tried {
-    NB__TRIED_ACCEPTED,    /* there is a connection */
-    NB__TRIED_LOST,        /* one was there and is gone */
-    NB__TRIED_INTERRUPTED, /* a signal came */
-    NB__TRIED_NOTHING,     /* none is waiting */
-    NB__TRIED_SHORTAGE,    /* descriptors or memory ran out */
-    NB__TRIED_BROKEN       /* listening itself does not work */
+enum nb__accept_result {
+    NB__ACCEPT_DONE,        /* there is a connection */
+    NB__ACCEPT_LOST,        /* one was there and is gone */
+    NB__ACCEPT_INTERRUPTED, /* a signal came */
+    NB__ACCEPT_NOTHING,     /* none is waiting */
+    NB__ACCEPT_SHORTAGE,    /* descriptors or memory ran out */
+    NB__ACCEPT_BROKEN       /* listening itself does not work */
 };
 
-/* Room for what nb__listener_watch() lists. */
-#define NB__LISTENER_WATCHED_MAX (1 + NB_LISTENER_SOCKETS_MAX)
+/* Room for what nb__accept_watch() lists. */
+#define NB__ACCEPT_WATCHED_MAX (1 + NB_LISTENER_SOCKETS_MAX)
 
 /* Lists what to poll: the stop, and behind it the sockets. Returns how many. */
-size_t nb__listener_watch(const nb_listener *listener, struct pollfd *fds);
+size_t nb__accept_watch(const nb_listener *listener, struct pollfd *fds);
 
 /* How many connections wait to be accepted; a socket of which the system does not tell counts 1 when
    there are any. */
-uint64_t nb__listener_waiting(const nb_listener *listener);
+uint64_t nb__accept_waiting(const nb_listener *listener);
 
 /* Tries to accept from the sockets that poll(2) found ready (NULL: from all), without waiting. On
-   NB__TRIED_ACCEPTED `conn` is open; *system_error is the errno of a shortage or of what broke. */
-enum nb__tried nb__listener_try(nb_listener *listener, struct nb__accepting *accepting,
-                                const struct pollfd *ready, nb_conn *conn, int *system_error);
+   NB__ACCEPT_DONE `conn` is open; *system_error is the errno of a shortage or of what broke. */
+enum nb__accept_result nb__accept_try(nb_listener *listener, struct nb__accepting *accepting,
+                                      const struct pollfd *ready, nb_conn *conn, int *system_error);
 
 /* What an errno of accept(2) means for accepting. After a shortage, and after too many losses in a row,
    backoff_ms is the time to wait before the next try. */
-enum nb__tried nb__listener_failed(nb_listener *listener, struct nb__accepting *accepting,
-                                   int number);
+enum nb__accept_result nb__accept_failed(nb_listener *listener, struct nb__accepting *accepting,
+                                         int number);
 
 /* The same for poll(2), which is the way to wait for the end of a shortage, too: then it must work. */
-enum nb__tried nb__listener_poll_failed(nb_listener *listener, struct nb__accepting *accepting,
-                                        int number);
+enum nb__accept_result nb__accept_poll_failed(nb_listener *listener,
+                                              struct nb__accepting *accepting, int number);
 
 /* What the errno of a shortage, or of what broke, is to those who wait for a connection. */
-nb_status nb__listener_status(int number);
+nb_status nb__accept_status(int number);
 
 /* When to try again during a shortage; without one, nb_forever(). */
-nb_deadline nb__listener_retry(const struct nb__accepting *accepting);
+nb_deadline nb__accept_retry(const struct nb__accepting *accepting);
 
 #endif

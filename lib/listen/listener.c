@@ -20,52 +20,52 @@
 
 static const char operation[] = "listen on";
 
-static nb_status open_endpoint(struct nb__opening *opening)
+static nb_status open_endpoint(struct nb__open_request *request)
 {
     struct nb__endpoint endpoint;
     struct nb__addresses addresses;
-    nb_status status = nb__endpoint_parse(&endpoint, operation, opening->endpoint, 0, opening->err);
+    nb_status status = nb__endpoint_parse(&endpoint, operation, request->endpoint, 0, request->err);
 
     if (status != NB_OK)
         return status;
-    if (opening->wishes->has_unix_mode && nb__address_path(&endpoint.address) == NULL)
-        return nb__opening_refuse(opening, "unix_mode");
+    if (request->params->has_unix_mode && nb__address_path(&endpoint.address) == NULL)
+        return nb__open_request_refuse(request, "unix_mode");
     switch (endpoint.kind) {
     case NB__ENDPOINT_NAME:
         return nb__endpoint_refuse(
-            opening->err, operation, opening->endpoint,
+            request->err, operation, request->endpoint,
             "names are not looked up here; expected an address, localhost or *");
     case NB__ENDPOINT_UNIX:
-        return nb__open_unix(opening, &endpoint.address);
+        return nb__open_unix(request, &endpoint.address);
     case NB__ENDPOINT_FD:
-        return nb__open_fd(opening, endpoint.fd);
+        return nb__open_fd(request, endpoint.fd);
     case NB__ENDPOINT_SYSTEMD:
-        return nb__open_passed(opening);
+        return nb__open_inherited(request);
     default:
         nb__resolve_local(&addresses, &endpoint);
-        return nb__open_addresses(opening, &addresses);
+        return nb__open_tcp(request, &addresses);
     }
 }
 
 static nb_status add_endpoint(nb_listener *listener, const char *endpoint,
-                              struct nb__wishes *wishes, nb_error *err)
+                              struct nb__listen_params *params, nb_error *err)
 {
-    struct nb__opening opening = {
+    struct nb__open_request request = {
         .endpoint = endpoint,
-        .wishes = wishes,
+        .params = params,
         .err = err,
         .sockets = listener->sockets + listener->count,
         .room = NB_LISTENER_SOCKETS_MAX - listener->count,
     };
-    nb_status status = open_endpoint(&opening);
+    nb_status status = open_endpoint(&request);
 
     if (status != NB_OK)
         return status;
-    for (size_t i = 0; i < opening.count; i++) {
-        opening.sockets[i].options = wishes->options;
-        (void)nb__owned_claim(opening.sockets[i].fd);
+    for (size_t i = 0; i < request.count; i++) {
+        request.sockets[i].options = params->options;
+        (void)nb__owned_claim(request.sockets[i].fd);
     }
-    listener->count += opening.count;
+    listener->count += request.count;
     nb__error_clear(err);
     return NB_OK;
 }
@@ -78,34 +78,34 @@ static void close_wakeups(const nb_listener *listener)
 
 static int open_wakeups(nb_listener *listener)
 {
-    int failed = nb__sys_wake_open(listener->wake);
+    int rc = nb__sys_wake_open(listener->wake);
 
-    if (failed < 0)
-        return failed;
-    failed = nb__sys_wake_open(listener->stop);
-    if (failed < 0)
+    if (rc < 0)
+        return rc;
+    rc = nb__sys_wake_open(listener->stop);
+    if (rc < 0)
         nb__sys_wake_close(listener->wake);
-    return failed;
+    return rc;
 }
 
 /* A listener without sockets. */
 static nb_status make(nb_listener **out, int *system_error)
 {
     nb_listener *listener = nb__sys_calloc(1, sizeof(*listener));
-    int failed;
+    int rc;
 
     if (listener == NULL)
         return NB_NO_MEMORY;
-    failed = open_wakeups(listener);
-    if (failed == 0) {
-        failed = nb__sys_cond_init(&listener->vacant);
-        if (failed < 0)
+    rc = open_wakeups(listener);
+    if (rc == 0) {
+        rc = nb__sys_cond_init(&listener->vacant);
+        if (rc < 0)
             close_wakeups(listener);
     }
-    if (failed < 0) {
+    if (rc < 0) {
         free(listener);
-        *system_error = -failed;
-        return nb__status_of_errno(-failed);
+        *system_error = -rc;
+        return nb__status_of_errno(-rc);
     }
     (void)pthread_mutex_init(&listener->lock, NULL);
     *out = listener;
@@ -115,22 +115,22 @@ static nb_status make(nb_listener **out, int *system_error)
 nb_status nb_listen(nb_listener **out, const char *endpoint, const nb_listen_options *options,
                     nb_error *err)
 {
-    struct nb__wishes wishes;
+    struct nb__listen_params params;
     nb_listener *listener = NULL;
     nb_status status;
-    int failed = 0;
+    int rc = 0;
 
     if (out != NULL)
         *out = NULL;
     if (out == NULL || endpoint == NULL)
         return nb__error_invalid(err, operation, "expected an endpoint and a place for the result");
-    status = nb__wishes_read(&wishes, options, err);
+    status = nb__listen_params_read(&params, options, err);
     if (status != NB_OK)
         return status;
-    status = make(&listener, &failed);
+    status = make(&listener, &rc);
     if (listener == NULL)
-        return nb__error_set(err, status, failed, operation, endpoint);
-    status = add_endpoint(listener, endpoint, &wishes, err);
+        return nb__error_set(err, status, rc, operation, endpoint);
+    status = add_endpoint(listener, endpoint, &params, err);
     if (status == NB_OK)
         *out = listener;
     else
@@ -141,19 +141,19 @@ nb_status nb_listen(nb_listener **out, const char *endpoint, const nb_listen_opt
 nb_status nb_listener_add(nb_listener *listener, const char *endpoint,
                           const nb_listen_options *options, nb_error *err)
 {
-    struct nb__wishes wishes;
+    struct nb__listen_params params;
     nb_status status;
 
     if (listener == NULL || endpoint == NULL)
         return nb__error_invalid(err, operation, "expected a listener and an endpoint");
-    status = nb__wishes_read(&wishes, options, err);
+    status = nb__listen_params_read(&params, options, err);
     if (status != NB_OK)
         return status;
     if (nb__listener_stopped(listener))
         return nb__error_set(err, NB_CANCELLED, 0, operation, endpoint);
     if (atomic_load(&listener->served))
         return nb__error_invalid(err, operation, "expected a listener that is not being served");
-    return add_endpoint(listener, endpoint, &wishes, err);
+    return add_endpoint(listener, endpoint, &params, err);
 }
 
 /* A forked child shares the wakeup, and may have stopped its own copy of the listener. Who empties it
@@ -217,7 +217,7 @@ nb_fd nb_listener_fd(const nb_listener *listener, size_t index)
 void nb__listener_hide(nb_listener *listener)
 {
     for (size_t i = 0; i < listener->count; i++) {
-        struct nb__socket *socket = &listener->sockets[i];
+        struct nb__listen_socket *socket = &listener->sockets[i];
 
         if (socket->has_file)
             nb__unix_remove(nb__address_path(&socket->address), &socket->file);

@@ -38,7 +38,7 @@ struct nb_listener {
     bool accepting;                /* a thread is inside of nb_accept(): others wait for it */
     atomic_int shortage;           /* the errno of what it waits for the end of; 0: none */
     size_t count;
-    struct nb__socket sockets[NB_LISTENER_SOCKETS_MAX];
+    struct nb__listen_socket sockets[NB_LISTENER_SOCKETS_MAX];
     struct nb__counters counters;
 };
 

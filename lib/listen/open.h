@@ -8,14 +8,14 @@
 #include "net/resolve.h"
 
 /* One address, or one of each family at the same port. */
-nb_status nb__open_addresses(struct nb__opening *opening, const struct nb__addresses *addresses);
+nb_status nb__open_tcp(struct nb__open_request *request, const struct nb__addresses *addresses);
 
-nb_status nb__open_unix(struct nb__opening *opening, const nb_address *address);
+nb_status nb__open_unix(struct nb__open_request *request, const nb_address *address);
 
 /* A listening socket that others have opened. On failure its flags are as they were. */
-nb_status nb__open_fd(struct nb__opening *opening, int fd);
+nb_status nb__open_fd(struct nb__open_request *request, int fd);
 
 /* All that the service manager has passed. */
-nb_status nb__open_passed(struct nb__opening *opening);
+nb_status nb__open_inherited(struct nb__open_request *request);
 
 #endif

@@ -11,117 +11,118 @@
 #include "net/owned.h"
 #include "sys/sys.h"
 
-static nb_status refuse(const struct nb__opening *opening, nb_status status, const char *why)
+static nb_status refuse(const struct nb__open_request *request, nb_status status, const char *why)
 {
-    struct nb__text text = nb__opening_story(opening, status, 0);
+    struct nb__text text = nb__open_request_message(request, status, 0);
 
     nb__text_add(&text, "%s: %s", nb_status_text(status), why);
     return status;
 }
 
-static nb_status unfit(const struct nb__opening *opening, int fd, int failed, const char *why)
+static nb_status unfit(const struct nb__open_request *request, int fd, int rc, const char *why)
 {
-    struct nb__text text = nb__opening_story(opening, NB_BAD_ENDPOINT, -failed);
+    struct nb__text text = nb__open_request_message(request, NB_BAD_ENDPOINT, -rc);
 
     nb__text_add(&text, "%s: descriptor %d is %s, expected a stream socket that listens",
                  nb_status_text(NB_BAD_ENDPOINT), fd, why);
     return NB_BAD_ENDPOINT;
 }
 
-static nb_status look_at(const struct nb__opening *opening, struct nb__socket *out, int fd)
+static nb_status look_at(const struct nb__open_request *request, struct nb__listen_socket *out,
+                         int fd)
 {
-    struct nb__foreign found;
-    int failed;
-    const char *why = nb__foreign_look(fd, &found, &failed);
+    struct nb__inherited found;
+    int rc;
+    const char *why = nb__inherited_look(fd, &found, &rc);
 
     if (why == NULL && !found.listens)
         why = "not listening";
     if (why != NULL)
-        return unfit(opening, fd, failed < 0 ? failed : 0, why);
+        return unfit(request, fd, rc < 0 ? rc : 0, why);
     if (!nb__owned_claim(fd))
-        return refuse(opening, NB_ADDRESS_IN_USE,
+        return refuse(request, NB_ADDRESS_IN_USE,
                       "a listener of this process has the descriptor already");
-    *out = (struct nb__socket){.fd = fd, .shared = true, .address = found.address};
+    *out = (struct nb__listen_socket){.fd = fd, .shared = true, .address = found.address};
     return NB_OK;
 }
 
 /* Accepted connections inherit the options; those that wait already have what was set before. */
-static int set_up(struct nb__opening *opening, struct nb__socket *socket)
+static int set_up(struct nb__open_request *request, struct nb__listen_socket *socket)
 {
-    struct nb__socket_options *options = &opening->wishes->options;
-    int failed = nb__socket_options_set(socket->fd, nb_address_family(&socket->address), options);
+    struct nb__socket_options *options = &request->params->options;
+    int rc = nb__socket_options_set(socket->fd, nb_address_family(&socket->address), options);
 
-    if (failed == 0)
-        failed = nb__foreign_settle(socket->fd, &options->refused);
-    socket->settle = failed > 0;
-    if (failed >= 0) {
+    if (rc == 0)
+        rc = nb__inherited_settle(socket->fd, &options->refused);
+    socket->settle = rc > 0;
+    if (rc >= 0) {
         options->refused = "FD_CLOEXEC";
-        failed = nb__sys_set_cloexec(socket->fd);
+        rc = nb__sys_set_cloexec(socket->fd);
     }
-    if (failed == 0) {
+    if (rc == 0) {
         options->refused = "O_NONBLOCK";
-        failed = nb__sys_set_blocking(socket->fd, false);
+        rc = nb__sys_set_blocking(socket->fd, false);
     }
-    if (failed == 0)
+    if (rc == 0)
         options->refused = NULL;
-    return failed;
+    return rc;
 }
 
 /* Makes all sockets ready, or puts all flags back. */
-static nb_status make_ready(struct nb__opening *opening, size_t count)
+static nb_status make_ready(struct nb__open_request *request, size_t count)
 {
-    struct nb__socket *sockets = opening->sockets;
+    struct nb__listen_socket *sockets = request->sockets;
     struct nb__flags before[NB_LISTENER_SOCKETS_MAX];
     struct nb__text text;
-    int failed = 0;
+    int rc = 0;
 
-    for (size_t i = 0; i < count && failed == 0; i++)
-        failed = nb__sys_get_flags(sockets[i].fd, &before[i]);
-    if (failed < 0)
-        return nb__opening_failed(opening, failed, &text);
-    for (size_t i = 0; i < count && failed == 0; i++)
-        failed = set_up(opening, &sockets[i]);
-    for (size_t i = 0; i < count && failed < 0; i++)
+    for (size_t i = 0; i < count && rc == 0; i++)
+        rc = nb__sys_get_flags(sockets[i].fd, &before[i]);
+    if (rc < 0)
+        return nb__open_request_failed(request, rc, &text);
+    for (size_t i = 0; i < count && rc == 0; i++)
+        rc = set_up(request, &sockets[i]);
+    for (size_t i = 0; i < count && rc < 0; i++)
         (void)nb__sys_set_flags(sockets[i].fd, &before[i]);
-    return failed < 0 ? nb__opening_failed(opening, failed, &text) : NB_OK;
+    return rc < 0 ? nb__open_request_failed(request, rc, &text) : NB_OK;
 }
 
-static nb_status open_inherited(struct nb__opening *opening, int first, size_t count)
+static nb_status open_inherited(struct nb__open_request *request, int first, size_t count)
 {
-    nb_status status = nb__opening_has_room(opening, count);
+    nb_status status = nb__open_request_has_room(request, count);
     size_t claimed = 0;
 
-    if (status == NB_OK && opening->wishes->options.values[NB__REUSE_PORT] != 0)
-        status = nb__opening_refuse(opening, "reuse_port");
+    if (status == NB_OK && request->params->options.values[NB__REUSE_PORT] != 0)
+        status = nb__open_request_refuse(request, "reuse_port");
     while (status == NB_OK && claimed < count) {
-        status = look_at(opening, &opening->sockets[claimed], first + (int)claimed);
+        status = look_at(request, &request->sockets[claimed], first + (int)claimed);
         claimed += status == NB_OK;
     }
     if (status == NB_OK)
-        status = make_ready(opening, count);
+        status = make_ready(request, count);
     if (status == NB_OK)
-        opening->count = count;
+        request->count = count;
     for (size_t i = 0; i < claimed && status != NB_OK; i++)
-        nb__owned_release(opening->sockets[i].fd);
+        nb__owned_release(request->sockets[i].fd);
     return status;
 }
 
-nb_status nb__open_fd(struct nb__opening *opening, int fd)
+nb_status nb__open_fd(struct nb__open_request *request, int fd)
 {
-    return open_inherited(opening, fd, 1);
+    return open_inherited(request, fd, 1);
 }
 
-nb_status nb__open_passed(struct nb__opening *opening)
+nb_status nb__open_inherited(struct nb__open_request *request)
 {
     struct nb__listen_fds passed = nb__listen_fds_read();
 
     if (passed.why != NULL)
-        return refuse(opening, passed.garbled ? NB_BAD_ENDPOINT : NB_ADDRESS_UNAVAILABLE,
+        return refuse(request, passed.garbled ? NB_BAD_ENDPOINT : NB_ADDRESS_UNAVAILABLE,
                       passed.why);
     for (uint32_t i = 0; i < passed.count && i < NB_LISTENER_SOCKETS_MAX; i++) {
         if (nb__owned_is_spent(NB__LISTEN_FDS_START + (int)i))
-            return refuse(opening, NB_INVALID,
+            return refuse(request, NB_INVALID,
                           "sockets that were passed have been closed with their listener");
     }
-    return open_inherited(opening, NB__LISTEN_FDS_START, passed.count);
+    return open_inherited(request, NB__LISTEN_FDS_START, passed.count);
 }

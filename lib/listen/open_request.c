@@ -29,14 +29,15 @@ static nb_status bad_mode(int64_t mode, nb_error *err)
     return NB_INVALID;
 }
 
-NB__OPTIONS_SOLID(nb_listen_options, 0, 10);
+NB__VERSIONED_SOLID(nb_listen_options, 0, 10);
 
-nb_status nb__wishes_read(struct nb__wishes *out, const nb_listen_options *given, nb_error *err)
+nb_status nb__listen_params_read(struct nb__listen_params *out, const nb_listen_options *given,
+                                 nb_error *err)
 {
     nb_listen_options known;
 
-    if (!nb__options_read(&known, sizeof(known), given))
-        return nb__error_invalid(err, operation, NB__OPTIONS_REFUSED);
+    if (!nb__versioned_read(&known, sizeof(known), given))
+        return nb__error_invalid(err, operation, NB__VERSIONED_REFUSED);
     /* The system cuts it to its maximum. */
     out->backlog = known.backlog > 0 && known.backlog < INT_MAX ? (int)known.backlog : INT_MAX;
     if (known.unix_mode < 0 || known.unix_mode > MODE_MAX)
@@ -47,39 +48,40 @@ nb_status nb__wishes_read(struct nb__wishes *out, const nb_listen_options *given
     return nb__socket_options_check(&out->options, operation, err);
 }
 
-nb_status nb__opening_has_room(const struct nb__opening *opening, size_t count)
+nb_status nb__open_request_has_room(const struct nb__open_request *request, size_t count)
 {
     struct nb__text text;
 
-    if (count <= opening->room)
+    if (count <= request->room)
         return NB_OK;
-    text = nb__opening_story(opening, NB_TOO_LONG, 0);
+    text = nb__open_request_message(request, NB_TOO_LONG, 0);
     nb__text_add(&text, "a listener has %d sockets at most", NB_LISTENER_SOCKETS_MAX);
     return NB_TOO_LONG;
 }
 
-nb_status nb__opening_refuse(const struct nb__opening *opening, const char *option)
+nb_status nb__open_request_refuse(const struct nb__open_request *request, const char *option)
 {
-    struct nb__text text = nb__opening_story(opening, NB_UNSUPPORTED, 0);
+    struct nb__text text = nb__open_request_message(request, NB_UNSUPPORTED, 0);
 
     nb__text_add(&text, "%s: ", option);
     nb__text_add_reason(&text, NB_UNSUPPORTED, 0);
     return NB_UNSUPPORTED;
 }
 
-struct nb__text nb__opening_story(const struct nb__opening *opening, nb_status status,
-                                  int system_error)
+struct nb__text nb__open_request_message(const struct nb__open_request *request, nb_status status,
+                                         int system_error)
 {
-    return nb__error_about(opening->err, status, system_error, operation, opening->endpoint);
+    return nb__error_about(request->err, status, system_error, operation, request->endpoint);
 }
 
-nb_status nb__opening_failed(const struct nb__opening *opening, int failed, struct nb__text *text)
+nb_status nb__open_request_failed(const struct nb__open_request *request, int rc,
+                                  struct nb__text *text)
 {
-    nb_status status = nb__status_of_errno(-failed);
+    nb_status status = nb__status_of_errno(-rc);
 
-    *text = nb__opening_story(opening, status, -failed);
-    nb__socket_options_tell(text, &opening->wishes->options);
-    nb__text_add_reason(text, status, -failed);
+    *text = nb__open_request_message(request, status, -rc);
+    nb__socket_options_describe(text, &request->params->options);
+    nb__text_add_reason(text, status, -rc);
     return status;
 }
 
@@ -92,31 +94,31 @@ static int set(int fd, int level, int option)
    them. */
 static int set_up(int fd, nb_family family, struct nb__socket_options *options)
 {
-    int failed = nb__socket_options_set(fd, family, options);
+    int rc = nb__socket_options_set(fd, family, options);
 
     if (family == NB_FAMILY_UNIX)
         (void)nb__sys_pass_rights(
             fd, false); /* a descriptor of a stranger's can hold up who closes it */
     else
         (void)set(fd, SOL_SOCKET, SO_REUSEADDR); /* a restart must not wait for TIME_WAIT */
-    if (failed == 0 && family == NB_FAMILY_IPV6) {
-        failed = set(fd, IPPROTO_IPV6, IPV6_V6ONLY);
-        if (failed < 0)
+    if (rc == 0 && family == NB_FAMILY_IPV6) {
+        rc = set(fd, IPPROTO_IPV6, IPV6_V6ONLY);
+        if (rc < 0)
             options->refused = "IPV6_V6ONLY";
     }
-    return failed;
+    return rc;
 }
 
-int nb__opening_socket(struct nb__opening *opening, const nb_address *address)
+int nb__open_request_socket(struct nb__open_request *request, const nb_address *address)
 {
     int fd = nb__socket_open(address);
-    int failed;
+    int rc;
 
     if (fd < 0)
         return fd;
-    failed = set_up(fd, nb_address_family(address), &opening->wishes->options);
-    if (failed == 0)
+    rc = set_up(fd, nb_address_family(address), &request->params->options);
+    if (rc == 0)
         return fd;
     (void)nb__sys_close(fd);
-    return failed;
+    return rc;
 }

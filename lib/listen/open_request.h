@@ -12,10 +12,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-struct nb__socket {
+struct nb__listen_socket {
     int fd;        /* -1: none any more */
     bool shared;   /* inherited: others may have it, too */
-    bool settle;   /* what it accepts is to be settled: see nb__foreign_settle() */
+    bool settle;   /* what it accepts is to be settled: see nb__inherited_settle() */
     bool has_file; /* of a Unix socket at a path, made by us and not removed yet */
     struct nb__file file;
     nb_address address;
@@ -23,40 +23,42 @@ struct nb__socket {
 };
 
 /* How the sockets of an endpoint are wanted, with the defaults filled in. */
-struct nb__wishes {
+struct nb__listen_params {
     int backlog;
     unsigned unix_mode; /* of the file of a Unix socket */
     bool has_unix_mode; /* it was asked for */
     struct nb__socket_options options;
 };
 
-struct nb__opening {
+struct nb__open_request {
     const char *endpoint; /* as the caller wrote it, for messages */
-    struct nb__wishes *wishes;
-    nb_error *err;              /* may be NULL */
-    struct nb__socket *sockets; /* where they go */
-    size_t room;                /* how many may */
-    size_t count;               /* how many did */
+    struct nb__listen_params *params;
+    nb_error *err;                     /* may be NULL */
+    struct nb__listen_socket *sockets; /* where they go */
+    size_t room;                       /* how many may */
+    size_t count;                      /* how many did */
 };
 
-/* Reads the options that a caller gave. NB_OK, or NB_INVALID and the story. */
-nb_status nb__wishes_read(struct nb__wishes *out, const nb_listen_options *given, nb_error *err);
+/* Reads the options that a caller gave. NB_OK, or NB_INVALID and the message. */
+nb_status nb__listen_params_read(struct nb__listen_params *out, const nb_listen_options *given,
+                                 nb_error *err);
 
-/* NB_OK when so many sockets have room, else NB_TOO_LONG and the story. */
-nb_status nb__opening_has_room(const struct nb__opening *opening, size_t count);
+/* NB_OK when so many sockets have room, else NB_TOO_LONG and the message. */
+nb_status nb__open_request_has_room(const struct nb__open_request *request, size_t count);
 
 /* Refuses an option that was asked for and that an endpoint of this kind does not have. */
-nb_status nb__opening_refuse(const struct nb__opening *opening, const char *option);
+nb_status nb__open_request_refuse(const struct nb__open_request *request, const char *option);
 
-/* Begins the story of a failure: "listen on ENDPOINT: ". */
-struct nb__text nb__opening_story(const struct nb__opening *opening, nb_status status,
-                                  int system_error);
+/* Begins the message of a failure: "listen on ENDPOINT: ". */
+struct nb__text nb__open_request_message(const struct nb__open_request *request, nb_status status,
+                                         int system_error);
 
-/* Begins the story of a system call that returned `failed`: what option it was about, and why. Gives the
+/* Begins the message of a system call that returned `rc`: what option it was about, and why. Gives the
    status. */
-nb_status nb__opening_failed(const struct nb__opening *opening, int failed, struct nb__text *text);
+nb_status nb__open_request_failed(const struct nb__open_request *request, int rc,
+                                  struct nb__text *text);
 
 /* A socket with all that was asked for, not bound yet; or -errno. */
-int nb__opening_socket(struct nb__opening *opening, const nb_address *address);
+int nb__open_request_socket(struct nb__open_request *request, const nb_address *address);
 
 #endif

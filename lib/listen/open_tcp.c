@@ -16,27 +16,27 @@
 
 /* One try of all addresses. */
 struct round {
-    struct nb__opening *opening;
+    struct nb__open_request *request;
     const struct nb__addresses *addresses;
-    struct nb__socket sockets[2]; /* fd -1: this family is left out */
+    struct nb__listen_socket sockets[2]; /* fd -1: this family is left out */
     nb_address failed_at;
 };
 
-static int open_bound(struct nb__opening *opening, struct nb__socket *out,
+static int open_bound(struct nb__open_request *request, struct nb__listen_socket *out,
                       const nb_address *address)
 {
-    int fd = nb__opening_socket(opening, address);
-    int failed;
+    int fd = nb__open_request_socket(request, address);
+    int rc;
 
     out->address = *address;
     if (fd < 0)
         return fd;
-    failed = nb__socket_bind(fd, address);
-    if (failed == 0)
-        failed = nb__socket_local(fd, &out->address);
-    if (failed < 0) {
+    rc = nb__socket_bind(fd, address);
+    if (rc == 0)
+        rc = nb__socket_local(fd, &out->address);
+    if (rc < 0) {
         (void)nb__sys_close(fd);
-        return failed;
+        return rc;
     }
     out->fd = fd;
     return 0;
@@ -53,11 +53,11 @@ static void give_up(struct round *round)
 
 /* How much a failure says, when it says only that this machine cannot use this family, or does not let us:
    then the other one may serve. 0: it says more than that. */
-static int inability(const struct round *round, int failed)
+static int inability(const struct round *round, int rc)
 {
-    if (round->opening->wishes->options.refused != NULL) /* an option never fails quietly */
+    if (round->request->params->options.refused != NULL) /* an option never fails quietly */
         return 0;
-    switch (failed) {
+    switch (rc) {
     case -EAFNOSUPPORT:
     case -EPROTONOSUPPORT:
     case -EOPNOTSUPP: /* policies give errnos of their own choice */
@@ -84,20 +84,20 @@ static int bind_all(struct round *round, size_t first)
     for (size_t i = 0; i < count; i++) {
         size_t at = (first + i) % count;
         nb_address address = nb__address_with_port(&round->addresses->list[at], port);
-        int failed = open_bound(round->opening, &round->sockets[at], &address);
+        int rc = open_bound(round->request, &round->sockets[at], &address);
 
-        if (failed == 0) {
+        if (rc == 0) {
             port = nb_address_port(&round->sockets[at].address);
             bound++;
             continue;
         }
-        if (inability(round, failed) == 0) {
+        if (inability(round, rc) == 0) {
             round->failed_at = address;
-            return failed;
+            return rc;
         }
-        if (inability(round, failed) > inability(round, unable)) {
+        if (inability(round, rc) > inability(round, unable)) {
             round->failed_at = address;
-            unable = failed;
+            unable = rc;
         }
     }
     return bound > 0 ? 0 : unable;
@@ -108,13 +108,13 @@ static int bind_all(struct round *round, size_t first)
 static int listen_all(struct round *round)
 {
     for (size_t i = 0; i < round->addresses->count; i++) {
-        int failed = 0;
+        int rc = 0;
 
         if (round->sockets[i].fd >= 0)
-            failed = nb__sys_listen(round->sockets[i].fd, round->opening->wishes->backlog);
-        if (failed < 0) {
+            rc = nb__sys_listen(round->sockets[i].fd, round->request->params->backlog);
+        if (rc < 0) {
             round->failed_at = round->sockets[i].address;
-            return failed;
+            return rc;
         }
     }
     return 0;
@@ -122,32 +122,32 @@ static int listen_all(struct round *round)
 
 static int try_round(struct round *round, size_t first)
 {
-    int failed;
+    int rc;
 
     round->sockets[0].fd = round->sockets[1].fd = -1;
-    failed = bind_all(round, first);
-    if (failed == 0)
-        failed = listen_all(round);
-    if (failed < 0)
+    rc = bind_all(round, first);
+    if (rc == 0)
+        rc = listen_all(round);
+    if (rc < 0)
         give_up(round);
-    return failed;
+    return rc;
 }
 
 /* A port that is free in one family may be busy in the other: then they take turns in choosing. */
 static int try_rounds(struct round *round)
 {
     bool choose = round->addresses->count > 1 && nb_address_port(&round->addresses->list[0]) == 0;
-    int failed = try_round(round, 0);
+    int rc = try_round(round, 0);
 
-    for (size_t i = 1; choose && failed == -EADDRINUSE && i < PORT_ROUNDS; i++)
-        failed = try_round(round, i % 2);
-    return failed;
+    for (size_t i = 1; choose && rc == -EADDRINUSE && i < PORT_ROUNDS; i++)
+        rc = try_round(round, i % 2);
+    return rc;
 }
 
-static nb_status failed_with(const struct round *round, int failed)
+static nb_status failed_with(const struct round *round, int rc)
 {
     struct nb__text text;
-    nb_status status = nb__opening_failed(round->opening, failed, &text);
+    nb_status status = nb__open_request_failed(round->request, rc, &text);
 
     if (round->addresses->count > 1) {
         char address[NB_ADDRESS_TEXT_MAX];
@@ -158,20 +158,20 @@ static nb_status failed_with(const struct round *round, int failed)
     return status;
 }
 
-nb_status nb__open_addresses(struct nb__opening *opening, const struct nb__addresses *addresses)
+nb_status nb__open_tcp(struct nb__open_request *request, const struct nb__addresses *addresses)
 {
-    struct round round = {.opening = opening, .addresses = addresses};
-    nb_status status = nb__opening_has_room(opening, addresses->count);
-    int failed;
+    struct round round = {.request = request, .addresses = addresses};
+    nb_status status = nb__open_request_has_room(request, addresses->count);
+    int rc;
 
     if (status != NB_OK)
         return status;
-    failed = try_rounds(&round);
-    if (failed < 0)
-        return failed_with(&round, failed);
+    rc = try_rounds(&round);
+    if (rc < 0)
+        return failed_with(&round, rc);
     for (size_t i = 0; i < addresses->count; i++) {
         if (round.sockets[i].fd >= 0)
-            opening->sockets[opening->count++] = round.sockets[i];
+            request->sockets[request->count++] = round.sockets[i];
     }
     return NB_OK;
 }

@@ -13,127 +13,129 @@
 #include <errno.h>
 
 /* Binds to a path, if need be after what a dead server has left there is out of the way. */
-static struct nb__unix_trouble bind_path(int fd, const nb_address *address,
-                                         const struct nb__unix_lock *lock)
+static struct nb__unix_result bind_path(int fd, const nb_address *address,
+                                        const struct nb__unix_lock *lock)
 {
-    struct nb__unix_trouble trouble = {nb__socket_bind(fd, address), NULL};
+    struct nb__unix_result result = {nb__socket_bind(fd, address), NULL};
 
-    if (trouble.failed == -EADDRINUSE) {
-        trouble = nb__unix_make_way(address, lock);
-        if (trouble.failed == 0)
-            trouble.failed = nb__socket_bind(fd, address);
+    if (result.rc == -EADDRINUSE) {
+        result = nb__unix_remove_stale(address, lock);
+        if (result.rc == 0)
+            result.rc = nb__socket_bind(fd, address);
     }
-    return trouble;
+    return result;
 }
 
 /* Only trusted users may write in the directory, and it was no symbolic link when it was looked at. */
 static int change_mode(const char *path, unsigned mode)
 {
-    int failed = nb__sys_file_set_mode(path, mode);
+    int rc = nb__sys_file_set_mode(path, mode);
 
-    return failed == -EOPNOTSUPP ? nb__sys_file_set_mode_following(path, mode) : failed;
+    return rc == -EOPNOTSUPP ? nb__sys_file_set_mode_following(path, mode) : rc;
 }
 
 /* Some file systems take a mode and go on with their own. */
-static int set_mode(struct nb__file *file, const char *path, struct nb__wishes *wishes)
+static int set_mode(struct nb__file *file, const char *path, struct nb__listen_params *params)
 {
-    int failed = change_mode(path, wishes->unix_mode);
+    int rc = change_mode(path, params->unix_mode);
 
-    if (failed == 0)
-        failed = nb__sys_file_look(path, file);
-    if (failed == 0 && file->mode != wishes->unix_mode)
-        failed = -EOPNOTSUPP;
-    if (failed < 0)
-        wishes->options.refused = "unix_mode";
-    return failed;
+    if (rc == 0)
+        rc = nb__sys_file_look(path, file);
+    if (rc == 0 && file->mode != params->unix_mode)
+        rc = -EOPNOTSUPP;
+    if (rc < 0)
+        params->options.refused = "unix_mode";
+    return rc;
 }
 
 /* Remembers the file that bind(2) has made, and gives it the mode that was asked for: the umask has
    taken some of it away. Nobody can connect before the socket listens. */
-static int claim(struct nb__socket *socket, const char *path, struct nb__wishes *wishes)
+static int claim(struct nb__listen_socket *socket, const char *path,
+                 struct nb__listen_params *params)
 {
-    int failed = nb__sys_file_look(path, &socket->file);
+    int rc = nb__sys_file_look(path, &socket->file);
 
-    if (failed == 0 && socket->file.mode != wishes->unix_mode)
-        failed = set_mode(&socket->file, path, wishes);
-    socket->has_file = failed == 0;
-    return failed;
+    if (rc == 0 && socket->file.mode != params->unix_mode)
+        rc = set_mode(&socket->file, path, params);
+    socket->has_file = rc == 0;
+    return rc;
 }
 
 /* Everything behind the bind. On failure the file goes: it is ours, and its path is locked. */
-static int make_listen(struct nb__socket *socket, const char *path, struct nb__wishes *wishes)
+static int make_listen(struct nb__listen_socket *socket, const char *path,
+                       struct nb__listen_params *params)
 {
-    int failed = claim(socket, path, wishes);
+    int rc = claim(socket, path, params);
 
-    if (failed == 0)
-        failed = nb__sys_listen(socket->fd, wishes->backlog);
-    if (failed < 0)
+    if (rc == 0)
+        rc = nb__sys_listen(socket->fd, params->backlog);
+    if (rc < 0)
         (void)nb__sys_file_remove(path);
-    return failed;
+    return rc;
 }
 
-static struct nb__unix_trouble open_path(struct nb__socket *socket, const char *path,
-                                         struct nb__wishes *wishes)
+static struct nb__unix_result open_path(struct nb__listen_socket *socket, const char *path,
+                                        struct nb__listen_params *params)
 {
     struct nb__unix_lock lock;
-    struct nb__unix_trouble trouble;
+    struct nb__unix_result result;
 
     nb__unix_lock(&lock, path);
 
     /* Never wider than asked for, not even before the socket listens. */
-    (void)nb__sys_set_mode(socket->fd, wishes->unix_mode);
-    trouble = bind_path(socket->fd, &socket->address, &lock);
-    if (trouble.failed == 0)
-        trouble.failed = make_listen(socket, path, wishes);
+    (void)nb__sys_set_mode(socket->fd, params->unix_mode);
+    result = bind_path(socket->fd, &socket->address, &lock);
+    if (result.rc == 0)
+        result.rc = make_listen(socket, path, params);
     nb__unix_unlock(&lock);
-    return trouble;
+    return result;
 }
 
-static struct nb__unix_trouble open_abstract(const struct nb__socket *socket, int backlog)
+static struct nb__unix_result open_abstract(const struct nb__listen_socket *socket, int backlog)
 {
-    int failed = nb__socket_bind(socket->fd, &socket->address);
+    int rc = nb__socket_bind(socket->fd, &socket->address);
 
-    return (struct nb__unix_trouble){failed == 0 ? nb__sys_listen(socket->fd, backlog) : failed,
-                                     NULL};
+    return (struct nb__unix_result){rc == 0 ? nb__sys_listen(socket->fd, backlog) : rc, NULL};
 }
 
-static struct nb__unix_trouble open_socket(struct nb__opening *opening, struct nb__socket *socket)
+static struct nb__unix_result open_socket(struct nb__open_request *request,
+                                          struct nb__listen_socket *socket)
 {
     const char *path = nb__address_path(&socket->address);
-    struct nb__unix_trouble trouble;
+    struct nb__unix_result result;
 
-    socket->fd = nb__opening_socket(opening, &socket->address);
+    socket->fd = nb__open_request_socket(request, &socket->address);
     if (socket->fd < 0)
-        return (struct nb__unix_trouble){socket->fd, NULL};
-    trouble = path != NULL ? open_path(socket, path, opening->wishes)
-                           : open_abstract(socket, opening->wishes->backlog);
-    if (trouble.failed < 0)
+        return (struct nb__unix_result){socket->fd, NULL};
+    result = path != NULL ? open_path(socket, path, request->params)
+                          : open_abstract(socket, request->params->backlog);
+    if (result.rc < 0)
         (void)nb__sys_close(socket->fd);
-    return trouble;
+    return result;
 }
 
-static nb_status failed_with(const struct nb__opening *opening,
-                             const struct nb__unix_trouble *trouble)
+static nb_status failed_with(const struct nb__open_request *request,
+                             const struct nb__unix_result *result)
 {
     struct nb__text text;
-    nb_status status = nb__opening_failed(opening, trouble->failed, &text);
+    nb_status status = nb__open_request_failed(request, result->rc, &text);
 
-    if (trouble->why != NULL)
-        nb__text_add(&text, ": %s", trouble->why);
+    if (result->why != NULL)
+        nb__text_add(&text, ": %s", result->why);
     return status;
 }
 
-nb_status nb__open_unix(struct nb__opening *opening, const nb_address *address)
+nb_status nb__open_unix(struct nb__open_request *request, const nb_address *address)
 {
-    struct nb__socket socket = {.address = *address};
-    nb_status status = nb__opening_has_room(opening, 1);
-    struct nb__unix_trouble trouble;
+    struct nb__listen_socket socket = {.address = *address};
+    nb_status status = nb__open_request_has_room(request, 1);
+    struct nb__unix_result result;
 
     if (status != NB_OK)
         return status;
-    trouble = open_socket(opening, &socket);
-    if (trouble.failed < 0)
-        return failed_with(opening, &trouble);
-    opening->sockets[opening->count++] = socket;
+    result = open_socket(request, &socket);
+    if (result.rc < 0)
+        return failed_with(request, &result);
+    request->sockets[request->count++] = socket;
     return NB_OK;
 }

@@ -22,7 +22,7 @@ nb_status nb__endpoint_refuse(nb_error *err, const char *operation, const char *
     struct nb__text message = nb__error_begin(err, NB_BAD_ENDPOINT, 0);
 
     nb__text_add(&message, "%s \"", operation);
-    nb__text_add_subject(&message, text);
+    nb__text_add_target(&message, text);
     nb__text_add(&message, "\": %s: %s", nb_status_text(NB_BAD_ENDPOINT), why);
     return NB_BAD_ENDPOINT;
 }

@@ -16,14 +16,14 @@
 #include <string.h>
 #include <sys/time.h>
 
-const char *nb__foreign_look(int fd, struct nb__foreign *out, int *failed)
+const char *nb__inherited_look(int fd, struct nb__inherited *out, int *rc)
 {
     int type = 0;
     int listens = 0;
     socklen_t length = sizeof(int);
 
-    *failed = nb__sys_getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length);
-    if (*failed < 0)
+    *rc = nb__sys_getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length);
+    if (*rc < 0)
         return "not a socket";
     if (type != SOCK_STREAM)
         return "not a stream socket";
@@ -112,23 +112,23 @@ static bool is_settled(int fd, const struct row *row)
            memcmp(&found, &wanted, row->compared) == 0;
 }
 
-int nb__foreign_settle(int fd, const char **refused)
+int nb__inherited_settle(int fd, const char **refused)
 {
     int changed = 0;
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         const struct row *row = &rows[i];
         union value wanted;
-        int failed;
+        int rc;
 
         if (row->option == MISSING || is_settled(fd, row))
             continue;
         memset(&wanted, 0, sizeof(wanted));
         wanted.number = row->wanted;
-        failed = nb__sys_setsockopt(fd, row->level, row->option, &wanted, (socklen_t)row->size);
+        rc = nb__sys_setsockopt(fd, row->level, row->option, &wanted, (socklen_t)row->size);
         *refused = row->name;
-        if (failed < 0)
-            return failed;
+        if (rc < 0)
+            return rc;
         changed = 1;
     }
     return changed;

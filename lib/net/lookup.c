@@ -146,21 +146,21 @@ static void *look_up(void *argument)
 /* Takes what a lookup needs besides memory, and starts it. */
 static nb_status start(struct lookup *lookup, int *system_error)
 {
-    int failed = nb__sys_wake_open(lookup->wake);
+    int rc = nb__sys_wake_open(lookup->wake);
 
-    if (failed < 0) {
-        *system_error = -failed;
-        return nb__status_of_errno(-failed);
+    if (rc < 0) {
+        *system_error = -rc;
+        return nb__status_of_errno(-rc);
     }
-    failed = nb__sys_library_hold(&lookup->library);
-    if (failed == 0) {
-        failed = nb__sys_thread_start(&lookup->thread, STACK_SIZE, look_up, lookup);
-        if (failed == 0)
+    rc = nb__sys_library_hold(&lookup->library);
+    if (rc == 0) {
+        rc = nb__sys_thread_start(&lookup->thread, STACK_SIZE, look_up, lookup);
+        if (rc == 0)
             return NB_OK;
         nb__sys_library_release(lookup->library);
     }
     nb__sys_wake_close(lookup->wake);
-    *system_error = -failed;
+    *system_error = -rc;
     return NB_NO_MEMORY; /* what holding the library and starting a thread take */
 }
 

@@ -136,13 +136,13 @@ static bool wants_keepalive(enum nb__socket_option which)
 static int set_one(int fd, nb_family family, enum nb__socket_option which, int64_t asked)
 {
     const struct row *row = &rows[which];
-    int failed = 0;
+    int rc = 0;
 
     if (family == NB_FAMILY_UNIX && !row->anywhere)
         return -EOPNOTSUPP;
     if (wants_keepalive(which))
-        failed = set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-    return failed < 0 ? failed : set(fd, row->level, row->option, value_of(which, asked));
+        rc = set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+    return rc < 0 ? rc : set(fd, row->level, row->option, value_of(which, asked));
 }
 
 int nb__socket_options_set(int fd, nb_family family, struct nb__socket_options *options)
@@ -152,13 +152,13 @@ int nb__socket_options_set(int fd, nb_family family, struct nb__socket_options *
         (void)set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
     for (size_t i = 0; i < COUNT(rows); i++) {
         enum nb__socket_option which = (enum nb__socket_option)i;
-        int failed = 0;
+        int rc = 0;
 
         if (options->values[i] != 0)
-            failed = set_one(fd, family, which, options->values[i]);
-        if (failed < 0) {
+            rc = set_one(fd, family, which, options->values[i]);
+        if (rc < 0) {
             options->refused = rows[i].name;
-            return failed;
+            return rc;
         }
     }
     return 0;
@@ -171,7 +171,7 @@ void nb__socket_options_pass_on(int fd, nb_family family, const struct nb__socke
     (void)nb__socket_options_set(fd, family, &again);
 }
 
-void nb__socket_options_tell(struct nb__text *text, const struct nb__socket_options *options)
+void nb__socket_options_describe(struct nb__text *text, const struct nb__socket_options *options)
 {
     if (options->refused != NULL)
         nb__text_add(text, "%s: ", options->refused);

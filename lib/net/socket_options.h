@@ -47,6 +47,6 @@ int nb__socket_options_set(int fd, nb_family family, struct nb__socket_options *
 void nb__socket_options_pass_on(int fd, nb_family family, const struct nb__socket_options *options);
 
 /* Adds "OPTION: " to a message when it was an option that was refused. */
-void nb__socket_options_tell(struct nb__text *text, const struct nb__socket_options *options);
+void nb__socket_options_describe(struct nb__text *text, const struct nb__socket_options *options);
 
 #endif

@@ -27,14 +27,14 @@ static int check_lock(struct nb__unix_lock *lock, int fd)
 {
     struct nb__file opened;
     struct nb__file there;
-    int failed = nb__sys_file_of(fd, &opened);
+    int rc = nb__sys_file_of(fd, &opened);
 
-    if (failed == 0)
-        failed = nb__sys_file_look(lock->path, &there);
-    if (failed == -ENOENT || (failed == 0 && !same_file(&opened, &there)))
+    if (rc == 0)
+        rc = nb__sys_file_look(lock->path, &there);
+    if (rc == -ENOENT || (rc == 0 && !same_file(&opened, &there)))
         return -EAGAIN;
-    if (failed < 0 || !opened.is_regular)
-        return failed < 0 ? failed : -EINVAL;
+    if (rc < 0 || !opened.is_regular)
+        return rc < 0 ? rc : -EINVAL;
     lock->is_empty = opened.size == 0;
     return 0;
 }
@@ -42,15 +42,15 @@ static int check_lock(struct nb__unix_lock *lock, int fd)
 static int try_lock(struct nb__unix_lock *lock)
 {
     int fd = nb__sys_lock_file_open(lock->path);
-    int failed = fd < 0 ? fd : nb__sys_lock(fd);
+    int rc = fd < 0 ? fd : nb__sys_lock(fd);
 
-    if (failed == 0)
-        failed = check_lock(lock, fd);
-    if (failed == 0)
+    if (rc == 0)
+        rc = check_lock(lock, fd);
+    if (rc == 0)
         return fd;
     if (fd >= 0)
         (void)nb__sys_close(fd);
-    return failed;
+    return rc;
 }
 
 void nb__unix_lock(struct nb__unix_lock *out, const char *path)
@@ -79,37 +79,36 @@ void nb__unix_unlock(const struct nb__unix_lock *lock)
 }
 
 /* 0 when a server answers, -ECONNREFUSED when nobody listens, or another -errno. */
-static int knock(const nb_address *address)
+static int probe(const nb_address *address)
 {
     int fd = nb__socket_open(address);
-    int failed;
+    int rc;
 
     if (fd < 0)
         return fd;
     (void)nb__sys_pass_rights(fd, false); /* nothing that is there holds up the close */
-    failed = nb__socket_connect(fd, address);
+    rc = nb__socket_connect(fd, address);
     (void)nb__sys_close(fd);
-    return failed;
+    return rc;
 }
 
-static struct nb__unix_trouble trouble(int failed)
+static struct nb__unix_result result(int rc)
 {
-    return (struct nb__unix_trouble){failed, NULL};
+    return (struct nb__unix_result){rc, NULL};
 }
 
-static struct nb__unix_trouble in_use(const char *why)
+static struct nb__unix_result in_use(const char *why)
 {
-    return (struct nb__unix_trouble){-EADDRINUSE, why};
+    return (struct nb__unix_result){-EADDRINUSE, why};
 }
 
-/* It went by itself, or it is we who cannot knock. */
-static bool is_not_about_it(int failed)
+/* It went by itself, or it is we who cannot probe. */
+static bool is_not_about_it(int rc)
 {
-    return failed == -ENOENT || failed == -EMFILE || failed == -ENFILE || failed == -ENOMEM ||
-           failed == -ENOBUFS;
+    return rc == -ENOENT || rc == -EMFILE || rc == -ENFILE || rc == -ENOMEM || rc == -ENOBUFS;
 }
 
-/* What the answer to a knock says; with NULL nobody is there. */
+/* What the answer to a probe says; with NULL nobody is there. */
 static const char *answer(int knocked)
 {
     switch (knocked) {
@@ -140,50 +139,50 @@ static const char *why_it_stays(int is_local, const struct nb__unix_lock *lock)
                            ".lock behind its name, cannot be locked";
 }
 
-static struct nb__unix_trouble remove_dead(const char *path, const struct nb__file *before,
-                                           const struct nb__unix_lock *lock)
+static struct nb__unix_result remove_dead(const char *path, const struct nb__file *before,
+                                          const struct nb__unix_lock *lock)
 {
     int is_local = nb__sys_file_is_local(path);
     const char *why = why_it_stays(is_local, lock);
     struct nb__file after;
-    int failed;
+    int rc;
 
     if (is_local == -ENOENT)
-        return trouble(is_local);
+        return result(is_local);
     if (why != NULL)
         return in_use(why);
-    failed = nb__sys_file_look(path, &after);
-    if (failed == 0 && !same_file(before, &after)) /* made by somebody who asks for no lock */
+    rc = nb__sys_file_look(path, &after);
+    if (rc == 0 && !same_file(before, &after)) /* made by somebody who asks for no lock */
         return in_use("a socket is there that somebody has just made");
-    return trouble(failed == 0 ? nb__sys_file_remove(path) : failed);
+    return result(rc == 0 ? nb__sys_file_remove(path) : rc);
 }
 
-static struct nb__unix_trouble make_way(const nb_address *address, const struct nb__unix_lock *lock)
+static struct nb__unix_result make_way(const nb_address *address, const struct nb__unix_lock *lock)
 {
     const char *path = nb__address_path(address);
     struct nb__file file;
-    int failed = nb__sys_file_look(path, &file);
+    int rc = nb__sys_file_look(path, &file);
     const char *why;
 
-    if (failed < 0)
-        return trouble(failed);
+    if (rc < 0)
+        return result(rc);
     if (file.is_link)
         return in_use("a symbolic link is there");
     if (!file.is_socket)
         return in_use("a file that is no socket is there");
-    failed = knock(address);
-    if (is_not_about_it(failed))
-        return trouble(failed);
-    why = answer(failed);
+    rc = probe(address);
+    if (is_not_about_it(rc))
+        return result(rc);
+    why = answer(rc);
     return why != NULL ? in_use(why) : remove_dead(path, &file, lock);
 }
 
-struct nb__unix_trouble nb__unix_make_way(const nb_address *address,
-                                          const struct nb__unix_lock *lock)
+struct nb__unix_result nb__unix_remove_stale(const nb_address *address,
+                                             const struct nb__unix_lock *lock)
 {
-    struct nb__unix_trouble found = make_way(address, lock);
+    struct nb__unix_result found = make_way(address, lock);
 
-    return found.failed == -ENOENT ? trouble(0) : found; /* it has gone by itself */
+    return found.rc == -ENOENT ? result(0) : found; /* it has gone by itself */
 }
 
 void nb__unix_remove(const char *path, const struct nb__file *file)

@@ -13,76 +13,76 @@
 
 #include <errno.h>
 
-static void serve(struct nb__work *work, nb_conn *conn)
+static void serve(struct nb__handling *handling, nb_conn *conn)
 {
-    nb__run_lock(work->run);
-    nb__run_begin(work->run, work, conn);
-    nb__run_unlock(work->run);
-    (void)nb__handle(work, conn);
+    nb__server_lock(handling->server);
+    nb__server_begin(handling->server, handling, conn);
+    nb__server_unlock(handling->server);
+    (void)nb__handler_run(handling, conn);
 }
 
 /* Serves the next one that comes, if there is one. */
-static void serve_next(struct nb__work *work, struct pollfd *fds)
+static void serve_next(struct nb__handling *handling, struct pollfd *fds)
 {
-    struct nb__run *run = work->run;
-    nb_conn *conn = nb__intake_next(run, fds, true);
+    struct nb__server *server = handling->server;
+    nb_conn *conn = nb__incoming_next(server, fds, true);
     bool admitted;
 
-    nb__intake_tell_news(run);
+    nb__incoming_tell_news(server);
     if (conn == NULL)
         return;
-    nb__run_lock(run);
-    admitted = nb__intake_admit(run, conn);
-    nb__run_unlock(run);
+    nb__server_lock(server);
+    admitted = nb__admit(server, conn);
+    nb__server_unlock(server);
     if (admitted)
-        serve(work, conn);
+        serve(handling, conn);
     else
-        nb__intake_refuse(run, conn);
+        nb__admit_refuse(server, conn);
 }
 
 /* Serves those that were complete at the stop, and waits for those that linger. */
-static void drain(struct nb__run *run, struct nb__work *work, struct pollfd *fds)
+static void drain(struct nb__server *server, struct nb__handling *handling, struct pollfd *fds)
 {
-    nb_deadline end = nb__run_drain_end(run);
+    nb_deadline end = nb__server_drain_end(server);
     nb_deadline retry;
     bool taken;
 
-    nb__intake_stop(run);
-    taken = nb__intake_rest(run, fds, &retry);
-    nb__run_event(run, NB_EVENT_DRAINING, NB_OK, 0);
+    nb__incoming_stop(server);
+    taken = nb__incoming_drain_backlog(server, fds, &retry);
+    nb__server_event(server, NB_EVENT_DRAINING, NB_OK, 0);
     while (!nb_expired(end)) {
-        nb_conn *conn = nb__intake_queued(run);
+        nb_conn *conn = nb__incoming_queued(server);
         nb_deadline until = nb_after_ms(0); /* only a look at those that linger */
         int ready;
 
         if (conn != NULL)
-            serve(work, conn);
-        else if (taken && run->lingering == 0)
+            serve(handling, conn);
+        else if (taken && server->lingering == 0)
             break;
         else
             until = nb__earlier(end, retry);
-        fds[0] = (struct pollfd){run->listener->wake[0], POLLIN, 0};
-        ready = nb__linger_poll(run, fds, 1, until);
-        end = nb__run_drain_end_again(run, &fds[0]);
+        fds[0] = (struct pollfd){server->listener->wake[0], POLLIN, 0};
+        ready = nb__linger_poll(server, fds, 1, until);
+        end = nb__server_drain_end_again(server, &fds[0]);
         if (ready < 0 && ready != -EINTR) {
-            run->broken = -ready;
+            server->broken = -ready;
             break;
         }
         if (!taken && nb_expired(retry))
-            taken = nb__intake_rest(run, fds, &retry);
+            taken = nb__incoming_drain_backlog(server, fds, &retry);
     }
-    nb__intake_end(run);
-    nb__intake_reset_queue(run);
-    nb__linger_end_all(run);
+    nb__incoming_end(server);
+    nb__incoming_reset_queue(server);
+    nb__linger_end_all(server);
 }
 
-void nb__loop_sequential(struct nb__run *run, struct pollfd *fds)
+void nb__engine_inline(struct nb__server *server, struct pollfd *fds)
 {
-    struct nb__work work;
+    struct nb__handling handling;
 
-    nb__run_announce(run);
-    nb__handle_prepare(&work, run, false);
-    while (!nb__listener_stopped(run->listener))
-        serve_next(&work, fds);
-    drain(run, &work, fds);
+    nb__server_announce(server);
+    nb__handler_prepare(&handling, server, false);
+    while (!nb__listener_stopped(server->listener))
+        serve_next(&handling, fds);
+    drain(server, &handling, fds);
 }

@@ -26,17 +26,17 @@
 #define LOOK_MS 1000
 
 struct worker {
-    struct nb__work work;
-    struct crew *crew;
+    struct nb__handling handling;
+    struct pool *pool;
     pthread_t thread;
     struct worker *next; /* in the list of all that were started */
 };
 
-/* The workers of a run; the lock of the run guards all of it but the first three members. */
-struct crew {
-    struct nb__run *run;
-    int bell[2];                                        /* wakes the supervisor */
-    struct pollfd accept_fds[NB__LISTENER_WATCHED_MAX]; /* for who accepts */
+/* The workers of a server; the lock of the server guards all of it but the first three members. */
+struct pool {
+    struct nb__server *server;
+    int wakeup[2];                                    /* wakes the supervisor */
+    struct pollfd accept_fds[NB__ACCEPT_WATCHED_MAX]; /* for who accepts */
 
     pthread_cond_t turn;   /* a worker may look for something to do */
     pthread_cond_t vacant; /* nobody accepts any more */
@@ -46,7 +46,7 @@ struct crew {
     int parked;      /* threads that wait for their turn */
     bool accepting;  /* a thread accepts, or waits to */
     bool taken;      /* after the stop: the queue has all that will come */
-    bool rung;       /* the bell has been, and the supervisor has not looked yet */
+    bool rung;       /* the wakeup has been rung, and the supervisor has not looked yet */
     bool silent;     /* there is not even one thread, as an event has told */
     int start_error; /* why the last worker could not be started */
     int hopeless;    /* the errno for which there will never be one; for the supervisor alone */
@@ -54,128 +54,128 @@ struct crew {
     nb_deadline next_look; /* at it; for the supervisor alone */
 };
 
-static void lock(struct crew *crew)
+static void lock(struct pool *pool)
 {
-    nb__run_lock(crew->run);
+    nb__server_lock(pool->server);
 }
 
-static void unlock(struct crew *crew)
+static void unlock(struct pool *pool)
 {
-    nb__run_unlock(crew->run);
+    nb__server_unlock(pool->server);
 }
 
-static void ring(struct crew *crew)
+static void ring(struct pool *pool)
 {
     bool first;
 
-    lock(crew);
-    first = !crew->rung;
-    crew->rung = true;
-    unlock(crew);
+    lock(pool);
+    first = !pool->rung;
+    pool->rung = true;
+    unlock(pool);
     if (first)
-        (void)nb__sys_wake_ring(crew->bell);
+        (void)nb__sys_wake_ring(pool->wakeup);
 }
 
-static void *work(void *argument);
+static void *handling(void *argument);
 
 /* Starts a worker, for which `alive` counts already: 0, or -errno. It may have come to its end before it
    is on the list; but whoever starts it ends later than that, and so end_all() finds it there. */
-static int start_worker(struct crew *crew)
+static int start_worker(struct pool *pool)
 {
     struct worker *worker = nb__sys_calloc(1, sizeof(*worker));
-    int failed;
+    int rc;
 
     if (worker == NULL)
         return -ENOMEM;
-    worker->crew = crew;
-    nb__handle_prepare(&worker->work, crew->run, true);
-    failed =
-        nb__sys_thread_start(&worker->thread, (size_t)crew->run->options.stack_size, work, worker);
-    if (failed < 0) {
+    worker->pool = pool;
+    nb__handler_prepare(&worker->handling, pool->server, true);
+    rc = nb__sys_thread_start(&worker->thread, (size_t)pool->server->options.stack_size, handling,
+                              worker);
+    if (rc < 0) {
         free(worker);
-        return failed;
+        return rc;
     }
-    lock(crew);
-    worker->next = crew->workers;
-    crew->workers = worker;
-    unlock(crew);
+    lock(pool);
+    worker->next = pool->workers;
+    pool->workers = worker;
+    unlock(pool);
     return 0;
 }
 
 /* Whether a worker more would have something to do and is allowed. The lock is held. */
-static bool is_short_handed(const struct crew *crew)
+static bool is_short_handed(const struct pool *pool)
 {
-    const struct nb__run *run = crew->run;
-    size_t free_hands = (size_t)crew->parked + (size_t)crew->starting;
-    bool wanted = nb__listener_stopped(run->listener) ? free_hands < run->queued
-                                                      : free_hands == 0 && !crew->accepting;
+    const struct nb__server *server = pool->server;
+    size_t free_hands = (size_t)pool->parked + (size_t)pool->starting;
+    bool wanted = nb__listener_stopped(server->listener) ? free_hands < server->queued
+                                                         : free_hands == 0 && !pool->accepting;
 
-    return wanted && crew->alive < run->options.concurrency;
+    return wanted && pool->alive < server->options.concurrency;
 }
 
 /* Reserves the place of a worker more, if one is needed. The lock is held. */
-static bool reserve(struct crew *crew)
+static bool reserve(struct pool *pool)
 {
-    bool needed = is_short_handed(crew);
+    bool needed = is_short_handed(pool);
 
-    crew->alive += needed;
-    crew->starting += needed;
+    pool->alive += needed;
+    pool->starting += needed;
     return needed;
 }
 
 /* Starts the worker that was reserved. When that fails, those that are there go on, and the
    supervisor tries again later. */
-static bool start_reserved(struct crew *crew)
+static bool start_reserved(struct pool *pool)
 {
-    int failed = start_worker(crew);
+    int rc = start_worker(pool);
 
-    if (failed == 0)
+    if (rc == 0)
         return true;
-    lock(crew);
-    crew->start_error = -failed;
-    crew->alive--;
-    crew->starting--;
-    unlock(crew);
+    lock(pool);
+    pool->start_error = -rc;
+    pool->alive--;
+    pool->starting--;
+    unlock(pool);
     return false;
 }
 
 /* Whether nobody is left to accept. The lock is held. */
-static bool is_full(const struct crew *crew)
+static bool is_full(const struct pool *pool)
 {
-    return !crew->accepting && crew->parked == 0 && crew->starting == 0 &&
-           crew->alive >= crew->run->options.concurrency;
+    return !pool->accepting && pool->parked == 0 && pool->starting == 0 &&
+           pool->alive >= pool->server->options.concurrency;
 }
 
 /* Ends this worker's turn to accept, so that another one can accept while it serves. */
-static void hand_over(struct crew *crew)
+static void hand_over(struct pool *pool)
 {
     bool needed;
     bool look;
 
-    lock(crew);
-    crew->accepting = false;
-    (void)pthread_cond_broadcast(&crew->vacant);
-    if (crew->parked > 0)
-        (void)pthread_cond_signal(&crew->turn);
-    needed = reserve(crew);
-    look = is_full(crew) && nb__saturation_full(&crew->saturation);
-    unlock(crew);
-    if ((needed && !start_reserved(crew)) || look)
-        ring(crew);
+    lock(pool);
+    pool->accepting = false;
+    (void)pthread_cond_broadcast(&pool->vacant);
+    if (pool->parked > 0)
+        (void)pthread_cond_signal(&pool->turn);
+    needed = reserve(pool);
+    look = is_full(pool) && nb__saturation_full(&pool->saturation);
+    unlock(pool);
+    if ((needed && !start_reserved(pool)) || look)
+        ring(pool);
 }
 
 /* Lists a connection, before the next one is accepted, which may be of the same peer. False when that
    has too many. */
 static bool begin(struct worker *worker, nb_conn *conn)
 {
-    struct crew *crew = worker->crew;
+    struct pool *pool = worker->pool;
     bool admitted;
 
-    lock(crew);
-    admitted = nb__intake_admit(crew->run, conn);
+    lock(pool);
+    admitted = nb__admit(pool->server, conn);
     if (admitted)
-        nb__run_begin(crew->run, &worker->work, conn);
-    unlock(crew);
+        nb__server_begin(pool->server, &worker->handling, conn);
+    unlock(pool);
     return admitted;
 }
 
@@ -183,15 +183,15 @@ static bool begin(struct worker *worker, nb_conn *conn)
    is over, so that whoever hears of them holds up nobody who connects. */
 static nb_conn *accept_next(struct worker *worker)
 {
-    struct crew *crew = worker->crew;
-    nb_conn *conn = nb__intake_next(crew->run, crew->accept_fds, false);
+    struct pool *pool = worker->pool;
+    nb_conn *conn = nb__incoming_next(pool->server, pool->accept_fds, false);
     bool begun = conn != NULL && begin(worker, conn);
 
-    hand_over(crew);
-    if (nb__intake_has_news(crew->run))
-        ring(crew);
+    hand_over(pool);
+    if (nb__incoming_has_news(pool->server))
+        ring(pool);
     if (conn != NULL && !begun)
-        nb__intake_refuse(crew->run, conn);
+        nb__admit_refuse(pool->server, conn);
     return begun ? conn : NULL;
 }
 
@@ -201,68 +201,68 @@ enum step { STEP_SERVE, STEP_ACCEPT, STEP_LEAVE, STEP_PARK };
    counts for its peer. The lock is held. */
 static enum step choose_step(struct worker *worker, nb_conn **queued)
 {
-    struct crew *crew = worker->crew;
+    struct pool *pool = worker->pool;
 
-    *queued = nb__run_dequeue(crew->run);
+    *queued = nb__server_dequeue(pool->server);
     if (*queued != NULL) {
-        nb__run_begin(crew->run, &worker->work, *queued);
+        nb__server_begin(pool->server, &worker->handling, *queued);
         return STEP_SERVE;
     }
-    if (crew->taken) {
-        crew->alive--;
+    if (pool->taken) {
+        pool->alive--;
         return STEP_LEAVE;
     }
-    if (crew->accepting || nb__listener_stopped(crew->run->listener))
+    if (pool->accepting || nb__listener_stopped(pool->server->listener))
         return STEP_PARK;
-    crew->accepting = true;
+    pool->accepting = true;
     return STEP_ACCEPT;
 }
 
 static enum step next_step(struct worker *worker, nb_conn **queued)
 {
-    struct crew *crew = worker->crew;
+    struct pool *pool = worker->pool;
     enum step step;
 
-    lock(crew);
+    lock(pool);
     while ((step = choose_step(worker, queued)) == STEP_PARK) {
-        crew->parked++;
-        (void)pthread_cond_wait(&crew->turn, &crew->run->lock);
-        crew->parked--;
+        pool->parked++;
+        (void)pthread_cond_wait(&pool->turn, &pool->server->lock);
+        pool->parked--;
     }
-    unlock(crew);
+    unlock(pool);
     return step;
 }
 
-static void *work(void *argument)
+static void *handling(void *argument)
 {
     struct worker *worker = argument;
-    struct crew *crew = worker->crew;
+    struct pool *pool = worker->pool;
     nb_conn *conn;
     enum step step;
 
-    lock(crew);
-    crew->starting--;
-    unlock(crew);
+    lock(pool);
+    pool->starting--;
+    unlock(pool);
     while ((step = next_step(worker, &conn)) != STEP_LEAVE) {
         if (step == STEP_ACCEPT)
             conn = accept_next(worker);
-        if (conn != NULL && nb__handle(&worker->work, conn))
-            ring(crew);
+        if (conn != NULL && nb__handler_run(&worker->handling, conn))
+            ring(pool);
     }
-    ring(crew);
+    ring(pool);
     return NULL;
 }
 
 /* Tells when there is not even one worker, and when there is one again. */
-static void note_silence(struct crew *crew, bool silent, int system_error)
+static void note_silence(struct pool *pool, bool silent, int system_error)
 {
-    if (silent == crew->silent)
+    if (silent == pool->silent)
         return;
-    crew->silent = silent;
+    pool->silent = silent;
     if (silent)
-        nb__run_event(crew->run, NB_EVENT_ACCEPT_BACKING_OFF, NB_NO_MEMORY, system_error);
+        nb__server_event(pool->server, NB_EVENT_ACCEPT_BACKING_OFF, NB_NO_MEMORY, system_error);
     else
-        nb__run_event(crew->run, NB_EVENT_ACCEPT_RECOVERED, NB_OK, 0);
+        nb__server_event(pool->server, NB_EVENT_ACCEPT_RECOVERED, NB_OK, 0);
 }
 
 /* Whether threads that could not be started for this reason may be startable later. */
@@ -272,7 +272,7 @@ static bool may_pass(int system_error)
 }
 
 /* Starts workers while some are needed. True when one could not be started. */
-static bool muster(struct crew *crew)
+static bool start_workers(struct pool *pool)
 {
     int system_error;
     bool needed;
@@ -280,41 +280,41 @@ static bool muster(struct crew *crew)
     bool silent;
 
     do {
-        lock(crew);
-        needed = reserve(crew);
-        unlock(crew);
-    } while (needed && start_reserved(crew));
-    lock(crew);
-    starved = is_short_handed(crew);
-    silent = starved && crew->alive == 0;
-    system_error = crew->start_error;
-    unlock(crew);
+        lock(pool);
+        needed = reserve(pool);
+        unlock(pool);
+    } while (needed && start_reserved(pool));
+    lock(pool);
+    starved = is_short_handed(pool);
+    silent = starved && pool->alive == 0;
+    system_error = pool->start_error;
+    unlock(pool);
     if (!silent || may_pass(system_error))
-        note_silence(crew, silent, system_error);
+        note_silence(pool, silent, system_error);
     else
-        crew->hopeless = system_error;
+        pool->hopeless = system_error;
     return starved;
 }
 
-/* Waits for the bell, for a stop, and for the next thing that the clock brings. 0, or the errno when
+/* Waits for the wakeup, for a stop, and for the next thing that the clock brings. 0, or the errno when
    waiting does not work, or is in vain. */
-static int supervise_once(struct crew *crew, struct pollfd *fds, nb_deadline until)
+static int supervise_once(struct pool *pool, struct pollfd *fds, nb_deadline until)
 {
     int ready;
 
-    if (crew->hopeless != 0)
-        return crew->hopeless;
-    until = nb__earlier(until, nb__run_end_lives(crew->run));
-    fds[0] = (struct pollfd){crew->bell[0], POLLIN, 0};
-    fds[1] = (struct pollfd){crew->run->listener->wake[0], POLLIN, 0};
-    ready = nb__linger_poll(crew->run, fds, 2, until);
+    if (pool->hopeless != 0)
+        return pool->hopeless;
+    until = nb__earlier(until, nb__server_end_lives(pool->server));
+    fds[0] = (struct pollfd){pool->wakeup[0], POLLIN, 0};
+    fds[1] = (struct pollfd){pool->server->listener->wake[0], POLLIN, 0};
+    ready = nb__linger_poll(pool->server, fds, 2, until);
     if (ready > 0 && fds[0].revents != 0) {
-        (void)nb__sys_wake_clear(crew->bell);
-        lock(crew);
-        crew->rung = false;
-        unlock(crew);
+        (void)nb__sys_wake_clear(pool->wakeup);
+        lock(pool);
+        pool->rung = false;
+        unlock(pool);
     }
-    nb__intake_tell_news(crew->run);
+    nb__incoming_tell_news(pool->server);
     return ready >= 0 || ready == -EINTR ? 0 : -ready;
 }
 
@@ -328,182 +328,182 @@ static uint64_t count_taken(const nb_listener *listener)
 }
 
 /* Looks whether connections wait in vain, and tells. */
-static void look_at_places(struct crew *crew)
+static void look_at_places(struct pool *pool)
 {
-    nb_listener *listener = crew->run->listener;
+    nb_listener *listener = pool->server->listener;
     struct nb__saturation_look look = {.taken_before = count_taken(listener)};
     enum nb__saturation_change change;
 
-    look.waiting = nb__listener_waiting(listener);
-    lock(crew);
-    look.full = is_full(crew);
+    look.waiting = nb__accept_waiting(listener);
+    lock(pool);
+    look.full = is_full(pool);
     look.taken = count_taken(listener);
-    change = nb__saturation_look(&crew->saturation, &look);
-    unlock(crew);
+    change = nb__saturation_look(&pool->saturation, &look);
+    unlock(pool);
     if (change == NB__SATURATION_REACHED) {
         nb__count_up(&listener->counters.limit_reached);
-        nb__run_event(crew->run, NB_EVENT_LIMIT_REACHED, NB_OK, 0);
+        nb__server_event(pool->server, NB_EVENT_LIMIT_REACHED, NB_OK, 0);
     } else if (change == NB__SATURATION_CLEARED) {
-        nb__run_event(crew->run, NB_EVENT_LIMIT_CLEARED, NB_OK, 0);
+        nb__server_event(pool->server, NB_EVENT_LIMIT_CLEARED, NB_OK, 0);
     }
 }
 
 /* Looks when that is due: when to look next. */
-static nb_deadline watch_places(struct crew *crew)
+static nb_deadline watch_places(struct pool *pool)
 {
     bool watched;
 
-    lock(crew);
-    watched = crew->saturation.watched;
-    unlock(crew);
-    if (watched && nb_expired(crew->next_look)) {
-        look_at_places(crew);
-        crew->next_look = nb_after_ms(LOOK_MS);
+    lock(pool);
+    watched = pool->saturation.watched;
+    unlock(pool);
+    if (watched && nb_expired(pool->next_look)) {
+        look_at_places(pool);
+        pool->next_look = nb_after_ms(LOOK_MS);
     }
-    return watched ? crew->next_look : nb_forever();
+    return watched ? pool->next_look : nb_forever();
 }
 
 /* Until the stop. 0, or the errno that ends the run: waiting does not work, or there are no threads. */
-static int supervise(struct crew *crew, struct pollfd *fds)
+static int supervise(struct pool *pool, struct pollfd *fds)
 {
-    nb_listener *listener = crew->run->listener;
-    int failed = 0;
+    nb_listener *listener = pool->server->listener;
+    int rc = 0;
 
     while (!nb__listener_stopped(listener)) {
-        nb_deadline until = watch_places(crew);
+        nb_deadline until = watch_places(pool);
 
-        if (muster(crew))
+        if (start_workers(pool))
             until = nb__earlier(until, nb_after_ms(THREAD_RETRY_MS));
-        failed = supervise_once(crew, fds, until);
-        if (failed != 0)
+        rc = supervise_once(pool, fds, until);
+        if (rc != 0)
             nb_listener_stop(listener);
         else if (fds[1].revents != 0)
             nb__listener_wake_clear(listener, listener->wake);
     }
-    return failed;
+    return rc;
 }
 
 /* Waits until nobody accepts any more. */
-static void await_vacancy(struct crew *crew)
+static void await_vacancy(struct pool *pool)
 {
-    lock(crew);
-    while (crew->accepting)
-        (void)pthread_cond_wait(&crew->vacant, &crew->run->lock);
-    unlock(crew);
+    lock(pool);
+    while (pool->accepting)
+        (void)pthread_cond_wait(&pool->vacant, &pool->server->lock);
+    unlock(pool);
 }
 
 /* Lets the workers know that the queue has grown, or that it will not grow any more. */
-static void announce(struct crew *crew, bool taken)
+static void announce(struct pool *pool, bool taken)
 {
-    lock(crew);
-    crew->taken = taken;
-    (void)pthread_cond_broadcast(&crew->turn);
-    unlock(crew);
+    lock(pool);
+    pool->taken = taken;
+    (void)pthread_cond_broadcast(&pool->turn);
+    unlock(pool);
 }
 
-static bool is_drained(struct crew *crew)
+static bool is_drained(struct pool *pool)
 {
     bool drained;
 
-    lock(crew);
-    drained =
-        crew->taken && crew->alive == 0 && crew->run->queued == 0 && crew->run->lingering == 0;
-    unlock(crew);
+    lock(pool);
+    drained = pool->taken && pool->alive == 0 && pool->server->queued == 0 &&
+              pool->server->lingering == 0;
+    unlock(pool);
     return drained;
 }
 
 /* Has those served that were complete at the stop, and waits for handlers and lingerers. */
-static void drain(struct crew *crew, struct pollfd *fds)
+static void drain(struct pool *pool, struct pollfd *fds)
 {
-    struct nb__run *run = crew->run;
-    nb_deadline end = nb__run_drain_end(run);
+    struct nb__server *server = pool->server;
+    nb_deadline end = nb__server_drain_end(server);
     nb_deadline retry;
-    int failed = 0;
+    int rc = 0;
 
-    nb__intake_stop(run);
-    announce(crew, nb__intake_rest(run, fds, &retry));
-    nb__run_event(run, NB_EVENT_DRAINING, NB_OK, 0);
-    while (failed == 0 && !nb_expired(end) && !is_drained(crew)) {
+    nb__incoming_stop(server);
+    announce(pool, nb__incoming_drain_backlog(server, fds, &retry));
+    nb__server_event(server, NB_EVENT_DRAINING, NB_OK, 0);
+    while (rc == 0 && !nb_expired(end) && !is_drained(pool)) {
         nb_deadline until = nb__earlier(end, retry);
 
-        if (muster(crew))
+        if (start_workers(pool))
             until = nb__earlier(until, nb_after_ms(THREAD_RETRY_MS));
-        failed = supervise_once(crew, fds, until);
-        end = nb__run_drain_end_again(run, &fds[1]);
-        if (!crew->taken && nb_expired(retry))
-            announce(crew, nb__intake_rest(run, fds, &retry));
+        rc = supervise_once(pool, fds, until);
+        end = nb__server_drain_end_again(server, &fds[1]);
+        if (!pool->taken && nb_expired(retry))
+            announce(pool, nb__incoming_drain_backlog(server, fds, &retry));
     }
-    if (run->broken == 0)
-        run->broken = failed;
+    if (server->broken == 0)
+        server->broken = rc;
 }
 
 /* Takes a worker off the list, to which those that have not ended yet may still add. */
-static struct worker *take_worker(struct crew *crew)
+static struct worker *take_worker(struct pool *pool)
 {
     struct worker *worker;
 
-    lock(crew);
-    worker = crew->workers;
+    lock(pool);
+    worker = pool->workers;
     if (worker != NULL)
-        crew->workers = worker->next;
-    unlock(crew);
+        pool->workers = worker->next;
+    unlock(pool);
     return worker;
 }
 
 /* The drain is over: nothing is begun any more, handlers are cut off, and the workers end. */
-static void end_all(struct crew *crew)
+static void end_all(struct pool *pool)
 {
-    nb__intake_end(crew->run);
+    nb__incoming_end(pool->server);
     /* First the queue, or a handler that is cut off makes room for one of them. */
-    nb__intake_reset_queue(crew->run);
-    nb__run_cancel_all(crew->run);
-    announce(crew, true);
-    for (struct worker *worker = take_worker(crew); worker != NULL; worker = take_worker(crew)) {
+    nb__incoming_reset_queue(pool->server);
+    nb__server_cancel_all(pool->server);
+    announce(pool, true);
+    for (struct worker *worker = take_worker(pool); worker != NULL; worker = take_worker(pool)) {
         (void)pthread_join(worker->thread, NULL);
         free(worker);
     }
-    nb__linger_end_all(crew->run);
+    nb__linger_end_all(pool->server);
 }
 
 /* Sets up what can fail: NB_OK, or what it lacks. */
-static nb_status assemble(struct crew *crew, struct nb__run *run, int *system_error)
+static nb_status assemble(struct pool *pool, struct nb__server *server, int *system_error)
 {
-    int failed;
+    int rc;
 
-    memset(crew, 0, sizeof(*crew));
-    crew->run = run;
-    failed = nb__sys_wake_open(crew->bell);
-    if (failed < 0) {
-        *system_error = -failed;
-        return nb__status_of_errno(-failed);
+    memset(pool, 0, sizeof(*pool));
+    pool->server = server;
+    rc = nb__sys_wake_open(pool->wakeup);
+    if (rc < 0) {
+        *system_error = -rc;
+        return nb__status_of_errno(-rc);
     }
-    (void)pthread_cond_init(&crew->turn, NULL);
-    (void)pthread_cond_init(&crew->vacant, NULL);
+    (void)pthread_cond_init(&pool->turn, NULL);
+    (void)pthread_cond_init(&pool->vacant, NULL);
     return NB_OK;
 }
 
-static void dismiss(struct crew *crew)
+static void dismiss(struct pool *pool)
 {
-    (void)pthread_cond_destroy(&crew->turn);
-    (void)pthread_cond_destroy(&crew->vacant);
-    nb__sys_wake_close(crew->bell);
+    (void)pthread_cond_destroy(&pool->turn);
+    (void)pthread_cond_destroy(&pool->vacant);
+    nb__sys_wake_close(pool->wakeup);
 }
 
-nb_status nb__loop_workers(struct nb__run *run, struct pollfd *fds, int *system_error)
+nb_status nb__engine_threads(struct nb__server *server, struct pollfd *fds, int *system_error)
 {
-    struct crew crew;
-    nb_status status = assemble(&crew, run, system_error);
-    int failed;
+    struct pool pool;
+    nb_status status = assemble(&pool, server, system_error);
+    int rc;
 
     if (status != NB_OK)
         return status;
-    nb__run_announce(run);
-    failed = supervise(&crew, fds);
-    await_vacancy(&crew);
-    if (run->broken == 0)
-        run->broken = failed;
-    drain(&crew, fds);
-    end_all(&crew);
-    dismiss(&crew);
+    nb__server_announce(server);
+    rc = supervise(&pool, fds);
+    await_vacancy(&pool);
+    if (server->broken == 0)
+        server->broken = rc;
+    drain(&pool, fds);
+    end_all(&pool);
+    dismiss(&pool);
     return NB_OK;
 }

@@ -49,7 +49,8 @@ static void add_connection(struct nb__text *text, const nb_event *event)
 }
 
 /* Writes the line of an event. What comes from outside in it is a peer's address, which is escaped. */
-static void write_message(const struct nb__run *run, struct nb__text *text, const nb_event *event)
+static void write_message(const struct nb__server *server, struct nb__text *text,
+                          const nb_event *event)
 {
     char address[NB_ADDRESS_TEXT_MAX];
 
@@ -67,7 +68,7 @@ static void write_message(const struct nb__run *run, struct nb__text *text, cons
         break;
     case NB_EVENT_LIMIT_REACHED:
         nb__text_add(text, "new connections have to wait: %" PRId64 " are being served",
-                     run->options.concurrency);
+                     server->options.concurrency);
         break;
     case NB_EVENT_LIMIT_CLEARED:
         nb__text_add(text, "new connections do not have to wait any more");
@@ -95,34 +96,34 @@ static nb_event event_of(nb_event_kind kind, nb_status status, int system_error)
     return event;
 }
 
-void nb__run_tell(const struct nb__run *run, const nb_event *event)
+void nb__server_tell(const struct nb__server *server, const nb_event *event)
 {
     char message[MESSAGE_MAX];
     struct nb__text text = nb__text_in(message, sizeof(message));
     nb_event told = *event;
 
-    if (run->options.on_event == NULL)
+    if (server->options.on_event == NULL)
         return;
-    write_message(run, &text, event);
+    write_message(server, &text, event);
     told.message = message;
-    run->options.on_event(&told, run->options.event_context);
+    server->options.on_event(&told, server->options.event_context);
 }
 
-void nb__run_event(const struct nb__run *run, nb_event_kind kind, nb_status status,
-                   int system_error)
+void nb__server_event(const struct nb__server *server, nb_event_kind kind, nb_status status,
+                      int system_error)
 {
     nb_event event = event_of(kind, status, system_error);
 
-    nb__run_tell(run, &event);
+    nb__server_tell(server, &event);
 }
 
-void nb__run_announce(const struct nb__run *run)
+void nb__server_announce(const struct nb__server *server)
 {
-    for (size_t i = 0; i < run->listener->count; i++) {
+    for (size_t i = 0; i < server->listener->count; i++) {
         nb_event event = event_of(NB_EVENT_LISTENING, NB_OK, 0);
 
-        event.address = run->listener->sockets[i].address;
-        nb__run_tell(run, &event);
+        event.address = server->listener->sockets[i].address;
+        nb__server_tell(server, &event);
     }
 }
 
@@ -140,7 +141,7 @@ static int error_behind(const nb_conn *conn, nb_status status)
     return 0;
 }
 
-nb_event nb__run_describe(nb_event_kind kind, const nb_conn *conn, nb_status status)
+nb_event nb__server_describe(nb_event_kind kind, const nb_conn *conn, nb_status status)
 {
     nb_event event = event_of(kind, status, status == NB_OK ? 0 : error_behind(conn, status));
 
@@ -153,12 +154,12 @@ nb_event nb__run_describe(nb_event_kind kind, const nb_conn *conn, nb_status sta
     return event;
 }
 
-void nb__run_event_of(const struct nb__run *run, nb_event_kind kind, const nb_conn *conn,
-                      nb_status status)
+void nb__server_event_of(const struct nb__server *server, nb_event_kind kind, const nb_conn *conn,
+                         nb_status status)
 {
-    nb_event event = nb__run_describe(kind, conn, status);
+    nb_event event = nb__server_describe(kind, conn, status);
 
-    if (kind == NB_EVENT_CLOSED && run->options.on_event != NULL) /* it takes a system call */
+    if (kind == NB_EVENT_CLOSED && server->options.on_event != NULL) /* it takes a system call */
         event.delivered = conn->fd >= 0 ? nb__conn_delivered(conn) : conn->lingering.delivered;
-    nb__run_tell(run, &event);
+    nb__server_tell(server, &event);
 }

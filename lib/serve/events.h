@@ -7,16 +7,16 @@
 #include "serve/server.h"
 
 /* Tells of an event, if somebody wants to hear. */
-void nb__run_tell(const struct nb__run *run, const nb_event *event);
-void nb__run_event(const struct nb__run *run, nb_event_kind kind, nb_status status,
-                   int system_error);
+void nb__server_tell(const struct nb__server *server, const nb_event *event);
+void nb__server_event(const struct nb__server *server, nb_event_kind kind, nb_status status,
+                      int system_error);
 
 /* What there is to tell of a connection, which may be gone by the time when it is told. */
-nb_event nb__run_describe(nb_event_kind kind, const nb_conn *conn, nb_status status);
-void nb__run_event_of(const struct nb__run *run, nb_event_kind kind, const nb_conn *conn,
-                      nb_status status);
+nb_event nb__server_describe(nb_event_kind kind, const nb_conn *conn, nb_status status);
+void nb__server_event_of(const struct nb__server *server, nb_event_kind kind, const nb_conn *conn,
+                         nb_status status);
 
 /* Tells where it listens. */
-void nb__run_announce(const struct nb__run *run);
+void nb__server_announce(const struct nb__server *server);
 
 #endif

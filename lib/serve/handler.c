@@ -19,32 +19,32 @@
 #define FIRST_WORD_MS 1000
 
 /* The handler ends its connection itself. */
-static void leave(struct nb__keeper *keeper, nb_conn *conn, nb_status how)
+static void leave(struct nb__conn_owner *owner, nb_conn *conn, nb_status how)
 {
-    struct nb__work *work = (struct nb__work *)keeper;
+    struct nb__handling *handling = (struct nb__handling *)owner;
 
-    (void)nb__run_finish(work->run, work);
-    nb__run_event_of(work->run, NB_EVENT_CLOSED, conn, how);
+    (void)nb__server_finish(handling->server, handling);
+    nb__server_event_of(handling->server, NB_EVENT_CLOSED, conn, how);
 }
 
 /* The handler keeps its connection. */
-static bool let_go(struct nb__keeper *keeper, nb_conn *conn)
+static bool let_go(struct nb__conn_owner *owner, nb_conn *conn)
 {
-    struct nb__work *work = (struct nb__work *)keeper;
+    struct nb__handling *handling = (struct nb__handling *)owner;
 
-    if (nb__run_let_go(work->run, work) == NULL)
+    if (nb__server_let_go(handling->server, handling) == NULL)
         return false;
-    nb__run_event_of(work->run, NB_EVENT_CLOSED, conn, NB_OK);
+    nb__server_event_of(handling->server, NB_EVENT_CLOSED, conn, NB_OK);
     return true;
 }
 
 /* What a connection between two requests has to heed: the stop. One that has not spoken yet has a moment
    for its first word: it came in time. */
-static nb_status heed_stop(const struct nb__work *work, const nb_conn *conn,
+static nb_status heed_stop(const struct nb__handling *handling, const nb_conn *conn,
                            struct nb__outlook *outlook)
 {
-    const nb_listener *listener = work->run->listener;
-    nb_deadline first_word = nb__ms_after(work->begun_ns, FIRST_WORD_MS);
+    const nb_listener *listener = handling->server->listener;
+    nb_deadline first_word = nb__ms_after(handling->begun_ns, FIRST_WORD_MS);
 
     if (!nb__listener_stopped(listener)) {
         outlook->fd = listener->stop[0];
@@ -57,16 +57,16 @@ static nb_status heed_stop(const struct nb__work *work, const nb_conn *conn,
 }
 
 /* During the drain, which is over sooner when somebody rings. */
-static void watch_drain(const struct nb__work *work, struct nb__outlook *outlook)
+static void watch_drain(const struct nb__handling *handling, struct nb__outlook *outlook)
 {
-    const nb_listener *listener = work->run->listener;
+    const nb_listener *listener = handling->server->listener;
     nb_deadline end;
 
     if (outlook->rung)
         (void)nb__sys_wake_clear(listener->wake);
-    end = nb__run_drain_end(work->run);
+    end = nb__server_drain_end(handling->server);
     if (end.ns <= outlook->now_ns)
-        nb__run_cancel_all(work->run);
+        nb__server_cancel_all(handling->server);
     else
         outlook->until = nb__earlier(outlook->until, end);
     outlook->fd = listener->wake[0];
@@ -75,65 +75,65 @@ static void watch_drain(const struct nb__work *work, struct nb__outlook *outlook
 /* Ends the connection's time where nobody else does: in the thread that accepts, no one looks at the stop
    and at the clock meanwhile. Who looks may have been tied to one that its handler has just ended or kept, so
    that only the run knows whether there is still something to cancel. */
-static void watch(const struct nb__work *work, struct nb__outlook *outlook)
+static void watch(const struct nb__handling *handling, struct nb__outlook *outlook)
 {
-    const nb_listener *listener = work->run->listener;
+    const nb_listener *listener = handling->server->listener;
 
     outlook->fd = listener->stop[0];
     if (nb__listener_stopped(listener))
-        watch_drain(work, outlook);
-    if (work->life.ns <= outlook->now_ns)
-        (void)nb__run_end_lives(work->run);
+        watch_drain(handling, outlook);
+    if (handling->life.ns <= outlook->now_ns)
+        (void)nb__server_end_lives(handling->server);
     else
-        outlook->until = nb__earlier(outlook->until, work->life);
+        outlook->until = nb__earlier(outlook->until, handling->life);
 }
 
-__attribute__((cold)) static nb_status look_closely(struct nb__work *work, nb_conn *conn,
+__attribute__((cold)) static nb_status look_closely(struct nb__handling *handling, nb_conn *conn,
                                                     struct nb__outlook *outlook)
 {
-    const nb_listener *listener = work->run->listener;
+    const nb_listener *listener = handling->server->listener;
     nb_status status = NB_OK;
 
     if (outlook->rung)
         nb__listener_wake_clear(listener, listener->stop);
     if (outlook->idle)
-        status = heed_stop(work, conn, outlook);
-    if (work->keeper.watches)
-        watch(work, outlook);
+        status = heed_stop(handling, conn, outlook);
+    if (handling->owner.before_every_wait)
+        watch(handling, outlook);
     return status;
 }
 
 /* Nearly always there is nothing to see: that way leads past the rest. */
-static nb_status look(struct nb__keeper *keeper, nb_conn *conn, struct nb__outlook *outlook)
+static nb_status look(struct nb__conn_owner *owner, nb_conn *conn, struct nb__outlook *outlook)
 {
-    struct nb__work *work = (struct nb__work *)keeper;
-    const nb_listener *listener = work->run->listener;
+    struct nb__handling *handling = (struct nb__handling *)owner;
+    const nb_listener *listener = handling->server->listener;
 
-    outlook->soon = work->impatient;
+    outlook->soon = handling->impatient;
     if (outlook->idle || outlook->rung || nb__listener_stopped(listener) ||
-        work->life.ns <= outlook->now_ns)
-        return look_closely(work, conn, outlook);
+        handling->life.ns <= outlook->now_ns)
+        return look_closely(handling, conn, outlook);
     outlook->fd = listener->stop[0];
-    outlook->until = nb__earlier(outlook->until, work->life);
+    outlook->until = nb__earlier(outlook->until, handling->life);
     return NB_OK;
 }
 
 /* The end of the drain may be noticed a quarter of its time late, and a timer of the socket may take a
    fifth of a second. */
-static bool is_impatient(const struct nb__run *run)
+static bool is_impatient(const struct nb__server *server)
 {
-    return run->options.drain_ms != NB_NO_LIMIT && run->options.drain_ms / 4 < 200;
+    return server->options.drain_ms != NB_NO_LIMIT && server->options.drain_ms / 4 < 200;
 }
 
-void nb__handle_prepare(struct nb__work *work, struct nb__run *run, bool watched)
+void nb__handler_prepare(struct nb__handling *handling, struct nb__server *server, bool supervised)
 {
-    memset(work, 0, sizeof(*work));
-    work->run = run;
-    work->keeper.leave = leave;
-    work->keeper.let_go = let_go;
-    work->keeper.look = look;
-    work->keeper.watches = !watched;
-    work->impatient = !watched && is_impatient(run);
+    memset(handling, 0, sizeof(*handling));
+    handling->server = server;
+    handling->owner.on_close = leave;
+    handling->owner.on_detach = let_go;
+    handling->owner.before_wait = look;
+    handling->owner.before_every_wait = !supervised;
+    handling->impatient = !supervised && is_impatient(server);
 }
 
 /* Whether the peer may take what it got for the whole, given what the handler returned. */
@@ -152,29 +152,29 @@ static bool is_content(const nb_conn *conn, nb_status status)
 }
 
 /* Breaks off what must not look whole. */
-static void reset(struct nb__run *run, struct nb__work *work, nb_status why)
+static void reset(struct nb__server *server, struct nb__handling *handling, nb_status why)
 {
-    nb_conn *conn = nb__run_finish(run, work);
+    nb_conn *conn = nb__server_finish(server, handling);
 
-    nb__run_event_of(run, NB_EVENT_CLOSED, conn, why);
+    nb__server_event_of(server, NB_EVENT_CLOSED, conn, why);
     nb_abort(conn);
 }
 
-bool nb__handle(struct nb__work *work, nb_conn *conn)
+bool nb__handler_run(struct nb__handling *handling, nb_conn *conn)
 {
-    struct nb__run *run = work->run;
+    struct nb__server *server = handling->server;
     nb_status status;
     nb_conn *left;
 
-    nb__run_event_of(run, NB_EVENT_ACCEPTED, conn, NB_OK);
-    status = run->handler(conn, run->context);
-    left = nb__run_retire(run, work);
-    nb__count_down(&run->listener->counters.active);
+    nb__server_event_of(server, NB_EVENT_ACCEPTED, conn, NB_OK);
+    status = server->handler(conn, server->context);
+    left = nb__server_retire(server, handling);
+    nb__count_down(&server->listener->counters.active);
     if (left == NULL)
         return false;
     nb__conn_untie(left);
     if (is_content(left, status))
-        return nb__linger(run, work);
-    reset(run, work, status);
+        return nb__linger(server, handling);
+    reset(server, handling, status);
     return false;
 }

@@ -6,12 +6,12 @@
 
 #include "serve/server.h"
 
-/* Prepares the place of a thread that runs handlers. `watched` says whether somebody else watches
+/* Prepares the place of a thread that runs handlers. `supervised` says whether somebody else watches
    the clock for its connections; if not, each wait of a connection does. */
-void nb__handle_prepare(struct nb__work *work, struct nb__run *run, bool watched);
+void nb__handler_prepare(struct nb__handling *handling, struct nb__server *server, bool supervised);
 
-/* Runs the handler of a connection that nb__run_begin() has listed, and brings it to its end. True
+/* Runs the handler of a connection that nb__server_begin() has listed, and brings it to its end. True
    when it lingers. */
-bool nb__handle(struct nb__work *work, nb_conn *conn);
+bool nb__handler_run(struct nb__handling *handling, nb_conn *conn);
 
 #endif

@@ -21,9 +21,9 @@
    is more than a system keeps by default. */
 #define LAST_DRAINS 128
 
-static void close_as(struct nb__run *run, nb_conn *conn, nb_status how)
+static void close_as(struct nb__server *server, nb_conn *conn, nb_status how)
 {
-    nb__run_event_of(run, NB_EVENT_CLOSED, conn, how);
+    nb__server_event_of(server, NB_EVENT_CLOSED, conn, how);
     (void)nb__conn_dispose(conn, how);
 }
 
@@ -44,123 +44,123 @@ static nb_status drain_at_last(nb_conn *conn)
     return status;
 }
 
-static void end_early(struct nb__run *run, nb_conn *conn)
+static void end_early(struct nb__server *server, nb_conn *conn)
 {
-    close_as(run, conn, drain_at_last(conn));
+    close_as(server, conn, drain_at_last(conn));
 }
 
 /* Puts one at the end of the list. The lock is held. */
-static void append(struct nb__run *run, nb_conn *conn)
+static void append(struct nb__server *server, nb_conn *conn)
 {
     conn->next = NULL;
-    conn->lingering.older = run->newest_lingerer;
-    if (run->newest_lingerer != NULL)
-        run->newest_lingerer->next = conn;
+    conn->lingering.older = server->newest_lingerer;
+    if (server->newest_lingerer != NULL)
+        server->newest_lingerer->next = conn;
     else
-        run->oldest_lingerer = conn;
-    run->newest_lingerer = conn;
-    run->lingering++;
-    nb__count_up(&run->listener->counters.lingering);
+        server->oldest_lingerer = conn;
+    server->newest_lingerer = conn;
+    server->lingering++;
+    nb__count_up(&server->listener->counters.lingering);
 }
 
 /* Takes one out of the list. The lock is held. */
-static void take_out(struct nb__run *run, nb_conn *conn)
+static void take_out(struct nb__server *server, nb_conn *conn)
 {
     nb_conn *older = conn->lingering.older;
 
     if (older != NULL)
         older->next = conn->next;
     else
-        run->oldest_lingerer = conn->next;
+        server->oldest_lingerer = conn->next;
     if (conn->next != NULL)
         conn->next->lingering.older = older;
     else
-        run->newest_lingerer = older;
-    run->lingering--;
-    nb__count_down(&run->listener->counters.lingering);
+        server->newest_lingerer = older;
+    server->lingering--;
+    nb__count_down(&server->listener->counters.lingering);
 }
 
 /* Takes out the oldest that is not being drained just now; NULL when there is none. The lock is held. */
-static nb_conn *take_oldest(struct nb__run *run)
+static nb_conn *take_oldest(struct nb__server *server)
 {
-    nb_conn *conn = run->oldest_lingerer;
+    nb_conn *conn = server->oldest_lingerer;
 
     while (conn != NULL && conn->lingering.busy)
         conn = conn->next;
     if (conn != NULL)
-        take_out(run, conn);
+        take_out(server, conn);
     return conn;
 }
 
 /* Moves one here from where it was handled, so that it always counts once for its peer. When as many
    linger as may, returns the one that has to leave: the oldest, or this one while all others are being
    drained. */
-static nb_conn *add(struct nb__run *run, struct nb__work *work)
+static nb_conn *add(struct nb__server *server, struct nb__handling *handling)
 {
     nb_conn *evicted = NULL;
     nb_conn *conn;
 
-    nb__run_lock(run);
-    conn = nb__run_unlist(run, work);
-    if (run->lingering == (size_t)run->options.linger_max) {
-        evicted = take_oldest(run);
+    nb__server_lock(server);
+    conn = nb__server_unlist(server, handling);
+    if (server->lingering == (size_t)server->options.linger_max) {
+        evicted = take_oldest(server);
         if (evicted == NULL)
             evicted = conn;
     }
     if (evicted != conn)
-        append(run, conn);
-    nb__run_unlock(run);
+        append(server, conn);
+    nb__server_unlock(server);
     return evicted;
 }
 
 /* What lingering comes to at once: NB_TIMEOUT means that it has to go on. */
-static nb_status end_at_once(const struct nb__run *run, nb_conn *conn)
+static nb_status end_at_once(const struct nb__server *server, nb_conn *conn)
 {
     nb_status status;
 
-    if (run->options.linger_ms == NB_NO_LINGER)
+    if (server->options.linger_ms == NB_NO_LINGER)
         return nb__conn_verdict(conn); /* close(2) ends the stream as well */
     status = nb__conn_end(conn);
     return status == NB_OK ? nb__conn_drain(conn, &conn->lingering.budget) : status;
 }
 
-bool nb__linger(struct nb__run *run, struct nb__work *work)
+bool nb__linger(struct nb__server *server, struct nb__handling *handling)
 {
-    nb_conn *conn = work->conn;
+    nb_conn *conn = handling->conn;
     nb_conn *evicted;
     bool stays;
     nb_status status;
 
-    conn->lingering = (struct nb__lingering){.budget = (uint64_t)run->options.linger_bytes};
-    status = end_at_once(run, conn);
+    conn->lingering = (struct nb__lingering){.budget = (uint64_t)server->options.linger_bytes};
+    status = end_at_once(server, conn);
     if (status != NB_TIMEOUT || nb__conn_check(conn, NB_SEND) != NB_OK) {
         /* Before it is closed: the peer may be back as soon as it sees that. */
-        (void)nb__run_finish(run, work);
-        close_as(run, conn, status);
+        (void)nb__server_finish(server, handling);
+        close_as(server, conn, status);
         return false;
     }
-    conn->lingering.until = nb__earlier(work->life, nb_after_ms(run->options.linger_ms));
-    evicted = add(run, work);
+    conn->lingering.until = nb__earlier(handling->life, nb_after_ms(server->options.linger_ms));
+    evicted = add(server, handling);
     stays = evicted != conn; /* for a while: others may end it from now on */
     if (evicted != NULL)
-        end_early(run, evicted);
+        end_early(server, evicted);
     return stays;
 }
 
 /* Takes out the oldest that nobody is draining; NULL when there is none. */
-static nb_conn *pick(struct nb__run *run)
+static nb_conn *pick(struct nb__server *server)
 {
     nb_conn *oldest;
 
-    nb__run_lock(run);
-    oldest = take_oldest(run);
-    nb__run_unlock(run);
+    nb__server_lock(server);
+    oldest = take_oldest(server);
+    nb__server_unlock(server);
     return oldest;
 }
 
-bool nb__linger_make_room(struct nb__run *run)
+bool nb__linger_make_room(struct nb__server *server)
 {
-    nb_conn *conn = pick(run);
+    nb_conn *conn = pick(server);
 
     if (conn == NULL)
         return false;
@@ -168,54 +168,55 @@ bool nb__linger_make_room(struct nb__run *run)
     conn->lingering.delivered = nb__conn_delivered(conn);
     (void)nb__sys_close(conn->fd);
     conn->fd = -1;
-    conn->next = atomic_load(&run->untold);
-    while (!atomic_compare_exchange_weak(&run->untold, &conn->next, conn))
+    conn->next = atomic_load(&server->untold);
+    while (!atomic_compare_exchange_weak(&server->untold, &conn->next, conn))
         ;
     return true;
 }
 
-bool nb__linger_has_news(const struct nb__run *run)
+bool nb__linger_has_news(const struct nb__server *server)
 {
-    return atomic_load(&run->untold) != NULL;
+    return atomic_load(&server->untold) != NULL;
 }
 
-void nb__linger_tell_news(struct nb__run *run)
+void nb__linger_tell_news(struct nb__server *server)
 {
-    nb_conn *conn = atomic_exchange(&run->untold, NULL);
+    nb_conn *conn = atomic_exchange(&server->untold, NULL);
 
     while (conn != NULL) {
         nb_conn *next = conn->next;
 
-        nb__run_event_of(run, NB_EVENT_CLOSED, conn, conn->lingering.how);
+        nb__server_event_of(server, NB_EVENT_CLOSED, conn, conn->lingering.how);
         nb__conn_free(conn);
         conn = next;
     }
 }
 
 /* Lists those that linger, and moves *until to the first end of their time. */
-static size_t watch(struct nb__run *run, struct pollfd *fds, nb_deadline *until)
+static size_t watch(struct nb__server *server, struct pollfd *fds, nb_deadline *until)
 {
     size_t count = 0;
 
-    nb__run_lock(run);
-    for (const nb_conn *conn = run->oldest_lingerer; conn != NULL; conn = conn->next) {
+    nb__server_lock(server);
+    for (const nb_conn *conn = server->oldest_lingerer; conn != NULL; conn = conn->next) {
         fds[count++] = (struct pollfd){conn->fd, POLLIN, 0};
         *until = nb__earlier(*until, conn->lingering.until);
     }
-    nb__run_unlock(run);
+    nb__server_unlock(server);
     return count;
 }
 
 /* Chooses those that poll found ready and those whose time is over. Since the list for poll was made,
    some may have left and others have been added at the end. Who has got the descriptor of one that left
    may be chosen for nothing, which does no harm. The lock is held. */
-static nb_conn *choose(struct nb__run *run, const struct pollfd *fds, size_t listed, int64_t now)
+static nb_conn *choose(struct nb__server *server, const struct pollfd *fds, size_t listed,
+                       int64_t now)
 {
     nb_conn *chosen = NULL;
     nb_conn **end = &chosen;
     size_t at = 0;
 
-    for (nb_conn *conn = run->oldest_lingerer; conn != NULL; conn = conn->next) {
+    for (nb_conn *conn = server->oldest_lingerer; conn != NULL; conn = conn->next) {
         while (at < listed && fds[at].fd != conn->fd)
             at++;
         if (conn->lingering.until.ns <= now || (at < listed && fds[at].revents != 0)) {
@@ -230,7 +231,7 @@ static nb_conn *choose(struct nb__run *run, const struct pollfd *fds, size_t lis
 
 /* Takes out those of the chosen ones that have ended, or whose time is over; the others go on. The lock
    is held. */
-static nb_conn *take_ended(struct nb__run *run, nb_conn *chosen, int64_t now)
+static nb_conn *take_ended(struct nb__server *server, nb_conn *chosen, int64_t now)
 {
     nb_conn *ended = NULL;
     nb_conn **end = &ended;
@@ -239,7 +240,7 @@ static nb_conn *take_ended(struct nb__run *run, nb_conn *chosen, int64_t now)
         conn->lingering.busy = false;
         if (conn->lingering.how == NB_TIMEOUT && conn->lingering.until.ns > now)
             continue;
-        take_out(run, conn);
+        take_out(server, conn);
         *end = conn;
         end = &conn->lingering.next_busy;
     }
@@ -255,59 +256,59 @@ static nb_status go_on(nb_conn *conn, int64_t now)
 }
 
 /* Goes on with those that poll found ready, and ends those that have ended or whose time is over. */
-static void tend(struct nb__run *run, const struct pollfd *fds, size_t count)
+static void tend(struct nb__server *server, const struct pollfd *fds, size_t count)
 {
     int64_t now = nb__now_ns();
     nb_conn *conn;
 
-    nb__run_lock(run);
-    conn = choose(run, fds, count, now);
-    nb__run_unlock(run);
+    nb__server_lock(server);
+    conn = choose(server, fds, count, now);
+    nb__server_unlock(server);
     if (conn == NULL)
         return;
     for (nb_conn *one = conn; one != NULL; one = one->lingering.next_busy)
         one->lingering.how = go_on(one, now);
-    nb__run_lock(run);
-    conn = take_ended(run, conn, now);
-    nb__run_unlock(run);
+    nb__server_lock(server);
+    conn = take_ended(server, conn, now);
+    nb__server_unlock(server);
     while (conn != NULL) {
         nb_conn *next = conn->lingering.next_busy;
 
-        close_as(run, conn, conn->lingering.how);
+        close_as(server, conn, conn->lingering.how);
         conn = next;
     }
 }
 
-int nb__linger_poll(struct nb__run *run, struct pollfd *fds, size_t own, nb_deadline until)
+int nb__linger_poll(struct nb__server *server, struct pollfd *fds, size_t own, nb_deadline until)
 {
-    size_t lingering = watch(run, fds + own, &until);
+    size_t lingering = watch(server, fds + own, &until);
     size_t listed = lingering;
-    int ready = nb__run_poll(run, fds, (nfds_t)(own + listed), until);
+    int ready = nb__server_poll(server, fds, (nfds_t)(own + listed), until);
 
     if (ready == -ENOMEM && lingering > 0) { /* for a few the kernel needs none */
         listed = 0;
-        ready =
-            nb__run_poll(run, fds, (nfds_t)own, nb__earlier(until, nb_after_ms(WITHOUT_MEMORY_MS)));
+        ready = nb__server_poll(server, fds, (nfds_t)own,
+                                nb__earlier(until, nb_after_ms(WITHOUT_MEMORY_MS)));
     }
     if (lingering > 0 && (ready >= 0 || ready == -EINTR))
-        tend(run, fds + own, ready >= 0 ? listed : 0);
+        tend(server, fds + own, ready >= 0 ? listed : 0);
     return ready;
 }
 
-void nb__linger_end_all(struct nb__run *run)
+void nb__linger_end_all(struct nb__server *server)
 {
     nb_conn *conn;
 
-    nb__linger_tell_news(run);
-    while ((conn = pick(run)) != NULL)
-        end_early(run, conn);
+    nb__linger_tell_news(server);
+    while ((conn = pick(server)) != NULL)
+        end_early(server, conn);
 }
 
-size_t nb__linger_count_peer(const struct nb__run *run, const nb_conn *of)
+size_t nb__linger_count_peer(const struct nb__server *server, const nb_conn *of)
 {
     size_t count = 0;
 
-    for (const nb_conn *conn = run->oldest_lingerer; conn != NULL; conn = conn->next)
-        count += nb__run_same_peer(conn, of);
+    for (const nb_conn *conn = server->oldest_lingerer; conn != NULL; conn = conn->next)
+        count += nb__server_same_peer(conn, of);
     return count;
 }

@@ -21,8 +21,8 @@
 
 static const char operation[] = "serve";
 
-NB__OPTIONS_SOLID(nb_serve_options, 2, 9);
-NB__OPTIONS_SOLID(nb_serve_stats, 0, 9);
+NB__VERSIONED_SOLID(nb_serve_options, 2, 9);
+NB__VERSIONED_SOLID(nb_serve_stats, 0, 9);
 
 /* A number among the options: zero means its default, and NB_NO_LIMIT may be allowed. */
 struct number {
@@ -85,8 +85,8 @@ static nb_status read_options(nb_serve_options *out, const nb_serve_options *giv
     const char *bad;
     struct nb__text text;
 
-    if (!nb__options_read(out, sizeof(*out), given))
-        return nb__error_invalid(err, operation, NB__OPTIONS_REFUSED);
+    if (!nb__versioned_read(out, sizeof(*out), given))
+        return nb__error_invalid(err, operation, NB__VERSIONED_REFUSED);
     bad = complete(out);
     if (bad == NULL)
         return NB_OK;
@@ -107,82 +107,82 @@ static nb_status failed_with(const nb_listener *listener, nb_error *err, nb_stat
 }
 
 /* Makes room to poll for all that may linger. */
-static nb_status prepare(const struct nb__run *run, struct pollfd **fds)
+static nb_status prepare(const struct nb__server *server, struct pollfd **fds)
 {
-    size_t lingerers = (size_t)run->options.linger_max;
+    size_t lingerers = (size_t)server->options.linger_max;
 
-    *fds = nb__sys_calloc(NB__LOOP_WATCHED_MAX + lingerers, sizeof(**fds));
+    *fds = nb__sys_calloc(NB__ENGINE_WATCHED_MAX + lingerers, sizeof(**fds));
     return *fds != NULL ? NB_OK : NB_NO_MEMORY;
 }
 
-static void clean_up(struct nb__run *run, struct pollfd *fds)
+static void clean_up(struct nb__server *server, struct pollfd *fds)
 {
-    if (run->spare != NULL)
-        nb__conn_free(run->spare);
+    if (server->spare != NULL)
+        nb__conn_free(server->spare);
     free(fds);
 }
 
 /* Runs the loop, with everything set up. What broke listening is the status, after the drain. */
-static nb_status run_loop(struct nb__run *run, struct pollfd *fds, int *system_error)
+static nb_status run_loop(struct nb__server *server, struct pollfd *fds, int *system_error)
 {
     nb_status status = NB_OK;
 
-    if (run->options.concurrency == 1)
-        nb__loop_sequential(run, fds);
+    if (server->options.concurrency == 1)
+        nb__engine_inline(server, fds);
     else
-        status = nb__loop_workers(run, fds, system_error);
+        status = nb__engine_threads(server, fds, system_error);
     if (status != NB_OK)
         return status;
-    run->began = true;
-    nb__run_event(run, NB_EVENT_STOPPED, NB_OK, 0);
-    *system_error = run->broken;
-    return run->broken != 0 ? nb__listener_status(run->broken) : NB_OK;
+    server->began = true;
+    nb__server_event(server, NB_EVENT_STOPPED, NB_OK, 0);
+    *system_error = server->broken;
+    return server->broken != 0 ? nb__accept_status(server->broken) : NB_OK;
 }
 
 /* The same, with the signals where they are wanted. */
-static nb_status run_with_signals(struct nb__run *run, struct pollfd *fds, int *system_error)
+static nb_status run_with_signals(struct nb__server *server, struct pollfd *fds, int *system_error)
 {
-    int failed = run->options.stop_on_signals ? nb__signals_take(run->listener) : 0;
+    int rc = server->options.stop_on_signals ? nb__stop_signals_take(server->listener) : 0;
     nb_status status;
 
-    if (failed > 0)
+    if (rc > 0)
         return NB_INVALID;
-    if (failed < 0) {
-        *system_error = -failed;
+    if (rc < 0) {
+        *system_error = -rc;
         return NB_SYSTEM;
     }
-    run->opens_signals = run->options.stop_on_signals && nb__signals_are_blocked();
-    status = run_loop(run, fds, system_error);
-    if (run->options.stop_on_signals)
-        nb__signals_release();
+    server->opens_signals = server->options.stop_on_signals && nb__stop_signals_are_blocked();
+    status = run_loop(server, fds, system_error);
+    if (server->options.stop_on_signals)
+        nb__stop_signals_release();
     return status;
 }
 
 nb_status nb_serve(nb_listener *listener, nb_handler *handler, void *context,
                    const nb_serve_options *options, nb_error *err)
 {
-    struct nb__run run = {.listener = listener, .handler = handler, .context = context};
+    struct nb__server server = {.listener = listener, .handler = handler, .context = context};
     struct pollfd *fds = NULL;
     int system_error = 0;
     nb_status status;
 
     if (listener == NULL || handler == NULL)
         return nb__error_invalid(err, operation, "expected a listener and a handler, not NULL");
-    status = read_options(&run.options, options, err);
+    status = read_options(&server.options, options, err);
     if (status != NB_OK)
         return status;
     if (atomic_exchange(&listener->served, true))
         return nb__error_invalid(err, operation, "expected a listener that was not served before");
-    (void)pthread_mutex_init(&run.lock, NULL);
-    (void)pthread_cond_init(&run.cancelled, NULL);
-    status = prepare(&run, &fds);
+    (void)pthread_mutex_init(&server.lock, NULL);
+    (void)pthread_cond_init(&server.cancelled, NULL);
+    status = prepare(&server, &fds);
     if (status == NB_OK)
-        status = run_with_signals(&run, fds, &system_error);
-    if (!run.began)
+        status = run_with_signals(&server, fds, &system_error);
+    if (!server.began)
         atomic_store(&listener->served, false);
-    clean_up(&run, fds);
-    (void)pthread_cond_destroy(&run.cancelled);
-    (void)pthread_mutex_destroy(&run.lock);
+    clean_up(&server, fds);
+    (void)pthread_cond_destroy(&server.cancelled);
+    (void)pthread_mutex_destroy(&server.lock);
     if (status == NB_OK)
         nb__error_clear(err);
     else if (status == NB_INVALID)
@@ -215,5 +215,5 @@ nb_status nb_serve_counters(const nb_listener *listener, nb_serve_stats *stats)
     known.forced = read_counter(&counters->forced);
     known.unserved = read_counter(&counters->unserved);
     known.limit_reached = read_counter(&counters->limit_reached);
-    return nb__options_write(stats, &known, sizeof(known), 0) ? NB_OK : NB_INVALID;
+    return nb__versioned_write(stats, &known, sizeof(known), 0) ? NB_OK : NB_INVALID;
 }

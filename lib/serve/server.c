@@ -13,37 +13,39 @@
 
 #include <string.h>
 
-int nb__run_poll(const struct nb__run *run, struct pollfd *fds, nfds_t count, nb_deadline by)
+int nb__server_poll(const struct nb__server *server, struct pollfd *fds, nfds_t count,
+                    nb_deadline by)
 {
-    return run->opens_signals ? nb__signals_poll(fds, count, by) : nb__sys_poll(fds, count, by);
+    return server->opens_signals ? nb__stop_signals_poll(fds, count, by)
+                                 : nb__sys_poll(fds, count, by);
 }
 
-void nb__run_lock(struct nb__run *run)
+void nb__server_lock(struct nb__server *server)
 {
-    (void)pthread_mutex_lock(&run->lock);
+    (void)pthread_mutex_lock(&server->lock);
 }
 
-void nb__run_unlock(struct nb__run *run)
+void nb__server_unlock(struct nb__server *server)
 {
-    (void)pthread_mutex_unlock(&run->lock);
+    (void)pthread_mutex_unlock(&server->lock);
 }
 
-nb_deadline nb__run_drain_end(const struct nb__run *run)
+nb_deadline nb__server_drain_end(const struct nb__server *server)
 {
-    int64_t stopped_at = atomic_load(&run->listener->stopped_at_ns);
+    int64_t stopped_at = atomic_load(&server->listener->stopped_at_ns);
 
-    if (stopped_at != 0 && atomic_load(&run->listener->hurried))
+    if (stopped_at != 0 && atomic_load(&server->listener->hurried))
         return (nb_deadline){0};
-    if (stopped_at == 0 || run->options.drain_ms == NB_NO_LIMIT)
+    if (stopped_at == 0 || server->options.drain_ms == NB_NO_LIMIT)
         return nb_forever();
-    return nb__ms_after(stopped_at, run->options.drain_ms);
+    return nb__ms_after(stopped_at, server->options.drain_ms);
 }
 
-nb_deadline nb__run_drain_end_again(const struct nb__run *run, const struct pollfd *wake)
+nb_deadline nb__server_drain_end_again(const struct nb__server *server, const struct pollfd *wake)
 {
     if (wake->revents != 0)
-        (void)nb__sys_wake_clear(run->listener->wake);
-    return nb__run_drain_end(run);
+        (void)nb__sys_wake_clear(server->listener->wake);
+    return nb__server_drain_end(server);
 }
 
 /* The lock is held. */
@@ -55,179 +57,182 @@ static void note_active(struct nb__counters *counters)
         atomic_store(&counters->peak, active);
 }
 
-static bool is_cancelled(const struct nb__work *work)
+static bool is_cancelled(const struct nb__handling *handling)
 {
-    return nb__conn_check(work->conn, NB_SEND) == NB_CANCELLED;
+    return nb__conn_check(handling->conn, NB_SEND) == NB_CANCELLED;
 }
 
 /* The lock is held. */
-static void await_cancellation(struct nb__run *run, const struct nb__work *work)
+static void await_cancellation(struct nb__server *server, const struct nb__handling *handling)
 {
-    while (work->being_cancelled)
-        (void)pthread_cond_wait(&run->cancelled, &run->lock);
+    while (handling->being_cancelled)
+        (void)pthread_cond_wait(&server->cancelled, &server->lock);
 }
 
 /* Cancels a connection. The lock is held, but not meanwhile: the kernel may have to wait for a send
    that is copying. The work stays on the list until that is done. A thread that uses the connection, or one
    that is tied to it, beside its handler's may be doing so just now: then this returns when it has, and the
    handler may have ended the connection by then. */
-static void cancel(struct nb__run *run, struct nb__work *work)
+static void cancel(struct nb__server *server, struct nb__handling *handling)
 {
-    await_cancellation(run, work);
-    if (work->conn == NULL || work->leaving || is_cancelled(work))
+    await_cancellation(server, handling);
+    if (handling->conn == NULL || handling->leaving || is_cancelled(handling))
         return;
-    if (run->over)
-        nb__count_up(&run->listener->counters.forced);
-    work->being_cancelled = true;
-    nb__run_unlock(run);
-    nb_cancel(work->conn);
-    nb__run_lock(run);
-    work->being_cancelled = false;
-    (void)pthread_cond_broadcast(&run->cancelled);
+    if (server->over)
+        nb__count_up(&server->listener->counters.forced);
+    handling->being_cancelled = true;
+    nb__server_unlock(server);
+    nb_cancel(handling->conn);
+    nb__server_lock(server);
+    handling->being_cancelled = false;
+    (void)pthread_cond_broadcast(&server->cancelled);
 }
 
-void nb__run_begin(struct nb__run *run, struct nb__work *work, nb_conn *conn)
+void nb__server_begin(struct nb__server *server, struct nb__handling *handling, nb_conn *conn)
 {
-    note_active(&run->listener->counters);
-    nb__conn_keep(conn, &work->keeper);
-    work->conn = conn;
-    work->leaving = false;
-    work->begun_ns = nb__now_ns();
-    work->life = run->options.connection_ms == NB_NO_LIMIT
-                     ? nb_forever()
-                     : nb__ms_after(work->begun_ns, run->options.connection_ms);
-    work->prev = run->newest;
-    work->next = NULL;
-    if (run->newest != NULL)
-        run->newest->next = work;
+    note_active(&server->listener->counters);
+    nb__conn_set_owner(conn, &handling->owner);
+    handling->conn = conn;
+    handling->leaving = false;
+    handling->begun_ns = nb__now_ns();
+    handling->life = server->options.connection_ms == NB_NO_LIMIT
+                         ? nb_forever()
+                         : nb__ms_after(handling->begun_ns, server->options.connection_ms);
+    handling->prev = server->newest;
+    handling->next = NULL;
+    if (server->newest != NULL)
+        server->newest->next = handling;
     else
-        run->oldest = work;
-    run->newest = work;
+        server->oldest = handling;
+    server->newest = handling;
 }
 
-nb_conn *nb__run_unlist(struct nb__run *run, struct nb__work *work)
+nb_conn *nb__server_unlist(struct nb__server *server, struct nb__handling *handling)
 {
-    nb_conn *conn = work->conn;
+    nb_conn *conn = handling->conn;
 
-    if (work->prev != NULL)
-        work->prev->next = work->next;
+    if (handling->prev != NULL)
+        handling->prev->next = handling->next;
     else
-        run->oldest = work->next;
-    if (work->next != NULL)
-        work->next->prev = work->prev;
+        server->oldest = handling->next;
+    if (handling->next != NULL)
+        handling->next->prev = handling->prev;
     else
-        run->newest = work->prev;
-    work->conn = NULL;
-    nb__conn_keep(conn, NULL);
+        server->newest = handling->prev;
+    handling->conn = NULL;
+    nb__conn_set_owner(conn, NULL);
     return conn;
 }
 
-nb_conn *nb__run_retire(struct nb__run *run, struct nb__work *work)
+nb_conn *nb__server_retire(struct nb__server *server, struct nb__handling *handling)
 {
     nb_conn *conn;
 
-    nb__run_lock(run);
-    await_cancellation(run, work);
-    conn = work->conn;
-    work->leaving = true;
+    nb__server_lock(server);
+    await_cancellation(server, handling);
+    conn = handling->conn;
+    handling->leaving = true;
     if (conn != NULL)
-        nb__conn_keep(conn, NULL);
-    nb__run_unlock(run);
+        nb__conn_set_owner(conn, NULL);
+    nb__server_unlock(server);
     return conn;
 }
 
-nb_conn *nb__run_finish(struct nb__run *run, struct nb__work *work)
+nb_conn *nb__server_finish(struct nb__server *server, struct nb__handling *handling)
 {
     nb_conn *conn;
 
-    nb__run_lock(run);
-    await_cancellation(run, work);
-    conn = nb__run_unlist(run, work);
-    nb__run_unlock(run);
+    nb__server_lock(server);
+    await_cancellation(server, handling);
+    conn = nb__server_unlist(server, handling);
+    nb__server_unlock(server);
     return conn;
 }
 
-nb_conn *nb__run_let_go(struct nb__run *run, struct nb__work *work)
+nb_conn *nb__server_let_go(struct nb__server *server, struct nb__handling *handling)
 {
     nb_conn *conn = NULL;
 
-    nb__run_lock(run);
-    await_cancellation(run, work);
-    if (!is_cancelled(work))
-        conn = nb__run_unlist(run, work);
-    nb__run_unlock(run);
+    nb__server_lock(server);
+    await_cancellation(server, handling);
+    if (!is_cancelled(handling))
+        conn = nb__server_unlist(server, handling);
+    nb__server_unlock(server);
     return conn;
 }
 
-nb_deadline nb__run_end_lives(struct nb__run *run)
+nb_deadline nb__server_end_lives(struct nb__server *server)
 {
     nb_deadline next = nb_forever();
     int64_t now;
 
-    if (run->options.connection_ms == NB_NO_LIMIT)
+    if (server->options.connection_ms == NB_NO_LIMIT)
         return next;
     now = nb__now_ns();
     /* Who begins later lives longer than this, so nobody needs to be told of it. */
-    next = nb__ms_after(now, run->options.connection_ms);
-    nb__run_lock(run);
-    for (struct nb__work *work = run->oldest; work != NULL; work = work->next) {
-        if (work->life.ns > now) {
-            next = work->life;
+    next = nb__ms_after(now, server->options.connection_ms);
+    nb__server_lock(server);
+    for (struct nb__handling *handling = server->oldest; handling != NULL;
+         handling = handling->next) {
+        if (handling->life.ns > now) {
+            next = handling->life;
             break;
         }
-        cancel(run, work);
+        cancel(server, handling);
     }
-    nb__run_unlock(run);
+    nb__server_unlock(server);
     return next;
 }
 
-void nb__run_cancel_all(struct nb__run *run)
+void nb__server_cancel_all(struct nb__server *server)
 {
-    nb__run_lock(run);
-    run->over = true;
-    for (struct nb__work *work = run->oldest; work != NULL; work = work->next)
-        cancel(run, work);
-    nb__run_unlock(run);
+    nb__server_lock(server);
+    server->over = true;
+    for (struct nb__handling *handling = server->oldest; handling != NULL;
+         handling = handling->next)
+        cancel(server, handling);
+    nb__server_unlock(server);
 }
 
-void nb__run_enqueue(struct nb__run *run, nb_conn *conn)
+void nb__server_enqueue(struct nb__server *server, nb_conn *conn)
 {
     conn->next = NULL;
-    if (run->queue_tail != NULL)
-        run->queue_tail->next = conn;
+    if (server->queue_tail != NULL)
+        server->queue_tail->next = conn;
     else
-        run->queue_head = conn;
-    run->queue_tail = conn;
-    run->queued++;
+        server->queue_head = conn;
+    server->queue_tail = conn;
+    server->queued++;
 }
 
-nb_conn *nb__run_dequeue(struct nb__run *run)
+nb_conn *nb__server_dequeue(struct nb__server *server)
 {
-    nb_conn *conn = run->queue_head;
+    nb_conn *conn = server->queue_head;
 
     if (conn == NULL)
         return NULL;
-    run->queue_head = conn->next;
-    if (run->queue_head == NULL)
-        run->queue_tail = NULL;
-    run->queued--;
+    server->queue_head = conn->next;
+    if (server->queue_head == NULL)
+        server->queue_tail = NULL;
+    server->queued--;
     return conn;
 }
 
-bool nb__run_same_peer(const nb_conn *a, const nb_conn *b)
+bool nb__server_same_peer(const nb_conn *a, const nb_conn *b)
 {
     if (a->peer_uid >= 0)
         return a->peer_uid == b->peer_uid;
     return nb__address_same_peer(&a->peer, &b->peer);
 }
 
-size_t nb__run_count_peer(const struct nb__run *run, const nb_conn *of)
+size_t nb__server_count_peer(const struct nb__server *server, const nb_conn *of)
 {
     size_t count = 0;
 
-    for (const struct nb__work *work = run->oldest; work != NULL; work = work->next)
-        count += nb__run_same_peer(work->conn, of);
-    for (const nb_conn *conn = run->queue_head; conn != NULL; conn = conn->next)
-        count += nb__run_same_peer(conn, of);
+    for (const struct nb__handling *handling = server->oldest; handling != NULL;
+         handling = handling->next)
+        count += nb__server_same_peer(handling->conn, of);
+    for (const nb_conn *conn = server->queue_head; conn != NULL; conn = conn->next)
+        count += nb__server_same_peer(conn, of);
     return count;
 }

@@ -14,23 +14,23 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct nb__run;
+struct nb__server;
 
 /* The connection that a handler has just now: one for each thread that runs handlers. */
-struct nb__work {
-    struct nb__keeper keeper;
-    struct nb__run *run;
-    nb_conn *conn;         /* NULL once it has left */
-    int64_t begun_ns;      /* when it was given to the handler */
-    nb_deadline life;      /* when it is to be cancelled */
-    bool impatient;        /* the drain is too short to be noticed late */
-    bool being_cancelled;  /* by somebody else, outside the lock: it has to wait */
-    bool leaving;          /* its handler has returned: nobody else may touch it */
-    struct nb__work *prev; /* in the list of the run, while `conn` is there */
-    struct nb__work *next;
+struct nb__handling {
+    struct nb__conn_owner owner;
+    struct nb__server *server;
+    nb_conn *conn;             /* NULL once it has left */
+    int64_t begun_ns;          /* when it was given to the handler */
+    nb_deadline life;          /* when it is to be cancelled */
+    bool impatient;            /* the drain is too short to be noticed late */
+    bool being_cancelled;      /* by somebody else, outside the lock: it has to wait */
+    bool leaving;              /* its handler has returned: nobody else may touch it */
+    struct nb__handling *prev; /* in the list of the server, while `conn` is there */
+    struct nb__handling *next;
 };
 
-struct nb__run {
+struct nb__server {
     nb_listener *listener;
     nb_handler *handler;
     void *context;
@@ -50,14 +50,14 @@ struct nb__run {
     _Atomic(nb_conn *) untold; /* closed for want of descriptors; their events are still to come */
     uint64_t made_room;        /* how many have been, in all; for who accepts */
     /* Since the stop: how many of each socket's queue may still be taken. */
-    size_t held[NB_LISTENER_SOCKETS_MAX];
+    size_t backlog_left[NB_LISTENER_SOCKETS_MAX];
 
     /* For what follows; never held during a wait, a callback or a system call: even recv(2) and close(2)
        can wait, for a descriptor that a peer has sent. */
     pthread_mutex_t lock;
-    pthread_cond_t cancelled; /* a work is not being cancelled any more */
-    struct nb__work *oldest;
-    struct nb__work *newest;
+    pthread_cond_t cancelled; /* a handling is not being cancelled any more */
+    struct nb__handling *oldest;
+    struct nb__handling *newest;
     bool over;           /* the drain is: nothing begins any more, who is cancelled counts */
     nb_conn *queue_head; /* accepted at the stop, not yet served */
     nb_conn *queue_tail;
@@ -68,45 +68,46 @@ struct nb__run {
 };
 
 /* Waits as nb__sys_poll() does; for the calling thread of nb_serve(). */
-int nb__run_poll(const struct nb__run *run, struct pollfd *fds, nfds_t count, nb_deadline by);
+int nb__server_poll(const struct nb__server *server, struct pollfd *fds, nfds_t count,
+                    nb_deadline by);
 
-void nb__run_lock(struct nb__run *run);
-void nb__run_unlock(struct nb__run *run);
+void nb__server_lock(struct nb__server *server);
+void nb__server_unlock(struct nb__server *server);
 
 /* The end of the drain, which has passed when it is to end at once; nb_forever() before the stop and when
    there is none. */
-nb_deadline nb__run_drain_end(const struct nb__run *run);
+nb_deadline nb__server_drain_end(const struct nb__server *server);
 
 /* The same, after poll(2) has looked at the listener's wakeup: silences it. The drain has it for itself. */
-nb_deadline nb__run_drain_end_again(const struct nb__run *run, const struct pollfd *wake);
+nb_deadline nb__server_drain_end_again(const struct nb__server *server, const struct pollfd *wake);
 
 /* Lists a connection as being handled. From now on others may cancel it. The lock is held. */
-void nb__run_begin(struct nb__run *run, struct nb__work *work, nb_conn *conn);
+void nb__server_begin(struct nb__server *server, struct nb__handling *handling, nb_conn *conn);
 /* Its handler has returned: the connection, or NULL when the handler has ended it already. Nobody
-   cancels it any more, but it counts for its peer until nb__run_unlist(), wherever it goes then. */
-nb_conn *nb__run_retire(struct nb__run *run, struct nb__work *work);
-/* Takes a work that has a connection off the list, when nobody else uses that: the connection. The lock
+   cancels it any more, but it counts for its peer until nb__server_unlist(), wherever it goes then. */
+nb_conn *nb__server_retire(struct nb__server *server, struct nb__handling *handling);
+/* Takes a handling that has a connection off the list, when nobody else uses that: the connection. The lock
    is held. */
-nb_conn *nb__run_unlist(struct nb__run *run, struct nb__work *work);
+nb_conn *nb__server_unlist(struct nb__server *server, struct nb__handling *handling);
 /* Waits until nobody else uses its connection, and takes it off the list. */
-nb_conn *nb__run_finish(struct nb__run *run, struct nb__work *work);
+nb_conn *nb__server_finish(struct nb__server *server, struct nb__handling *handling);
 /* The same, unless it was cancelled: then NULL, and it stays on the list. */
-nb_conn *nb__run_let_go(struct nb__run *run, struct nb__work *work);
+nb_conn *nb__server_let_go(struct nb__server *server, struct nb__handling *handling);
 
 /* Cancels the connections whose life is over. Returns when the next one's is, at the latest. */
-nb_deadline nb__run_end_lives(struct nb__run *run);
+nb_deadline nb__server_end_lives(struct nb__server *server);
 /* Cancels all connections that handlers have: the drain is over. */
-void nb__run_cancel_all(struct nb__run *run);
+void nb__server_cancel_all(struct nb__server *server);
 
 /* The queue of those that were accepted at the stop. The lock is held. */
-void nb__run_enqueue(struct nb__run *run, nb_conn *conn);
+void nb__server_enqueue(struct nb__server *server, nb_conn *conn);
 /* NULL when it is empty. */
-nb_conn *nb__run_dequeue(struct nb__run *run);
+nb_conn *nb__server_dequeue(struct nb__server *server);
 /* How many connections of one peer are being handled or wait in the queue. The lock is held. */
-size_t nb__run_count_peer(const struct nb__run *run, const nb_conn *of);
+size_t nb__server_count_peer(const struct nb__server *server, const nb_conn *of);
 
 /* Whether the peers of two connections count as one: the same user of Unix sockets, or the same host. */
-bool nb__run_same_peer(const nb_conn *a, const nb_conn *b);
+bool nb__server_same_peer(const nb_conn *a, const nb_conn *b);
 
 /* Changes a counter of the listener. */
 static inline void nb__count_up(_Atomic uint64_t *counter)

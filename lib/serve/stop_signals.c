@@ -85,20 +85,20 @@ static int take(size_t index)
 {
     struct sigaction now;
     struct sigaction action;
-    int failed = nb__sys_sigaction(numbers[index], NULL, &now);
+    int rc = nb__sys_sigaction(numbers[index], NULL, &now);
 
     dispositions[index].taken = false;
-    if (failed < 0 || now.sa_handler == SIG_IGN)
-        return failed;
+    if (rc < 0 || now.sa_handler == SIG_IGN)
+        return rc;
     if (now.sa_handler != on_signal) /* or else inherited, and so is the old one */
         dispositions[index].old = now;
     memset(&action, 0, sizeof(action));
     action.sa_handler = on_signal;
     action.sa_flags = SA_RESTART | SA_ONSTACK; /* it may come to a thread whose stack has no room */
     (void)sigemptyset(&action.sa_mask);
-    failed = nb__sys_sigaction(numbers[index], &action, NULL);
-    dispositions[index].taken = failed == 0;
-    return failed;
+    rc = nb__sys_sigaction(numbers[index], &action, NULL);
+    dispositions[index].taken = rc == 0;
+    return rc;
 }
 
 /* Takes the slot for this process: one that was inherited is free. While it is negative no handler
@@ -118,18 +118,18 @@ static bool take_slot(nb_listener *listener)
     return true;
 }
 
-int nb__signals_take(nb_listener *listener)
+int nb__stop_signals_take(nb_listener *listener)
 {
     if (!take_slot(listener))
         return 1;
     for (size_t i = 0; i < COUNT(numbers); i++)
         dispositions[i].taken = false; /* those of before the fork have not been */
     for (size_t i = 0; i < COUNT(numbers); i++) {
-        int failed = take(i);
+        int rc = take(i);
 
-        if (failed < 0) {
-            nb__signals_release();
-            return failed;
+        if (rc < 0) {
+            nb__stop_signals_release();
+            return rc;
         }
     }
     return 0;
@@ -141,7 +141,7 @@ static bool open_blocked(size_t index)
     return dispositions[index].taken && nb__sys_signal_open(numbers[index]) > 0;
 }
 
-bool nb__signals_are_blocked(void)
+bool nb__stop_signals_are_blocked(void)
 {
     bool any = false;
 
@@ -155,7 +155,7 @@ bool nb__signals_are_blocked(void)
 }
 
 /* No signal is missed on the way to the wait or back: it rings the listener, which is polled. */
-int nb__signals_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
+int nb__stop_signals_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
 {
     bool blocked[COUNT(numbers)];
     int ready;
@@ -170,7 +170,7 @@ int nb__signals_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
     return ready;
 }
 
-void nb__signals_release(void)
+void nb__stop_signals_release(void)
 {
     for (size_t i = 0; i < COUNT(numbers); i++) {
         if (dispositions[i].taken && !is_replaced(numbers[i]))

@@ -10,15 +10,15 @@
 
 /* Lets SIGINT and SIGTERM stop a listener: 0; 1 when another listener of the process has them
    already; -errno. */
-int nb__signals_take(nb_listener *listener);
+int nb__stop_signals_take(nb_listener *listener);
 
 /* Whether the calling thread blocks one of the signals that were taken. (One that is pending is handled.) */
-bool nb__signals_are_blocked(void);
+bool nb__stop_signals_are_blocked(void);
 
 /* nb__sys_poll() with those signals open in the calling thread meanwhile. */
-int nb__signals_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
+int nb__stop_signals_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
 
 /* Puts the dispositions back, except for those that the program has changed meanwhile. Afterwards no handler uses the listener any more. */
-void nb__signals_release(void);
+void nb__stop_signals_release(void);
 
 #endif

@@ -91,19 +91,19 @@ int nb__sys_set_blocking(int fd, bool blocking)
 int nb__sys_get_flags(int fd, struct nb__flags *out)
 {
     int saved = errno;
-    int failed = outcome(out->of_descriptor = fcntl(fd, F_GETFD), saved);
+    int rc = outcome(out->of_descriptor = fcntl(fd, F_GETFD), saved);
 
-    if (failed >= 0)
-        failed = outcome(out->of_file = fcntl(fd, F_GETFL), saved);
-    return failed < 0 ? failed : 0;
+    if (rc >= 0)
+        rc = outcome(out->of_file = fcntl(fd, F_GETFL), saved);
+    return rc < 0 ? rc : 0;
 }
 
 int nb__sys_set_flags(int fd, const struct nb__flags *flags)
 {
     int saved = errno;
-    int failed = outcome(fcntl(fd, F_SETFD, flags->of_descriptor), saved);
+    int rc = outcome(fcntl(fd, F_SETFD, flags->of_descriptor), saved);
 
-    return failed < 0 ? failed : outcome(fcntl(fd, F_SETFL, flags->of_file), saved);
+    return rc < 0 ? rc : outcome(fcntl(fd, F_SETFL, flags->of_file), saved);
 }
 
 #if !defined(SOCK_CLOEXEC) || !defined(SOCK_NONBLOCK) || defined(SO_NOSIGPIPE)
@@ -111,18 +111,18 @@ int nb__sys_set_flags(int fd, const struct nb__flags *flags)
    no MSG_NOSIGNAL. */
 static int prepare(int fd, bool blocking)
 {
-    int failed = nb__sys_set_cloexec(fd);
+    int rc = nb__sys_set_cloexec(fd);
 
-    if (failed == 0)
-        failed = nb__sys_set_blocking(fd, blocking);
+    if (rc == 0)
+        rc = nb__sys_set_blocking(fd, blocking);
 #ifdef SO_NOSIGPIPE
-    if (failed == 0)
-        failed = nb__sys_setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &(int){1}, sizeof(int));
+    if (rc == 0)
+        rc = nb__sys_setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &(int){1}, sizeof(int));
 #endif
-    if (failed == 0)
+    if (rc == 0)
         return fd;
     (void)nb__sys_close(fd);
-    return failed;
+    return rc;
 }
 #else
 static int prepare(int fd, bool blocking)
@@ -254,22 +254,22 @@ int nb__sys_file_look(const char *path, struct nb__file *out)
 {
     int saved = errno;
     struct stat status = {0}; /* the memory sanitizer of clang 14 does not know lstat(2) */
-    int failed = outcome(lstat(path, &status), saved);
+    int rc = outcome(lstat(path, &status), saved);
 
-    if (failed == 0)
+    if (rc == 0)
         *out = file_of(&status);
-    return failed;
+    return rc;
 }
 
 int nb__sys_file_of(int fd, struct nb__file *out)
 {
     int saved = errno;
     struct stat status = {0};
-    int failed = outcome(fstat(fd, &status), saved);
+    int rc = outcome(fstat(fd, &status), saved);
 
-    if (failed == 0)
+    if (rc == 0)
         *out = file_of(&status);
-    return failed;
+    return rc;
 }
 
 #ifdef __linux__
@@ -310,18 +310,18 @@ int nb__sys_file_is_local(const char *path)
 {
     int saved = errno;
     struct statfs status = {0};
-    int failed = outcome(statfs(path, &status), saved);
+    int rc = outcome(statfs(path, &status), saved);
 
-    return failed < 0 ? failed : !is_shared_kind((uint32_t)status.f_type);
+    return rc < 0 ? rc : !is_shared_kind((uint32_t)status.f_type);
 }
 #elif defined(MNT_LOCAL) && !defined(__NetBSD__)
 int nb__sys_file_is_local(const char *path)
 {
     int saved = errno;
     struct statfs status;
-    int failed = outcome(statfs(path, &status), saved);
+    int rc = outcome(statfs(path, &status), saved);
 
-    return failed < 0 ? failed : (status.f_flags & MNT_LOCAL) != 0;
+    return rc < 0 ? rc : (status.f_flags & MNT_LOCAL) != 0;
 }
 #else
 int nb__sys_file_is_local(const char *path)
@@ -488,14 +488,14 @@ static int cond_timedwait(pthread_cond_t *cond, pthread_mutex_t *lock, nb_deadli
 int nb__sys_cond_init(pthread_cond_t *out)
 {
     pthread_condattr_t attributes;
-    int failed;
+    int rc;
 
     if (pthread_condattr_init(&attributes) != 0) /* GCOV_EXCL_BR_LINE: it always works in glibc */
         return -ENOMEM;                          /* GCOV_EXCL_LINE */
     (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    failed = pthread_cond_init(out, &attributes);
+    rc = pthread_cond_init(out, &attributes);
     (void)pthread_condattr_destroy(&attributes);
-    return failed == 0 ? 0 : -ENOMEM;
+    return rc == 0 ? 0 : -ENOMEM;
 }
 
 static int cond_timedwait(pthread_cond_t *cond, pthread_mutex_t *lock, nb_deadline by)
@@ -525,16 +525,16 @@ int nb__sys_wake_open(int fds[2])
 int nb__sys_wake_open(int fds[2])
 {
     int saved = errno;
-    int failed = outcome(pipe(fds), saved);
+    int rc = outcome(pipe(fds), saved);
 
-    for (int i = 0; i < 2 && failed == 0; i++) {
-        failed = nb__sys_set_cloexec(fds[i]);
-        if (failed == 0)
-            failed = nb__sys_set_blocking(fds[i], false);
-        if (failed != 0)
+    for (int i = 0; i < 2 && rc == 0; i++) {
+        rc = nb__sys_set_cloexec(fds[i]);
+        if (rc == 0)
+            rc = nb__sys_set_blocking(fds[i], false);
+        if (rc != 0)
             nb__sys_wake_close(fds);
     }
-    return failed;
+    return rc;
 }
 #endif
 
@@ -575,10 +575,10 @@ static int tcp_info(int fd, struct tcp_info *info)
 int nb__sys_queue_length(int fd)
 {
     struct tcp_info info;
-    int failed = tcp_info(fd, &info);
+    int rc = tcp_info(fd, &info);
 
-    if (failed < 0)
-        return failed;
+    if (rc < 0)
+        return rc;
     /* Of a listening socket it tells the length of the queue and the most that it takes. */
     if (info.tcpi_state != TCP_LISTEN || info.tcpi_sacked == 0)
         return -EOPNOTSUPP;
@@ -589,26 +589,25 @@ int nb__sys_acknowledged(int fd)
 {
     int saved = errno;
     int left;
-    int failed = outcome(ioctl(fd, TIOCOUTQ, &left), saved); /* SIOCOUTQ of tcp(7) and unix(7) */
+    int rc = outcome(ioctl(fd, TIOCOUTQ, &left), saved); /* SIOCOUTQ of tcp(7) and unix(7) */
 
-    return failed < 0 ? failed : left == 0;
+    return rc < 0 ? rc : left == 0;
 }
 
 int nb__sys_tcp_closed(int fd)
 {
     struct tcp_info info;
-    int failed = tcp_info(fd, &info);
+    int rc = tcp_info(fd, &info);
 
-    return failed < 0 ? failed : info.tcpi_state == TCP_CLOSE;
+    return rc < 0 ? rc : info.tcpi_state == TCP_CLOSE;
 }
 
 int nb__sys_tcp_ended(int fd)
 {
     struct tcp_info info;
-    int failed = tcp_info(fd, &info);
+    int rc = tcp_info(fd, &info);
 
-    return failed < 0 ? failed
-                      : info.tcpi_state != TCP_ESTABLISHED && info.tcpi_state != TCP_CLOSE_WAIT;
+    return rc < 0 ? rc : info.tcpi_state != TCP_ESTABLISHED && info.tcpi_state != TCP_CLOSE_WAIT;
 }
 #else
 int nb__sys_queue_length(int fd)
@@ -662,10 +661,10 @@ int nb__sys_peer_credentials(int fd, int64_t *pid, int64_t *uid, int64_t *gid)
 {
     struct ucred peer;
     socklen_t length = sizeof(peer);
-    int failed = nb__sys_getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length);
+    int rc = nb__sys_getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length);
 
-    if (failed < 0)
-        return failed;
+    if (rc < 0)
+        return rc;
     *pid = peer.pid;
     *uid = peer.uid;
     *gid = peer.gid;
@@ -774,30 +773,30 @@ static int start_thread(pthread_t *out, const pthread_attr_t *attributes, void *
     int saved = errno;
     sigset_t others;
     sigset_t before;
-    int failed;
+    int rc;
 
     (void)sigfillset(&others);
     for (size_t i = 0; i < sizeof(of_the_thread) / sizeof(of_the_thread[0]); i++)
         (void)sigdelset(&others, of_the_thread[i]);
     (void)pthread_sigmask(SIG_BLOCK, &others, &before);
-    failed = pthread_create(out, attributes, run, argument);
+    rc = pthread_create(out, attributes, run, argument);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     errno = saved;
-    return failed;
+    return rc;
 }
 
 int nb__sys_thread_start(pthread_t *out, size_t stack_size, void *(*run)(void *), void *argument)
 {
     pthread_attr_t attributes;
-    int failed = pthread_attr_init(&attributes);
+    int rc = pthread_attr_init(&attributes);
 
-    if (failed != 0)
-        return -failed;
-    failed = pthread_attr_setstacksize(&attributes, with_overhead(stack_size));
-    if (failed == 0)
-        failed = start_thread(out, &attributes, run, argument);
+    if (rc != 0)
+        return -rc;
+    rc = pthread_attr_setstacksize(&attributes, with_overhead(stack_size));
+    if (rc == 0)
+        rc = start_thread(out, &attributes, run, argument);
     (void)pthread_attr_destroy(&attributes);
-    return -failed;
+    return -rc;
 }
 
 #ifdef __GLIBC__

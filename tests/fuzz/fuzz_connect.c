@@ -199,7 +199,7 @@ static void check_story(void)
     char story[NB_ERROR_MESSAGE_MAX];
     struct nb__text text = nb__text_in(story, sizeof(story));
 
-    nb__race_tell(&race, &text);
+    nb__race_describe(&race, &text);
     require(strlen(story) > 0);
     for (const char *c = story; *c != '\0'; c++)
         require(*c >= ' ' && *c <= '~');
@@ -208,7 +208,7 @@ static void check_story(void)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct nb__cancels cancels = {.fds = {-1, -1}};
-    static const struct nb__terms none;
+    static const struct nb__connect_params none;
     struct input in = {data, size};
     const struct nb__attempt *winner = NULL;
     nb_deadline by;

@@ -3,7 +3,7 @@
  *  @brief Stops under load: clients hammer a server, and it is stopped in the middle of that, hundreds
  *         of times.
  *
- *  Wraps: nb__intake_stop nb__sys_queue_length nb__sys_shutdown */
+ *  Wraps: nb__incoming_stop nb__sys_queue_length nb__sys_shutdown */
 #undef _GNU_SOURCE
 #define _GNU_SOURCE
 
@@ -59,12 +59,12 @@ static void note_stop(void)
     seen.yet = true;
 }
 
-void __real_nb__intake_stop(struct nb__run *run);
-void __wrap_nb__intake_stop(struct nb__run *run);
-void __wrap_nb__intake_stop(struct nb__run *run)
+void __real_nb__incoming_stop(struct nb__server *run);
+void __wrap_nb__incoming_stop(struct nb__server *run);
+void __wrap_nb__incoming_stop(struct nb__server *run)
 {
     seen.stops = true;
-    __real_nb__intake_stop(run);
+    __real_nb__incoming_stop(run);
     seen.stops = false;
 }
 
