@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Sends a message, or standard input, to an echo server and prints what comes back. */
-#include "common.h"
+#include "arguments.h"
+#include "failure.h"
+#include "progress.h"
+#include "standard_io.h"
 #include <inttypes.h>
 #include <netbasics/netbasics.h>
 #include <pthread.h>
@@ -112,18 +115,18 @@ static nb_status receive_output(exchange *ex)
 {
     char buffer[65536];
     uint64_t total = 0;
-    progress watched;
+    progress transfer;
     size_t length;
     nb_status status;
 
-    progress_begin(&watched, ex->quiet);
+    progress_begin(&transfer, ex->quiet);
     while ((status = receive(ex, buffer, sizeof buffer, &length)) == NB_OK) {
         if (!write_output(buffer, length))
             return NB_SYSTEM;
         total += length;
-        progress_show(&watched, total);
+        progress_update(&transfer, total);
     }
-    progress_end(&watched, total);
+    progress_end(&transfer, total);
     return status == NB_EOF ? NB_OK : status;
 }
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Asks a time server for the time and prints it. */
-#include "common.h"
+#include "arguments.h"
+#include "failure.h"
+#include "standard_io.h"
 #include <netbasics/netbasics.h>
 
 static const char help[] = "Usage: time_client [OPTION]... [ENDPOINT]\n"

@@ -4,8 +4,9 @@
 #undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
-#include "common.h"
-
+#include "arguments.h"
+#include "event_log.h"
+#include "failure.h"
 #include <netbasics/netbasics.h>
 #include <stdio.h>
 #include <string.h>
@@ -47,56 +48,24 @@ static nb_status tell_time(nb_conn *conn, void *context)
     return nb_send_all(conn, text, strlen(text), NULL, nb_after_ms(10000));
 }
 
-/* Hears what happens in nb_serve(), from several threads at once. */
-static void report(const nb_event *event, void *context)
-{
-    const server_arguments *arguments = context;
-    char address[NB_ADDRESS_TEXT_MAX];
-
-    nb_address_format(&event->address, address, sizeof address);
-    switch (event->kind) {
-    case NB_EVENT_LISTENING:
-        log_line("Listening on %s", address);
-        break;
-    case NB_EVENT_ACCEPTED:
-        if (!arguments->quiet)
-            log_line("Got a connection from %s", address);
-        break;
-    case NB_EVENT_REFUSED:
-        if (!arguments->quiet)
-            log_line("Refused %s, which has enough connections", address);
-        break;
-    case NB_EVENT_ACCEPT_BACKING_OFF:
-    case NB_EVENT_ACCEPT_RECOVERED:
-    case NB_EVENT_LIMIT_REACHED:
-    case NB_EVENT_LIMIT_CLEARED:
-        log_problem("%s", event->message);
-        break;
-    default:
-        break;
-    }
-}
-
 int main(int argc, char **argv)
 {
-    server_arguments arguments = {.endpoint = "localhost:9999"};
     nb_serve_options options = NB_SERVE_OPTIONS_INIT;
+    server_arguments arguments = {.endpoint = "localhost:9999", .options = &options};
+    event_log events;
     nb_listener *listener;
     nb_error err;
 
     read_server_arguments(&arguments, "time_server", help, argc, argv);
+    open_event_log(&events, "Got a connection from", arguments.quiet);
     tzset(); /* localtime_r() need not look at TZ by itself. */
 
     if (nb_listen(&listener, arguments.endpoint, NULL, &err) != NB_OK)
         return fail_with(&err);
 
-    options.concurrency = arguments.concurrency;
-    options.max_per_peer = arguments.max_per_peer;
-    options.connection_ms = arguments.connection_ms;
-    options.drain_ms = arguments.drain_ms;
     options.stop_on_signals = true;
-    options.on_event = report;
-    options.event_context = &arguments;
+    options.on_event = log_event;
+    options.event_context = &events;
 
     /* Returns after SIGINT or SIGTERM, when the last connection has ended. */
     nb_status status = nb_serve(listener, tell_time, NULL, &options, &err);

@@ -4,8 +4,8 @@
  *         library and in the output of the example programs. What is written is read back. */
 #include "base/error_internal.h"
 #include "base/text.h"
-#include "common.h"
 #include "fuzz.h"
+#include "standard_io.h"
 
 #include <errno.h>
 #include <string.h>
