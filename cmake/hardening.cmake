@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # What compiler and linker can do so that a bug is caught rather than used: checked buffers and stacks,
-# guarded jumps and returns, and no memory that is both written and run. tests/check_hardening.py looks
+# guarded jumps and returns, and no memory that is both written and run. tests/checks/check_hardening.py looks
 # for it in what was built.
 include(CheckCCompilerFlag)
 include(CheckCSourceCompiles)

@@ -125,17 +125,17 @@ quick)
     build=${build:-build/$preset}
     configure_and_build
     run_quick quick
-    "$PYTHON" tests/count_cases.py "$build/quick.xml"
+    "$PYTHON" tests/checks/count_cases.py "$build/quick.xml"
     ;;
 faults | netns | soak | docs | package)
     preset=${preset:-dev}
     build=${build:-build/$preset}
     configure_and_build
     run_ctest "$part" --label-regex "^$part\$"
-    "$PYTHON" tests/count_cases.py --show "$build/$part.xml"
+    "$PYTHON" tests/checks/count_cases.py --show "$build/$part.xml"
     ;;
 *)
-    # shellcheck source=tests/coverage.sh
-    . "tests/$part.sh"
+    # shellcheck source=tests/rig/coverage.sh
+    . "tests/rig/$part.sh"
     ;;
 esac

@@ -1,0 +1,16 @@
+# shellcheck shell=sh
+# SPDX-License-Identifier: MIT
+# Sourced by run.sh: which lines and branches of lib/ the tests run, all of them but the endurance runs
+# and the fuzzers, which add numbers and no paths.
+need gcovr gcovr
+need_networks
+install_missing
+
+preset=${preset:-coverage}
+build=${build:-build/$preset}
+configure_and_build
+find "$build" -name '*.gcda' -delete
+run_ctest all --label-exclude '^(fuzz|soak|docs|package)$'
+"$PYTHON" tests/rig/coverage.py "$build" >"$build/coverage.log" || true
+echo 'Figures:'
+"$PYTHON" tests/checks/count_cases.py --show "$build/all.xml" "$build/coverage.log"

@@ -1,0 +1,747 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Test support: bare clients, servers in threads, faults, and cases that leave nothing behind. */
+#undef _GNU_SOURCE
+#define _GNU_SOURCE /* unshare */
+
+#include "servers.h"
+
+#include "net/address_internal.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SERVERS_MAX 8
+#define DIALLED_MAX 1024
+
+const struct mode sequential = {1};
+const struct mode workers = {16};
+
+void a_moment(void)
+{
+    (void)nanosleep(&(struct timespec){0, 500000}, NULL);
+}
+
+int64_t ms_since(int64_t begin_ns)
+{
+    return (now_ns() - begin_ns) / 1000000;
+}
+
+/* --- Networks --- */
+
+struct own_network {
+    void (*run)(void *context);
+    void *context;
+    bool made;
+};
+
+static bool loopback_up(void)
+{
+    struct ifreq request;
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    bool up;
+
+    memset(&request, 0, sizeof(request));
+    memcpy(request.ifr_name, "lo", 3);
+    request.ifr_flags = IFF_UP | IFF_RUNNING;
+    up = fd >= 0 && ioctl(fd, SIOCSIFFLAGS, &request) == 0;
+    if (fd >= 0)
+        close(fd);
+    return up;
+}
+
+int move_to_own_network(void **state)
+{
+    (void)state;
+    if (unshare(CLONE_NEWNET) == 0)
+        assert_true(loopback_up());
+    return 0;
+}
+
+static void *run_in_own_network(void *argument)
+{
+    struct own_network *network = argument;
+
+    network->made = unshare(CLONE_NEWNET) == 0 && loopback_up();
+    if (network->made)
+        network->run(network->context);
+    return NULL;
+}
+
+bool in_own_network(void (*run)(void *context), void *context)
+{
+    struct own_network network = {run, context, false};
+    pthread_t thread;
+
+    assert_int_equal(pthread_create(&thread, NULL, run_in_own_network, &network), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    return network.made;
+}
+
+/* --- Faults --- */
+
+struct plan {
+    int calls;
+    int good;
+    int error;
+    int times;
+};
+
+static pthread_mutex_t plans_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct plan plans[FAULTY_COUNT];
+
+static void faults_reset(void)
+{
+    pthread_mutex_lock(&plans_lock);
+    memset(plans, 0, sizeof(plans));
+    pthread_mutex_unlock(&plans_lock);
+}
+
+void fail_after(enum faulty on, int good, int error, int times)
+{
+    pthread_mutex_lock(&plans_lock);
+    plans[on].good = good;
+    plans[on].error = error;
+    plans[on].times = times;
+    pthread_mutex_unlock(&plans_lock);
+}
+
+void fail_next(enum faulty on, int error, int times)
+{
+    fail_after(on, 0, error, times);
+}
+
+static int plan_step(struct plan *plan)
+{
+    plan->calls++;
+    if (plan->times == 0)
+        return 0;
+    if (plan->good > 0) {
+        plan->good--;
+        return 0;
+    }
+    if (plan->times > 0)
+        plan->times--;
+    return plan->error;
+}
+
+int fault(enum faulty on)
+{
+    int error;
+
+    pthread_mutex_lock(&plans_lock);
+    error = plan_step(&plans[on]);
+    pthread_mutex_unlock(&plans_lock);
+    return error;
+}
+
+int calls(enum faulty on)
+{
+    int count;
+
+    pthread_mutex_lock(&plans_lock);
+    count = plans[on].calls;
+    pthread_mutex_unlock(&plans_lock);
+    return count;
+}
+
+/* --- The gate --- */
+
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t opened;
+    bool open;
+    int waiting;
+    int passes;
+} gate = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, 0, 0};
+
+static void gate_set(bool open)
+{
+    pthread_mutex_lock(&gate.lock);
+    gate.open = open;
+    gate.passes = 0;
+    pthread_cond_broadcast(&gate.opened);
+    pthread_mutex_unlock(&gate.lock);
+}
+
+void gate_open(void)
+{
+    gate_set(true);
+}
+
+void gate_close(void)
+{
+    gate_set(false);
+}
+
+void gate_open_for(int count)
+{
+    pthread_mutex_lock(&gate.lock);
+    gate.passes += count;
+    pthread_cond_broadcast(&gate.opened);
+    pthread_mutex_unlock(&gate.lock);
+}
+
+void gate_pass(void)
+{
+    pthread_mutex_lock(&gate.lock);
+    gate.waiting++;
+    while (!gate.open && gate.passes == 0)
+        pthread_cond_wait(&gate.opened, &gate.lock);
+    gate.passes -= !gate.open;
+    gate.waiting--;
+    pthread_mutex_unlock(&gate.lock);
+}
+
+int gate_waiting(void)
+{
+    int waiting;
+
+    pthread_mutex_lock(&gate.lock);
+    waiting = gate.waiting;
+    pthread_mutex_unlock(&gate.lock);
+    return waiting;
+}
+
+/* --- Bare clients --- */
+
+static int dialled[DIALLED_MAX];
+static size_t dialled_count;
+
+nb_address address_of(const char *text)
+{
+    nb_address address;
+
+    assert_int_equal(nb_address_parse(&address, text), NB_OK);
+    return address;
+}
+
+static int dial_with(const nb_address *local, const nb_address *to)
+{
+    socklen_t length;
+    const struct sockaddr *peer = nb__address_sockaddr(to, &length);
+    int fd = socket(peer->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int error;
+
+    if (fd < 0)
+        return -errno;
+    be_patient(fd);
+    if (local != NULL) {
+        socklen_t local_length;
+        const struct sockaddr *mine = nb__address_sockaddr(local, &local_length);
+
+        (void)bind(fd, mine, local_length);
+    }
+    if (connect(fd, peer, length) == 0)
+        return fd;
+    error = errno;
+    close(fd);
+    return -error;
+}
+
+int dial_quietly(const nb_address *to)
+{
+    return dial_with(NULL, to);
+}
+
+int dial_quietly_from(const nb_address *local, const nb_address *to)
+{
+    return dial_with(local, to);
+}
+
+static int remember(int fd)
+{
+    assert_true(fd >= 0);
+    assert_true(dialled_count < DIALLED_MAX);
+    dialled[dialled_count++] = fd;
+    return fd;
+}
+
+static void forget(int fd)
+{
+    for (size_t i = 0; i < dialled_count; i++) {
+        if (dialled[i] == fd) {
+            dialled[i] = dialled[--dialled_count];
+            return;
+        }
+    }
+    fail_msg("descriptor %d was not dialled", fd);
+}
+
+int dial(const nb_address *to)
+{
+    return remember(dial_with(NULL, to));
+}
+
+int dial_from(const char *local, const nb_address *to)
+{
+    nb_address mine = address_of(local);
+
+    return remember(dial_with(&mine, to));
+}
+
+void hang_up(int fd)
+{
+    forget(fd);
+    close(fd);
+}
+
+void hang_up_all(void)
+{
+    while (dialled_count > 0)
+        close(dialled[--dialled_count]);
+}
+
+void break_off(int fd)
+{
+    struct linger at_once = {1, 0};
+
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+    hang_up(fd);
+}
+
+void say(int fd, const void *data, size_t length)
+{
+    assert_int_equal(send(fd, data, length, MSG_NOSIGNAL), (ssize_t)length);
+}
+
+void say_no_more(int fd)
+{
+    assert_int_equal(shutdown(fd, SHUT_WR), 0);
+}
+
+int answer(int fd, const char *text)
+{
+    char heard[512];
+    size_t length = 0;
+    ssize_t got;
+
+    while ((got = recv(fd, heard + length, sizeof(heard) - length, 0)) > 0)
+        length += (size_t)got;
+    if (got < 0)
+        return errno;
+    return length == strlen(text) && memcmp(heard, text, length) == 0 ? 0 : -1;
+}
+
+int answer_so_far(int fd, const char *text)
+{
+    char heard[512];
+    size_t length = strlen(text);
+
+    if (recv(fd, heard, length, MSG_WAITALL) != (ssize_t)length)
+        return -1;
+    return memcmp(heard, text, length) == 0 ? 0 : -1;
+}
+
+bool is_acknowledged(int fd)
+{
+    int left = 1;
+
+    for (int looks = 0; looks < 100 && left > 0; looks++) {
+        if (ioctl(fd, TIOCOUTQ, &left) < 0)
+            return false;
+    }
+    return left == 0;
+}
+
+bool is_broken(int fd)
+{
+    struct pollfd poll_fd = {fd, 0, 0};
+
+    return poll(&poll_fd, 1, 0) == 1 && (poll_fd.revents & POLLERR) != 0;
+}
+
+int dead_port(const char *where, nb_address *out)
+{
+    nb_address address = address_of(where);
+    struct sockaddr_storage bound;
+    socklen_t length;
+    const struct sockaddr *wanted = nb__address_sockaddr(&address, &length);
+    int fd = remember(socket(wanted->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+
+    if (wanted->sa_family == AF_INET6)
+        assert_int_equal(setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &(int){1}, sizeof(int)), 0);
+    if (nb_address_port(&address) != 0) /* which may be in TIME_WAIT */
+        assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int)), 0);
+    assert_int_equal(bind(fd, wanted, length), 0);
+    length = sizeof(bound);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&bound, &length), 0);
+    *out = nb__address_from((struct sockaddr *)&bound, length);
+    return fd;
+}
+
+nb_address own_address(int fd)
+{
+    struct sockaddr_storage raw;
+    socklen_t length = sizeof(raw);
+
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&raw, &length), 0);
+    return nb__address_from((struct sockaddr *)&raw, length);
+}
+
+int bare_listener(const char *where, int backlog, nb_address *out)
+{
+    int fd = dead_port(where, out);
+
+    be_patient(fd);
+    assert_int_equal(listen(fd, backlog), 0);
+    return fd;
+}
+
+void silent_port(const char *where, nb_address *out)
+{
+    int listening = bare_listener(where, 0, out);
+
+    (void)dial(out); /* one fits even into a queue of none */
+    eventually(queue_length(listening) == 1);
+}
+
+const char *host_at(const char *host, const nb_address *port_of)
+{
+    static char endpoints[4][NB_ADDRESS_TEXT_MAX];
+    static size_t next;
+    char *endpoint = endpoints[next++ % COUNT(endpoints)];
+
+    (void)snprintf(endpoint, sizeof(endpoints[0]), "%s:%u", host,
+                   (unsigned)nb_address_port(port_of));
+    return endpoint;
+}
+
+/* What the kernel's table of sockets says of one: the length of the queue of a listening one; -1 when it
+   is not there. */
+static int queue_in(const char *path, int fd)
+{
+    char line[256];
+    struct stat status;
+    int length = -1;
+    FILE *table = fopen(path, "re");
+
+    assert_non_null(table);
+    assert_int_equal(fstat(fd, &status), 0);
+    while (fgets(line, sizeof(line), table) != NULL) {
+        unsigned long inode;
+        unsigned queue;
+
+        if (sscanf(line, " %*d: %*s %*s %*x %*x:%x %*x:%*x %*x %*u %*d %lu", &queue, &inode) == 2 &&
+            inode == status.st_ino)
+            length = (int)queue;
+    }
+    (void)fclose(table);
+    return length;
+}
+
+/* Of a listening socket TCP_INFO would tell, too, but not under every emulator. */
+int queue_length(int listening)
+{
+    int length = queue_in("/proc/thread-self/net/tcp", listening);
+
+    return length >= 0 ? length : queue_in("/proc/thread-self/net/tcp6", listening);
+}
+
+int queue_limit(int listening)
+{
+    struct tcp_info info;
+    socklen_t length = sizeof(info);
+
+    memset(&info, 0, sizeof(info));
+    assert_int_equal(getsockopt(listening, IPPROTO_TCP, TCP_INFO, &info, &length), 0);
+    return (int)info.tcpi_sacked;
+}
+
+void stop_in_a_child(nb_listener *listener)
+{
+    int status = -1;
+    pid_t child = fork();
+
+    assert_true(child >= 0);
+    if (child == 0) {
+        nb_listener_stop(listener);
+        _exit(42);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 42);
+}
+
+/* --- Servers --- */
+
+/* Not on the stack of a case, which may end before its server does. */
+static struct server servers[SERVERS_MAX];
+
+static void record(const nb_event *event, void *context)
+{
+    struct server *server = context;
+
+    pthread_mutex_lock(&server->lock);
+    if (server->event_count < EVENTS_KEPT) {
+        server->events[server->event_count] = *event;
+        server->events[server->event_count++].message = NULL; /* it will be gone */
+    }
+    pthread_mutex_unlock(&server->lock);
+    if ((unsigned)event->kind < EVENT_KINDS)
+        server->heard[event->kind]++;
+    if (server->also != NULL)
+        server->also(event, server);
+}
+
+static void server_reset(struct server *server)
+{
+    server->by_default = false;
+    server->also = NULL;
+    server->context = NULL;
+    server->tid = 0;
+    server->ended = false;
+    server->running = false;
+    server->event_count = 0;
+    for (size_t i = 0; i < EVENT_KINDS; i++)
+        server->heard[i] = 0;
+    pthread_mutex_init(&server->lock, NULL);
+}
+
+static struct server *free_server(void)
+{
+    size_t i = 0;
+
+    while (i < SERVERS_MAX && servers[i].used)
+        i++;
+    assert_true(i < SERVERS_MAX);
+    server_reset(&servers[i]);
+    return &servers[i];
+}
+
+struct server *server_new(const char *endpoint, nb_handler *handler, const struct mode *mode)
+{
+    return server_new_with(endpoint, handler, mode, NULL);
+}
+
+struct server *server_new_with(const char *endpoint, nb_handler *handler, const struct mode *mode,
+                               const nb_listen_options *listen_options)
+{
+    struct server *server = free_server();
+    nb_serve_options options = NB_SERVE_OPTIONS_INIT;
+
+    assert_status(nb_listen(&server->listener, endpoint, listen_options, &server->err), NB_OK);
+    server->used = true;
+    assert_status(nb_listener_address(server->listener, 0, &server->address), NB_OK);
+    server->options = options;
+    server->options.concurrency = mode->concurrency;
+    server->options.on_event = record;
+    server->options.event_context = server;
+    server->handler = handler;
+    return server;
+}
+
+static bool same_mask(const sigset_t *a, const sigset_t *b)
+{
+    bool same = true;
+
+    for (int number = 1; number <= SIGRTMAX; number++)
+        same = same && sigismember(a, number) == sigismember(b, number);
+    return same;
+}
+
+static void *serve(void *argument)
+{
+    struct server *server = argument;
+    sigset_t before;
+    sigset_t after;
+
+    server->tid = (int)syscall(SYS_gettid);
+    pthread_sigmask(SIG_SETMASK, NULL, &before);
+    errno = E2BIG;
+    server->status = nb_serve(server->listener, server->handler, server->context,
+                              server->by_default ? NULL : &server->options, &server->err);
+    server->errno_kept = errno == E2BIG;
+    pthread_sigmask(SIG_SETMASK, NULL, &after);
+    server->mask_kept = same_mask(&before, &after);
+    server->ended = true;
+    return NULL;
+}
+
+static void server_start(struct server *server)
+{
+    assert_int_equal(pthread_create(&server->thread, NULL, serve, server), 0);
+    server->running = true;
+}
+
+void server_run_by_default(struct server *server)
+{
+    server->by_default = true;
+    server_start(server);
+}
+
+void server_run(struct server *server)
+{
+    int sockets = (int)nb_listener_count(server->listener);
+
+    server_start(server);
+    eventually(server->ended || server_heard(server, NB_EVENT_LISTENING) == sockets);
+}
+
+static bool server_join(struct server *server)
+{
+    nb_deadline until = plenty();
+
+    while (!server->ended && !nb_expired(until))
+        a_moment();
+    if (!server->ended)
+        return false;
+    pthread_join(server->thread, NULL);
+    server->running = false;
+    return true;
+}
+
+nb_status server_wait(struct server *server)
+{
+    assert_true(server_join(server));
+    assert_true(server->errno_kept);
+    return server->status;
+}
+
+nb_status server_stop(struct server *server)
+{
+    nb_listener_stop(server->listener);
+    return server_wait(server);
+}
+
+nb_serve_stats server_stats(const struct server *server)
+{
+    nb_serve_stats stats = NB_SERVE_STATS_INIT;
+
+    nb_serve_counters(server->listener, &stats);
+    return stats;
+}
+
+int server_heard(const struct server *server, nb_event_kind kind)
+{
+    return server->heard[kind];
+}
+
+nb_event server_event(struct server *server, nb_event_kind kind, int index)
+{
+    nb_event found;
+
+    memset(&found, 0, sizeof(found));
+    pthread_mutex_lock(&server->lock);
+    for (size_t i = 0; i < server->event_count; i++) {
+        if (server->events[i].kind == kind && index-- == 0)
+            found = server->events[i];
+    }
+    pthread_mutex_unlock(&server->lock);
+    return found;
+}
+
+nb_status server_finish(struct server *server)
+{
+    hang_up_all();
+    return server_stop(server);
+}
+
+void server_free(struct server *server)
+{
+    assert_false(server->running);
+    nb_listener_close(server->listener);
+    server->used = false;
+}
+
+/* One that does not end is left alone, with all that it needs. */
+static void servers_end(void)
+{
+    for (size_t i = 0; i < SERVERS_MAX; i++) {
+        if (servers[i].used && servers[i].running) {
+            nb_listener_stop(servers[i].listener);
+            if (!server_join(&servers[i]))
+                print_error("nb_serve() does not end\n");
+        }
+        if (servers[i].used && !servers[i].running)
+            server_free(&servers[i]);
+    }
+}
+
+/* --- Cases --- */
+
+static void nothing(void *unused)
+{
+    (void)unused;
+}
+
+/* With its first thread a sanitizer starts one of its own, which stays. */
+static void start_a_first_thread(void)
+{
+    static bool started;
+    struct task task;
+
+    if (!started) {
+        task_start(&task, nothing, NULL);
+        task_join(&task);
+    }
+    started = true;
+}
+
+int net_case_begin(void **state)
+{
+    start_a_first_thread();
+    faults_reset();
+    gate_set(false);
+    return case_begin(state);
+}
+
+int net_case_end(void **state)
+{
+    faults_reset();
+    gate_open();
+    hang_up_all();
+    servers_end();
+    return case_end(state);
+}
+
+/* --- Handlers --- */
+
+nb_status say_hello(nb_conn *conn, void *unused)
+{
+    (void)unused;
+    nb_send_all(conn, HELLO, strlen(HELLO), NULL, plenty());
+    return NB_OK;
+}
+
+nb_status say_hello_later(nb_conn *conn, void *unused)
+{
+    gate_pass();
+    say_hello(conn, unused);
+    return NB_OK;
+}
+
+nb_status echo(nb_conn *conn, void *unused)
+{
+    char buf[4096];
+    size_t received;
+
+    (void)unused;
+    while (nb_recv(conn, buf, sizeof(buf), &received, nb_forever()) == NB_OK)
+        nb_send_all(conn, buf, received, NULL, nb_forever());
+    return NB_OK;
+}
+
+nb_status wait_for_ever(nb_conn *conn, void *status)
+{
+    char byte;
+    size_t received;
+
+    *(atomic_int *)status = (int)nb_recv(conn, &byte, 1, &received, nb_forever());
+    return NB_OK;
+}

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Test support: bare clients, servers in threads, faults, and cases that leave nothing behind.
+ *
+ *  Assertions belong to the thread of the case; what other threads find they store in atomics. */
+#ifndef NETBASICS_TESTS_SUPPORT_SERVERS_H
+#define NETBASICS_TESTS_SUPPORT_SERVERS_H
+
+#include "support.h"
+
+#include <sys/types.h>
+
+/* Waits, bounded, until a condition holds that other threads or the kernel bring about. */
+#define eventually(condition)                                                                      \
+    do {                                                                                           \
+        nb_deadline until_ = plenty();                                                             \
+        while (!(condition) && !nb_expired(until_))                                                \
+            a_moment();                                                                            \
+        assert_true(condition);                                                                    \
+    } while (0)
+
+/* Between two looks at such a condition. */
+void a_moment(void);
+
+/* A time that has passed, in milliseconds. */
+int64_t ms_since(int64_t begin_ns);
+
+/* How many handlers may run at once: what many cases are run for. */
+struct mode {
+    int concurrency;
+};
+extern const struct mode sequential;
+extern const struct mode workers;
+
+/* A case with servers, clients and faults: its end closes the clients, opens the gate and stops the
+   servers, and then looks, as CASE does, whether anything is left. */
+int net_case_begin(void **state);
+int net_case_end(void **state);
+#define NET_CASE(name) cmocka_unit_test_setup_teardown(name, net_case_begin, net_case_end)
+#define NET_CASE_FOR(name, mode) CASE_WITH(name, mode, net_case_begin, net_case_end)
+/* The state of these is their mode. */
+#define NET_CASE_FOR_BOTH(name) NET_CASE_FOR(name, sequential), NET_CASE_FOR(name, workers)
+
+/* For a whole group of cases that want one port at several addresses, or a port that nobody listens at:
+   in a network of their own, where that is allowed, no other process has a socket in the way. */
+int move_to_own_network(void **state);
+
+/* Runs something in a thread that has a network of its own, with the loopback up. False when the
+   system does not allow that. */
+bool in_own_network(void (*run)(void *context), void *context);
+
+/* --- Faults: what the __wrap_ functions of a test ask before they call the real ones. --- */
+
+enum faulty {
+    ON_SOCKET,
+    ON_BIND,
+    ON_LISTEN,
+    ON_ACCEPT,
+    ON_CONNECT,
+    ON_POLL,
+    ON_GETSOCKOPT,
+    ON_SETSOCKOPT,
+    ON_GETPEERNAME,
+    ON_GETSOCKNAME,
+    ON_SET_BLOCKING,
+    ON_SET_CLOEXEC,
+    ON_GET_FLAGS,
+    ON_WAKE_OPEN,
+    ON_QUEUE_LENGTH,
+    ON_GETADDRINFO,
+    ON_FREEADDRINFO,
+    ON_FILE_LOOK,
+    ON_FILE_SET_MODE,
+    ON_FILE_REMOVE,
+    ON_SET_MODE,
+    ON_FILE_SET_MODE_FOLLOWING,
+    ON_FILE_IS_LOCAL,
+    ON_LOCK_FILE_OPEN,
+    ON_LOCK,
+    ON_SHUTDOWN,
+    ON_MALLOC,
+    ON_THREAD,
+    ON_JOIN,
+    FAULTY_COUNT
+};
+
+/* Lets the calls after the next few fail so many times (-1: from then on). */
+void fail_after(enum faulty on, int good, int error, int times);
+void fail_next(enum faulty on, int error, int times);
+/* Counts a call: 0, or the error it has to give. */
+int fault(enum faulty on);
+/* How many calls there were in this case. */
+int calls(enum faulty on);
+
+/* --- A gate that handlers wait at until the case opens it (its end does, too). --- */
+
+void gate_pass(void);
+void gate_open(void);
+void gate_close(void);
+/* Lets so many pass that wait at it, or will. */
+void gate_open_for(int count);
+int gate_waiting(void);
+
+/* --- Bare clients: system calls only, bounded by PATIENCE_MS. --- */
+
+nb_address address_of(const char *text);
+/* A connected socket; the case closes it with hang_up() or break_off(), or its end does. */
+int dial(const nb_address *to);
+int dial_from(const char *local, const nb_address *to);
+/* For other threads: a connected socket of the caller's, or -errno. */
+int dial_quietly(const nb_address *to);
+int dial_quietly_from(const nb_address *local, const nb_address *to);
+void hang_up(int fd);
+void hang_up_all(void);
+/* Closes with a reset. */
+void break_off(int fd);
+void say(int fd, const void *data, size_t length);
+void say_no_more(int fd);
+/* Reads to the end. 0: exactly this text, whole, and an orderly end; an errno: broken off; -1: another
+   text. */
+int answer(int fd, const char *text);
+/* Reads exactly this text: 0, or -1. */
+int answer_so_far(int fd, const char *text);
+/* Whether the other end is seen to have acknowledged all that was sent over TCP. Hardly waits. */
+bool is_acknowledged(int fd);
+/* Whether the connection is broken off: a reset has come. Never waits. */
+bool is_broken(int fd);
+/* Where a client connects from. */
+nb_address own_address(int fd);
+/* A listening socket, and its address. */
+int bare_listener(const char *where, int backlog, nb_address *out);
+/* A port that nobody listens at, held until the end of the case. */
+int dead_port(const char *where, nb_address *out);
+/* A listener whose queue is full, so that the kernel drops further attempts: they get no answer. */
+void silent_port(const char *where, nb_address *out);
+/* "HOST:PORT" with the port of an address; good until the fourth next call. */
+const char *host_at(const char *host, const nb_address *port_of);
+/* Connections waiting to be accepted from a listening socket, and the most there may be. */
+int queue_length(int listening);
+int queue_limit(int listening);
+
+/* Stops the copy of a listener that a forked child has, which then ends. */
+void stop_in_a_child(nb_listener *listener);
+
+/* --- Servers: nb_serve() in a thread. --- */
+
+#define EVENT_KINDS 11
+#define EVENTS_KEPT 8192
+
+struct server {
+    /* set before server_run(), from what server_new() chose */
+    nb_listener *listener;
+    nb_serve_options options;
+    nb_handler *handler;
+    void *context;
+    bool by_default;
+    nb_event_handler *also; /* hears of events, too, with the server as context */
+
+    nb_address address; /* of the first socket */
+    nb_status status;   /* of nb_serve(), once it has ended */
+    nb_error err;
+    bool mask_kept;  /* it left the signal mask of its thread alone */
+    bool errno_kept; /* and its errno */
+    atomic_int tid;
+    atomic_bool ended;
+    pthread_t thread;
+    bool running;
+    bool used;
+
+    pthread_mutex_t lock;
+    nb_event events[EVENTS_KEPT];
+    size_t event_count;
+    atomic_int heard[EVENT_KINDS];
+};
+
+struct server *server_new(const char *endpoint, nb_handler *handler, const struct mode *mode);
+struct server *server_new_with(const char *endpoint, nb_handler *handler, const struct mode *mode,
+                               const nb_listen_options *options);
+void server_run(struct server *server);
+/* The same with NULL for the options: it tells no events. */
+void server_run_by_default(struct server *server);
+/* Waits until nb_serve() returns. */
+nb_status server_wait(struct server *server);
+nb_status server_stop(struct server *server);
+/* The same, after all clients have hung up: nobody lingers. */
+nb_status server_finish(struct server *server);
+/* Frees a server that has ended; for cases that need many, one after the other. */
+void server_free(struct server *server);
+nb_serve_stats server_stats(const struct server *server);
+/* How many events of a kind there were, and the first of them that is kept. */
+int server_heard(const struct server *server, nb_event_kind kind);
+nb_event server_event(struct server *server, nb_event_kind kind, int index);
+
+/* Handlers. */
+#define HELLO "hello\n"
+nb_status say_hello(nb_conn *conn, void *unused);
+/* Waits at the gate, then says hello. */
+nb_status say_hello_later(nb_conn *conn, void *unused);
+/* Echoes until the end. */
+nb_status echo(nb_conn *conn, void *unused);
+/* Waits for the peer for ever, and stores what that call returned in the atomic_int context. */
+nb_status wait_for_ever(nb_conn *conn, void *status);
+
+#endif

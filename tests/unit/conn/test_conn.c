@@ -1,0 +1,1733 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Tests of a connection's life: adopt, detach, close, abort, cancel, and what can be asked.
+ *
+ *  Linked with --wrap for what support/probe.h lists. */
+#undef _GNU_SOURCE
+#define _GNU_SOURCE /* POLLRDHUP */
+
+#include "probe.h"
+#include "support.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#define SHORT_MS 20 /* a wait that is expected to be in vain */
+#define LARGE ((size_t)8 << 20)
+
+/* The connection of a case, and the socket at its other end; -1 once it is closed. */
+static nb_conn *conn;
+static int peer;
+static enum transport over;
+
+static char buf[4096];
+static size_t got;
+static nb_error err;
+static unsigned char large[LARGE];
+
+static int begin(void **state)
+{
+    (void)probe_begin(state);
+    over = *(const enum transport *)*state;
+    conn = conn_and_peer(over, &peer);
+    return 0;
+}
+
+/* For cases that make their own sockets. */
+static int begin_empty(void **state)
+{
+    (void)probe_begin(state);
+    over = *(const enum transport *)*state;
+    conn = NULL;
+    peer = -1;
+    return 0;
+}
+
+static int end(void **state)
+{
+    nb_abort(conn);
+    if (peer >= 0)
+        raw_close(peer);
+    return probe_end(state);
+}
+
+static void peer_ends(void)
+{
+    assert_int_equal(shutdown(peer, SHUT_WR), 0);
+    until_event(nb_conn_fd(conn), POLLRDHUP);
+}
+
+static void peer_resets(void)
+{
+    /* The peer of a Unix socket sees a reset when something was left unread. */
+    if (over == OVER_UNIX)
+        raw_send(nb_conn_fd(conn), "?", 1);
+    raw_reset(peer, nb_conn_fd(conn));
+    peer = -1;
+}
+
+/* A literal that has arrived. */
+static void arrive(const char *text)
+{
+    raw_send_text(peer, text);
+    until_arrived(nb_conn_fd(conn), strlen(text));
+}
+
+/* Makes a large send wait for the peer, whatever the system's own idea of buffers is. */
+static void shrink(void)
+{
+    raw_shrink(nb_conn_fd(conn));
+    raw_shrink(peer);
+}
+
+static void renew(void)
+{
+    nb_abort(conn);
+    if (peer >= 0)
+        raw_close(peer);
+    conn = conn_and_peer(over, &peer);
+}
+
+/* Closes the connection of the case. */
+static nb_status closed(nb_deadline by)
+{
+    nb_conn *closing = conn;
+
+    conn = NULL;
+    return nb_close(closing, by);
+}
+
+static bool is_open(int fd)
+{
+    return fcntl(fd, F_GETFD) >= 0;
+}
+
+static int option(int fd, int level, int name)
+{
+    int value = -1;
+    socklen_t length = sizeof(value);
+
+    assert_int_equal(getsockopt(fd, level, name, &value, &length), 0);
+    return value;
+}
+
+static void assert_no_time_out(int fd, int name)
+{
+    struct timeval value = {9, 9};
+    socklen_t length = sizeof(value);
+
+    assert_int_equal(getsockopt(fd, SOL_SOCKET, name, &value, &length), 0);
+    assert_true(value.tv_sec == 0 && value.tv_usec == 0);
+}
+
+/* A descriptor as both adopt and detach leave it. */
+static void assert_plain(int fd)
+{
+    assert_int_equal(fcntl(fd, F_GETFL) & O_NONBLOCK, 0);
+    assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
+    assert_no_time_out(fd, SO_RCVTIMEO);
+    assert_no_time_out(fd, SO_SNDTIMEO);
+}
+
+/* ---- adopt ---- */
+
+static void adopt_takes_a_connected_socket(void **state)
+{
+    int fds[2];
+
+    (void)state;
+    raw_pair(over, fds);
+    peer = fds[1];
+    memset(&err, '#', sizeof(err));
+    assert_status(nb_conn_adopt(&conn, fds[0], &err), NB_OK);
+    assert_status(err.status, NB_OK);
+    assert_int_equal(err.system_error, 0);
+    assert_string_equal(err.message, "");
+    assert_int_equal(nb_conn_fd(conn), fds[0]);
+    arrive("hello");
+    assert_status(nb_recv(conn, buf, sizeof(buf), &got, plenty()), NB_OK);
+    assert_bytes(buf, got, "hello");
+    assert_status(nb_conn_status(conn, NB_RECEIVE), NB_OK);
+    assert_status(nb_conn_status(conn, NB_SEND), NB_OK);
+}
+
+static void adopt_leaves_errno_alone(void **state)
+{
+    int fds[2];
+
+    (void)state;
+    raw_pair(over, fds);
+    peer = fds[1];
+    errno = 1234;
+    assert_status(nb_conn_adopt(&conn, fds[0], NULL), NB_OK);
+    assert_int_equal(errno, 1234);
+}
+
+/* That a descriptor is refused, and is still the caller's just as it was. */
+/* For a reason of ours, or because of an error of the system. */
+static void refuses(int fd, int system_error)
+{
+    nb_conn *out = (nb_conn *)(void *)buf;
+    bool open = is_open(fd);
+    int flags = fcntl(fd, F_GETFL);
+    int descriptor_flags = fcntl(fd, F_GETFD);
+
+    memset(&err, '#', sizeof(err));
+    assert_status(nb_conn_adopt(&out, fd, &err), NB_INVALID);
+    assert_null(out);
+    assert_status(err.status, NB_INVALID);
+    assert_int_equal(err.system_error, system_error);
+    assert_true(strlen(err.message) > 0);
+    assert_status(nb_conn_adopt(&out, fd, NULL), NB_INVALID);
+    assert_true(is_open(fd) == open);
+    assert_int_equal(fcntl(fd, F_GETFL), flags);
+    assert_int_equal(fcntl(fd, F_GETFD), descriptor_flags);
+    if (open)
+        raw_close(fd);
+}
+
+static int opened(int fd)
+{
+    assert_true(fd >= 0);
+    return fd;
+}
+
+static void adopt_refuses_what_is_no_open_descriptor(void **state)
+{
+    int fd = opened(dup(0));
+
+    (void)state;
+    raw_close(fd);
+    refuses(fd, EBADF);
+    refuses(-1, EBADF);
+    refuses(INT32_MAX, EBADF);
+    refuses(INT32_MIN, EBADF);
+}
+
+static void adopt_refuses_what_is_no_socket(void **state)
+{
+    int fds[2];
+
+    (void)state;
+    assert_int_equal(pipe(fds), 0);
+    refuses(fds[0], ENOTSOCK);
+    refuses(fds[1], ENOTSOCK);
+    refuses(opened(open("/dev/null", O_RDWR | O_NONBLOCK)), ENOTSOCK);
+    refuses(opened(open("/", O_RDONLY)), ENOTSOCK);
+}
+
+static void adopt_refuses_what_is_no_stream(void **state)
+{
+    int fds[2];
+
+    (void)state;
+    refuses(opened(socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0)), 0);
+    refuses(opened(socket(AF_INET6, SOCK_DGRAM, 0)), 0);
+    refuses(opened(socket(AF_UNIX, SOCK_DGRAM, 0)), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fds), 0);
+    refuses(fds[0], 0);
+    refuses(fds[1], 0);
+}
+
+static void adopt_refuses_a_listening_socket(void **state)
+{
+    struct sockaddr_storage address;
+    socklen_t length;
+    int listener = raw_listener(over, &address, &length);
+
+    (void)state;
+    assert_int_equal(fcntl(listener, F_SETFL, O_NONBLOCK), 0);
+    refuses(listener, 0);
+}
+
+static void adopt_refuses_a_family_it_does_not_know(void **state)
+{
+    int fd = socket(AF_VSOCK, SOCK_STREAM, 0);
+
+    (void)state;
+    if (fd < 0)
+        skip();
+    refuses(fd, 0);
+}
+
+static void adopt_refuses_to_have_no_place_for_it(void **state)
+{
+    int fds[2];
+
+    (void)state;
+    raw_pair(over, fds);
+    assert_status(nb_conn_adopt(NULL, fds[0], &err), NB_INVALID);
+    assert_status(err.status, NB_INVALID);
+    assert_status(nb_conn_adopt(NULL, fds[0], NULL), NB_INVALID);
+    raw_close(fds[0]);
+    raw_close(fds[1]);
+}
+
+static void refused_adoption_names_the_descriptor_and_the_reason(void **state)
+{
+    char expected[16];
+    int fds[2];
+
+    (void)state;
+    assert_int_equal(pipe(fds), 0);
+    assert_status(nb_conn_adopt(&conn, fds[0], &err), NB_INVALID);
+    (void)snprintf(expected, sizeof(expected), "%d", fds[0]);
+    assert_non_null(strstr(err.message, expected));
+    assert_non_null(strstr(err.message, "adopt"));
+    assert_non_null(strstr(err.message, "socket"));
+    raw_close(fds[0]);
+    raw_close(fds[1]);
+}
+
+static void adopt_without_memory_leaves_the_descriptor(void **state)
+{
+    int fds[2];
+
+    (void)state;
+    raw_pair(over, fds);
+    probe_fail(&probe.allocate, 1, ENOMEM);
+    assert_status(nb_conn_adopt(&conn, fds[0], &err), NB_NO_MEMORY);
+    assert_null(conn);
+    assert_status(err.status, NB_NO_MEMORY);
+    raw_close(fds[0]);
+    raw_close(fds[1]);
+}
+
+static void adopt_that_the_system_refuses_leaves_the_descriptor(void **state)
+{
+    int fds[2];
+
+    (void)state;
+    raw_pair(over, fds);
+    probe_fail(&probe.set_option, 1, EDOM);
+    assert_status(nb_conn_adopt(&conn, fds[0], &err), NB_SYSTEM);
+    assert_null(conn);
+    assert_int_equal(err.system_error, EDOM);
+    raw_close(fds[0]);
+    raw_close(fds[1]);
+}
+
+static void adopted_socket_blocks_without_time_outs_and_is_close_on_exec(void **state)
+{
+    struct timeval time_out = {7, 500000};
+    int fds[2];
+
+    (void)state;
+    raw_pair(over, fds);
+    peer = fds[1];
+    assert_int_equal(fcntl(fds[0], F_SETFL, O_NONBLOCK), 0);
+    assert_int_equal(fcntl(fds[0], F_SETFD, 0), 0);
+    assert_int_equal(setsockopt(fds[0], SOL_SOCKET, SO_RCVTIMEO, &time_out, sizeof(time_out)), 0);
+    assert_int_equal(setsockopt(fds[0], SOL_SOCKET, SO_SNDTIMEO, &time_out, sizeof(time_out)), 0);
+    conn = adopt(fds[0]);
+    assert_plain(fds[0]);
+}
+
+static void one_descriptor_is_not_adopted_twice(void **state)
+{
+    nb_conn *second = (nb_conn *)(void *)&err;
+    int fds[2];
+
+    (void)state;
+    raw_pair(over, fds);
+    conn = adopt(fds[0]);
+    assert_status(nb_conn_adopt(&second, fds[0], &err), NB_INVALID);
+    assert_null(second);
+    assert_non_null(strstr(err.message, "a connection's already"));
+    assert_status(nb_conn_detach(conn, &fds[0], NULL, 0, NULL), NB_OK);
+    conn = adopt(fds[0]); /* and so after an end, and after a failure */
+    nb_abort(conn);
+    raw_close(fds[1]);
+    raw_pair(over, fds);
+    probe_fail(&probe.set_option, 1, EDOM);
+    assert_status(nb_conn_adopt(&conn, fds[0], &err), NB_SYSTEM);
+    conn = adopt(fds[0]);
+    peer = fds[1];
+}
+
+static void adopt_clears_what_breaks_a_promise(void **state)
+{
+    int fds[2];
+
+    (void)state;
+    raw_pair(over, fds);
+    peer = fds[1];
+    assert_in_range(spoil(fds[0]), over == OVER_UNIX ? 5 : 8, 10);
+    conn = adopt(fds[0]);
+    check_unspoiled(fds[0]);
+}
+
+static void an_option_that_cannot_be_cleared_is_named(void **state)
+{
+    int fds[2];
+
+    (void)state;
+    raw_pair(over, fds);
+    assert_int_equal(setsockopt(fds[0], SOL_SOCKET, SO_RCVLOWAT, &(int){9}, sizeof(int)), 0);
+    assert_int_equal(setsockopt(fds[0], SOL_SOCKET, SO_OOBINLINE, &(int){1}, sizeof(int)), 0);
+    probe_fail(&probe.set_option, 1, EDOM);
+    assert_status(nb_conn_adopt(&conn, fds[0], &err), NB_SYSTEM);
+    assert_non_null(strstr(err.message, ": SO_"));
+    raw_close(fds[0]);
+    raw_close(fds[1]);
+}
+
+static void adopt_leaves_other_options_as_they_are(void **state)
+{
+    int fds[2];
+
+    (void)state;
+    raw_pair(over, fds);
+    peer = fds[1];
+    assert_int_equal(setsockopt(fds[0], SOL_SOCKET, SO_KEEPALIVE, &(int){1}, sizeof(int)), 0);
+    assert_int_equal(setsockopt(fds[0], IPPROTO_TCP, TCP_NODELAY, &(int){0}, sizeof(int)), 0);
+    conn = adopt(fds[0]);
+    assert_int_equal(option(fds[0], SOL_SOCKET, SO_KEEPALIVE), 1);
+    assert_int_equal(option(fds[0], IPPROTO_TCP, TCP_NODELAY), 0);
+}
+
+/* close(2) would block for what the peer does not take. */
+static void an_adopted_socket_that_lingers_is_closed_in_time(void **state)
+{
+    static char filling[65536];
+    struct linger lingering = {1, 20};
+    int64_t begin;
+    int fds[2];
+
+    (void)state;
+    raw_pair(over, fds);
+    peer = fds[1];
+    assert_int_equal(setsockopt(fds[0], SOL_SOCKET, SO_LINGER, &lingering, sizeof(lingering)), 0);
+    while (send(fds[0], filling, sizeof(filling), MSG_DONTWAIT | MSG_NOSIGNAL) > 0)
+        continue;
+    conn = adopt(fds[0]);
+    assert_int_equal(option(fds[0], SOL_SOCKET, SO_LINGER), 0);
+    begin = now_ns();
+    assert_status(nb_close(conn, nb_after_ms(20)), NB_TIMEOUT);
+    conn = NULL;
+    assert_true(now_ns() - begin < INT64_C(15000000000));
+}
+
+static void descriptor_zero_is_as_good_as_any(void **state)
+{
+    int saved = fcntl(0, F_DUPFD_CLOEXEC, 3);
+    nb_fd out = -1;
+    nb_status status;
+    int fds[2];
+
+    (void)state;
+    assert_true(saved >= 0);
+    raw_pair(over, fds);
+    peer = fds[1];
+    assert_int_equal(dup2(fds[0], 0), 0);
+    raw_close(fds[0]);
+    conn = adopt(0);
+    assert_int_equal(nb_conn_fd(conn), 0);
+    arrive("hello");
+    assert_status(nb_recv(conn, buf, sizeof(buf), &got, plenty()), NB_OK);
+    assert_status(nb_conn_detach(conn, &out, NULL, 0, NULL), NB_OK);
+    assert_int_equal(out, 0);
+    conn = adopt(0);
+    peer_ends();
+    status = closed(plenty());
+    assert_false(is_open(0));
+    assert_int_equal(dup2(saved, 0), 0);
+    raw_close(saved);
+    assert_status(status, NB_OK);
+}
+
+static void peer_that_reset_before_it_was_accepted_is_adopted(void **state)
+{
+    struct sockaddr_storage address;
+    socklen_t length;
+    int listener = raw_listener(over, &address, &length);
+    int client = raw_connect(&address, length);
+    nb_address out;
+    int fd;
+
+    (void)state;
+    raw_send_text(client, "abc");
+    raw_reset(client, -1);
+    fd = opened(accept4(listener, NULL, NULL, SOCK_CLOEXEC));
+    raw_close(listener);
+    until_event(fd, POLLHUP);
+    errno = 1234;
+    conn = adopt(fd);
+    assert_int_equal(errno, 1234);
+    nb_conn_peer(conn, &out);
+    assert_int_equal(nb_address_family(&out), NB_FAMILY_NONE);
+    assert_status(nb_recv(conn, buf, sizeof(buf), &got, plenty()), NB_OK);
+    assert_bytes(buf, got, "abc");
+    assert_status(nb_recv(conn, buf, sizeof(buf), &got, plenty()), NB_RESET);
+    assert_status(nb_send_all(conn, "x", 1, NULL, plenty()), NB_RESET);
+    nb_conn_error(conn, NB_RECEIVE, &err);
+    assert_string_equal(err.message, "receive from (none): connection reset (ECONNRESET)");
+}
+
+/* ---- addresses ---- */
+
+static uint16_t port_of(int fd)
+{
+    struct sockaddr_storage address;
+    socklen_t length = sizeof(address);
+
+    memset(&address, 0, sizeof(address));
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &length), 0);
+    if (address.ss_family == AF_INET6)
+        return ntohs(((struct sockaddr_in6 *)(void *)&address)->sin6_port);
+    return ntohs(((struct sockaddr_in *)(void *)&address)->sin_port);
+}
+
+static void assert_address(const nb_address *address, const char *host, uint16_t port)
+{
+    char expected[64];
+    char text[NB_ADDRESS_TEXT_MAX];
+
+    (void)snprintf(expected, sizeof(expected), "%s:%d", host, (int)port);
+    assert_string_equal(nb_address_format(address, text, sizeof(text)), expected);
+}
+
+static void both_addresses_of_a_tcp_connection_are_told(void **state)
+{
+    const char *host = over == OVER_IPV6 ? "[::1]" : "127.0.0.1";
+    nb_address out;
+
+    (void)state;
+    nb_conn_peer(conn, &out);
+    assert_address(&out, host, port_of(peer));
+    nb_conn_local(conn, &out);
+    assert_address(&out, host, port_of(nb_conn_fd(conn)));
+}
+
+static void both_addresses_of_a_unix_pair_are_unnamed(void **state)
+{
+    char text[NB_ADDRESS_TEXT_MAX];
+    nb_address out;
+
+    (void)state;
+    nb_conn_peer(conn, &out);
+    assert_string_equal(nb_address_format(&out, text, sizeof(text)), "unix:");
+    nb_conn_local(conn, &out);
+    assert_string_equal(nb_address_format(&out, text, sizeof(text)), "unix:");
+}
+
+static void peer_stays_known_when_it_is_gone(void **state)
+{
+    uint16_t port = port_of(peer);
+    nb_address out;
+
+    (void)state;
+    peer_resets();
+    assert_status(nb_recv(conn, buf, 1, &got, plenty()), NB_RESET);
+    nb_conn_peer(conn, &out);
+    assert_address(&out, "127.0.0.1", port);
+    nb_cancel(conn);
+    nb_conn_peer(conn, &out);
+    assert_address(&out, "127.0.0.1", port);
+}
+
+static void local_address_is_not_told_after_a_cancellation(void **state)
+{
+    nb_address out;
+
+    (void)state;
+    nb_cancel(conn);
+    nb_conn_local(conn, &out);
+    assert_int_equal(nb_address_family(&out), NB_FAMILY_NONE);
+}
+
+static void mapped_peers_of_a_dual_stack_listener_are_ipv4(void **state)
+{
+    struct sockaddr_in6 any = {.sin6_family = AF_INET6};
+    struct sockaddr_in ipv4 = {.sin_family = AF_INET};
+    struct sockaddr_storage to;
+    int listener = opened(socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    nb_address out;
+
+    (void)state;
+    assert_int_equal(setsockopt(listener, IPPROTO_IPV6, IPV6_V6ONLY, &(int){0}, sizeof(int)), 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&any, sizeof(any)), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    ipv4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    ipv4.sin_port = htons(port_of(listener));
+    memset(&to, 0, sizeof(to));
+    memcpy(&to, &ipv4, sizeof(ipv4));
+    peer = raw_connect(&to, sizeof(ipv4));
+    conn = adopt(opened(accept4(listener, NULL, NULL, SOCK_CLOEXEC)));
+    raw_close(listener);
+    nb_conn_peer(conn, &out);
+    assert_int_equal(nb_address_family(&out), NB_FAMILY_IPV4);
+    assert_address(&out, "127.0.0.1", port_of(peer));
+    nb_conn_local(conn, &out);
+    assert_address(&out, "127.0.0.1", ntohs(ipv4.sin_port));
+}
+
+/* ---- counters, statuses, errors ---- */
+
+static void assert_counted(uint64_t in, uint64_t out)
+{
+    uint64_t received = 4321;
+    uint64_t sent = 4321;
+
+    nb_conn_counters(conn, &received, &sent);
+    assert_int_equal(received, in);
+    assert_int_equal(sent, out);
+}
+
+static void counters_count_what_was_received_and_sent(void **state)
+{
+    uint64_t one;
+
+    (void)state;
+    assert_counted(0, 0);
+    arrive("hello");
+    assert_counted(0, 0);
+    assert_status(nb_recv(conn, buf, 3, &got, plenty()), NB_OK);
+    assert_counted(3, 0);
+    assert_status(nb_send_all(conn, "abcd", 4, NULL, plenty()), NB_OK);
+    assert_counted(3, 4);
+    assert_status(nb_recv_exact(conn, buf, 9, &got, before_long()), NB_TIMEOUT);
+    assert_counted(5, 4);
+    assert_status(nb_send_all(conn, "abcd", 4, NULL, past()), NB_TIMEOUT);
+    assert_counted(5, 4);
+    nb_conn_counters(conn, &one, NULL);
+    assert_int_equal(one, 5);
+    nb_conn_counters(conn, NULL, &one);
+    assert_int_equal(one, 4);
+    nb_conn_counters(conn, NULL, NULL);
+}
+
+static void counters_count_lines_with_their_ends_and_nothing_in_advance(void **state)
+{
+    (void)state;
+    arrive("one\r\ntwo\nthree,four");
+    assert_status(nb_recv_line(conn, buf, 64, &got, plenty()), NB_OK);
+    assert_counted(5, 0);
+    assert_status(nb_recv_line(conn, buf, 64, &got, plenty()), NB_OK);
+    assert_counted(9, 0);
+    assert_status(nb_recv_until(conn, buf, 64, ",", 1, &got, plenty()), NB_OK);
+    assert_counted(15, 0);
+    assert_status(nb_recv_line(conn, buf, 64, &got, before_long()), NB_TIMEOUT);
+    assert_counted(15, 0);
+    peer_ends();
+    assert_status(nb_recv_line(conn, buf, 64, &got, plenty()), NB_EOF);
+    assert_counted(19, 0);
+}
+
+static void status_of_a_working_connection_is_ok(void **state)
+{
+    (void)state;
+    assert_status(nb_conn_status(conn, NB_RECEIVE), NB_OK);
+    assert_status(nb_conn_status(conn, NB_SEND), NB_OK);
+    memset(&err, '#', sizeof(err));
+    nb_conn_error(conn, NB_SEND, &err);
+    assert_status(err.status, NB_OK);
+    assert_int_equal(err.system_error, 0);
+    assert_string_equal(err.message, "");
+}
+
+static void status_of_no_connection_or_direction_is_invalid(void **state)
+{
+    (void)state;
+    assert_status(nb_conn_status(NULL, NB_SEND), NB_INVALID);
+    assert_status(nb_conn_status(conn, (nb_direction)2), NB_INVALID);
+    assert_status(nb_conn_status(conn, (nb_direction)-1), NB_INVALID);
+    nb_conn_error(conn, (nb_direction)2, &err);
+    assert_status(err.status, NB_INVALID);
+    assert_non_null(strstr(err.message, "direction"));
+    nb_conn_error(NULL, NB_SEND, &err);
+    assert_status(err.status, NB_INVALID);
+    assert_non_null(strstr(err.message, "connection"));
+}
+
+static void directions_fail_apart(void **state)
+{
+    (void)state;
+    peer_ends();
+    assert_status(nb_recv(conn, buf, 1, &got, plenty()), NB_EOF);
+    assert_status(nb_conn_status(conn, NB_RECEIVE), NB_EOF);
+    assert_status(nb_conn_status(conn, NB_SEND), NB_OK);
+    assert_status(nb_send_all(conn, "x", 1, NULL, past()), NB_TIMEOUT);
+    assert_status(nb_conn_status(conn, NB_RECEIVE), NB_EOF);
+    assert_status(nb_conn_status(conn, NB_SEND), NB_TIMEOUT);
+}
+
+static void cancelled_connection_says_so_in_both_directions(void **state)
+{
+    (void)state;
+    assert_status(nb_send_all(conn, "x", 1, NULL, past()), NB_TIMEOUT);
+    nb_cancel(conn);
+    assert_status(nb_conn_status(conn, NB_RECEIVE), NB_CANCELLED);
+    assert_status(nb_conn_status(conn, NB_SEND), NB_CANCELLED);
+    nb_conn_error(conn, NB_SEND, &err);
+    assert_status(err.status, NB_CANCELLED);
+    assert_non_null(strstr(err.message, "cancelled"));
+}
+
+static void assert_message(nb_direction direction, const char *operation, const char *reason)
+{
+    char expected[NB_ERROR_MESSAGE_MAX];
+    char text[NB_ADDRESS_TEXT_MAX];
+    nb_address address;
+
+    nb_conn_peer(conn, &address);
+    (void)snprintf(expected, sizeof(expected), "%s %s: %s", operation,
+                   nb_address_format(&address, text, sizeof(text)), reason);
+    memset(&err, '#', sizeof(err));
+    nb_conn_error(conn, direction, &err);
+    assert_string_equal(err.message, expected);
+}
+
+static void error_names_the_operation_the_peer_and_the_reason(void **state)
+{
+    (void)state;
+    probe_fail(&probe.send, 1, ECONNRESET);
+    assert_status(nb_send_all(conn, "x", 1, NULL, plenty()), NB_RESET);
+    assert_message(NB_SEND, "send to", "connection reset (ECONNRESET)");
+    assert_status(err.status, NB_RESET);
+    assert_int_equal(err.system_error, ECONNRESET);
+    probe_fail(&probe.receive, 1, ETIMEDOUT);
+    assert_status(nb_recv(conn, buf, 1, &got, plenty()), NB_UNREACHABLE);
+    assert_message(NB_RECEIVE, "receive from", "peer unreachable (ETIMEDOUT)");
+    assert_status(err.status, NB_UNREACHABLE);
+    assert_int_equal(err.system_error, ETIMEDOUT);
+}
+
+static void error_without_a_system_error_names_the_reason_alone(void **state)
+{
+    (void)state;
+    peer_ends();
+    assert_status(nb_send_all(conn, "x", 1, NULL, past()), NB_TIMEOUT);
+    assert_message(NB_SEND, "send to", "timed out");
+    assert_int_equal(err.system_error, 0);
+    assert_status(nb_recv(conn, buf, 1, &got, plenty()), NB_EOF);
+    assert_message(NB_RECEIVE, "receive from", "end of stream");
+    assert_int_equal(err.system_error, 0);
+}
+
+static nb_status line_of_64(nb_deadline by)
+{
+    return nb_recv_line(conn, buf, 64, &got, by);
+}
+
+static nb_status some_of_64(nb_deadline by)
+{
+    return nb_recv(conn, buf, 64, &got, by);
+}
+
+static nb_status exactly_64(nb_deadline by)
+{
+    return nb_recv_exact(conn, buf, 64, &got, by);
+}
+
+static nb_status frame_of_64(nb_deadline by)
+{
+    return nb_recv_frame(conn, buf, 64, &got, by);
+}
+
+static nb_status all_of_it(nb_deadline by)
+{
+    return nb_recv_to_end(conn, buf, 0, &got, by);
+}
+
+static nb_status wait_for_it(nb_deadline by)
+{
+    return nb_wait_readable(conn, by);
+}
+
+static void error_tells_of_a_receive_that_timed_out(void **state)
+{
+    static nb_status (*const calls[])(nb_deadline) = {line_of_64,  some_of_64, exactly_64,
+                                                      frame_of_64, all_of_it,  wait_for_it};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(calls); i++) {
+        for (int expired = 0; expired < 2; expired++) {
+            assert_status(calls[i](expired != 0 ? past() : nb_after_ms(1)), NB_TIMEOUT);
+            assert_message(NB_RECEIVE, "receive from", "timed out");
+            assert_status(err.status, NB_TIMEOUT);
+            assert_int_equal(err.system_error, 0);
+            assert_status(nb_conn_status(conn, NB_RECEIVE), NB_OK);
+            probe_fail(&probe.receive, 1, ENOBUFS); /* so that the next one is news */
+            assert_status(nb_recv(conn, buf, 1, &got, plenty()), NB_NO_MEMORY);
+            assert_message(NB_RECEIVE, "receive from", "out of memory (ENOBUFS)");
+            assert_int_equal(err.system_error, ENOBUFS);
+        }
+    }
+    assert_status(nb_conn_status(conn, NB_SEND), NB_OK);
+    nb_conn_error(conn, NB_SEND, &err);
+    assert_status(err.status, NB_OK);
+}
+
+/* A deadline that has passed leaves what is in the buffer alone. */
+static void error_tells_that_it_was_too_late_for_what_was_read_ahead(void **state)
+{
+    static nb_status (*const calls[])(nb_deadline) = {some_of_64, exactly_64, all_of_it};
+
+    (void)state;
+    arrive("one\ntwo");
+    assert_status(line_of_64(plenty()), NB_OK);
+    for (size_t i = 0; i < COUNT(calls); i++) {
+        assert_status(calls[i](past()), NB_TIMEOUT);
+        assert_message(NB_RECEIVE, "receive from", "timed out");
+        probe_fail(&probe.receive, 1, ENOBUFS);
+        assert_status(frame_of_64(plenty()), NB_NO_MEMORY);
+    }
+}
+
+static void error_tells_of_want_of_memory_for_what_is_read_ahead(void **state)
+{
+    static nb_status (*const calls[])(nb_deadline) = {line_of_64, frame_of_64, all_of_it};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(calls); i++) {
+        probe_fail(&probe.allocate, 1, ENOMEM);
+        assert_status(calls[i](plenty()), NB_NO_MEMORY);
+        assert_message(NB_RECEIVE, "receive from", "out of memory");
+        assert_int_equal(err.system_error, 0);
+        assert_status(wait_for_it(past()), NB_TIMEOUT);
+    }
+}
+
+static void error_that_stays_comes_before_one_that_does_not(void **state)
+{
+    (void)state;
+    assert_status(some_of_64(past()), NB_TIMEOUT);
+    arrive("x");
+    assert_status(some_of_64(plenty()), NB_OK);
+    assert_message(NB_RECEIVE, "receive from",
+                   "timed out"); /* the last failure, not the last call */
+    peer_ends();
+    assert_status(some_of_64(plenty()), NB_EOF);
+    assert_message(NB_RECEIVE, "receive from", "end of stream");
+    nb_cancel(conn);
+    assert_message(NB_RECEIVE, "receive from", "cancelled");
+}
+
+/* ---- detach ---- */
+
+static void detach_gives_back_a_plain_descriptor(void **state)
+{
+    int fd = nb_conn_fd(conn);
+    nb_fd out = -1;
+
+    (void)state;
+    /* Deadlines have set the socket's own timers. */
+    assert_status(nb_recv(conn, buf, 1, &got, nb_after_ms(60)), NB_TIMEOUT);
+    assert_status(nb_send_all(conn, "x", 1, NULL, plenty()), NB_OK);
+    got = 4321;
+    assert_status(nb_conn_detach(conn, &out, NULL, 0, &got), NB_OK);
+    conn = NULL;
+    assert_int_equal(out, fd);
+    assert_int_equal(got, 0);
+    assert_plain(fd);
+    raw_send_text(fd, "yz");
+    raw_recv(peer, buf, 3);
+    assert_memory_equal(buf, "xyz", 3);
+    raw_close(fd);
+}
+
+static void detach_hands_out_what_was_buffered(void **state)
+{
+    nb_fd out = -1;
+
+    (void)state;
+    arrive("one\ntwo\nthree");
+    assert_status(nb_recv_line(conn, buf, 64, NULL, plenty()), NB_OK);
+    assert_status(nb_recv_exact(conn, buf, 1, &got, plenty()), NB_OK);
+    memset(buf, '#', sizeof(buf));
+    assert_status(nb_conn_detach(conn, &out, buf, 8, &got), NB_OK);
+    conn = adopt(out);
+    assert_bytes(buf, got, "wo\nthree");
+    assert_int_equal(buf[8], '#');
+    arrive("!");
+    assert_status(nb_recv(conn, buf, 64, &got, plenty()), NB_OK);
+    assert_bytes(buf, got, "!");
+}
+
+static void detach_without_room_changes_nothing(void **state)
+{
+    nb_fd out = -1;
+
+    (void)state;
+    arrive("one\ntwo");
+    assert_status(nb_recv_line(conn, buf, 64, NULL, plenty()), NB_OK);
+    assert_status(nb_conn_detach(conn, &out, buf, 2, &got), NB_TOO_LONG);
+    assert_int_equal(got, 3);
+    got = 4321;
+    assert_status(nb_conn_detach(conn, &out, NULL, 0, &got), NB_TOO_LONG);
+    assert_int_equal(got, 3);
+    assert_status(nb_conn_detach(conn, &out, NULL, 0, NULL), NB_TOO_LONG);
+    assert_int_equal(nb_conn_buffered(conn), 3);
+    assert_status(nb_conn_status(conn, NB_RECEIVE), NB_OK);
+    assert_status(nb_recv(conn, buf, 64, &got, plenty()), NB_OK);
+    assert_bytes(buf, got, "two");
+}
+
+static void detach_refuses_null(void **state)
+{
+    nb_fd out = -1;
+
+    (void)state;
+    assert_status(nb_conn_detach(NULL, &out, buf, 9, &got), NB_INVALID);
+    assert_status(nb_conn_detach(conn, NULL, buf, 9, &got), NB_INVALID);
+    assert_status(nb_conn_detach(conn, &out, NULL, 9, &got), NB_INVALID);
+    assert_true(is_open(nb_conn_fd(conn)));
+    assert_status(nb_send_all(conn, "x", 1, NULL, plenty()), NB_OK);
+}
+
+static void detach_of_a_cancelled_connection_is_refused(void **state)
+{
+    nb_fd out = -1;
+
+    (void)state;
+    arrive("one\ntwo");
+    assert_status(nb_recv_line(conn, buf, 64, NULL, plenty()), NB_OK);
+    nb_cancel(conn);
+    assert_status(nb_conn_detach(conn, &out, buf, 64, &got), NB_CANCELLED);
+    assert_int_equal(nb_conn_buffered(conn), 3);
+    assert_int_equal(out, -1);
+}
+
+static void detach_works_after_a_failure_that_stays(void **state)
+{
+    nb_fd out = -1;
+
+    (void)state;
+    peer_ends();
+    assert_status(nb_recv(conn, buf, 1, &got, plenty()), NB_EOF);
+    assert_status(nb_conn_detach(conn, &out, NULL, 0, NULL), NB_OK);
+    conn = adopt(out);
+    assert_status(nb_send_all(conn, "x", 1, NULL, plenty()), NB_OK);
+}
+
+/* ---- close ---- */
+
+/* A peer in a thread: reads to the end, says how it came, and closes. */
+struct reader {
+    struct task task;
+    int fd;
+    int ending;
+    size_t count;
+};
+
+static void read_and_close(void *argument)
+{
+    struct reader *reader = argument;
+
+    reader->ending = raw_ending(reader->fd, &reader->count);
+    (void)close(reader->fd);
+}
+
+static void peer_reads_and_closes(struct reader *reader)
+{
+    reader->fd = peer;
+    peer = -1;
+    task_start(&reader->task, read_and_close, reader);
+}
+
+static void null_is_fine_for_all_that_end(void **state)
+{
+    (void)state;
+    assert_status(nb_close(NULL, nb_forever()), NB_OK);
+    nb_abort(NULL);
+    nb_cancel(NULL);
+}
+
+static void close_waits_for_the_peers_end(void **state)
+{
+    struct reader reader;
+
+    (void)state;
+    assert_status(nb_send_all(conn, "bye", 3, NULL, plenty()), NB_OK);
+    peer_reads_and_closes(&reader);
+    assert_status(closed(plenty()), NB_OK);
+    task_join(&reader.task);
+    assert_int_equal(reader.ending, 0);
+    assert_int_equal(reader.count, 3);
+}
+
+static void close_without_deadline_waits_for_the_peers_end(void **state)
+{
+    struct reader reader;
+
+    (void)state;
+    assert_status(nb_send_all(conn, "bye", 3, NULL, nb_forever()), NB_OK);
+    peer_reads_and_closes(&reader);
+    assert_status(closed(nb_forever()), NB_OK);
+    task_join(&reader.task);
+    assert_int_equal(reader.ending, 0);
+}
+
+static void close_frees_the_buffer_and_the_descriptor(void **state)
+{
+    int fd = nb_conn_fd(conn);
+
+    (void)state;
+    arrive("one\ntwo");
+    assert_status(nb_recv_line(conn, buf, 64, NULL, plenty()), NB_OK);
+    peer_ends();
+    assert_status(closed(plenty()), NB_OK);
+    assert_false(is_open(fd));
+}
+
+static void close_leaves_errno_alone(void **state)
+{
+    (void)state;
+    peer_ends();
+    errno = 1234;
+    assert_status(closed(plenty()), NB_OK);
+    assert_int_equal(errno, 1234);
+}
+
+static void close_does_not_wait_when_the_end_has_come_before(void **state)
+{
+    (void)state;
+    peer_ends();
+    assert_status(nb_recv(conn, buf, 1, &got, plenty()), NB_EOF);
+    probe_clear();
+    assert_status(closed(nb_forever()), NB_OK);
+    assert_int_equal(atomic_load(&probe.poll.calls), 0);
+    assert_int_equal(raw_ending(peer, NULL), 0);
+}
+
+static void close_after_shutdown_is_in_order(void **state)
+{
+    (void)state;
+    assert_status(nb_shutdown_send(conn), NB_OK);
+    assert_int_equal(raw_ending(peer, NULL), 0);
+    raw_close(peer);
+    peer = -1;
+    assert_status(closed(plenty()), NB_OK);
+}
+
+/* Bytes that the connection never asks for. */
+static void unread_input(size_t length)
+{
+    memset(large, 'x', length);
+    raw_send(peer, large, length);
+    until_arrived(nb_conn_fd(conn), length);
+}
+
+static void reply_survives_input_that_was_never_read(void **state)
+{
+    struct reader reader;
+
+    (void)state;
+    unread_input(32768);
+    assert_status(nb_send_all(conn, "reply", 5, NULL, plenty()), NB_OK);
+    peer_reads_and_closes(&reader);
+    assert_status(closed(plenty()), NB_OK);
+    task_join(&reader.task);
+    assert_int_equal(reader.ending, 0);
+    assert_int_equal(reader.count, 5);
+}
+
+static void close_on_task(void *argument)
+{
+    nb_status *status = argument;
+
+    *status = closed(nb_forever());
+}
+
+static void close_drops_what_comes_while_it_waits(void **state)
+{
+    struct task task;
+    nb_status status = NB_INVALID;
+
+    (void)state;
+    task_start(&task, close_on_task, &status);
+    task_until_blocked(&task);
+    raw_send_text(peer, "late");
+    task_until_blocked(&task);
+    raw_send_text(peer, "later");
+    assert_int_equal(raw_ending(peer, NULL), 0);
+    raw_close(peer);
+    peer = -1;
+    task_join(&task);
+    assert_status(status, NB_OK);
+}
+
+static void close_gives_up_at_its_deadline(void **state)
+{
+    nb_deadline by = nb_after_ms(SHORT_MS);
+
+    (void)state;
+    assert_status(nb_send_all(conn, "bye", 3, NULL, plenty()), NB_OK);
+    assert_status(closed(by), NB_TIMEOUT);
+    assert_passed(by, 10000);
+    assert_int_equal(raw_ending(peer, &got), 0);
+    assert_int_equal(got, 3);
+}
+
+static void close_with_an_expired_deadline_sends_the_end_and_waits_for_nothing(void **state)
+{
+    (void)state;
+    assert_status(nb_send_all(conn, "bye", 3, NULL, plenty()), NB_OK);
+    probe_clear();
+    assert_status(closed(past()), NB_TIMEOUT);
+    assert_int_equal(atomic_load(&probe.poll.calls), 0);
+    assert_int_equal(raw_ending(peer, &got), 0);
+    assert_int_equal(got, 3);
+}
+
+/* One call drops so much without a look at the clock. */
+static void close_with_an_expired_deadline_drops_what_was_never_read(void **state)
+{
+    int error = -1;
+    socklen_t length = sizeof(error);
+
+    (void)state;
+    unread_input(32768);
+    assert_status(nb_send_all(conn, "bye", 3, NULL, plenty()), NB_OK);
+    assert_status(closed(past()), NB_TIMEOUT);
+    /* A reset that comes after the end does no harm here, but it could overtake the bytes elsewhere. */
+    assert_int_equal(getsockopt(peer, SOL_SOCKET, SO_ERROR, &error, &length), 0);
+    assert_int_equal(error, 0);
+    assert_int_equal(raw_ending(peer, &got), 0);
+    assert_int_equal(got, 3);
+}
+
+static void close_with_an_expired_deadline_knows_of_an_end_received_before(void **state)
+{
+    (void)state;
+    peer_ends();
+    assert_status(nb_recv(conn, buf, 1, &got, plenty()), NB_EOF);
+    assert_status(closed(past()), NB_OK);
+    assert_int_equal(raw_ending(peer, NULL), 0);
+}
+
+/* Sends a number of bytes and closes; the connection may break meanwhile. */
+static size_t flood_length;
+
+static void flood(void *argument)
+{
+    size_t left = flood_length;
+    ssize_t n = 1;
+
+    (void)argument;
+    while (left > 0 && n > 0) {
+        n = send(peer, large, left, MSG_NOSIGNAL);
+        left -= n > 0 ? (size_t)n : 0;
+    }
+    (void)shutdown(peer, SHUT_WR);
+}
+
+/* Closes while the peer sends so many bytes. */
+static nb_status close_under_flood(size_t length)
+{
+    struct task task;
+    nb_status status;
+
+    flood_length = length;
+    task_start(&task, flood, NULL);
+    status = closed(plenty());
+    task_join(&task);
+    return status;
+}
+
+static void close_drains_up_to_64_kib(void **state)
+{
+    (void)state;
+    assert_status(close_under_flood(65535), NB_OK);
+}
+
+static void close_gives_up_beyond_64_kib(void **state)
+{
+    (void)state;
+    assert_status(close_under_flood(65537), NB_TOO_LONG);
+    conn = NULL;
+    renew();
+    assert_status(close_under_flood(LARGE), NB_TOO_LONG);
+}
+
+static void close_tells_a_reset(void **state)
+{
+    (void)state;
+    peer_resets();
+    assert_status(closed(plenty()), NB_RESET);
+}
+
+static void close_tells_a_reset_that_was_received_before(void **state)
+{
+    (void)state;
+    peer_resets();
+    assert_status(nb_recv(conn, buf, 1, &got, plenty()), NB_RESET);
+    assert_status(closed(plenty()), NB_RESET);
+}
+
+static void close_tells_a_reset_that_comes_while_it_waits(void **state)
+{
+    struct task task;
+    nb_status status = NB_INVALID;
+
+    (void)state;
+    task_start(&task, close_on_task, &status);
+    task_until_blocked(&task);
+    raw_reset(peer, -1);
+    peer = -1;
+    task_join(&task);
+    assert_status(status, NB_RESET);
+}
+
+static void close_tells_what_a_send_failed_with(void **state)
+{
+    (void)state;
+    probe_fail(&probe.send, 1, EHOSTUNREACH);
+    assert_status(nb_send_all(conn, "x", 1, NULL, plenty()), NB_UNREACHABLE);
+    assert_status(closed(plenty()), NB_UNREACHABLE);
+    conn = NULL;
+    renew();
+    probe_fail(&probe.send, 1, ENOBUFS);
+    assert_status(nb_send_all(conn, "x", 1, NULL, plenty()), NB_NO_MEMORY);
+    peer_ends();
+    assert_status(closed(plenty()), NB_NO_MEMORY);
+}
+
+static void close_tells_what_a_send_failed_with_rather_than_a_receive(void **state)
+{
+    (void)state;
+    probe_fail(&probe.receive, 1, ETIMEDOUT);
+    assert_status(nb_recv(conn, buf, 1, &got, plenty()), NB_UNREACHABLE);
+    probe_fail(&probe.send, 1, EPERM);
+    assert_status(nb_send_all(conn, "x", 1, NULL, plenty()), NB_PERMISSION);
+    assert_status(closed(plenty()), NB_PERMISSION);
+}
+
+static void close_tells_what_its_wait_failed_with(void **state)
+{
+    (void)state;
+    probe_fail(&probe.receive, 1, ETIMEDOUT);
+    assert_status(closed(plenty()), NB_UNREACHABLE);
+}
+
+static void close_goes_on_after_signals(void **state)
+{
+    (void)state;
+    peer_ends();
+    probe_fail(&probe.receive, 3, EINTR);
+    assert_status(closed(plenty()), NB_OK);
+    renew();
+    probe_fail(&probe.poll, 3, EINTR);
+    assert_status(closed(nb_after_ms(SHORT_MS)), NB_TIMEOUT);
+}
+
+static void close_gives_up_at_its_deadline_when_signals_never_cease(void **state)
+{
+    (void)state;
+    probe_fail(&probe.receive, INT_MAX, EINTR);
+    assert_status(closed(nb_after_ms(SHORT_MS)), NB_TIMEOUT);
+    renew();
+    probe_fail(&probe.poll, INT_MAX, EINTR);
+    assert_status(closed(nb_after_ms(SHORT_MS)), NB_TIMEOUT);
+}
+
+static void close_gives_up_at_its_deadline_when_there_is_never_anything_to_read(void **state)
+{
+    (void)state;
+    arrive("something");
+    probe_fail(&probe.receive, INT_MAX, EAGAIN);
+    assert_status(closed(nb_after_ms(SHORT_MS)), NB_TIMEOUT);
+}
+
+static void close_after_a_line_too_long_is_in_order(void **state)
+{
+    struct reader reader;
+
+    (void)state;
+    arrive("much too long\n");
+    assert_status(nb_recv_line(conn, buf, 4, NULL, plenty()), NB_TOO_LONG);
+    assert_status(nb_send_all(conn, "no\n", 3, NULL, plenty()), NB_OK);
+    peer_reads_and_closes(&reader);
+    assert_status(closed(plenty()), NB_OK);
+    task_join(&reader.task);
+    assert_int_equal(reader.ending, 0);
+    assert_int_equal(reader.count, 3);
+}
+
+static void truncated_stream_ends_with_a_reset(void **state)
+{
+    (void)state;
+    assert_status(nb_send_all(conn, "half", 4, NULL, plenty()), NB_OK);
+    assert_status(nb_send_all(conn, "rest", 4, NULL, past()), NB_TIMEOUT);
+    until_arrived(peer, 4);
+    assert_status(closed(plenty()), NB_TIMEOUT);
+    assert_int_equal(raw_ending(peer, &got), ECONNRESET);
+    assert_int_equal(got, 4);
+}
+
+static void stream_truncated_in_the_middle_of_a_send_ends_with_a_reset(void **state)
+{
+    (void)state;
+    shrink();
+    assert_status(nb_send_all(conn, large, LARGE, NULL, nb_after_ms(SHORT_MS)), NB_TIMEOUT);
+    assert_status(closed(nb_forever()), NB_TIMEOUT);
+    assert_int_equal(raw_ending(peer, &got), ECONNRESET);
+}
+
+static void truncated_stream_ends_with_a_reset_after_the_peers_end_too(void **state)
+{
+    (void)state;
+    peer_ends();
+    assert_status(nb_recv(conn, buf, 1, &got, plenty()), NB_EOF);
+    assert_status(nb_send_all(conn, "x", 1, NULL, past()), NB_TIMEOUT);
+    assert_status(closed(plenty()), NB_TIMEOUT);
+    assert_int_equal(raw_ending(peer, NULL), ECONNRESET);
+}
+
+/* ---- abort ---- */
+
+static void abort_resets(void **state)
+{
+    (void)state;
+    assert_status(nb_send_all(conn, "half", 4, NULL, plenty()), NB_OK);
+    until_arrived(peer, 4);
+    nb_abort(conn);
+    conn = NULL;
+    assert_int_equal(raw_ending(peer, &got), ECONNRESET);
+    assert_int_equal(got, 4);
+}
+
+static void abort_frees_the_buffer_and_the_descriptor(void **state)
+{
+    int fd = nb_conn_fd(conn);
+
+    (void)state;
+    arrive("one\ntwo");
+    assert_status(nb_recv_line(conn, buf, 64, NULL, plenty()), NB_OK);
+    nb_abort(conn);
+    conn = NULL;
+    assert_false(is_open(fd));
+}
+
+/* ---- cancel ---- */
+
+static nb_deadline call_by;
+static nb_status call_status;
+static size_t call_done;
+
+static void call_recv(void *argument)
+{
+    (void)argument;
+    call_status = nb_recv(conn, buf, 64, &call_done, call_by);
+}
+
+static void call_exact(void *argument)
+{
+    (void)argument;
+    call_status = nb_recv_exact(conn, buf, 64, &call_done, call_by);
+}
+
+static void call_until(void *argument)
+{
+    (void)argument;
+    call_status = nb_recv_until(conn, buf, 64, "\n", 1, &call_done, call_by);
+}
+
+static void call_line(void *argument)
+{
+    (void)argument;
+    call_status = nb_recv_line(conn, buf, 64, &call_done, call_by);
+}
+
+static void call_to_end(void *argument)
+{
+    (void)argument;
+    call_status = nb_recv_to_end(conn, buf, 64, &call_done, call_by);
+}
+
+static void call_wait(void *argument)
+{
+    (void)argument;
+    call_done = 0;
+    call_status = nb_wait_readable(conn, call_by);
+}
+
+static void call_send_all(void *argument)
+{
+    (void)argument;
+    call_status = nb_send_all(conn, large, LARGE, &call_done, call_by);
+}
+
+static void call_send_all_v(void *argument)
+{
+    nb_slice slices[] = {{large, LARGE / 2}, {large, LARGE / 2}};
+
+    (void)argument;
+    call_status = nb_send_all_v(conn, slices, 2, &call_done, call_by);
+}
+
+static void (*const calls[])(void *) = {call_recv,   call_exact, call_until,    call_line,
+                                        call_to_end, call_wait,  call_send_all, call_send_all_v};
+
+static void wake_each(nb_deadline by)
+{
+    for (size_t i = 0; i < COUNT(calls); i++) {
+        struct task task;
+
+        shrink();
+        call_by = by;
+        task_start(&task, calls[i], NULL);
+        task_until_blocked(&task);
+        nb_cancel(conn);
+        task_join(&task);
+        if (call_status != NB_CANCELLED || (i < 6 && call_done != 0))
+            fail_msg("call %zu: %s, %zu", i, nb_status_name(call_status), call_done);
+        renew();
+    }
+}
+
+static void cancel_wakes_every_call_without_a_deadline(void **state)
+{
+    (void)state;
+    wake_each(nb_forever());
+}
+
+static void cancel_wakes_every_call_with_a_deadline(void **state)
+{
+    (void)state;
+    wake_each(plenty());
+}
+
+static nb_status sender_status;
+
+static void send_in_another_thread(void *argument)
+{
+    (void)argument;
+    sender_status = nb_send_all(conn, large, LARGE, NULL, nb_forever());
+}
+
+static void cancel_wakes_both_directions(void **state)
+{
+    struct task receiver;
+    struct task sender;
+
+    (void)state;
+    shrink();
+    call_by = nb_forever();
+    task_start(&receiver, call_recv, NULL);
+    task_start(&sender, send_in_another_thread, NULL);
+    task_until_blocked(&receiver);
+    task_until_blocked(&sender);
+    nb_cancel(conn);
+    task_join(&receiver);
+    task_join(&sender);
+    assert_status(call_status, NB_CANCELLED);
+    assert_status(sender_status, NB_CANCELLED);
+}
+
+static void cancelled_call_reports_what_it_had(void **state)
+{
+    struct task task;
+
+    (void)state;
+    call_by = nb_forever();
+    arrive("abc");
+    task_start(&task, call_exact, NULL);
+    task_until_blocked(&task);
+    nb_cancel(conn);
+    task_join(&task);
+    assert_status(call_status, NB_CANCELLED);
+    assert_bytes(buf, call_done, "abc");
+}
+
+static void cancelled_send_reports_what_it_had(void **state)
+{
+    struct task task;
+    uint64_t counted;
+
+    (void)state;
+    shrink();
+    call_by = nb_forever();
+    task_start(&task, call_send_all, NULL);
+    task_until_blocked(&task);
+    nb_cancel(conn);
+    task_join(&task);
+    assert_status(call_status, NB_CANCELLED);
+    assert_true(call_done < LARGE);
+    nb_conn_counters(conn, NULL, &counted);
+    assert_int_equal(counted, call_done);
+}
+
+static void every_call_after_a_cancellation_says_so(void **state)
+{
+    (void)state;
+    arrive("hello\n");
+    nb_cancel(conn);
+    for (size_t i = 0; i < COUNT(calls); i++) {
+        call_by = i % 2 != 0 ? plenty() : nb_forever();
+        calls[i](NULL);
+        if (call_status != NB_CANCELLED || call_done != 0)
+            fail_msg("call %zu: %s, %zu", i, nb_status_name(call_status), call_done);
+    }
+    assert_status(nb_recv_exact(conn, NULL, 0, &got, plenty()), NB_CANCELLED);
+    assert_status(nb_send_all(conn, NULL, 0, NULL, plenty()), NB_CANCELLED);
+    assert_status(nb_shutdown_send(conn), NB_CANCELLED);
+    assert_status(nb_wait_readable(conn, past()), NB_CANCELLED);
+}
+
+static void cancel_may_be_called_again(void **state)
+{
+    (void)state;
+    nb_cancel(conn);
+    nb_cancel(conn);
+    nb_cancel(conn);
+    assert_status(nb_conn_status(conn, NB_SEND), NB_CANCELLED);
+    assert_status(closed(plenty()), NB_CANCELLED);
+}
+
+static void cancel_leaves_errno_alone(void **state)
+{
+    (void)state;
+    errno = 1234;
+    nb_cancel(conn);
+    assert_int_equal(errno, 1234);
+}
+
+static void cancel_keeps_the_descriptor(void **state)
+{
+    int fd = nb_conn_fd(conn);
+
+    (void)state;
+    nb_cancel(conn);
+    assert_true(is_open(fd));
+    assert_status(closed(plenty()), NB_CANCELLED);
+    assert_false(is_open(fd));
+}
+
+static void cancelled_stream_does_not_look_whole(void **state)
+{
+    (void)state;
+    assert_status(nb_send_all(conn, "half", 4, NULL, plenty()), NB_OK);
+    until_arrived(peer, 4);
+    nb_cancel(conn);
+    assert_int_equal(raw_ending(peer, &got), ECONNRESET);
+    assert_int_equal(got, 4);
+}
+
+static void cancelled_stream_does_not_look_whole_while_calls_are_blocked(void **state)
+{
+    struct task receiver;
+    struct task sender;
+
+    (void)state;
+    shrink();
+    call_by = nb_forever();
+    task_start(&receiver, call_recv, NULL);
+    task_start(&sender, send_in_another_thread, NULL);
+    task_until_blocked(&receiver);
+    task_until_blocked(&sender);
+    nb_cancel(conn);
+    assert_int_equal(raw_ending(peer, NULL), ECONNRESET);
+    task_join(&receiver);
+    task_join(&sender);
+}
+
+static void close_after_a_cancellation_waits_for_nothing(void **state)
+{
+    (void)state;
+    assert_status(nb_send_all(conn, "half", 4, NULL, plenty()), NB_OK);
+    nb_cancel(conn);
+    probe_clear();
+    assert_status(closed(nb_forever()), NB_CANCELLED);
+    assert_int_equal(atomic_load(&probe.poll.calls), 0);
+    assert_int_equal(atomic_load(&probe.receive.calls), 0);
+}
+
+static void cancellation_is_not_lost_just_before_a_call(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 200; i++) {
+        struct task task;
+
+        shrink();
+        call_by = i % 16 < 8 ? nb_forever() : plenty();
+        task_start(&task, calls[i % COUNT(calls)], NULL);
+        nb_cancel(conn);
+        task_join(&task);
+        if (call_status != NB_CANCELLED)
+            fail_msg("round %zu: %s", i, nb_status_name(call_status));
+        renew();
+    }
+}
+
+/* ---- threads ---- */
+
+static atomic_bool stop_asking;
+
+static void ask_everything(void *argument)
+{
+    nb_error error;
+    nb_address address;
+    uint64_t in;
+    uint64_t out;
+
+    (void)argument;
+    while (!atomic_load(&stop_asking)) {
+        (void)nb_conn_status(conn, NB_RECEIVE);
+        (void)nb_conn_status(conn, NB_SEND);
+        nb_conn_error(conn, NB_RECEIVE, &error);
+        nb_conn_error(conn, NB_SEND, &error);
+        nb_conn_peer(conn, &address);
+        nb_conn_local(conn, &address);
+        nb_conn_counters(conn, &in, &out);
+        (void)nb_conn_fd(conn);
+    }
+}
+
+static void cancel_from_here(void *argument)
+{
+    nb_cancel(argument);
+}
+
+static void queries_and_cancellations_work_from_any_thread(void **state)
+{
+    struct task receiver;
+    struct task sender;
+    struct task asker;
+    struct task cancellers[3];
+
+    (void)state;
+    shrink();
+    call_by = plenty();
+    atomic_store(&stop_asking, false);
+    task_start(&receiver, call_to_end, NULL);
+    task_start(&sender, send_in_another_thread, NULL);
+    task_start(&asker, ask_everything, NULL);
+    for (int i = 0; i < 20; i++)
+        raw_send_text(peer, "x");
+    task_until_blocked(&receiver);
+    task_until_blocked(&sender);
+    for (size_t i = 0; i < COUNT(cancellers); i++)
+        task_start(&cancellers[i], cancel_from_here, conn);
+    for (size_t i = 0; i < COUNT(cancellers); i++)
+        task_join(&cancellers[i]);
+    task_join(&receiver);
+    task_join(&sender);
+    atomic_store(&stop_asking, true);
+    task_join(&asker);
+    assert_status(call_status, NB_CANCELLED);
+    assert_status(sender_status, NB_CANCELLED);
+    assert_int_equal(call_done, 20);
+}
+
+/* ---- the table of cases ---- */
+
+static const enum transport ipv4 = OVER_IPV4;
+static const enum transport ipv6 = OVER_IPV6;
+static const enum transport local = OVER_UNIX;
+
+#define ROW(name, transport, begin) CASE_WITH(name, transport, begin, end)
+#define TCP(name) ROW(name, ipv4, begin)
+#define TCP_BOTH(name) ROW(name, ipv4, begin), ROW(name, ipv6, begin)
+#define UNIX(name) ROW(name, local, begin)
+#define BOTH(name) ROW(name, ipv4, begin), ROW(name, local, begin)
+#define ALL(name) ROW(name, ipv4, begin), ROW(name, ipv6, begin), ROW(name, local, begin)
+/* These make their own sockets. */
+#define EMPTY(name) ROW(name, ipv4, begin_empty)
+#define EMPTY_TCP(name) ROW(name, ipv4, begin_empty), ROW(name, ipv6, begin_empty)
+#define EMPTY_ALL(name)                                                                            \
+    ROW(name, ipv4, begin_empty), ROW(name, ipv6, begin_empty), ROW(name, local, begin_empty)
+
+int main(void)
+{
+    const struct CMUnitTest cases[] = {
+        EMPTY_ALL(adopt_takes_a_connected_socket),
+        EMPTY_ALL(adopt_leaves_errno_alone),
+        EMPTY(adopt_refuses_what_is_no_open_descriptor),
+        EMPTY(adopt_refuses_what_is_no_socket),
+        EMPTY(adopt_refuses_what_is_no_stream),
+        EMPTY_ALL(adopt_refuses_a_listening_socket),
+        EMPTY(adopt_refuses_a_family_it_does_not_know),
+        EMPTY(adopt_refuses_to_have_no_place_for_it),
+        EMPTY(refused_adoption_names_the_descriptor_and_the_reason),
+        EMPTY(adopt_without_memory_leaves_the_descriptor),
+        EMPTY(adopt_that_the_system_refuses_leaves_the_descriptor),
+        EMPTY_ALL(adopted_socket_blocks_without_time_outs_and_is_close_on_exec),
+        EMPTY_ALL(one_descriptor_is_not_adopted_twice),
+        EMPTY_ALL(adopt_clears_what_breaks_a_promise),
+        EMPTY(an_option_that_cannot_be_cleared_is_named),
+        EMPTY(adopt_leaves_other_options_as_they_are),
+        EMPTY_TCP(an_adopted_socket_that_lingers_is_closed_in_time),
+        EMPTY(descriptor_zero_is_as_good_as_any),
+        EMPTY_TCP(peer_that_reset_before_it_was_accepted_is_adopted),
+        TCP_BOTH(both_addresses_of_a_tcp_connection_are_told),
+        UNIX(both_addresses_of_a_unix_pair_are_unnamed),
+        TCP(peer_stays_known_when_it_is_gone),
+        TCP_BOTH(local_address_is_not_told_after_a_cancellation),
+        EMPTY(mapped_peers_of_a_dual_stack_listener_are_ipv4),
+        BOTH(counters_count_what_was_received_and_sent),
+        TCP(counters_count_lines_with_their_ends_and_nothing_in_advance),
+        TCP(status_of_a_working_connection_is_ok),
+        TCP(status_of_no_connection_or_direction_is_invalid),
+        BOTH(directions_fail_apart),
+        BOTH(cancelled_connection_says_so_in_both_directions),
+        ALL(error_names_the_operation_the_peer_and_the_reason),
+        BOTH(error_without_a_system_error_names_the_reason_alone),
+        ALL(error_tells_of_a_receive_that_timed_out),
+        BOTH(error_tells_that_it_was_too_late_for_what_was_read_ahead),
+        BOTH(error_tells_of_want_of_memory_for_what_is_read_ahead),
+        BOTH(error_that_stays_comes_before_one_that_does_not),
+        ALL(detach_gives_back_a_plain_descriptor),
+        BOTH(detach_hands_out_what_was_buffered),
+        TCP(detach_without_room_changes_nothing),
+        TCP(detach_refuses_null),
+        BOTH(detach_of_a_cancelled_connection_is_refused),
+        BOTH(detach_works_after_a_failure_that_stays),
+        TCP(null_is_fine_for_all_that_end),
+        ALL(close_waits_for_the_peers_end),
+        BOTH(close_without_deadline_waits_for_the_peers_end),
+        BOTH(close_frees_the_buffer_and_the_descriptor),
+        BOTH(close_leaves_errno_alone),
+        BOTH(close_does_not_wait_when_the_end_has_come_before),
+        BOTH(close_after_shutdown_is_in_order),
+        ALL(reply_survives_input_that_was_never_read),
+        BOTH(close_drops_what_comes_while_it_waits),
+        BOTH(close_gives_up_at_its_deadline),
+        BOTH(close_with_an_expired_deadline_sends_the_end_and_waits_for_nothing),
+        ALL(close_with_an_expired_deadline_drops_what_was_never_read),
+        BOTH(close_with_an_expired_deadline_knows_of_an_end_received_before),
+        BOTH(close_drains_up_to_64_kib),
+        BOTH(close_gives_up_beyond_64_kib),
+        BOTH(close_tells_a_reset),
+        BOTH(close_tells_a_reset_that_was_received_before),
+        TCP(close_tells_a_reset_that_comes_while_it_waits),
+        BOTH(close_tells_what_a_send_failed_with),
+        TCP(close_tells_what_a_send_failed_with_rather_than_a_receive),
+        TCP(close_tells_what_its_wait_failed_with),
+        TCP(close_goes_on_after_signals),
+        TCP(close_gives_up_at_its_deadline_when_signals_never_cease),
+        TCP(close_gives_up_at_its_deadline_when_there_is_never_anything_to_read),
+        BOTH(close_after_a_line_too_long_is_in_order),
+        TCP_BOTH(truncated_stream_ends_with_a_reset),
+        TCP(stream_truncated_in_the_middle_of_a_send_ends_with_a_reset),
+        TCP(truncated_stream_ends_with_a_reset_after_the_peers_end_too),
+        TCP_BOTH(abort_resets),
+        BOTH(abort_frees_the_buffer_and_the_descriptor),
+        ALL(cancel_wakes_every_call_without_a_deadline),
+        BOTH(cancel_wakes_every_call_with_a_deadline),
+        ALL(cancel_wakes_both_directions),
+        BOTH(cancelled_call_reports_what_it_had),
+        BOTH(cancelled_send_reports_what_it_had),
+        BOTH(every_call_after_a_cancellation_says_so),
+        BOTH(cancel_may_be_called_again),
+        BOTH(cancel_leaves_errno_alone),
+        BOTH(cancel_keeps_the_descriptor),
+        TCP_BOTH(cancelled_stream_does_not_look_whole),
+        TCP(cancelled_stream_does_not_look_whole_while_calls_are_blocked),
+        BOTH(close_after_a_cancellation_waits_for_nothing),
+        BOTH(cancellation_is_not_lost_just_before_a_call),
+        BOTH(queries_and_cancellations_work_from_any_thread),
+    };
+
+    return cmocka_run_group_tests(cases, NULL, NULL);
+}

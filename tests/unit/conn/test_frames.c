@@ -1,0 +1,621 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Tests of frames: messages that say their length first.
+ *
+ *  Linked with --wrap for what support/probe.h lists. */
+#undef _GNU_SOURCE
+#define _GNU_SOURCE /* POLLRDHUP */
+
+#include "probe.h"
+#include "support.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SHORT_MS 20 /* a wait that is expected to be in vain */
+#define HEADER 4
+#define LARGE ((size_t)1 << 20)
+
+/* The connection of a case, and the socket at its other end; -1 once it is closed. */
+static nb_conn *conn;
+static int peer;
+
+/* Where the calls of a case receive, and what they reported. */
+static char buf[4096];
+static size_t got;
+
+static int begin(void **state)
+{
+    (void)probe_begin(state);
+    conn = conn_and_peer(*(const enum transport *)*state, &peer);
+    return 0;
+}
+
+static int end(void **state)
+{
+    nb_abort(conn);
+    if (peer >= 0)
+        raw_close(peer);
+    return probe_end(state);
+}
+
+/* A literal, which may contain NULs, from the peer; afterwards it has arrived. */
+#define arrive(literal) raw_deliver(peer, nb_conn_fd(conn), literal, sizeof(literal) - 1)
+
+static void peer_ends(void)
+{
+    assert_int_equal(shutdown(peer, SHUT_WR), 0);
+    until_event(nb_conn_fd(conn), POLLRDHUP);
+}
+
+static nb_status frame(size_t capacity, nb_deadline by)
+{
+    memset(buf, '#', sizeof(buf));
+    got = 4321;
+    return nb_recv_frame(conn, buf, capacity, &got, by);
+}
+
+/* That the last call received exactly this body. */
+#define assert_got(literal) assert_bytes(buf, got, literal)
+
+static void assert_nothing_consumed(void)
+{
+    uint64_t received = 1;
+
+    assert_int_equal(got, 0);
+    assert_int_equal(buf[0], '#');
+    nb_conn_counters(conn, &received, NULL);
+    assert_int_equal(received, 0);
+}
+
+/* ---- frames that arrive ---- */
+
+static void each_length_announces_itself_most_significant_byte_first(void **state)
+{
+    static const struct {
+        size_t length;
+        unsigned char header[HEADER];
+    } rows[] = {
+        {0, {0, 0, 0, 0}},
+        {1, {0, 0, 0, 1}},
+        {255, {0, 0, 0, 255}},
+        {256, {0, 0, 1, 0}},
+        {0x1234, {0, 0, 0x12, 0x34}},
+        {0x10203, {0, 1, 2, 3}},
+    };
+    static unsigned char body[0x10203];
+    static unsigned char received[HEADER + sizeof(body)];
+
+    (void)state;
+    pattern_fill(body, sizeof(body), 0);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        assert_status(nb_send_frame(conn, body, rows[i].length, plenty()), NB_OK);
+        raw_recv(peer, received, HEADER + rows[i].length);
+        assert_memory_equal(received, rows[i].header, HEADER);
+        assert_true(pattern_holds(received + HEADER, rows[i].length, 0));
+    }
+}
+
+static void header_and_body_of_a_frame_are_one_send(void **state)
+{
+    (void)state;
+    probe_clear();
+    assert_status(nb_send_frame(conn, "body", 4, nb_forever()), NB_OK);
+    assert_int_equal(probe_total(), 1);
+    assert_int_equal(atomic_load(&probe.send.calls), 1);
+    assert_status(nb_send_frame(conn, NULL, 0, nb_forever()), NB_OK);
+    assert_int_equal(probe_total(), 2);
+    raw_recv(peer, buf, 12);
+    assert_memory_equal(buf, "\0\0\0\4body\0\0\0\0", 12);
+}
+
+static void a_frame_is_given_without_its_header(void **state)
+{
+    (void)state;
+    arrive("\0\0\0\5hello");
+    assert_status(frame(sizeof(buf), plenty()), NB_OK);
+    assert_got("hello");
+    assert_int_equal(buf[5], '#');
+}
+
+static void an_empty_frame_is_a_frame(void **state)
+{
+    (void)state;
+    arrive("\0\0\0\0\0\0\0\0\0\0\0\1x");
+    assert_status(frame(sizeof(buf), plenty()), NB_OK);
+    assert_got("");
+    got = 4321;
+    assert_status(nb_recv_frame(conn, NULL, 0, &got, plenty()), NB_OK);
+    assert_int_equal(got, 0);
+    assert_status(frame(sizeof(buf), plenty()), NB_OK);
+    assert_got("x");
+}
+
+struct sender {
+    nb_conn *conn;
+    const unsigned char *data;
+    const size_t *lengths;
+    size_t count;
+    atomic_int status;
+};
+
+static void send_frames(void *argument)
+{
+    struct sender *sender = argument;
+    nb_status status = NB_OK;
+
+    for (size_t i = 0; i < sender->count; i++)
+        status = nb_send_frame(sender->conn, sender->data, sender->lengths[i], plenty());
+    atomic_store(&sender->status, (int)status);
+}
+
+static void frames_of_any_length_arrive_whole_through_small_buffers(void **state)
+{
+    static const size_t lengths[] = {0,    1,     4091, 4092,  4093,      4096, LARGE, 3,
+                                     8192, 65536, 0,    99999, LARGE - 1, 2,    LARGE, 4095};
+    unsigned char *data = test_malloc(LARGE);
+    unsigned char *copy = test_malloc(LARGE);
+    struct sender sender = {NULL, data, lengths, COUNT(lengths), -1};
+    nb_conn *receiver;
+    struct task task;
+
+    pattern_fill(data, LARGE, 7);
+    conn_pair(*(const enum transport *)*state, &sender.conn, &receiver);
+    raw_shrink(nb_conn_fd(sender.conn));
+    raw_shrink(nb_conn_fd(receiver));
+    task_start(&task, send_frames, &sender);
+    for (size_t i = 0; i < COUNT(lengths); i++) {
+        memset(copy, 0, lengths[i]);
+        assert_status(nb_recv_frame(receiver, copy, LARGE, &got, plenty()), NB_OK);
+        assert_int_equal(got, lengths[i]);
+        assert_true(pattern_holds(copy, got, 7));
+    }
+    task_join(&task);
+    assert_status((nb_status)atomic_load(&sender.status), NB_OK);
+    nb_abort(sender.conn);
+    nb_abort(receiver);
+    test_free(copy);
+    test_free(data);
+}
+
+static void frames_survive_bytes_one_by_one_and_signals(void **state)
+{
+    nb_conn *a;
+    nb_conn *b;
+
+    conn_pair(*(const enum transport *)*state, &a, &b);
+    probe.send.limit = probe.receive.limit = 1;
+    for (int i = 0; i < 3; i++) {
+        probe_fail(&probe.send, 2, EINTR);
+        assert_status(nb_send_frame(a, "seven..", 7, i == 0 ? nb_forever() : plenty()), NB_OK);
+    }
+    for (int i = 0; i < 3; i++) {
+        probe_fail(&probe.receive, 2, EINTR);
+        assert_status(nb_recv_frame(b, buf, 7, &got, i == 0 ? nb_forever() : plenty()), NB_OK);
+        assert_got("seven..");
+    }
+    nb_abort(a);
+    nb_abort(b);
+}
+
+static void frames_that_arrived_together_are_one_receive(void **state)
+{
+    (void)state;
+    arrive("\0\0\0\3one\0\0\0\0\0\0\0\5three");
+    probe_clear();
+    assert_status(frame(sizeof(buf), nb_forever()), NB_OK);
+    assert_got("one");
+    assert_int_equal(nb_conn_buffered(conn), 13);
+    assert_status(frame(sizeof(buf), nb_forever()), NB_OK);
+    assert_status(frame(sizeof(buf), nb_forever()), NB_OK);
+    assert_got("three");
+    assert_int_equal(probe_total(), 1);
+}
+
+static void frames_and_other_calls_share_the_buffer(void **state)
+{
+    (void)state;
+    arrive("line\n\0\0\0\5framerest\0\0\0\1x");
+    assert_status(nb_recv_line(conn, buf, sizeof(buf), &got, plenty()), NB_OK);
+    assert_status(frame(sizeof(buf), plenty()), NB_OK);
+    assert_got("frame");
+    assert_status(nb_recv_exact(conn, buf, 4, &got, plenty()), NB_OK);
+    assert_got("rest");
+    assert_status(frame(sizeof(buf), plenty()), NB_OK);
+    assert_got("x");
+}
+
+static void counters_of_frames_include_the_headers(void **state)
+{
+    uint64_t received;
+    uint64_t sent;
+
+    (void)state;
+    arrive("\0\0\0\3one\0\0\0\3tw");
+    assert_status(nb_send_frame(conn, "four", 4, plenty()), NB_OK);
+    assert_status(frame(sizeof(buf), plenty()), NB_OK);
+    assert_status(frame(sizeof(buf), before_long()), NB_TIMEOUT);
+    nb_conn_counters(conn, &received, &sent);
+    assert_int_equal(received, 7);
+    assert_int_equal(sent, 8);
+}
+
+static void success_of_frames_leaves_errno_alone(void **state)
+{
+    (void)state;
+    arrive("\0\0\0\1x");
+    errno = 1234;
+    assert_status(nb_send_frame(conn, "x", 1, plenty()), NB_OK);
+    assert_status(frame(sizeof(buf), plenty()), NB_OK);
+    assert_int_equal(errno, 1234);
+}
+
+/* ---- frames that are too long ---- */
+
+static void a_frame_that_just_fits_is_taken(void **state)
+{
+    (void)state;
+    arrive("\0\0\0\5hello\0\0\0\6hello!");
+    assert_status(frame(5, plenty()), NB_OK);
+    assert_got("hello");
+    assert_status(frame(5, plenty()), NB_TOO_LONG);
+    assert_int_equal(got, 6);
+    assert_int_equal(buf[0], '#');
+}
+
+static void a_frame_too_long_stays_and_its_body_is_not_read(void **state)
+{
+    char body[8];
+    size_t length;
+    int fd;
+
+    (void)state;
+    arrive("\0\0\0\6hello!");
+    assert_status(frame(5, plenty()), NB_TOO_LONG);
+    assert_int_equal(got, 6);
+    assert_status(frame(sizeof(buf), plenty()), NB_TOO_LONG);
+    assert_int_equal(got, 0);
+    assert_status(nb_recv(conn, buf, sizeof(buf), &got, plenty()), NB_TOO_LONG);
+    assert_status(nb_conn_status(conn, NB_RECEIVE), NB_TOO_LONG);
+    assert_status(nb_conn_status(conn, NB_SEND), NB_OK);
+    assert_status(nb_conn_detach(conn, &fd, body, sizeof(body), &length), NB_OK);
+    raw_recv(fd, body + length, 6 - length);
+    assert_memory_equal(body, "hello!", 6);
+    conn = adopt(fd);
+}
+
+static void what_a_peer_announces_allocates_nothing(void **state)
+{
+    (void)state;
+    arrive("\xff\xff\xff\xff");
+    probe_clear();
+    assert_status(frame(64, plenty()), NB_TOO_LONG);
+    assert_int_equal(got, UINT32_MAX);
+    assert_true(atomic_load(&probe.allocate.longest) <= 1024);
+}
+
+static void the_buffer_grows_with_what_arrives_of_a_frame(void **state)
+{
+    static char large[LARGE];
+
+    (void)state;
+    arrive("\0\x0f\xff\xff");
+    probe_clear();
+    assert_status(nb_recv_frame(conn, large, LARGE, &got, nb_after_ms(SHORT_MS)), NB_TIMEOUT);
+    assert_true(atomic_load(&probe.allocate.longest) <= 4096);
+}
+
+static void the_buffer_grows_to_no_more_than_the_frame(void **state)
+{
+    static char whole[HEADER + 50000];
+    static char body[50000];
+
+    (void)state;
+    memcpy(whole, "\0\0\xc3\x50", HEADER);
+    raw_deliver(peer, nb_conn_fd(conn), whole, sizeof(whole));
+    probe_clear();
+    assert_status(nb_recv_frame(conn, body, sizeof(body), &got, plenty()), NB_OK);
+    assert_int_equal(got, sizeof(body));
+    assert_true(atomic_load(&probe.allocate.longest) <= sizeof(whole));
+}
+
+/* ---- frames that do not come ---- */
+
+static void a_timeout_anywhere_in_a_frame_consumes_nothing(void **state)
+{
+    static const char whole[] = "\0\0\0\6hello!";
+
+    for (size_t cut = 0; cut < sizeof(whole) - 1; cut++) {
+        nb_deadline by;
+
+        nb_abort(conn);
+        raw_close(peer);
+        conn = conn_and_peer(*(const enum transport *)*state, &peer);
+        raw_deliver(peer, nb_conn_fd(conn), whole, cut);
+        by = nb_after_ms(SHORT_MS);
+        assert_status(frame(sizeof(buf), by), NB_TIMEOUT);
+        assert_passed(by, 10000);
+        assert_nothing_consumed();
+        assert_status(nb_conn_status(conn, NB_RECEIVE), NB_OK);
+        raw_send(peer, whole + cut, sizeof(whole) - 1 - cut);
+        assert_status(frame(sizeof(buf), plenty()), NB_OK);
+        assert_got("hello!");
+    }
+}
+
+static void what_came_of_a_frame_that_timed_out_is_for_every_call(void **state)
+{
+    (void)state;
+    arrive("\0\0\0\6hel");
+    assert_status(frame(sizeof(buf), before_long()), NB_TIMEOUT);
+    assert_status(nb_recv_exact(conn, buf, 7, &got, plenty()), NB_OK);
+    assert_got("\0\0\0\6hel");
+}
+
+static void an_expired_deadline_takes_only_what_is_complete_in_the_buffer(void **state)
+{
+    (void)state;
+    arrive("\0\0\0\1a\0\0\0\1b\0\0\0\4c");
+    assert_status(frame(sizeof(buf), past()), NB_TIMEOUT);
+    assert_nothing_consumed();
+    assert_int_equal(nb_conn_buffered(conn), 0);
+    assert_status(frame(sizeof(buf), plenty()), NB_OK);
+    probe_clear();
+    assert_status(frame(sizeof(buf), past()), NB_OK);
+    assert_got("b");
+    assert_status(frame(sizeof(buf), past()), NB_TIMEOUT);
+    assert_int_equal(got, 0);
+    assert_int_equal(nb_conn_buffered(conn), 5);
+    assert_status(frame(3, past()), NB_TOO_LONG);
+    assert_int_equal(got, 4);
+    assert_int_equal(probe_total(), 0);
+}
+
+static void frames_of_any_bound_are_read_ahead_alike(void **state)
+{
+    static char stream[30 * 1000];
+
+    for (size_t bound = 26; bound < 100000; bound *= 50) {
+        static char body[26 * 50 * 50];
+
+        nb_abort(conn);
+        raw_close(peer);
+        conn = conn_and_peer(*(const enum transport *)*state, &peer);
+        for (size_t i = 0; i < sizeof(stream); i += 30)
+            stream[i + 3] = 26;
+        raw_deliver(peer, nb_conn_fd(conn), stream, sizeof(stream));
+        probe_clear();
+        for (int i = 0; i < 1000; i++) {
+            assert_status(nb_recv_frame(conn, body, bound, &got, plenty()), NB_OK);
+            assert_int_equal(got, 26);
+        }
+        assert_true(probe_total() < 10);
+    }
+}
+
+static void the_buffer_of_a_long_frame_is_given_back(void **state)
+{
+    static char whole[HEADER + 50000];
+    static char body[50000];
+
+    (void)state;
+    memcpy(whole, "\0\0\xc3\x50", HEADER);
+    raw_deliver(peer, nb_conn_fd(conn), whole, sizeof(whole));
+    probe_clear();
+    assert_status(nb_recv_frame(conn, body, sizeof(body), &got, plenty()), NB_OK);
+    assert_status(frame(sizeof(buf), nb_after_ms(1)), NB_TIMEOUT);
+    assert_true(atomic_load(&probe.allocate.last) <= 4096);
+}
+
+/* The buffer that one frame has left is as long as that, and the next one begins to come in it. */
+static void no_receive_of_frames_takes_more_than_a_mebibyte(void **state)
+{
+    const size_t lengths[] = {3 * LARGE, 3 * LARGE};
+    unsigned char *data = test_malloc(lengths[0]);
+    unsigned char *copy = test_malloc(lengths[0]);
+    struct sender sender = {NULL, data, lengths, COUNT(lengths), -1};
+    nb_conn *receiver;
+    struct task task;
+
+    memset(data, 'x', lengths[0]);
+    conn_pair(*(const enum transport *)*state, &sender.conn, &receiver);
+    task_start(&task, send_frames, &sender);
+    for (size_t i = 0; i < COUNT(lengths); i++) {
+        assert_status(nb_recv_frame(receiver, copy, lengths[i], &got, plenty()), NB_OK);
+        assert_int_equal(got, lengths[i]);
+    }
+    task_join(&task);
+    assert_int_equal(atomic_load(&probe.receive.longest), LARGE);
+    nb_abort(sender.conn);
+    nb_abort(receiver);
+    test_free(copy);
+    test_free(data);
+}
+
+/* The peer sends a byte of a long frame now and then. */
+static atomic_bool trickling;
+
+static void trickle(void *argument)
+{
+    (void)argument;
+    (void)send(peer, "\0\0\x0f\xff", HEADER, MSG_NOSIGNAL);
+    while (atomic_load(&trickling)) {
+        (void)send(peer, "x", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+        (void)nanosleep(&(struct timespec){0, 3000000}, NULL);
+    }
+}
+
+static void a_frame_that_trickles_extends_no_deadline(void **state)
+{
+    nb_deadline by;
+    struct task task;
+    nb_status status;
+
+    (void)state;
+    atomic_store(&trickling, true);
+    task_start(&task, trickle, NULL);
+    by = nb_after_ms(100);
+    status = frame(sizeof(buf), by);
+    atomic_store(&trickling, false);
+    task_join(&task);
+    assert_status(status, NB_TIMEOUT);
+    assert_passed(by, 10000);
+    assert_nothing_consumed();
+}
+
+static void an_end_between_frames_is_an_end_and_inside_one_a_reset(void **state)
+{
+    static const char whole[] = "\0\0\0\1x\0\0\0\6hello!";
+
+    for (size_t cut = 0; cut < sizeof(whole) - 1; cut++) {
+        nb_status ending = cut == 0 || cut == 5 ? NB_EOF : NB_RESET;
+
+        nb_abort(conn);
+        raw_close(peer);
+        conn = conn_and_peer(*(const enum transport *)*state, &peer);
+        raw_deliver(peer, nb_conn_fd(conn), whole, cut);
+        peer_ends();
+        if (cut >= 5)
+            assert_status(frame(sizeof(buf), plenty()), NB_OK);
+        assert_status(frame(sizeof(buf), plenty()), ending);
+        assert_int_equal(got, 0);
+        assert_status(frame(sizeof(buf), plenty()), ending);
+        assert_status(nb_conn_status(conn, NB_RECEIVE), ending);
+        assert_status(nb_recv(conn, buf, sizeof(buf), &got, plenty()), ending);
+        assert_status(nb_conn_status(conn, NB_SEND), NB_OK);
+    }
+}
+
+static void a_reset_inside_a_frame_is_one(void **state)
+{
+    (void)state;
+    arrive("\0\0\0\6hel");
+    raw_reset(peer, nb_conn_fd(conn));
+    peer = -1;
+    assert_status(frame(sizeof(buf), plenty()), NB_RESET);
+    assert_status(frame(sizeof(buf), plenty()), NB_RESET);
+}
+
+static void want_of_memory_for_a_frame_consumes_nothing_and_does_not_stay(void **state)
+{
+    (void)state;
+    arrive("\0\0\0\6hello!");
+    probe_fail(&probe.allocate, 1, ENOMEM);
+    assert_status(frame(sizeof(buf), plenty()), NB_NO_MEMORY);
+    assert_nothing_consumed();
+    assert_status(frame(sizeof(buf), plenty()), NB_OK);
+    assert_got("hello!");
+}
+
+static void run_frame(void *argument)
+{
+    atomic_store((atomic_int *)argument, (int)frame(sizeof(buf), nb_forever()));
+}
+
+static void cancel_wakes_who_waits_for_a_frame(void **state)
+{
+    static atomic_int status;
+    struct task task;
+
+    (void)state;
+    arrive("\0\0\0\6hel");
+    task_start(&task, run_frame, &status);
+    task_until_blocked(&task);
+    nb_cancel(conn);
+    task_join(&task);
+    assert_status((nb_status)atomic_load(&status), NB_CANCELLED);
+    assert_int_equal(got, 0);
+    assert_status(frame(sizeof(buf), past()), NB_CANCELLED);
+    assert_status(nb_send_frame(conn, "x", 1, past()), NB_CANCELLED);
+}
+
+/* ---- what is no frame ---- */
+
+static void receiving_a_frame_refuses_what_is_not_a_length_or_a_place(void **state)
+{
+    (void)state;
+    arrive("\0\0\0\1x");
+    nb_cancel(conn); /* a broken contract comes first */
+    probe_clear();
+    assert_status(nb_recv_frame(NULL, buf, 1, &got, plenty()), NB_INVALID);
+    assert_int_equal(got, 0);
+    assert_status(nb_recv_frame(conn, NULL, 1, &got, plenty()), NB_INVALID);
+    assert_status(nb_recv_frame(conn, buf, 1, NULL, plenty()), NB_INVALID);
+    assert_status(frame(SIZE_MAX / 2 + 1, plenty()), NB_INVALID);
+    assert_int_equal(got, 0);
+    assert_int_equal(probe_total(), 0);
+}
+
+static void sending_a_frame_refuses_what_is_not_a_length_or_a_place(void **state)
+{
+    const size_t longest = SIZE_MAX / 2 > UINT32_MAX ? UINT32_MAX : SIZE_MAX / 2 - 4;
+
+    (void)state;
+    probe_clear();
+    assert_status(nb_send_frame(NULL, "x", 1, plenty()), NB_INVALID);
+    assert_status(nb_send_frame(conn, NULL, 1, plenty()), NB_INVALID);
+    assert_status(nb_send_frame(conn, "x", longest + 1, plenty()), NB_INVALID);
+    assert_status(nb_send_frame(conn, "x", SIZE_MAX, plenty()), NB_INVALID);
+    assert_int_equal(probe_total(), 0);
+    assert_status(nb_send_frame(conn, "x", 1, plenty()), NB_OK); /* it did not stay */
+    assert_status(nb_send_frame(conn, "x", longest, past()), NB_TIMEOUT);
+    assert_status(nb_send_frame(conn, "x", 1, plenty()), NB_TIMEOUT);
+    assert_status(nb_send_all(conn, "x", 1, NULL, plenty()), NB_TIMEOUT);
+}
+
+static void no_frame_is_sent_after_shutdown(void **state)
+{
+    (void)state;
+    assert_status(nb_shutdown_send(conn), NB_OK);
+    assert_status(nb_send_frame(conn, NULL, 0, plenty()), NB_INVALID);
+}
+
+/* ---- the table of cases ---- */
+
+static const enum transport ipv4 = OVER_IPV4;
+static const enum transport local = OVER_UNIX;
+
+#define ON(name, transport) CASE_WITH(name, transport, begin, end)
+#define TCP(name) ON(name, ipv4)
+#define BOTH(name) ON(name, ipv4), ON(name, local)
+
+int main(void)
+{
+    const struct CMUnitTest cases[] = {
+        TCP(each_length_announces_itself_most_significant_byte_first),
+        BOTH(header_and_body_of_a_frame_are_one_send),
+        BOTH(a_frame_is_given_without_its_header),
+        TCP(an_empty_frame_is_a_frame),
+        BOTH(frames_of_any_length_arrive_whole_through_small_buffers),
+        BOTH(frames_survive_bytes_one_by_one_and_signals),
+        TCP(frames_that_arrived_together_are_one_receive),
+        TCP(frames_and_other_calls_share_the_buffer),
+        TCP(counters_of_frames_include_the_headers),
+        BOTH(success_of_frames_leaves_errno_alone),
+        TCP(a_frame_that_just_fits_is_taken),
+        TCP(a_frame_too_long_stays_and_its_body_is_not_read),
+        TCP(what_a_peer_announces_allocates_nothing),
+        TCP(the_buffer_grows_with_what_arrives_of_a_frame),
+        TCP(the_buffer_grows_to_no_more_than_the_frame),
+        BOTH(a_timeout_anywhere_in_a_frame_consumes_nothing),
+        TCP(what_came_of_a_frame_that_timed_out_is_for_every_call),
+        TCP(an_expired_deadline_takes_only_what_is_complete_in_the_buffer),
+        BOTH(frames_of_any_bound_are_read_ahead_alike),
+        BOTH(the_buffer_of_a_long_frame_is_given_back),
+        BOTH(no_receive_of_frames_takes_more_than_a_mebibyte),
+        BOTH(a_frame_that_trickles_extends_no_deadline),
+        BOTH(an_end_between_frames_is_an_end_and_inside_one_a_reset),
+        TCP(a_reset_inside_a_frame_is_one),
+        TCP(want_of_memory_for_a_frame_consumes_nothing_and_does_not_stay),
+        BOTH(cancel_wakes_who_waits_for_a_frame),
+        TCP(receiving_a_frame_refuses_what_is_not_a_length_or_a_place),
+        TCP(sending_a_frame_refuses_what_is_not_a_length_or_a_place),
+        TCP(no_frame_is_sent_after_shutdown),
+    };
+
+    return cmocka_run_group_tests(cases, NULL, NULL);
+}

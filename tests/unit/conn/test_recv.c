@@ -1,0 +1,2718 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Tests of receiving: what is there, so many bytes, up to a delimiter, a line, to the end.
+ *
+ *  Linked with --wrap for what support/probe.h lists, and nb__sys_tcp_closed. */
+#undef _GNU_SOURCE
+#define _GNU_SOURCE /* POLLRDHUP */
+
+#include "conn/conn_internal.h"
+#include "probe.h"
+#include "support.h"
+#include "sys/sys.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <sched.h>
+#include <semaphore.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SHORT_MS 20 /* a wait that is expected to be in vain */
+#define TOO_LARGE (SIZE_MAX / 2 + 1)
+
+/* The connection of a case, and the socket at its other end; -1 once it is closed. */
+static nb_conn *conn;
+static int peer;
+static enum transport over;
+
+/* Where the calls of a case receive, and what they reported. */
+static char buf[4096];
+static size_t got;
+
+static int begin(void **state)
+{
+    (void)probe_begin(state);
+    over = *(const enum transport *)*state;
+    conn = conn_and_peer(over, &peer);
+    return 0;
+}
+
+static int end(void **state)
+{
+    nb_abort(conn);
+    if (peer >= 0)
+        raw_close(peer);
+    return probe_end(state);
+}
+
+/* ---- what the peer does; afterwards it has arrived ---- */
+
+/* A literal, which may contain NULs. */
+#define arrive(literal) arrive_bytes(literal, sizeof(literal) - 1)
+#define arrive_bytes(data, length) raw_deliver(peer, nb_conn_fd(conn), data, length)
+
+static void peer_ends(void)
+{
+    assert_int_equal(shutdown(peer, SHUT_WR), 0);
+    until_event(nb_conn_fd(conn), POLLRDHUP);
+}
+
+static void peer_resets(void)
+{
+    /* The peer of a Unix socket sees a reset when something was left unread. */
+    if (over == OVER_UNIX)
+        raw_send(nb_conn_fd(conn), "?", 1);
+    raw_reset(peer, nb_conn_fd(conn));
+    peer = -1;
+}
+
+/* ---- the calls, so that a case takes one line for one ---- */
+
+static void forget_results(void)
+{
+    memset(buf, '#', sizeof(buf));
+    got = 4321;
+}
+
+static nb_status some(size_t capacity, nb_deadline by)
+{
+    forget_results();
+    return nb_recv(conn, buf, capacity, &got, by);
+}
+
+static nb_status exact(size_t length, nb_deadline by)
+{
+    forget_results();
+    return nb_recv_exact(conn, buf, length, &got, by);
+}
+
+static nb_status until(size_t capacity, const char *delimiter, nb_deadline by)
+{
+    forget_results();
+    return nb_recv_until(conn, buf, capacity, delimiter, strlen(delimiter), &got, by);
+}
+
+static nb_status line(size_t capacity, nb_deadline by)
+{
+    forget_results();
+    return nb_recv_line(conn, buf, capacity, &got, by);
+}
+
+static nb_status to_end(size_t capacity, nb_deadline by)
+{
+    forget_results();
+    return nb_recv_to_end(conn, buf, capacity, &got, by);
+}
+
+static nb_status readable(nb_deadline by)
+{
+    forget_results();
+    got = 0;
+    return nb_wait_readable(conn, by);
+}
+
+/* That the last call received exactly these bytes. */
+#define assert_got(literal) assert_bytes(buf, got, literal)
+
+/* The same that a line is a string. */
+#define assert_line(literal)                                                                       \
+    do {                                                                                           \
+        assert_got(literal);                                                                       \
+        assert_int_equal(buf[got], '\0');                                                          \
+    } while (0)
+
+/* ---- what holds for each of the calls ---- */
+
+static nb_status some_by(nb_deadline by)
+{
+    return some(64, by);
+}
+
+static nb_status exact_by(nb_deadline by)
+{
+    return exact(5, by);
+}
+
+static nb_status until_by(nb_deadline by)
+{
+    return until(64, "\n", by);
+}
+
+static nb_status line_by(nb_deadline by)
+{
+    return line(64, by);
+}
+
+static nb_status to_end_by(nb_deadline by)
+{
+    return to_end(64, by);
+}
+
+static const struct call {
+    const char *name;
+    nb_status (*run)(nb_deadline by);
+} calls[] = {{"nb_recv", some_by},          {"nb_recv_exact", exact_by},
+             {"nb_recv_until", until_by},   {"nb_recv_line", line_by},
+             {"nb_recv_to_end", to_end_by}, {"nb_wait_readable", readable}};
+
+#define WAIT (COUNT(calls) - 1) /* the last of them, which receives nothing */
+
+static void check_each(nb_deadline by, nb_status expected, size_t from, size_t count)
+{
+    for (size_t i = from; i < count; i++) {
+        nb_status status = calls[i].run(by);
+
+        if (status != expected || got != 0)
+            fail_msg("%s: %s, %zu bytes", calls[i].name, nb_status_name(status), got);
+    }
+}
+
+static void each_call_returns(nb_status expected, nb_deadline by)
+{
+    check_each(by, expected, 0, COUNT(calls));
+}
+
+static void every_call_refuses_what_is_not_a_length_or_a_place(void **state)
+{
+    (void)state;
+    arrive("hello\n");
+    assert_status(nb_recv(NULL, buf, 1, &got, plenty()), NB_INVALID);
+    assert_status(nb_recv(conn, NULL, 1, &got, plenty()), NB_INVALID);
+    assert_status(nb_recv(conn, buf, 0, &got, plenty()), NB_INVALID);
+    assert_status(nb_recv(conn, buf, TOO_LARGE, &got, plenty()), NB_INVALID);
+    assert_status(nb_recv(conn, buf, 1, NULL, plenty()), NB_INVALID);
+    assert_status(nb_recv_exact(NULL, buf, 1, &got, plenty()), NB_INVALID);
+    assert_status(nb_recv_exact(conn, NULL, 1, &got, plenty()), NB_INVALID);
+    assert_status(nb_recv_exact(conn, buf, TOO_LARGE, &got, plenty()), NB_INVALID);
+    assert_status(nb_recv_exact(conn, buf, 1, NULL, plenty()), NB_INVALID);
+    assert_status(nb_recv_exact(conn, buf, 0, NULL, plenty()), NB_INVALID);
+    assert_status(nb_recv_until(NULL, buf, 9, "\n", 1, &got, plenty()), NB_INVALID);
+    assert_status(nb_recv_until(conn, NULL, 9, "\n", 1, &got, plenty()), NB_INVALID);
+    assert_status(nb_recv_until(conn, buf, 0, "\n", 1, &got, plenty()), NB_INVALID);
+    assert_status(nb_recv_until(conn, buf, TOO_LARGE, "\n", 1, &got, plenty()), NB_INVALID);
+    assert_status(nb_recv_until(conn, buf, 9, NULL, 1, &got, plenty()), NB_INVALID);
+    assert_status(nb_recv_until(conn, buf, 9, "\n", 0, &got, plenty()), NB_INVALID);
+    assert_status(nb_recv_until(conn, buf, 3, "abcd", 4, &got, plenty()), NB_INVALID);
+    assert_status(nb_recv_until(conn, buf, 9, "\n", SIZE_MAX, &got, plenty()), NB_INVALID);
+    assert_status(nb_recv_until(conn, buf, 9, "\n", 1, NULL, plenty()), NB_INVALID);
+    assert_status(nb_recv_line(NULL, buf, 9, &got, plenty()), NB_INVALID);
+    assert_status(nb_recv_line(conn, NULL, 9, &got, plenty()), NB_INVALID);
+    assert_status(nb_recv_line(conn, buf, 0, &got, plenty()), NB_INVALID);
+    assert_status(nb_recv_line(conn, buf, TOO_LARGE, &got, plenty()), NB_INVALID);
+    assert_status(nb_recv_to_end(NULL, buf, 9, &got, plenty()), NB_INVALID);
+    assert_status(nb_recv_to_end(conn, NULL, 9, &got, plenty()), NB_INVALID);
+    assert_status(nb_recv_to_end(conn, buf, TOO_LARGE, &got, plenty()), NB_INVALID);
+    assert_status(nb_recv_to_end(conn, buf, 9, NULL, plenty()), NB_INVALID);
+    assert_status(nb_recv_to_end(conn, NULL, 0, NULL, plenty()), NB_INVALID);
+    assert_status(nb_wait_readable(NULL, plenty()), NB_INVALID);
+    assert_status(nb_conn_status(conn, NB_RECEIVE), NB_OK);
+    assert_status(line(9, plenty()), NB_OK);
+    assert_line("hello");
+}
+
+static void refused_call_reports_nothing_received(void **state)
+{
+    (void)state;
+    assert_status(some(0, plenty()), NB_INVALID);
+    assert_int_equal(got, 0);
+    assert_status(exact(TOO_LARGE, plenty()), NB_INVALID);
+    assert_int_equal(got, 0);
+    assert_status(until(1, "ab", plenty()), NB_INVALID);
+    assert_int_equal(got, 0);
+    assert_status(to_end(TOO_LARGE, plenty()), NB_INVALID);
+    assert_int_equal(got, 0);
+}
+
+static void broken_contract_comes_before_a_cancellation(void **state)
+{
+    (void)state;
+    nb_cancel(conn);
+    assert_status(some(0, past()), NB_INVALID);
+    assert_status(nb_recv_exact(conn, NULL, 1, &got, past()), NB_INVALID);
+    assert_status(until(1, "ab", past()), NB_INVALID);
+    assert_status(line(0, past()), NB_INVALID);
+    assert_status(nb_recv_to_end(conn, NULL, 1, &got, past()), NB_INVALID);
+}
+
+static void cancellation_comes_before_a_failure_that_stays(void **state)
+{
+    (void)state;
+    peer_ends();
+    assert_status(some(9, plenty()), NB_EOF);
+    nb_cancel(conn);
+    each_call_returns(NB_CANCELLED, past());
+}
+
+static void cancellation_comes_before_bytes_in_the_buffer(void **state)
+{
+    (void)state;
+    arrive("one\ntwo\n");
+    assert_status(line(9, plenty()), NB_OK);
+    nb_cancel(conn);
+    each_call_returns(NB_CANCELLED, plenty());
+}
+
+static void failure_that_stays_comes_before_a_length_of_zero(void **state)
+{
+    (void)state;
+    peer_resets();
+    assert_status(some(9, plenty()), NB_RESET);
+    assert_status(exact(0, plenty()), NB_RESET);
+    assert_status(to_end(0, plenty()), NB_RESET);
+}
+
+static void failure_that_stays_comes_before_an_expired_deadline(void **state)
+{
+    (void)state;
+    peer_resets();
+    assert_status(some(9, plenty()), NB_RESET);
+    each_call_returns(NB_RESET, past());
+}
+
+static void length_of_zero_comes_before_an_expired_deadline(void **state)
+{
+    (void)state;
+    assert_status(exact(0, past()), NB_OK);
+    assert_int_equal(got, 0);
+}
+
+static void length_of_zero_makes_no_system_call(void **state)
+{
+    (void)state;
+    probe_clear();
+    assert_status(nb_recv_exact(conn, NULL, 0, &got, plenty()), NB_OK);
+    assert_status(nb_recv_exact(conn, NULL, 0, &got, nb_forever()), NB_OK);
+    assert_int_equal(probe_total(), 0);
+}
+
+static void expired_deadline_consumes_nothing_that_has_arrived(void **state)
+{
+    (void)state;
+    arrive("hello\n");
+    check_each(past(), NB_TIMEOUT, 0, WAIT);
+    check_each((nb_deadline){0}, NB_TIMEOUT, 0, WAIT);
+    check_each(nb_after_ms(0), NB_TIMEOUT, 0, WAIT);
+    check_each(nb_after_ms(INT64_MIN), NB_TIMEOUT, 0, WAIT);
+    assert_status(some(9, plenty()), NB_OK);
+    assert_got("hello\n");
+}
+
+static void expired_deadline_consumes_nothing_from_the_buffer(void **state)
+{
+    (void)state;
+    arrive("one\nhello");
+    assert_status(line(64, plenty()), NB_OK);
+    check_each(past(), NB_TIMEOUT, 0, WAIT);
+    assert_status(to_end(0, past()), NB_TIMEOUT);
+    assert_int_equal(nb_conn_buffered(conn), 5);
+    assert_status(some(9, plenty()), NB_OK);
+    assert_got("hello");
+}
+
+/* A server that has taken every whole command that is there answers before it waits for the rest. */
+static void expired_deadline_takes_what_is_complete_in_the_buffer(void **state)
+{
+    (void)state;
+    arrive("one\ntwo\nthree;four\r\nfi");
+    assert_status(line(64, plenty()), NB_OK);
+    probe_clear();
+    assert_status(line(64, past()), NB_OK);
+    assert_line("two");
+    assert_status(until(64, ";", past()), NB_OK);
+    assert_got("three;");
+    assert_status(line(64, (nb_deadline){0}), NB_OK);
+    assert_line("four");
+    assert_status(line(64, past()), NB_TIMEOUT);
+    assert_line("");
+    assert_status(until(64, "\n", past()), NB_TIMEOUT);
+    assert_int_equal(got, 0);
+    assert_int_equal(nb_conn_buffered(conn), 2);
+    assert_int_equal(probe_total(), 0);
+}
+
+static void expired_deadline_does_not_hide_what_is_too_long(void **state)
+{
+    (void)state;
+    arrive("one\ntwo and more");
+    assert_status(line(64, plenty()), NB_OK);
+    assert_status(line(4, past()), NB_TOO_LONG);
+    assert_line("two");
+}
+
+static void expired_deadline_hides_an_end(void **state)
+{
+    (void)state;
+    peer_ends();
+    check_each(past(), NB_TIMEOUT, 0, WAIT);
+    assert_status(to_end(0, past()), NB_TIMEOUT);
+    assert_status(some(9, plenty()), NB_EOF);
+}
+
+static void expired_deadline_reads_nothing(void **state)
+{
+    (void)state;
+    arrive("hello\n");
+    probe_clear();
+    check_each(past(), NB_TIMEOUT, 0, WAIT);
+    assert_int_equal(atomic_load(&probe.receive.calls), 0);
+}
+
+static void timeout_does_not_stay(void **state)
+{
+    (void)state;
+    each_call_returns(NB_TIMEOUT, nb_after_ms(1));
+    assert_status(nb_conn_status(conn, NB_RECEIVE), NB_OK);
+    for (size_t i = 0; i < WAIT; i++) {
+        arrive("five\n");
+        if (calls[i].run == to_end_by)
+            peer_ends();
+        assert_status(calls[i].run(plenty()), NB_OK);
+    }
+}
+
+static void timeout_is_never_early(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(calls); i++) {
+        nb_deadline by = nb_after_ms(SHORT_MS);
+
+        assert_status(calls[i].run(by), NB_TIMEOUT);
+        assert_passed(by, 10000);
+    }
+}
+
+static void run_call(void *argument)
+{
+    const struct call *call = argument;
+
+    got = call->run(nb_forever()) == NB_OK ? got : SIZE_MAX;
+}
+
+static void every_call_wakes_up_when_bytes_arrive(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(calls); i++) {
+        struct task task;
+
+        if (calls[i].run == to_end_by)
+            continue;
+        task_start(&task, run_call, (void *)&calls[i]);
+        task_until_blocked(&task);
+        raw_send_text(peer, "five\n");
+        task_join(&task);
+        if (got != (i == WAIT ? 0 : calls[i].run == line_by ? 4 : 5))
+            fail_msg("%s: %zu bytes", calls[i].name, got);
+    }
+}
+
+static void to_end_wakes_up_when_the_end_comes(void **state)
+{
+    struct task task;
+
+    (void)state;
+    task_start(&task, run_call, (void *)&calls[4]);
+    task_until_blocked(&task);
+    raw_send_text(peer, "five\n");
+    task_until_blocked(&task);
+    peer_ends();
+    task_join(&task);
+    assert_got("five\n");
+}
+
+static void calls_are_resumed_after_a_signal(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(calls); i++) {
+        if (calls[i].run == to_end_by)
+            continue;
+        arrive("five\n");
+        probe_fail(i == WAIT ? &probe.poll : &probe.receive, 3, EINTR);
+        assert_status(calls[i].run(i % 2 != 0 ? plenty() : nb_forever()), NB_OK);
+    }
+    peer_ends();
+    probe_fail(&probe.receive, 3, EINTR);
+    assert_status(to_end(64, plenty()), NB_OK);
+    assert_got("five\n");
+}
+
+/* poll(2) looks at its descriptors before it looks at signals. */
+static void wait_ends_at_its_deadline_when_signals_never_cease(void **state)
+{
+    (void)state;
+    probe_fail(&probe.poll, INT_MAX, EINTR);
+    assert_status(readable(past()), NB_TIMEOUT);
+    assert_status(readable(nb_after_ms(5)), NB_TIMEOUT);
+}
+
+static void success_leaves_errno_alone(void **state)
+{
+    (void)state;
+    arrive("five\nfive\nfive\nfive\nfive\n");
+    peer_ends();
+    errno = 1234;
+    assert_status(readable(plenty()), NB_OK);
+    assert_status(some(5, plenty()), NB_OK);
+    assert_status(exact(5, plenty()), NB_OK);
+    assert_status(until(64, "\n", plenty()), NB_OK);
+    assert_status(line(64, plenty()), NB_OK);
+    assert_status(to_end(64, plenty()), NB_OK);
+    assert_got("five\n");
+    assert_int_equal(errno, 1234);
+}
+
+/* Makes the next receive fail with an errno, and looks what the direction says then. */
+static void receive_fails_with(int number, nb_status status, nb_status stays)
+{
+    nb_conn *other = conn;
+    int other_peer;
+
+    conn = conn_and_peer(OVER_UNIX, &other_peer);
+    probe_fail(&probe.receive, 1, number);
+    assert_status(some(9, plenty()), status);
+    assert_int_equal(got, 0);
+    assert_status(nb_conn_status(conn, NB_RECEIVE), stays);
+    assert_status(nb_conn_status(conn, NB_SEND), NB_OK);
+    raw_send_text(other_peer, "five\n");
+    assert_status(exact(5, plenty()), stays);
+    nb_abort(conn);
+    raw_close(other_peer);
+    conn = other;
+}
+
+static void only_want_of_memory_does_not_stay_among_the_kernels_failures(void **state)
+{
+    (void)state;
+    receive_fails_with(ENOMEM, NB_NO_MEMORY, NB_OK);
+    receive_fails_with(ENOBUFS, NB_NO_MEMORY, NB_OK);
+    receive_fails_with(ECONNRESET, NB_RESET, NB_RESET);
+    receive_fails_with(ECONNABORTED, NB_RESET, NB_RESET);
+    receive_fails_with(ENOTCONN, NB_RESET, NB_RESET);
+    receive_fails_with(ETIMEDOUT, NB_UNREACHABLE, NB_UNREACHABLE);
+    receive_fails_with(EHOSTUNREACH, NB_UNREACHABLE, NB_UNREACHABLE);
+    receive_fails_with(EIO, NB_SYSTEM, NB_SYSTEM);
+}
+
+/* When the kernel gives up a peer that does not answer, it tells what ICMP said of it last. */
+static void what_routers_say_of_a_peer_means_that_it_is_unreachable(void **state)
+{
+    static const int said[] = {ECONNREFUSED, ENOPROTOOPT, EOPNOTSUPP,
+                               EACCES,       ENETUNREACH, EHOSTDOWN};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(said) / sizeof(said[0]); i++)
+        receive_fails_with(said[i], NB_UNREACHABLE, NB_UNREACHABLE);
+}
+
+/* Statuses of connecting and listening are none of a connection that is there. */
+static void what_a_receive_is_not_said_to_return_is_a_system_error(void **state)
+{
+    static const int odd[] = {ENOENT, EADDRINUSE, EADDRNOTAVAIL, EMFILE, EPROTO};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++)
+        receive_fails_with(odd[i], NB_SYSTEM, NB_SYSTEM);
+}
+
+static void want_of_memory_in_the_middle_reports_the_bytes_so_far(void **state)
+{
+    (void)state;
+    arrive("ab");
+    assert_status(until(9, "\n", before_long()), NB_TIMEOUT);
+    probe_fail(&probe.receive, 1, ENOBUFS);
+    assert_status(exact(5, plenty()), NB_NO_MEMORY);
+    assert_got("ab");
+    arrive("cde");
+    assert_status(exact(3, plenty()), NB_OK);
+    assert_got("cde");
+}
+
+/* ---- nb_recv ---- */
+
+static void recv_gives_what_is_there(void **state)
+{
+    (void)state;
+    arrive("hello");
+    assert_status(some(64, plenty()), NB_OK);
+    assert_got("hello");
+}
+
+static void recv_stops_at_capacity(void **state)
+{
+    (void)state;
+    arrive("hello");
+    assert_status(some(3, plenty()), NB_OK);
+    assert_got("hel");
+    assert_int_equal(buf[3], '#');
+    assert_status(some(2, plenty()), NB_OK);
+    assert_got("lo");
+}
+
+static void recv_gives_bytes_of_any_value(void **state)
+{
+    static const char all[] = "\0\1\n\r\377\0";
+
+    (void)state;
+    arrive_bytes(all, sizeof(all));
+    assert_status(some(64, plenty()), NB_OK);
+    assert_int_equal(got, sizeof(all));
+    assert_memory_equal(buf, all, sizeof(all));
+}
+
+static void recv_tells_the_end_after_the_last_byte(void **state)
+{
+    (void)state;
+    arrive("bye");
+    peer_ends();
+    assert_status(some(64, plenty()), NB_OK);
+    assert_got("bye");
+    assert_status(some(64, plenty()), NB_EOF);
+    assert_int_equal(got, 0);
+}
+
+static void end_stays_for_every_call_but_to_end(void **state)
+{
+    (void)state;
+    peer_ends();
+    assert_status(some(64, plenty()), NB_EOF);
+    assert_status(some(64, past()), NB_EOF);
+    assert_status(exact(5, plenty()), NB_EOF);
+    assert_status(exact(0, plenty()), NB_EOF);
+    assert_status(until(64, "\n", plenty()), NB_EOF);
+    assert_status(line(64, plenty()), NB_EOF);
+    assert_line("");
+    assert_status(readable(plenty()), NB_EOF);
+    assert_status(to_end(64, plenty()), NB_OK);
+    assert_int_equal(got, 0);
+    assert_status(nb_conn_status(conn, NB_RECEIVE), NB_EOF);
+}
+
+static void end_of_receiving_does_not_end_sending(void **state)
+{
+    char answer[2];
+
+    (void)state;
+    peer_ends();
+    assert_status(some(64, plenty()), NB_EOF);
+    assert_status(nb_conn_status(conn, NB_SEND), NB_OK);
+    assert_status(nb_send_all(conn, "ok", 2, NULL, plenty()), NB_OK);
+    raw_recv(peer, answer, 2);
+    assert_memory_equal(answer, "ok", 2);
+}
+
+static void recv_without_deadline_is_one_recv(void **state)
+{
+    (void)state;
+    arrive("hello");
+    probe_clear();
+    assert_status(some(64, nb_forever()), NB_OK);
+    assert_int_equal(atomic_load(&probe.receive.calls), 1);
+    assert_int_equal(probe_total(), 1);
+    assert_int_equal(atomic_load(&probe.allocate.calls), 0);
+}
+
+static void recv_with_a_deadline_is_one_recv_from_the_second_on(void **state)
+{
+    (void)state;
+    arrive("hello");
+    assert_status(some(1, nb_after_ms(10000)), NB_OK);
+    probe_clear();
+    for (int i = 0; i < 4; i++)
+        assert_status(some(1, nb_after_ms(10000)), NB_OK);
+    assert_int_equal(atomic_load(&probe.receive.calls), 4);
+    assert_int_equal(probe_total(), 4);
+    assert_int_equal(atomic_load(&probe.allocate.calls), 0);
+}
+
+static void first_deadline_costs_one_option(void **state)
+{
+    (void)state;
+    arrive("hello");
+    probe_clear();
+    assert_status(some(1, nb_after_ms(10000)), NB_OK);
+    assert_int_equal(atomic_load(&probe.set_option.calls), 1);
+    assert_int_equal(probe_total(), 2);
+}
+
+/* Copying does not count against the kernel's timer. */
+static void one_receive_never_takes_more_than_a_mebibyte(void **state)
+{
+    size_t huge = (size_t)1 << (sizeof(size_t) > 4 ? 33 : 30);
+    const size_t most = (size_t)1 << 20;
+    void *place;
+
+    (void)state;
+    skip_under_valgrind("so many addresses take gigabytes");
+    place = mmap(NULL, huge, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                 -1, 0);
+    if (place == MAP_FAILED)
+        skip();
+    arrive("hello");
+    probe_clear();
+    for (int i = 0; i < 3; i++) { /* the first of them sets the timer */
+        assert_status(nb_recv(conn, place, huge, &got, i < 2 ? plenty() : nb_forever()), NB_OK);
+        assert_bytes(place, got, "hello");
+        arrive("hello");
+    }
+    peer_ends();
+    assert_status(nb_recv_to_end(conn, place, huge, &got, plenty()), NB_OK);
+    assert_bytes(place, got, "hello");
+    assert_int_equal(atomic_load(&probe.receive.longest), most);
+    assert_int_equal(munmap(place, huge), 0);
+}
+
+static void urgent_byte_is_not_part_of_the_stream(void **state)
+{
+    int in_line = 1;
+    socklen_t length = sizeof(in_line);
+
+    (void)state;
+    arrive("ab");
+    assert_int_equal(send(peer, "!", 1, MSG_OOB), 1);
+    raw_send_text(peer, "cd");
+    peer_ends();
+    assert_status(to_end(64, plenty()), NB_OK);
+    assert_got("abcd");
+    assert_int_equal(getsockopt(nb_conn_fd(conn), SOL_SOCKET, SO_OOBINLINE, &in_line, &length), 0);
+    assert_int_equal(in_line, 0);
+}
+
+/* ---- nb_recv_exact ---- */
+
+static void exact_gives_so_many_bytes_and_leaves_the_rest(void **state)
+{
+    (void)state;
+    arrive("hello, world");
+    assert_status(exact(5, plenty()), NB_OK);
+    assert_got("hello");
+    assert_int_equal(buf[5], '#');
+    assert_status(some(64, plenty()), NB_OK);
+    assert_got(", world");
+}
+
+static void exact_puts_pieces_together(void **state)
+{
+    (void)state;
+    probe.receive.limit = 1;
+    arrive("hello, world");
+    assert_status(exact(12, plenty()), NB_OK);
+    assert_got("hello, world");
+    assert_int_equal(buf[12], '#');
+}
+
+static void exact_reports_a_part_at_the_end(void **state)
+{
+    (void)state;
+    arrive("hel");
+    peer_ends();
+    assert_status(exact(5, plenty()), NB_EOF);
+    assert_got("hel");
+    assert_status(exact(5, plenty()), NB_EOF);
+    assert_int_equal(got, 0);
+}
+
+static void exact_is_satisfied_by_the_last_bytes(void **state)
+{
+    (void)state;
+    arrive("hello");
+    peer_ends();
+    assert_status(exact(5, plenty()), NB_OK);
+    assert_got("hello");
+    assert_status(exact(1, plenty()), NB_EOF);
+    assert_int_equal(got, 0);
+}
+
+static void exact_is_resumed_after_a_timeout(void **state)
+{
+    (void)state;
+    arrive("hel");
+    assert_status(exact(5, before_long()), NB_TIMEOUT);
+    assert_got("hel");
+    arrive("lo");
+    assert_status(exact(2, plenty()), NB_OK);
+    assert_got("lo");
+}
+
+/* ---- nb_recv_until ---- */
+
+static void until_includes_the_delimiter_and_leaves_the_rest(void **state)
+{
+    (void)state;
+    arrive("one--two--three");
+    assert_status(until(64, "--", plenty()), NB_OK);
+    assert_got("one--");
+    assert_int_equal(buf[5], '#');
+    assert_status(until(64, "--", plenty()), NB_OK);
+    assert_got("two--");
+    assert_int_equal(nb_conn_buffered(conn), 5);
+}
+
+static void until_gives_the_first_of_several_delimiters(void **state)
+{
+    (void)state;
+    arrive(",,a,");
+    assert_status(until(64, ",", plenty()), NB_OK);
+    assert_got(",");
+    assert_status(until(64, ",", plenty()), NB_OK);
+    assert_got(",");
+    assert_status(until(64, ",", plenty()), NB_OK);
+    assert_got("a,");
+}
+
+static void until_finds_a_delimiter_that_arrives_in_two_parts(void **state)
+{
+    (void)state;
+    arrive("one-");
+    assert_status(until(64, "-+-", before_long()), NB_TIMEOUT);
+    assert_int_equal(got, 0);
+    assert_int_equal(nb_conn_buffered(conn), 4);
+    arrive("+");
+    assert_status(until(64, "-+-", before_long()), NB_TIMEOUT);
+    arrive("-two");
+    assert_status(until(64, "-+-", plenty()), NB_OK);
+    assert_got("one-+-");
+}
+
+static void until_finds_a_delimiter_that_begins_like_itself(void **state)
+{
+    (void)state;
+    arrive("aaab");
+    assert_status(until(64, "aab", plenty()), NB_OK);
+    assert_got("aaab");
+    arrive("\r\n\r\r\n\r\n");
+    assert_status(until(64, "\r\n\r\n", plenty()), NB_OK);
+    assert_got("\r\n\r\r\n\r\n");
+    probe.receive.limit = 1;
+    arrive("aaab");
+    assert_status(until(64, "aab", plenty()), NB_OK);
+    assert_got("aaab");
+    arrive("\r\n\r\r\n\r\n");
+    assert_status(until(64, "\r\n\r\n", plenty()), NB_OK);
+    assert_got("\r\n\r\r\n\r\n");
+}
+
+static void until_takes_a_delimiter_with_nuls(void **state)
+{
+    (void)state;
+    forget_results();
+    arrive("a\0b\0\0c");
+    assert_status(nb_recv_until(conn, buf, 64, "\0\0", 2, &got, plenty()), NB_OK);
+    assert_got("a\0b\0\0");
+}
+
+static void until_takes_what_just_fits(void **state)
+{
+    (void)state;
+    arrive("abc--");
+    assert_status(until(5, "--", plenty()), NB_OK);
+    assert_got("abc--");
+    assert_int_equal(buf[5], '#');
+    arrive("--");
+    assert_status(until(2, "--", plenty()), NB_OK);
+    assert_got("--");
+}
+
+static void until_fails_when_the_delimiter_straddles_the_bound(void **state)
+{
+    (void)state;
+    arrive("abc--");
+    assert_status(until(4, "--", plenty()), NB_TOO_LONG);
+    assert_got("abc");
+    assert_int_equal(nb_conn_buffered(conn), 2);
+}
+
+static void until_fails_when_the_delimiter_is_behind_the_bound(void **state)
+{
+    (void)state;
+    arrive("x\nabcdef\n");
+    assert_status(until(64, "\n", plenty()), NB_OK);
+    assert_status(until(4, "\n", plenty()), NB_TOO_LONG);
+    assert_got("abcd");
+}
+
+static void until_needs_no_more_than_its_bound_to_fail(void **state)
+{
+    (void)state;
+    arrive("abcd");
+    assert_status(until(4, "--", nb_forever()), NB_TOO_LONG);
+    assert_got("abcd");
+}
+
+static void too_long_stays_for_every_call(void **state)
+{
+    (void)state;
+    arrive("abcde\nnext\n");
+    assert_status(until(4, "\n", plenty()), NB_TOO_LONG);
+    each_call_returns(NB_TOO_LONG, plenty());
+    assert_status(exact(0, plenty()), NB_TOO_LONG);
+    assert_status(nb_conn_status(conn, NB_RECEIVE), NB_TOO_LONG);
+    assert_status(nb_conn_status(conn, NB_SEND), NB_OK);
+}
+
+static void until_gives_the_last_bytes_with_the_end(void **state)
+{
+    (void)state;
+    arrive("one,two");
+    peer_ends();
+    assert_status(until(64, ",", plenty()), NB_OK);
+    assert_status(until(64, ",", plenty()), NB_EOF);
+    assert_got("two");
+    assert_status(until(64, ",", plenty()), NB_EOF);
+    assert_int_equal(got, 0);
+    assert_int_equal(nb_conn_buffered(conn), 0);
+}
+
+static void until_gives_a_delimiter_that_is_the_last_of_the_stream(void **state)
+{
+    (void)state;
+    arrive("one,");
+    peer_ends();
+    assert_status(until(64, ",", plenty()), NB_OK);
+    assert_got("one,");
+    assert_status(until(64, ",", plenty()), NB_EOF);
+    assert_int_equal(got, 0);
+}
+
+static void until_consumes_nothing_when_it_times_out(void **state)
+{
+    uint64_t received;
+
+    (void)state;
+    arrive("abc");
+    assert_status(until(64, "\n", nb_after_ms(SHORT_MS)), NB_TIMEOUT);
+    assert_int_equal(got, 0);
+    nb_conn_counters(conn, &received, NULL);
+    assert_int_equal(received, 0);
+    arrive("\n");
+    assert_status(until(64, "\n", plenty()), NB_OK);
+    assert_got("abc\n");
+}
+
+static void until_may_go_on_with_another_capacity_or_delimiter(void **state)
+{
+    (void)state;
+    arrive("abcdef");
+    assert_status(until(64, "\n", before_long()), NB_TIMEOUT);
+    assert_status(until(64, "c", plenty()), NB_OK);
+    assert_got("abc");
+    assert_status(until(4, "\n", before_long()), NB_TIMEOUT);
+    arrive("gh\n");
+    assert_status(until(6, "\n", plenty()), NB_OK);
+    assert_got("defgh\n");
+}
+
+/* ---- nb_recv_line ---- */
+
+static void line_is_ended_by_lf_or_crlf_and_stripped(void **state)
+{
+    (void)state;
+    arrive("one\ntwo\r\n\n\r\nthree\n");
+    assert_status(line(64, plenty()), NB_OK);
+    assert_line("one");
+    assert_status(line(64, plenty()), NB_OK);
+    assert_line("two");
+    assert_status(line(64, plenty()), NB_OK);
+    assert_line("");
+    assert_status(line(64, plenty()), NB_OK);
+    assert_line("");
+    assert_status(line(64, plenty()), NB_OK);
+    assert_line("three");
+}
+
+static void line_takes_no_cr_that_another_call_has_received(void **state)
+{
+    (void)state;
+    arrive("one\nab\r\nab\rtwo\n");
+    assert_status(line(64, plenty()), NB_OK);
+    assert_status(exact(3, plenty()), NB_OK);
+    assert_got("ab\r");
+    assert_status(line(64, plenty()), NB_OK);
+    assert_line("");
+    assert_status(until(64, "\r", plenty()), NB_OK);
+    assert_status(line(64, plenty()), NB_OK);
+    assert_line("two");
+}
+
+static void line_writes_nothing_behind_its_nul(void **state)
+{
+    (void)state;
+    arrive("one\r\ntwo\r\n");
+    assert_status(line(64, plenty()), NB_OK);
+    assert_line("one");
+    assert_int_equal(buf[4], '#');
+}
+
+static void line_keeps_a_cr_that_is_not_before_the_lf(void **state)
+{
+    (void)state;
+    arrive("a\rb\r\r\n\r\r\n");
+    assert_status(line(64, plenty()), NB_OK);
+    assert_line("a\rb\r");
+    assert_status(line(64, plenty()), NB_OK);
+    assert_line("\r");
+}
+
+static void line_keeps_embedded_nuls(void **state)
+{
+    (void)state;
+    arrive("a\0b\0\n\0\n");
+    assert_status(line(64, plenty()), NB_OK);
+    assert_line("a\0b\0");
+    assert_status(line(64, plenty()), NB_OK);
+    assert_line("\0");
+}
+
+static void line_arrives_byte_by_byte(void **state)
+{
+    (void)state;
+    probe.receive.limit = 1;
+    arrive("one\r\ntwo\n");
+    assert_status(line(4, plenty()), NB_OK);
+    assert_line("one");
+    assert_status(line(4, plenty()), NB_OK);
+    assert_line("two");
+    assert_int_equal(nb_conn_buffered(conn), 0);
+}
+
+static void line_of_capacity_minus_one_fits_whatever_its_end(void **state)
+{
+    (void)state;
+    arrive("abc\nabc\r\n");
+    assert_status(line(4, plenty()), NB_OK);
+    assert_line("abc");
+    assert_status(line(4, plenty()), NB_OK);
+    assert_line("abc");
+    assert_int_equal(buf[4], '#');
+    probe.receive.limit = 1;
+    arrive("abc\nabc\r\n");
+    assert_status(line(4, plenty()), NB_OK);
+    assert_line("abc");
+    assert_status(line(4, plenty()), NB_OK);
+    assert_line("abc");
+}
+
+static void line_of_one_byte_less_fits(void **state)
+{
+    (void)state;
+    arrive("ab\nab\r\n");
+    assert_status(line(4, plenty()), NB_OK);
+    assert_line("ab");
+    assert_status(line(4, plenty()), NB_OK);
+    assert_line("ab");
+}
+
+static void line_of_capacity_bytes_is_too_long(void **state)
+{
+    (void)state;
+    arrive("abcd\n");
+    assert_status(line(4, plenty()), NB_TOO_LONG);
+    assert_line("abc");
+    assert_int_equal(buf[4], '#');
+    each_call_returns(NB_TOO_LONG, plenty());
+}
+
+static void line_waits_for_what_follows_a_cr_at_the_bound(void **state)
+{
+    (void)state;
+    arrive("abc\r");
+    assert_status(line(4, nb_after_ms(SHORT_MS)), NB_TIMEOUT);
+    assert_line("");
+    arrive("\n");
+    assert_status(line(4, plenty()), NB_OK);
+    assert_line("abc");
+}
+
+static void line_with_a_cr_at_the_bound_and_no_lf_is_too_long(void **state)
+{
+    (void)state;
+    arrive("abc\rd\n");
+    assert_status(line(4, plenty()), NB_TOO_LONG);
+    assert_line("abc");
+}
+
+static void line_with_two_crs_at_the_bound_is_too_long(void **state)
+{
+    (void)state;
+    arrive("abc\r\r\n");
+    assert_status(line(4, plenty()), NB_TOO_LONG);
+    assert_line("abc");
+}
+
+static void last_line_with_a_cr_at_the_bound_is_too_long(void **state)
+{
+    (void)state;
+    arrive("abc\r");
+    peer_ends();
+    assert_status(line(4, plenty()), NB_TOO_LONG);
+    assert_line("abc");
+}
+
+static void line_is_too_long_in_the_buffer_too(void **state)
+{
+    (void)state;
+    arrive("a\nabcdefgh\n");
+    assert_status(line(64, plenty()), NB_OK);
+    assert_status(line(4, plenty()), NB_TOO_LONG);
+    assert_line("abc");
+}
+
+static void line_of_capacity_one_is_empty_or_too_long(void **state)
+{
+    (void)state;
+    arrive("\n\r\n");
+    assert_status(line(1, plenty()), NB_OK);
+    assert_line("");
+    assert_status(line(1, plenty()), NB_OK);
+    assert_line("");
+    arrive("a\n");
+    assert_status(line(1, plenty()), NB_TOO_LONG);
+    assert_line("");
+    assert_int_equal(buf[1], '#');
+}
+
+static void line_of_capacity_one_sees_the_end(void **state)
+{
+    (void)state;
+    peer_ends();
+    assert_status(line(1, plenty()), NB_EOF);
+    assert_line("");
+}
+
+static void last_line_without_lf_comes_with_the_end(void **state)
+{
+    (void)state;
+    arrive("one\ntwo");
+    peer_ends();
+    assert_status(line(64, plenty()), NB_OK);
+    assert_line("one");
+    assert_status(line(64, plenty()), NB_EOF);
+    assert_line("two");
+    assert_status(line(64, plenty()), NB_EOF);
+    assert_line("");
+}
+
+static void last_line_without_lf_may_fill_the_capacity(void **state)
+{
+    (void)state;
+    arrive("abc");
+    peer_ends();
+    assert_status(line(4, plenty()), NB_EOF);
+    assert_line("abc");
+}
+
+static void last_line_keeps_its_cr(void **state)
+{
+    (void)state;
+    arrive("ab\r");
+    peer_ends();
+    assert_status(line(4, plenty()), NB_EOF);
+    assert_line("ab\r");
+}
+
+static void end_after_a_whole_line_comes_with_the_next(void **state)
+{
+    (void)state;
+    arrive("one\n");
+    peer_ends();
+    assert_status(line(64, plenty()), NB_OK);
+    assert_line("one");
+    assert_status(line(64, plenty()), NB_EOF);
+    assert_line("");
+}
+
+static void line_consumes_nothing_when_it_times_out(void **state)
+{
+    (void)state;
+    arrive("hel");
+    assert_status(line(64, nb_after_ms(SHORT_MS)), NB_TIMEOUT);
+    assert_line("");
+    assert_status(line(64, before_long()), NB_TIMEOUT);
+    assert_line("");
+    arrive("lo\r");
+    assert_status(line(64, before_long()), NB_TIMEOUT);
+    arrive("\nnext");
+    assert_status(line(64, plenty()), NB_OK);
+    assert_line("hello");
+    assert_int_equal(nb_conn_buffered(conn), 4);
+}
+
+static void line_is_a_string_whatever_the_status(void **state)
+{
+    (void)state;
+    assert_status(line(64, past()), NB_TIMEOUT);
+    assert_line("");
+    peer_resets();
+    assert_status(line(64, plenty()), NB_RESET);
+    assert_line("");
+    assert_status(line(64, plenty()), NB_RESET);
+    assert_line("");
+    nb_cancel(conn);
+    assert_status(line(64, plenty()), NB_CANCELLED);
+    assert_line("");
+}
+
+static void length_of_a_line_may_be_null(void **state)
+{
+    (void)state;
+    arrive("one\n");
+    forget_results();
+    assert_status(nb_recv_line(conn, buf, 64, NULL, plenty()), NB_OK);
+    assert_string_equal(buf, "one");
+    assert_status(nb_recv_line(conn, buf, 64, NULL, past()), NB_TIMEOUT);
+    assert_string_equal(buf, "");
+}
+
+static void line_is_one_recv_and_then_none(void **state)
+{
+    (void)state;
+    arrive("one\ntwo\nthree\n");
+    probe_clear();
+    assert_status(line(64, nb_forever()), NB_OK);
+    assert_int_equal(probe_total(), 1);
+    assert_status(line(64, nb_forever()), NB_OK);
+    assert_status(line(64, plenty()), NB_OK);
+    assert_line("three");
+    assert_int_equal(probe_total(), 1);
+}
+
+/* ---- the buffer of the connection ---- */
+
+static void capacity_does_not_decide_how_much_is_allocated(void **state)
+{
+    (void)state;
+    arrive("one\ntwo,");
+    probe_clear();
+    forget_results();
+    assert_status(nb_recv_line(conn, buf, SIZE_MAX / 2, &got, plenty()), NB_OK);
+    assert_line("one");
+    assert_status(nb_recv_until(conn, buf, SIZE_MAX / 2, ",", 1, &got, plenty()), NB_OK);
+    assert_got("two,");
+    assert_true(atomic_load(&probe.allocate.longest) <= 65536);
+}
+
+#define READ_AHEAD 16384 /* at most, however many bytes a call asked for */
+#define IDLE 4096        /* while it is empty */
+
+static char stream_of_lines[100000];
+
+/* So many bytes, in lines of so many, have arrived. */
+static void lines_arrive(size_t length, size_t each)
+{
+    memset(stream_of_lines, 'x', length);
+    for (size_t i = each; i <= length; i += each)
+        stream_of_lines[i - 1] = '\n';
+    arrive_bytes(stream_of_lines, length);
+}
+
+static void bound_does_not_decide_how_much_is_read_ahead(void **state)
+{
+    static const size_t bounds[] = {64, 4096, SIZE_MAX / 2};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(bounds); i++) {
+        nb_abort(conn);
+        raw_close(peer);
+        conn = conn_and_peer(over, &peer);
+        lines_arrive((size_t)30 * 3000, 30);
+        probe_clear();
+        for (int k = 0; k < 3000; k++) {
+            assert_status(nb_recv_line(conn, buf, bounds[i], &got, plenty()), NB_OK);
+            assert_int_equal(got, 29);
+        }
+        assert_true(probe_total() < 12); /* 90 000 bytes by 1, 4 and then 16 KiB */
+        assert_int_equal(atomic_load(&probe.allocate.longest), READ_AHEAD);
+    }
+}
+
+/* Each receive ends with a line: none is left to show that there is more. */
+static void stream_of_equal_lines_is_received_in_large_pieces(void **state)
+{
+    enum { LINES = 90112 / 64 };
+
+    (void)state;
+    lines_arrive((size_t)LINES * 64, 64);
+    probe_clear();
+    for (int k = 0; k < LINES; k++)
+        assert_status(line(64, plenty()), NB_OK);
+    assert_true(probe_total() < 12);
+}
+
+static void line_in_lockstep_is_one_receive(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        lines_arrive(800, 800);
+        probe_clear();
+        assert_status(line(1000, i < 2 ? nb_forever() : plenty()), NB_OK);
+        assert_int_equal(atomic_load(&probe.receive.calls), 1);
+        assert_int_equal(atomic_load(&probe.poll.calls), 0);
+        assert_int_equal(atomic_load(&probe.allocate.calls), i == 0 ? 1 : 0);
+    }
+}
+
+static void connection_that_waits_with_an_empty_buffer_has_a_small_one(void **state)
+{
+    /* What fills it to the brim, and what does not. */
+    static const size_t lengths[] = {1024 + 4096 + 16384, 32000};
+    static nb_status (*const first[])(nb_deadline) = {line_by, until_by, readable};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(lengths) * COUNT(first) * 2; i++) {
+        size_t length = lengths[i % COUNT(lengths)];
+
+        nb_abort(conn);
+        raw_close(peer);
+        conn = conn_and_peer(over, &peer);
+        probe_clear();
+        lines_arrive(length, 64);
+        for (size_t k = 0; k < length / 64; k++)
+            assert_status(line(64, plenty()), NB_OK);
+        assert_int_equal(nb_conn_buffered(conn), 0);
+        assert_int_equal(atomic_load(&probe.allocate.longest), READ_AHEAD);
+        assert_status(first[i / 2 % COUNT(first)](i < 6 ? past() : nb_after_ms(1)), NB_TIMEOUT);
+        assert_true(atomic_load(&probe.allocate.last) <= IDLE);
+        check_each(nb_after_ms(1), NB_TIMEOUT, 0, COUNT(calls));
+        assert_true(atomic_load(&probe.allocate.last) <= IDLE);
+    }
+}
+
+/* The calls that do not look for an end take no notice of the buffer once it is empty. */
+static void buffer_that_another_call_empties_is_small(void **state)
+{
+    (void)state;
+    lines_arrive(64 * 200 + 1000, 64);
+    probe_clear();
+    for (int k = 0; k < 100; k++)
+        assert_status(line(64, plenty()), NB_OK);
+    assert_true(atomic_load(&probe.allocate.last) > IDLE);
+    assert_status(some(sizeof(buf), plenty()), NB_OK);
+    while (nb_conn_buffered(conn) > 0)
+        assert_status(some(sizeof(buf), plenty()), NB_OK);
+    assert_true(atomic_load(&probe.allocate.last) <= IDLE);
+}
+
+static void expired_deadline_reads_nothing_however_full_the_last_receive_was(void **state)
+{
+    (void)state;
+    lines_arrive(1024 + 4096 + 64, 64);
+    for (int k = 0; k < (1024 + 4096) / 64; k++)
+        assert_status(line(64, plenty()), NB_OK);
+    probe_clear();
+    assert_status(line(64, past()), NB_TIMEOUT);
+    assert_int_equal(atomic_load(&probe.receive.calls), 0);
+    assert_status(line(64, plenty()), NB_OK);
+}
+
+static int looks;
+
+static nb_status look(struct nb__conn_owner *keeper, nb_conn *watched, struct nb__outlook *outlook)
+{
+    (void)keeper;
+    (void)watched;
+    (void)outlook;
+    looks++;
+    return NB_OK;
+}
+
+static void whoever_watches_is_asked_before_each_receive(void **state)
+{
+    struct nb__conn_owner keeper = {NULL, NULL, look, true};
+
+    (void)state;
+    looks = 0;
+    nb__conn_set_owner(conn, &keeper);
+    lines_arrive(1024 + 4096 + 16384 + 64, 64);
+    probe_clear();
+    for (int k = 0; k < (1024 + 4096 + 16384 + 64) / 64; k++)
+        assert_status(line(64, plenty()), NB_OK);
+    assert_true(looks >= atomic_load(&probe.receive.calls));
+    nb__conn_set_owner(conn, NULL);
+}
+
+static void end_is_told_however_full_the_last_receive_was(void **state)
+{
+    static void (*const ends[])(void) = {peer_ends, peer_resets};
+    static const nb_status told[] = {NB_EOF, NB_RESET};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(ends); i++) {
+        nb_abort(conn);
+        if (peer >= 0)
+            raw_close(peer);
+        conn = conn_and_peer(over, &peer);
+        lines_arrive(1024 + 4096, 64);
+        ends[i]();
+        for (int k = 0; k < (1024 + 4096) / 64; k++)
+            assert_status(line(64, plenty()), NB_OK);
+        assert_status(line(64, plenty()), told[i]);
+    }
+}
+
+static void buffer_never_grows_beyond_16_kib_or_the_largest_capacity(void **state)
+{
+    (void)state;
+    lines_arrive(sizeof(stream_of_lines), sizeof(stream_of_lines));
+    probe_clear();
+    assert_status(nb_recv_until(conn, stream_of_lines, 50000, "\n", 1, &got, plenty()),
+                  NB_TOO_LONG);
+    assert_true(atomic_load(&probe.allocate.longest) <= 50000);
+    assert_status(nb_skip_line(conn, SIZE_MAX / 2, plenty()), NB_OK);
+    lines_arrive(sizeof(stream_of_lines), sizeof(stream_of_lines));
+    probe_clear();
+    assert_status(nb_recv_until(conn, buf, 3, "\n", 1, &got, plenty()), NB_TOO_LONG);
+    assert_true(atomic_load(&probe.allocate.longest) <= READ_AHEAD);
+}
+
+static void buffer_grows_with_what_arrives(void **state)
+{
+    enum { LENGTH = 100000 };
+    static char sent[LENGTH + 2];
+    static char place[LENGTH + 1];
+
+    (void)state;
+    memset(sent, 'x', LENGTH);
+    memcpy(sent + LENGTH, "\n!", 2);
+    arrive_bytes(sent, sizeof(sent));
+    probe_clear();
+    assert_status(nb_recv_line(conn, place, sizeof(place), &got, plenty()), NB_OK);
+    assert_int_equal(got, LENGTH);
+    assert_memory_equal(place, sent, LENGTH);
+    assert_int_equal(place[LENGTH], '\0');
+    assert_true(atomic_load(&probe.allocate.calls) < 20);
+    assert_status(some(64, plenty()), NB_OK);
+    assert_got("!");
+}
+
+static void want_of_memory_consumes_nothing_and_does_not_stay(void **state)
+{
+    (void)state;
+    arrive("one\n");
+    probe_fail(&probe.allocate, 1, ENOMEM);
+    assert_status(line(64, plenty()), NB_NO_MEMORY);
+    assert_line("");
+    probe_fail(&probe.allocate, 1, ENOMEM);
+    assert_status(until(64, "\n", plenty()), NB_NO_MEMORY);
+    assert_int_equal(got, 0);
+    assert_status(nb_conn_status(conn, NB_RECEIVE), NB_OK);
+    assert_status(line(64, plenty()), NB_OK);
+    assert_line("one");
+}
+
+static void want_of_memory_for_a_larger_buffer_loses_nothing(void **state)
+{
+    static char sent[10001];
+    static char place[20000];
+
+    (void)state;
+    memset(sent, 'x', 10000);
+    sent[10000] = '\n';
+    arrive_bytes(sent, sizeof(sent));
+    assert_status(nb_recv_until(conn, place, 4000, "x", 1, &got, plenty()), NB_OK);
+    probe_fail(&probe.allocate, 2, ENOMEM); /* the first time there is room for a byte */
+    assert_status(nb_recv_line(conn, place, sizeof(place), &got, plenty()), NB_NO_MEMORY);
+    assert_int_equal(got, 0);
+    assert_status(nb_recv_line(conn, place, sizeof(place), &got, plenty()), NB_OK);
+    assert_int_equal(got, 9999);
+    assert_memory_equal(place, sent, 9999);
+}
+
+static void two_messages_in_one_piece(void)
+{
+    arrive("one\ntwo\nthree");
+    assert_status(line(64, plenty()), NB_OK);
+    assert_line("one");
+    assert_int_equal(nb_conn_buffered(conn), 9);
+    probe_clear();
+}
+
+static void recv_serves_the_buffer_first(void **state)
+{
+    (void)state;
+    two_messages_in_one_piece();
+    assert_status(some(4, nb_forever()), NB_OK);
+    assert_got("two\n");
+    assert_int_equal(nb_conn_buffered(conn), 5);
+    assert_status(some(64, nb_forever()), NB_OK);
+    assert_got("three");
+    assert_int_equal(nb_conn_buffered(conn), 0);
+    assert_int_equal(probe_total(), 0);
+    arrive("!");
+    assert_status(some(64, plenty()), NB_OK);
+    assert_got("!");
+}
+
+static void exact_serves_the_buffer_first(void **state)
+{
+    (void)state;
+    two_messages_in_one_piece();
+    assert_status(exact(4, nb_forever()), NB_OK);
+    assert_got("two\n");
+    assert_int_equal(probe_total(), 0);
+    arrive(" and four");
+    assert_status(exact(9, plenty()), NB_OK);
+    assert_got("three and");
+    assert_status(some(64, plenty()), NB_OK);
+    assert_got(" four");
+}
+
+static void until_serves_the_buffer_first(void **state)
+{
+    (void)state;
+    two_messages_in_one_piece();
+    assert_status(until(64, "wo", nb_forever()), NB_OK);
+    assert_got("two");
+    assert_int_equal(probe_total(), 0);
+}
+
+static void to_end_serves_the_buffer_first(void **state)
+{
+    (void)state;
+    two_messages_in_one_piece();
+    arrive(" and four");
+    peer_ends();
+    assert_status(to_end(64, plenty()), NB_OK);
+    assert_got("two\nthree and four");
+    assert_int_equal(nb_conn_buffered(conn), 0);
+}
+
+static void to_end_is_too_long_with_the_buffer_alone(void **state)
+{
+    (void)state;
+    two_messages_in_one_piece();
+    assert_status(to_end(4, nb_forever()), NB_TOO_LONG);
+    assert_got("two\n");
+    assert_status(to_end(0, nb_forever()), NB_TOO_LONG);
+    assert_int_equal(probe_total(), 0);
+    assert_status(some(64, plenty()), NB_OK);
+    assert_got("three");
+}
+
+static void wait_counts_the_buffer(void **state)
+{
+    (void)state;
+    two_messages_in_one_piece();
+    assert_status(readable(nb_forever()), NB_OK);
+    assert_status(readable(past()), NB_OK);
+    assert_int_equal(probe_total(), 0);
+    assert_int_equal(nb_conn_buffered(conn), 9);
+}
+
+static void bytes_of_a_line_that_timed_out_are_for_every_call(void **state)
+{
+    (void)state;
+    arrive("half");
+    assert_status(line(64, before_long()), NB_TIMEOUT);
+    assert_status(readable(past()), NB_OK);
+    assert_status(exact(2, plenty()), NB_OK);
+    assert_got("ha");
+    assert_status(line(64, before_long()), NB_TIMEOUT);
+    assert_status(some(64, plenty()), NB_OK);
+    assert_got("lf");
+}
+
+/* ---- nb_skip_line, nb_skip_until ---- */
+
+static nb_status skip_line(size_t most, nb_deadline by)
+{
+    return nb_skip_line(conn, most, by);
+}
+
+static nb_status skip_crlf(size_t most, nb_deadline by)
+{
+    return nb_skip_until(conn, most, "\r\n", 2, by);
+}
+
+static void assert_received(uint64_t expected)
+{
+    uint64_t received;
+
+    nb_conn_counters(conn, &received, NULL);
+    assert_int_equal(received, expected);
+}
+
+static void skip_refuses_what_is_not_a_bound_or_a_delimiter(void **state)
+{
+    (void)state;
+    arrive("\n");
+    nb_cancel(conn); /* a broken contract comes first */
+    assert_status(nb_skip_line(NULL, 9, plenty()), NB_INVALID);
+    assert_status(nb_skip_line(conn, 0, plenty()), NB_INVALID);
+    assert_status(nb_skip_line(conn, TOO_LARGE, plenty()), NB_INVALID);
+    assert_status(nb_skip_until(NULL, 9, "\n", 1, plenty()), NB_INVALID);
+    assert_status(nb_skip_until(conn, 9, NULL, 1, plenty()), NB_INVALID);
+    assert_status(nb_skip_until(conn, 9, "\n", 0, plenty()), NB_INVALID);
+    assert_status(nb_skip_until(conn, 1, "\r\n", 2, plenty()), NB_INVALID);
+    assert_status(nb_skip_until(conn, TOO_LARGE, "\n", 1, plenty()), NB_INVALID);
+    assert_status(nb_skip_until(conn, 9, "\n", SIZE_MAX, plenty()), NB_INVALID);
+    assert_status(skip_line(9, plenty()), NB_CANCELLED);
+}
+
+static void skip_ends_a_line_that_was_too_long(void **state)
+{
+    (void)state;
+    arrive("much too long\r\nnext\r\n");
+    errno = 1234;
+    assert_status(line(5, plenty()), NB_TOO_LONG);
+    assert_line("much");
+    assert_status(skip_line(11, plenty()), NB_OK);
+    assert_int_equal(errno, 1234);
+    assert_status(nb_conn_status(conn, NB_RECEIVE), NB_OK);
+    assert_received(15);
+    assert_status(line(5, plenty()), NB_OK);
+    assert_line("next");
+    each_call_returns(NB_TIMEOUT, nb_after_ms(1));
+}
+
+static void skip_needs_no_failure_before_it(void **state)
+{
+    (void)state;
+    arrive("a line\nnext\n");
+    assert_status(skip_line(7, plenty()), NB_OK);
+    assert_status(line(64, plenty()), NB_OK);
+    assert_line("next");
+}
+
+/* The CR was the last byte that fitted. */
+static void skip_finds_a_delimiter_that_the_bound_has_cut(void **state)
+{
+    (void)state;
+    probe.receive.limit = 4;
+    arrive("abc\r\nnext\r\n");
+    assert_status(until(4, "\r\n", plenty()), NB_TOO_LONG);
+    assert_got("abc");
+    assert_status(skip_crlf(2, plenty()), NB_OK);
+    assert_status(until(64, "\r\n", plenty()), NB_OK);
+    assert_got("next\r\n");
+}
+
+static void skip_drops_no_more_than_it_may(void **state)
+{
+    (void)state;
+    arrive("123456789\r\nnext\r\n");
+    assert_status(skip_crlf(10, plenty()), NB_TOO_LONG);
+    assert_received(9);
+    each_call_returns(NB_TOO_LONG, plenty());
+    assert_status(nb_conn_status(conn, NB_RECEIVE), NB_TOO_LONG);
+    assert_status(skip_crlf(2, plenty()), NB_OK);
+    assert_received(11);
+    assert_status(until(64, "\r\n", plenty()), NB_OK);
+    assert_got("next\r\n");
+}
+
+static void skip_goes_on_after_a_timeout(void **state)
+{
+    (void)state;
+    assert_status(skip_crlf(64, nb_after_ms(1)), NB_TIMEOUT);
+    assert_status(nb_conn_status(conn, NB_RECEIVE), NB_OK);
+    arrive("abc\r");
+    assert_status(skip_crlf(64, before_long()), NB_TIMEOUT);
+    assert_received(3);
+    assert_status(nb_conn_status(conn, NB_RECEIVE), NB_TOO_LONG);
+    each_call_returns(NB_TOO_LONG, plenty()); /* what follows is no message */
+    arrive("\nnext\r\n");
+    assert_status(skip_crlf(64, plenty()), NB_OK);
+    assert_status(line(64, plenty()), NB_OK);
+    assert_line("next");
+}
+
+static void skip_with_an_expired_deadline_ends_what_is_in_the_buffer(void **state)
+{
+    (void)state;
+    arrive("one\ntoo long\nthree\nfo");
+    assert_status(line(4, plenty()), NB_OK);
+    assert_status(line(4, past()), NB_TOO_LONG);
+    probe_clear();
+    assert_status(skip_line(64, past()), NB_OK);
+    assert_status(skip_line(64, past()), NB_OK);
+    assert_status(skip_line(64, past()), NB_TIMEOUT);
+    assert_int_equal(probe_total(), 0);
+    assert_received(21);
+    arrive("ur\nfive\n");
+    assert_status(skip_line(64, plenty()), NB_OK);
+    assert_status(line(64, plenty()), NB_OK);
+    assert_line("five");
+}
+
+static void skip_tells_the_end_and_a_reset(void **state)
+{
+    (void)state;
+    arrive("abc\r");
+    peer_ends();
+    assert_status(skip_crlf(64, plenty()), NB_EOF);
+    assert_received(4);
+    assert_int_equal(nb_conn_buffered(conn), 0);
+    assert_status(nb_conn_status(conn, NB_RECEIVE), NB_EOF);
+    assert_status(skip_crlf(64, plenty()), NB_EOF);
+    nb_abort(conn);
+    raw_close(peer);
+    conn = conn_and_peer(over, &peer);
+    arrive("abc");
+    peer_resets();
+    assert_status(line(3, plenty()), NB_TOO_LONG);
+    assert_status(skip_line(64, plenty()), NB_RESET);
+    each_call_returns(NB_RESET, plenty());
+    assert_status(skip_line(64, plenty()), NB_RESET);
+}
+
+static void skip_takes_no_more_memory_for_more_to_skip(void **state)
+{
+    (void)state;
+    lines_arrive(sizeof(stream_of_lines), sizeof(stream_of_lines));
+    probe_clear();
+    assert_status(skip_line(SIZE_MAX / 2, plenty()), NB_OK);
+    assert_received(sizeof(stream_of_lines));
+    assert_int_equal(atomic_load(&probe.allocate.longest), READ_AHEAD);
+}
+
+static void skip_without_memory_can_be_made_again(void **state)
+{
+    (void)state;
+    arrive("abc\nnext\n");
+    probe_fail(&probe.allocate, 1, ENOMEM);
+    assert_status(skip_line(64, plenty()), NB_NO_MEMORY);
+    assert_status(nb_conn_status(conn, NB_RECEIVE), NB_OK);
+    assert_status(skip_line(64, plenty()), NB_OK);
+    assert_status(line(64, plenty()), NB_OK);
+    assert_line("next");
+}
+
+static void skip_until_cancelled(void *argument)
+{
+    *(nb_status *)argument = skip_line(64, nb_forever());
+}
+
+static void cancel_wakes_who_skips(void **state)
+{
+    nb_status status = NB_OK;
+    struct task task;
+
+    (void)state;
+    arrive("abc");
+    task_start(&task, skip_until_cancelled, &status);
+    task_until_blocked(&task);
+    nb_cancel(conn);
+    task_join(&task);
+    assert_status(status, NB_CANCELLED);
+}
+
+/* ---- nb_recv_to_end ---- */
+
+static void to_end_gives_all_of_the_stream(void **state)
+{
+    (void)state;
+    probe.receive.limit = 2;
+    arrive("hello");
+    peer_ends();
+    assert_status(to_end(64, plenty()), NB_OK);
+    assert_got("hello");
+    assert_int_equal(buf[5], '#');
+    assert_status(to_end(64, plenty()), NB_OK);
+    assert_int_equal(got, 0);
+    assert_status(nb_conn_status(conn, NB_RECEIVE), NB_EOF);
+}
+
+static void to_end_of_an_empty_stream_is_empty(void **state)
+{
+    (void)state;
+    peer_ends();
+    assert_status(to_end(64, plenty()), NB_OK);
+    assert_int_equal(got, 0);
+}
+
+static void to_end_takes_what_just_fits(void **state)
+{
+    (void)state;
+    arrive("hello");
+    peer_ends();
+    assert_status(to_end(5, plenty()), NB_OK);
+    assert_got("hello");
+    assert_int_equal(buf[5], '#');
+}
+
+static void to_end_goes_on_where_it_was_too_long(void **state)
+{
+    uint64_t received;
+
+    (void)state;
+    arrive("hello, world");
+    peer_ends();
+    assert_status(to_end(5, plenty()), NB_TOO_LONG);
+    assert_got("hello");
+    assert_int_equal(buf[5], '#');
+    nb_conn_counters(conn, &received, NULL);
+    assert_int_equal(received, 5);
+    assert_status(to_end(6, plenty()), NB_TOO_LONG);
+    assert_got(", worl");
+    assert_status(to_end(1, plenty()), NB_OK);
+    assert_got("d");
+    nb_conn_counters(conn, &received, NULL);
+    assert_int_equal(received, 12);
+}
+
+static void other_calls_go_on_where_to_end_was_too_long(void **state)
+{
+    (void)state;
+    arrive("hello, world\nnext\nlast");
+    assert_status(to_end(5, plenty()), NB_TOO_LONG);
+    assert_status(nb_conn_status(conn, NB_RECEIVE), NB_OK);
+    assert_status(exact(7, plenty()), NB_OK);
+    assert_got(", world");
+    assert_status(to_end(0, plenty()), NB_TOO_LONG);
+    assert_status(line(64, plenty()), NB_OK);
+    assert_line("");
+    assert_status(to_end(2, plenty()), NB_TOO_LONG);
+    assert_status(line(64, plenty()), NB_OK);
+    assert_line("xt");
+}
+
+static void to_end_waits_for_the_end_when_its_memory_is_full(void **state)
+{
+    (void)state;
+    arrive("hello");
+    assert_status(to_end(5, before_long()), NB_TIMEOUT);
+    assert_got("hello");
+    peer_ends();
+    assert_status(to_end(5, plenty()), NB_OK);
+    assert_int_equal(got, 0);
+}
+
+static void to_end_without_memory_waits_for_the_end_itself(void **state)
+{
+    (void)state;
+    assert_status(nb_recv_to_end(conn, NULL, 0, &got, nb_after_ms(SHORT_MS)), NB_TIMEOUT);
+    arrive("x");
+    assert_status(nb_recv_to_end(conn, NULL, 0, &got, plenty()), NB_TOO_LONG);
+    assert_int_equal(got, 0);
+    assert_status(some(64, plenty()), NB_OK);
+    assert_got("x");
+    peer_ends();
+    assert_status(nb_recv_to_end(conn, NULL, 0, &got, plenty()), NB_OK);
+    assert_int_equal(got, 0);
+}
+
+static void to_end_is_resumed_after_a_timeout(void **state)
+{
+    (void)state;
+    arrive("hel");
+    assert_status(to_end(64, before_long()), NB_TIMEOUT);
+    assert_got("hel");
+    arrive("lo");
+    peer_ends();
+    assert_status(to_end(64, plenty()), NB_OK);
+    assert_got("lo");
+}
+
+static void to_end_without_memory_for_the_last_byte_loses_nothing(void **state)
+{
+    (void)state;
+    arrive("hello");
+    probe_fail(&probe.allocate, 1, ENOMEM);
+    assert_status(to_end(4, plenty()), NB_NO_MEMORY);
+    assert_got("hell");
+    assert_status(to_end(0, plenty()), NB_TOO_LONG);
+    assert_status(some(64, plenty()), NB_OK);
+    assert_got("o");
+}
+
+/* ---- nb_wait_readable ---- */
+
+static void wait_consumes_nothing(void **state)
+{
+    (void)state;
+    arrive("x");
+    probe_clear();
+    assert_status(readable(plenty()), NB_OK);
+    assert_status(readable(nb_forever()), NB_OK);
+    assert_int_equal(atomic_load(&probe.receive.calls), 0);
+    assert_status(some(64, plenty()), NB_OK);
+    assert_got("x");
+}
+
+static void wait_with_an_expired_deadline_asks_once(void **state)
+{
+    (void)state;
+    probe_clear();
+    assert_status(readable(past()), NB_TIMEOUT);
+    assert_int_equal(probe_total(), 1);
+    arrive("x");
+    assert_status(readable(past()), NB_OK);
+    assert_status(readable((nb_deadline){0}), NB_OK);
+    assert_status(readable(nb_after_ms(-1)), NB_OK);
+    assert_int_equal(probe_total(), 4);
+}
+
+static void wait_sees_an_end_that_nobody_has_received_yet(void **state)
+{
+    (void)state;
+    peer_ends();
+    assert_status(readable(plenty()), NB_OK);
+    assert_status(readable(past()), NB_OK);
+    assert_status(some(64, plenty()), NB_EOF);
+    assert_status(readable(plenty()), NB_EOF);
+}
+
+static void wait_sees_a_reset_that_nobody_has_received_yet(void **state)
+{
+    (void)state;
+    peer_resets();
+    assert_status(readable(plenty()), NB_OK);
+    assert_status(readable(past()), NB_OK);
+    assert_status(some(64, plenty()), NB_RESET);
+    assert_status(readable(plenty()), NB_RESET);
+}
+
+static void wait_reports_want_of_memory(void **state)
+{
+    (void)state;
+    arrive("x");
+    probe_fail(&probe.poll, 1, ENOMEM);
+    assert_status(readable(plenty()), NB_NO_MEMORY);
+    assert_status(readable(plenty()), NB_OK);
+}
+
+/* ---- resets ---- */
+
+static void recv_gives_what_came_before_a_reset(void **state)
+{
+    (void)state;
+    arrive("abc");
+    peer_resets();
+    assert_status(some(64, plenty()), NB_OK);
+    assert_got("abc");
+    assert_status(some(64, plenty()), NB_RESET);
+    each_call_returns(NB_RESET, plenty());
+}
+
+static void exact_gives_what_came_before_a_reset(void **state)
+{
+    (void)state;
+    arrive("abc");
+    peer_resets();
+    assert_status(exact(5, plenty()), NB_RESET);
+    assert_got("abc");
+}
+
+static void until_gives_what_came_before_a_reset(void **state)
+{
+    (void)state;
+    arrive("one\nabc");
+    peer_resets();
+    assert_status(until(64, "\n", plenty()), NB_OK);
+    assert_got("one\n");
+    assert_status(until(64, "\n", plenty()), NB_RESET);
+    assert_got("abc");
+}
+
+static void line_gives_what_came_before_a_reset(void **state)
+{
+    (void)state;
+    arrive("one\ntwo\nabc");
+    peer_resets();
+    assert_status(line(64, plenty()), NB_OK);
+    assert_line("one");
+    assert_status(line(64, plenty()), NB_OK);
+    assert_line("two");
+    assert_status(line(64, plenty()), NB_RESET);
+    assert_line("abc");
+    each_call_returns(NB_RESET, plenty());
+}
+
+static void to_end_gives_what_came_before_a_reset(void **state)
+{
+    (void)state;
+    arrive("abc");
+    peer_resets();
+    assert_status(to_end(64, plenty()), NB_RESET);
+    assert_got("abc");
+}
+
+static void full_memory_does_not_turn_a_reset_into_an_end(void **state)
+{
+    (void)state;
+    arrive("abc");
+    peer_resets();
+    assert_status(to_end(3, plenty()), NB_RESET);
+    assert_got("abc");
+}
+
+static void kernels_patience_is_no_timeout(void **state)
+{
+    (void)state;
+    probe_fail(&probe.receive, 1, ETIMEDOUT);
+    assert_status(exact(5, plenty()), NB_UNREACHABLE);
+    each_call_returns(NB_UNREACHABLE, plenty());
+}
+
+/* A reset that comes after "abc", whose error a send takes. */
+static void send_takes_the_reset(void)
+{
+    arrive("abc");
+    peer_resets();
+    assert_status(nb_send_all(conn, "x", 1, NULL, plenty()), NB_RESET);
+}
+
+static void reset_that_a_send_reported_is_no_end_for_recv(void **state)
+{
+    (void)state;
+    send_takes_the_reset();
+    assert_status(nb_conn_status(conn, NB_RECEIVE), NB_OK);
+    assert_status(some(64, plenty()), NB_OK);
+    assert_got("abc");
+    assert_status(some(64, plenty()), NB_RESET);
+    each_call_returns(NB_RESET, plenty());
+}
+
+static void reset_that_a_send_reported_is_no_end_for_to_end(void **state)
+{
+    (void)state;
+    send_takes_the_reset();
+    assert_status(to_end(64, plenty()), NB_RESET);
+    assert_got("abc");
+}
+
+static void reset_that_a_send_reported_is_no_end_for_a_line(void **state)
+{
+    (void)state;
+    send_takes_the_reset();
+    assert_status(line(64, plenty()), NB_RESET);
+    assert_line("abc");
+}
+
+static void reset_that_a_send_reported_is_no_end_for_exact(void **state)
+{
+    (void)state;
+    send_takes_the_reset();
+    assert_status(exact(64, nb_forever()), NB_RESET);
+    assert_got("abc");
+}
+
+/* What happens just before the kernel is asked whether the connection still exists. */
+static void (*before_question)(void);
+
+int __real_nb__sys_tcp_closed(int fd);
+int __wrap_nb__sys_tcp_closed(int fd);
+int __wrap_nb__sys_tcp_closed(int fd)
+{
+    void (*first)(void) = before_question;
+
+    before_question = NULL;
+    if (first != NULL)
+        first();
+    return __real_nb__sys_tcp_closed(fd);
+}
+
+static void end_ours_too(void)
+{
+    nb_deadline by = plenty();
+
+    assert_status(nb_shutdown_send(conn), NB_OK);
+    while (nb__sys_tcp_closed(nb_conn_fd(conn)) != 1 && !nb_expired(by))
+        (void)sched_yield();
+    assert_int_equal(nb__sys_tcp_closed(nb_conn_fd(conn)), 1);
+}
+
+static void end_of_both_is_an_end(void **state)
+{
+    (void)state;
+    skip_under_qemu("TCP_INFO is cut short");
+    peer_ends();
+    end_ours_too();
+    assert_status(some(64, plenty()), NB_EOF);
+}
+
+/* By the thread that sends, between the kernel's end and what it is asked then. */
+static void end_of_both_while_the_kernel_is_asked_is_an_end(void **state)
+{
+    (void)state;
+    skip_under_qemu("TCP_INFO is cut short");
+    peer_ends();
+    before_question = end_ours_too;
+    assert_status(some(64, plenty()), NB_EOF);
+}
+
+static void peer_that_closed_and_then_resets_did_not_end_in_order(void **state)
+{
+    (void)state;
+    arrive("abc");
+    raw_close(peer);
+    peer = -1;
+    assert_status(nb_send_all(conn, "x", 1, NULL, plenty()), NB_OK);
+    until_event(nb_conn_fd(conn), POLLHUP);
+    assert_status(nb_send_all(conn, "x", 1, NULL, plenty()), NB_RESET);
+    assert_status(some(64, plenty()), NB_OK);
+    assert_got("abc");
+    assert_status(some(64, plenty()), NB_RESET);
+}
+
+/* The peer resets, and the kernel has told somebody of it. */
+static void take_the_reset(void)
+{
+    int error = 0;
+    socklen_t length = sizeof(error);
+
+    peer_resets();
+    assert_int_equal(getsockopt(nb_conn_fd(conn), SOL_SOCKET, SO_ERROR, &error, &length), 0);
+    assert_int_equal(error, ECONNRESET);
+}
+
+/* The kernel tells of a reset once: to us, or to whoever asks for SO_ERROR on a socket that we let others
+   look at, a child that shares it included. */
+static void reset_that_somebody_else_was_told_of_is_no_end(void **state)
+{
+    (void)state;
+    skip_under_qemu("TCP_INFO is cut short");
+    for (size_t i = 0; i < WAIT; i++) {
+        nb_abort(conn);
+        if (peer >= 0)
+            raw_close(peer);
+        conn = conn_and_peer(over, &peer);
+        take_the_reset();
+        assert_status(calls[i].run(i % 2 != 0 ? plenty() : nb_forever()), NB_RESET);
+        each_call_returns(NB_RESET, plenty());
+    }
+}
+
+static void reset_before_our_end_that_somebody_else_was_told_of_is_no_end(void **state)
+{
+    (void)state;
+    skip_under_qemu("TCP_INFO is cut short");
+    take_the_reset();
+    assert_status(nb_shutdown_send(conn), NB_OK);
+    assert_status(some(64, plenty()), NB_RESET);
+    each_call_returns(NB_RESET, plenty());
+}
+
+static void close_tells_of_a_reset_that_somebody_else_was_told_of(void **state)
+{
+    nb_status status;
+
+    (void)state;
+    skip_under_qemu("TCP_INFO is cut short");
+    take_the_reset();
+    status = nb_close(conn, plenty());
+    conn = NULL;
+    assert_status(status, NB_RESET);
+}
+
+static void reset_behind_the_end_of_a_peer_is_told(void **state)
+{
+    (void)state;
+    skip_under_qemu("TCP_INFO is cut short");
+    arrive("abc");
+    raw_close(peer);
+    peer = -1;
+    assert_status(nb_send_all(conn, "x", 1, NULL, plenty()), NB_OK);
+    until_event(nb_conn_fd(conn), POLLHUP);
+    assert_status(to_end(64, plenty()), NB_RESET);
+    assert_got("abc");
+}
+
+/* Whoever had the socket before may have ended our stream. */
+static void end_of_a_stream_that_was_ended_before_it_was_adopted_is_an_end(void **state)
+{
+    int fd;
+
+    (void)state;
+    for (int closed = 0; closed < 2; closed++) {
+        nb_abort(conn);
+        if (peer >= 0)
+            raw_close(peer);
+        conn = conn_and_peer(over, &peer);
+        assert_status(nb_shutdown_send(conn), NB_OK);
+        assert_int_equal(raw_ending(peer, NULL), 0);
+        if (closed != 0) {
+            arrive("abc");
+            raw_close(peer);
+            until_event(nb_conn_fd(conn), POLLHUP);
+        }
+        assert_status(nb_conn_detach(conn, &fd, NULL, 0, NULL), NB_OK);
+        conn = adopt(fd);
+        if (closed == 0) {
+            arrive("abc");
+            raw_close(peer);
+            until_event(nb_conn_fd(conn), POLLHUP);
+        }
+        peer = -1;
+        assert_status(to_end(64, plenty()), NB_OK);
+        assert_got("abc");
+    }
+}
+
+/* Sends until it is too much. */
+static void send_times_out(void)
+{
+    nb_status status;
+
+    (void)raw_fill(nb_conn_fd(conn));
+    do
+        status = nb_send_all(conn, "x", 1, NULL, nb_after_ms(1));
+    while (status == NB_OK);
+    assert_status(status, NB_TIMEOUT);
+}
+
+static void end_after_a_send_that_timed_out_is_an_end(void **state)
+{
+    (void)state;
+    send_times_out();
+    arrive("abc");
+    peer_ends();
+    assert_status(to_end(64, plenty()), NB_OK);
+    assert_got("abc");
+}
+
+static void reset_after_a_send_that_timed_out_is_a_reset(void **state)
+{
+    (void)state;
+    send_times_out();
+    arrive("abc");
+    peer_resets();
+    assert_status(to_end(64, plenty()), NB_RESET);
+    assert_got("abc");
+}
+
+static void end_after_a_send_that_saw_a_reset_is_a_reset(void **state)
+{
+    (void)state;
+    arrive("abc");
+    peer_ends();
+    probe_fail(&probe.send, 1, ECONNRESET);
+    assert_status(nb_send_all(conn, "x", 1, NULL, plenty()), NB_RESET);
+    assert_status(some(64, plenty()), NB_OK);
+    assert_got("abc");
+    assert_status(some(64, plenty()), NB_RESET);
+}
+
+static void end_after_our_own_end_is_an_end(void **state)
+{
+    (void)state;
+    assert_status(nb_shutdown_send(conn), NB_OK);
+    assert_int_equal(raw_ending(peer, NULL), 0);
+    arrive("abc");
+    raw_close(peer);
+    peer = -1;
+    assert_status(some(64, plenty()), NB_OK);
+    assert_got("abc");
+    assert_status(some(64, plenty()), NB_EOF);
+}
+
+/* A gate that holds a send, right after the kernel is done with it. */
+static sem_t send_is_back;
+static sem_t send_may_return;
+static nb_status send_status;
+
+static void hold_the_send(void)
+{
+    struct timespec give_up;
+
+    (void)clock_gettime(CLOCK_REALTIME, &give_up);
+    give_up.tv_sec += 10;
+    (void)sem_post(&send_is_back);
+    (void)sem_timedwait(&send_may_return, &give_up);
+}
+
+static void send_one_byte(void *argument)
+{
+    (void)argument;
+    send_status = nb_send_all(conn, "x", 1, NULL, nb_forever());
+}
+
+static void send_two_slices(void *argument)
+{
+    nb_slice slices[] = {{"x", 1}, {"y", 1}};
+
+    (void)argument;
+    send_status = nb_send_all_v(conn, slices, 2, NULL, nb_forever());
+}
+
+/* Starts a send in a thread: the kernel has seen it, the library not yet. */
+static void begin_send(struct task *task, void (*send_something)(void *))
+{
+    assert_int_equal(sem_init(&send_is_back, 0, 0), 0);
+    assert_int_equal(sem_init(&send_may_return, 0, 0), 0);
+    probe.after_send = hold_the_send;
+    task_start(task, send_something, NULL);
+    assert_int_equal(sem_wait(&send_is_back), 0);
+}
+
+static void end_send(struct task *task)
+{
+    assert_int_equal(sem_post(&send_may_return), 0);
+    task_join(task);
+    assert_int_equal(sem_destroy(&send_is_back), 0);
+    assert_int_equal(sem_destroy(&send_may_return), 0);
+}
+
+static void recv_while_a_send_takes_the_reset(void (*send_something)(void *))
+{
+    struct task task;
+
+    arrive("abc");
+    peer_resets();
+    begin_send(&task, send_something);
+    assert_status(some(64, plenty()), NB_OK);
+    assert_got("abc");
+    assert_status(some(64, plenty()), NB_RESET);
+    end_send(&task);
+    assert_status(send_status, NB_RESET);
+}
+
+static void reset_that_another_threads_send_is_about_to_report_is_no_end(void **state)
+{
+    (void)state;
+    skip_under_qemu("TCP_INFO is cut short");
+    recv_while_a_send_takes_the_reset(send_one_byte);
+}
+
+static void reset_that_another_threads_slices_are_about_to_report_is_no_end(void **state)
+{
+    (void)state;
+    skip_under_qemu("TCP_INFO is cut short");
+    recv_while_a_send_takes_the_reset(send_two_slices);
+}
+
+static void end_while_another_thread_sends_is_an_end(void **state)
+{
+    struct task task;
+
+    (void)state;
+    arrive("abc");
+    peer_ends();
+    begin_send(&task, send_one_byte);
+    assert_status(some(64, plenty()), NB_OK);
+    assert_status(some(64, plenty()), NB_EOF);
+    end_send(&task);
+    assert_status(send_status, NB_OK);
+}
+
+static void send_until_it_fails(void *argument)
+{
+    static const char data[4096];
+
+    do
+        send_status = nb_send_all(conn, data, sizeof(data), NULL, nb_forever());
+    while (send_status == NB_OK && argument == NULL);
+}
+
+static void reset_is_never_an_end_whoever_gets_it(void **state)
+{
+    (void)state;
+    skip_under_qemu("TCP_INFO is cut short");
+    for (int i = 0; i < 100; i++) {
+        struct task task;
+        nb_status status;
+
+        task_start(&task, send_until_it_fails, NULL);
+        raw_send_text(peer, "abc");
+        raw_reset(peer, -1);
+        do
+            status = some(2, i % 2 != 0 ? plenty() : nb_forever());
+        while (status == NB_OK);
+        task_join(&task);
+        nb_abort(conn);
+        conn = conn_and_peer(over, &peer);
+        assert_status(status, NB_RESET);
+        assert_status(send_status, NB_RESET);
+    }
+}
+
+/* ---- streams made by chance, against plain models ---- */
+
+static uint32_t chance_state;
+
+static size_t chance(size_t below)
+{
+    chance_state = chance_state * 1664525 + 1013904223;
+    return (size_t)(chance_state >> 8) % below;
+}
+
+static size_t random_stream(char *stream, size_t most, const char *alphabet, size_t letters)
+{
+    size_t length = chance(most + 1);
+
+    for (size_t i = 0; i < length; i++)
+        stream[i] = alphabet[chance(letters)];
+    return length;
+}
+
+/* A connection that has a whole stream before it, in pieces of a random size. */
+static void open_stream(const char *stream, size_t length)
+{
+    nb_abort(conn);
+    if (peer >= 0)
+        raw_close(peer);
+    conn = conn_and_peer(OVER_UNIX, &peer);
+    raw_send(peer, stream, length);
+    raw_close(peer);
+    peer = -1;
+    probe.receive.limit = chance(5);
+}
+
+/* How many of the last of so many bytes may be the beginning of a delimiter. */
+static size_t model_begun(const char *bytes, size_t length, const char *delimiter,
+                          size_t delimiter_length)
+{
+    for (size_t from = 0; from < length; from++) {
+        size_t begun = length - from;
+
+        if (begun < delimiter_length && memcmp(bytes + from, delimiter, begun) == 0)
+            return begun;
+    }
+    return 0;
+}
+
+/* What nb_recv_until() should return for the stream from here on, and how many bytes; nb_skip_until()
+   drops as many, but all of them at the end of the stream. */
+static nb_status model_until(const char *rest, size_t left, size_t capacity, const char *delimiter,
+                             size_t delimiter_length, size_t *expected)
+{
+    for (size_t at = 0; at + delimiter_length <= left && at + delimiter_length <= capacity; at++) {
+        *expected = at + delimiter_length;
+        if (memcmp(rest + at, delimiter, delimiter_length) == 0)
+            return NB_OK;
+    }
+    *expected = left;
+    if (left < capacity)
+        return NB_EOF;
+    *expected = capacity - model_begun(rest, capacity, delimiter, delimiter_length);
+    return NB_TOO_LONG;
+}
+
+static void until_agrees_with_a_plain_search(void **state)
+{
+    char stream[64];
+    char delimiter[4];
+
+    (void)state;
+    chance_state = 1;
+    for (int round = 0; round < 1500; round++) {
+        size_t length = random_stream(stream, sizeof(stream), "aab", 3);
+        size_t delimiter_length = 1 + chance(sizeof(delimiter));
+        size_t at = 0;
+        nb_status expected_status = NB_OK;
+
+        for (size_t i = 0; i < delimiter_length; i++)
+            delimiter[i] = "aab"[chance(3)];
+        open_stream(stream, length);
+        while (expected_status == NB_OK) {
+            size_t capacity = delimiter_length + chance(20);
+            size_t expected;
+            nb_status status;
+
+            expected_status = model_until(stream + at, length - at, capacity, delimiter,
+                                          delimiter_length, &expected);
+            status =
+                nb_recv_until(conn, buf, capacity, delimiter, delimiter_length, &got, nb_forever());
+            if (status != expected_status || got != expected || memcmp(buf, stream + at, got) != 0)
+                fail_msg("round %d at %zu: %s, %zu bytes", round, at, nb_status_name(status), got);
+            at += got;
+        }
+    }
+}
+
+static void skip_agrees_with_a_plain_search(void **state)
+{
+    char stream[64];
+    char delimiter[4];
+
+    (void)state;
+    chance_state = 4;
+    for (int round = 0; round < 1500; round++) {
+        size_t length = random_stream(stream, sizeof(stream), "aab", 3);
+        size_t delimiter_length = 1 + chance(sizeof(delimiter));
+        uint64_t at = 0;
+        nb_status status = NB_OK;
+
+        for (size_t i = 0; i < delimiter_length; i++)
+            delimiter[i] = "aab"[chance(3)];
+        open_stream(stream, length);
+        while (status != NB_EOF) {
+            size_t most = delimiter_length + chance(20);
+            size_t dropped;
+            nb_status expected = model_until(stream + at, length - (size_t)at, most, delimiter,
+                                             delimiter_length, &dropped);
+            uint64_t before = at;
+
+            /* The first that is too long is often not the last. */
+            if (status == NB_OK && chance(2) == 0)
+                status =
+                    nb_recv_until(conn, buf, most, delimiter, delimiter_length, &got, nb_forever());
+            else
+                status = nb_skip_until(conn, most, delimiter, delimiter_length, nb_forever());
+            nb_conn_counters(conn, &at, NULL);
+            if (status != expected || at - before != dropped ||
+                nb_conn_status(conn, NB_RECEIVE) != expected)
+                fail_msg("round %d at %d: %s, %d bytes", round, (int)before, nb_status_name(status),
+                         (int)(at - before));
+        }
+    }
+}
+
+/* What nb_recv_line() should return, how many bytes, and how many it consumes. */
+static nb_status model_line(const char *rest, size_t left, size_t capacity, size_t *expected,
+                            size_t *consumed)
+{
+    const char *lf = left > 0 ? memchr(rest, '\n', left) : NULL;
+    size_t length = lf != NULL ? (size_t)(lf - rest) : left;
+
+    *consumed = lf != NULL ? length + 1 : length;
+    if (lf != NULL && length > 0 && rest[length - 1] == '\r')
+        length--;
+    *expected = length < capacity ? length : capacity - 1;
+    if (length >= capacity)
+        return NB_TOO_LONG;
+    return lf != NULL ? NB_OK : NB_EOF;
+}
+
+static void line_agrees_with_a_plain_split(void **state)
+{
+    char stream[64];
+
+    (void)state;
+    chance_state = 2;
+    for (int round = 0; round < 1500; round++) {
+        size_t length = random_stream(stream, sizeof(stream), "a\0\r\r\n", 5);
+        size_t at = 0;
+        nb_status expected_status = NB_OK;
+
+        open_stream(stream, length);
+        while (expected_status == NB_OK) {
+            size_t capacity = 1 + chance(12);
+            size_t expected;
+            size_t consumed;
+            nb_status status;
+
+            expected_status = model_line(stream + at, length - at, capacity, &expected, &consumed);
+            status = line(capacity, nb_forever());
+            if (status != expected_status || got != expected || buf[got] != '\0' ||
+                memcmp(buf, stream + at, got) != 0 || buf[capacity] != '#')
+                fail_msg("round %d at %zu: %s, %zu bytes", round, at, nb_status_name(status), got);
+            at += consumed;
+        }
+    }
+}
+
+/* One call of any kind: NB_OK when the stream may go on. */
+static nb_status any_call(void)
+{
+    size_t size = 1 + chance(10);
+    nb_status status;
+
+    switch (chance(5)) {
+    case 0:
+        return some(size, nb_forever());
+    case 1:
+        return exact(size, nb_forever());
+    case 2:
+        return until(sizeof(buf), "ab", nb_forever());
+    case 3:
+        return nb_wait_readable(conn, nb_forever());
+    default:
+        status = to_end(size, nb_forever());
+        return status == NB_TOO_LONG ? NB_OK : status == NB_OK ? NB_EOF : status;
+    }
+}
+
+static void calls_of_all_kinds_share_one_stream(void **state)
+{
+    char stream[256];
+
+    (void)state;
+    chance_state = 3;
+    for (int round = 0; round < 1000; round++) {
+        size_t length = random_stream(stream, sizeof(stream), "abcd", 4);
+        uint64_t before = 0;
+        uint64_t after = 0;
+        nb_status status = NB_OK;
+
+        open_stream(stream, length);
+        while (status == NB_OK) {
+            got = 0;
+            status = any_call();
+            nb_conn_counters(conn, &after, NULL);
+            if ((status != NB_OK && status != NB_EOF) || after > length ||
+                (after != before && (after - before != got || memcmp(buf, stream + before, got))))
+                fail_msg("round %d at %d: %s", round, (int)before, nb_status_name(status));
+            before = after;
+        }
+        assert_int_equal(after, length);
+    }
+}
+
+/* ---- the table of cases ---- */
+
+static const enum transport ipv4 = OVER_IPV4;
+static const enum transport ipv6 = OVER_IPV6;
+static const enum transport local = OVER_UNIX;
+
+#define ON(name, transport) CASE_WITH(name, transport, begin, end)
+#define TCP(name) ON(name, ipv4)
+#define BOTH(name) ON(name, ipv4), ON(name, local)
+#define ALL(name) ON(name, ipv4), ON(name, ipv6), ON(name, local)
+
+int main(void)
+{
+    const struct CMUnitTest cases[] = {
+        TCP(every_call_refuses_what_is_not_a_length_or_a_place),
+        TCP(refused_call_reports_nothing_received),
+        TCP(broken_contract_comes_before_a_cancellation),
+        BOTH(cancellation_comes_before_a_failure_that_stays),
+        BOTH(cancellation_comes_before_bytes_in_the_buffer),
+        TCP(failure_that_stays_comes_before_a_length_of_zero),
+        TCP(failure_that_stays_comes_before_an_expired_deadline),
+        TCP(length_of_zero_comes_before_an_expired_deadline),
+        TCP(length_of_zero_makes_no_system_call),
+        BOTH(expired_deadline_consumes_nothing_that_has_arrived),
+        TCP(expired_deadline_consumes_nothing_from_the_buffer),
+        BOTH(expired_deadline_takes_what_is_complete_in_the_buffer),
+        TCP(expired_deadline_does_not_hide_what_is_too_long),
+        TCP(expired_deadline_hides_an_end),
+        TCP(expired_deadline_reads_nothing),
+        BOTH(timeout_does_not_stay),
+        BOTH(timeout_is_never_early),
+        ALL(every_call_wakes_up_when_bytes_arrive),
+        BOTH(to_end_wakes_up_when_the_end_comes),
+        TCP(calls_are_resumed_after_a_signal),
+        TCP(wait_ends_at_its_deadline_when_signals_never_cease),
+        BOTH(success_leaves_errno_alone),
+        TCP(only_want_of_memory_does_not_stay_among_the_kernels_failures),
+        TCP(what_routers_say_of_a_peer_means_that_it_is_unreachable),
+        TCP(what_a_receive_is_not_said_to_return_is_a_system_error),
+        TCP(want_of_memory_in_the_middle_reports_the_bytes_so_far),
+        ALL(recv_gives_what_is_there),
+        BOTH(recv_stops_at_capacity),
+        BOTH(recv_gives_bytes_of_any_value),
+        ALL(recv_tells_the_end_after_the_last_byte),
+        BOTH(end_stays_for_every_call_but_to_end),
+        ALL(end_of_receiving_does_not_end_sending),
+        BOTH(recv_without_deadline_is_one_recv),
+        BOTH(recv_with_a_deadline_is_one_recv_from_the_second_on),
+        BOTH(first_deadline_costs_one_option),
+        BOTH(one_receive_never_takes_more_than_a_mebibyte),
+        TCP(urgent_byte_is_not_part_of_the_stream),
+        BOTH(exact_gives_so_many_bytes_and_leaves_the_rest),
+        TCP(exact_puts_pieces_together),
+        BOTH(exact_reports_a_part_at_the_end),
+        BOTH(exact_is_satisfied_by_the_last_bytes),
+        BOTH(exact_is_resumed_after_a_timeout),
+        BOTH(until_includes_the_delimiter_and_leaves_the_rest),
+        TCP(until_gives_the_first_of_several_delimiters),
+        BOTH(until_finds_a_delimiter_that_arrives_in_two_parts),
+        TCP(until_finds_a_delimiter_that_begins_like_itself),
+        TCP(until_takes_a_delimiter_with_nuls),
+        TCP(until_takes_what_just_fits),
+        TCP(until_fails_when_the_delimiter_straddles_the_bound),
+        TCP(until_fails_when_the_delimiter_is_behind_the_bound),
+        TCP(until_needs_no_more_than_its_bound_to_fail),
+        TCP(too_long_stays_for_every_call),
+        BOTH(until_gives_the_last_bytes_with_the_end),
+        TCP(until_gives_a_delimiter_that_is_the_last_of_the_stream),
+        TCP(until_consumes_nothing_when_it_times_out),
+        TCP(until_may_go_on_with_another_capacity_or_delimiter),
+        ALL(line_is_ended_by_lf_or_crlf_and_stripped),
+        TCP(line_takes_no_cr_that_another_call_has_received),
+        TCP(line_writes_nothing_behind_its_nul),
+        TCP(line_keeps_a_cr_that_is_not_before_the_lf),
+        TCP(line_keeps_embedded_nuls),
+        BOTH(line_arrives_byte_by_byte),
+        TCP(line_of_capacity_minus_one_fits_whatever_its_end),
+        TCP(line_of_one_byte_less_fits),
+        TCP(line_of_capacity_bytes_is_too_long),
+        TCP(line_waits_for_what_follows_a_cr_at_the_bound),
+        TCP(line_with_a_cr_at_the_bound_and_no_lf_is_too_long),
+        TCP(line_with_two_crs_at_the_bound_is_too_long),
+        TCP(last_line_with_a_cr_at_the_bound_is_too_long),
+        TCP(line_is_too_long_in_the_buffer_too),
+        TCP(line_of_capacity_one_is_empty_or_too_long),
+        TCP(line_of_capacity_one_sees_the_end),
+        BOTH(last_line_without_lf_comes_with_the_end),
+        TCP(last_line_without_lf_may_fill_the_capacity),
+        TCP(last_line_keeps_its_cr),
+        TCP(end_after_a_whole_line_comes_with_the_next),
+        BOTH(line_consumes_nothing_when_it_times_out),
+        BOTH(line_is_a_string_whatever_the_status),
+        TCP(length_of_a_line_may_be_null),
+        TCP(line_is_one_recv_and_then_none),
+        TCP(capacity_does_not_decide_how_much_is_allocated),
+        BOTH(bound_does_not_decide_how_much_is_read_ahead),
+        BOTH(stream_of_equal_lines_is_received_in_large_pieces),
+        BOTH(line_in_lockstep_is_one_receive),
+        BOTH(connection_that_waits_with_an_empty_buffer_has_a_small_one),
+        TCP(buffer_that_another_call_empties_is_small),
+        TCP(expired_deadline_reads_nothing_however_full_the_last_receive_was),
+        TCP(whoever_watches_is_asked_before_each_receive),
+        BOTH(end_is_told_however_full_the_last_receive_was),
+        BOTH(buffer_never_grows_beyond_16_kib_or_the_largest_capacity),
+        BOTH(buffer_grows_with_what_arrives),
+        TCP(want_of_memory_consumes_nothing_and_does_not_stay),
+        TCP(want_of_memory_for_a_larger_buffer_loses_nothing),
+        BOTH(recv_serves_the_buffer_first),
+        BOTH(exact_serves_the_buffer_first),
+        TCP(until_serves_the_buffer_first),
+        BOTH(to_end_serves_the_buffer_first),
+        TCP(to_end_is_too_long_with_the_buffer_alone),
+        TCP(wait_counts_the_buffer),
+        TCP(bytes_of_a_line_that_timed_out_are_for_every_call),
+        TCP(skip_refuses_what_is_not_a_bound_or_a_delimiter),
+        ALL(skip_ends_a_line_that_was_too_long),
+        TCP(skip_needs_no_failure_before_it),
+        TCP(skip_finds_a_delimiter_that_the_bound_has_cut),
+        BOTH(skip_drops_no_more_than_it_may),
+        BOTH(skip_goes_on_after_a_timeout),
+        TCP(skip_with_an_expired_deadline_ends_what_is_in_the_buffer),
+        BOTH(skip_tells_the_end_and_a_reset),
+        TCP(skip_takes_no_more_memory_for_more_to_skip),
+        TCP(skip_without_memory_can_be_made_again),
+        BOTH(cancel_wakes_who_skips),
+        ALL(to_end_gives_all_of_the_stream),
+        TCP(to_end_of_an_empty_stream_is_empty),
+        TCP(to_end_takes_what_just_fits),
+        BOTH(to_end_goes_on_where_it_was_too_long),
+        TCP(other_calls_go_on_where_to_end_was_too_long),
+        TCP(to_end_waits_for_the_end_when_its_memory_is_full),
+        TCP(to_end_without_memory_waits_for_the_end_itself),
+        BOTH(to_end_is_resumed_after_a_timeout),
+        TCP(to_end_without_memory_for_the_last_byte_loses_nothing),
+        BOTH(wait_consumes_nothing),
+        BOTH(wait_with_an_expired_deadline_asks_once),
+        BOTH(wait_sees_an_end_that_nobody_has_received_yet),
+        BOTH(wait_sees_a_reset_that_nobody_has_received_yet),
+        TCP(wait_reports_want_of_memory),
+        ALL(recv_gives_what_came_before_a_reset),
+        BOTH(exact_gives_what_came_before_a_reset),
+        BOTH(until_gives_what_came_before_a_reset),
+        BOTH(line_gives_what_came_before_a_reset),
+        BOTH(to_end_gives_what_came_before_a_reset),
+        BOTH(full_memory_does_not_turn_a_reset_into_an_end),
+        TCP(kernels_patience_is_no_timeout),
+        ALL(reset_that_a_send_reported_is_no_end_for_recv),
+        BOTH(reset_that_a_send_reported_is_no_end_for_to_end),
+        BOTH(reset_that_a_send_reported_is_no_end_for_a_line),
+        BOTH(reset_that_a_send_reported_is_no_end_for_exact),
+        TCP(end_of_both_is_an_end),
+        TCP(end_of_both_while_the_kernel_is_asked_is_an_end),
+        TCP(peer_that_closed_and_then_resets_did_not_end_in_order),
+        TCP(reset_that_somebody_else_was_told_of_is_no_end),
+        TCP(reset_before_our_end_that_somebody_else_was_told_of_is_no_end),
+        TCP(close_tells_of_a_reset_that_somebody_else_was_told_of),
+        TCP(reset_behind_the_end_of_a_peer_is_told),
+        ALL(end_of_a_stream_that_was_ended_before_it_was_adopted_is_an_end),
+        BOTH(end_after_a_send_that_timed_out_is_an_end),
+        TCP(reset_after_a_send_that_timed_out_is_a_reset),
+        BOTH(end_after_a_send_that_saw_a_reset_is_a_reset),
+        ALL(end_after_our_own_end_is_an_end),
+        ALL(reset_that_another_threads_send_is_about_to_report_is_no_end),
+        BOTH(reset_that_another_threads_slices_are_about_to_report_is_no_end),
+        BOTH(end_while_another_thread_sends_is_an_end),
+        TCP(reset_is_never_an_end_whoever_gets_it),
+        TCP(until_agrees_with_a_plain_search),
+        TCP(skip_agrees_with_a_plain_search),
+        TCP(line_agrees_with_a_plain_split),
+        TCP(calls_of_all_kinds_share_one_stream),
+    };
+
+    return cmocka_run_group_tests(cases, NULL, NULL);
+}

@@ -1,0 +1,853 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Tests of sending: all of it, from one place or many, with an exact account; and of ending
+ *         our stream.
+ *
+ *  Linked with --wrap for what support/probe.h lists. */
+#undef _GNU_SOURCE
+#define _GNU_SOURCE /* POLLRDHUP */
+
+#include "probe.h"
+#include "support.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define SHORT_MS 20 /* a wait that is expected to be in vain */
+#define TOO_LARGE (SIZE_MAX / 2 + 1)
+#define LARGE ((size_t)8 << 20) /* more than the system takes while nobody reads */
+
+/* The connection of a case, and the socket at its other end; -1 once it is closed. */
+static nb_conn *conn;
+static int peer;
+static enum transport over;
+
+/* What a call reported as sent. */
+static size_t sent;
+
+/* A lot to send, and a place to receive it. */
+static unsigned char large[LARGE];
+static unsigned char copy[LARGE];
+
+static int begin(void **state)
+{
+    (void)probe_begin(state);
+    over = *(const enum transport *)*state;
+    conn = conn_and_peer(over, &peer);
+    sent = 4321;
+    return 0;
+}
+
+static int end(void **state)
+{
+    nb_abort(conn);
+    if (peer >= 0)
+        raw_close(peer);
+    return probe_end(state);
+}
+
+static void peer_closes(void)
+{
+    raw_close(peer);
+    peer = -1;
+    until_event(nb_conn_fd(conn), POLLRDHUP);
+}
+
+/* A broken pipe for TCP and Unix alike. */
+static void peer_resets(void)
+{
+    raw_reset(peer, nb_conn_fd(conn));
+    peer = -1;
+}
+
+/* Makes a large send wait for the peer, whatever the system's own idea of buffers is. */
+static void shrink(void)
+{
+    raw_shrink(nb_conn_fd(conn));
+    raw_shrink(peer);
+}
+
+static nb_status send_text(const char *text, nb_deadline by)
+{
+    return nb_send_all(conn, text, strlen(text), &sent, by);
+}
+
+/* Sends a byte after the other until there is no room for one: how many bytes wait for the peer.
+   The last send was given the deadline *by. */
+static size_t send_until_timeout(nb_deadline *by)
+{
+    nb_status status;
+    size_t filling;
+
+    shrink();
+    filling = raw_fill(nb_conn_fd(conn));
+    do {
+        *by = nb_after_ms(SHORT_MS);
+        status = send_text("x", *by);
+        filling += sent;
+    } while (status == NB_OK);
+    assert_status(status, NB_TIMEOUT);
+    return filling;
+}
+
+/* That the peer receives a text. */
+static void peer_receives(const char *text)
+{
+    char received[64];
+
+    raw_recv(peer, received, strlen(text));
+    assert_memory_equal(received, text, strlen(text));
+}
+
+/* ---- the order of checks ---- */
+
+static void sends_refuse_what_is_not_a_length_or_a_place(void **state)
+{
+    nb_slice no_data = {NULL, 1};
+    nb_slice too_large = {"x", TOO_LARGE};
+    nb_slice together_too_large[] = {{"x", SIZE_MAX / 2}, {"x", 1}};
+    nb_slice overflowing[] = {{"x", SIZE_MAX / 2}, {"x", SIZE_MAX / 2}, {"x", 3}};
+    nb_slice bad_at_the_end[] = {{"x", 1}, {NULL, 0}, {NULL, 1}};
+
+    (void)state;
+    probe_clear();
+    assert_status(nb_send_all(NULL, "x", 1, &sent, plenty()), NB_INVALID);
+    assert_status(nb_send_all(conn, NULL, 1, &sent, plenty()), NB_INVALID);
+    assert_status(nb_send_all(conn, "x", TOO_LARGE, &sent, plenty()), NB_INVALID);
+    assert_status(nb_send_all(conn, "x", SIZE_MAX, &sent, plenty()), NB_INVALID);
+    assert_status(nb_send_all_v(NULL, NULL, 0, &sent, plenty()), NB_INVALID);
+    assert_status(nb_send_all_v(conn, NULL, 1, &sent, plenty()), NB_INVALID);
+    assert_status(nb_send_all_v(conn, &no_data, 1, &sent, plenty()), NB_INVALID);
+    assert_status(nb_send_all_v(conn, &too_large, 1, &sent, plenty()), NB_INVALID);
+    assert_status(nb_send_all_v(conn, together_too_large, 2, &sent, plenty()), NB_INVALID);
+    assert_status(nb_send_all_v(conn, overflowing, 3, &sent, plenty()), NB_INVALID);
+    assert_status(nb_send_all_v(conn, bad_at_the_end, 3, &sent, plenty()), NB_INVALID);
+    assert_status(nb_shutdown_send(NULL), NB_INVALID);
+    assert_int_equal(sent, 0);
+    assert_int_equal(probe_total(), 0);
+}
+
+static void broken_contract_does_not_stay(void **state)
+{
+    (void)state;
+    assert_status(nb_send_all(conn, NULL, 1, &sent, plenty()), NB_INVALID);
+    assert_status(nb_conn_status(conn, NB_SEND), NB_OK);
+    assert_status(send_text("ok", plenty()), NB_OK);
+    peer_receives("ok");
+}
+
+static void broken_contract_comes_before_a_cancellation(void **state)
+{
+    (void)state;
+    nb_cancel(conn);
+    assert_status(nb_send_all(conn, NULL, 1, &sent, past()), NB_INVALID);
+    assert_status(nb_send_all_v(conn, NULL, 1, &sent, past()), NB_INVALID);
+    assert_status(send_text("x", past()), NB_CANCELLED);
+}
+
+static void cancellation_comes_before_a_failure_that_stays(void **state)
+{
+    (void)state;
+    assert_status(send_text("x", past()), NB_TIMEOUT);
+    nb_cancel(conn);
+    assert_status(send_text("x", past()), NB_CANCELLED);
+    assert_status(send_text("", plenty()), NB_CANCELLED);
+    assert_status(nb_shutdown_send(conn), NB_CANCELLED);
+}
+
+static void failure_that_stays_comes_before_a_length_of_zero(void **state)
+{
+    (void)state;
+    probe_fail(&probe.send, 1, ECONNRESET);
+    assert_status(send_text("x", plenty()), NB_RESET);
+    assert_status(send_text("", plenty()), NB_RESET);
+    assert_status(nb_send_all_v(conn, NULL, 0, &sent, plenty()), NB_RESET);
+    assert_status(send_text("x", past()), NB_RESET);
+}
+
+static void length_of_zero_comes_before_an_expired_deadline(void **state)
+{
+    nb_slice empty[] = {{NULL, 0}, {"", 0}};
+
+    (void)state;
+    assert_status(nb_send_all(conn, NULL, 0, &sent, past()), NB_OK);
+    assert_status(nb_send_all_v(conn, NULL, 0, &sent, past()), NB_OK);
+    assert_status(nb_send_all_v(conn, empty, 2, &sent, past()), NB_OK);
+    assert_int_equal(sent, 0);
+    assert_status(nb_conn_status(conn, NB_SEND), NB_OK);
+}
+
+static void length_of_zero_makes_no_system_call(void **state)
+{
+    nb_slice empty[] = {{NULL, 0}, {"", 0}};
+
+    (void)state;
+    probe_clear();
+    assert_status(nb_send_all(conn, NULL, 0, &sent, nb_forever()), NB_OK);
+    assert_status(nb_send_all(conn, "x", 0, &sent, plenty()), NB_OK);
+    assert_status(nb_send_all_v(conn, NULL, 0, NULL, plenty()), NB_OK);
+    assert_status(nb_send_all_v(conn, empty, 2, NULL, plenty()), NB_OK);
+    assert_int_equal(probe_total(), 0);
+}
+
+static void expired_deadline_sends_nothing_and_stays(void **state)
+{
+    (void)state;
+    probe_clear();
+    assert_status(send_text("x", past()), NB_TIMEOUT);
+    assert_int_equal(sent, 0);
+    assert_int_equal(atomic_load(&probe.send.calls), 0);
+    assert_status(send_text("x", nb_forever()), NB_TIMEOUT);
+    assert_status(nb_conn_status(conn, NB_SEND), NB_TIMEOUT);
+    nb_abort(conn);
+    conn = NULL;
+    raw_close(peer);
+    conn = conn_and_peer(over, &peer);
+    assert_status(send_text("x", (nb_deadline){0}), NB_TIMEOUT);
+    assert_status(send_text("x", nb_forever()), NB_TIMEOUT);
+}
+
+/* ---- what goes out ---- */
+
+static void send_all_sends_all(void **state)
+{
+    (void)state;
+    assert_status(send_text("hello", plenty()), NB_OK);
+    assert_int_equal(sent, 5);
+    assert_status(send_text(", world", nb_forever()), NB_OK);
+    assert_int_equal(sent, 7);
+    peer_receives("hello, world");
+}
+
+static void count_may_be_null(void **state)
+{
+    nb_slice slice = {"lo", 2};
+
+    (void)state;
+    assert_status(nb_send_all(conn, "hel", 3, NULL, plenty()), NB_OK);
+    assert_status(nb_send_all_v(conn, &slice, 1, NULL, plenty()), NB_OK);
+    peer_receives("hello");
+    assert_status(nb_send_all(conn, "x", 1, NULL, past()), NB_TIMEOUT);
+}
+
+static void success_leaves_errno_alone(void **state)
+{
+    (void)state;
+    errno = 1234;
+    assert_status(send_text("hello", plenty()), NB_OK);
+    assert_status(nb_shutdown_send(conn), NB_OK);
+    assert_int_equal(errno, 1234);
+}
+
+static void send_without_deadline_is_one_send(void **state)
+{
+    (void)state;
+    probe_clear();
+    assert_status(send_text("hello", nb_forever()), NB_OK);
+    assert_int_equal(atomic_load(&probe.send.calls), 1);
+    assert_int_equal(probe_total(), 1);
+    assert_int_equal(atomic_load(&probe.allocate.calls), 0);
+}
+
+static void send_with_a_deadline_is_one_send_from_the_second_on(void **state)
+{
+    (void)state;
+    assert_status(send_text("x", nb_after_ms(10000)), NB_OK);
+    probe_clear();
+    for (int i = 0; i < 4; i++)
+        assert_status(send_text("x", nb_after_ms(10000)), NB_OK);
+    assert_int_equal(atomic_load(&probe.send.calls), 4);
+    assert_int_equal(probe_total(), 4);
+    assert_int_equal(atomic_load(&probe.allocate.calls), 0);
+}
+
+static void both_directions_have_a_timer_of_their_own(void **state)
+{
+    char byte;
+    size_t got;
+
+    (void)state;
+    raw_send_text(peer, "abcd");
+    for (int i = 0; i < 3; i++) {
+        if (i == 1)
+            probe_clear();
+        assert_status(send_text("x", nb_after_ms(10000)), NB_OK);
+        assert_status(nb_recv(conn, &byte, 1, &got, plenty()), NB_OK);
+    }
+    assert_int_equal(probe_total(), 4);
+}
+
+static void header_and_body_are_one_send(void **state)
+{
+    nb_slice slices[] = {{"header ", 7}, {NULL, 0}, {"body", 4}};
+
+    (void)state;
+    probe_clear();
+    assert_status(nb_send_all_v(conn, slices, 3, &sent, nb_forever()), NB_OK);
+    assert_int_equal(sent, 11);
+    assert_int_equal(probe_total(), 1);
+    peer_receives("header body");
+}
+
+static void one_system_call_never_gets_more_than_a_gibibyte(void **state)
+{
+    size_t huge = (size_t)1 << (sizeof(size_t) > 4 ? 33 : 30);
+    nb_slice slices[2];
+    void *place;
+
+    (void)state;
+    skip_under_valgrind("so many addresses take gigabytes");
+    place = mmap(NULL, huge, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (place == MAP_FAILED)
+        skip();
+    slices[0] = (nb_slice){place, huge};
+    slices[1] = (nb_slice){place, huge / 2}; /* together what 32 bits allow */
+    probe_clear();
+    probe_fail(&probe.send, 1, EPIPE);
+    assert_status(nb_send_all_v(conn, slices, 2, &sent, nb_forever()), NB_RESET);
+    assert_true(atomic_load(&probe.send.longest) <= (size_t)1 << 30);
+    assert_true(atomic_load(&probe.send.longest) >= (size_t)1 << 20);
+    assert_int_equal(munmap(place, huge), 0);
+}
+
+/* Reads in little pieces, so that the sender has to wait again and again. */
+static void read_slowly(void *argument)
+{
+    size_t *total = argument;
+    ssize_t n;
+
+    do {
+        n = recv(peer, copy + *total, LARGE - *total < 3000 ? LARGE - *total : 3000, 0);
+        *total += n > 0 ? (size_t)n : 0;
+    } while (n > 0 && *total < LARGE);
+}
+
+static void large_amount_arrives_whole_through_small_buffers(void **state)
+{
+    struct task reader;
+    size_t total = 0;
+
+    (void)state;
+    shrink();
+    pattern_fill(large, LARGE, 0);
+    task_start(&reader, read_slowly, &total);
+    assert_status(nb_send_all(conn, large, LARGE / 2, &sent, nb_forever()), NB_OK);
+    assert_int_equal(sent, LARGE / 2);
+    assert_status(nb_send_all(conn, large + LARGE / 2, LARGE / 2, &sent, plenty()), NB_OK);
+    assert_int_equal(sent, LARGE / 2);
+    task_join(&reader);
+    assert_int_equal(total, LARGE);
+    assert_true(pattern_holds(copy, total, 0));
+}
+
+/* Lists pieces of uneven lengths, many of them empty, that make up the beginning of the pattern. */
+static size_t cut_to_slices(nb_slice *slices, size_t count)
+{
+    size_t at = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        size_t length = i % 3 == 0 ? 0 : (i * 7) % 23;
+
+        slices[i] = (nb_slice){length > 0 || i % 2 != 0 ? large + at : NULL, length};
+        at += length;
+    }
+    return at;
+}
+
+static void check_slices(size_t count, size_t limit)
+{
+    nb_slice *slices = calloc(count, sizeof(*slices));
+    nb_slice *before = calloc(count, sizeof(*slices));
+    size_t total;
+
+    assert_non_null(slices);
+    assert_non_null(before);
+    total = cut_to_slices(slices, count);
+    memcpy(before, slices, count * sizeof(*slices));
+    probe.send.limit = limit;
+    assert_status(nb_send_all_v(conn, slices, count, &sent, plenty()), NB_OK);
+    assert_int_equal(sent, total);
+    assert_memory_equal(slices, before, count * sizeof(*slices));
+    raw_recv(peer, copy, total);
+    assert_true(pattern_holds(copy, total, 0));
+    free(slices);
+    free(before);
+}
+
+static void any_number_of_slices_arrives_in_order(void **state)
+{
+    static const size_t counts[] = {1, 2, 63, 64, 65, 96, 97, 128, 200, 1024, 1500};
+
+    (void)state;
+    pattern_fill(large, 65536, 0);
+    for (size_t i = 0; i < COUNT(counts); i++)
+        check_slices(counts[i], 0);
+}
+
+static void slices_are_taken_up_again_after_a_short_send(void **state)
+{
+    (void)state;
+    pattern_fill(large, 65536, 0);
+    for (size_t limit = 1; limit < 30; limit++)
+        check_slices(limit < 5 ? 20 : 100, limit);
+}
+
+static void large_slices_arrive_whole_through_small_buffers(void **state)
+{
+    nb_slice slices[] = {{large, 1},
+                         {NULL, 0},
+                         {large + 1, LARGE / 2},
+                         {large + 1 + LARGE / 2, 0},
+                         {large + 1 + LARGE / 2, LARGE / 2 - 2},
+                         {large + LARGE - 1, 1}};
+    struct task reader;
+    size_t total = 0;
+
+    (void)state;
+    shrink();
+    pattern_fill(large, LARGE, 0);
+    task_start(&reader, read_slowly, &total);
+    assert_status(nb_send_all_v(conn, slices, COUNT(slices), &sent, plenty()), NB_OK);
+    assert_int_equal(sent, LARGE);
+    task_join(&reader);
+    assert_true(pattern_holds(copy, total, 0));
+}
+
+static void short_sends_are_made_good(void **state)
+{
+    (void)state;
+    probe.send.limit = 7;
+    pattern_fill(large, 1000, 0);
+    assert_status(nb_send_all(conn, large, 1000, &sent, plenty()), NB_OK);
+    assert_int_equal(sent, 1000);
+    raw_recv(peer, copy, 1000);
+    assert_true(pattern_holds(copy, 1000, 0));
+}
+
+static void send_goes_on_after_a_signal(void **state)
+{
+    (void)state;
+    probe_fail(&probe.send, 3, EINTR);
+    assert_status(send_text("hello", nb_forever()), NB_OK);
+    probe_fail(&probe.send, 3, EINTR);
+    assert_status(send_text(", world", plenty()), NB_OK);
+    peer_receives("hello, world");
+}
+
+/* One send of a lot in another thread. */
+static nb_deadline send_by;
+static nb_status send_status;
+static int send_errno;
+
+static void send_a_lot(void *argument)
+{
+    (void)argument;
+    errno = 1234;
+    send_status = nb_send_all(conn, large, LARGE, &sent, send_by);
+    send_errno = errno;
+}
+
+static void blocked_send_goes_on_when_the_peer_reads(void **state)
+{
+    static const nb_deadline deadlines[] = {{INT64_MAX}, {INT64_MAX - 1}};
+
+    (void)state;
+    shrink();
+    pattern_fill(large, LARGE, 0);
+    for (size_t i = 0; i < COUNT(deadlines); i++) {
+        struct task task;
+
+        send_by = deadlines[i];
+        task_start(&task, send_a_lot, NULL);
+        task_until_blocked(&task);
+        raw_recv(peer, copy, LARGE);
+        task_join(&task);
+        assert_status(send_status, NB_OK);
+        assert_int_equal(send_errno, 1234);
+        assert_int_equal(sent, LARGE);
+        assert_true(pattern_holds(copy, LARGE, 0));
+    }
+}
+
+static void echo_a_lot(void *argument)
+{
+    nb_conn *echo = argument;
+    static char block[10000];
+    nb_status status;
+    size_t got;
+
+    do {
+        status = nb_recv(echo, block, sizeof(block), &got, nb_forever());
+        (void)nb_send_all(echo, block, got, NULL, nb_forever());
+    } while (status == NB_OK);
+    (void)nb_shutdown_send(echo);
+}
+
+static void both_directions_work_at_once(void **state)
+{
+    struct task echoer;
+    struct task sender;
+    nb_conn *echo = adopt(peer);
+    size_t got;
+
+    (void)state;
+    peer = -1;
+    pattern_fill(large, LARGE, 0);
+    task_start(&echoer, echo_a_lot, echo);
+    send_by = nb_forever();
+    task_start(&sender, send_a_lot, NULL);
+    assert_status(nb_recv_exact(conn, copy, LARGE, &got, plenty()), NB_OK);
+    task_join(&sender);
+    assert_status(send_status, NB_OK);
+    assert_status(nb_shutdown_send(conn), NB_OK);
+    assert_status(nb_recv_to_end(conn, NULL, 0, &got, plenty()), NB_OK);
+    task_join(&echoer);
+    assert_true(pattern_holds(copy, LARGE, 0));
+    assert_status(nb_close(echo, plenty()), NB_OK);
+}
+
+/* ---- failures ---- */
+
+/* Makes the next send fail with an errno, and looks what the direction says then. */
+static void send_fails_with(int number, nb_status status)
+{
+    nb_conn *other = conn;
+    int other_peer = peer;
+    char byte;
+    size_t got;
+
+    conn = conn_and_peer(OVER_UNIX, &peer);
+    probe_fail(&probe.send, 1, number);
+    assert_status(send_text("x", plenty()), status);
+    assert_int_equal(sent, 0);
+    assert_status(nb_conn_status(conn, NB_SEND), status);
+    assert_status(nb_conn_status(conn, NB_RECEIVE), NB_OK);
+    assert_status(send_text("x", nb_forever()), status);
+    raw_send_text(peer, "y");
+    assert_status(nb_recv(conn, &byte, 1, &got, plenty()), NB_OK);
+    nb_abort(conn);
+    assert_int_equal(raw_ending(peer, &got), 0);
+    assert_int_equal(got, 0);
+    raw_close(peer);
+    conn = other;
+    peer = other_peer;
+}
+
+static void every_failure_of_a_send_stays(void **state)
+{
+    (void)state;
+    send_fails_with(ECONNRESET, NB_RESET);
+    send_fails_with(EPIPE, NB_RESET);
+    send_fails_with(ENOTCONN, NB_RESET);
+    send_fails_with(ETIMEDOUT, NB_UNREACHABLE);
+    send_fails_with(EHOSTUNREACH, NB_UNREACHABLE);
+    send_fails_with(ENETUNREACH, NB_UNREACHABLE);
+    send_fails_with(ECONNREFUSED, NB_UNREACHABLE);
+    send_fails_with(ENOPROTOOPT, NB_UNREACHABLE);
+    send_fails_with(EOPNOTSUPP, NB_UNREACHABLE);
+    send_fails_with(EPERM, NB_PERMISSION);
+    send_fails_with(EACCES, NB_PERMISSION);
+    send_fails_with(ENOBUFS, NB_NO_MEMORY);
+    send_fails_with(ENOMEM, NB_NO_MEMORY);
+    send_fails_with(EIO, NB_SYSTEM);
+    send_fails_with(EADDRNOTAVAIL, NB_SYSTEM);
+}
+
+static void failure_in_the_middle_reports_what_was_sent(void **state)
+{
+    nb_slice slices[] = {{"hel", 3}, {"lo", 2}};
+
+    (void)state;
+    probe.send.limit = 4;
+    probe_fail(&probe.send, 0, 0);
+    assert_status(nb_send_all_v(conn, slices, 2, &sent, plenty()), NB_OK);
+    assert_int_equal(sent, 5);
+    peer_receives("hello");
+    peer_closes();
+    while (send_text("hello", plenty()) == NB_OK)
+        assert_int_equal(sent, 5);
+    assert_status(nb_conn_status(conn, NB_SEND), NB_RESET);
+    assert_true(sent <= 4);
+}
+
+static void timeout_reports_exactly_what_was_sent(void **state)
+{
+    size_t received;
+
+    (void)state;
+    shrink();
+    pattern_fill(large, LARGE, 0);
+    assert_status(nb_send_all(conn, large, LARGE, &sent, before_long()), NB_TIMEOUT);
+    assert_true(sent > 0 && sent < LARGE);
+    raw_recv(peer, copy, sent);
+    assert_true(pattern_holds(copy, sent, 0));
+    assert_int_equal(shutdown(nb_conn_fd(conn), SHUT_WR), 0);
+    assert_int_equal(raw_ending(peer, &received), 0);
+    assert_int_equal(received, 0);
+}
+
+static void timeout_of_slices_reports_exactly_what_was_sent(void **state)
+{
+    nb_slice slices[] = {{large, 1000}, {large + 1000, LARGE / 2}, {large, LARGE / 2}};
+    uint64_t counted;
+
+    (void)state;
+    shrink();
+    pattern_fill(large, LARGE, 0);
+    assert_status(nb_send_all_v(conn, slices, 3, &sent, before_long()), NB_TIMEOUT);
+    nb_conn_counters(conn, NULL, &counted);
+    assert_int_equal(counted, sent);
+    raw_recv(peer, copy, sent);
+    assert_true(pattern_holds(copy, sent, 0));
+}
+
+static void timeout_with_nothing_sent_stays(void **state)
+{
+    nb_deadline by;
+    size_t filling;
+
+    (void)state;
+    filling = send_until_timeout(&by);
+    assert_int_equal(sent, 0);
+    assert_status(nb_conn_status(conn, NB_SEND), NB_TIMEOUT);
+    raw_recv(peer, copy, filling);
+    until_event(nb_conn_fd(conn), POLLOUT);
+    assert_status(send_text("x", nb_forever()), NB_TIMEOUT);
+    assert_status(send_text("", nb_forever()), NB_TIMEOUT);
+    assert_status(nb_shutdown_send(conn), NB_TIMEOUT);
+    assert_int_equal(recv(peer, copy, 1, MSG_DONTWAIT), -1);
+}
+
+static void timeout_is_never_early(void **state)
+{
+    nb_deadline by;
+
+    (void)state;
+    (void)send_until_timeout(&by);
+    assert_passed(by, 10000);
+}
+
+static void send_to_a_peer_that_is_gone_is_a_reset_without_a_signal(void **state)
+{
+    struct sigaction action;
+    nb_slice slices[] = {{"x", 1}, {"y", 1}};
+
+    (void)state;
+    assert_int_equal(sigaction(SIGPIPE, NULL, &action), 0);
+    assert_true(action.sa_handler == SIG_DFL);
+    peer_closes();
+    /* The first may still be taken; it makes the other end answer with a reset. */
+    if (send_text("x", plenty()) == NB_OK)
+        until_event(nb_conn_fd(conn), POLLHUP);
+    assert_status(nb_send_all_v(conn, slices, 2, &sent, plenty()), NB_RESET);
+    assert_int_equal(sent, 0);
+    assert_status(send_text("x", plenty()), NB_RESET);
+    assert_int_equal(sigaction(SIGPIPE, NULL, &action), 0);
+    assert_true(action.sa_handler == SIG_DFL);
+}
+
+static void send_of_any_kind_raises_no_signal(void **state)
+{
+    nb_slice slices[] = {{"x", 1}, {"y", 1}};
+    static const nb_deadline deadlines[] = {{INT64_MAX}, {INT64_MAX - 1}};
+
+    (void)state;
+    for (int i = 0; i < 6;) {
+        nb_deadline by;
+        nb_status status;
+
+        peer_resets();
+        if (over == OVER_IPV4) /* the first error is the reset, only the second a broken pipe */
+            assert_int_equal(recv(nb_conn_fd(conn), copy, 1, 0), -1);
+        by = i < 4 ? deadlines[i / 2] : nb_after_ms(15);
+        status = i % 2 != 0 ? nb_send_all_v(conn, slices, 2, &sent, by) : send_text("x", by);
+        if (i < 4 || status != NB_TIMEOUT) { /* else there was no time to begin: once more */
+            assert_status(status, NB_RESET);
+            i++;
+        }
+        nb_abort(conn);
+        conn = conn_and_peer(over, &peer);
+    }
+}
+
+static void reset_wakes_a_blocked_send(void **state)
+{
+    struct task task;
+
+    (void)state;
+    shrink();
+    send_by = nb_forever();
+    task_start(&task, send_a_lot, NULL);
+    task_until_blocked(&task);
+    raw_reset(peer, -1);
+    peer = -1;
+    task_join(&task);
+    assert_status(send_status, NB_RESET);
+    assert_true(sent < LARGE);
+}
+
+static void receiving_goes_on_after_a_send_has_failed(void **state)
+{
+    char text[16];
+    size_t got;
+
+    (void)state;
+    assert_status(send_text("x", past()), NB_TIMEOUT);
+    raw_send_text(peer, "hello\n");
+    assert_status(nb_recv_line(conn, text, sizeof(text), &got, plenty()), NB_OK);
+    assert_string_equal(text, "hello");
+}
+
+/* ---- the end of our stream ---- */
+
+static void shutdown_shows_the_peer_the_end_after_the_last_byte(void **state)
+{
+    size_t received;
+
+    (void)state;
+    assert_status(send_text("bye", plenty()), NB_OK);
+    assert_status(nb_shutdown_send(conn), NB_OK);
+    assert_int_equal(raw_ending(peer, &received), 0);
+    assert_int_equal(received, 3);
+}
+
+static void receiving_goes_on_after_shutdown(void **state)
+{
+    char text[16];
+    size_t got;
+
+    (void)state;
+    assert_status(nb_shutdown_send(conn), NB_OK);
+    assert_int_equal(raw_ending(peer, NULL), 0);
+    raw_send_text(peer, "hello\n");
+    assert_status(nb_recv_line(conn, text, sizeof(text), &got, plenty()), NB_OK);
+    assert_string_equal(text, "hello");
+}
+
+static void sends_after_shutdown_are_invalid(void **state)
+{
+    nb_slice slice = {"x", 1};
+
+    (void)state;
+    assert_status(nb_shutdown_send(conn), NB_OK);
+    assert_status(send_text("x", plenty()), NB_INVALID);
+    assert_int_equal(sent, 0);
+    assert_status(send_text("", plenty()), NB_INVALID);
+    assert_status(nb_send_all_v(conn, &slice, 1, &sent, past()), NB_INVALID);
+    nb_cancel(conn);
+    assert_status(send_text("x", plenty()), NB_INVALID);
+}
+
+static void shutdown_may_be_called_again(void **state)
+{
+    (void)state;
+    assert_status(nb_shutdown_send(conn), NB_OK);
+    assert_status(nb_shutdown_send(conn), NB_OK);
+    peer_closes();
+    assert_status(nb_shutdown_send(conn), NB_OK);
+}
+
+static void shutdown_after_the_peer_has_reset_is_fine(void **state)
+{
+    char byte;
+    size_t got;
+
+    (void)state;
+    peer_resets();
+    errno = 1234;
+    assert_status(nb_shutdown_send(conn), NB_OK);
+    assert_int_equal(errno, 1234);
+    assert_status(nb_recv(conn, &byte, 1, &got, plenty()), over == OVER_UNIX ? NB_EOF : NB_RESET);
+}
+
+static void shutdown_after_a_failed_send_sends_no_end(void **state)
+{
+    (void)state;
+    assert_status(send_text("half", plenty()), NB_OK);
+    assert_status(send_text("x", past()), NB_TIMEOUT);
+    assert_status(nb_shutdown_send(conn), NB_TIMEOUT);
+    peer_receives("half");
+    assert_int_equal(recv(peer, copy, 1, MSG_DONTWAIT), -1);
+    assert_int_equal(errno, EAGAIN);
+}
+
+static void sending_works_after_the_peers_end_was_received(void **state)
+{
+    char byte;
+    size_t got;
+
+    (void)state;
+    assert_int_equal(shutdown(peer, SHUT_WR), 0);
+    assert_status(nb_recv(conn, &byte, 1, &got, plenty()), NB_EOF);
+    assert_status(send_text("answer", plenty()), NB_OK);
+    assert_status(nb_shutdown_send(conn), NB_OK);
+    peer_receives("answer");
+    assert_int_equal(raw_ending(peer, NULL), 0);
+}
+
+/* ---- the table of cases ---- */
+
+static const enum transport ipv4 = OVER_IPV4;
+static const enum transport ipv6 = OVER_IPV6;
+static const enum transport local = OVER_UNIX;
+
+#define ON(name, transport) CASE_WITH(name, transport, begin, end)
+#define TCP(name) ON(name, ipv4)
+#define BOTH(name) ON(name, ipv4), ON(name, local)
+#define ALL(name) ON(name, ipv4), ON(name, ipv6), ON(name, local)
+
+int main(void)
+{
+    const struct CMUnitTest cases[] = {
+        TCP(sends_refuse_what_is_not_a_length_or_a_place),
+        TCP(broken_contract_does_not_stay),
+        TCP(broken_contract_comes_before_a_cancellation),
+        BOTH(cancellation_comes_before_a_failure_that_stays),
+        TCP(failure_that_stays_comes_before_a_length_of_zero),
+        TCP(length_of_zero_comes_before_an_expired_deadline),
+        TCP(length_of_zero_makes_no_system_call),
+        BOTH(expired_deadline_sends_nothing_and_stays),
+        ALL(send_all_sends_all),
+        TCP(count_may_be_null),
+        BOTH(success_leaves_errno_alone),
+        BOTH(send_without_deadline_is_one_send),
+        BOTH(send_with_a_deadline_is_one_send_from_the_second_on),
+        TCP(both_directions_have_a_timer_of_their_own),
+        BOTH(header_and_body_are_one_send),
+        TCP(one_system_call_never_gets_more_than_a_gibibyte),
+        ALL(large_amount_arrives_whole_through_small_buffers),
+        BOTH(any_number_of_slices_arrives_in_order),
+        BOTH(slices_are_taken_up_again_after_a_short_send),
+        BOTH(large_slices_arrive_whole_through_small_buffers),
+        BOTH(short_sends_are_made_good),
+        BOTH(send_goes_on_after_a_signal),
+        ALL(blocked_send_goes_on_when_the_peer_reads),
+        ALL(both_directions_work_at_once),
+        TCP(every_failure_of_a_send_stays),
+        BOTH(failure_in_the_middle_reports_what_was_sent),
+        BOTH(timeout_reports_exactly_what_was_sent),
+        BOTH(timeout_of_slices_reports_exactly_what_was_sent),
+        BOTH(timeout_with_nothing_sent_stays),
+        BOTH(timeout_is_never_early),
+        ALL(send_to_a_peer_that_is_gone_is_a_reset_without_a_signal),
+        BOTH(send_of_any_kind_raises_no_signal),
+        BOTH(reset_wakes_a_blocked_send),
+        BOTH(receiving_goes_on_after_a_send_has_failed),
+        ALL(shutdown_shows_the_peer_the_end_after_the_last_byte),
+        BOTH(receiving_goes_on_after_shutdown),
+        BOTH(sends_after_shutdown_are_invalid),
+        BOTH(shutdown_may_be_called_again),
+        BOTH(shutdown_after_the_peer_has_reset_is_fine),
+        BOTH(shutdown_after_a_failed_send_sends_no_end),
+        BOTH(sending_works_after_the_peers_end_was_received),
+    };
+
+    return cmocka_run_group_tests(cases, NULL, NULL);
+}

@@ -1,0 +1,487 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Tests of nb_send_file().
+ *
+ *  Linked with --wrap for what support/probe.h lists, and for nb__sys_pread */
+#undef _GNU_SOURCE
+#define _GNU_SOURCE /* POLLRDHUP */
+#undef _FILE_OFFSET_BITS
+#define _FILE_OFFSET_BITS 64
+
+#include "probe.h"
+#include "support.h"
+#include "sys/sys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PIECE ((size_t)256 << 10) /* what is read at once */
+#define LARGE ((size_t)8 << 20)   /* more than the system takes while nobody reads */
+
+/* The connection of a case, the socket at its other end (-1 once it is closed), and a file. */
+static nb_conn *conn;
+static int peer;
+static FILE *stream;
+static int file;
+
+/* What a call reported as sent. */
+static uint64_t sent;
+
+static unsigned char data[LARGE];
+static unsigned char copy[LARGE];
+
+/* The reads of a case: how many there were, and which of them fail with an errno. */
+static struct {
+    atomic_int calls;
+    int good; /* so many succeed first */
+    int bad;  /* so many fail then; -1: all */
+    int error;
+    size_t limit; /* most bytes of one; 0: as many as it likes */
+} reads;
+
+ssize_t __real_nb__sys_pread(int fd, void *buf, size_t length, uint64_t offset);
+ssize_t __wrap_nb__sys_pread(int fd, void *buf, size_t length, uint64_t offset);
+ssize_t __wrap_nb__sys_pread(int fd, void *buf, size_t length, uint64_t offset)
+{
+    int call = atomic_fetch_add(&reads.calls, 1);
+
+    if (call >= reads.good && (reads.bad < 0 || call < reads.good + reads.bad))
+        return -reads.error;
+    if (reads.limit > 0 && reads.limit < length)
+        length = reads.limit;
+    return __real_nb__sys_pread(fd, buf, length, offset);
+}
+
+static void reads_succeed(void)
+{
+    atomic_store(&reads.calls, 0);
+    reads.good = reads.bad = reads.error = 0;
+    reads.limit = 0;
+}
+
+static void reads_fail(int good, int bad, int error)
+{
+    reads_succeed();
+    reads.good = good;
+    reads.bad = bad;
+    reads.error = error;
+}
+
+static int begin(void **state)
+{
+    (void)probe_begin(state);
+    conn = conn_and_peer(*(const enum transport *)*state, &peer);
+    stream = tmpfile();
+    assert_non_null(stream);
+    file = fileno(stream);
+    sent = 4321;
+    reads_succeed();
+    return 0;
+}
+
+static int end(void **state)
+{
+    assert_int_equal(fclose(stream), 0);
+    nb_abort(conn);
+    if (peer >= 0)
+        raw_close(peer);
+    return probe_end(state);
+}
+
+/* Makes the file so long. Each byte tells its place. */
+static void fill_file(size_t length)
+{
+    pattern_fill(data, length, 0);
+    assert_int_equal(ftruncate(file, 0), 0);
+    assert_int_equal(pwrite(file, data, length, 0), length);
+}
+
+static nb_status send_part(uint64_t offset, uint64_t length, nb_deadline by)
+{
+    sent = 4321;
+    return nb_send_file(conn, file, offset, length, &sent, by);
+}
+
+/* That the peer has received these bytes of the file so far, and no more. */
+static void assert_peer_has(size_t offset, size_t length)
+{
+    raw_recv(peer, copy, length);
+    assert_true(pattern_holds(copy, length, offset));
+    assert_int_equal(recv(peer, copy, 1, MSG_DONTWAIT), -1);
+    assert_int_equal(errno, EAGAIN);
+}
+
+/* That the direction has failed for good, with the errno of the file. */
+static void assert_stays(nb_status status, int system_error)
+{
+    nb_error err;
+
+    assert_status(nb_conn_status(conn, NB_SEND), status);
+    assert_status(nb_conn_status(conn, NB_RECEIVE), NB_OK);
+    nb_conn_error(conn, NB_SEND, &err);
+    assert_int_equal(err.system_error, system_error);
+    assert_status(send_part(0, 1, plenty()), status);
+    assert_int_equal(sent, 0);
+    assert_status(nb_send_all(conn, "x", 1, NULL, plenty()), status);
+}
+
+/* ---- what is sent ---- */
+
+/* Reads in another thread, so that nothing depends on what the system takes at once. */
+static void receive(void *length)
+{
+    raw_recv(peer, copy, *(const size_t *)length);
+}
+
+static void a_file_of_any_length_arrives_whole(void **state)
+{
+    static size_t lengths[] = {1, 4096, PIECE - 1, PIECE, PIECE + 1, 3 * PIECE, LARGE};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(lengths); i++) {
+        struct task task;
+        nb_status status;
+
+        fill_file(lengths[i]);
+        memset(copy, 0, lengths[i]);
+        task_start(&task, receive, &lengths[i]);
+        status = send_part(0, lengths[i], i % 2 == 0 ? plenty() : nb_forever());
+        task_join(&task);
+        assert_status(status, NB_OK);
+        assert_int_equal(sent, lengths[i]);
+        assert_true(pattern_holds(copy, lengths[i], 0));
+    }
+}
+
+static void a_part_of_a_file_is_sent_and_its_position_stays(void **state)
+{
+    uint64_t counted;
+
+    (void)state;
+    fill_file(5000);
+    assert_int_equal(lseek(file, 7, SEEK_SET), 7);
+    assert_status(send_part(1000, 2000, plenty()), NB_OK);
+    assert_int_equal(sent, 2000);
+    assert_peer_has(1000, 2000);
+    assert_status(send_part(4999, 1, plenty()), NB_OK);
+    assert_peer_has(4999, 1);
+    assert_int_equal(lseek(file, 0, SEEK_CUR), 7);
+    nb_conn_counters(conn, NULL, &counted);
+    assert_int_equal(counted, 2001);
+}
+
+static void a_place_beyond_four_gibibytes_is_found(void **state)
+{
+    const off_t far = ((off_t)5 << 30) + 3;
+
+    (void)state;
+    pattern_fill(data, 9, 100);
+    assert_int_equal(pwrite(file, data, 9, far), 9);
+    assert_status(send_part((uint64_t)far, 9, plenty()), NB_OK);
+    assert_peer_has(100, 9);
+}
+
+static void short_reads_and_signals_are_made_good(void **state)
+{
+    (void)state;
+    fill_file(5000);
+    reads_fail(1, 3, EINTR);
+    reads.limit = 999;
+    probe.send.limit = 500;
+    probe_fail(&probe.send, 2, EINTR);
+    assert_status(send_part(0, 5000, plenty()), NB_OK);
+    assert_int_equal(sent, 5000);
+    assert_int_equal(atomic_load(&reads.calls), 9);
+    assert_peer_has(0, 5000);
+}
+
+static void no_more_memory_is_taken_than_a_piece_or_what_is_sent(void **state)
+{
+    (void)state;
+    fill_file(100);
+    probe_clear();
+    assert_status(send_part(0, 100, plenty()), NB_OK);
+    assert_int_equal(atomic_load(&probe.allocate.calls), 1);
+    assert_true(atomic_load(&probe.allocate.longest) <= 100);
+    assert_status(send_part(0, INT64_MAX, plenty()), NB_EOF);
+    assert_int_equal(atomic_load(&probe.allocate.longest), PIECE);
+}
+
+static void success_of_a_file_leaves_errno_alone(void **state)
+{
+    (void)state;
+    fill_file(10);
+    errno = 1234;
+    assert_status(nb_send_file(conn, file, 0, 10, NULL, plenty()),
+                  NB_OK); /* the count may be NULL */
+    assert_int_equal(errno, 1234);
+    assert_peer_has(0, 10);
+}
+
+/* ---- what the file does not give ---- */
+
+static void a_file_shorter_than_announced_is_an_end_with_an_exact_count(void **state)
+{
+    (void)state;
+    fill_file(1500);
+    assert_status(send_part(500, 1001, plenty()), NB_EOF);
+    assert_int_equal(sent, 1000);
+    assert_peer_has(500, 1000);
+    assert_stays(NB_EOF, 0);
+    assert_status(nb_shutdown_send(conn), NB_EOF);
+    assert_status(nb_close(conn, plenty()), NB_EOF);
+    if (*(const enum transport *)*state == OVER_IPV4)
+        assert_int_equal(raw_ending(peer, NULL), ECONNRESET); /* it does not look whole */
+    conn = NULL;
+}
+
+static void a_place_behind_the_end_of_the_file_is_an_end(void **state)
+{
+    (void)state;
+    fill_file(10);
+    assert_status(send_part(10, 1, plenty()), NB_EOF);
+    assert_int_equal(sent, 0);
+    assert_stays(NB_EOF, 0);
+}
+
+static void a_directory_cannot_be_sent(void **state)
+{
+    int directory = open("/", O_RDONLY);
+
+    (void)state;
+    assert_true(directory >= 0);
+    assert_status(nb_send_file(conn, directory, 0, 1, &sent, plenty()), NB_SYSTEM);
+    assert_int_equal(sent, 0);
+    assert_stays(NB_SYSTEM, EISDIR);
+    assert_int_equal(close(directory), 0);
+}
+
+static void what_is_no_descriptor_cannot_be_sent(void **state)
+{
+    (void)state;
+    assert_status(nb_send_file(conn, -1, 0, 1, &sent, plenty()), NB_SYSTEM);
+    assert_int_equal(sent, 0);
+    assert_stays(NB_SYSTEM, EBADF);
+}
+
+static void a_pipe_cannot_be_sent(void **state)
+{
+    int fds[2];
+
+    (void)state;
+    assert_int_equal(pipe(fds), 0);
+    assert_status(nb_send_file(conn, fds[0], 0, 1, &sent, plenty()), NB_SYSTEM);
+    assert_stays(NB_SYSTEM, ESPIPE);
+    assert_int_equal(close(fds[0]), 0);
+    assert_int_equal(close(fds[1]), 0);
+}
+
+static void a_disk_that_fails_is_told_with_an_exact_count_and_stays(void **state)
+{
+    static const struct {
+        int error;
+        nb_status status;
+    } rows[] = {
+        {EIO, NB_SYSTEM},       {ENOMEM, NB_NO_MEMORY},  {ENOBUFS, NB_NO_MEMORY},
+        {ETIMEDOUT, NB_SYSTEM}, {ECONNRESET, NB_SYSTEM}, /* of the file, not of the peer */
+        {EOVERFLOW, NB_SYSTEM},
+    };
+
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        nb_abort(conn);
+        raw_close(peer);
+        conn = conn_and_peer(*(const enum transport *)*state, &peer);
+        fill_file(2000);
+        reads_fail(2, -1, rows[i].error);
+        reads.limit = 600;
+        assert_status(send_part(0, 2000, plenty()), rows[i].status);
+        assert_int_equal(sent, 1200);
+        assert_peer_has(0, 1200);
+        assert_stays(rows[i].status, rows[i].error);
+    }
+}
+
+static void want_of_memory_for_the_piece_stays(void **state)
+{
+    (void)state;
+    fill_file(10);
+    probe_fail(&probe.allocate, 1, ENOMEM);
+    assert_status(send_part(0, 10, plenty()), NB_NO_MEMORY);
+    assert_int_equal(sent, 0);
+    assert_int_equal(atomic_load(&reads.calls), 0);
+    assert_stays(NB_NO_MEMORY, 0);
+}
+
+/* ---- time, and the peer ---- */
+
+static void an_expired_deadline_reads_nothing_of_the_file_and_stays(void **state)
+{
+    (void)state;
+    fill_file(10);
+    probe_fail(&probe.allocate, 1, ENOMEM); /* it does not come to that */
+    assert_status(send_part(0, 10, past()), NB_TIMEOUT);
+    assert_int_equal(sent, 0);
+    assert_int_equal(atomic_load(&reads.calls), 0);
+    assert_stays(NB_TIMEOUT, 0);
+    assert_status(send_part(0, 0, plenty()), NB_TIMEOUT);
+}
+
+static void a_file_that_times_out_reports_exactly_what_was_sent(void **state)
+{
+    nb_deadline by;
+    uint64_t counted;
+
+    (void)state;
+    fill_file(LARGE);
+    raw_shrink(nb_conn_fd(conn));
+    raw_shrink(peer);
+    by = nb_after_ms(200);
+    assert_status(send_part(0, LARGE, by), NB_TIMEOUT);
+    assert_passed(by, 10000);
+    assert_true(sent < LARGE);
+    nb_conn_counters(conn, NULL, &counted);
+    assert_int_equal(counted, sent);
+    raw_recv(peer, copy, (size_t)sent);
+    assert_true(pattern_holds(copy, (size_t)sent, 0));
+    assert_int_equal(shutdown(nb_conn_fd(conn), SHUT_WR), 0);
+    assert_int_equal(raw_ending(peer, NULL), 0);
+    assert_stays(NB_TIMEOUT, 0);
+}
+
+static void signals_without_end_extend_no_deadline_of_a_file(void **state)
+{
+    nb_deadline by = nb_after_ms(30);
+
+    (void)state;
+    fill_file(10);
+    reads_fail(0, -1, EINTR);
+    assert_status(send_part(0, 10, by), NB_TIMEOUT);
+    assert_passed(by, 10000);
+    assert_int_equal(sent, 0);
+    assert_stays(NB_TIMEOUT, 0);
+}
+
+static atomic_int status_of_thread;
+
+static void send_for_ever(void *argument)
+{
+    (void)argument;
+    atomic_store(&status_of_thread, (int)send_part(0, LARGE, nb_forever()));
+}
+
+static void cancel_wakes_who_sends_a_file(void **state)
+{
+    struct task task;
+
+    (void)state;
+    fill_file(LARGE);
+    task_start(&task, send_for_ever, NULL);
+    task_until_blocked(&task);
+    nb_cancel(conn);
+    task_join(&task);
+    assert_status((nb_status)atomic_load(&status_of_thread), NB_CANCELLED);
+    assert_true(sent < LARGE);
+    assert_status(send_part(0, 1, past()), NB_CANCELLED);
+}
+
+static void signals_without_end_do_not_keep_a_file_that_was_cancelled(void **state)
+{
+    struct task task;
+
+    (void)state;
+    fill_file(LARGE);
+    reads_fail(0, -1, EINTR);
+    task_start(&task, send_for_ever, NULL);
+    while (atomic_load(&reads.calls) < 10)
+        (void)sched_yield();
+    nb_cancel(conn);
+    task_join(&task);
+    assert_status((nb_status)atomic_load(&status_of_thread), NB_CANCELLED);
+    assert_int_equal(sent, 0);
+}
+
+static void a_peer_that_is_gone_costs_no_signal_but_a_reset(void **state)
+{
+    (void)state;
+    fill_file(LARGE);
+    raw_reset(peer, nb_conn_fd(conn));
+    peer = -1;
+    assert_status(send_part(0, LARGE, plenty()), NB_RESET);
+    assert_status(send_part(0, LARGE, plenty()), NB_RESET);
+}
+
+/* ---- what is no part of a file ---- */
+
+static void a_part_that_no_file_can_have_is_invalid(void **state)
+{
+    (void)state;
+    fill_file(10);
+    probe_clear();
+    assert_status(nb_send_file(NULL, file, 0, 1, &sent, plenty()), NB_INVALID);
+    assert_int_equal(sent, 0);
+    assert_status(send_part((uint64_t)INT64_MAX + 1, 0, plenty()), NB_INVALID);
+    assert_status(send_part(UINT64_MAX, 1, plenty()), NB_INVALID);
+    assert_status(send_part(0, (uint64_t)INT64_MAX + 1, plenty()), NB_INVALID);
+    assert_status(send_part(1, INT64_MAX, plenty()), NB_INVALID);
+    assert_status(send_part(INT64_MAX, UINT64_MAX, plenty()), NB_INVALID);
+    assert_int_equal(sent, 0);
+    assert_int_equal(probe_total() + atomic_load(&reads.calls), 0);
+    assert_status(send_part(0, 10, plenty()), NB_OK); /* it did not stay */
+    assert_status(nb_shutdown_send(conn), NB_OK);
+    assert_status(send_part(0, 0, plenty()), NB_INVALID);
+}
+
+static void a_part_of_no_bytes_asks_neither_the_clock_nor_the_file(void **state)
+{
+    (void)state;
+    probe_clear();
+    assert_status(nb_send_file(conn, -1, INT64_MAX, 0, &sent, past()), NB_OK);
+    assert_int_equal(sent, 0);
+    assert_int_equal(probe_total() + atomic_load(&reads.calls) + atomic_load(&probe.allocate.calls),
+                     0);
+    assert_status(nb_conn_status(conn, NB_SEND), NB_OK);
+}
+
+/* ---- the table of cases ---- */
+
+static const enum transport ipv4 = OVER_IPV4;
+static const enum transport local = OVER_UNIX;
+
+#define ON(name, transport) CASE_WITH(name, transport, begin, end)
+#define TCP(name) ON(name, ipv4)
+#define BOTH(name) ON(name, ipv4), ON(name, local)
+
+int main(void)
+{
+    const struct CMUnitTest cases[] = {
+        BOTH(a_file_of_any_length_arrives_whole),
+        TCP(a_part_of_a_file_is_sent_and_its_position_stays),
+        TCP(a_place_beyond_four_gibibytes_is_found),
+        BOTH(short_reads_and_signals_are_made_good),
+        TCP(no_more_memory_is_taken_than_a_piece_or_what_is_sent),
+        BOTH(success_of_a_file_leaves_errno_alone),
+        BOTH(a_file_shorter_than_announced_is_an_end_with_an_exact_count),
+        TCP(a_place_behind_the_end_of_the_file_is_an_end),
+        TCP(a_directory_cannot_be_sent),
+        TCP(what_is_no_descriptor_cannot_be_sent),
+        TCP(a_pipe_cannot_be_sent),
+        TCP(a_disk_that_fails_is_told_with_an_exact_count_and_stays),
+        TCP(want_of_memory_for_the_piece_stays),
+        TCP(an_expired_deadline_reads_nothing_of_the_file_and_stays),
+        BOTH(a_file_that_times_out_reports_exactly_what_was_sent),
+        TCP(signals_without_end_extend_no_deadline_of_a_file),
+        BOTH(cancel_wakes_who_sends_a_file),
+        TCP(signals_without_end_do_not_keep_a_file_that_was_cancelled),
+        BOTH(a_peer_that_is_gone_costs_no_signal_but_a_reset),
+        TCP(a_part_that_no_file_can_have_is_invalid),
+        TCP(a_part_of_no_bytes_asks_neither_the_clock_nor_the_file),
+    };
+
+    return cmocka_run_group_tests(cases, NULL, NULL);
+}

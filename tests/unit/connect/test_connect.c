@@ -1,0 +1,1618 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Tests of nb_connect().
+ *
+ *  Wraps: nb__sys_socket nb__sys_connect nb__sys_poll nb__sys_getsockopt nb__sys_getpeername
+ *  nb__sys_setsockopt nb__sys_set_blocking nb__sys_getaddrinfo nb__sys_freeaddrinfo malloc calloc
+ *  realloc */
+#undef _GNU_SOURCE
+#define _GNU_SOURCE /* CLONE_NEWNET is of its kin */
+
+#include "net/address_internal.h"
+#include "servers.h"
+#include "sys/sys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+int __real_nb__sys_socket(int family);
+int __wrap_nb__sys_socket(int family);
+int __real_nb__sys_connect(int fd, const struct sockaddr *address, socklen_t length);
+int __wrap_nb__sys_connect(int fd, const struct sockaddr *address, socklen_t length);
+int __real_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
+int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
+int __real_nb__sys_getsockopt(int fd, int level, int name, void *value, socklen_t *length);
+int __wrap_nb__sys_getsockopt(int fd, int level, int name, void *value, socklen_t *length);
+int __real_nb__sys_getpeername(int fd, struct sockaddr *address, socklen_t *length);
+int __wrap_nb__sys_getpeername(int fd, struct sockaddr *address, socklen_t *length);
+int __real_nb__sys_setsockopt(int fd, int level, int name, const void *value, socklen_t length);
+int __wrap_nb__sys_setsockopt(int fd, int level, int name, const void *value, socklen_t length);
+int __real_nb__sys_set_blocking(int fd, bool blocking);
+int __wrap_nb__sys_set_blocking(int fd, bool blocking);
+int __wrap_nb__sys_getaddrinfo(const char *host, struct addrinfo **out, int *number);
+void __wrap_nb__sys_freeaddrinfo(struct addrinfo *list);
+
+/* What the wrapped functions do beyond failing; each case begins without. */
+static struct {
+    int missing_family;       /* this machine refuses its sockets, */
+    int missing_for;          /* for this reason */
+    int pending_error;        /* what SO_ERROR tells */
+    bool to_itself;           /* connects a socket to itself, as the kernel sometimes does */
+    bool interrupted;         /* connect goes on and says EINTR */
+    int writable_for_nothing; /* so many polls lie */
+    bool hung_up;             /* poll shows that it is closed */
+    const char *addresses[8]; /* what "many.test" has */
+} now;
+
+int __wrap_nb__sys_socket(int family)
+{
+    int error = fault(ON_SOCKET);
+
+    if (family == now.missing_family)
+        error = now.missing_for;
+    return error != 0 ? -error : __real_nb__sys_socket(family);
+}
+
+int __wrap_nb__sys_connect(int fd, const struct sockaddr *address, socklen_t length)
+{
+    int error = fault(ON_CONNECT);
+    int result;
+
+    if (error != 0)
+        return -error;
+    if (now.to_itself)
+        assert_int_equal(nb__sys_bind(fd, address, length), 0);
+    result = __real_nb__sys_connect(fd, address, length);
+    return now.interrupted && result == -EINPROGRESS ? -EINTR : result;
+}
+
+int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
+{
+    int error = fault(ON_POLL);
+
+    if (error != 0)
+        return -error;
+    if (now.writable_for_nothing > 0) {
+        now.writable_for_nothing--;
+        fds[0].revents = now.hung_up ? POLLOUT | POLLHUP : POLLOUT;
+        return 1;
+    }
+    return __real_nb__sys_poll(fds, count, by);
+}
+
+int __wrap_nb__sys_getsockopt(int fd, int level, int name, void *value, socklen_t *length)
+{
+    int error = fault(ON_GETSOCKOPT);
+    int result;
+
+    if (error != 0)
+        return -error;
+    result = __real_nb__sys_getsockopt(fd, level, name, value, length);
+    if (level == SOL_SOCKET && name == SO_ERROR && now.pending_error != 0)
+        memcpy(value, &now.pending_error, sizeof(now.pending_error));
+    return result;
+}
+
+int __wrap_nb__sys_getpeername(int fd, struct sockaddr *address, socklen_t *length)
+{
+    int error = fault(ON_GETPEERNAME);
+
+    return error != 0 ? -error : __real_nb__sys_getpeername(fd, address, length);
+}
+
+int __wrap_nb__sys_setsockopt(int fd, int level, int name, const void *value, socklen_t length)
+{
+    int error = fault(ON_SETSOCKOPT);
+
+    return error != 0 ? -error : __real_nb__sys_setsockopt(fd, level, name, value, length);
+}
+
+int __wrap_nb__sys_set_blocking(int fd, bool blocking)
+{
+    int error = fault(ON_SET_BLOCKING);
+
+    return error != 0 ? -error : __real_nb__sys_set_blocking(fd, blocking);
+}
+
+int __wrap_nb__sys_getaddrinfo(const char *host, struct addrinfo **out, int *number)
+{
+    static struct addrinfo entries[COUNT(now.addresses)];
+    static nb_address addresses[COUNT(now.addresses)];
+
+    (void)fault(ON_GETADDRINFO);
+    *number = 0;
+    *out = entries;
+    memset(entries, 0, sizeof(entries));
+    for (size_t i = 0; i < COUNT(entries) && now.addresses[i] != NULL; i++) {
+        addresses[i] = address_of(now.addresses[i]);
+        entries[i].ai_family = nb__address_domain(&addresses[i]);
+        entries[i].ai_addr = (struct sockaddr *)(void *)addresses[i].storage;
+        entries[i].ai_addrlen = addresses[i].length;
+        entries[i].ai_next = i > 0 ? NULL : entries[i].ai_next;
+        if (i > 0)
+            entries[i - 1].ai_next = &entries[i];
+    }
+    return strcmp(host, "many.test") == 0 ? 0 : EAI_NONAME;
+}
+
+void __wrap_nb__sys_freeaddrinfo(struct addrinfo *list)
+{
+    (void)list;
+}
+
+static int connect_case_begin(void **state)
+{
+    memset(&now, 0, sizeof(now));
+    now.missing_family = -1;
+    now.missing_for = EAFNOSUPPORT;
+    return net_case_begin(state);
+}
+
+#undef NET_CASE
+#define NET_CASE(name) cmocka_unit_test_setup_teardown(name, connect_case_begin, net_case_end)
+
+/* Connects; what comes of it is ended, and a failure must have left no connection. */
+static nb_status try_by(const char *endpoint, nb_deadline by, nb_error *err)
+{
+    nb_conn *conn = (nb_conn *)(void *)&now; /* a failure has to set it to NULL */
+    nb_status status = nb_connect(&conn, endpoint, NULL, by, err);
+
+    assert_true((status == NB_OK) == (conn != NULL));
+    assert_true(err == NULL || err->status == status);
+    nb_abort(conn);
+    return status;
+}
+
+static nb_status try_connect(const char *endpoint, nb_error *err)
+{
+    return try_by(endpoint, plenty(), err);
+}
+
+static nb_conn *connected_to(const nb_address *address)
+{
+    char text[NB_ADDRESS_TEXT_MAX];
+    nb_conn *conn;
+
+    assert_status(
+        nb_connect(&conn, nb_address_format(address, text, sizeof(text)), NULL, plenty(), NULL),
+        NB_OK);
+    return conn;
+}
+
+/* --- Success --- */
+
+static void check_both_ways(const char *where)
+{
+    nb_address address, peer, local;
+    int listening = bare_listener(where, 8, &address);
+    nb_conn *conn = connected_to(&address);
+    struct sockaddr_storage from;
+    socklen_t length = sizeof(from);
+    int other = accept(listening, (struct sockaddr *)&from, &length);
+    nb_address seen = nb__address_from((struct sockaddr *)&from, length);
+    char buf[4];
+    size_t received;
+
+    assert_status(nb_send_all(conn, "ping", 4, NULL, plenty()), NB_OK);
+    assert_int_equal(answer_so_far(other, "ping"), 0);
+    assert_int_equal(send(other, "pong", 4, 0), 4);
+    assert_status(nb_recv_exact(conn, buf, 4, &received, plenty()), NB_OK);
+    assert_memory_equal(buf, "pong", 4);
+    nb_conn_peer(conn, &peer);
+    nb_conn_local(conn, &local);
+    assert_true(nb_address_equal(&peer, &address));
+    assert_true(nb_address_equal(&local, &seen));
+    nb_abort(conn);
+    close(other);
+}
+
+static void an_ipv4_literal_connects(void **state)
+{
+    (void)state;
+    check_both_ways("127.0.0.1:0");
+}
+
+static void an_ipv6_literal_connects(void **state)
+{
+    (void)state;
+    check_both_ways("[::1]:0");
+}
+
+static void localhost_connects_when_only_ipv4_listens(void **state)
+{
+    nb_address address;
+
+    (void)state;
+    (void)bare_listener("127.0.0.1:0", 8, &address);
+    assert_status(try_connect(host_at("localhost", &address), NULL), NB_OK);
+}
+
+static void localhost_connects_when_only_ipv6_listens(void **state)
+{
+    nb_address address;
+
+    (void)state;
+    (void)bare_listener("[::1]:0", 8, &address);
+    assert_status(try_connect(host_at("localhost", &address), NULL), NB_OK);
+}
+
+static void localhost_connects_on_a_host_without_ipv6(void **state)
+{
+    nb_address address;
+
+    (void)state;
+    (void)bare_listener("127.0.0.1:0", 8, &address);
+    now.missing_family = AF_INET6;
+    assert_status(try_connect(host_at("localhost", &address), NULL), NB_OK);
+}
+
+static void localhost_connects_on_a_host_without_ipv4(void **state)
+{
+    nb_address address;
+
+    (void)state;
+    (void)bare_listener("[::1]:0", 8, &address);
+    now.missing_family = AF_INET;
+    assert_status(try_connect(host_at("localhost", &address), NULL), NB_OK);
+}
+
+/* As a filter of system calls does it, with the errno that its author has chosen. */
+static void a_family_that_this_machine_refuses_hides_no_refusal(void **state)
+{
+    static const int reasons[] = {EPERM, EACCES, EOPNOTSUPP, EPROTONOSUPPORT, EAFNOSUPPORT};
+    nb_address dead;
+    nb_error err;
+
+    (void)state;
+    (void)dead_port("127.0.0.1:0", &dead);
+    now.missing_family = AF_INET6;
+    for (size_t i = 0; i < COUNT(reasons); i++) {
+        now.missing_for = reasons[i];
+        assert_status(try_connect(host_at("localhost", &dead), &err), NB_REFUSED);
+        assert_int_equal(err.system_error, ECONNREFUSED);
+    }
+    now.missing_family = AF_INET; /* nobody is left to tell more */
+    assert_status(try_connect(host_at("127.0.0.1", &dead), NULL), NB_UNSUPPORTED);
+}
+
+static int get_option(int fd, int level, int name)
+{
+    int value = -1;
+    socklen_t length = sizeof(value);
+
+    assert_int_equal(getsockopt(fd, level, name, &value, &length), 0);
+    return value;
+}
+
+static void a_connection_is_blocking_close_on_exec_and_without_delay(void **state)
+{
+    nb_address address;
+    nb_conn *conn;
+    struct timeval wait;
+    socklen_t length = sizeof(wait);
+
+    (void)state;
+    (void)bare_listener("127.0.0.1:0", 8, &address);
+    conn = connected_to(&address);
+    assert_int_equal(fcntl(nb_conn_fd(conn), F_GETFL) & O_NONBLOCK, 0);
+    assert_int_equal(fcntl(nb_conn_fd(conn), F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+    assert_int_equal(get_option(nb_conn_fd(conn), IPPROTO_TCP, TCP_NODELAY), 1);
+    assert_int_equal(getsockopt(nb_conn_fd(conn), SOL_SOCKET, SO_RCVTIMEO, &wait, &length), 0);
+    assert_int_equal(wait.tv_sec + wait.tv_usec, 0);
+    nb_abort(conn);
+}
+
+static void success_clears_the_error_and_keeps_errno(void **state)
+{
+    nb_address address;
+    nb_error err;
+
+    (void)state;
+    (void)bare_listener("127.0.0.1:0", 8, &address);
+    memset(&err, 0xff, sizeof(err));
+    errno = E2BIG;
+    assert_status(try_connect(host_at("127.0.0.1", &address), &err), NB_OK);
+    assert_int_equal(errno, E2BIG);
+    assert_int_equal(err.system_error, 0);
+    assert_string_equal(err.message, "");
+}
+
+static void nb_forever_connects(void **state)
+{
+    nb_address address;
+
+    (void)state;
+    (void)bare_listener("127.0.0.1:0", 8, &address);
+    assert_status(try_by(host_at("127.0.0.1", &address), nb_forever(), NULL), NB_OK);
+}
+
+static void an_option_that_fails_does_not_fail_the_connection(void **state)
+{
+    nb_address address;
+
+    (void)state;
+    (void)bare_listener("127.0.0.1:0", 8, &address);
+    fail_next(ON_SETSOCKOPT, EINVAL, -1);
+    assert_status(try_connect(host_at("127.0.0.1", &address), NULL), NB_OK);
+}
+
+static void connect_many(void *argument)
+{
+    const nb_address *address = argument;
+    char text[NB_ADDRESS_TEXT_MAX];
+    nb_conn *conn;
+
+    (void)nb_address_format(address, text, sizeof(text));
+    for (int i = 0; i < 20; i++) {
+        if (nb_connect(&conn, text, NULL, plenty(), NULL) == NB_OK)
+            (void)fault(ON_THREAD);
+        nb_abort(conn);
+    }
+}
+
+static void threads_connect_independently(void **state)
+{
+    struct task tasks[8];
+    nb_address address;
+
+    (void)state;
+    (void)bare_listener("127.0.0.1:0", 512, &address);
+    for (size_t i = 0; i < COUNT(tasks); i++)
+        task_start(&tasks[i], connect_many, &address);
+    for (size_t i = 0; i < COUNT(tasks); i++)
+        task_join(&tasks[i]);
+    assert_int_equal(calls(ON_THREAD), 20 * COUNT(tasks));
+}
+
+/* --- What is no endpoint to connect to --- */
+
+static void what_is_no_endpoint_is_refused_and_named(void **state)
+{
+    static const char *const rows[] = {
+        "",
+        "80",
+        ":80",
+        "*:80",
+        "127.0.0.1:0",
+        "localhost:0",
+        "[::1]:0",
+        "*:0",
+        "127.0.0.1",
+        "localhost",
+        "127.0.0.1:",
+        "127.0.0.1:99999",
+        "[::1",
+        "[::1]80",
+        "127.0.0.1:-1",
+        "a:b:c",
+        "::1:80",
+        "127.0.0.1:65536",
+        "127.1:80",
+        "[::1]:",
+        "127.0.0.1:+80",
+        "1:80",
+        "[127.0.0.1]:80",
+        "0x7f.1:80",
+        "[]:80",
+        "127.0.0.1: 80",
+        "a b:80",
+        "127.0.0.1 x:80",
+        "127.0.0.1:80x",
+        "127.0.0.1:80 ",
+        " 127.0.0.1:80",
+        "[::1%]:80",
+        "[zz]:80",
+    };
+    nb_error err;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        assert_status(try_connect(rows[i], &err), NB_BAD_ENDPOINT);
+        assert_non_null(strstr(err.message, rows[i]));
+        assert_int_equal(err.system_error, 0);
+    }
+    assert_int_equal(calls(ON_SOCKET), 0);
+}
+
+static void control_bytes_of_an_endpoint_are_escaped(void **state)
+{
+    nb_error err;
+
+    (void)state;
+    assert_status(try_connect("ho\nst\033[1m:80", &err), NB_BAD_ENDPOINT);
+    assert_null(strchr(err.message, '\n'));
+    assert_null(strchr(err.message, '\033'));
+    assert_non_null(strstr(err.message, "ho\\x0ast\\x1b"));
+}
+
+static void a_huge_endpoint_gives_one_bounded_line(void **state)
+{
+    static char huge[100000];
+    nb_error err;
+
+    (void)state;
+    memset(huge, 'x', sizeof(huge) - 1);
+    assert_status(try_connect(huge, &err), NB_BAD_ENDPOINT);
+    assert_true(strlen(err.message) < sizeof(err.message));
+}
+
+static void inherited_sockets_are_for_listening(void **state)
+{
+    static const char *const rows[] = {"fd:3", "systemd:"};
+    nb_error err;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        assert_status(try_connect(rows[i], &err), NB_BAD_ENDPOINT);
+        assert_non_null(strstr(err.message, rows[i]));
+        assert_non_null(strstr(err.message, "for listening"));
+    }
+}
+
+static void a_null_argument_is_invalid(void **state)
+{
+    nb_conn *conn = (nb_conn *)(void *)&state;
+    nb_error err;
+
+    (void)state;
+    assert_status(nb_connect(NULL, "127.0.0.1:80", NULL, nb_forever(), &err), NB_INVALID);
+    assert_status(err.status, NB_INVALID);
+    assert_status(nb_connect(&conn, NULL, NULL, nb_forever(), &err), NB_INVALID);
+    assert_null(conn);
+    assert_status(nb_connect(NULL, NULL, NULL, nb_forever(), NULL), NB_INVALID);
+}
+
+/* --- Options --- */
+
+/* The options as a later version may have them. */
+struct later_options {
+    nb_connect_options known;
+    char later[24];
+};
+
+static nb_status try_options(const void *options)
+{
+    nb_address address;
+    nb_conn *conn;
+    nb_status status;
+
+    (void)bare_listener("127.0.0.1:0", 8, &address);
+    status = nb_connect(&conn, host_at("127.0.0.1", &address), options, plenty(), NULL);
+    assert_true((status == NB_OK) == (conn != NULL));
+    nb_abort(conn);
+    return status;
+}
+
+static void the_initial_options_are_accepted(void **state)
+{
+    nb_connect_options options = NB_CONNECT_OPTIONS_INIT;
+
+    (void)state;
+    assert_status(try_options(&options), NB_OK);
+}
+
+static void options_whose_size_was_never_set_are_invalid(void **state)
+{
+    static const size_t sizes[] = SIZES_NEVER_SET;
+    nb_connect_options options = NB_CONNECT_OPTIONS_INIT;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(sizes); i++) {
+        options.size = sizes[i];
+        assert_status(try_options(&options), NB_INVALID);
+    }
+}
+
+static void an_option_of_later_is_accepted_while_it_is_zero(void **state)
+{
+    struct later_options options = {NB_CONNECT_OPTIONS_INIT, {0}};
+
+    (void)state;
+    options.known.size = sizeof(options);
+    assert_status(try_options(&options), NB_OK);
+}
+
+static void an_option_of_later_that_is_set_is_invalid(void **state)
+{
+    struct later_options options = {NB_CONNECT_OPTIONS_INIT, {0}};
+
+    (void)state;
+    options.known.size = sizeof(options);
+    options.later[sizeof(options.later) - 1] = 1;
+    assert_status(try_options(&options), NB_INVALID);
+}
+
+/* --- Refused, unreachable, out of something --- */
+
+static void a_refusal_names_the_endpoint(void **state)
+{
+    nb_address dead;
+    nb_error err;
+
+    (void)state;
+    (void)dead_port("127.0.0.1:0", &dead);
+    assert_status(try_connect(host_at("127.0.0.1", &dead), &err), NB_REFUSED);
+    assert_int_equal(err.system_error, ECONNREFUSED);
+    assert_non_null(strstr(err.message, host_at("127.0.0.1", &dead)));
+    assert_non_null(strstr(err.message, nb_status_text(NB_REFUSED)));
+}
+
+static void a_refusal_names_every_attempt(void **state)
+{
+    nb_address dead4, dead6;
+    nb_error err;
+
+    (void)state;
+    (void)dead_port("127.0.0.1:0", &dead4);
+    (void)dead_port(host_at("[::1]", &dead4), &dead6);
+    assert_status(try_connect(host_at("localhost", &dead4), &err), NB_REFUSED);
+    assert_non_null(strstr(err.message, host_at("connect to localhost", &dead4)));
+    assert_non_null(strstr(err.message, host_at("127.0.0.1", &dead4)));
+    assert_non_null(strstr(err.message, host_at("[::1]", &dead4)));
+    assert_null(strchr(err.message, '\n'));
+}
+
+static void without_an_error_to_fill_in_it_fails_all_the_same(void **state)
+{
+    nb_address dead;
+
+    (void)state;
+    (void)dead_port("127.0.0.1:0", &dead);
+    assert_status(try_connect(host_at("127.0.0.1", &dead), NULL), NB_REFUSED);
+    assert_status(try_connect("127.0.0.1:0", NULL), NB_BAD_ENDPOINT);
+}
+
+/* Connects in vain until a deadline, which moves on until there was time for so many attempts, and is
+   returned. */
+static nb_deadline time_out_after(int attempts, const char *endpoint, nb_error *err)
+{
+    int64_t ms = attempts * INT64_C(250);
+    nb_deadline by;
+    int before;
+
+    do {
+        before = calls(ON_CONNECT);
+        by = nb_after_ms(ms);
+        ms *= 2;
+        assert_status(try_by(endpoint, by, err), NB_TIMEOUT);
+    } while (calls(ON_CONNECT) < before + attempts);
+    return by;
+}
+
+static void a_refusal_beside_silence_is_told_of_at_the_deadline(void **state)
+{
+    nb_address dead, silent;
+    nb_error err;
+
+    (void)state;
+    (void)dead_port("127.0.0.2:0", &dead);
+    silent_port(host_at("127.0.0.3", &dead), &silent);
+    now.addresses[0] = "127.0.0.2:0";
+    now.addresses[1] = "127.0.0.3:0";
+    (void)time_out_after(2, host_at("many.test", &dead), &err);
+    assert_non_null(strstr(err.message, nb_status_text(NB_REFUSED)));
+    now.addresses[0] = "127.0.0.3:0";
+    now.addresses[1] = "127.0.0.2:0";
+    (void)time_out_after(2, host_at("many.test", &dead), &err);
+    assert_non_null(strstr(err.message, nb_status_text(NB_REFUSED)));
+}
+
+struct failure {
+    int error;
+    nb_status status;
+};
+
+/* Every row fails each of the wrapped calls, and the errno is told. */
+static void check_failures(enum faulty on, const struct failure *rows, size_t count)
+{
+    nb_address address;
+    nb_error err;
+
+    (void)bare_listener("127.0.0.1:0", 64, &address);
+    for (size_t i = 0; i < count; i++) {
+        fail_next(on, rows[i].error, 1);
+        assert_status(try_connect(host_at("127.0.0.1", &address), &err), rows[i].status);
+        assert_int_equal(err.system_error, rows[i].error);
+        assert_non_null(strstr(err.message, host_at("127.0.0.1", &address)));
+    }
+}
+
+static void every_failure_of_socket_has_its_status(void **state)
+{
+    static const struct failure rows[] = {
+        {EMFILE, NB_NO_DESCRIPTORS},
+        {ENFILE, NB_NO_DESCRIPTORS},
+        {ENOBUFS, NB_NO_MEMORY},
+        {ENOMEM, NB_NO_MEMORY},
+        {EACCES, NB_PERMISSION},
+        {EPERM, NB_PERMISSION},
+        {EIO, NB_SYSTEM},
+        {EAFNOSUPPORT, NB_UNSUPPORTED},
+    };
+
+    (void)state;
+    check_failures(ON_SOCKET, rows, COUNT(rows));
+}
+
+static void every_failure_of_connect_has_its_status(void **state)
+{
+    static const struct failure rows[] = {
+        {ECONNREFUSED, NB_REFUSED},
+        {ENETUNREACH, NB_UNREACHABLE},
+        {EHOSTUNREACH, NB_UNREACHABLE},
+        {ENETDOWN, NB_UNREACHABLE},
+        {ETIMEDOUT, NB_UNREACHABLE},
+        {ECONNRESET, NB_RESET},
+        {EADDRNOTAVAIL, NB_ADDRESS_UNAVAILABLE},
+        {EACCES, NB_PERMISSION},
+        {EPERM, NB_PERMISSION},
+        {ENOBUFS, NB_NO_MEMORY},
+        {EINVAL, NB_SYSTEM},
+        {EAGAIN, NB_SYSTEM},
+    };
+
+    (void)state;
+    check_failures(ON_CONNECT, rows, COUNT(rows));
+}
+
+static void every_pending_error_has_its_status(void **state)
+{
+    static const struct failure rows[] = {
+        {ECONNREFUSED, NB_REFUSED},    {ETIMEDOUT, NB_UNREACHABLE}, {EHOSTUNREACH, NB_UNREACHABLE},
+        {ENETUNREACH, NB_UNREACHABLE}, {ECONNRESET, NB_RESET},      {EACCES, NB_PERMISSION},
+        {EHOSTDOWN, NB_UNREACHABLE},   {EPROTO, NB_SYSTEM},
+    };
+    nb_address address;
+    nb_error err;
+
+    (void)state;
+    (void)bare_listener("127.0.0.1:0", 64, &address);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        now.pending_error = rows[i].error;
+        assert_status(try_connect(host_at("127.0.0.1", &address), &err), rows[i].status);
+        assert_int_equal(err.system_error, rows[i].error);
+    }
+}
+
+static void every_failure_of_poll_has_its_status(void **state)
+{
+    static const struct failure rows[] = {{ENOMEM, NB_NO_MEMORY}, {EINVAL, NB_SYSTEM}};
+
+    (void)state;
+    check_failures(ON_POLL, rows, COUNT(rows));
+}
+
+static void a_failure_to_ask_for_the_pending_error_fails_the_attempt(void **state)
+{
+    static const struct failure rows[] = {{ENOBUFS, NB_NO_MEMORY}, {EIO, NB_SYSTEM}};
+
+    (void)state;
+    check_failures(ON_GETSOCKOPT, rows, COUNT(rows));
+}
+
+static void a_failure_to_make_it_blocking_is_a_failure(void **state)
+{
+    static const struct failure rows[] = {{EIO, NB_SYSTEM}};
+
+    (void)state;
+    check_failures(ON_SET_BLOCKING, rows, COUNT(rows));
+}
+
+static void a_host_without_any_family_is_unsupported(void **state)
+{
+    nb_address dead;
+    nb_error err;
+
+    (void)state;
+    (void)dead_port("127.0.0.1:0", &dead);
+    fail_next(ON_SOCKET, EAFNOSUPPORT, -1);
+    assert_status(try_connect(host_at("localhost", &dead), &err), NB_UNSUPPORTED);
+    assert_int_equal(err.system_error, EAFNOSUPPORT);
+}
+
+/* The kernel gives up on its own after about two minutes: that is not the caller's deadline. */
+static void the_patience_of_the_kernel_is_no_timeout(void **state)
+{
+    nb_address silent;
+    nb_error err;
+
+    (void)state;
+    silent_port("127.0.0.1:0", &silent);
+    now.pending_error = ETIMEDOUT;
+    now.writable_for_nothing = 1;
+    assert_status(try_connect(host_at("127.0.0.1", &silent), &err), NB_UNREACHABLE);
+    assert_int_equal(err.system_error, ETIMEDOUT);
+}
+
+/* One allocation after the other fails, until none is left to fail. */
+static void no_memory_is_said_and_leaks_nothing(void **state)
+{
+    nb_status status = NB_NO_MEMORY;
+    nb_address address;
+    int failed = 0;
+
+    (void)state;
+    (void)bare_listener("127.0.0.1:0", 64, &address);
+    while (status == NB_NO_MEMORY && failed < 20) {
+        fail_after(ON_MALLOC, failed++, ENOMEM, 1);
+        status = try_connect(host_at("127.0.0.1", &address), NULL);
+    }
+    fail_next(ON_MALLOC, 0, 0);
+    assert_status(status, NB_OK);
+    assert_true(failed > 1);
+}
+
+/* --- Deadlines --- */
+
+static void an_expired_deadline_tries_nothing(void **state)
+{
+    nb_address address;
+    nb_error err;
+
+    (void)state;
+    (void)bare_listener("127.0.0.1:0", 8, &address);
+    assert_status(try_by(host_at("127.0.0.1", &address), nb_after_ms(0), &err), NB_TIMEOUT);
+    assert_int_equal(calls(ON_SOCKET), 0);
+    assert_non_null(strstr(err.message, host_at("127.0.0.1", &address)));
+}
+
+static void a_contract_that_is_broken_comes_before_an_expired_deadline(void **state)
+{
+    (void)state;
+    assert_status(try_by("127.0.0.1:0", nb_after_ms(0), NULL), NB_BAD_ENDPOINT);
+}
+
+static void without_an_answer_it_ends_at_the_deadline(void **state)
+{
+    nb_address silent;
+    nb_deadline by;
+    nb_error err;
+
+    (void)state;
+    silent_port("127.0.0.1:0", &silent);
+    by = nb_after_ms(150);
+    assert_status(try_by(host_at("127.0.0.1", &silent), by, &err), NB_TIMEOUT);
+    assert_passed(by, 10000);
+    assert_int_equal(err.system_error, 0);
+    assert_non_null(strstr(err.message, nb_status_text(NB_TIMEOUT)));
+}
+
+static void signals_do_not_move_the_deadline(void **state)
+{
+    nb_address silent;
+    nb_deadline by;
+
+    (void)state;
+    silent_port("127.0.0.1:0", &silent);
+    storm_begin(0);
+    by = nb_after_ms(150);
+    assert_status(try_by(host_at("127.0.0.1", &silent), by, NULL), NB_TIMEOUT);
+    assert_passed(by, 10000);
+    assert_true(storm_end() > 0);
+}
+
+static void signals_do_not_break_a_connect(void **state)
+{
+    nb_address address;
+
+    (void)state;
+    (void)bare_listener("127.0.0.1:0", 4096, &address);
+    storm_begin(0);
+    for (int i = 0; i < 500; i++)
+        assert_status(try_connect(host_at("127.0.0.1", &address), NULL), NB_OK);
+    (void)storm_end();
+}
+
+static void an_interrupted_connect_goes_on_and_is_not_made_again(void **state)
+{
+    nb_address address;
+
+    (void)state;
+    (void)bare_listener("127.0.0.1:0", 8, &address);
+    now.interrupted = true;
+    fail_next(ON_POLL, EINTR, 3);
+    assert_status(try_connect(host_at("127.0.0.1", &address), NULL), NB_OK);
+    assert_int_equal(calls(ON_CONNECT), 1);
+}
+
+static void a_socket_that_is_writable_for_nothing_is_waited_for(void **state)
+{
+    nb_address address;
+
+    (void)state;
+    (void)bare_listener("127.0.0.1:0", 8, &address);
+    fail_next(ON_GETPEERNAME, ENOTCONN, 5);
+    assert_status(try_connect(host_at("127.0.0.1", &address), NULL), NB_OK);
+    assert_true(calls(ON_GETPEERNAME) > 5);
+}
+
+/* Reset right away, and another thread, or the system, has taken the error. */
+static void a_socket_that_is_closed_without_an_error_was_reset(void **state)
+{
+    nb_address silent;
+    nb_error err;
+
+    (void)state;
+    silent_port("127.0.0.1:0", &silent);
+    now.writable_for_nothing = 1;
+    now.hung_up = true;
+    assert_status(try_connect(host_at("127.0.0.1", &silent), &err), NB_RESET);
+    assert_int_equal(err.system_error, ECONNRESET);
+}
+
+static void a_socket_that_never_answers_but_is_writable_for_nothing_times_out(void **state)
+{
+    nb_address silent;
+    nb_deadline by;
+    nb_error err;
+
+    (void)state;
+    silent_port("127.0.0.1:0", &silent);
+    now.writable_for_nothing = 5;
+    by = time_out_after(1, host_at("127.0.0.1", &silent), &err);
+    assert_passed(by, 10000);
+    assert_in_range(calls(ON_POLL), 6, 20);
+}
+
+static void a_dead_first_address_does_not_eat_all_the_time(void **state)
+{
+    nb_address silent, address;
+    int64_t begin;
+    nb_error err;
+
+    (void)state;
+    silent_port("127.0.0.2:0", &silent);
+    (void)bare_listener(host_at("127.0.0.1", &silent), 8, &address);
+    now.addresses[0] = "127.0.0.2:0";
+    now.addresses[1] = "127.0.0.1:0";
+    begin = now_ns();
+    assert_status(try_by(host_at("many.test", &silent), plenty(), &err), NB_OK);
+    assert_in_range(ms_since(begin), 249, 10000);
+}
+
+static void attempts_without_answers_end_together_at_the_deadline(void **state)
+{
+    nb_address silent, more;
+    nb_deadline by;
+    nb_error err;
+
+    (void)state;
+    silent_port("127.0.0.2:0", &silent);
+    silent_port(host_at("127.0.0.3", &silent), &more);
+    silent_port(host_at("127.0.0.4", &silent), &more);
+    now.addresses[0] = "127.0.0.2:0";
+    now.addresses[1] = "127.0.0.3:0";
+    now.addresses[2] = "127.0.0.4:0";
+    by = time_out_after(3, host_at("many.test", &silent), &err);
+    assert_passed(by, 10000);
+    assert_non_null(strstr(err.message, host_at("127.0.0.2", &silent)));
+    assert_non_null(strstr(err.message, host_at("127.0.0.3", &silent)));
+    assert_non_null(strstr(err.message, host_at("127.0.0.4", &silent)));
+}
+
+/* --- Where it comes from --- */
+
+static nb_status try_from(const char *local, const char *endpoint, nb_deadline by, nb_conn **out,
+                          nb_error *err)
+{
+    nb_connect_options options = NB_CONNECT_OPTIONS_INIT;
+    nb_status status;
+
+    options.local = local;
+    status = nb_connect(out, endpoint, &options, by, err);
+    assert_true((status == NB_OK) == (*out != NULL));
+    return status;
+}
+
+static void check_comes_from(const char *where, const char *local, const char *expected)
+{
+    nb_address address, own;
+    int listening = bare_listener(where, 8, &address);
+    struct sockaddr_storage from;
+    socklen_t length = sizeof(from);
+    char text[NB_ADDRESS_TEXT_MAX];
+    nb_address seen;
+    nb_conn *conn;
+    int other;
+
+    assert_status(
+        try_from(local, nb_address_format(&address, text, sizeof(text)), plenty(), &conn, NULL),
+        NB_OK);
+    other = accept(listening, (struct sockaddr *)&from, &length);
+    seen = nb__address_from((struct sockaddr *)&from, length);
+    nb_conn_local(conn, &own);
+    assert_true(nb_address_equal(&seen, &own));
+    assert_string_equal(nb_address_format(&own, text, sizeof(text)), host_at(expected, &own));
+    nb_abort(conn);
+    close(other);
+}
+
+static void a_connection_comes_from_the_address_asked_for(void **state)
+{
+    (void)state;
+    check_comes_from("127.0.0.1:0", "127.0.0.77:0", "127.0.0.77");
+    check_comes_from("[::1]:0", "[::1]:0", "[::1]");
+}
+
+static void a_connection_comes_from_the_port_asked_for_again_and_again(void **state)
+{
+    nb_address address, own;
+    char local[NB_ADDRESS_TEXT_MAX], text[NB_ADDRESS_TEXT_MAX];
+    int listening = bare_listener("127.0.0.1:0", 8, &address);
+    nb_conn *conn;
+
+    (void)state;
+    own = address_of("127.0.0.77:20077");
+    (void)nb_address_format(&own, local, sizeof(local));
+    for (int i = 0; i < 3; i++) {
+        nb_address from;
+        int other;
+
+        assert_status(
+            try_from(local, nb_address_format(&address, text, sizeof(text)), plenty(), &conn, NULL),
+            NB_OK);
+        nb_conn_local(conn, &from);
+        assert_true(nb_address_equal(&from, &own));
+        other = accept(listening, NULL, NULL);
+        close(other);
+        nb_abort(conn);
+    }
+}
+
+struct reconnect {
+    const char *timestamps; /* what the network's tcp_timestamps is to be */
+    bool set;
+    nb_status first, ended, second;
+};
+
+static bool set_timestamps(const char *value)
+{
+    FILE *setting = fopen("/proc/sys/net/ipv4/tcp_timestamps", "w");
+    bool set = setting != NULL && fputs(value, setting) >= 0;
+
+    return setting != NULL && fclose(setting) == 0 && set;
+}
+
+/* Connects twice from one port to one peer, and ends the first connection before the peer does. */
+static void reconnect_from_one_port(void *argument)
+{
+    struct reconnect *reconnect = argument;
+    char endpoint[NB_ADDRESS_TEXT_MAX];
+    nb_listener *listener = NULL;
+    nb_conn *conn, *peer = NULL;
+    nb_address address;
+    size_t count;
+    char byte;
+
+    reconnect->set = set_timestamps(reconnect->timestamps) &&
+                     nb_listen(&listener, "127.0.0.1:0", NULL, NULL) == NB_OK &&
+                     nb_listener_address(listener, 0, &address) == NB_OK;
+    if (!reconnect->set)
+        return;
+    (void)nb_address_format(&address, endpoint, sizeof(endpoint));
+    reconnect->first = try_from("127.0.0.1:20079", endpoint, plenty(), &conn, NULL);
+    reconnect->ended = nb_accept(listener, &peer, plenty(), NULL);
+    if (reconnect->ended == NB_OK && nb_shutdown_send(conn) == NB_OK)
+        reconnect->ended = nb_recv(peer, &byte, 1, &count, plenty());
+    (void)nb_close(peer, nb_after_ms(0));
+    (void)nb_close(conn, plenty());
+    reconnect->second = try_from("127.0.0.1:20079", endpoint, plenty(), &conn, NULL);
+    nb_abort(conn);
+    nb_listener_close(listener);
+}
+
+static void check_reconnect(const char *timestamps, nb_status expected)
+{
+    struct reconnect reconnect = {.timestamps = timestamps};
+
+    if (!in_own_network(reconnect_from_one_port, &reconnect) || !reconnect.set)
+        skip_because("not allowed to choose whether TCP has timestamps");
+    assert_status(reconnect.first, NB_OK);
+    assert_status(reconnect.ended, NB_EOF);
+    assert_status(reconnect.second, expected);
+}
+
+static void a_local_port_is_good_again_at_once_with_timestamps(void **state)
+{
+    (void)state;
+    check_reconnect("1", NB_OK);
+}
+
+static void a_local_port_rests_without_timestamps(void **state)
+{
+    (void)state;
+    check_reconnect("0", NB_ADDRESS_UNAVAILABLE);
+}
+
+static void a_local_port_that_is_listened_at_is_in_use(void **state)
+{
+    nb_address address, busy;
+    nb_conn *conn;
+    nb_error err;
+
+    (void)state;
+    (void)bare_listener("127.0.0.1:0", 8, &address);
+    (void)bare_listener("127.0.0.77:0", 8, &busy);
+    assert_status(try_from(host_at("127.0.0.77", &busy), host_at("127.0.0.1", &address), plenty(),
+                           &conn, &err),
+                  NB_ADDRESS_IN_USE);
+    assert_int_equal(err.system_error, EADDRINUSE);
+    assert_non_null(strstr(err.message, ": local: address already in use (EADDRINUSE)"));
+}
+
+static void a_foreign_local_address_is_not_available(void **state)
+{
+    nb_address address;
+    nb_conn *conn;
+    nb_error err;
+
+    (void)state;
+    (void)bare_listener("127.0.0.1:0", 8, &address);
+    assert_status(try_from("192.0.2.1:0", host_at("localhost", &address), plenty(), &conn, &err),
+                  NB_ADDRESS_UNAVAILABLE);
+    assert_int_equal(err.system_error, EADDRNOTAVAIL);
+    assert_non_null(strstr(err.message, host_at("127.0.0.1", &address)));
+    assert_non_null(strstr(err.message, ": local: address not available (EADDRNOTAVAIL)"));
+}
+
+static void only_addresses_of_the_local_family_are_tried(void **state)
+{
+    nb_address address;
+    nb_conn *conn;
+    nb_error err;
+
+    (void)state;
+    (void)dead_port("127.0.0.1:0", &address);
+    assert_status(try_from("127.0.0.1:0", host_at("localhost", &address), plenty(), &conn, &err),
+                  NB_REFUSED);
+    assert_int_equal(calls(ON_SOCKET), 1);
+    assert_null(strstr(err.message, "[::1]"));
+    assert_status(try_from("[::1]:0", host_at("localhost", &address), plenty(), &conn, &err),
+                  NB_REFUSED);
+    assert_int_equal(calls(ON_SOCKET), 2);
+    assert_null(strstr(err.message, "127.0.0.1"));
+}
+
+static void without_an_address_of_the_local_family_nothing_is_tried(void **state)
+{
+    static const char *const rows[][2] = {
+        {"127.0.0.1:0", "[::1]:80"},
+        {"[::1]:0", "127.0.0.1:80"},
+        {"127.0.0.1:0", "unix:@nb-none"},
+    };
+    nb_conn *conn;
+    nb_error err;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        assert_status(try_from(rows[i][0], rows[i][1], plenty(), &conn, &err),
+                      NB_ADDRESS_UNAVAILABLE);
+        assert_non_null(strstr(err.message, rows[i][1]));
+        assert_non_null(strstr(err.message, "no address of the family of local"));
+    }
+    assert_int_equal(calls(ON_SOCKET), 0);
+}
+
+static void what_is_no_local_address_is_refused_and_named(void **state)
+{
+    static const char *const rows[] = {
+        "",
+        "127.0.0.1",
+        "localhost:0",
+        "*:0",
+        ":0",
+        "127.1:0",
+        "unix:/run/nb",
+        "127.0.0.1:99999",
+        "[::1]",
+        "example.org:0",
+        "unix:@a",
+        "fd:0",
+        "[fe80::1%nosuch]:0",
+        "::1:0",
+        "[fe80::1]:0", /* of which link? */
+    };
+    nb_conn *conn;
+    nb_error err;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        assert_status(try_from(rows[i], "127.0.0.1:80", nb_forever(), &conn, &err),
+                      NB_BAD_ENDPOINT);
+        assert_non_null(strstr(err.message, "connect from"));
+        assert_non_null(strstr(err.message, rows[i]));
+    }
+    assert_int_equal(calls(ON_SOCKET), 0);
+}
+
+/* Two attempts have to come from one and the same port, to different addresses. */
+static void attempts_from_one_port_stand_beside_each_other(void **state)
+{
+    nb_address silent, address;
+    nb_conn *conn;
+    nb_error err;
+
+    (void)state;
+    silent_port("127.0.0.2:0", &silent);
+    (void)bare_listener(host_at("127.0.0.1", &silent), 8, &address);
+    now.addresses[0] = "127.0.0.2:0";
+    now.addresses[1] = "127.0.0.1:0";
+    assert_status(
+        try_from("127.0.0.77:20078", host_at("many.test", &silent), plenty(), &conn, &err), NB_OK);
+    nb_abort(conn);
+}
+
+/* --- Cancelling --- */
+
+struct cancelled {
+    struct task task;
+    const char *endpoint;
+    nb_fd fds[2]; /* a pipe */
+    nb_status status;
+    nb_error err;
+};
+
+static void connect_until_cancelled(void *argument)
+{
+    struct cancelled *cancelled = argument;
+    nb_connect_options options = NB_CONNECT_OPTIONS_INIT;
+    nb_conn *conn;
+
+    options.cancel_fd = &cancelled->fds[0];
+    cancelled->status = nb_connect(&conn, cancelled->endpoint, &options, plenty(), &cancelled->err);
+    nb_abort(conn);
+}
+
+/* Begins to connect, and cancels as soon as it waits for `attempts` of them. */
+static void check_cancel(const char *endpoint, int attempts)
+{
+    struct cancelled cancelled = {.endpoint = endpoint};
+    int64_t begin = now_ns();
+
+    assert_int_equal(pipe(cancelled.fds), 0);
+    task_start(&cancelled.task, connect_until_cancelled, &cancelled);
+    eventually(calls(ON_CONNECT) >= attempts);
+    task_until_blocked(&cancelled.task);
+    assert_int_equal(write(cancelled.fds[1], "x", 1), 1);
+    task_join(&cancelled.task);
+    assert_status(cancelled.status, NB_CANCELLED);
+    assert_true(ms_since(begin) < PATIENCE_MS);
+    assert_non_null(strstr(cancelled.err.message, endpoint));
+    assert_non_null(strstr(cancelled.err.message, "cancelled"));
+    raw_close(cancelled.fds[0]);
+    raw_close(cancelled.fds[1]);
+}
+
+static void a_connect_without_an_answer_can_be_cancelled(void **state)
+{
+    nb_address silent;
+
+    (void)state;
+    silent_port("127.0.0.1:0", &silent);
+    check_cancel(host_at("127.0.0.1", &silent), 1);
+}
+
+static void a_race_can_be_cancelled(void **state)
+{
+    nb_address silent, more;
+
+    (void)state;
+    silent_port("127.0.0.2:0", &silent);
+    silent_port(host_at("127.0.0.3", &silent), &more);
+    now.addresses[0] = "127.0.0.2:0";
+    now.addresses[1] = "127.0.0.3:0";
+    check_cancel(host_at("many.test", &silent), 2);
+}
+
+/* Connects with a cancel_fd that is what it is already. */
+static nb_status try_with_fd(nb_fd fd, const char *endpoint, nb_deadline by, nb_error *err)
+{
+    nb_connect_options options = NB_CONNECT_OPTIONS_INIT;
+    nb_conn *conn;
+    nb_status status;
+
+    options.cancel_fd = &fd;
+    status = nb_connect(&conn, endpoint, &options, by, err);
+    assert_true((status == NB_OK) == (conn != NULL));
+    nb_abort(conn);
+    return status;
+}
+
+static void what_is_cancelled_before_tries_nothing(void **state)
+{
+    nb_address address;
+    const char *endpoint;
+    nb_error err;
+    int fds[2];
+    char byte;
+
+    (void)state;
+    (void)bare_listener("127.0.0.1:0", 8, &address);
+    endpoint = host_at("127.0.0.1", &address);
+    assert_int_equal(pipe(fds), 0);
+    assert_status(try_with_fd(fds[0], endpoint, plenty(), NULL), NB_OK);
+    assert_int_equal(write(fds[1], "x", 1), 1);
+    assert_status(try_with_fd(fds[0], endpoint, plenty(), &err), NB_CANCELLED);
+    assert_status(err.status, NB_CANCELLED);
+    assert_non_null(strstr(err.message, endpoint));
+    assert_status(try_with_fd(fds[0], endpoint, nb_after_ms(0), NULL), NB_CANCELLED);
+    assert_status(try_with_fd(fds[0], "127.0.0.1:0", nb_after_ms(0), NULL), NB_BAD_ENDPOINT);
+    assert_status(try_with_fd(fds[0], "many.test:80", plenty(), NULL), NB_CANCELLED);
+    assert_int_equal(calls(ON_SOCKET), 1);
+    assert_int_equal(calls(ON_GETADDRINFO), 0);
+    assert_int_equal(read(fds[0], &byte, 1), 1); /* the byte is left to its owner */
+    raw_close(fds[1]);
+    assert_status(try_with_fd(fds[0], endpoint, plenty(), NULL), NB_CANCELLED);
+    raw_close(fds[0]);
+}
+
+static void what_is_no_descriptor_to_cancel_by_is_invalid(void **state)
+{
+    nb_address address;
+    nb_error err;
+    int fd = dup(STDERR_FILENO);
+
+    (void)state;
+    (void)bare_listener("127.0.0.1:0", 8, &address);
+    close(fd);
+    assert_status(try_with_fd(-1, host_at("127.0.0.1", &address), plenty(), &err), NB_INVALID);
+    assert_non_null(strstr(err.message, "cancel_fd"));
+    assert_status(try_with_fd(fd, host_at("127.0.0.1", &address), plenty(), &err), NB_INVALID);
+    assert_non_null(strstr(err.message, "cancel_fd"));
+    assert_status(err.status, NB_INVALID);
+    assert_int_equal(calls(ON_SOCKET), 0);
+}
+
+/* --- Unix sockets --- */
+
+/* A Unix socket that listens, at a path or an abstract name of this test's. */
+static int unix_listener(const char *endpoint, int backlog)
+{
+    nb_address address = address_of(endpoint);
+    socklen_t length;
+    const struct sockaddr *where = nb__address_sockaddr(&address, &length);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, where, length), 0);
+    assert_int_equal(listen(fd, backlog), 0);
+    return fd;
+}
+
+static const char *own_name(const char *format)
+{
+    static char name[NB_ADDRESS_TEXT_MAX];
+
+    (void)snprintf(name, sizeof(name), format, (int)getpid());
+    return name;
+}
+
+static void check_unix_both_ways(const char *endpoint)
+{
+    int listening = unix_listener(endpoint, 8);
+    nb_address peer;
+    nb_conn *conn;
+    size_t received;
+    char buf[4];
+    int other;
+
+    assert_status(nb_connect(&conn, endpoint, NULL, plenty(), NULL), NB_OK);
+    other = accept(listening, NULL, NULL);
+    nb_conn_peer(conn, &peer);
+    assert_int_equal(nb_address_family(&peer), NB_FAMILY_UNIX);
+    assert_int_equal(fcntl(nb_conn_fd(conn), F_GETFL) & O_NONBLOCK, 0);
+    assert_status(nb_send_all(conn, "ping", 4, NULL, plenty()), NB_OK);
+    assert_int_equal(answer_so_far(other, "ping"), 0);
+    assert_int_equal(send(other, "pong", 4, 0), 4);
+    assert_status(nb_recv_exact(conn, buf, 4, &received, plenty()), NB_OK);
+    nb_abort(conn);
+    close(other);
+    close(listening);
+}
+
+static void a_unix_path_connects(void **state)
+{
+    const char *endpoint = own_name("unix:/tmp/nb-test-connect-%d");
+
+    (void)state;
+    check_unix_both_ways(endpoint);
+    assert_int_equal(unlink(endpoint + 5), 0);
+}
+
+static void an_abstract_unix_name_connects(void **state)
+{
+    (void)state;
+    check_unix_both_ways(own_name("unix:@nb-test-connect-%d"));
+}
+
+static void a_stale_unix_file_refuses_and_a_missing_one_is_no_address(void **state)
+{
+    const char *endpoint = own_name("unix:/tmp/nb-test-stale-%d");
+    nb_error err;
+
+    (void)state;
+    close(unix_listener(endpoint, 8));
+    assert_status(try_connect(endpoint, &err), NB_REFUSED);
+    assert_int_equal(err.system_error, ECONNREFUSED);
+    assert_int_equal(unlink(endpoint + 5), 0);
+    assert_status(try_connect(endpoint, &err), NB_ADDRESS_UNAVAILABLE);
+    assert_int_equal(err.system_error, ENOENT);
+    assert_non_null(strstr(err.message, endpoint));
+    assert_null(strstr(err.message, "tried"));
+    assert_status(try_connect("unix:@nb-test-nobody", &err), NB_REFUSED);
+}
+
+static void a_unix_socket_for_datagrams_is_named_as_what_it_is_not(void **state)
+{
+    const char *endpoint = own_name("unix:/tmp/nb-test-datagrams-%d");
+    nb_address address = address_of(endpoint);
+    socklen_t length;
+    const struct sockaddr *where = nb__address_sockaddr(&address, &length);
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    nb_error err;
+
+    (void)state;
+    assert_int_equal(bind(fd, where, length), 0);
+    assert_status(try_connect(endpoint, &err), NB_SYSTEM);
+    assert_int_equal(err.system_error, EPROTOTYPE);
+    assert_non_null(strstr(err.message, ": no stream socket is there: system error (EPROTOTYPE)"));
+    close(fd);
+    assert_int_equal(unlink(endpoint + 5), 0);
+}
+
+/* A listener whose queue has no place left; the sockets that fill it. */
+static int full_unix_listener(const char *endpoint, int fillers[4])
+{
+    int listening = unix_listener(endpoint, 1);
+    nb_address address = address_of(endpoint);
+    socklen_t length;
+    const struct sockaddr *where = nb__address_sockaddr(&address, &length);
+    int full = 0;
+
+    for (int i = 0; i < 4; i++) {
+        fillers[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        full += connect(fillers[i], where, length) != 0;
+    }
+    assert_true(full > 0);
+    return listening;
+}
+
+static void close_all(const int *fds, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        close(fds[i]);
+}
+
+static void a_full_unix_queue_is_waited_for_until_the_deadline(void **state)
+{
+    const char *endpoint = own_name("unix:@nb-test-full-%d");
+    int fillers[4];
+    int listening = full_unix_listener(endpoint, fillers);
+    nb_deadline by = nb_after_ms(300);
+    nb_error err;
+
+    (void)state;
+    assert_status(try_by(endpoint, by, &err), NB_TIMEOUT);
+    assert_passed(by, 10000);
+    assert_in_range(calls(ON_CONNECT), 1, 20);
+    assert_int_equal(err.system_error, 0);
+    close_all(fillers, COUNT(fillers));
+    close(listening);
+}
+
+static void a_full_unix_queue_lets_in_who_waits_when_there_is_room(void **state)
+{
+    struct cancelled waiting = {.endpoint = own_name("unix:@nb-test-full-%d"), .status = NB_SYSTEM};
+    int fillers[4];
+    int listening = full_unix_listener(waiting.endpoint, fillers);
+
+    (void)state;
+    assert_int_equal(pipe(waiting.fds), 0);
+    task_start(&waiting.task, connect_until_cancelled, &waiting);
+    eventually(calls(ON_CONNECT) >= 3);
+    close(accept(listening, NULL, NULL));
+    close(accept(listening, NULL, NULL));
+    task_join(&waiting.task);
+    assert_status(waiting.status, NB_OK);
+    close_all(fillers, COUNT(fillers));
+    close_all(waiting.fds, 2);
+    close(listening);
+}
+
+static void waiting_for_a_full_unix_queue_can_be_cancelled(void **state)
+{
+    const char *endpoint = own_name("unix:@nb-test-full-%d");
+    int fillers[4];
+    int listening = full_unix_listener(endpoint, fillers);
+
+    (void)state;
+    check_cancel(endpoint, 2);
+    close_all(fillers, COUNT(fillers));
+    close(listening);
+}
+
+/* --- Connections to oneself --- */
+
+static void a_connection_to_itself_is_refused(void **state)
+{
+    nb_address own;
+    nb_error err;
+
+    (void)state;
+    hang_up(dead_port("127.0.0.1:0", &own));
+    now.to_itself = true;
+    assert_status(try_connect(host_at("127.0.0.1", &own), &err), NB_REFUSED);
+    assert_non_null(strstr(err.message, host_at("127.0.0.1", &own)));
+}
+
+/* A reset leaves no TIME_WAIT, which would keep the port from whoever it belongs to. */
+static void a_connection_to_itself_leaves_the_port_free(void **state)
+{
+    nb_address own;
+    const struct sockaddr *raw;
+    socklen_t length;
+    int plain = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    (void)state;
+    hang_up(dead_port("127.0.0.1:0", &own));
+    now.to_itself = true;
+    assert_status(try_connect(host_at("127.0.0.1", &own), NULL), NB_REFUSED);
+    raw = nb__address_sockaddr(&own, &length);
+    assert_int_equal(bind(plain, raw, length), 0);
+    raw_close(plain);
+}
+
+static void an_ipv6_connection_to_itself_is_refused(void **state)
+{
+    nb_address own;
+
+    (void)state;
+    hang_up(dead_port("[::1]:0", &own));
+    now.to_itself = true;
+    assert_status(try_connect(host_at("[::1]", &own), NULL), NB_REFUSED);
+}
+
+#define OWN_PORT "45000"
+
+struct own_ports {
+    bool set;
+    int to_itself; /* how often bare sockets met themselves */
+    int refused;
+    int others;
+};
+
+static bool meets_itself(const nb_address *address)
+{
+    struct sockaddr_storage local;
+    socklen_t length = sizeof(local);
+    int fd = dial_quietly(address);
+    nb_address mine;
+
+    if (fd < 0)
+        return false;
+    (void)getsockname(fd, (struct sockaddr *)&local, &length);
+    mine = nb__address_from((struct sockaddr *)&local, length);
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0}, sizeof(struct linger));
+    close(fd);
+    return nb_address_equal(&mine, address);
+}
+
+static void connect_among_two_ports(void *argument)
+{
+    struct own_ports *ports = argument;
+    FILE *range = fopen("/proc/sys/net/ipv4/ip_local_port_range", "w");
+    nb_address address;
+    nb_conn *conn;
+
+    if (range == NULL)
+        return;
+    ports->set = fputs(OWN_PORT " 45001", range) >= 0;
+    ports->set = fclose(range) == 0 && ports->set;
+    ports->set = nb_address_parse(&address, "127.0.0.1:" OWN_PORT) == NB_OK && ports->set;
+    for (int i = 0; ports->set && i < 50; i++) {
+        ports->to_itself += meets_itself(&address);
+        if (nb_connect(&conn, "127.0.0.1:" OWN_PORT, NULL, nb_after_ms(500), NULL) == NB_REFUSED)
+            ports->refused++;
+        else
+            ports->others++;
+        nb_abort(conn);
+    }
+}
+
+static void a_dead_port_among_two_ephemeral_ones_is_always_refused(void **state)
+{
+    struct own_ports ports = {false, 0, 0, 0};
+
+    (void)state;
+    if (!in_own_network(connect_among_two_ports, &ports) || !ports.set)
+        skip_because("a network of its own is not allowed here (not root)");
+    assert_true(ports.to_itself > 0);
+    assert_int_equal(ports.refused, 50);
+    assert_int_equal(ports.others, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest cases[] = {
+        NET_CASE(an_ipv4_literal_connects),
+        NET_CASE(an_ipv6_literal_connects),
+        NET_CASE(localhost_connects_when_only_ipv4_listens),
+        NET_CASE(localhost_connects_when_only_ipv6_listens),
+        NET_CASE(localhost_connects_on_a_host_without_ipv6),
+        NET_CASE(localhost_connects_on_a_host_without_ipv4),
+        NET_CASE(a_family_that_this_machine_refuses_hides_no_refusal),
+        NET_CASE(a_connection_is_blocking_close_on_exec_and_without_delay),
+        NET_CASE(success_clears_the_error_and_keeps_errno),
+        NET_CASE(nb_forever_connects),
+        NET_CASE(an_option_that_fails_does_not_fail_the_connection),
+        NET_CASE(threads_connect_independently),
+        NET_CASE(what_is_no_endpoint_is_refused_and_named),
+        NET_CASE(control_bytes_of_an_endpoint_are_escaped),
+        NET_CASE(a_huge_endpoint_gives_one_bounded_line),
+        NET_CASE(inherited_sockets_are_for_listening),
+        NET_CASE(a_null_argument_is_invalid),
+        NET_CASE(the_initial_options_are_accepted),
+        NET_CASE(options_whose_size_was_never_set_are_invalid),
+        NET_CASE(an_option_of_later_is_accepted_while_it_is_zero),
+        NET_CASE(an_option_of_later_that_is_set_is_invalid),
+        NET_CASE(a_refusal_names_the_endpoint),
+        NET_CASE(a_refusal_names_every_attempt),
+        NET_CASE(without_an_error_to_fill_in_it_fails_all_the_same),
+        NET_CASE(a_refusal_beside_silence_is_told_of_at_the_deadline),
+        NET_CASE(every_failure_of_socket_has_its_status),
+        NET_CASE(every_failure_of_connect_has_its_status),
+        NET_CASE(every_pending_error_has_its_status),
+        NET_CASE(every_failure_of_poll_has_its_status),
+        NET_CASE(a_failure_to_ask_for_the_pending_error_fails_the_attempt),
+        NET_CASE(a_failure_to_make_it_blocking_is_a_failure),
+        NET_CASE(a_host_without_any_family_is_unsupported),
+        NET_CASE(the_patience_of_the_kernel_is_no_timeout),
+        NET_CASE(no_memory_is_said_and_leaks_nothing),
+        NET_CASE(an_expired_deadline_tries_nothing),
+        NET_CASE(a_contract_that_is_broken_comes_before_an_expired_deadline),
+        NET_CASE(without_an_answer_it_ends_at_the_deadline),
+        NET_CASE(signals_do_not_move_the_deadline),
+        NET_CASE(signals_do_not_break_a_connect),
+        NET_CASE(an_interrupted_connect_goes_on_and_is_not_made_again),
+        NET_CASE(a_socket_that_is_writable_for_nothing_is_waited_for),
+        NET_CASE(a_socket_that_is_closed_without_an_error_was_reset),
+        NET_CASE(a_socket_that_never_answers_but_is_writable_for_nothing_times_out),
+        NET_CASE(a_dead_first_address_does_not_eat_all_the_time),
+        NET_CASE(attempts_without_answers_end_together_at_the_deadline),
+        NET_CASE(a_connection_comes_from_the_address_asked_for),
+        NET_CASE(a_connection_comes_from_the_port_asked_for_again_and_again),
+        NET_CASE(a_local_port_is_good_again_at_once_with_timestamps),
+        NET_CASE(a_local_port_rests_without_timestamps),
+        NET_CASE(a_local_port_that_is_listened_at_is_in_use),
+        NET_CASE(a_foreign_local_address_is_not_available),
+        NET_CASE(only_addresses_of_the_local_family_are_tried),
+        NET_CASE(without_an_address_of_the_local_family_nothing_is_tried),
+        NET_CASE(what_is_no_local_address_is_refused_and_named),
+        NET_CASE(attempts_from_one_port_stand_beside_each_other),
+        NET_CASE(a_connect_without_an_answer_can_be_cancelled),
+        NET_CASE(a_race_can_be_cancelled),
+        NET_CASE(what_is_cancelled_before_tries_nothing),
+        NET_CASE(what_is_no_descriptor_to_cancel_by_is_invalid),
+        NET_CASE(a_unix_path_connects),
+        NET_CASE(an_abstract_unix_name_connects),
+        NET_CASE(a_stale_unix_file_refuses_and_a_missing_one_is_no_address),
+        NET_CASE(a_unix_socket_for_datagrams_is_named_as_what_it_is_not),
+        NET_CASE(a_full_unix_queue_is_waited_for_until_the_deadline),
+        NET_CASE(a_full_unix_queue_lets_in_who_waits_when_there_is_room),
+        NET_CASE(waiting_for_a_full_unix_queue_can_be_cancelled),
+        NET_CASE(a_connection_to_itself_is_refused),
+        NET_CASE(a_connection_to_itself_leaves_the_port_free),
+        NET_CASE(an_ipv6_connection_to_itself_is_refused),
+        NET_CASE(a_dead_port_among_two_ephemeral_ones_is_always_refused),
+    };
+
+    return cmocka_run_group_tests(cases, move_to_own_network, NULL);
+}

@@ -1,0 +1,997 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Tests of what every error of accept(2) does, and of threads, memory and descriptors that run
+ *         out under the accept loop.
+ *
+ *  Wraps: nb__sys_accept nb__sys_poll pthread_create malloc calloc realloc */
+#undef _GNU_SOURCE
+#define _GNU_SOURCE
+
+#include "listen/accept.h"
+#include "servers.h"
+#include "sys/sys.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+int __real_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length);
+int __wrap_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length);
+int __real_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
+int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
+int __real_pthread_create(pthread_t *out, const pthread_attr_t *attr, void *(*run)(void *),
+                          void *argument);
+int __wrap_pthread_create(pthread_t *out, const pthread_attr_t *attr, void *(*run)(void *),
+                          void *argument);
+
+/* What accept fails with when the faults are over; 0: it works again. */
+static int after_that;
+/* While set: when the faults are over, another process that shares the socket takes the next one. */
+static atomic_bool taken_elsewhere;
+
+int __wrap_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length)
+{
+    int error = fault(ON_ACCEPT);
+
+    if (error == 0 && atomic_exchange(&taken_elsewhere, false)) {
+        (void)close(__real_nb__sys_accept(fd, peer, length));
+        return -EAGAIN;
+    }
+    if (error == 0)
+        error = after_that;
+    return error != 0 ? -error : __real_nb__sys_accept(fd, peer, length);
+}
+
+int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
+{
+    int error = fault(ON_POLL);
+
+    return error != 0 ? -error : __real_nb__sys_poll(fds, count, by);
+}
+
+int __wrap_pthread_create(pthread_t *out, const pthread_attr_t *attr, void *(*run)(void *),
+                          void *argument)
+{
+    int error = fault(ON_THREAD);
+
+    return error != 0 ? error : __real_pthread_create(out, attr, run, argument);
+}
+
+/* The table of the documentation. */
+static const int again[] = {EINTR, EAGAIN};
+static const int lost[] = {ECONNABORTED,    ECONNRESET,      EPROTO,       ENETDOWN,    ENOPROTOOPT,
+                           EHOSTDOWN,       ENONET,          EHOSTUNREACH, ENETUNREACH, ENOSR,
+                           ESOCKTNOSUPPORT, EPROTONOSUPPORT, ETIMEDOUT,    EPERM};
+/* Lost connections, too, unless they do not cease; EIO and ENODATA stand for all that nobody knows. */
+static const struct {
+    int error;
+    nb_status status;
+} unclear[] = {{EOPNOTSUPP, NB_UNSUPPORTED}, {EIO, NB_SYSTEM}, {ENODATA, NB_SYSTEM}};
+static const struct {
+    int error;
+    nb_status status;
+} shortages[] = {
+    {EMFILE, NB_NO_DESCRIPTORS},
+    {ENFILE, NB_NO_DESCRIPTORS},
+    {ENOBUFS, NB_NO_MEMORY},
+    {ENOMEM, NB_NO_MEMORY},
+};
+static const int fatal[] = {EBADF, EINVAL, ENOTSOCK, EFAULT};
+
+/* --- nb_accept() --- */
+
+struct listening {
+    nb_listener *listener;
+    nb_address address;
+};
+
+static struct listening listen_here(void)
+{
+    struct listening here;
+
+    assert_status(nb_listen(&here.listener, "127.0.0.1:0", NULL, NULL), NB_OK);
+    assert_status(nb_listener_address(here.listener, 0, &here.address), NB_OK);
+    return here;
+}
+
+/* What one accept makes of an error that comes so many times, with a client waiting. */
+static nb_status accept_with(int error, int times, nb_deadline by, nb_error *err)
+{
+    struct listening here = listen_here();
+    nb_status status;
+    nb_conn *conn;
+
+    (void)dial(&here.address);
+    fail_next(ON_ACCEPT, error, times);
+    status = nb_accept(here.listener, &conn, by, err);
+    assert_true((status == NB_OK) == (conn != NULL));
+    fail_next(ON_ACCEPT, 0, 0);
+    nb_abort(conn);
+    nb_listener_close(here.listener);
+    hang_up_all();
+    return status;
+}
+
+static void accept_tries_again(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(again); i++)
+        assert_status(accept_with(again[i], 3, plenty(), NULL), NB_OK);
+    assert_in_range(calls(ON_ACCEPT), 4 * COUNT(again), 5 * COUNT(again));
+}
+
+static void accept_skips_lost_connections(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(lost); i++)
+        assert_status(accept_with(lost[i], 3, plenty(), NULL), NB_OK);
+    assert_in_range(calls(ON_ACCEPT), 4 * COUNT(lost), 5 * COUNT(lost));
+}
+
+static void accept_waits_out_a_shortage(void **state)
+{
+    int64_t begin = now_ns();
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(shortages); i++)
+        assert_status(accept_with(shortages[i].error, 3, plenty(), NULL), NB_OK);
+    assert_int_equal(calls(ON_ACCEPT), 4 * COUNT(shortages));
+    assert_true(ms_since(begin) >= 35 * (int64_t)COUNT(shortages)); /* 5 + 10 + 20 each */
+}
+
+/* What one accept makes of an error that comes so many times, at a deadline that leaves it the time to
+   try at least once. */
+static nb_status accept_in_vain(int error, int times, nb_error *err)
+{
+    int before = calls(ON_ACCEPT);
+    int64_t ms = 30;
+    nb_status status;
+
+    do {
+        status = accept_with(error, times, nb_after_ms(ms), err);
+        ms *= 2;
+    } while (calls(ON_ACCEPT) == before);
+    return status;
+}
+
+static void accept_tells_of_a_shortage_at_its_deadline(void **state)
+{
+    nb_error err;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(shortages); i++) {
+        assert_status(accept_in_vain(shortages[i].error, -1, &err), shortages[i].status);
+        assert_int_equal(err.system_error, shortages[i].error);
+    }
+    assert_in_range(calls(ON_ACCEPT), COUNT(shortages), 8 * COUNT(shortages));
+}
+
+/* Loses connections until the deadline, and tells how many. */
+static int lose(int error, int64_t ms)
+{
+    int before = calls(ON_ACCEPT);
+    nb_error err;
+
+    assert_status(accept_with(error, -1, nb_after_ms(ms), &err), NB_TIMEOUT);
+    assert_int_equal(err.system_error, 0);
+    return calls(ON_ACCEPT) - before;
+}
+
+static void losses_until_the_deadline_are_a_timeout(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(lost); i++) {
+        int64_t ms = 20;
+
+        while (lose(lost[i], ms) < 66) /* until there was time for so many */
+            ms *= 2;
+    }
+}
+
+static void a_signal_does_not_hide_the_shortage_before_it(void **state)
+{
+    nb_error err;
+
+    (void)state;
+    after_that = EINTR;
+    for (size_t i = 0; i < COUNT(shortages); i++) {
+        assert_status(accept_in_vain(shortages[i].error, 1, &err), shortages[i].status);
+        assert_int_equal(err.system_error, shortages[i].error);
+    }
+    after_that = 0;
+}
+
+static void accept_ends_with_what_is_broken(void **state)
+{
+    nb_error err;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(fatal); i++) {
+        assert_status(accept_with(fatal[i], -1, nb_forever(), &err), NB_SYSTEM);
+        assert_int_equal(err.system_error, fatal[i]);
+    }
+    assert_int_equal(calls(ON_ACCEPT), COUNT(fatal));
+}
+
+static void accept_takes_ten_in_a_row_that_are_unclear(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(unclear); i++)
+        assert_status(accept_with(unclear[i].error, 10, plenty(), NULL), NB_OK);
+}
+
+static void accept_ends_when_all_are_unclear(void **state)
+{
+    nb_error err;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(unclear); i++) {
+        int before = calls(ON_ACCEPT);
+
+        assert_status(accept_with(unclear[i].error, -1, nb_forever(), &err), unclear[i].status);
+        assert_int_equal(err.system_error, unclear[i].error);
+        assert_int_equal(calls(ON_ACCEPT) - before, 11);
+    }
+}
+
+/* An errno that would be a lost connection's from accept. */
+static void a_wait_that_fails_is_no_lost_connection(void **state)
+{
+    struct listening here = listen_here();
+    nb_error err;
+    nb_conn *conn;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(lost) + COUNT(unclear); i++) {
+        int error = i < COUNT(lost) ? lost[i] : unclear[i - COUNT(lost)].error;
+
+        fail_next(ON_POLL, error, 1);
+        assert_status(nb_accept(here.listener, &conn, plenty(), &err), nb__accept_status(error));
+        assert_int_equal(err.system_error, error);
+    }
+    nb_listener_close(here.listener);
+}
+
+/* --- What is remembered from one error to the next --- */
+
+static void a_wait_doubles_up_to_a_second(void **state)
+{
+    static const int64_t waits[] = {5, 10, 20, 40, 80, 160, 320, 640, 1000, 1000};
+    struct listening here = listen_here();
+    struct nb__accepting accepting = {.unclear_in_row = 0};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(waits); i++) {
+        assert_int_equal(nb__accept_failed(here.listener, &accepting, EMFILE), NB__ACCEPT_SHORTAGE);
+        assert_int_equal(accepting.backoff_ms, waits[i]);
+    }
+    nb_listener_close(here.listener);
+}
+
+static void anything_else_begins_the_row_of_unclear_ones_anew(void **state)
+{
+    struct listening here = listen_here();
+    struct nb__accepting accepting = {.unclear_in_row = 0};
+
+    (void)state;
+    for (int i = 0; i < 22; i++)
+        assert_int_not_equal(
+            nb__accept_failed(here.listener, &accepting, i == 10 ? ECONNABORTED : EOPNOTSUPP),
+            i == 21 ? NB__ACCEPT_LOST : NB__ACCEPT_BROKEN);
+    nb_listener_close(here.listener);
+}
+
+/* --- nb_serve() --- */
+
+static void check_served(struct server *server)
+{
+    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_status(server_finish(server), NB_OK);
+}
+
+/* A server that meets this error so many times before it serves one client. */
+static struct server *served_despite(int error, int times, const struct mode *mode)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, mode);
+
+    server_run(server);
+    fail_next(ON_ACCEPT, error, times);
+    check_served(server);
+    return server;
+}
+
+static void the_loop_tries_again(void **state)
+{
+    for (size_t i = 0; i < COUNT(again); i++) {
+        struct server *server = served_despite(again[i], 3, *state);
+
+        assert_int_equal(server_stats(server).lost_accepts, 0);
+        assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF), 0);
+        server_free(server);
+    }
+    assert_in_range(calls(ON_ACCEPT), 4 * COUNT(again), 8 * COUNT(again));
+}
+
+static void the_loop_counts_lost_connections_and_goes_on(void **state)
+{
+    for (size_t i = 0; i < COUNT(lost); i++) {
+        struct server *server = served_despite(lost[i], 3, *state);
+
+        assert_int_equal(server_stats(server).lost_accepts, 3);
+        assert_int_equal(server_stats(server).accepted, 1);
+        assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF), 0);
+        server_free(server);
+    }
+    assert_in_range(calls(ON_ACCEPT), 4 * COUNT(lost), 8 * COUNT(lost));
+}
+
+static void the_loop_backs_off_from_a_shortage_and_recovers(void **state)
+{
+    for (size_t i = 0; i < COUNT(shortages); i++) {
+        int64_t begin = now_ns();
+        struct server *server = served_despite(shortages[i].error, 3, *state);
+        nb_event event = server_event(server, NB_EVENT_ACCEPT_BACKING_OFF, 0);
+
+        assert_true(ms_since(begin) >= 35);
+        assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF), 1);
+        eventually(server_heard(server, NB_EVENT_ACCEPT_RECOVERED) == 1);
+        assert_status(event.status, shortages[i].status);
+        assert_int_equal(event.system_error, shortages[i].error);
+        assert_int_equal(server_stats(server).lost_accepts, 0);
+        server_free(server);
+    }
+    assert_in_range(calls(ON_ACCEPT), 4 * COUNT(shortages), 8 * COUNT(shortages));
+}
+
+static void each_shortage_is_told_once(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+
+    server_run(server);
+    for (int episode = 1; episode <= 3; episode++) {
+        fail_next(ON_ACCEPT, EMFILE, 2);
+        assert_int_equal(answer(dial(&server->address), HELLO), 0);
+        eventually(server_heard(server, NB_EVENT_ACCEPT_RECOVERED) == episode);
+        assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF), episode);
+    }
+    assert_status(server_finish(server), NB_OK);
+}
+
+static void stay_in_backing_off(const nb_event *event, void *unused)
+{
+    (void)unused;
+    if (event->kind == NB_EVENT_ACCEPT_BACKING_OFF)
+        gate_pass();
+}
+
+/* Its end is told afterwards, and in order. */
+static void who_takes_its_time_over_a_shortage_does_not_prolong_it(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
+
+    (void)state;
+    server->also = stay_in_backing_off;
+    server_run(server);
+    fail_next(ON_ACCEPT, EMFILE, 2);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    eventually(gate_waiting() == 1);
+    assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_RECOVERED), 0);
+    gate_open();
+    eventually(server_heard(server, NB_EVENT_ACCEPT_RECOVERED) == 1);
+    assert_status(server_finish(server), NB_OK);
+}
+
+/* 5, 10, 20, 40, 80 and 160 ms: a constant wait would be over long before. */
+static void each_wait_for_a_shortage_is_longer_than_the_last(void **state)
+{
+    int64_t begin = now_ns();
+    struct server *server = served_despite(EMFILE, 6, *state);
+
+    assert_in_range(ms_since(begin), 315, PATIENCE_MS);
+    assert_in_range(calls(ON_ACCEPT), 7, 9);
+    assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF), 1);
+}
+
+/* How many milliseconds a stop takes that comes when the next try is 640 ms away. */
+static int64_t stop_during_a_shortage(const struct mode *mode)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, mode);
+    int tries = calls(ON_ACCEPT);
+    int64_t begin;
+    int client;
+
+    server_run(server);
+    fail_next(ON_ACCEPT, EMFILE, -1);
+    client = dial(&server->address);
+    eventually(calls(ON_ACCEPT) >= tries + 8);
+    fail_next(ON_ACCEPT, 0, 0);
+    begin = now_ns();
+    nb_listener_stop(server->listener);
+    assert_int_equal(answer(client, HELLO), 0);
+    hang_up(client);
+    assert_status(server_wait(server), NB_OK);
+    server_free(server);
+    return ms_since(begin);
+}
+
+static void a_stop_during_a_shortage_ends_the_wait(void **state)
+{
+    int slow = 0;
+
+    while (stop_during_a_shortage(*state) > 450)
+        assert_true(++slow < 5); /* on a busy machine one may take as long as the wait */
+}
+
+static void a_shortage_that_outlasts_the_drain_ends_with_it(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    int64_t begin;
+    int client;
+
+    server->options.drain_ms = 100;
+    server_run(server);
+    fail_next(ON_ACCEPT, EMFILE, -1);
+    client = dial(&server->address);
+    eventually(server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF) == 1);
+    begin = now_ns();
+    assert_status(server_stop(server), NB_OK);
+    assert_in_range(ms_since(begin), 0, 5000);
+    assert_int_equal(raw_ending(client, NULL), ECONNRESET);
+}
+
+/* Makes the loop accept; that may end it before the client has got through. */
+static void knock(const struct server *server)
+{
+    int fd = dial_quietly(&server->address);
+
+    if (fd >= 0)
+        raw_close(fd);
+}
+
+static void the_loop_ends_with_what_is_broken(void **state)
+{
+    for (size_t i = 0; i < COUNT(fatal); i++) {
+        struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+
+        server_run(server);
+        fail_next(ON_ACCEPT, fatal[i], -1);
+        knock(server);
+        assert_status(server_wait(server), NB_SYSTEM);
+        assert_status(server->err.status, NB_SYSTEM);
+        assert_int_equal(server->err.system_error, fatal[i]);
+        assert_int_equal(server_heard(server, NB_EVENT_STOPPED), 1);
+        assert_int_equal(nb_listener_fd(server->listener, 0), -1);
+        fail_next(ON_ACCEPT, 0, 0);
+        server_free(server);
+    }
+    assert_in_range(calls(ON_ACCEPT), COUNT(fatal), 2 * COUNT(fatal));
+}
+
+/* --- What never ends --- */
+
+static void losses_without_end_become_a_shortage(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    int client;
+
+    server_run(server);
+    fail_next(ON_ACCEPT, EPERM, -1);
+    client = dial(&server->address);
+    eventually(server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF) == 1);
+    assert_in_range(calls(ON_ACCEPT), 65, 75);
+    fail_next(ON_ACCEPT, 0, 0);
+    assert_int_equal(answer(client, HELLO), 0);
+    hang_up(client);
+    eventually(server_heard(server, NB_EVENT_ACCEPT_RECOVERED) == 1);
+    assert_status(server_finish(server), NB_OK);
+}
+
+static void losses_without_end_do_not_outlast_the_drain(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    int64_t begin;
+
+    server->options.drain_ms = 100;
+    server_run(server);
+    fail_next(ON_ACCEPT, EPERM, -1);
+    (void)dial(&server->address);
+    begin = now_ns();
+    nb_listener_stop(server->listener);
+    assert_status(server_wait(server), NB_OK);
+    assert_in_range(ms_since(begin), 0, 5000);
+    assert_in_range(calls(ON_ACCEPT), 1, 100);
+    fail_next(ON_ACCEPT, 0, 0);
+}
+
+static void a_loop_that_cannot_wait_ends_and_says_so(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+
+    fail_next(ON_POLL, EINVAL, -1);
+    server_run(server);
+    assert_status(server_wait(server), NB_SYSTEM);
+    assert_int_equal(server->err.system_error, EINVAL);
+    assert_in_range(calls(ON_POLL), 1, 20);
+    fail_next(ON_POLL, 0, 0);
+}
+
+static void memory_that_is_missing_once_for_waiting_ends_no_accept(void **state)
+{
+    struct listening here = listen_here();
+    nb_conn *conn;
+
+    (void)state;
+    (void)dial(&here.address);
+    fail_next(ON_POLL, ENOMEM, 1);
+    assert_status(nb_accept(here.listener, &conn, plenty(), NULL), NB_OK);
+    nb_abort(conn);
+    nb_listener_close(here.listener);
+    hang_up_all();
+}
+
+static void handlers_finish_before_the_broken_loop_ends(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello_later, &workers);
+    int client;
+
+    (void)state;
+    server_run(server);
+    client = dial(&server->address);
+    eventually(gate_waiting() == 1);
+    fail_next(ON_ACCEPT, EINVAL, -1);
+    knock(server);
+    eventually(server_heard(server, NB_EVENT_DRAINING) == 1);
+    assert_false(server->ended);
+    gate_open();
+    assert_int_equal(answer(client, HELLO), 0);
+    hang_up_all();
+    assert_status(server_wait(server), NB_SYSTEM);
+    assert_int_equal(server_stats(server).forced, 0);
+}
+
+/* As `ss -K` does to a listening socket. */
+static void a_socket_that_was_destroyed_ends_the_loop(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    int fd = nb_listener_fd(server->listener, 0);
+
+    server_run(server);
+    assert_int_equal(shutdown(fd, SHUT_RDWR), 0);
+    assert_status(server_wait(server), NB_SYSTEM);
+    assert_int_equal(server->err.system_error, EINVAL);
+    assert_in_range(calls(ON_ACCEPT), 1, 2);
+}
+
+static void the_loop_takes_ten_in_a_row_that_are_unclear(void **state)
+{
+    for (size_t i = 0; i < COUNT(unclear); i++) {
+        struct server *server = served_despite(unclear[i].error, 10, *state);
+
+        assert_int_equal(server_stats(server).lost_accepts, 10);
+        assert_int_equal(server_stats(server).accepted, 1);
+        server_free(server);
+    }
+}
+
+static void only_a_row_of_unclear_ones_counts(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+
+    server_run(server);
+    for (size_t i = 0; i < COUNT(unclear); i++) {
+        fail_next(ON_ACCEPT, unclear[i].error, 8);
+        assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    }
+    assert_int_equal(server_stats(server).lost_accepts, 8 * COUNT(unclear));
+    assert_status(server_finish(server), NB_OK);
+}
+
+static void the_loop_ends_when_all_are_unclear(void **state)
+{
+    for (size_t i = 0; i < COUNT(unclear); i++) {
+        struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+        int before = calls(ON_ACCEPT);
+
+        server_run(server);
+        fail_next(ON_ACCEPT, unclear[i].error, -1);
+        knock(server);
+        assert_status(server_wait(server), unclear[i].status);
+        assert_int_equal(server->err.system_error, unclear[i].error);
+        assert_in_range(calls(ON_ACCEPT) - before, 10, 13);
+        fail_next(ON_ACCEPT, 0, 0);
+        server_free(server);
+    }
+}
+
+/* --- Descriptors that really run out --- */
+
+static struct rlimit limit_before;
+static bool limited;
+
+/* Lets the process open only so many more descriptors. */
+static void limit_descriptors(int more)
+{
+    struct rlimit limit;
+    int next;
+
+    skip_under_valgrind("who was accepted beyond the limit of descriptors is lost");
+    next = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(next >= 0);
+    close(next);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit_before), 0);
+    limit = limit_before;
+    limit.rlim_cur = (rlim_t)next + (rlim_t)more;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    limited = true;
+}
+
+static void unlimit_descriptors(void)
+{
+    if (limited)
+        (void)setrlimit(RLIMIT_NOFILE, &limit_before);
+    limited = false;
+}
+
+static int limited_case_end(void **state)
+{
+    unlimit_descriptors();
+    return net_case_end(state);
+}
+
+#undef NET_CASE
+#undef NET_CASE_FOR
+#define NET_CASE(name) cmocka_unit_test_setup_teardown(name, net_case_begin, limited_case_end)
+#define NET_CASE_FOR(name, mode) CASE_WITH(name, mode, net_case_begin, limited_case_end)
+
+/* A server with a crowd in its queue and descriptors for so many of it. */
+static struct server *overrun_server(nb_handler *handler, const struct mode *mode, int *clients,
+                                     size_t count, int descriptors)
+{
+    struct server *server = server_new("127.0.0.1:0", handler, mode);
+
+    for (size_t i = 0; i < count; i++)
+        clients[i] = dial(&server->address);
+    /* With workers, one wakes who looks after them. */
+    limit_descriptors(descriptors + (mode->concurrency > 1));
+    server_run(server);
+    return server;
+}
+
+static void a_crowd_beyond_the_limit_of_descriptors_is_served_when_it_is_raised(void **state)
+{
+    int clients[30];
+    struct server *server = overrun_server(say_hello, *state, clients, COUNT(clients), 0);
+    int tries = calls(ON_ACCEPT);
+
+    eventually(server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF) == 1);
+    eventually(calls(ON_ACCEPT) >= tries + 3);
+    assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_RECOVERED), 0);
+    unlimit_descriptors();
+    for (size_t i = 0; i < COUNT(clients); i++)
+        assert_int_equal(answer(clients[i], HELLO), 0);
+    eventually(server_heard(server, NB_EVENT_ACCEPT_RECOVERED) == 1);
+    assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF), 1);
+    assert_in_range(calls(ON_ACCEPT), COUNT(clients), 3 * COUNT(clients));
+    assert_status(server_finish(server), NB_OK);
+}
+
+static void a_crowd_beyond_the_limit_of_descriptors_is_served_as_they_come_free(void **state)
+{
+    int clients[30];
+    struct server *server = overrun_server(say_hello_later, *state, clients, COUNT(clients), 4);
+
+    eventually(server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF) == 1);
+    assert_int_equal(gate_waiting(), 4);
+    gate_open();
+    for (size_t i = 0; i < COUNT(clients); i++) {
+        assert_int_equal(answer(clients[i], HELLO), 0);
+        hang_up(clients[i]);
+    }
+    assert_status(server_finish(server), NB_OK);
+    assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_RECOVERED),
+                     server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF));
+    assert_in_range(calls(ON_ACCEPT), COUNT(clients), 10 * COUNT(clients));
+}
+
+static void in_want_of_descriptors_who_lingers_makes_room_and_loses_nothing(void **state)
+{
+    int clients[30];
+    struct server *server = overrun_server(say_hello, *state, clients, COUNT(clients), 3);
+
+    for (size_t i = 0; i < COUNT(clients); i++)
+        assert_int_equal(answer(clients[i], HELLO), 0);
+    for (size_t i = 0; i < COUNT(clients); i++)
+        assert_false(is_broken(clients[i]));
+    eventually(server_stats(server).lingering == 3);
+    eventually(server_heard(server, NB_EVENT_CLOSED) == COUNT(clients) - 3);
+    assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_TIMEOUT);
+    if (((const struct mode *)*state)->concurrency == 1) /* otherwise handlers may have them all */
+        assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF), 0);
+    assert_status(server_finish(server), NB_OK);
+}
+
+static void who_makes_room_for_nobody_is_told_of_all_the_same(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+
+    server->options.linger_ms = 10 * PATIENCE_MS;
+    server_run(server);
+    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    eventually(server_stats(server).lingering == 1);
+    fail_next(ON_ACCEPT, EMFILE, 1);
+    taken_elsewhere = true;
+    (void)dial(&server->address);
+    eventually(!taken_elsewhere);
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
+    assert_status(server_finish(server), NB_OK);
+}
+
+static void a_server_that_has_no_descriptors_to_begin_with_says_so(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
+    nb_status status;
+    nb_error err;
+
+    (void)state;
+    limit_descriptors(0);
+    status = nb_serve(server->listener, say_hello, NULL, &server->options, &err);
+    unlimit_descriptors();
+    assert_status(status, NB_NO_DESCRIPTORS);
+    assert_status(err.status, NB_NO_DESCRIPTORS);
+    assert_int_equal(err.system_error, EMFILE);
+}
+
+/* --- Threads --- */
+
+/* A server with clients in its queue that cannot start so many of its threads, after the first few.
+   The very first thread is the one that serves. */
+static struct server *server_short_of_threads(int good, int times, int *clients, size_t count)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
+
+    for (size_t i = 0; i < count; i++)
+        clients[i] = dial(&server->address);
+    fail_after(ON_THREAD, 1 + good, EAGAIN, times);
+    server_run(server);
+    return server;
+}
+
+static void check_all_served(struct server *server, const int *clients, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(answer(clients[i], HELLO), 0);
+    assert_status(server_finish(server), NB_OK);
+    assert_int_equal(server_stats(server).accepted, count);
+}
+
+static void the_first_thread_that_cannot_be_started_is_tried_again(void **state)
+{
+    int clients[5];
+    struct server *server = server_short_of_threads(0, 2, clients, COUNT(clients));
+
+    (void)state;
+    check_all_served(server, clients, COUNT(clients));
+    assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF), 1);
+    eventually(server_heard(server, NB_EVENT_ACCEPT_RECOVERED) == 1);
+}
+
+static void later_threads_that_cannot_be_started_are_done_without(void **state)
+{
+    int clients[20];
+    struct server *server = server_short_of_threads(1, -1, clients, COUNT(clients));
+
+    (void)state;
+    check_all_served(server, clients, COUNT(clients));
+    assert_int_equal(server_stats(server).peak, 1);
+}
+
+static void threads_are_started_again_when_they_can_be(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello_later, &workers);
+
+    (void)state;
+    for (int i = 0; i < 5; i++)
+        (void)dial(&server->address);
+    fail_after(ON_THREAD, 2, EAGAIN, -1);
+    server_run(server);
+    eventually(gate_waiting() == 1);
+    eventually(calls(ON_THREAD) >= 3);
+    fail_next(ON_THREAD, 0, 0);
+    eventually(gate_waiting() == 5);
+}
+
+static void threads_that_cannot_be_started_are_not_tried_all_the_time(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", wait_for_ever, &workers);
+    atomic_int seen = NB_OK;
+
+    (void)state;
+    server->context = &seen;
+    server->options.connection_ms = 200;
+    (void)dial(&server->address);
+    fail_after(ON_THREAD, 2, EAGAIN, -1);
+    server_run(server);
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
+    assert_in_range(calls(ON_THREAD), 3, 20);
+}
+
+static void a_server_without_any_thread_can_be_stopped(void **state)
+{
+    int client;
+    struct server *server = server_short_of_threads(0, -1, &client, 1);
+    nb_event told;
+
+    (void)state;
+    eventually(server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF) == 1);
+    told = server_event(server, NB_EVENT_ACCEPT_BACKING_OFF, 0);
+    assert_status(told.status, NB_NO_MEMORY);
+    assert_int_equal(told.system_error, EAGAIN);
+    assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_RECOVERED), 0);
+    eventually(calls(ON_THREAD) >= 2);
+    hang_up(client);
+    nb_listener_stop(server->listener);
+    fail_next(ON_THREAD, 0, 0);
+    assert_status(server_wait(server), NB_OK);
+}
+
+static void without_any_thread_those_who_wait_are_reset_at_the_end_of_the_drain(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
+    int client = dial(&server->address);
+
+    (void)state;
+    server->options.drain_ms = 100;
+    fail_after(ON_THREAD, 1, EAGAIN, -1);
+    server_run(server);
+    eventually(calls(ON_THREAD) >= 2);
+    assert_status(server_stop(server), NB_OK);
+    assert_int_equal(raw_ending(client, NULL), ECONNRESET);
+    assert_int_equal(server_stats(server).unserved, 1);
+}
+
+/* What is no shortage does not go away by waiting. */
+static void threads_that_can_never_be_started_end_the_server_with_the_reason(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
+    int client = dial(&server->address);
+
+    (void)state;
+    skip_under_qemu("TCP_INFO is cut short");
+    fail_after(ON_THREAD, 1, EINVAL, -1);
+    server_run(server);
+    assert_status(server_wait(server), NB_SYSTEM);
+    assert_int_equal(server->err.system_error, EINVAL);
+    assert_int_equal(raw_ending(client, NULL), ECONNRESET);
+    assert_int_equal(server_stats(server).unserved, 1);
+    assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF), 0);
+}
+
+static void later_threads_that_can_never_be_started_are_done_without(void **state)
+{
+    int clients[5];
+    struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(clients); i++)
+        clients[i] = dial(&server->address);
+    fail_after(ON_THREAD, 2, EPERM, -1);
+    server_run(server);
+    check_all_served(server, clients, COUNT(clients));
+}
+
+static void want_of_memory_for_the_first_thread_is_told_as_what_it_is(void **state)
+{
+    int client;
+    struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
+    nb_event told;
+
+    (void)state;
+    client = dial(&server->address);
+    fail_after(ON_THREAD, 1, ENOMEM, 1);
+    server_run(server);
+    assert_int_equal(answer(client, HELLO), 0);
+    told = server_event(server, NB_EVENT_ACCEPT_BACKING_OFF, 0);
+    assert_status(told.status, NB_NO_MEMORY);
+    assert_int_equal(told.system_error, ENOMEM);
+}
+
+/* --- Memory --- */
+
+/* One allocation after the other fails at the beginning, until none is left to fail. Whatever was
+   there to begin with, a client is served in the end, or the loop says that it could not begin. */
+static void memory_that_is_missing_at_the_beginning_is_said_or_got_over(void **state)
+{
+    nb_status status = NB_NO_MEMORY;
+    int said = 0;
+
+    for (int failed = 0; failed < 12; failed++) {
+        struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+
+        fail_after(ON_MALLOC, failed, ENOMEM, 1);
+        server_run(server);
+        if (server->ended) {
+            status = server_wait(server);
+            said++;
+            assert_status(status, NB_NO_MEMORY);
+        } else {
+            check_served(server);
+        }
+        fail_next(ON_MALLOC, 0, 0);
+        server_free(server);
+    }
+    assert_in_range(said, 1, 11);
+}
+
+static void memory_that_is_missing_later_costs_nobody_the_answer(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    int clients[5];
+
+    server_run(server);
+    fail_next(ON_MALLOC, ENOMEM, 4);
+    for (size_t i = 0; i < COUNT(clients); i++)
+        clients[i] = dial(&server->address);
+    for (size_t i = 0; i < COUNT(clients); i++)
+        assert_int_equal(answer(clients[i], HELLO), 0);
+    assert_status(server_finish(server), NB_OK);
+    assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_RECOVERED),
+                     server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF));
+}
+
+int main(void)
+{
+    const struct CMUnitTest cases[] = {
+        NET_CASE(accept_tries_again),
+        NET_CASE(accept_skips_lost_connections),
+        NET_CASE(accept_waits_out_a_shortage),
+        NET_CASE(accept_tells_of_a_shortage_at_its_deadline),
+        NET_CASE(losses_until_the_deadline_are_a_timeout),
+        NET_CASE(a_signal_does_not_hide_the_shortage_before_it),
+        NET_CASE(accept_ends_with_what_is_broken),
+        NET_CASE(accept_takes_ten_in_a_row_that_are_unclear),
+        NET_CASE(accept_ends_when_all_are_unclear),
+        NET_CASE(a_wait_that_fails_is_no_lost_connection),
+        NET_CASE(a_wait_doubles_up_to_a_second),
+        NET_CASE(anything_else_begins_the_row_of_unclear_ones_anew),
+        NET_CASE_FOR_BOTH(the_loop_tries_again),
+        NET_CASE_FOR_BOTH(the_loop_counts_lost_connections_and_goes_on),
+        NET_CASE_FOR_BOTH(the_loop_backs_off_from_a_shortage_and_recovers),
+        NET_CASE_FOR_BOTH(each_shortage_is_told_once),
+        NET_CASE(who_takes_its_time_over_a_shortage_does_not_prolong_it),
+        NET_CASE_FOR_BOTH(each_wait_for_a_shortage_is_longer_than_the_last),
+        NET_CASE_FOR_BOTH(a_stop_during_a_shortage_ends_the_wait),
+        NET_CASE_FOR_BOTH(a_shortage_that_outlasts_the_drain_ends_with_it),
+        NET_CASE_FOR_BOTH(the_loop_ends_with_what_is_broken),
+        NET_CASE_FOR_BOTH(losses_without_end_become_a_shortage),
+        NET_CASE_FOR_BOTH(losses_without_end_do_not_outlast_the_drain),
+        NET_CASE_FOR_BOTH(a_loop_that_cannot_wait_ends_and_says_so),
+        NET_CASE(memory_that_is_missing_once_for_waiting_ends_no_accept),
+        NET_CASE(handlers_finish_before_the_broken_loop_ends),
+        NET_CASE_FOR_BOTH(a_socket_that_was_destroyed_ends_the_loop),
+        NET_CASE_FOR_BOTH(the_loop_takes_ten_in_a_row_that_are_unclear),
+        NET_CASE_FOR_BOTH(only_a_row_of_unclear_ones_counts),
+        NET_CASE_FOR_BOTH(the_loop_ends_when_all_are_unclear),
+        NET_CASE_FOR_BOTH(a_crowd_beyond_the_limit_of_descriptors_is_served_when_it_is_raised),
+        NET_CASE_FOR(a_crowd_beyond_the_limit_of_descriptors_is_served_as_they_come_free, workers),
+        NET_CASE_FOR_BOTH(in_want_of_descriptors_who_lingers_makes_room_and_loses_nothing),
+        NET_CASE_FOR_BOTH(who_makes_room_for_nobody_is_told_of_all_the_same),
+        NET_CASE(a_server_that_has_no_descriptors_to_begin_with_says_so),
+        NET_CASE(the_first_thread_that_cannot_be_started_is_tried_again),
+        NET_CASE(later_threads_that_cannot_be_started_are_done_without),
+        NET_CASE(threads_are_started_again_when_they_can_be),
+        NET_CASE(threads_that_cannot_be_started_are_not_tried_all_the_time),
+        NET_CASE(a_server_without_any_thread_can_be_stopped),
+        NET_CASE(without_any_thread_those_who_wait_are_reset_at_the_end_of_the_drain),
+        NET_CASE(threads_that_can_never_be_started_end_the_server_with_the_reason),
+        NET_CASE(later_threads_that_can_never_be_started_are_done_without),
+        NET_CASE(want_of_memory_for_the_first_thread_is_told_as_what_it_is),
+        NET_CASE_FOR_BOTH(memory_that_is_missing_at_the_beginning_is_said_or_got_over),
+        NET_CASE_FOR_BOTH(memory_that_is_missing_later_costs_nobody_the_answer),
+    };
+
+    return cmocka_run_group_tests(cases, NULL, NULL);
+}

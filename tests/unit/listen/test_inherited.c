@@ -1,0 +1,928 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Tests of listening on sockets that others have opened: fd: and systemd:.
+ *
+ *  Wraps: nb__sys_setsockopt nb__sys_getsockopt nb__sys_getsockname nb__sys_set_cloexec
+ *  nb__sys_set_blocking nb__sys_get_flags nb__sys_shutdown */
+#undef _GNU_SOURCE
+#define _GNU_SOURCE
+
+#include "net/address_internal.h"
+#include "servers.h"
+#include "sys/sys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+int __real_nb__sys_setsockopt(int fd, int level, int name, const void *value, socklen_t length);
+int __wrap_nb__sys_setsockopt(int fd, int level, int name, const void *value, socklen_t length);
+int __real_nb__sys_getsockopt(int fd, int level, int name, void *value, socklen_t *length);
+int __wrap_nb__sys_getsockopt(int fd, int level, int name, void *value, socklen_t *length);
+int __real_nb__sys_getsockname(int fd, struct sockaddr *address, socklen_t *length);
+int __wrap_nb__sys_getsockname(int fd, struct sockaddr *address, socklen_t *length);
+int __real_nb__sys_set_cloexec(int fd);
+int __wrap_nb__sys_set_cloexec(int fd);
+int __real_nb__sys_set_blocking(int fd, bool blocking);
+int __wrap_nb__sys_set_blocking(int fd, bool blocking);
+int __real_nb__sys_get_flags(int fd, struct nb__flags *out);
+int __wrap_nb__sys_get_flags(int fd, struct nb__flags *out);
+int __real_nb__sys_shutdown(int fd, int how);
+int __wrap_nb__sys_shutdown(int fd, int how);
+
+/* A call fails as planned, or is made. */
+#define OR_FAIL(on, call)                                                                          \
+    int error = fault(on);                                                                         \
+                                                                                                   \
+    return error != 0 ? -error : (call)
+
+int __wrap_nb__sys_setsockopt(int fd, int level, int name, const void *value, socklen_t length)
+{
+    OR_FAIL(ON_SETSOCKOPT, __real_nb__sys_setsockopt(fd, level, name, value, length));
+}
+
+int __wrap_nb__sys_getsockopt(int fd, int level, int name, void *value, socklen_t *length)
+{
+    OR_FAIL(ON_GETSOCKOPT, __real_nb__sys_getsockopt(fd, level, name, value, length));
+}
+
+int __wrap_nb__sys_getsockname(int fd, struct sockaddr *address, socklen_t *length)
+{
+    OR_FAIL(ON_GETSOCKNAME, __real_nb__sys_getsockname(fd, address, length));
+}
+
+int __wrap_nb__sys_set_cloexec(int fd)
+{
+    OR_FAIL(ON_SET_CLOEXEC, __real_nb__sys_set_cloexec(fd));
+}
+
+int __wrap_nb__sys_set_blocking(int fd, bool blocking)
+{
+    OR_FAIL(ON_SET_BLOCKING, __real_nb__sys_set_blocking(fd, blocking));
+}
+
+int __wrap_nb__sys_get_flags(int fd, struct nb__flags *out)
+{
+    OR_FAIL(ON_GET_FLAGS, __real_nb__sys_get_flags(fd, out));
+}
+
+int __wrap_nb__sys_shutdown(int fd, int how)
+{
+    OR_FAIL(ON_SHUTDOWN, __real_nb__sys_shutdown(fd, how));
+}
+
+static nb_listener *the_listener;
+
+static int inherited_case_begin(void **state)
+{
+    the_listener = NULL;
+    return net_case_begin(state);
+}
+
+static int inherited_case_end(void **state)
+{
+    nb_listener_close(the_listener);
+    return net_case_end(state);
+}
+
+#undef NET_CASE
+#define NET_CASE(name)                                                                             \
+    cmocka_unit_test_setup_teardown(name, inherited_case_begin, inherited_case_end)
+#undef NET_CASE_FOR
+#define NET_CASE_FOR(name, mode) CASE_WITH(name, mode, inherited_case_begin, inherited_case_end)
+
+/* --- Sockets as others make them: blocking, and not close-on-exec --- */
+
+static int plain_listener(enum transport over)
+{
+    struct sockaddr_storage address;
+    socklen_t length;
+    int fd = raw_listener(over, &address, &length);
+
+    assert_int_equal(fcntl(fd, F_SETFD, 0), 0);
+    return fd;
+}
+
+static int plain_socket(int family, int type)
+{
+    int fd = socket(family, type, 0);
+
+    assert_true(fd >= 0);
+    return fd;
+}
+
+/* One that takes IPv4 connections as well: what service managers make by default. */
+static int dual_stack_listener(void)
+{
+    struct sockaddr_in6 any;
+    int fd = plain_socket(AF_INET6, SOCK_STREAM);
+
+    memset(&any, 0, sizeof(any));
+    any.sin6_family = AF_INET6;
+    assert_int_equal(setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &(int){0}, sizeof(int)), 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&any, sizeof(any)), 0);
+    assert_int_equal(listen(fd, 16), 0);
+    return fd;
+}
+
+static bool is_blocking(int fd)
+{
+    return (fcntl(fd, F_GETFL) & O_NONBLOCK) == 0;
+}
+
+static bool is_close_on_exec(int fd)
+{
+    return (fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0;
+}
+
+static const char *endpoint_of(int fd)
+{
+    static char text[32];
+
+    (void)snprintf(text, sizeof(text), "fd:%d", fd);
+    return text;
+}
+
+static void listen_on_fd(int fd)
+{
+    nb_error err;
+
+    if (nb_listen(&the_listener, endpoint_of(fd), NULL, &err) != NB_OK)
+        fail_msg("%s", err.message);
+}
+
+/* That listening fails for a reason, and that the descriptor is the caller's as it was. */
+static void check_refused(int fd, const nb_listen_options *options, nb_status expected,
+                          const char *word)
+{
+    int descriptor_flags = fcntl(fd, F_GETFD);
+    int flags = fcntl(fd, F_GETFL);
+    nb_listener *listener = (nb_listener *)(void *)&descriptor_flags;
+    nb_error err;
+    nb_status status = nb_listen(&listener, endpoint_of(fd), options, &err);
+
+    assert_status(status, expected);
+    assert_null(listener);
+    assert_status(err.status, expected);
+    assert_non_null(strstr(err.message, endpoint_of(fd)));
+    if (strstr(err.message, word) == NULL)
+        fail_msg("\"%s\" does not tell \"%s\"", err.message, word);
+    assert_int_equal(fcntl(fd, F_GETFD), descriptor_flags);
+    assert_int_equal(fcntl(fd, F_GETFL), flags);
+}
+
+static nb_conn *accepted_from(const nb_address *from)
+{
+    nb_conn *conn;
+
+    (void)dial(from);
+    assert_status(nb_accept(the_listener, &conn, plenty(), NULL), NB_OK);
+    return conn;
+}
+
+/* --- fd: --- */
+
+static void check_adopted(enum transport over, nb_family family)
+{
+    int fd = plain_listener(over);
+    nb_address address;
+    nb_address own = own_address(fd);
+
+    listen_on_fd(fd);
+    assert_int_equal(nb_listener_count(the_listener), 1);
+    assert_int_equal(nb_listener_fd(the_listener, 0), fd);
+    assert_status(nb_listener_address(the_listener, 0, &address), NB_OK);
+    assert_int_equal(nb_address_family(&address), family);
+    assert_true(nb_address_equal(&address, &own));
+    assert_false(is_blocking(fd));
+    assert_true(is_close_on_exec(fd));
+    nb_abort(accepted_from(&address));
+    nb_listener_close(the_listener);
+    the_listener = NULL;
+    assert_int_equal(fcntl(fd, F_GETFD), -1);
+}
+
+static void a_listening_socket_of_each_family_is_adopted(void **state)
+{
+    (void)state;
+    check_adopted(OVER_IPV4, NB_FAMILY_IPV4);
+    check_adopted(OVER_IPV6, NB_FAMILY_IPV6);
+    check_adopted(OVER_UNIX, NB_FAMILY_UNIX);
+}
+
+static void peers_of_an_inherited_dual_stack_socket_are_ipv4(void **state)
+{
+    int fd = dual_stack_listener();
+    nb_address own = own_address(fd);
+    nb_address v4 = address_of(host_at("127.0.0.1", &own));
+    nb_address v6 = address_of(host_at("[::1]", &own));
+    nb_address seen;
+    nb_conn *conn;
+
+    (void)state;
+    listen_on_fd(fd);
+    conn = accepted_from(&v4);
+    nb_conn_peer(conn, &seen);
+    assert_int_equal(nb_address_family(&seen), NB_FAMILY_IPV4);
+    nb_conn_local(conn, &seen);
+    assert_true(nb_address_equal(&seen, &v4));
+    nb_abort(conn);
+    conn = accepted_from(&v6);
+    nb_conn_peer(conn, &seen);
+    assert_int_equal(nb_address_family(&seen), NB_FAMILY_IPV6);
+    nb_abort(conn);
+}
+
+static void accepted_connections_are_as_always(void **state)
+{
+    int fd = plain_listener(OVER_IPV4);
+    nb_address own = own_address(fd);
+    int delay = -1;
+    socklen_t length = sizeof(delay);
+    nb_conn *conn;
+
+    (void)state;
+    listen_on_fd(fd);
+    conn = accepted_from(&own);
+    assert_true(is_blocking(nb_conn_fd(conn)));
+    assert_true(is_close_on_exec(nb_conn_fd(conn)));
+    assert_int_equal(getsockopt(nb_conn_fd(conn), IPPROTO_TCP, TCP_NODELAY, &delay, &length), 0);
+    assert_int_equal(delay, 1);
+    nb_abort(conn);
+}
+
+static void options_reach_the_accepted_connections(void **state)
+{
+    skip_under_qemu("TCP_INFO is cut short");
+    int fd = plain_listener(OVER_IPV4);
+    nb_address own = own_address(fd);
+    nb_listen_options options = NB_LISTEN_OPTIONS_INIT;
+    int count = -1;
+    socklen_t length = sizeof(count);
+    nb_conn *conn;
+
+    (void)state;
+    options.keepalive_count = 3;
+    options.backlog = 5;
+    assert_status(nb_listen(&the_listener, endpoint_of(fd), &options, NULL), NB_OK);
+    conn = accepted_from(&own);
+    assert_int_equal(getsockopt(nb_conn_fd(conn), IPPROTO_TCP, TCP_KEEPCNT, &count, &length), 0);
+    assert_int_equal(count, 3);
+    nb_abort(conn);
+    assert_int_equal(queue_limit(fd), 16); /* as it came */
+}
+
+/* Those that were waiting already, too: they have what the socket had when they came. */
+static void check_nothing_inherited(enum transport over)
+{
+    int fd = plain_listener(over);
+    nb_address own = own_address(fd);
+    nb_conn *conns[2];
+
+    assert_in_range(spoil(fd), 5, 10);
+    (void)dial(&own);
+    listen_on_fd(fd);
+    (void)dial(&own);
+    for (size_t i = 0; i < COUNT(conns); i++) {
+        assert_status(nb_accept(the_listener, &conns[i], plenty(), NULL), NB_OK);
+        check_unspoiled(nb_conn_fd(conns[i]));
+        nb_abort(conns[i]);
+    }
+    nb_listener_close(the_listener);
+    the_listener = NULL;
+}
+
+static void accepted_connections_inherit_nothing_that_breaks_a_promise(void **state)
+{
+    (void)state;
+    check_nothing_inherited(OVER_IPV4);
+    check_nothing_inherited(OVER_IPV6);
+    check_nothing_inherited(OVER_UNIX);
+}
+
+static void a_byte_is_received_whatever_the_socket_would_wait_for(void **state)
+{
+    int fd = plain_listener(OVER_IPV4);
+    nb_address own = own_address(fd);
+    char buf[8];
+    size_t length;
+    nb_conn *conn;
+    int client;
+
+    (void)state;
+    (void)spoil(fd);
+    client = dial(&own);
+    listen_on_fd(fd);
+    assert_status(nb_accept(the_listener, &conn, plenty(), NULL), NB_OK);
+    assert_int_equal(send(client, "!", 1, MSG_OOB), 1);
+    say(client, "x", 1);
+    assert_status(nb_recv(conn, buf, sizeof(buf), &length, plenty()), NB_OK);
+    assert_bytes(buf, length, "x"); /* and what was urgent is not part of it */
+    nb_abort(conn);
+}
+
+static void who_waits_already_has_the_options_that_are_asked_for(void **state)
+{
+    int fd = plain_listener(OVER_IPV4);
+    nb_address own = own_address(fd);
+    nb_listen_options options = NB_LISTEN_OPTIONS_INIT;
+    int value = -1;
+    socklen_t length = sizeof(value);
+    nb_conn *conn;
+
+    (void)state;
+    (void)dial(&own);
+    options.user_timeout_ms = 4000;
+    assert_status(nb_listen(&the_listener, endpoint_of(fd), &options, NULL), NB_OK);
+    assert_status(nb_accept(the_listener, &conn, plenty(), NULL), NB_OK);
+    assert_int_equal(getsockopt(nb_conn_fd(conn), IPPROTO_TCP, TCP_NODELAY, &value, &length), 0);
+    assert_int_equal(value, 1);
+    assert_int_equal(getsockopt(nb_conn_fd(conn), IPPROTO_TCP, TCP_USER_TIMEOUT, &value, &length),
+                     0);
+    assert_int_equal(value, 4000);
+    nb_abort(conn);
+}
+
+/* A socket unit of systemd sets such options. */
+static void what_is_not_asked_for_stays_as_it_came(void **state)
+{
+    int fd = plain_listener(OVER_IPV4);
+    nb_address own = own_address(fd);
+    int value = -1;
+    socklen_t length = sizeof(value);
+    nb_conn *conn;
+
+    (void)state;
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &(int){1}, sizeof(int)), 0);
+    listen_on_fd(fd);
+    conn = accepted_from(&own);
+    assert_int_equal(getsockopt(nb_conn_fd(conn), SOL_SOCKET, SO_KEEPALIVE, &value, &length), 0);
+    assert_int_equal(value, 1);
+    nb_abort(conn);
+}
+
+static void options_that_come_too_late_are_refused(void **state)
+{
+    int fd = plain_listener(OVER_IPV4);
+    int over_unix = plain_listener(OVER_UNIX);
+    nb_listen_options options = NB_LISTEN_OPTIONS_INIT;
+
+    (void)state;
+    options.reuse_port = true;
+    check_refused(fd, &options, NB_UNSUPPORTED, "reuse_port");
+    options.reuse_port = false;
+    options.unix_mode = 0600;
+    check_refused(fd, &options, NB_UNSUPPORTED, "unix_mode");
+    check_refused(over_unix, &options, NB_UNSUPPORTED, "unix_mode");
+    options.unix_mode = 0;
+    options.user_timeout_ms = 1000;
+    check_refused(over_unix, &options, NB_UNSUPPORTED, "user_timeout_ms");
+    raw_close(over_unix);
+    raw_close(fd);
+}
+
+static void what_is_no_listening_stream_socket_is_refused(void **state)
+{
+    int fds[2];
+    int file = open("/dev/null", O_RDONLY);
+    int datagram = plain_socket(AF_INET, SOCK_DGRAM);
+    int bound = plain_socket(AF_INET, SOCK_STREAM);
+    int foreign = socket(AF_NETLINK, SOCK_RAW, 0);
+
+    (void)state;
+    raw_pair(OVER_IPV4, fds);
+    check_refused(file, NULL, NB_BAD_ENDPOINT, "not a socket");
+    check_refused(datagram, NULL, NB_BAD_ENDPOINT, "not a stream socket");
+    check_refused(foreign, NULL, NB_BAD_ENDPOINT, "not a stream socket");
+    check_refused(bound, NULL, NB_BAD_ENDPOINT, "not listening");
+    check_refused(fds[0], NULL, NB_BAD_ENDPOINT, "not listening");
+    raw_close(fds[0]);
+    raw_close(fds[1]);
+    raw_close(file);
+    raw_close(datagram);
+    raw_close(foreign);
+    raw_close(bound);
+}
+
+static void a_descriptor_that_is_closed_is_named(void **state)
+{
+    nb_error err;
+
+    (void)state;
+    assert_status(nb_listen(&the_listener, "fd:1000000", NULL, &err), NB_BAD_ENDPOINT);
+    assert_int_equal(err.system_error, EBADF);
+    assert_non_null(strstr(err.message, "descriptor 1000000 is not a socket"));
+}
+
+static void a_socket_of_an_unknown_family_is_refused(void **state)
+{
+    int fd = plain_listener(OVER_IPV4);
+
+    (void)state;
+    fail_next(ON_GETSOCKNAME, ENOBUFS, 1);
+    check_refused(fd, NULL, NB_BAD_ENDPOINT, "not an IPv4, IPv6 or Unix socket");
+    fail_after(ON_GETSOCKOPT, 1, ENOPROTOOPT, 1);
+    check_refused(fd, NULL, NB_BAD_ENDPOINT, "not listening");
+    raw_close(fd);
+}
+
+static void a_failure_leaves_the_descriptor_as_it_was(void **state)
+{
+    int fd = plain_listener(OVER_IPV4);
+    nb_listen_options options = NB_LISTEN_OPTIONS_INIT;
+
+    (void)state;
+    fail_next(ON_GET_FLAGS, EBADF, 1);
+    check_refused(fd, NULL, NB_SYSTEM, "EBADF");
+    fail_next(ON_SET_CLOEXEC, EBADF, 1);
+    check_refused(fd, NULL, NB_SYSTEM, "FD_CLOEXEC: ");
+    fail_next(ON_SET_BLOCKING, EPERM, 1);
+    check_refused(fd, NULL, NB_PERMISSION, "O_NONBLOCK: ");
+    assert_false(is_close_on_exec(fd));
+    options.send_buffer_bytes = 10000;
+    fail_after(ON_SETSOCKOPT, 1, EPERM, 1); /* the default before it may fail */
+    check_refused(fd, &options, NB_PERMISSION, "send_buffer_bytes");
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &(int){9}, sizeof(int)), 0);
+    fail_after(ON_SETSOCKOPT, 1, EBADF, 1); /* that it has this option no longer */
+    check_refused(fd, NULL, NB_SYSTEM, "SO_RCVLOWAT: ");
+    raw_close(fd);
+}
+
+static void a_default_that_cannot_be_set_fails_nothing(void **state)
+{
+    int fd = plain_listener(OVER_IPV4);
+
+    (void)state;
+    fail_next(ON_SETSOCKOPT, EPERM, 1);
+    listen_on_fd(fd);
+}
+
+static void one_descriptor_is_not_taken_twice(void **state)
+{
+    int fd = plain_listener(OVER_IPV4);
+    int another = plain_listener(OVER_IPV4);
+    nb_error err;
+
+    (void)state;
+    listen_on_fd(fd);
+    assert_status(nb_listener_add(the_listener, endpoint_of(fd), NULL, NULL), NB_ADDRESS_IN_USE);
+    assert_status(nb_listener_add(the_listener, endpoint_of(another), NULL, NULL), NB_OK);
+    assert_status(nb_listener_add(the_listener, endpoint_of(fd), NULL, NULL), NB_ADDRESS_IN_USE);
+    assert_status(nb_listener_add(the_listener, endpoint_of(another), NULL, &err),
+                  NB_ADDRESS_IN_USE);
+    assert_non_null(strstr(err.message, "already"));
+    assert_int_equal(nb_listener_count(the_listener), 2);
+}
+
+/* Two listeners that close one number close somebody else's, too. */
+static void one_descriptor_has_one_listener(void **state)
+{
+    int fd = plain_listener(OVER_IPV4);
+    nb_address address = own_address(fd);
+    nb_listener *another;
+
+    (void)state;
+    listen_on_fd(fd);
+    check_refused(fd, NULL, NB_ADDRESS_IN_USE, "a listener of this process");
+    nb_abort(accepted_from(&address)); /* the first is as it was */
+    assert_status(nb_listen(&another, "127.0.0.1:0", NULL, NULL), NB_OK);
+    check_refused(nb_listener_fd(another, 0), NULL, NB_ADDRESS_IN_USE, "a listener");
+    nb_listener_close(another);
+}
+
+static void a_descriptor_that_was_refused_or_closed_may_be_listened_on(void **state)
+{
+    int fd = plain_listener(OVER_IPV4);
+    int again;
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        fail_next(ON_SET_BLOCKING, EPERM, 1);
+        check_refused(fd, NULL, NB_PERMISSION, "O_NONBLOCK");
+    }
+    listen_on_fd(fd);
+    nb_listener_close(the_listener);
+    again = plain_listener(OVER_IPV4);
+    assert_int_equal(again, fd); /* the lowest that is free */
+    listen_on_fd(again);
+}
+
+/* What a child has is its own. */
+static void a_forked_child_may_listen_on_what_it_has_inherited(void **state)
+{
+    int fd = plain_listener(OVER_IPV4);
+    int status;
+    pid_t child;
+
+    (void)state;
+    listen_on_fd(fd);
+    child = fork();
+    if (child == 0) {
+        nb_listener *listener;
+
+        _exit(nb_listen(&listener, endpoint_of(fd), NULL, NULL) == NB_OK ? 0 : 1);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+static void success_keeps_errno(void **state)
+{
+    int fd = plain_listener(OVER_IPV4);
+
+    (void)state;
+    errno = 4711;
+    listen_on_fd(fd);
+    assert_int_equal(errno, 4711);
+}
+
+/* --- What is shared with others --- */
+
+/* Listens at a path; the caller removes the file. */
+static int path_listener(char *path, nb_address *address)
+{
+    char text[80];
+    socklen_t length;
+    const struct sockaddr *raw;
+    int fd = plain_socket(AF_UNIX, SOCK_STREAM);
+
+    assert_non_null(mkdtemp(path));
+    (void)snprintf(text, sizeof(text), "unix:%s/socket", path);
+    *address = address_of(text);
+    raw = nb__address_sockaddr(address, &length);
+    assert_int_equal(bind(fd, raw, length), 0);
+    assert_int_equal(listen(fd, 16), 0);
+    return fd;
+}
+
+static void remove_path(const char *path, const nb_address *address)
+{
+    assert_int_equal(unlink(nb__address_path(address)), 0);
+    assert_int_equal(rmdir(path), 0);
+}
+
+static void the_end_of_a_listener_leaves_a_shared_socket_alone(void **state)
+{
+    char path[] = "/tmp/nb-inherited-XXXXXX";
+    nb_address address;
+    int fd = path_listener(path, &address);
+    int shared = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    struct server *server;
+
+    server = server_new(endpoint_of(fd), say_hello, *state);
+    server_run(server);
+    assert_int_equal(answer(dial(&address), HELLO), 0);
+    assert_status(server_finish(server), NB_OK);
+    server_free(server);
+    assert_int_equal(calls(ON_SHUTDOWN), 1); /* of the connection */
+    (void)dial(&address);                    /* the other one still listens */
+    raw_close(shared);
+    remove_path(path, &address);
+}
+
+static void those_in_a_shared_queue_are_served_after_the_stop(void **state)
+{
+    int fd = plain_listener(OVER_UNIX);
+    struct server *server = server_new(endpoint_of(fd), say_hello_later, &sequential);
+    int waiting;
+
+    (void)state;
+    server_run(server);
+    (void)dial(&server->address);
+    eventually(gate_waiting() == 1);
+    waiting = dial(&server->address);
+    nb_listener_stop(server->listener);
+    gate_open();
+    assert_int_equal(answer(waiting, HELLO), 0);
+    assert_status(server_finish(server), NB_OK);
+}
+
+/* --- systemd: --- */
+
+/* What a process finds that was started with sockets. */
+struct started {
+    nb_status status;
+    nb_error err;
+    size_t count;
+    nb_address addresses[3];
+    bool ready;      /* all sockets are non-blocking and close-on-exec */
+    bool closed;     /* they were, at the end */
+    nb_status twice; /* of listening a second time meanwhile */
+    nb_error err_twice;
+    nb_status by_number; /* and at the first of them alone */
+    int another;         /* a socket of its own, which gets the number of the first */
+    bool reused;         /* it did, and is as it was */
+    nb_status later;
+    nb_error err_later;
+    bool flags_kept; /* of the first descriptor, after a failure */
+};
+
+static void listen_as_started(struct started *out)
+{
+    int flags = fcntl(3, F_GETFL);
+    nb_listener *listener;
+    nb_listener *second;
+
+    out->status = nb_listen(&listener, "systemd:", NULL, &out->err);
+    out->flags_kept = fcntl(3, F_GETFL) == flags && fcntl(3, F_GETFD) == 0;
+    if (out->status != NB_OK)
+        return;
+    out->ready = true;
+    out->count = nb_listener_count(listener);
+    for (size_t i = 0; i < out->count && i < COUNT(out->addresses); i++) {
+        out->ready = out->ready && nb_listener_fd(listener, i) == 3 + (int)i &&
+                     !is_blocking(3 + (int)i) && is_close_on_exec(3 + (int)i);
+        (void)nb_listener_address(listener, i, &out->addresses[i]);
+    }
+    out->twice = nb_listen(&second, "systemd:", NULL, &out->err_twice);
+    out->by_number = nb_listen(&second, "fd:3", NULL, NULL);
+    nb_listener_close(listener);
+    out->closed = fcntl(3, F_GETFD) < 0;
+    out->reused = dup2(out->another, 3) == 3;
+    out->later = nb_listen(&second, "systemd:", NULL, &out->err_later);
+    out->reused = out->reused && fcntl(3, F_GETFL) == fcntl(out->another, F_GETFL);
+}
+
+/* Descriptors 3 and up, as far as a case needs them, and what they were before. */
+#define SLOTS 4
+struct slots {
+    int before[SLOTS]; /* -1: closed */
+    int flags[SLOTS];
+};
+
+static void put(int fd, int at)
+{
+    if (fd >= 0)
+        assert_int_equal(dup2(fd, at), at);
+    else
+        (void)close(at);
+}
+
+static struct slots lay_out(const int *fds, int count)
+{
+    struct slots slots;
+
+    for (int i = 0; i < SLOTS; i++) {
+        slots.flags[i] = fcntl(3 + i, F_GETFD);
+        slots.before[i] = fcntl(3 + i, F_DUPFD_CLOEXEC, 3 + SLOTS);
+    }
+    for (int i = 0; i < SLOTS; i++) {
+        int fd = i < count ? fds[i] : -1;
+
+        put(fd >= 3 && fd < 3 + SLOTS ? slots.before[fd - 3] : fd, 3 + i);
+    }
+    return slots;
+}
+
+static void put_back(const struct slots *slots)
+{
+    for (int i = 0; i < SLOTS; i++) {
+        put(slots->before[i], 3 + i);
+        if (slots->before[i] >= 0) {
+            (void)fcntl(3 + i, F_SETFD, slots->flags[i]);
+            raw_close(slots->before[i]);
+        }
+    }
+}
+
+static void set_variable(const char *name, const char *value)
+{
+    if (value == NULL)
+        assert_int_equal(unsetenv(name), 0);
+    else
+        assert_int_equal(setenv(name, value, 1), 0);
+}
+
+static bool is_set_to(const char *name, const char *value)
+{
+    const char *now = getenv(name);
+
+    return (now == NULL) == (value == NULL) && (now == NULL || strcmp(now, value) == 0);
+}
+
+/* Each case is another process, as it were, in which nothing was passed at first. */
+static void forget_what_was_passed(void)
+{
+    nb_listener *listener;
+
+    assert_status(nb_listen(&listener, "systemd:", NULL, NULL), NB_ADDRESS_UNAVAILABLE);
+}
+
+/* Listens as a process does that was started with these sockets. "self" is its own number. */
+static struct started start(const int *fds, int count, const char *pid, const char *number)
+{
+    struct started found;
+    struct slots slots;
+    char self[16];
+    int another = plain_listener(OVER_IPV4);
+
+    memset(&found, 0, sizeof(found));
+    found.another = fcntl(another, F_DUPFD_CLOEXEC, 64); /* out of the way */
+    raw_close(another);
+    slots = lay_out(fds, count);
+    forget_what_was_passed();
+    (void)snprintf(self, sizeof(self), "%d", (int)getpid());
+    if (pid != NULL && strcmp(pid, "self") == 0)
+        pid = self;
+    set_variable("LISTEN_PID", pid);
+    set_variable("LISTEN_FDS", number);
+    listen_as_started(&found);
+    raw_close(found.another);
+    put_back(&slots);
+    assert_true(is_set_to("LISTEN_PID", pid));
+    assert_true(is_set_to("LISTEN_FDS", number));
+    set_variable("LISTEN_PID", NULL);
+    set_variable("LISTEN_FDS", NULL);
+    assert_status(found.err.status, found.status);
+    return found;
+}
+
+static void check_not_started(const int *fds, int count, const char *pid, const char *number,
+                              nb_status expected, const char *word)
+{
+    struct started found = start(fds, count, pid, number);
+
+    assert_status(found.status, expected);
+    assert_non_null(strstr(found.err.message, "listen on systemd:"));
+    if (strstr(found.err.message, word) == NULL)
+        fail_msg("\"%s\" does not tell \"%s\"", found.err.message, word);
+}
+
+static void all_sockets_that_were_passed_are_listened_on(void **state)
+{
+    int fds[] = {plain_listener(OVER_IPV4), plain_listener(OVER_UNIX), dual_stack_listener()};
+    struct started found = start(fds, 3, "self", "3");
+
+    (void)state;
+    assert_string_equal(found.err.message, "");
+    assert_status(found.status, NB_OK);
+    assert_int_equal(found.count, 3);
+    assert_true(found.ready);
+    assert_true(found.closed);
+    for (size_t i = 0; i < 3; i++) {
+        nb_address own = own_address(fds[i]);
+
+        assert_true(nb_address_equal(&found.addresses[i], &own));
+        raw_close(fds[i]);
+    }
+}
+
+static void what_was_passed_has_one_listener(void **state)
+{
+    int fds[] = {plain_listener(OVER_IPV4), plain_listener(OVER_IPV4)};
+    struct started found = start(fds, 2, "self", "2");
+
+    (void)state;
+    assert_status(found.status, NB_OK);
+    assert_status(found.twice, NB_ADDRESS_IN_USE);
+    assert_non_null(strstr(found.err_twice.message, "a listener of this process"));
+    assert_status(found.by_number, NB_ADDRESS_IN_USE);
+    assert_true(found.closed);
+    raw_close(fds[0]);
+    raw_close(fds[1]);
+}
+
+/* The number of a socket that was passed may be anybody's once it was closed. */
+static void what_was_passed_is_listened_on_once(void **state)
+{
+    int fd = plain_listener(OVER_IPV4);
+    struct started found = start(&fd, 1, "self", "1");
+
+    (void)state;
+    assert_status(found.status, NB_OK);
+    assert_status(found.later, NB_INVALID);
+    assert_non_null(strstr(found.err_later.message, "closed with their listener"));
+    assert_true(found.reused);
+    raw_close(fd);
+}
+
+static void fewer_are_taken_when_fewer_were_passed(void **state)
+{
+    int fds[] = {plain_listener(OVER_IPV4), plain_listener(OVER_IPV4)};
+    struct started found = start(fds, 2, "self", "1");
+
+    (void)state;
+    assert_status(found.status, NB_OK);
+    assert_int_equal(found.count, 1);
+    raw_close(fds[0]);
+    raw_close(fds[1]);
+}
+
+static void without_sockets_that_were_passed_it_says_so(void **state)
+{
+    (void)state;
+    check_not_started(NULL, 0, NULL, NULL, NB_ADDRESS_UNAVAILABLE, "not set");
+    check_not_started(NULL, 0, "self", NULL, NB_ADDRESS_UNAVAILABLE, "LISTEN_FDS is not set");
+    check_not_started(NULL, 0, NULL, "1", NB_ADDRESS_UNAVAILABLE, "LISTEN_PID or");
+    check_not_started(NULL, 0, "self", "0", NB_ADDRESS_UNAVAILABLE, "LISTEN_FDS is 0");
+}
+
+static void sockets_of_another_process_are_not_taken(void **state)
+{
+    int fd = plain_listener(OVER_IPV4);
+
+    (void)state;
+    check_not_started(&fd, 1, "1", "1", NB_ADDRESS_UNAVAILABLE, "LISTEN_PID is another one");
+    check_not_started(&fd, 1, "0", "1", NB_ADDRESS_UNAVAILABLE, "LISTEN_PID is another one");
+    raw_close(fd);
+}
+
+static void what_the_environment_says_is_read_strictly(void **state)
+{
+    static const char *const pids[] = {"", " 1", "+1", "1 ", "-1", "0x1", "1a", "4294967297", "01"};
+    static const char *const numbers[] = {"",    " 1", "+1",         "1 ",         "-1",
+                                          "0x1", "1a", "2147483645", "4294967297", "01"};
+    int fd = plain_listener(OVER_IPV4);
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(pids); i++)
+        check_not_started(&fd, 1, pids[i], "1", NB_BAD_ENDPOINT, "LISTEN_PID");
+    for (size_t i = 0; i < COUNT(numbers); i++)
+        check_not_started(&fd, 1, "self", numbers[i], NB_BAD_ENDPOINT, "LISTEN_FDS");
+    raw_close(fd);
+}
+
+static void more_sockets_than_a_listener_holds_are_refused(void **state)
+{
+    int fd = plain_listener(OVER_IPV4);
+
+    (void)state;
+    check_not_started(&fd, 1, "self", "65", NB_TOO_LONG, "64");
+    check_not_started(&fd, 1, "self", "2147483644", NB_TOO_LONG, "64");
+    raw_close(fd);
+}
+
+static void all_that_was_passed_must_be_listening_sockets(void **state)
+{
+    int fds[] = {plain_listener(OVER_IPV4), plain_socket(AF_INET, SOCK_DGRAM)};
+
+    (void)state;
+    check_not_started(fds, 2, "self", "2", NB_BAD_ENDPOINT, "descriptor 4 is not a stream socket");
+    check_not_started(fds, 1, "self", "2", NB_BAD_ENDPOINT, "descriptor 4 is not a socket");
+    raw_close(fds[0]);
+    raw_close(fds[1]);
+}
+
+static void a_failure_at_one_leaves_all_as_they_were(void **state)
+{
+    static const enum faulty calls_that_fail[] = {ON_GET_FLAGS, ON_SET_CLOEXEC, ON_SET_BLOCKING};
+    int fds[] = {plain_listener(OVER_IPV4), plain_listener(OVER_IPV4)};
+
+    (void)state;
+    for (size_t i = 0; i < 2 * COUNT(calls_that_fail); i++) {
+        struct started found;
+
+        fail_after(calls_that_fail[i / 2], (int)(i % 2), EBADF,
+                   1); /* at the first, at the second */
+        found = start(fds, 2, "self", "2");
+        assert_status(found.status, NB_SYSTEM);
+        assert_true(found.flags_kept);
+    }
+    raw_close(fds[0]);
+    raw_close(fds[1]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest cases[] = {
+        NET_CASE(a_listening_socket_of_each_family_is_adopted),
+        NET_CASE(peers_of_an_inherited_dual_stack_socket_are_ipv4),
+        NET_CASE(accepted_connections_are_as_always),
+        NET_CASE(options_reach_the_accepted_connections),
+        NET_CASE(accepted_connections_inherit_nothing_that_breaks_a_promise),
+        NET_CASE(a_byte_is_received_whatever_the_socket_would_wait_for),
+        NET_CASE(who_waits_already_has_the_options_that_are_asked_for),
+        NET_CASE(what_is_not_asked_for_stays_as_it_came),
+        NET_CASE(options_that_come_too_late_are_refused),
+        NET_CASE(what_is_no_listening_stream_socket_is_refused),
+        NET_CASE(a_descriptor_that_is_closed_is_named),
+        NET_CASE(a_socket_of_an_unknown_family_is_refused),
+        NET_CASE(a_failure_leaves_the_descriptor_as_it_was),
+        NET_CASE(a_default_that_cannot_be_set_fails_nothing),
+        NET_CASE(one_descriptor_is_not_taken_twice),
+        NET_CASE(one_descriptor_has_one_listener),
+        NET_CASE(a_descriptor_that_was_refused_or_closed_may_be_listened_on),
+        NET_CASE(a_forked_child_may_listen_on_what_it_has_inherited),
+        NET_CASE(success_keeps_errno),
+        NET_CASE_FOR_BOTH(the_end_of_a_listener_leaves_a_shared_socket_alone),
+        NET_CASE(those_in_a_shared_queue_are_served_after_the_stop),
+        NET_CASE(all_sockets_that_were_passed_are_listened_on),
+        NET_CASE(what_was_passed_has_one_listener),
+        NET_CASE(what_was_passed_is_listened_on_once),
+        NET_CASE(fewer_are_taken_when_fewer_were_passed),
+        NET_CASE(without_sockets_that_were_passed_it_says_so),
+        NET_CASE(sockets_of_another_process_are_not_taken),
+        NET_CASE(what_the_environment_says_is_read_strictly),
+        NET_CASE(more_sockets_than_a_listener_holds_are_refused),
+        NET_CASE(all_that_was_passed_must_be_listening_sockets),
+        NET_CASE(a_failure_at_one_leaves_all_as_they_were),
+    };
+
+    return cmocka_run_group_tests(cases, NULL, NULL);
+}

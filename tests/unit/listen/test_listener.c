@@ -1,0 +1,1754 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Tests of listening and accepting.
+ *
+ *  Wraps: nb__sys_socket nb__sys_bind nb__sys_listen nb__sys_accept nb__sys_poll nb__sys_setsockopt
+ *  nb__sys_wake_open nb__sys_getaddrinfo malloc calloc realloc */
+#undef _GNU_SOURCE
+#define _GNU_SOURCE
+
+#include "listen/listener_internal.h"
+#include "net/address_internal.h"
+#include "servers.h"
+#include "sys/sys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+int __real_nb__sys_socket(int family);
+int __wrap_nb__sys_socket(int family);
+int __real_nb__sys_bind(int fd, const struct sockaddr *address, socklen_t length);
+int __wrap_nb__sys_bind(int fd, const struct sockaddr *address, socklen_t length);
+int __real_nb__sys_listen(int fd, int backlog);
+int __wrap_nb__sys_listen(int fd, int backlog);
+int __real_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length);
+int __wrap_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length);
+int __real_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
+int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
+int __real_nb__sys_setsockopt(int fd, int level, int name, const void *value, socklen_t length);
+int __wrap_nb__sys_setsockopt(int fd, int level, int name, const void *value, socklen_t length);
+int __real_nb__sys_wake_open(int fds[2]);
+int __wrap_nb__sys_wake_open(int fds[2]);
+struct addrinfo;
+int __wrap_nb__sys_getaddrinfo(const char *host, struct addrinfo **out, int *number);
+
+/* What the wrapped functions do beyond failing; each case begins without. */
+static struct {
+    int socket_family; /* sockets of this family fail with socket_error */
+    int socket_error;
+    int bind_family; /* binds of this family fail with bind_error, so many times (-1: always) */
+    int bind_error;
+    int bind_times;
+    int chooses[4]; /* the families whose bind chose the port, of the first rounds */
+    size_t rounds;
+} now;
+
+/* The listener of the case, which its end closes. */
+static nb_listener *the_listener;
+/* How often somebody has waited for its stop in poll. */
+static atomic_int waits;
+
+int __wrap_nb__sys_socket(int family)
+{
+    if (now.socket_error != 0 && family == now.socket_family)
+        return -now.socket_error;
+    return fault(ON_SOCKET) != 0 ? -EMFILE : __real_nb__sys_socket(family);
+}
+
+static void note_who_chooses(const struct sockaddr *address, socklen_t length)
+{
+    nb_address wanted = nb__address_from(address, length);
+
+    if (nb_address_port(&wanted) != 0)
+        return;
+    if (now.rounds < COUNT(now.chooses))
+        now.chooses[now.rounds] = address->sa_family;
+    now.rounds++;
+}
+
+int __wrap_nb__sys_bind(int fd, const struct sockaddr *address, socklen_t length)
+{
+    int error = fault(ON_BIND);
+
+    note_who_chooses(address, length);
+    if (error == 0 && address->sa_family == now.bind_family && now.bind_times != 0) {
+        now.bind_times -= now.bind_times > 0;
+        error = now.bind_error;
+    }
+    return error != 0 ? -error : __real_nb__sys_bind(fd, address, length);
+}
+
+int __wrap_nb__sys_listen(int fd, int backlog)
+{
+    int error = fault(ON_LISTEN);
+
+    return error != 0 ? -error : __real_nb__sys_listen(fd, backlog);
+}
+
+int __wrap_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length)
+{
+    int error = fault(ON_ACCEPT);
+
+    return error != 0 ? -error : __real_nb__sys_accept(fd, peer, length);
+}
+
+int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
+{
+    int error = fault(ON_POLL);
+
+    if (the_listener != NULL && fds[0].fd == the_listener->wake[0])
+        waits++;
+    return error != 0 ? -error : __real_nb__sys_poll(fds, count, by);
+}
+
+int __wrap_nb__sys_setsockopt(int fd, int level, int name, const void *value, socklen_t length)
+{
+    int error = fault(ON_SETSOCKOPT);
+
+    return error != 0 ? -error : __real_nb__sys_setsockopt(fd, level, name, value, length);
+}
+
+int __wrap_nb__sys_wake_open(int fds[2])
+{
+    int error = fault(ON_WAKE_OPEN);
+
+    return error != 0 ? -error : __real_nb__sys_wake_open(fds);
+}
+
+int __wrap_nb__sys_getaddrinfo(const char *host, struct addrinfo **out, int *number)
+{
+    (void)host;
+    *out = NULL;
+    *number = 0;
+    return fault(ON_GETADDRINFO);
+}
+
+static int listener_case_begin(void **state)
+{
+    memset(&now, 0, sizeof(now));
+    waits = 0;
+    the_listener = NULL;
+    return net_case_begin(state);
+}
+
+static int listener_case_end(void **state)
+{
+    nb_listener_close(the_listener);
+    return net_case_end(state);
+}
+
+#undef NET_CASE
+#define NET_CASE(name) cmocka_unit_test_setup_teardown(name, listener_case_begin, listener_case_end)
+
+static nb_address socket_address(size_t index)
+{
+    nb_address address;
+
+    assert_status(nb_listener_address(the_listener, index, &address), NB_OK);
+    return address;
+}
+
+/* Makes the listener of the case; the address is that of its first socket. */
+static nb_address listen_on(const char *endpoint)
+{
+    nb_error err;
+
+    assert_status(nb_listen(&the_listener, endpoint, NULL, &err), NB_OK);
+    assert_status(err.status, NB_OK);
+    return socket_address(0);
+}
+
+static nb_status try_listen(const char *endpoint, nb_error *err)
+{
+    nb_listener *listener = (nb_listener *)(void *)&now;
+    nb_status status = nb_listen(&listener, endpoint, NULL, err);
+
+    assert_true((status == NB_OK) == (listener != NULL));
+    assert_true(err == NULL || err->status == status);
+    nb_listener_close(listener);
+    return status;
+}
+
+/* Accepts one connection, which is ended at once. */
+static nb_status accept_one(nb_deadline by, nb_error *err)
+{
+    nb_conn *conn = (nb_conn *)(void *)&now;
+    nb_status status = nb_accept(the_listener, &conn, by, err);
+
+    assert_true((status == NB_OK) == (conn != NULL));
+    assert_true(err == NULL || err->status == status);
+    nb_abort(conn);
+    return status;
+}
+
+static nb_conn *accepted(void)
+{
+    nb_conn *conn;
+
+    assert_status(nb_accept(the_listener, &conn, plenty(), NULL), NB_OK);
+    return conn;
+}
+
+static int get_option(int fd, int level, int name)
+{
+    int value = -1;
+    socklen_t length = sizeof(value);
+
+    assert_int_equal(getsockopt(fd, level, name, &value, &length), 0);
+    return value;
+}
+
+static void check_reached(size_t index)
+{
+    nb_address address = socket_address(index);
+
+    (void)dial(&address);
+    assert_status(accept_one(plenty(), NULL), NB_OK);
+}
+
+/* --- Where it listens --- */
+
+static void an_ipv4_literal_is_one_socket(void **state)
+{
+    nb_address address;
+
+    (void)state;
+    address = listen_on("127.0.0.1:0");
+    assert_int_equal(nb_listener_count(the_listener), 1);
+    assert_int_equal(nb_address_family(&address), NB_FAMILY_IPV4);
+    assert_int_not_equal(nb_address_port(&address), 0);
+    check_reached(0);
+}
+
+static void an_ipv6_literal_is_one_socket(void **state)
+{
+    nb_address address;
+
+    (void)state;
+    address = listen_on("[::1]:0");
+    assert_int_equal(nb_listener_count(the_listener), 1);
+    assert_int_equal(nb_address_family(&address), NB_FAMILY_IPV6);
+    assert_int_not_equal(nb_address_port(&address), 0);
+    check_reached(0);
+}
+
+static void check_two_families(const char *endpoint, const char *v4, const char *v6)
+{
+    nb_address first = listen_on(endpoint);
+    nb_address second, wanted4, wanted6;
+
+    assert_int_equal(nb_listener_count(the_listener), 2);
+    second = socket_address(1);
+    wanted4 = address_of(host_at(v4, &first));
+    wanted6 = address_of(host_at(v6, &first));
+    assert_true(nb_address_equal(&first, &wanted4));
+    assert_true(nb_address_equal(&second, &wanted6));
+}
+
+static void localhost_is_two_sockets_on_one_port(void **state)
+{
+    (void)state;
+    check_two_families("localhost:0", "127.0.0.1", "[::1]");
+    check_reached(0);
+    check_reached(1);
+}
+
+static void a_name_below_localhost_is_two_sockets_on_one_port(void **state)
+{
+    (void)state;
+    check_two_families("app.localhost.:0", "127.0.0.1", "[::1]");
+}
+
+static void no_host_is_all_interfaces_of_both_families(void **state)
+{
+    (void)state;
+    check_two_families(":0", "0.0.0.0", "[::]");
+}
+
+static void a_star_is_all_interfaces_of_both_families(void **state)
+{
+    (void)state;
+    check_two_families("*:0", "0.0.0.0", "[::]");
+}
+
+static void all_interfaces_are_reached_over_both_families(void **state)
+{
+    nb_address any = listen_on(":0");
+    nb_address v4 = address_of(host_at("127.0.0.9", &any));
+    nb_address v6 = address_of(host_at("[::1]", &any));
+
+    (void)state;
+    (void)dial(&v4);
+    assert_status(accept_one(plenty(), NULL), NB_OK);
+    (void)dial(&v6);
+    assert_status(accept_one(plenty(), NULL), NB_OK);
+}
+
+static void a_fixed_port_is_the_one_that_is_bound(void **state)
+{
+    nb_address wanted, address;
+
+    (void)state;
+    hang_up(dead_port("127.0.0.1:0", &wanted));
+    address = listen_on(host_at("localhost", &wanted));
+    assert_int_equal(nb_address_port(&address), nb_address_port(&wanted));
+    assert_int_equal(nb_listener_count(the_listener), 2);
+}
+
+static void a_busy_port_is_named(void **state)
+{
+    nb_address busy;
+    nb_error err;
+
+    (void)state;
+    (void)bare_listener("127.0.0.1:0", 8, &busy);
+    assert_status(try_listen(host_at("127.0.0.1", &busy), &err), NB_ADDRESS_IN_USE);
+    assert_int_equal(err.system_error, EADDRINUSE);
+    assert_non_null(strstr(err.message, host_at("127.0.0.1", &busy)));
+    assert_non_null(strstr(err.message, nb_status_text(NB_ADDRESS_IN_USE)));
+}
+
+static void a_port_busy_in_one_family_is_busy(void **state)
+{
+    nb_address busy4, busy6, other;
+
+    (void)state;
+    (void)bare_listener("127.0.0.1:0", 8, &busy4);
+    assert_status(try_listen(host_at("localhost", &busy4), NULL), NB_ADDRESS_IN_USE);
+    assert_int_equal(calls(ON_BIND), 1); /* a fixed port is not tried again */
+    (void)bare_listener("[::1]:0", 8, &busy6);
+    assert_status(try_listen(host_at("localhost", &busy6), NULL), NB_ADDRESS_IN_USE);
+    other = address_of(host_at("127.0.0.1", &busy6));
+    assert_int_equal(dial_quietly(&other), -ECONNREFUSED);
+}
+
+static void an_address_of_another_machine_is_unavailable(void **state)
+{
+    nb_error err;
+
+    (void)state;
+    assert_status(try_listen("192.0.2.1:0", &err), NB_ADDRESS_UNAVAILABLE);
+    assert_int_equal(err.system_error, EADDRNOTAVAIL);
+    assert_non_null(strstr(err.message, "192.0.2.1:0"));
+}
+
+static void a_port_that_is_not_allowed_is_a_permission(void **state)
+{
+    nb_error err;
+
+    (void)state;
+    fail_next(ON_BIND, EACCES, -1);
+    assert_status(try_listen("localhost:0", &err), NB_PERMISSION);
+    assert_int_equal(err.system_error, EACCES);
+}
+
+static void what_is_no_endpoint_is_refused_and_named(void **state)
+{
+    static const char *const rows[] = {
+        "",
+        "80",
+        "99999",
+        "-1",
+        "80x",
+        "localhost",
+        "a:b:c",
+        "[::1",
+        "1:80",
+        "127.0.0.1:65536",
+        "127.0.0.1:",
+        "127.0.0.1:-1",
+        "127.0.0.1:80x",
+        "127.0.0.1: 80",
+        "::1:80",
+        "127.1:80",
+        ":99999",
+        "*:80x",
+        "**:80",
+        "[]:80",
+        "[*]:80",
+        "localhost:http",
+    };
+    nb_error err;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        assert_status(try_listen(rows[i], &err), NB_BAD_ENDPOINT);
+        assert_non_null(strstr(err.message, rows[i]));
+    }
+    assert_int_equal(calls(ON_SOCKET), 0);
+}
+
+static void names_are_not_looked_up(void **state)
+{
+    static const char *const rows[] = {"example.org:80", "some-host:0", "localhost.test:0"};
+    nb_error err;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        assert_status(try_listen(rows[i], &err), NB_BAD_ENDPOINT);
+        assert_non_null(strstr(err.message, rows[i]));
+    }
+    assert_int_equal(calls(ON_GETADDRINFO), 0);
+}
+
+static void control_bytes_of_an_endpoint_are_escaped(void **state)
+{
+    nb_error err;
+
+    (void)state;
+    assert_status(try_listen("ho\nst\033[1m:80", &err), NB_BAD_ENDPOINT);
+    assert_null(strchr(err.message, '\n'));
+    assert_null(strchr(err.message, '\033'));
+}
+
+static void a_null_argument_is_invalid(void **state)
+{
+    nb_listener *listener = (nb_listener *)(void *)&now;
+    nb_address address;
+    nb_conn *conn;
+    nb_error err;
+
+    (void)state;
+    assert_status(nb_listen(NULL, "127.0.0.1:0", NULL, &err), NB_INVALID);
+    assert_status(nb_listen(&listener, NULL, NULL, NULL), NB_INVALID);
+    assert_null(listener);
+    assert_status(nb_listener_add(NULL, "127.0.0.1:0", NULL, &err), NB_INVALID);
+    (void)listen_on("127.0.0.1:0");
+    assert_status(nb_listener_add(the_listener, NULL, NULL, &err), NB_INVALID);
+    assert_status(nb_accept(NULL, &conn, nb_forever(), &err), NB_INVALID);
+    assert_null(conn);
+    assert_status(nb_accept(the_listener, NULL, nb_forever(), NULL), NB_INVALID);
+    assert_status(nb_listener_address(NULL, 0, &address), NB_INVALID);
+    assert_status(nb_listener_address(the_listener, 0, NULL), NB_INVALID);
+    assert_int_equal(nb_listener_fd(NULL, 0), -1);
+    nb_listener_stop(NULL);
+    nb_listener_close(NULL);
+}
+
+static void a_socket_that_is_not_there_has_no_address_and_no_descriptor(void **state)
+{
+    nb_address address;
+
+    (void)state;
+    (void)listen_on("127.0.0.1:0");
+    assert_status(nb_listener_address(the_listener, 1, &address), NB_INVALID);
+    assert_status(nb_listener_address(the_listener, SIZE_MAX, &address), NB_INVALID);
+    assert_int_equal(nb_listener_fd(the_listener, 1), -1);
+    assert_int_equal(nb_listener_fd(the_listener, SIZE_MAX), -1);
+}
+
+static void success_keeps_errno(void **state)
+{
+    nb_address address;
+
+    (void)state;
+    errno = E2BIG;
+    address = listen_on("localhost:0");
+    assert_int_equal(errno, E2BIG);
+    (void)dial(&address);
+    errno = E2BIG;
+    assert_status(accept_one(plenty(), NULL), NB_OK);
+    assert_int_equal(errno, E2BIG);
+}
+
+/* --- Options --- */
+
+struct later_options {
+    nb_listen_options known;
+    char later[24];
+};
+
+static nb_status try_options(const void *options)
+{
+    nb_listener *listener;
+    nb_status status = nb_listen(&listener, "127.0.0.1:0", options, NULL);
+
+    assert_true((status == NB_OK) == (listener != NULL));
+    nb_listener_close(listener);
+    return status;
+}
+
+static void options_whose_size_was_never_set_are_invalid(void **state)
+{
+    static const size_t sizes[] = SIZES_NEVER_SET;
+    nb_listen_options options = NB_LISTEN_OPTIONS_INIT;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(sizes); i++) {
+        options.size = sizes[i];
+        assert_status(try_options(&options), NB_INVALID);
+    }
+}
+
+static void options_of_an_older_version_are_accepted(void **state)
+{
+    nb_listen_options options = NB_LISTEN_OPTIONS_INIT;
+
+    (void)state;
+    options.size = sizeof(size_t);
+    assert_status(try_options(&options), NB_OK);
+}
+
+static void an_option_of_later_is_accepted_while_it_is_zero(void **state)
+{
+    struct later_options options = {NB_LISTEN_OPTIONS_INIT, {0}};
+
+    (void)state;
+    options.known.size = sizeof(options);
+    assert_status(try_options(&options), NB_OK);
+}
+
+static void an_option_of_later_that_is_set_is_invalid(void **state)
+{
+    struct later_options options = {NB_LISTEN_OPTIONS_INIT, {0}};
+
+    (void)state;
+    options.known.size = sizeof(options);
+    options.later[sizeof(options.later) - 1] = 1;
+    assert_status(try_options(&options), NB_INVALID);
+}
+
+static int system_maximum(void)
+{
+    FILE *file = fopen("/proc/sys/net/core/somaxconn", "r");
+    int maximum = 0;
+
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%d", &maximum), 1);
+    fclose(file);
+    return maximum;
+}
+
+static int limit_with(int64_t backlog)
+{
+    nb_listen_options options = NB_LISTEN_OPTIONS_INIT;
+    nb_listener *listener;
+    int limit;
+
+    options.backlog = backlog;
+    assert_status(nb_listen(&listener, "127.0.0.1:0", &options, NULL), NB_OK);
+    limit = queue_limit(nb_listener_fd(listener, 0));
+    nb_listener_close(listener);
+    return limit;
+}
+
+static void a_backlog_of_zero_or_less_is_the_maximum_of_the_system(void **state)
+{
+    (void)state;
+    skip_under_qemu("TCP_INFO is cut short");
+    (void)listen_on("localhost:0");
+    assert_int_equal(queue_limit(nb_listener_fd(the_listener, 0)), system_maximum());
+    assert_int_equal(queue_limit(nb_listener_fd(the_listener, 1)), system_maximum());
+    assert_int_equal(limit_with(0), system_maximum());
+    assert_int_equal(limit_with(-1), system_maximum());
+    assert_int_equal(limit_with(INT32_MIN), system_maximum());
+}
+
+static void a_backlog_that_is_asked_for_is_set(void **state)
+{
+    (void)state;
+    skip_under_qemu("TCP_INFO is cut short");
+    assert_int_equal(limit_with(7), 7);
+}
+
+static void a_backlog_of_any_size_is_cut_to_the_maximum_of_the_system(void **state)
+{
+    (void)state;
+    skip_under_qemu("TCP_INFO is cut short");
+    assert_int_equal(limit_with(INT32_MAX), system_maximum());
+    assert_int_equal(limit_with((INT64_C(1) << 32) + 7), system_maximum());
+    assert_int_equal(limit_with(INT64_MAX), system_maximum());
+}
+
+/* --- The sockets --- */
+
+static void ipv6_sockets_never_take_ipv4(void **state)
+{
+    nb_address address = listen_on("[::]:0");
+    nb_address v4 = address_of(host_at("127.0.0.1", &address));
+
+    (void)state;
+    assert_int_equal(get_option(nb_listener_fd(the_listener, 0), IPPROTO_IPV6, IPV6_V6ONLY), 1);
+    assert_int_equal(dial_quietly(&v4), -ECONNREFUSED);
+}
+
+static void sockets_can_be_used_again_but_are_not_shared(void **state)
+{
+    (void)state;
+    (void)listen_on("localhost:0");
+    for (size_t i = 0; i < 2; i++) {
+        int fd = nb_listener_fd(the_listener, i);
+
+        assert_int_equal(get_option(fd, SOL_SOCKET, SO_REUSEADDR), 1);
+        assert_int_equal(get_option(fd, SOL_SOCKET, SO_REUSEPORT), 0);
+    }
+}
+
+static void a_second_listener_cannot_share_the_port(void **state)
+{
+    nb_address address = listen_on("localhost:0");
+
+    (void)state;
+    assert_status(try_listen(host_at("localhost", &address), NULL), NB_ADDRESS_IN_USE);
+    assert_status(try_listen(host_at("127.0.0.1", &address), NULL), NB_ADDRESS_IN_USE);
+    assert_status(try_listen(host_at("[::1]", &address), NULL), NB_ADDRESS_IN_USE);
+    assert_status(try_listen(host_at("", &address), NULL), NB_ADDRESS_IN_USE);
+}
+
+static void every_descriptor_is_close_on_exec(void **state)
+{
+    bool before[256];
+
+    (void)state;
+    for (int fd = 0; fd < 256; fd++)
+        before[fd] = fcntl(fd, F_GETFD) >= 0;
+    (void)listen_on("localhost:0");
+    for (int fd = 0; fd < 256; fd++)
+        assert_true(before[fd] || fcntl(fd, F_GETFD) < 0 || fcntl(fd, F_GETFD) == FD_CLOEXEC);
+}
+
+/* Leaves a connection in TIME_WAIT on the listener's port. */
+static void close_first(const nb_address *address)
+{
+    int client = dial(address);
+    nb_conn *conn = accepted();
+
+    assert_status(nb_shutdown_send(conn), NB_OK);
+    assert_int_equal(answer(client, ""), 0);
+    hang_up(client);
+    assert_status(nb_close(conn, plenty()), NB_OK);
+}
+
+static void a_restart_works_while_connections_are_in_time_wait(void **state)
+{
+    nb_address address = listen_on("127.0.0.1:0");
+    nb_address again;
+    socklen_t length;
+    const struct sockaddr *raw = nb__address_sockaddr(&address, &length);
+    int plain = socket(AF_INET, SOCK_STREAM, 0);
+
+    (void)state;
+    close_first(&address);
+    nb_listener_close(the_listener);
+    assert_int_equal(bind(plain, raw, length), -1); /* it is in TIME_WAIT */
+    close(plain);
+    again = listen_on(host_at("127.0.0.1", &address));
+    assert_true(nb_address_equal(&again, &address));
+    check_reached(0);
+}
+
+/* --- A port for both families --- */
+
+static void a_port_that_is_busy_in_the_second_family_is_chosen_again(void **state)
+{
+    nb_address first, second;
+
+    (void)state;
+    now.bind_family = AF_INET6;
+    now.bind_error = EADDRINUSE;
+    now.bind_times = 3;
+    first = listen_on("localhost:0");
+    second = socket_address(1);
+    assert_int_equal(nb_address_port(&first), nb_address_port(&second));
+    assert_in_range(now.rounds, 4, 16);
+    check_reached(0);
+    check_reached(1);
+}
+
+static void a_port_that_turns_out_busy_at_listen_is_chosen_again(void **state)
+{
+    nb_address first, second;
+
+    (void)state;
+    fail_after(ON_LISTEN, 1, EADDRINUSE,
+               3); /* the second socket of the first round, and two more */
+    first = listen_on("localhost:0");
+    second = socket_address(1);
+    assert_int_equal(nb_address_port(&first), nb_address_port(&second));
+    check_reached(0);
+    check_reached(1);
+}
+
+static void the_families_take_turns_in_choosing_the_port(void **state)
+{
+    (void)state;
+    fail_next(ON_LISTEN, EADDRINUSE, -1);
+    assert_status(try_listen("localhost:0", NULL), NB_ADDRESS_IN_USE);
+    assert_int_not_equal(now.chooses[0], now.chooses[1]);
+    assert_int_not_equal(now.chooses[1], now.chooses[2]);
+    assert_int_not_equal(now.chooses[2], now.chooses[3]);
+}
+
+static void a_late_choice_of_a_port_is_good_enough(void **state)
+{
+    (void)state;
+    fail_next(ON_LISTEN, EADDRINUSE, 12);
+    (void)listen_on("localhost:0");
+    assert_in_range(now.rounds, 13, 16); /* a port may really be busy, too */
+}
+
+static void after_sixteen_choices_it_gives_up(void **state)
+{
+    nb_error err;
+
+    (void)state;
+    fail_next(ON_LISTEN, EADDRINUSE, -1);
+    assert_status(try_listen("localhost:0", &err), NB_ADDRESS_IN_USE);
+    assert_int_equal(now.rounds, 16);
+    assert_non_null(strstr(err.message, "localhost:0"));
+}
+
+static void only_a_busy_port_is_chosen_again(void **state)
+{
+    (void)state;
+    fail_after(ON_LISTEN, 1, EACCES, 1);
+    assert_status(try_listen("localhost:0", NULL), NB_PERMISSION);
+    assert_int_equal(calls(ON_LISTEN), 2);
+}
+
+static void one_family_missing_leaves_the_other(void **state)
+{
+    static const int families[] = {AF_INET, AF_INET6};
+    static const char *const endpoints[] = {"localhost:0", ":0", "*:0"};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(families) * COUNT(endpoints); i++) {
+        nb_address address;
+
+        now.socket_error = EAFNOSUPPORT;
+        now.socket_family = families[i % 2];
+        address = listen_on(endpoints[i / 2]);
+        assert_int_equal(nb_listener_count(the_listener), 1);
+        assert_int_not_equal(nb__address_domain(&address), now.socket_family);
+        assert_int_not_equal(nb_address_port(&address), 0);
+        nb_listener_close(the_listener);
+        the_listener = NULL;
+    }
+}
+
+/* That listening works with the one family that is left. */
+static void check_other_family(int family)
+{
+    nb_address address = listen_on("localhost:0");
+
+    assert_int_equal(nb_listener_count(the_listener), 1);
+    assert_int_not_equal(nb__address_domain(&address), family);
+    check_reached(0);
+    nb_listener_close(the_listener);
+    the_listener = NULL;
+}
+
+/* Filters of system calls and other policies answer as they like. */
+static void one_family_that_is_not_allowed_leaves_the_other(void **state)
+{
+    static const int families[] = {AF_INET, AF_INET6};
+    static const int errors[] = {EOPNOTSUPP, EPROTONOSUPPORT, EPERM, EACCES, ENOSYS};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(families) * COUNT(errors); i++) {
+        now.socket_family = now.bind_family = families[i % 2];
+        now.socket_error = errors[i / 2];
+        check_other_family(families[i % 2]);
+        now.socket_error = 0;
+        now.bind_error = errors[i / 2];
+        now.bind_times = -1;
+        check_other_family(families[i % 2]);
+    }
+}
+
+static void one_family_without_the_address_leaves_the_other(void **state)
+{
+    static const int families[] = {AF_INET, AF_INET6};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(families); i++) {
+        now.bind_family = families[i];
+        now.bind_error = EADDRNOTAVAIL;
+        now.bind_times = -1;
+        check_other_family(families[i]);
+    }
+}
+
+/* The status is that of the family that got further, whichever was tried first. */
+static void where_no_family_works_the_status_is_what_tells_most(void **state)
+{
+    static const struct {
+        int of_socket;
+        int of_bind;
+        nb_status status;
+    } rows[] = {
+        {EAFNOSUPPORT, EACCES, NB_PERMISSION},
+        {EPROTONOSUPPORT, EADDRNOTAVAIL, NB_ADDRESS_UNAVAILABLE},
+        {EPERM, EADDRNOTAVAIL, NB_PERMISSION},
+        {EOPNOTSUPP, EADDRINUSE, NB_ADDRESS_IN_USE},
+    };
+    static const int families[] = {AF_INET, AF_INET6};
+
+    (void)state;
+    for (size_t i = 0; i < 2 * COUNT(rows); i++) {
+        const char *at = families[i % 2] == AF_INET ? "[::1]" : "127.0.0.1";
+        nb_error err;
+
+        now.socket_family = families[i % 2];
+        now.socket_error = rows[i / 2].of_socket;
+        now.bind_family = families[1 - i % 2];
+        now.bind_error = rows[i / 2].of_bind;
+        now.bind_times = -1;
+        assert_status(try_listen("localhost:0", &err), rows[i / 2].status);
+        if (rows[i / 2].status != NB_PERMISSION || rows[i / 2].of_bind == EACCES)
+            assert_non_null(strstr(err.message, at));
+    }
+}
+
+/* Also where a family could be left out for it. */
+static void an_option_that_one_family_refuses_is_not_left_out(void **state)
+{
+    nb_listen_options options = NB_LISTEN_OPTIONS_INIT;
+    nb_listener *listener;
+    nb_error err;
+
+    (void)state;
+    options.send_buffer_bytes = 10000;
+    fail_after(ON_SETSOCKOPT, 1, EPERM, 1); /* the default before it may fail */
+    assert_status(nb_listen(&listener, "localhost:0", &options, &err), NB_PERMISSION);
+    assert_null(listener);
+    assert_non_null(strstr(err.message, "send_buffer_bytes"));
+}
+
+static void no_family_at_all_is_an_error(void **state)
+{
+    (void)state;
+    fail_next(ON_BIND, EADDRNOTAVAIL, -1);
+    assert_status(try_listen("localhost:0", NULL), NB_ADDRESS_UNAVAILABLE);
+    fail_next(ON_BIND, EAFNOSUPPORT, -1);
+    assert_status(try_listen("localhost:0", NULL), NB_UNSUPPORTED);
+}
+
+static void a_literal_of_a_missing_family_is_unsupported(void **state)
+{
+    (void)state;
+    now.socket_family = AF_INET6;
+    now.socket_error = EAFNOSUPPORT;
+    assert_status(try_listen("[::1]:0", NULL), NB_UNSUPPORTED);
+}
+
+static void other_failures_of_one_family_fail_the_whole(void **state)
+{
+    static const struct {
+        int error;
+        nb_status status;
+    } rows[] = {
+        {EMFILE, NB_NO_DESCRIPTORS},
+        {ENOBUFS, NB_NO_MEMORY},
+        {EINVAL, NB_SYSTEM},
+    };
+    nb_error err;
+
+    (void)state;
+    now.socket_family = AF_INET6;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        now.socket_error = rows[i].error;
+        assert_status(try_listen("localhost:0", &err), rows[i].status);
+        assert_int_equal(err.system_error, rows[i].error);
+    }
+}
+
+static void an_ipv6_socket_that_cannot_be_kept_from_ipv4_fails(void **state)
+{
+    nb_listener *listener;
+    nb_error err;
+
+    (void)state;
+    fail_next(ON_SETSOCKOPT, EIO, -1);
+    assert_status(nb_listen(&listener, "[::1]:0", NULL, &err), NB_SYSTEM);
+    assert_null(listener);
+    assert_non_null(strstr(err.message, "IPV6_V6ONLY"));
+}
+
+static void an_option_that_is_optional_does_not_fail_it(void **state)
+{
+    (void)state;
+    fail_next(ON_SETSOCKOPT, EIO, -1);
+    (void)listen_on("127.0.0.1:0");
+}
+
+struct without_ipv6 {
+    bool disabled;
+    nb_status status;
+    size_t count;
+};
+
+static void listen_without_ipv6(void *argument)
+{
+    struct without_ipv6 *host = argument;
+    FILE *file = fopen("/proc/sys/net/ipv6/conf/all/disable_ipv6", "w");
+    nb_listener *listener;
+
+    if (file == NULL)
+        return;
+    host->disabled = fputs("1", file) >= 0;
+    host->disabled = fclose(file) == 0 && host->disabled;
+    host->status = nb_listen(&listener, "localhost:0", NULL, NULL);
+    host->count = listener != NULL ? nb_listener_count(listener) : 0;
+    nb_listener_close(listener);
+}
+
+static void a_host_with_ipv6_switched_off_is_served_over_ipv4(void **state)
+{
+    struct without_ipv6 host = {false, NB_OK, 0};
+
+    (void)state;
+    if (!in_own_network(listen_without_ipv6, &host) || !host.disabled)
+        skip_because("a network of its own is not allowed here (not root)");
+    assert_status(host.status, NB_OK);
+    assert_int_equal(host.count, 1);
+}
+
+/* --- More endpoints --- */
+
+static void one_accept_serves_all_endpoints(void **state)
+{
+    nb_address second;
+
+    (void)state;
+    (void)listen_on("127.0.0.1:0");
+    assert_status(nb_listener_add(the_listener, "127.0.0.2:0", NULL, NULL), NB_OK);
+    assert_status(nb_listener_add(the_listener, "localhost:0", NULL, NULL), NB_OK);
+    assert_int_equal(nb_listener_count(the_listener), 4);
+    second = socket_address(1);
+    assert_string_equal(
+        nb_address_format(&second, (char[NB_ADDRESS_TEXT_MAX]){0}, NB_ADDRESS_TEXT_MAX),
+        host_at("127.0.0.2", &second));
+    for (size_t i = 0; i < 4; i++)
+        check_reached(i);
+}
+
+static void an_endpoint_that_cannot_be_added_leaves_the_listener_as_it_was(void **state)
+{
+    nb_address address = listen_on("127.0.0.1:0");
+    nb_address busy;
+    int fd = nb_listener_fd(the_listener, 0);
+    size_t descriptors;
+    nb_error err;
+
+    (void)state;
+    (void)bare_listener("127.0.0.2:0", 8, &busy);
+    descriptors = open_descriptors();
+    assert_status(nb_listener_add(the_listener, host_at("127.0.0.2", &busy), NULL, &err),
+                  NB_ADDRESS_IN_USE);
+    assert_non_null(strstr(err.message, host_at("127.0.0.2", &busy)));
+    assert_status(nb_listener_add(the_listener, "example.org:80", NULL, &err), NB_BAD_ENDPOINT);
+    assert_status(nb_listener_add(the_listener, host_at("127.0.0.1", &address), NULL, NULL),
+                  NB_ADDRESS_IN_USE);
+    assert_int_equal(open_descriptors(), descriptors);
+    assert_int_equal(nb_listener_count(the_listener), 1);
+    assert_int_equal(nb_listener_fd(the_listener, 0), fd);
+    check_reached(0);
+}
+
+static void a_listener_has_sixty_four_sockets_at_most(void **state)
+{
+    nb_error err;
+
+    (void)state;
+    (void)listen_on("127.0.0.1:0");
+    while (nb_listener_count(the_listener) < NB_LISTENER_SOCKETS_MAX - 1)
+        assert_status(nb_listener_add(the_listener, "127.0.0.1:0", NULL, &err), NB_OK);
+    assert_status(nb_listener_add(the_listener, "localhost:0", NULL, &err), NB_TOO_LONG);
+    assert_status(err.status, NB_TOO_LONG);
+    assert_int_equal(nb_listener_count(the_listener), NB_LISTENER_SOCKETS_MAX - 1);
+    assert_status(nb_listener_add(the_listener, "127.0.0.1:0", NULL, &err), NB_OK);
+    assert_status(nb_listener_add(the_listener, "127.0.0.1:0", NULL, &err), NB_TOO_LONG);
+    assert_int_equal(nb_listener_count(the_listener), NB_LISTENER_SOCKETS_MAX);
+    check_reached(0);
+    check_reached(NB_LISTENER_SOCKETS_MAX - 1);
+}
+
+static void nothing_is_added_to_a_stopped_listener(void **state)
+{
+    (void)state;
+    (void)listen_on("127.0.0.1:0");
+    nb_listener_stop(the_listener);
+    assert_status(nb_listener_add(the_listener, "127.0.0.1:0", NULL, NULL), NB_CANCELLED);
+    assert_int_equal(nb_listener_count(the_listener), 1);
+}
+
+static void options_of_an_added_endpoint_count(void **state)
+{
+    nb_listen_options options = NB_LISTEN_OPTIONS_INIT;
+
+    (void)state;
+    skip_under_qemu("TCP_INFO is cut short");
+    (void)listen_on("127.0.0.1:0");
+    options.backlog = 7;
+    assert_status(nb_listener_add(the_listener, "127.0.0.1:0", &options, NULL), NB_OK);
+    assert_int_equal(queue_limit(nb_listener_fd(the_listener, 1)), 7);
+    options.size = 0;
+    assert_status(nb_listener_add(the_listener, "127.0.0.1:0", &options, NULL), NB_INVALID);
+}
+
+/* --- Accepting --- */
+
+static void an_accepted_connection_is_blocking_close_on_exec_and_without_delay(void **state)
+{
+    nb_conn *conn;
+
+    (void)state;
+    (void)listen_on("localhost:0");
+    for (size_t i = 0; i < 2; i++) {
+        nb_address address = socket_address(i);
+
+        (void)dial(&address);
+        conn = accepted();
+        assert_int_equal(fcntl(nb_conn_fd(conn), F_GETFL) & O_NONBLOCK, 0);
+        assert_int_equal(fcntl(nb_conn_fd(conn), F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+        assert_int_equal(get_option(nb_conn_fd(conn), IPPROTO_TCP, TCP_NODELAY), 1);
+        nb_abort(conn);
+    }
+}
+
+static void the_peer_of_an_accepted_connection_is_the_client(void **state)
+{
+    (void)state;
+    (void)listen_on("localhost:0");
+    for (size_t i = 0; i < 2; i++) {
+        nb_address address = socket_address(i);
+        struct sockaddr_storage raw;
+        socklen_t length = sizeof(raw);
+        nb_address client, peer, local;
+        nb_conn *conn;
+
+        assert_int_equal(getsockname(dial(&address), (struct sockaddr *)&raw, &length), 0);
+        client = nb__address_from((struct sockaddr *)&raw, length);
+        conn = accepted();
+        nb_conn_peer(conn, &peer);
+        nb_conn_local(conn, &local);
+        assert_true(nb_address_equal(&peer, &client));
+        assert_true(nb_address_equal(&local, &address));
+        nb_abort(conn);
+    }
+}
+
+static void without_a_client_accept_ends_at_its_deadline(void **state)
+{
+    nb_deadline by;
+    nb_error err;
+
+    (void)state;
+    (void)listen_on("localhost:0");
+    by = nb_after_ms(50);
+    assert_status(accept_one(by, &err), NB_TIMEOUT);
+    assert_passed(by, 10000);
+    assert_int_equal(err.system_error, 0);
+}
+
+static void signals_do_not_move_the_deadline_of_accept(void **state)
+{
+    nb_deadline by;
+
+    (void)state;
+    (void)listen_on("127.0.0.1:0");
+    storm_begin(0);
+    by = nb_after_ms(100);
+    assert_status(accept_one(by, NULL), NB_TIMEOUT);
+    assert_passed(by, 10000);
+    assert_true(storm_end() > 0);
+}
+
+static void an_expired_deadline_takes_nothing_although_a_client_waits(void **state)
+{
+    nb_address address = listen_on("127.0.0.1:0");
+
+    (void)state;
+    (void)dial(&address);
+    assert_status(accept_one(nb_after_ms(0), NULL), NB_TIMEOUT);
+    assert_int_equal(calls(ON_ACCEPT), 0);
+    assert_status(accept_one(plenty(), NULL), NB_OK);
+}
+
+static void an_accepted_connection_outlives_its_listener(void **state)
+{
+    nb_address address = listen_on("127.0.0.1:0");
+    int client = dial(&address);
+    nb_conn *conn = accepted();
+
+    (void)state;
+    nb_listener_close(the_listener);
+    the_listener = NULL;
+    assert_status(nb_send_all(conn, HELLO, strlen(HELLO), NULL, plenty()), NB_OK);
+    assert_int_equal(answer_so_far(client, HELLO), 0);
+    nb_abort(conn);
+}
+
+static bool peer_is_at(nb_conn *conn, const nb_address *socket)
+{
+    nb_address local;
+
+    nb_conn_local(conn, &local);
+    nb_abort(conn);
+    return nb_address_equal(&local, socket);
+}
+
+static void check_fair(size_t busy, size_t quiet)
+{
+    nb_address busy_address, quiet_address;
+    int accepts = 1;
+
+    (void)listen_on("127.0.0.1:0");
+    assert_status(nb_listener_add(the_listener, "127.0.0.1:0", NULL, NULL), NB_OK);
+    busy_address = socket_address(busy);
+    quiet_address = socket_address(quiet);
+    for (int i = 0; i < 20; i++)
+        (void)dial(&busy_address);
+    (void)dial(&quiet_address);
+    while (accepts <= 20 && !peer_is_at(accepted(), &quiet_address))
+        accepts++;
+    assert_in_range(accepts, 1, 4);
+}
+
+static void a_busy_first_socket_does_not_starve_the_second(void **state)
+{
+    (void)state;
+    check_fair(0, 1);
+}
+
+static void a_busy_second_socket_does_not_starve_the_first(void **state)
+{
+    (void)state;
+    check_fair(1, 0);
+}
+
+/* Accepts until the listener is stopped; the argument counts connections. */
+static atomic_int endings;
+
+static void accept_until_stopped(void *count)
+{
+    nb_conn *conn;
+    nb_status status;
+
+    while ((status = nb_accept(the_listener, &conn, nb_forever(), NULL)) == NB_OK) {
+        ++*(atomic_int *)count;
+        nb_close(conn, nb_after_ms(0)); /* a reset could be what the client's connect() gives */
+    }
+    endings += status == NB_CANCELLED && conn == NULL;
+}
+
+/* Waits until a thread waits in nb_accept(): for a connection, or for its turn. */
+static void until_accepting(const struct task *task)
+{
+    eventually(thread_waits(task->tid, FOR_EVENTS) || thread_waits(task->tid, FOR_A_LOCK));
+}
+
+static void several_threads_accept_each_connection_once(void **state)
+{
+    nb_address address = listen_on("localhost:0");
+    struct task tasks[4];
+    atomic_int count = 0;
+
+    (void)state;
+    endings = 0;
+    for (size_t i = 0; i < COUNT(tasks); i++)
+        task_start(&tasks[i], accept_until_stopped, &count);
+    for (int i = 0; i < 40; i++)
+        (void)dial(&address);
+    eventually(count == 40);
+    for (size_t i = 0; i < COUNT(tasks); i++)
+        until_accepting(&tasks[i]);
+    nb_listener_stop(the_listener);
+    for (size_t i = 0; i < COUNT(tasks); i++)
+        task_join(&tasks[i]);
+    assert_int_equal(endings, COUNT(tasks));
+    assert_int_equal(count, 40);
+}
+
+static void a_connection_wakes_one_of_many_that_accept(void **state)
+{
+    nb_address address = listen_on("127.0.0.1:0");
+    struct task tasks[16];
+    atomic_int count = 0;
+
+    (void)state;
+    endings = 0;
+    for (size_t i = 0; i < COUNT(tasks); i++)
+        task_start(&tasks[i], accept_until_stopped, &count);
+    for (size_t i = 0; i < COUNT(tasks); i++)
+        until_accepting(&tasks[i]);
+    for (int i = 0; i < 20; i++) {
+        (void)dial(&address);
+        eventually(count == i + 1);
+    }
+    nb_listener_stop(the_listener);
+    for (size_t i = 0; i < COUNT(tasks); i++)
+        task_join(&tasks[i]);
+    assert_int_equal(endings, COUNT(tasks));
+    assert_in_range(waits, 20, 21);
+}
+
+/* One accept in a thread. */
+struct accepting {
+    struct task task;
+    nb_deadline by;
+    atomic_int status;
+    atomic_int system_error;
+};
+
+static void accept_once(void *argument)
+{
+    struct accepting *accepting = argument;
+    nb_conn *conn;
+    nb_error err;
+
+    accepting->status = nb_accept(the_listener, &conn, accepting->by, &err);
+    accepting->system_error = err.system_error;
+    nb_close(conn, nb_after_ms(0));
+}
+
+static void start_to_accept(struct accepting *accepting, nb_deadline by)
+{
+    accepting->by = by;
+    accepting->status = -1;
+    task_start(&accepting->task, accept_once, accepting);
+}
+
+static void who_waits_for_a_turn_keeps_his_deadline(void **state)
+{
+    struct accepting first;
+    nb_deadline by;
+
+    (void)state;
+    (void)listen_on("127.0.0.1:0");
+    start_to_accept(&first, nb_forever());
+    task_until_blocked(&first.task);
+    by = nb_after_ms(50);
+    assert_status(accept_one(by, NULL), NB_TIMEOUT);
+    assert_passed(by, 10000);
+    assert_int_equal(waits, 1);
+    nb_listener_stop(the_listener);
+    task_join(&first.task);
+    assert_status((nb_status)first.status, NB_CANCELLED);
+}
+
+static void whose_time_is_over_hands_his_turn_on(void **state)
+{
+    nb_address address = listen_on("127.0.0.1:0");
+    struct accepting first, second;
+
+    (void)state;
+    start_to_accept(&first, nb_after_ms(200));
+    task_until_blocked(&first.task);
+    start_to_accept(&second, plenty());
+    task_join(&first.task);
+    assert_status((nb_status)first.status, NB_TIMEOUT);
+    (void)dial(&address);
+    task_join(&second.task);
+    assert_status((nb_status)second.status, NB_OK);
+}
+
+static void who_waits_for_a_turn_hears_of_the_shortage(void **state)
+{
+    nb_address address = listen_on("127.0.0.1:0");
+    struct accepting first;
+    nb_error err;
+
+    (void)state;
+    (void)dial(&address);
+    fail_next(ON_ACCEPT, EMFILE, -1);
+    start_to_accept(&first, nb_forever());
+    eventually(calls(ON_ACCEPT) >= 2);
+    assert_status(accept_one(nb_after_ms(50), &err), NB_NO_DESCRIPTORS);
+    assert_int_equal(err.system_error, EMFILE);
+    fail_next(ON_ACCEPT, 0, 0);
+    task_join(&first.task);
+    assert_status((nb_status)first.status, NB_OK);
+}
+
+/* --- Stopping --- */
+
+static void a_stop_wakes_a_blocked_accept(void **state)
+{
+    struct task task;
+    atomic_int count = 0;
+    int64_t begin;
+
+    (void)state;
+    endings = 0;
+    (void)listen_on("localhost:0");
+    task_start(&task, accept_until_stopped, &count);
+    task_until_blocked(&task);
+    begin = now_ns();
+    nb_listener_stop(the_listener);
+    task_join(&task);
+    assert_in_range(ms_since(begin), 0, PATIENCE_MS);
+    assert_int_equal(endings, 1);
+}
+
+static void a_stop_before_accept_is_not_lost(void **state)
+{
+    nb_error err;
+
+    (void)state;
+    (void)listen_on("127.0.0.1:0");
+    nb_listener_stop(the_listener);
+    assert_status(accept_one(nb_forever(), &err), NB_CANCELLED);
+    assert_int_equal(err.system_error, 0);
+}
+
+static void a_stop_stays(void **state)
+{
+    nb_address address = listen_on("127.0.0.1:0");
+
+    (void)state;
+    (void)dial(&address);
+    for (int i = 0; i < 3; i++) {
+        nb_listener_stop(the_listener);
+        assert_status(accept_one(nb_forever(), NULL), NB_CANCELLED);
+    }
+    assert_int_equal(calls(ON_ACCEPT), 0);
+}
+
+static void a_stop_comes_before_an_expired_deadline(void **state)
+{
+    (void)state;
+    (void)listen_on("127.0.0.1:0");
+    nb_listener_stop(the_listener);
+    assert_status(accept_one(nb_after_ms(0), NULL), NB_CANCELLED);
+}
+
+static void a_thousand_stops_never_block(void **state)
+{
+    (void)state;
+    (void)listen_on("127.0.0.1:0");
+    for (int i = 0; i < 1000; i++)
+        nb_listener_stop(the_listener);
+    assert_status(accept_one(nb_forever(), NULL), NB_CANCELLED);
+}
+
+static void stop_in_a_handler(int number)
+{
+    int saved = errno;
+
+    (void)number;
+    errno = ENOTTY;
+    nb_listener_stop(the_listener);
+    endings -= errno != ENOTTY;
+    errno = saved;
+}
+
+static void accept_with_signals(void *count)
+{
+    sigset_t none;
+
+    sigemptyset(&none);
+    pthread_sigmask(SIG_SETMASK, &none, NULL);
+    accept_until_stopped(count);
+}
+
+static void a_stop_from_a_signal_handler_ends_the_accept_it_interrupts(void **state)
+{
+    struct sigaction action, old;
+    struct task task;
+    atomic_int count = 0;
+
+    (void)state;
+    endings = 0;
+    memset(&action, 0, sizeof(action));
+    action.sa_handler = stop_in_a_handler;
+    action.sa_flags = SA_RESTART;
+    assert_int_equal(sigaction(SIGUSR2, &action, &old), 0);
+    (void)listen_on("127.0.0.1:0");
+    task_start(&task, accept_with_signals, &count);
+    task_until_blocked(&task);
+    assert_int_equal(pthread_kill(task.thread, SIGUSR2), 0);
+    task_join(&task);
+    assert_int_equal(sigaction(SIGUSR2, &old, NULL), 0);
+    assert_int_equal(endings, 1);
+}
+
+/* The child shares the descriptor that wakes who accepts, but not the stop. */
+static void a_stop_of_a_forked_childs_copy_makes_nobody_spin(void **state)
+{
+    nb_address address = listen_on("127.0.0.1:0");
+    struct task tasks[3];
+    atomic_int count = 0;
+
+    (void)state;
+    skip_without_children();
+    endings = 0;
+    for (size_t i = 0; i < COUNT(tasks); i++)
+        task_start(&tasks[i], accept_until_stopped, &count);
+    for (size_t i = 0; i < COUNT(tasks); i++)
+        until_accepting(&tasks[i]);
+    stop_in_a_child(the_listener);
+    (void)dial(&address);
+    eventually(count == 1);
+    assert_in_range(waits, 1, 5 * COUNT(tasks));
+    nb_listener_stop(the_listener);
+    for (size_t i = 0; i < COUNT(tasks); i++)
+        task_join(&tasks[i]);
+    assert_int_equal(endings, COUNT(tasks));
+}
+
+static void after_the_close_nobody_listens(void **state)
+{
+    nb_address address = listen_on("localhost:0");
+    struct task task;
+    atomic_int count = 0;
+
+    (void)state;
+    task_start(&task, accept_until_stopped, &count);
+    task_until_blocked(&task);
+    nb_listener_stop(the_listener);
+    task_join(&task);
+    nb_listener_close(the_listener);
+    the_listener = NULL;
+    assert_int_equal(dial_quietly(&address), -ECONNREFUSED);
+    assert_int_equal(count, 0);
+}
+
+/* --- Peers that are gone --- */
+
+static void a_peer_that_reset_before_accept_still_comes_with_its_address(void **state)
+{
+    nb_address address = listen_on("127.0.0.1:0");
+    struct sockaddr_storage raw;
+    socklen_t length = sizeof(raw);
+    nb_address client_address, peer;
+    int client = dial(&address);
+    nb_conn *conn;
+    char buf[8];
+    size_t received;
+
+    (void)state;
+    assert_int_equal(getsockname(client, (struct sockaddr *)&raw, &length), 0);
+    client_address = nb__address_from((struct sockaddr *)&raw, length);
+    say(client, "last", 4);
+    break_off(client);
+    conn = accepted();
+    nb_conn_peer(conn, &peer);
+    assert_true(nb_address_equal(&peer, &client_address));
+    assert_status(nb_recv_exact(conn, buf, 4, &received, plenty()), NB_OK);
+    assert_memory_equal(buf, "last", 4);
+    assert_status(nb_recv(conn, buf, 1, &received, plenty()), NB_RESET);
+    nb_abort(conn);
+}
+
+static void peers_that_are_gone_do_not_keep_others_out(void **state)
+{
+    nb_address address = listen_on("127.0.0.1:0");
+    bool found = false;
+
+    (void)state;
+    for (int i = 0; i < 5; i++)
+        break_off(dial(&address));
+    say(dial(&address), "!", 1);
+    for (int i = 0; i < 6 && !found; i++) {
+        nb_conn *conn = accepted();
+        char byte;
+        size_t received;
+
+        found = nb_recv(conn, &byte, 1, &received, plenty()) == NB_OK && byte == '!';
+        nb_abort(conn);
+    }
+    assert_true(found);
+}
+
+/* --- Out of descriptors, out of memory, broken --- */
+
+static struct rlimit limit_before;
+
+/* Lets the process open only so many more descriptors. */
+static void limit_descriptors(int more)
+{
+    struct rlimit limit;
+    int next;
+
+    skip_under_valgrind("who was accepted beyond the limit of descriptors is lost");
+    next = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(next >= 0);
+    close(next);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit_before), 0);
+    limit = limit_before;
+    limit.rlim_cur = (rlim_t)next + (rlim_t)more;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+static void unlimit_descriptors(void)
+{
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit_before), 0);
+}
+
+static void without_descriptors_accept_ends_at_its_deadline_and_does_not_spin(void **state)
+{
+    nb_address address = listen_on("127.0.0.1:0");
+    int64_t ms = 150;
+    nb_deadline by;
+    nb_status status;
+    nb_error err;
+
+    (void)state;
+    (void)dial(&address);
+    limit_descriptors(0);
+    do { /* until there was time to try twice */
+        by = nb_after_ms(ms);
+        ms *= 2;
+        status = accept_one(by, &err);
+    } while (calls(ON_ACCEPT) < 2);
+    unlimit_descriptors();
+    assert_status(status, NB_NO_DESCRIPTORS);
+    assert_passed(by, 10000);
+    assert_int_equal(err.system_error, EMFILE);
+    assert_in_range(calls(ON_ACCEPT), 2, 10); /* after 0, 5, 15, 35, 75 ms, and at the end */
+}
+
+static void without_descriptors_and_without_a_client_it_is_a_timeout(void **state)
+{
+    nb_status status;
+
+    (void)state;
+    (void)listen_on("127.0.0.1:0");
+    limit_descriptors(0);
+    status = accept_one(nb_after_ms(20), NULL);
+    unlimit_descriptors();
+    assert_status(status, NB_TIMEOUT);
+}
+
+static void free_descriptors_at_the_third_try(void *unused)
+{
+    nb_deadline until = plenty();
+
+    (void)unused;
+    while (calls(ON_ACCEPT) < 3 && !nb_expired(until))
+        a_moment();
+    (void)setrlimit(RLIMIT_NOFILE, &limit_before);
+}
+
+static void accept_recovers_by_itself_when_descriptors_come_free(void **state)
+{
+    nb_address address = listen_on("127.0.0.1:0");
+    struct task task;
+
+    (void)state;
+    (void)dial(&address);
+    limit_descriptors(0);
+    task_start(&task, free_descriptors_at_the_third_try, NULL);
+    assert_status(accept_one(plenty(), NULL), NB_OK);
+    task_join(&task);
+    assert_in_range(calls(ON_ACCEPT), 3, 6);
+}
+
+/* Each retry waits on the clock, not anew after each signal. */
+static void signals_do_not_put_the_next_try_off(void **state)
+{
+    nb_address address = listen_on("127.0.0.1:0");
+
+    (void)state;
+    (void)dial(&address);
+    fail_next(ON_ACCEPT, EMFILE, 3);
+    storm_begin(0);
+    assert_status(accept_one(plenty(), NULL), NB_OK);
+    (void)storm_end();
+}
+
+/* How many milliseconds a stop takes that comes when the next try is 640 ms away. */
+static int64_t stop_during_a_shortage(void)
+{
+    nb_address address = listen_on("127.0.0.1:0");
+    int tries = calls(ON_ACCEPT);
+    struct task task;
+    atomic_int count = 0;
+    int64_t begin;
+    int64_t ms;
+
+    endings = 0;
+    (void)dial(&address);
+    fail_next(ON_ACCEPT, EMFILE, -1);
+    task_start(&task, accept_until_stopped, &count);
+    eventually(calls(ON_ACCEPT) >= tries + 8);
+    begin = now_ns();
+    nb_listener_stop(the_listener);
+    task_join(&task);
+    ms = ms_since(begin);
+    assert_int_equal(endings, 1);
+    nb_listener_close(the_listener);
+    the_listener = NULL;
+    return ms;
+}
+
+static void a_stop_ends_the_wait_for_descriptors(void **state)
+{
+    int slow = 0;
+
+    (void)state;
+    while (stop_during_a_shortage() > 450)
+        assert_true(++slow < 5); /* on a busy machine one may take as long as the wait */
+}
+
+/* At most so many descriptors as a socket pair and its wake-up need. */
+static void listening_with_too_few_descriptors_leaks_none(void **state)
+{
+    (void)state;
+    for (int more = 0; more < 3; more++) {
+        size_t before = open_descriptors();
+        nb_listener *listener;
+        nb_status status;
+
+        limit_descriptors(more);
+        status = nb_listen(&listener, "localhost:0", NULL, NULL);
+        unlimit_descriptors();
+        assert_status(status, NB_NO_DESCRIPTORS);
+        assert_null(listener);
+        assert_int_equal(open_descriptors(), before);
+    }
+}
+
+static void a_wake_up_that_cannot_be_made_fails_the_listener(void **state)
+{
+    nb_error err;
+
+    (void)state;
+    fail_next(ON_WAKE_OPEN, EMFILE, 1);
+    assert_status(try_listen("127.0.0.1:0", &err), NB_NO_DESCRIPTORS);
+    assert_int_equal(err.system_error, EMFILE);
+    assert_non_null(strstr(err.message, "127.0.0.1:0"));
+}
+
+static void no_memory_for_a_listener_leaks_nothing(void **state)
+{
+    nb_status status = NB_NO_MEMORY;
+    int failed = 0;
+
+    (void)state;
+    while (status == NB_NO_MEMORY && failed < 20) {
+        fail_after(ON_MALLOC, failed++, ENOMEM, 1);
+        status = try_listen("localhost:0", NULL);
+    }
+    fail_next(ON_MALLOC, 0, 0);
+    assert_status(status, NB_OK);
+    assert_true(failed > 1);
+}
+
+static void no_memory_for_a_connection_is_said_and_the_next_accept_works(void **state)
+{
+    nb_address address = listen_on("127.0.0.1:0");
+
+    (void)state;
+    (void)dial(&address);
+    fail_next(ON_MALLOC, ENOMEM, 1);
+    assert_status(accept_one(plenty(), NULL), NB_NO_MEMORY);
+    (void)dial(&address);
+    assert_status(accept_one(plenty(), NULL), NB_OK);
+}
+
+/* As `ss -K` does to a listening socket. */
+static void a_socket_that_was_destroyed_is_an_error_and_no_loop(void **state)
+{
+    nb_error err;
+
+    (void)state;
+    (void)listen_on("127.0.0.1:0");
+    assert_int_equal(shutdown(nb_listener_fd(the_listener, 0), SHUT_RDWR), 0);
+    assert_status(accept_one(plenty(), &err), NB_SYSTEM);
+    assert_int_equal(err.system_error, EINVAL);
+    assert_int_equal(calls(ON_ACCEPT), 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest cases[] = {
+        NET_CASE(an_ipv4_literal_is_one_socket),
+        NET_CASE(an_ipv6_literal_is_one_socket),
+        NET_CASE(localhost_is_two_sockets_on_one_port),
+        NET_CASE(a_name_below_localhost_is_two_sockets_on_one_port),
+        NET_CASE(no_host_is_all_interfaces_of_both_families),
+        NET_CASE(a_star_is_all_interfaces_of_both_families),
+        NET_CASE(all_interfaces_are_reached_over_both_families),
+        NET_CASE(a_fixed_port_is_the_one_that_is_bound),
+        NET_CASE(a_busy_port_is_named),
+        NET_CASE(a_port_busy_in_one_family_is_busy),
+        NET_CASE(an_address_of_another_machine_is_unavailable),
+        NET_CASE(a_port_that_is_not_allowed_is_a_permission),
+        NET_CASE(what_is_no_endpoint_is_refused_and_named),
+        NET_CASE(names_are_not_looked_up),
+        NET_CASE(control_bytes_of_an_endpoint_are_escaped),
+        NET_CASE(a_null_argument_is_invalid),
+        NET_CASE(a_socket_that_is_not_there_has_no_address_and_no_descriptor),
+        NET_CASE(success_keeps_errno),
+        NET_CASE(options_whose_size_was_never_set_are_invalid),
+        NET_CASE(options_of_an_older_version_are_accepted),
+        NET_CASE(an_option_of_later_is_accepted_while_it_is_zero),
+        NET_CASE(an_option_of_later_that_is_set_is_invalid),
+        NET_CASE(a_backlog_of_zero_or_less_is_the_maximum_of_the_system),
+        NET_CASE(a_backlog_that_is_asked_for_is_set),
+        NET_CASE(a_backlog_of_any_size_is_cut_to_the_maximum_of_the_system),
+        NET_CASE(ipv6_sockets_never_take_ipv4),
+        NET_CASE(sockets_can_be_used_again_but_are_not_shared),
+        NET_CASE(a_second_listener_cannot_share_the_port),
+        NET_CASE(every_descriptor_is_close_on_exec),
+        NET_CASE(a_restart_works_while_connections_are_in_time_wait),
+        NET_CASE(a_port_that_is_busy_in_the_second_family_is_chosen_again),
+        NET_CASE(a_port_that_turns_out_busy_at_listen_is_chosen_again),
+        NET_CASE(the_families_take_turns_in_choosing_the_port),
+        NET_CASE(a_late_choice_of_a_port_is_good_enough),
+        NET_CASE(after_sixteen_choices_it_gives_up),
+        NET_CASE(only_a_busy_port_is_chosen_again),
+        NET_CASE(one_family_missing_leaves_the_other),
+        NET_CASE(one_family_that_is_not_allowed_leaves_the_other),
+        NET_CASE(one_family_without_the_address_leaves_the_other),
+        NET_CASE(where_no_family_works_the_status_is_what_tells_most),
+        NET_CASE(an_option_that_one_family_refuses_is_not_left_out),
+        NET_CASE(no_family_at_all_is_an_error),
+        NET_CASE(a_literal_of_a_missing_family_is_unsupported),
+        NET_CASE(other_failures_of_one_family_fail_the_whole),
+        NET_CASE(an_ipv6_socket_that_cannot_be_kept_from_ipv4_fails),
+        NET_CASE(an_option_that_is_optional_does_not_fail_it),
+        NET_CASE(a_host_with_ipv6_switched_off_is_served_over_ipv4),
+        NET_CASE(one_accept_serves_all_endpoints),
+        NET_CASE(an_endpoint_that_cannot_be_added_leaves_the_listener_as_it_was),
+        NET_CASE(a_listener_has_sixty_four_sockets_at_most),
+        NET_CASE(nothing_is_added_to_a_stopped_listener),
+        NET_CASE(options_of_an_added_endpoint_count),
+        NET_CASE(an_accepted_connection_is_blocking_close_on_exec_and_without_delay),
+        NET_CASE(the_peer_of_an_accepted_connection_is_the_client),
+        NET_CASE(without_a_client_accept_ends_at_its_deadline),
+        NET_CASE(signals_do_not_move_the_deadline_of_accept),
+        NET_CASE(an_expired_deadline_takes_nothing_although_a_client_waits),
+        NET_CASE(an_accepted_connection_outlives_its_listener),
+        NET_CASE(a_busy_first_socket_does_not_starve_the_second),
+        NET_CASE(a_busy_second_socket_does_not_starve_the_first),
+        NET_CASE(several_threads_accept_each_connection_once),
+        NET_CASE(a_connection_wakes_one_of_many_that_accept),
+        NET_CASE(who_waits_for_a_turn_keeps_his_deadline),
+        NET_CASE(whose_time_is_over_hands_his_turn_on),
+        NET_CASE(who_waits_for_a_turn_hears_of_the_shortage),
+        NET_CASE(a_stop_wakes_a_blocked_accept),
+        NET_CASE(a_stop_before_accept_is_not_lost),
+        NET_CASE(a_stop_stays),
+        NET_CASE(a_stop_comes_before_an_expired_deadline),
+        NET_CASE(a_thousand_stops_never_block),
+        NET_CASE(a_stop_from_a_signal_handler_ends_the_accept_it_interrupts),
+        NET_CASE(a_stop_of_a_forked_childs_copy_makes_nobody_spin),
+        NET_CASE(after_the_close_nobody_listens),
+        NET_CASE(a_peer_that_reset_before_accept_still_comes_with_its_address),
+        NET_CASE(peers_that_are_gone_do_not_keep_others_out),
+        NET_CASE(without_descriptors_accept_ends_at_its_deadline_and_does_not_spin),
+        NET_CASE(without_descriptors_and_without_a_client_it_is_a_timeout),
+        NET_CASE(accept_recovers_by_itself_when_descriptors_come_free),
+        NET_CASE(signals_do_not_put_the_next_try_off),
+        NET_CASE(a_stop_ends_the_wait_for_descriptors),
+        NET_CASE(listening_with_too_few_descriptors_leaks_none),
+        NET_CASE(a_wake_up_that_cannot_be_made_fails_the_listener),
+        NET_CASE(no_memory_for_a_listener_leaks_nothing),
+        NET_CASE(no_memory_for_a_connection_is_said_and_the_next_accept_works),
+        NET_CASE(a_socket_that_was_destroyed_is_an_error_and_no_loop),
+    };
+
+    return cmocka_run_group_tests(cases, move_to_own_network, NULL);
+}

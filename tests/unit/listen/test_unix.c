@@ -1,0 +1,1552 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Tests of listening on Unix sockets, and of what becomes of their files.
+ *
+ *  Wraps: nb__sys_socket nb__sys_bind nb__sys_listen nb__sys_accept nb__sys_connect
+ *  nb__sys_shutdown nb__sys_poll nb__sys_file_look nb__sys_file_set_mode nb__sys_file_set_mode_following
+ *  nb__sys_file_remove nb__sys_file_is_local nb__sys_set_mode nb__sys_lock_file_open nb__sys_lock */
+#undef _GNU_SOURCE
+#define _GNU_SOURCE
+#undef _FILE_OFFSET_BITS
+#define _FILE_OFFSET_BITS 64 /* some systems number files with so many */
+
+#include "net/address_internal.h"
+#include "servers.h"
+#include "sys/sys.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+int __real_nb__sys_socket(int family);
+int __wrap_nb__sys_socket(int family);
+int __real_nb__sys_bind(int fd, const struct sockaddr *address, socklen_t length);
+int __wrap_nb__sys_bind(int fd, const struct sockaddr *address, socklen_t length);
+int __real_nb__sys_listen(int fd, int backlog);
+int __wrap_nb__sys_listen(int fd, int backlog);
+int __real_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length);
+int __wrap_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length);
+int __real_nb__sys_connect(int fd, const struct sockaddr *address, socklen_t length);
+int __wrap_nb__sys_connect(int fd, const struct sockaddr *address, socklen_t length);
+int __real_nb__sys_shutdown(int fd, int how);
+int __wrap_nb__sys_shutdown(int fd, int how);
+int __real_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
+int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
+int __real_nb__sys_file_look(const char *path, struct nb__file *out);
+int __wrap_nb__sys_file_look(const char *path, struct nb__file *out);
+int __real_nb__sys_file_set_mode(const char *path, unsigned mode);
+int __wrap_nb__sys_file_set_mode(const char *path, unsigned mode);
+int __real_nb__sys_file_remove(const char *path);
+int __wrap_nb__sys_file_remove(const char *path);
+int __real_nb__sys_set_mode(int fd, unsigned mode);
+int __wrap_nb__sys_set_mode(int fd, unsigned mode);
+int __real_nb__sys_file_set_mode_following(const char *path, unsigned mode);
+int __wrap_nb__sys_file_set_mode_following(const char *path, unsigned mode);
+int __real_nb__sys_file_is_local(const char *path);
+int __wrap_nb__sys_file_is_local(const char *path);
+int __real_nb__sys_lock_file_open(const char *path);
+int __wrap_nb__sys_lock_file_open(const char *path);
+int __real_nb__sys_lock(int fd);
+int __wrap_nb__sys_lock(int fd);
+
+/* What happens meanwhile; each case begins without. */
+static struct {
+    void (*after_bind)(void);
+    void (*before_listen)(void);
+    void (*after_connect)(void);
+    void (*before_remove)(void);
+    void (*after_lock_open)(void);
+    bool another_device;    /* the same number of a file is found there */
+    bool not_local;         /* the file system is one that others see, too */
+    bool modes_are_ignored; /* of files, by the file system */
+} meanwhile;
+
+/* The place of the case, and the path of its socket there, and of what is locked for that. */
+static char directory[32];
+static char path[64];
+static char lock_path[80];
+static char endpoint[80];
+
+static nb_listener *the_listener;
+
+/* A call fails as planned, or is made. */
+#define OR_FAIL(on, call)                                                                          \
+    int error = fault(on);                                                                         \
+                                                                                                   \
+    return error != 0 ? -error : (call)
+
+int __wrap_nb__sys_socket(int family)
+{
+    OR_FAIL(ON_SOCKET, __real_nb__sys_socket(family));
+}
+
+int __wrap_nb__sys_bind(int fd, const struct sockaddr *address, socklen_t length)
+{
+    int error = fault(ON_BIND);
+    int failed = error != 0 ? -error : __real_nb__sys_bind(fd, address, length);
+
+    if (failed == 0 && meanwhile.after_bind != NULL)
+        meanwhile.after_bind();
+    return failed;
+}
+
+int __wrap_nb__sys_listen(int fd, int backlog)
+{
+    if (meanwhile.before_listen != NULL)
+        meanwhile.before_listen();
+    OR_FAIL(ON_LISTEN, __real_nb__sys_listen(fd, backlog));
+}
+
+/* Somebody who comes after the stop, when the loop is about to take those that wait. */
+static struct {
+    atomic_bool comes;
+    nb_address to;
+    atomic_int result; /* of connecting */
+} latecomer;
+
+int __wrap_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length)
+{
+    if (atomic_exchange(&latecomer.comes, false)) {
+        int saved = errno;
+
+        latecomer.result = dial_quietly(&latecomer.to);
+        if (latecomer.result >= 0)
+            close(latecomer.result);
+        errno = saved;
+    }
+    return __real_nb__sys_accept(fd, peer, length);
+}
+
+int __wrap_nb__sys_connect(int fd, const struct sockaddr *address, socklen_t length)
+{
+    int error = fault(ON_CONNECT);
+    int failed = error != 0 ? -error : __real_nb__sys_connect(fd, address, length);
+
+    if (meanwhile.after_connect != NULL)
+        meanwhile.after_connect();
+    return failed;
+}
+
+int __wrap_nb__sys_shutdown(int fd, int how)
+{
+    OR_FAIL(ON_SHUTDOWN, __real_nb__sys_shutdown(fd, how));
+}
+
+int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
+{
+    OR_FAIL(ON_POLL, __real_nb__sys_poll(fds, count, by));
+}
+
+/* The faults of a case are for the socket. */
+static bool is_lock(const char *name)
+{
+    return strcmp(name, lock_path) == 0;
+}
+
+int __wrap_nb__sys_file_look(const char *name, struct nb__file *out)
+{
+    int error = is_lock(name) ? 0 : fault(ON_FILE_LOOK);
+    int failed = error != 0 ? -error : __real_nb__sys_file_look(name, out);
+
+    out->device += meanwhile.another_device && !is_lock(name);
+    return failed;
+}
+
+int __wrap_nb__sys_file_set_mode(const char *name, unsigned mode)
+{
+    if (meanwhile.modes_are_ignored)
+        return 0;
+    OR_FAIL(ON_FILE_SET_MODE, __real_nb__sys_file_set_mode(name, mode));
+}
+
+int __wrap_nb__sys_file_remove(const char *name)
+{
+    if (is_lock(name))
+        return __real_nb__sys_file_remove(name);
+    if (meanwhile.before_remove != NULL)
+        meanwhile.before_remove();
+    OR_FAIL(ON_FILE_REMOVE, __real_nb__sys_file_remove(name));
+}
+
+int __wrap_nb__sys_set_mode(int fd, unsigned mode)
+{
+    if (meanwhile.modes_are_ignored)
+        return 0;
+    OR_FAIL(ON_SET_MODE, __real_nb__sys_set_mode(fd, mode));
+}
+
+int __wrap_nb__sys_file_set_mode_following(const char *name, unsigned mode)
+{
+    OR_FAIL(ON_FILE_SET_MODE_FOLLOWING, __real_nb__sys_file_set_mode_following(name, mode));
+}
+
+int __wrap_nb__sys_file_is_local(const char *name)
+{
+    int error = fault(ON_FILE_IS_LOCAL);
+
+    if (error == 0 && meanwhile.not_local)
+        return 0;
+    return error != 0 ? -error : __real_nb__sys_file_is_local(name);
+}
+
+int __wrap_nb__sys_lock_file_open(const char *name)
+{
+    int error = fault(ON_LOCK_FILE_OPEN);
+    int fd = error != 0 ? -error : __real_nb__sys_lock_file_open(name);
+
+    if (meanwhile.after_lock_open != NULL)
+        meanwhile.after_lock_open();
+    return fd;
+}
+
+int __wrap_nb__sys_lock(int fd)
+{
+    OR_FAIL(ON_LOCK, __real_nb__sys_lock(fd));
+}
+
+static int unix_case_begin(void **state)
+{
+    memset(&meanwhile, 0, sizeof(meanwhile));
+    the_listener = NULL;
+    strcpy(directory, "/tmp/nb-unix-XXXXXX");
+    assert_non_null(mkdtemp(directory));
+    (void)snprintf(path, sizeof(path), "%s/socket", directory);
+    (void)snprintf(lock_path, sizeof(lock_path), "%s.lock", path);
+    (void)snprintf(endpoint, sizeof(endpoint), "unix:%s", path);
+    return net_case_begin(state);
+}
+
+/* How many files there are in the directory of the case. */
+static int files(void)
+{
+    DIR *stream = opendir(directory);
+    int count = -2; /* . and .. */
+
+    assert_non_null(stream);
+    while (readdir(stream) != NULL)
+        count++;
+    closedir(stream);
+    return count;
+}
+
+/* All that is made in the directory of a case has to be gone at its end. */
+static int unix_case_end(void **state)
+{
+    int failed;
+
+    nb_listener_close(the_listener);
+    failed = net_case_end(state);
+    if (rmdir(directory) != 0) {
+        print_error("something is left in %s\n", directory);
+        failed = -1;
+    }
+    return failed;
+}
+
+#undef NET_CASE
+#define NET_CASE(name) cmocka_unit_test_setup_teardown(name, unix_case_begin, unix_case_end)
+#undef NET_CASE_FOR
+#define NET_CASE_FOR(name, mode) CASE_WITH(name, mode, unix_case_begin, unix_case_end)
+
+/* --- Files --- */
+
+static struct stat look_at(const char *name)
+{
+    struct stat status;
+
+    memset(&status, 0, sizeof(status));
+    if (lstat(name, &status) != 0)
+        fail_msg("%s: %s", name, strerror(errno));
+    return status;
+}
+
+static bool exists(const char *name)
+{
+    struct stat status;
+
+    return lstat(name, &status) == 0;
+}
+
+static int mode_of(const char *name)
+{
+    return (int)(look_at(name).st_mode & 07777);
+}
+
+/* A bound socket of a type. The case closes it. */
+static int bound_socket(const char *name, int type)
+{
+    char text[NB_ADDRESS_TEXT_MAX];
+    nb_address address;
+    socklen_t length;
+    const struct sockaddr *raw;
+    int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+
+    (void)snprintf(text, sizeof(text), "unix:%s", name);
+    address = address_of(text);
+    raw = nb__address_sockaddr(&address, &length);
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, raw, length), 0);
+    return fd;
+}
+
+static int listening_socket(const char *name, int backlog)
+{
+    int fd = bound_socket(name, SOCK_STREAM);
+
+    assert_int_equal(listen(fd, backlog), 0);
+    return fd;
+}
+
+/* What a server leaves behind that dies. */
+static void leave_dead_socket(const char *name)
+{
+    raw_close(listening_socket(name, 8));
+}
+
+static void make_file(const char *name)
+{
+    raw_close(open(name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600));
+}
+
+static void remove_file(const char *name)
+{
+    assert_int_equal(unlink(name), 0);
+}
+
+/* Locks a file; raw_close() unlocks it. -1 when somebody else has the lock. */
+static int lock_of(const char *name, int flags)
+{
+    int fd = open(name, flags | O_CLOEXEC, 0600);
+
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
+        return fd;
+    raw_close(fd);
+    return -1;
+}
+
+/* Locks the path of the case in the library's way; unlock_path() ends that. */
+static int lock_path_of_case(void)
+{
+    return lock_of(lock_path, O_RDWR | O_CREAT);
+}
+
+static void unlock_path(int lock)
+{
+    remove_file(lock_path);
+    raw_close(lock);
+}
+
+static void check_unlocked(void)
+{
+    assert_false(exists(lock_path));
+}
+
+/* --- Listening --- */
+
+static void listen_on(const char *where, const nb_listen_options *options)
+{
+    nb_error err;
+
+    if (nb_listen(&the_listener, where, options, &err) != NB_OK)
+        fail_msg("%s", err.message);
+    assert_status(err.status, NB_OK);
+}
+
+static void close_listener(void)
+{
+    nb_listener *listener = the_listener;
+
+    the_listener = NULL;
+    nb_listener_close(listener);
+}
+
+/* Listens at the path of the case, and ends that again. */
+static void listen_and_close(const nb_listen_options *options)
+{
+    listen_on(endpoint, options);
+    close_listener();
+}
+
+static nb_listen_options with_mode(int64_t mode)
+{
+    nb_listen_options options = NB_LISTEN_OPTIONS_INIT;
+
+    options.unix_mode = mode;
+    return options;
+}
+
+/* That listening fails, and the message has the endpoint and a word of the reason. */
+static void check_refused(const char *where, const nb_listen_options *options, nb_status expected,
+                          const char *word)
+{
+    nb_listener *listener = (nb_listener *)(void *)&meanwhile;
+    nb_error err;
+    nb_status status = nb_listen(&listener, where, options, &err);
+
+    nb_listener_close(listener);
+    assert_status(status, expected);
+    assert_null(listener);
+    assert_status(err.status, expected);
+    assert_non_null(strstr(err.message, where));
+    if (strstr(err.message, word) == NULL)
+        fail_msg("\"%s\" does not tell \"%s\"", err.message, word);
+}
+
+/* That the path is in use, for a reason, and that what is there stays. */
+static void check_stays(const char *word)
+{
+    struct stat before = look_at(path);
+    struct stat after;
+    int count = files();
+
+    check_refused(endpoint, NULL, NB_ADDRESS_IN_USE, word);
+    after = look_at(path);
+    assert_true(before.st_ino == after.st_ino && before.st_mode == after.st_mode);
+    assert_int_equal(files(), count);
+    check_unlocked();
+}
+
+static nb_address first_address(void)
+{
+    nb_address address;
+
+    assert_status(nb_listener_address(the_listener, 0, &address), NB_OK);
+    return address;
+}
+
+static void check_reached(void)
+{
+    nb_address address = first_address();
+    nb_conn *conn;
+    nb_address peer;
+    char text[NB_ADDRESS_TEXT_MAX];
+    int client = dial(&address);
+
+    assert_status(nb_accept(the_listener, &conn, plenty(), NULL), NB_OK);
+    nb_conn_peer(conn, &peer);
+    assert_string_equal(nb_address_format(&peer, text, sizeof(text)), "unix:");
+    assert_status(nb_send_all(conn, HELLO, strlen(HELLO), NULL, plenty()), NB_OK);
+    assert_status(nb_shutdown_send(conn), NB_OK);
+    assert_int_equal(answer(client, HELLO), 0);
+    hang_up(client);
+    assert_status(nb_close(conn, plenty()), NB_OK);
+}
+
+/* --- Where it listens --- */
+
+static void a_path_is_listened_on(void **state)
+{
+    nb_address wanted = address_of(endpoint);
+    nb_address address;
+
+    (void)state;
+    listen_on(endpoint, NULL);
+    address = first_address();
+    assert_int_equal(nb_listener_count(the_listener), 1);
+    assert_true(nb_address_equal(&address, &wanted));
+    assert_true(S_ISSOCK(look_at(path).st_mode));
+    check_reached();
+    check_unlocked();
+}
+
+static const char *abstract_endpoint(void)
+{
+    static char text[64];
+
+    (void)snprintf(text, sizeof(text), "unix:@%s", directory);
+    return text;
+}
+
+static void an_abstract_name_is_listened_on(void **state)
+{
+    nb_address wanted = address_of(abstract_endpoint());
+    nb_address address;
+
+    (void)state;
+    listen_on(abstract_endpoint(), NULL);
+    address = first_address();
+    assert_true(nb_address_equal(&address, &wanted));
+    assert_int_equal(files(), 0);
+    check_reached();
+    check_refused(abstract_endpoint(), NULL, NB_ADDRESS_IN_USE, "EADDRINUSE");
+}
+
+static void a_path_that_fits_to_the_last_byte_is_listened_on(void **state)
+{
+    char name[128];
+    char text[160];
+
+    (void)state;
+    (void)snprintf(name, sizeof(name), "%s/%0*d", directory, (int)(106 - strlen(directory)), 1);
+    assert_int_equal(strlen(name), 107);
+    (void)snprintf(text, sizeof(text), "unix:%s", name);
+    listen_on(text, NULL);
+    assert_true(exists(name));
+    check_reached();
+}
+
+static void a_path_that_does_not_fit_is_refused(void **state)
+{
+    char text[160];
+
+    (void)state;
+    (void)snprintf(text, sizeof(text), "unix:%s/%0*d", directory, (int)(107 - strlen(directory)),
+                   1);
+    check_refused(text, NULL, NB_BAD_ENDPOINT, "too long");
+    assert_int_equal(files(), 0);
+}
+
+static void unix_sockets_stand_beside_others_behind_one_accept(void **state)
+{
+    nb_listen_options odd = with_mode(0);
+    nb_error err;
+
+    (void)state;
+    odd.backlog = 1;
+    listen_on(endpoint, NULL);
+    assert_status(nb_listener_add(the_listener, "127.0.0.1:0", NULL, NULL), NB_OK);
+    assert_status(nb_listener_add(the_listener, abstract_endpoint(), &odd, NULL), NB_OK);
+    assert_status(nb_listener_add(the_listener, endpoint, NULL, &err), NB_ADDRESS_IN_USE);
+    assert_int_equal(nb_listener_count(the_listener), 3);
+    for (size_t i = 0; i < 3; i++) {
+        nb_address address;
+        nb_conn *conn;
+
+        assert_status(nb_listener_address(the_listener, i, &address), NB_OK);
+        (void)dial(&address);
+        assert_status(nb_accept(the_listener, &conn, plenty(), NULL), NB_OK);
+        nb_abort(conn);
+    }
+}
+
+static void a_listener_takes_no_more_unix_sockets_than_it_can_hold(void **state)
+{
+    char text[80];
+    nb_error err;
+
+    (void)state;
+    listen_on(abstract_endpoint(), NULL);
+    for (int i = 1; i < NB_LISTENER_SOCKETS_MAX; i++) {
+        (void)snprintf(text, sizeof(text), "%s/%d", abstract_endpoint(), i);
+        assert_status(nb_listener_add(the_listener, text, NULL, NULL), NB_OK);
+    }
+    assert_status(nb_listener_add(the_listener, endpoint, NULL, &err), NB_TOO_LONG);
+    assert_non_null(strstr(err.message, "64"));
+    assert_int_equal(files(), 0);
+}
+
+static void a_directory_that_is_not_there_is_named(void **state)
+{
+    char text[96];
+
+    (void)state;
+    (void)snprintf(text, sizeof(text), "unix:%s/none/socket", directory);
+    check_refused(text, NULL, NB_ADDRESS_UNAVAILABLE, "ENOENT");
+}
+
+/* Descriptors that a child would have after exec. */
+static int inheritable(void)
+{
+    int count = 0;
+
+    for (int fd = 0; fd < 256; fd++)
+        count += fcntl(fd, F_GETFD) == 0;
+    return count;
+}
+
+static int inheritable_meanwhile;
+
+static void count_inheritable(void)
+{
+    inheritable_meanwhile = inheritable();
+}
+
+/* The one of the lock, too, which is there only until the socket listens. */
+static void no_descriptor_is_inherited_meanwhile(void **state)
+{
+    (void)state;
+    meanwhile.before_listen = count_inheritable;
+    inheritable_meanwhile = -1;
+    listen_on(endpoint, NULL);
+    assert_int_equal(inheritable_meanwhile, inheritable());
+}
+
+static void success_keeps_errno_and_descriptors_are_close_on_exec(void **state)
+{
+    (void)state;
+    leave_dead_socket(path);
+    errno = 4711;
+    listen_on(endpoint, NULL);
+    assert_int_equal(errno, 4711);
+    assert_int_equal(fcntl(nb_listener_fd(the_listener, 0), F_GETFD), FD_CLOEXEC);
+}
+
+static void options_of_tcp_are_refused(void **state)
+{
+    nb_listen_options options = NB_LISTEN_OPTIONS_INIT;
+
+    (void)state;
+    options.keepalive_count = 3;
+    check_refused(endpoint, &options, NB_UNSUPPORTED, "keepalive_count");
+    assert_int_equal(files(), 0);
+}
+
+/* --- The mode of its file --- */
+
+/* The mode of the file after listening under an umask, which stays. */
+static int mode_under(mode_t mask, int64_t asked)
+{
+    nb_listen_options options = with_mode(asked);
+    mode_t old = umask(mask);
+    int mode;
+
+    listen_on(endpoint, &options);
+    mode = mode_of(path);
+    close_listener();
+    assert_int_equal(umask(old), mask);
+    return mode;
+}
+
+static void the_file_is_the_owners_alone_unless_asked_otherwise(void **state)
+{
+    (void)state;
+    assert_int_equal(mode_under(0, 0), 0600);
+    assert_int_equal(mode_under(022, 0), 0600);
+    assert_int_equal(mode_under(0777, 0), 0600);
+}
+
+static void the_mode_is_the_one_that_was_asked_for_whatever_the_umask(void **state)
+{
+    static const mode_t masks[] = {0, 022, 077, 0777};
+    static const int modes[] = {0660, 0666, 0777, 0200, 0001};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(masks); i++) {
+        for (size_t j = 0; j < COUNT(modes); j++)
+            assert_int_equal(mode_under(masks[i], modes[j]), modes[j]);
+    }
+}
+
+static void check_not_wider(void)
+{
+    assert_int_equal(mode_of(path) & ~0620, 0);
+}
+
+static void check_as_asked(void)
+{
+    assert_int_equal(mode_of(path), 0620);
+}
+
+static void at_no_time_are_there_more_rights_than_asked_for(void **state)
+{
+    (void)state;
+    meanwhile.after_bind = check_not_wider;
+    meanwhile.before_listen = check_as_asked;
+    assert_int_equal(mode_under(0, 0620), 0620);
+    assert_int_equal(mode_under(0777, 0620), 0620);
+    assert_int_equal(calls(ON_LISTEN), 2);
+}
+
+static void a_mode_that_cannot_be_set_beforehand_is_set_before_it_listens(void **state)
+{
+    (void)state;
+    meanwhile.before_listen = check_as_asked;
+    fail_next(ON_SET_MODE, EINVAL, -1);
+    assert_int_equal(mode_under(0, 0620), 0620);
+}
+
+/* The C library may need /proc for what the kernel does not do by itself. */
+static void a_mode_is_set_where_links_cannot_be_excluded(void **state)
+{
+    (void)state;
+    meanwhile.before_listen = check_as_asked;
+    fail_next(ON_FILE_SET_MODE, EOPNOTSUPP, -1);
+    assert_int_equal(mode_under(0777, 0620), 0620);
+    assert_int_equal(calls(ON_FILE_SET_MODE_FOLLOWING), 1);
+}
+
+/* Gives the process that calls it mounts of its own. */
+static bool has_own_mounts(void)
+{
+    return (unshare(CLONE_NEWNS) == 0 || unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0) &&
+           mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+}
+
+/* In a process of its own, which ends with 0, with 1 when it cannot be tried here, or with what went wrong. */
+static void check_in_child(int (*run)(void), const char *why_not)
+{
+    int status;
+    pid_t process;
+
+    skip_under_valgrind("a child answers for the memory of its parent");
+    process = fork();
+    if (process == 0)
+        _exit(run());
+    assert_int_equal(waitpid(process, &status, 0), process);
+    assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == 1)
+        skip_because(why_not);
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static int listen_without_proc(void)
+{
+    nb_listen_options options = with_mode(0660);
+    nb_listener *listener;
+    nb_error err;
+    struct stat status = {0};
+
+    umask(022);
+    if (!has_own_mounts() || mount("none", "/proc", "tmpfs", 0, NULL) != 0)
+        return 1;
+    if (nb_listen(&listener, endpoint, &options, &err) != NB_OK) {
+        print_error("%s\n", err.message);
+        return 2;
+    }
+    if (lstat(path, &status) != 0 || (status.st_mode & 07777) != 0660)
+        return 3;
+    nb_listener_close(listener);
+    return 0;
+}
+
+static void a_mode_is_set_without_proc(void **state)
+{
+    skip_under_valgrind("there is no way without /proc");
+    skip_under_qemu("there is no way without /proc");
+    (void)state;
+    check_in_child(listen_without_proc, "/proc cannot be hidden here");
+}
+
+static void a_mode_that_the_file_system_refuses_is_named(void **state)
+{
+    nb_listen_options options = with_mode(0666);
+    mode_t mask = umask(022);
+
+    (void)state;
+    fail_next(ON_FILE_SET_MODE, EINVAL, 1);
+    check_refused(endpoint, &options, NB_SYSTEM, "unix_mode: ");
+    fail_next(ON_FILE_SET_MODE, EOPNOTSUPP, 1);
+    fail_next(ON_FILE_SET_MODE_FOLLOWING, EOPNOTSUPP, 1);
+    check_refused(endpoint, &options, NB_UNSUPPORTED, "unix_mode: ");
+    umask(mask);
+    assert_int_equal(files(), 0);
+}
+
+/* As on FUSE, where everything has the mode that whoever mounted it wants. */
+static void a_mode_that_the_file_system_ignores_is_named(void **state)
+{
+    nb_listen_options options = with_mode(0666);
+    mode_t mask = umask(0);
+
+    (void)state;
+    meanwhile.modes_are_ignored = true;
+    check_refused(endpoint, NULL, NB_UNSUPPORTED, "unix_mode: ");
+    check_refused(endpoint, &options, NB_UNSUPPORTED, "unix_mode: ");
+    umask(mask);
+    assert_int_equal(files(), 0);
+}
+
+static void a_mode_that_is_none_is_invalid(void **state)
+{
+    static const int64_t modes[] = {-1, 01000, 010600, INT64_MAX, INT64_MIN};
+    nb_error err;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(modes); i++) {
+        nb_listen_options options = with_mode(modes[i]);
+
+        assert_status(nb_listen(&the_listener, endpoint, &options, &err), NB_INVALID);
+        assert_null(the_listener);
+        assert_non_null(strstr(err.message, "unix_mode"));
+    }
+    assert_int_equal(files(), 0);
+}
+
+static void a_mode_for_what_has_no_file_is_not_supported(void **state)
+{
+    nb_listen_options options = with_mode(0600);
+
+    (void)state;
+    check_refused(abstract_endpoint(), &options, NB_UNSUPPORTED, "unix_mode");
+    check_refused("127.0.0.1:0", &options, NB_UNSUPPORTED, "unix_mode");
+    check_refused("localhost:0", &options, NB_UNSUPPORTED, "unix_mode");
+}
+
+/* --- What was left behind --- */
+
+static void a_dead_socket_is_replaced(void **state)
+{
+    (void)state;
+    leave_dead_socket(path);
+    listen_on(endpoint, NULL);
+    assert_int_equal(mode_of(path), 0600);
+    check_reached();
+    check_unlocked();
+}
+
+static void a_live_server_stays_and_is_not_harmed(void **state)
+{
+    int server = listening_socket(path, 8);
+    nb_address address = address_of(endpoint);
+    int knocked;
+    char byte;
+
+    (void)state;
+    check_stays("a server listens there");
+    knocked = accept(server, NULL, NULL);
+    assert_int_equal(recv(knocked, &byte, 1, 0), 0);
+    raw_close(knocked);
+    (void)dial(&address);
+    raw_close(accept(server, NULL, NULL));
+    raw_close(server);
+    remove_file(path);
+}
+
+static void a_live_server_whose_queue_is_full_stays(void **state)
+{
+    int server = listening_socket(path, 0);
+    nb_address address = address_of(endpoint);
+
+    (void)state;
+    (void)dial(&address); /* one fits even into a queue of none */
+    check_stays("a server listens there");
+    raw_close(server);
+    remove_file(path);
+}
+
+static void a_listener_of_this_library_stays(void **state)
+{
+    (void)state;
+    listen_on(endpoint, NULL);
+    check_stays("a server listens there");
+}
+
+static void a_symbolic_link_stays(void **state)
+{
+    char target[64];
+
+    (void)state;
+    (void)snprintf(target, sizeof(target), "%s/target", directory);
+    assert_int_equal(symlink(target, path), 0);
+    check_stays("symbolic link"); /* to nothing */
+    leave_dead_socket(target);
+    check_stays("symbolic link"); /* to a dead socket */
+    assert_true(exists(target));
+    remove_file(path);
+    remove_file(target);
+}
+
+static void other_kinds_of_files_stay(void **state)
+{
+    (void)state;
+    make_file(path);
+    check_stays("no socket");
+    remove_file(path);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    check_stays("no socket");
+    remove_file(path);
+    assert_int_equal(mkdir(path, 0700), 0);
+    check_stays("no socket");
+    assert_int_equal(rmdir(path), 0);
+}
+
+static void sockets_of_other_types_stay(void **state)
+{
+    static const int types[] = {SOCK_DGRAM, SOCK_SEQPACKET};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(types); i++) {
+        int fd = bound_socket(path, types[i]);
+
+        if (types[i] == SOCK_SEQPACKET)
+            assert_int_equal(listen(fd, 1), 0);
+        check_stays("another type");
+        raw_close(fd);
+        remove_file(path);
+    }
+}
+
+static void a_socket_that_may_not_be_asked_stays(void **state)
+{
+    static const int errors[] = {EACCES, EPERM, EIO};
+
+    (void)state;
+    leave_dead_socket(path);
+    for (size_t i = 0; i < COUNT(errors); i++) {
+        fail_next(ON_CONNECT, errors[i], 1);
+        check_stays("does not tell");
+    }
+    fail_next(ON_CONNECT, EINPROGRESS, 1);
+    check_stays("a server listens there");
+    remove_file(path);
+}
+
+/* The root of a container is such a file system, and its servers have to start again. */
+static int replace_on_overlay(void)
+{
+    char options[128];
+    nb_listener *listener;
+    nb_error err;
+
+    (void)snprintf(options, sizeof(options), "lowerdir=%s/l,upperdir=%s/u,workdir=%s/w", directory,
+                   directory, directory);
+    if (!has_own_mounts() || mount("none", directory, "tmpfs", 0, NULL) != 0 ||
+        chdir(directory) != 0 || mkdir("l", 0700) != 0 || mkdir("u", 0700) != 0 ||
+        mkdir("w", 0700) != 0 || mkdir("m", 0700) != 0 ||
+        mount("overlay", "m", "overlay", 0, options) != 0)
+        return 1;
+    (void)snprintf(path, sizeof(path), "%s/m/socket", directory);
+    (void)snprintf(endpoint, sizeof(endpoint), "unix:%s", path);
+    leave_dead_socket(path);
+    if (nb_listen(&listener, endpoint, NULL, &err) == NB_OK)
+        return 0;
+    print_error("%s\n", err.message);
+    return 2;
+}
+
+static void a_dead_socket_on_an_overlay_is_replaced(void **state)
+{
+    (void)state;
+    check_in_child(replace_on_overlay, "no overlay can be mounted here");
+}
+
+/* A server may listen on another machine, or below a file system that a program makes up. */
+static void a_socket_that_others_see_too_stays(void **state)
+{
+    (void)state;
+    leave_dead_socket(path);
+    meanwhile.not_local = true;
+    check_stays("nobody can tell");
+    meanwhile.not_local = false;
+    fail_next(ON_FILE_IS_LOCAL, EIO, 1);
+    check_stays("nobody can tell");
+    listen_and_close(NULL);
+}
+
+/* What is another socket by the time it is to be removed is left alone. */
+static void check_another_stays(void (*becomes_another)(void))
+{
+    leave_dead_socket(path);
+    meanwhile.after_connect = becomes_another;
+    check_refused(endpoint, NULL, NB_ADDRESS_IN_USE, "just made");
+    assert_true(exists(path));
+    remove_file(path);
+}
+
+static void replace_socket(void)
+{
+    char other[64];
+
+    meanwhile.after_connect = NULL;
+    (void)snprintf(other, sizeof(other), "%s/other", directory);
+    leave_dead_socket(other);
+    assert_int_equal(rename(other, path), 0);
+}
+
+static void a_socket_that_takes_the_place_of_the_dead_one_stays(void **state)
+{
+    (void)state;
+    check_another_stays(replace_socket);
+}
+
+static void change_device(void)
+{
+    meanwhile.another_device = true;
+}
+
+static void a_socket_of_the_same_number_on_another_device_stays(void **state)
+{
+    (void)state;
+    check_another_stays(change_device);
+}
+
+static void remove_socket(void)
+{
+    meanwhile.after_connect = NULL;
+    remove_file(path);
+}
+
+static void a_dead_socket_that_goes_by_itself_is_no_obstacle(void **state)
+{
+    (void)state;
+    leave_dead_socket(path);
+    meanwhile.after_connect = remove_socket;
+    listen_and_close(NULL);
+    fail_next(ON_BIND, EADDRINUSE, 1); /* and is gone at the first look */
+    listen_and_close(NULL);
+    leave_dead_socket(path);
+    fail_next(ON_CONNECT, ENOENT, 1); /* or when asked */
+    meanwhile.after_connect = remove_socket;
+    listen_and_close(NULL);
+    leave_dead_socket(path);
+    fail_next(ON_FILE_REMOVE, ENOENT, 1);
+    fail_after(ON_BIND, 1, EACCES, 1);
+    check_refused(endpoint, NULL, NB_PERMISSION, "EACCES"); /* it tried again */
+    remove_file(path);
+}
+
+static void somebody_who_is_faster_has_the_place(void **state)
+{
+    (void)state;
+    leave_dead_socket(path);
+    fail_next(ON_BIND, EADDRINUSE, 2);
+    check_refused(endpoint, NULL, NB_ADDRESS_IN_USE, "EADDRINUSE");
+    assert_int_equal(calls(ON_BIND), 2);
+    assert_int_equal(files(), 0);
+}
+
+static void what_fails_while_a_dead_socket_is_looked_at_is_told(void **state)
+{
+    (void)state;
+    leave_dead_socket(path);
+    fail_after(ON_SOCKET, 1, EMFILE, 1);
+    check_refused(endpoint, NULL, NB_NO_DESCRIPTORS, "EMFILE");
+    fail_after(ON_SOCKET, 1, ENOBUFS, 1);
+    check_refused(endpoint, NULL, NB_NO_MEMORY, "ENOBUFS");
+    fail_next(ON_CONNECT, ENOMEM, 1);
+    check_refused(endpoint, NULL, NB_NO_MEMORY, "ENOMEM");
+    fail_after(ON_SOCKET, 1, ENFILE, 1);
+    check_refused(endpoint, NULL, NB_NO_DESCRIPTORS, "ENFILE");
+    fail_next(ON_FILE_LOOK, EIO, 1);
+    check_refused(endpoint, NULL, NB_SYSTEM, "EIO");
+    fail_after(ON_FILE_LOOK, 1, EACCES, 1);
+    check_refused(endpoint, NULL, NB_PERMISSION, "EACCES");
+    fail_next(ON_FILE_REMOVE, EPERM, 1);
+    check_refused(endpoint, NULL, NB_PERMISSION, "EPERM");
+    check_unlocked();
+    assert_int_equal(files(), 1);
+    remove_file(path);
+}
+
+/* --- The lock --- */
+
+static void without_the_lock_a_dead_socket_stays(void **state)
+{
+    int64_t begin = now_ns();
+    int lock;
+
+    (void)state;
+    leave_dead_socket(path);
+    lock = lock_path_of_case();
+    check_refused(endpoint, NULL, NB_ADDRESS_IN_USE, "locked by somebody else");
+    assert_true(ms_since(begin) >= 100);
+    unlock_path(lock);
+    fail_next(ON_LOCK_FILE_OPEN, EACCES, 1);
+    check_refused(endpoint, NULL, NB_ADDRESS_IN_USE, "cannot be locked");
+    fail_next(ON_LOCK, EBADF, 1);
+    check_refused(endpoint, NULL, NB_ADDRESS_IN_USE, "cannot be locked");
+    assert_true(exists(path));
+    remove_file(lock_path); /* nobody removes what he could not lock */
+    listen_and_close(NULL);
+}
+
+static void without_the_lock_a_free_path_is_listened_on(void **state)
+{
+    int lock = lock_path_of_case();
+
+    (void)state;
+    listen_and_close(NULL);
+    unlock_path(lock);
+    fail_next(ON_LOCK_FILE_OPEN, EACCES, 1);
+    listen_and_close(NULL);
+}
+
+/* Anybody can lock a directory that he can read. */
+static void a_lock_on_the_directory_keeps_nobody_out(void **state)
+{
+    int lock = lock_of(directory, O_RDONLY | O_DIRECTORY);
+
+    (void)state;
+    assert_true(lock >= 0);
+    leave_dead_socket(path);
+    listen_and_close(NULL);
+    raw_close(lock);
+}
+
+static int mode_of_lock;
+
+static void note_mode_of_lock(void)
+{
+    mode_of_lock = mode_of(lock_path);
+}
+
+/* Nobody else can open it, and so nobody else can lock it. */
+static void the_lock_is_the_owners_alone(void **state)
+{
+    mode_t mask = umask(0);
+
+    (void)state;
+    meanwhile.before_listen = note_mode_of_lock;
+    listen_on(endpoint, NULL);
+    umask(mask);
+    assert_int_equal(mode_of_lock, 0600);
+    assert_int_equal(files(), 1);
+}
+
+static void a_lock_that_was_left_behind_is_no_obstacle(void **state)
+{
+    (void)state;
+    leave_dead_socket(path);
+    make_file(lock_path);
+    listen_and_close(NULL);
+    assert_int_equal(files(), 0);
+}
+
+/* Other programs keep their number in such files. */
+static void a_lock_of_another_program_stays(void **state)
+{
+    int file = open(lock_path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+
+    (void)state;
+    assert_int_equal(write(file, "4711", 4), 4);
+    raw_close(file);
+    listen_and_close(NULL);
+    assert_int_equal(files(), 1);
+    assert_int_equal(look_at(lock_path).st_size, 4);
+    remove_file(lock_path);
+}
+
+static void what_is_no_file_to_lock_stays(void **state)
+{
+    char target[64];
+
+    (void)state;
+    leave_dead_socket(path);
+    (void)snprintf(target, sizeof(target), "%s/target", directory);
+    assert_int_equal(symlink(target, lock_path), 0);
+    check_refused(endpoint, NULL, NB_ADDRESS_IN_USE, "cannot be locked");
+    assert_false(exists(target));
+    remove_file(lock_path);
+    assert_int_equal(mkfifo(lock_path, 0600), 0);
+    check_refused(endpoint, NULL, NB_ADDRESS_IN_USE, "cannot be locked");
+    remove_file(lock_path);
+    assert_int_equal(mkdir(lock_path, 0700), 0);
+    check_refused(endpoint, NULL, NB_ADDRESS_IN_USE, "cannot be locked");
+    assert_int_equal(rmdir(lock_path), 0);
+    remove_file(path);
+}
+
+/* Who had the lock removes its file: what was opened before that is nobody's any more. */
+static void remove_lock(void)
+{
+    meanwhile.after_lock_open = NULL;
+    remove_file(lock_path);
+}
+
+static void replace_lock(void)
+{
+    remove_lock();
+    make_file(lock_path);
+}
+
+static void a_lock_that_goes_while_it_is_waited_for_is_asked_for_again(void **state)
+{
+    static void (*const ends[])(void) = {remove_lock, replace_lock};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(ends); i++) {
+        leave_dead_socket(path);
+        meanwhile.after_lock_open = ends[i];
+        listen_and_close(NULL);
+        assert_int_equal(calls(ON_LOCK), 2 * (int)(i + 1));
+        assert_int_equal(files(), 0);
+    }
+}
+
+static void the_lock_is_waited_for(void **state)
+{
+    (void)state;
+    leave_dead_socket(path);
+    fail_next(ON_LOCK, EAGAIN, 3);
+    fail_next(ON_POLL, EINTR, 1);
+    listen_and_close(NULL);
+    assert_int_equal(calls(ON_LOCK), 4);
+}
+
+static void check_locked(void)
+{
+    assert_int_equal(lock_of(lock_path, O_RDWR), -1);
+}
+
+static void the_path_is_locked_until_the_socket_listens(void **state)
+{
+    (void)state;
+    meanwhile.after_bind = meanwhile.before_listen = check_locked;
+    listen_on(endpoint, NULL);
+    check_unlocked();
+}
+
+static int child_ends_with[2];
+static pid_t child;
+
+static void fork_child(void)
+{
+    char byte;
+
+    child = fork();
+    if (child == 0) {
+        close(child_ends_with[1]);
+        _exit((int)read(child_ends_with[0], &byte, 1));
+    }
+}
+
+static void a_child_forked_meanwhile_does_not_keep_the_lock(void **state)
+{
+    int status;
+
+    (void)state;
+    assert_int_equal(pipe(child_ends_with), 0);
+    meanwhile.before_listen = fork_child;
+    listen_on(endpoint, NULL);
+    check_unlocked();
+    close(child_ends_with[1]);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    close(child_ends_with[0]);
+}
+
+/* Listens when the barrier falls, tells how that went, and keeps listening until the end falls. */
+static pid_t start_rival(const int barrier[2], const int end[2], int report)
+{
+    pid_t rival = fork();
+    nb_listener *listener;
+    unsigned char status;
+    char byte;
+
+    if (rival != 0)
+        return rival;
+    close(barrier[1]);
+    close(end[1]);
+    (void)!read(barrier[0], &byte, 1);
+    status = (unsigned char)nb_listen(&listener, endpoint, NULL, NULL);
+    (void)!write(report, &status, 1);
+    (void)!read(end[0], &byte, 1);
+    _exit(0);
+}
+
+static void of_many_who_replace_a_dead_socket_one_succeeds(void **state)
+{
+    enum { RIVALS = 6 };
+    pid_t rivals[RIVALS];
+    nb_address address = address_of(endpoint);
+    int barrier[2], end[2], report[2];
+    int winners = 0;
+
+    (void)state;
+    leave_dead_socket(path);
+    assert_int_equal(pipe(barrier) | pipe(end) | pipe(report), 0);
+    for (int i = 0; i < RIVALS; i++)
+        rivals[i] = start_rival(barrier, end, report[1]);
+    close(barrier[1]);
+    for (int i = 0; i < RIVALS; i++) {
+        unsigned char status = 0;
+
+        assert_int_equal(read(report[0], &status, 1), 1);
+        assert_true(status == NB_OK || status == NB_ADDRESS_IN_USE);
+        winners += status == NB_OK;
+    }
+    assert_int_equal(winners, 1);
+    (void)dial(&address);
+    close(end[1]);
+    for (int i = 0; i < RIVALS; i++)
+        assert_int_equal(waitpid(rivals[i], NULL, 0), rivals[i]);
+    raw_close(barrier[0]);
+    raw_close(end[0]);
+    raw_close(report[0]);
+    raw_close(report[1]);
+    remove_file(path);
+}
+
+/* --- Failures leave nothing behind --- */
+
+static void a_failure_after_the_bind_leaves_no_file(void **state)
+{
+    static const struct {
+        enum faulty on;
+        int error;
+        nb_status status;
+    } rows[] = {
+        {ON_FILE_LOOK, EACCES, NB_PERMISSION},
+        {ON_FILE_SET_MODE, EPERM, NB_PERMISSION},
+        {ON_LISTEN, ENOBUFS, NB_NO_MEMORY},
+    };
+    nb_listen_options options = with_mode(0666);
+    mode_t mask = umask(022);
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        fail_next(rows[i].on, rows[i].error, 1);
+        check_refused(endpoint, &options, rows[i].status, nb_status_text(rows[i].status));
+        assert_int_equal(files(), 0);
+        check_unlocked();
+    }
+    umask(mask);
+}
+
+static void a_failure_before_the_bind_leaves_no_file(void **state)
+{
+    (void)state;
+    fail_next(ON_SOCKET, EMFILE, 1);
+    check_refused(endpoint, NULL, NB_NO_DESCRIPTORS, "EMFILE");
+    fail_next(ON_BIND, EACCES, 1);
+    check_refused(endpoint, NULL, NB_PERMISSION, "EACCES");
+    fail_next(ON_LISTEN, EOPNOTSUPP, 1);
+    check_refused(abstract_endpoint(), NULL, NB_UNSUPPORTED, "EOPNOTSUPP");
+    assert_int_equal(files(), 0);
+}
+
+/* --- The end --- */
+
+static void the_file_goes_with_the_listener(void **state)
+{
+    (void)state;
+    listen_on(endpoint, NULL);
+    assert_int_equal(files(), 1);
+    nb_listener_stop(the_listener);
+    close_listener();
+    assert_int_equal(files(), 0);
+}
+
+static void what_has_taken_the_place_of_the_file_stays(void **state)
+{
+    (void)state;
+    listen_on(endpoint, NULL);
+    remove_file(path);
+    leave_dead_socket(path);
+    close_listener();
+    assert_true(S_ISSOCK(look_at(path).st_mode));
+    remove_file(path);
+    listen_on(endpoint, NULL);
+    remove_file(path);
+    make_file(path);
+    close_listener();
+    assert_true(S_ISREG(look_at(path).st_mode));
+    remove_file(path);
+}
+
+static void a_file_that_is_gone_already_is_no_trouble(void **state)
+{
+    (void)state;
+    listen_on(endpoint, NULL);
+    remove_file(path);
+    close_listener();
+    assert_int_equal(files(), 0);
+}
+
+static void a_file_that_cannot_be_removed_is_no_trouble(void **state)
+{
+    (void)state;
+    listen_on(endpoint, NULL);
+    fail_next(ON_FILE_REMOVE, EACCES, 1);
+    close_listener();
+    assert_int_equal(calls(ON_FILE_REMOVE), 1);
+    remove_file(path);
+}
+
+static void check_listening(void)
+{
+    nb_address address = address_of(endpoint);
+
+    (void)dial(&address);
+}
+
+/* As long as it listens nobody takes it for dead, and its inode for another. */
+static void the_file_goes_before_the_socket(void **state)
+{
+    (void)state;
+    listen_on(endpoint, NULL);
+    meanwhile.before_remove = check_listening;
+    close_listener();
+    assert_int_equal(calls(ON_FILE_REMOVE), 1);
+}
+
+/* --- The accept loop --- */
+
+static void the_accept_loop_serves_unix_sockets(void **state)
+{
+    struct server *server = server_new(endpoint, echo, *state);
+
+    server_run(server);
+    for (int i = 0; i < 3; i++) {
+        int client = dial(&server->address);
+
+        say(client, "ping", 4);
+        say_no_more(client);
+        assert_int_equal(answer(client, "ping"), 0);
+        hang_up(client);
+    }
+    assert_status(server_stop(server), NB_OK);
+    assert_int_equal(files(), 0);
+    assert_int_equal(server_stats(server).accepted, 3);
+}
+
+static void a_reply_is_not_lost_to_what_was_not_read(void **state)
+{
+    struct server *server = server_new(endpoint, say_hello, *state);
+    int client;
+
+    server_run(server);
+    client = dial(&server->address);
+    say(client, "never read", 10);
+    say_no_more(client);
+    assert_int_equal(answer(client, HELLO), 0);
+    assert_status(server_finish(server), NB_OK);
+}
+
+/* A server that is busy with all that it can do, while a client waits in the queue. */
+static struct server *busy_server(const char *where, const struct mode *mode, int *waiting)
+{
+    struct server *server = server_new(where, say_hello_later, mode);
+
+    server->options.concurrency = 1;
+    server_run(server);
+    (void)dial(&server->address);
+    eventually(gate_waiting() == 1);
+    *waiting = dial(&server->address);
+    return server;
+}
+
+static const struct mode two_workers = {2};
+
+/* With two busy workers nothing is accepted before the stop. */
+static void check_stop_shuts_out(const char *where, int refusal)
+{
+    struct server *server = server_new(where, say_hello_later, &two_workers);
+    int waiting[2];
+
+    server_run(server);
+    for (size_t i = 0; i < 2; i++) {
+        (void)dial(&server->address);
+        eventually(gate_waiting() == (int)i + 1);
+    }
+    for (size_t i = 0; i < 2; i++)
+        waiting[i] = dial(&server->address);
+    latecomer.to = server->address;
+    latecomer.comes = true;
+    nb_listener_stop(server->listener);
+    eventually(server_heard(server, NB_EVENT_DRAINING) == 1);
+    gate_open();
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(answer(waiting[i], HELLO), 0);
+    hang_up_all();
+    assert_status(server_wait(server), NB_OK);
+    assert_int_equal(server_stats(server).accepted, 4);
+    assert_int_equal(latecomer.result, -refusal);
+}
+
+static void after_the_stop_nobody_new_finds_a_path(void **state)
+{
+    (void)state;
+    check_stop_shuts_out(endpoint, ENOENT);
+    assert_int_equal(files(), 0);
+}
+
+static void after_the_stop_nobody_new_gets_into_an_abstract_name(void **state)
+{
+    (void)state;
+    check_stop_shuts_out(abstract_endpoint(), ECONNREFUSED);
+}
+
+static void those_in_the_queue_are_served_after_the_stop(void **state)
+{
+    int waiting;
+    struct server *server = busy_server(endpoint, *state, &waiting);
+
+    nb_listener_stop(server->listener);
+    gate_open();
+    assert_int_equal(answer(waiting, HELLO), 0);
+    hang_up_all();
+    assert_status(server_wait(server), NB_OK);
+    assert_int_equal(server_stats(server).accepted, 2);
+}
+
+static void a_queue_that_cannot_be_shut_is_emptied_all_the_same(void **state)
+{
+    int waiting;
+    struct server *server = busy_server(abstract_endpoint(), *state, &waiting);
+
+    fail_next(ON_SHUTDOWN, ENOTCONN, -1);
+    nb_listener_stop(server->listener);
+    gate_open();
+    assert_int_equal(answer(waiting, HELLO), 0);
+    hang_up_all();
+    assert_status(server_wait(server), NB_OK);
+    assert_int_equal(server_stats(server).accepted, 2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest cases[] = {
+        NET_CASE(a_path_is_listened_on),
+        NET_CASE(an_abstract_name_is_listened_on),
+        NET_CASE(a_path_that_fits_to_the_last_byte_is_listened_on),
+        NET_CASE(a_path_that_does_not_fit_is_refused),
+        NET_CASE(unix_sockets_stand_beside_others_behind_one_accept),
+        NET_CASE(a_listener_takes_no_more_unix_sockets_than_it_can_hold),
+        NET_CASE(a_directory_that_is_not_there_is_named),
+        NET_CASE(no_descriptor_is_inherited_meanwhile),
+        NET_CASE(success_keeps_errno_and_descriptors_are_close_on_exec),
+        NET_CASE(options_of_tcp_are_refused),
+        NET_CASE(the_file_is_the_owners_alone_unless_asked_otherwise),
+        NET_CASE(the_mode_is_the_one_that_was_asked_for_whatever_the_umask),
+        NET_CASE(at_no_time_are_there_more_rights_than_asked_for),
+        NET_CASE(a_mode_that_cannot_be_set_beforehand_is_set_before_it_listens),
+        NET_CASE(a_mode_is_set_where_links_cannot_be_excluded),
+        NET_CASE(a_mode_is_set_without_proc),
+        NET_CASE(a_mode_that_the_file_system_refuses_is_named),
+        NET_CASE(a_mode_that_the_file_system_ignores_is_named),
+        NET_CASE(a_mode_that_is_none_is_invalid),
+        NET_CASE(a_mode_for_what_has_no_file_is_not_supported),
+        NET_CASE(a_dead_socket_is_replaced),
+        NET_CASE(a_live_server_stays_and_is_not_harmed),
+        NET_CASE(a_live_server_whose_queue_is_full_stays),
+        NET_CASE(a_listener_of_this_library_stays),
+        NET_CASE(a_symbolic_link_stays),
+        NET_CASE(other_kinds_of_files_stay),
+        NET_CASE(sockets_of_other_types_stay),
+        NET_CASE(a_socket_that_may_not_be_asked_stays),
+        NET_CASE(a_dead_socket_on_an_overlay_is_replaced),
+        NET_CASE(a_socket_that_others_see_too_stays),
+        NET_CASE(a_socket_that_takes_the_place_of_the_dead_one_stays),
+        NET_CASE(a_socket_of_the_same_number_on_another_device_stays),
+        NET_CASE(a_dead_socket_that_goes_by_itself_is_no_obstacle),
+        NET_CASE(somebody_who_is_faster_has_the_place),
+        NET_CASE(what_fails_while_a_dead_socket_is_looked_at_is_told),
+        NET_CASE(without_the_lock_a_dead_socket_stays),
+        NET_CASE(without_the_lock_a_free_path_is_listened_on),
+        NET_CASE(a_lock_on_the_directory_keeps_nobody_out),
+        NET_CASE(the_lock_is_the_owners_alone),
+        NET_CASE(a_lock_that_was_left_behind_is_no_obstacle),
+        NET_CASE(a_lock_of_another_program_stays),
+        NET_CASE(what_is_no_file_to_lock_stays),
+        NET_CASE(a_lock_that_goes_while_it_is_waited_for_is_asked_for_again),
+        NET_CASE(the_lock_is_waited_for),
+        NET_CASE(the_path_is_locked_until_the_socket_listens),
+        NET_CASE(a_child_forked_meanwhile_does_not_keep_the_lock),
+        NET_CASE(of_many_who_replace_a_dead_socket_one_succeeds),
+        NET_CASE(a_failure_after_the_bind_leaves_no_file),
+        NET_CASE(a_failure_before_the_bind_leaves_no_file),
+        NET_CASE(the_file_goes_with_the_listener),
+        NET_CASE(what_has_taken_the_place_of_the_file_stays),
+        NET_CASE(a_file_that_is_gone_already_is_no_trouble),
+        NET_CASE(a_file_that_cannot_be_removed_is_no_trouble),
+        NET_CASE(the_file_goes_before_the_socket),
+        NET_CASE_FOR_BOTH(the_accept_loop_serves_unix_sockets),
+        NET_CASE_FOR_BOTH(a_reply_is_not_lost_to_what_was_not_read),
+        NET_CASE(after_the_stop_nobody_new_finds_a_path),
+        NET_CASE(after_the_stop_nobody_new_gets_into_an_abstract_name),
+        NET_CASE_FOR_BOTH(those_in_the_queue_are_served_after_the_stop),
+        NET_CASE_FOR_BOTH(a_queue_that_cannot_be_shut_is_emptied_all_the_same),
+    };
+
+    return cmocka_run_group_tests(cases, NULL, NULL);
+}

@@ -1,0 +1,1068 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Tests of name lookup, through nb_connect().
+ *
+ *  Wraps: nb__sys_getaddrinfo nb__sys_freeaddrinfo nb__sys_wake_open nb__sys_poll nb__sys_process
+ *  nb__sys_library_hold pthread_create pthread_attr_init malloc calloc realloc */
+#undef _GNU_SOURCE
+#define _GNU_SOURCE /* the EAI codes that POSIX dropped, pthread_getattr_np */
+
+#include "net/address_internal.h"
+#include "servers.h"
+#include "sys/sys.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* What the resolver answers: addresses in this order, each with a port that must not be used. */
+#define ANSWERS_MAX 128
+static struct addrinfo answers[ANSWERS_MAX];
+static nb_address answer_addresses[ANSWERS_MAX];
+static size_t answer_count;
+static int answer_code;
+static int answer_errno;
+static nb_deadline answer_not_before;
+static pthread_mutex_t answers_lock = PTHREAD_MUTEX_INITIALIZER; /* against threads left behind */
+static char asked_for[512];
+static atomic_bool hangs;       /* the resolver waits at the gate, and then has no answer */
+static atomic_bool asks_system; /* it is the system's own */
+static bool without_library;    /* it cannot be held */
+static bool without_attributes; /* for a thread */
+static bool answers_too_late;   /* the lookup is over when its caller has just given up */
+static atomic_bool good_asked;  /* good.test was looked up */
+static atomic_size_t stack_size;
+static atomic_bool signals_blocked; /* but not SIGSEGV and SIGPROF */
+
+int __real_nb__sys_getaddrinfo(const char *host, struct addrinfo **out, int *number);
+void __real_nb__sys_freeaddrinfo(struct addrinfo *list);
+int __real_nb__sys_wake_open(int fds[2]);
+int __wrap_nb__sys_wake_open(int fds[2]);
+int __real_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
+int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
+int __real_nb__sys_process(void);
+int __wrap_nb__sys_process(void);
+int __real_nb__sys_library_hold(void **out);
+int __wrap_nb__sys_library_hold(void **out);
+int __real_pthread_attr_init(pthread_attr_t *attributes);
+int __wrap_pthread_attr_init(pthread_attr_t *attributes);
+int __real_pthread_create(pthread_t *out, const pthread_attr_t *attributes, void *(*run)(void *),
+                          void *argument);
+int __wrap_pthread_create(pthread_t *out, const pthread_attr_t *attributes, void *(*run)(void *),
+                          void *argument);
+int __wrap_nb__sys_getaddrinfo(const char *host, struct addrinfo **out, int *number);
+void __wrap_nb__sys_freeaddrinfo(struct addrinfo *list);
+
+/* What the thread is like that a lookup runs in. */
+static void look_at_thread(void)
+{
+    pthread_attr_t attributes;
+    size_t size = 0;
+    sigset_t blocked;
+
+    (void)pthread_sigmask(SIG_BLOCK, NULL, &blocked);
+    atomic_store(&signals_blocked,
+                 sigismember(&blocked, SIGINT) == 1 && sigismember(&blocked, SIGUSR1) == 1 &&
+                     sigismember(&blocked, SIGSEGV) == 0 && sigismember(&blocked, SIGPROF) == 0);
+    if (pthread_getattr_np(pthread_self(), &attributes) != 0)
+        return;
+    (void)pthread_attr_getstacksize(&attributes, &size);
+    (void)pthread_attr_destroy(&attributes);
+    atomic_store(&stack_size, size);
+}
+
+int __wrap_nb__sys_getaddrinfo(const char *host, struct addrinfo **out, int *number)
+{
+    nb_deadline until;
+    int code;
+
+    (void)fault(ON_GETADDRINFO);
+    look_at_thread();
+    if (strcmp(host, "good.test") == 0)
+        atomic_store(&good_asked, true);
+    if (atomic_load(&asks_system))
+        return __real_nb__sys_getaddrinfo(host, out, number);
+    if (atomic_load(&hangs)) {
+        gate_pass();
+        return EAI_AGAIN;
+    }
+    pthread_mutex_lock(&answers_lock);
+    (void)snprintf(asked_for, sizeof(asked_for), "%s", host);
+    until = answer_not_before;
+    code = answer_code;
+    *number = answer_errno;
+    *out = code == 0 && answer_count > 0 ? answers : NULL;
+    pthread_mutex_unlock(&answers_lock);
+    while (!nb_expired(until))
+        a_moment();
+    return code;
+}
+
+void __wrap_nb__sys_freeaddrinfo(struct addrinfo *list)
+{
+    if (list != NULL && list != answers)
+        __real_nb__sys_freeaddrinfo(list);
+    if (list != NULL)
+        (void)fault(ON_FREEADDRINFO);
+}
+
+int __wrap_nb__sys_wake_open(int fds[2])
+{
+    int error = fault(ON_WAKE_OPEN);
+
+    return error != 0 ? -error : __real_nb__sys_wake_open(fds);
+}
+
+int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
+{
+    int error = fault(ON_POLL);
+
+    if (error != 0)
+        return -error;
+    if (!answers_too_late)
+        return __real_nb__sys_poll(fds, count, by);
+    (void)__real_nb__sys_poll(fds, count, nb_forever());
+    while (!nb_expired(by))
+        a_moment();
+    return 0;
+}
+
+/* While set: at the third question for the process, which is asked between reading how many lookups
+   were left behind and changing that, another one is left behind. */
+static struct {
+    bool on;
+    int questions;
+    nb_status status;
+} meanwhile;
+
+int __wrap_nb__sys_process(void)
+{
+    nb_conn *conn;
+
+    if (meanwhile.on && ++meanwhile.questions == 3) {
+        meanwhile.on = false;
+        meanwhile.status = nb_connect(&conn, "other.test:80", NULL, nb_forever(), NULL);
+    }
+    return __real_nb__sys_process();
+}
+
+int __wrap_nb__sys_library_hold(void **out)
+{
+    return without_library ? -ENOMEM : __real_nb__sys_library_hold(out);
+}
+
+int __wrap_pthread_attr_init(pthread_attr_t *attributes)
+{
+    return without_attributes ? ENOMEM : __real_pthread_attr_init(attributes);
+}
+
+int __wrap_pthread_create(pthread_t *out, const pthread_attr_t *attributes, void *(*run)(void *),
+                          void *argument)
+{
+    int error = fault(ON_THREAD);
+
+    return error != 0 ? error : __real_pthread_create(out, attributes, run, argument);
+}
+
+static void answer_not_until(nb_deadline until)
+{
+    pthread_mutex_lock(&answers_lock);
+    answer_not_before = until;
+    pthread_mutex_unlock(&answers_lock);
+}
+
+static void answer_with(int code, int number)
+{
+    pthread_mutex_lock(&answers_lock);
+    answer_count = 0;
+    answer_code = code;
+    answer_errno = number;
+    pthread_mutex_unlock(&answers_lock);
+    answer_not_until((nb_deadline){0});
+}
+
+static void answer_sockaddr(const struct sockaddr *address, socklen_t length)
+{
+    struct addrinfo *next = &answers[answer_count];
+
+    assert_true(answer_count < ANSWERS_MAX);
+    memset(next, 0, sizeof(*next));
+    memcpy(answer_addresses[answer_count].storage, address, length);
+    next->ai_family = address->sa_family;
+    next->ai_socktype = SOCK_STREAM;
+    next->ai_addr = (struct sockaddr *)(void *)answer_addresses[answer_count].storage;
+    next->ai_addrlen = length;
+    if (answer_count > 0)
+        answers[answer_count - 1].ai_next = next;
+    answer_count++;
+}
+
+static void answer_address(const char *text)
+{
+    nb_address address = address_of(text);
+    socklen_t length;
+    const struct sockaddr *as_socket = nb__address_sockaddr(&address, &length);
+
+    answer_sockaddr(as_socket, length);
+}
+
+static void answer_mapped_loopback(void)
+{
+    struct sockaddr_in6 mapped;
+
+    memset(&mapped, 0, sizeof(mapped));
+    mapped.sin6_family = AF_INET6;
+    mapped.sin6_addr.s6_addr[10] = 0xff;
+    mapped.sin6_addr.s6_addr[11] = 0xff;
+    mapped.sin6_addr.s6_addr[12] = 127;
+    mapped.sin6_addr.s6_addr[15] = 1;
+    answer_sockaddr((struct sockaddr *)&mapped, sizeof(mapped));
+}
+
+static void answer_other_family(void)
+{
+    struct sockaddr other;
+
+    memset(&other, 0, sizeof(other));
+    other.sa_family = AF_PACKET;
+    answer_sockaddr(&other, sizeof(other));
+}
+
+/* Connects; whatever comes of it is ended. */
+static nb_status try_connect(const char *endpoint, nb_error *err)
+{
+    nb_conn *conn;
+    nb_status status = nb_connect(&conn, endpoint, NULL, plenty(), err);
+
+    nb_abort(conn);
+    return status;
+}
+
+static int resolve_case_begin(void **state)
+{
+    atomic_store(&hangs, false);
+    atomic_store(&asks_system, false);
+    without_library = false;
+    without_attributes = false;
+    answers_too_late = false;
+    answer_with(0, 0);
+    return net_case_begin(state);
+}
+
+#undef NET_CASE
+#define NET_CASE(name) cmocka_unit_test_setup_teardown(name, resolve_case_begin, net_case_end)
+
+static void literals_are_never_looked_up(void **state)
+{
+    nb_address v4, v6;
+    int threads = calls(ON_THREAD);
+
+    (void)state;
+    (void)bare_listener("127.0.0.1:0", 8, &v4);
+    (void)bare_listener("[::1]:0", 8, &v6);
+    assert_status(try_connect(host_at("127.0.0.1", &v4), NULL), NB_OK);
+    assert_status(try_connect(host_at("[::1]", &v6), NULL), NB_OK);
+    assert_int_equal(calls(ON_GETADDRINFO), 0);
+    assert_int_equal(calls(ON_THREAD), threads);
+}
+
+static void localhost_is_never_looked_up(void **state)
+{
+    nb_address v4;
+    int threads = calls(ON_THREAD);
+
+    (void)state;
+    (void)bare_listener("127.0.0.1:0", 8, &v4);
+    assert_status(try_connect(host_at("localhost", &v4), NULL), NB_OK);
+    assert_status(try_connect(host_at("LocalHost", &v4), NULL), NB_OK);
+    assert_status(try_connect(host_at("localhost.", &v4), NULL), NB_OK);
+    assert_status(try_connect(host_at("app.localhost", &v4), NULL), NB_OK);
+    assert_int_equal(calls(ON_GETADDRINFO), 0);
+    assert_int_equal(calls(ON_THREAD), threads);
+}
+
+static void a_name_is_looked_up_once_and_without_its_port(void **state)
+{
+    nb_address v4;
+
+    (void)state;
+    (void)bare_listener("127.0.0.1:0", 8, &v4);
+    answer_with(0, 0);
+    answer_address("127.0.0.1:9");
+    assert_status(try_connect(host_at("some-host.test", &v4), NULL), NB_OK);
+    assert_int_equal(calls(ON_GETADDRINFO), 1);
+    assert_string_equal(asked_for, "some-host.test");
+}
+
+static void the_port_goes_to_every_address(void **state)
+{
+    nb_address v4;
+
+    (void)state;
+    (void)bare_listener("127.0.0.1:0", 8, &v4);
+    answer_with(0, 0);
+    answer_address("[::1]:9");
+    answer_address("127.0.0.2:9");
+    answer_address("127.0.0.1:9");
+    assert_status(try_connect(host_at("some.test", &v4), NULL), NB_OK);
+}
+
+static void addresses_are_tried_in_the_order_of_the_resolver(void **state)
+{
+    nb_address first, second, peer;
+    nb_conn *conn;
+
+    (void)state;
+    (void)bare_listener("127.0.0.3:0", 8, &first);
+    (void)bare_listener(host_at("127.0.0.2", &first), 8, &second);
+    answer_with(0, 0);
+    answer_address("127.0.0.3:0");
+    answer_address("127.0.0.2:0");
+    assert_status(nb_connect(&conn, host_at("some.test", &first), NULL, plenty(), NULL), NB_OK);
+    nb_conn_peer(conn, &peer);
+    nb_abort(conn);
+    assert_true(nb_address_equal(&peer, &first));
+}
+
+static void every_failure_of_a_lookup_has_its_status(void **state)
+{
+    static const struct {
+        int code, number;
+        nb_status status;
+        int system_error;
+    } rows[] = {
+        {EAI_NONAME, 0, NB_NAME_NOT_FOUND, EAI_NONAME},
+        {EAI_FAIL, 0, NB_NAME_NOT_FOUND, EAI_FAIL},
+        {EAI_NODATA, 0, NB_NAME_NOT_FOUND, EAI_NODATA},
+        {EAI_ADDRFAMILY, 0, NB_NAME_NOT_FOUND, EAI_ADDRFAMILY},
+        {EAI_AGAIN, 0, NB_NAME_TEMPORARY, EAI_AGAIN},
+        {EAI_MEMORY, 0, NB_NO_MEMORY, EAI_MEMORY},
+        {EAI_SERVICE, 0, NB_SYSTEM, EAI_SERVICE},
+        {EAI_SYSTEM, EMFILE, NB_NO_DESCRIPTORS, EMFILE},
+        {EAI_SYSTEM, EIO, NB_SYSTEM, EIO},
+    };
+    nb_error err;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        answer_with(rows[i].code, rows[i].number);
+        assert_status(try_connect("some.test:80", &err), rows[i].status);
+        assert_status(err.status, rows[i].status);
+        assert_int_equal(err.system_error, rows[i].system_error);
+        assert_non_null(strstr(err.message, "some.test:80"));
+    }
+    assert_int_equal(calls(ON_GETADDRINFO), COUNT(rows));
+    assert_int_equal(calls(ON_FREEADDRINFO), 0);
+}
+
+static void a_failed_lookup_says_why(void **state)
+{
+    nb_error err;
+
+    (void)state;
+    answer_with(EAI_NONAME, 0);
+    assert_status(try_connect("some.test:80", &err), NB_NAME_NOT_FOUND);
+    assert_non_null(strstr(err.message, nb_status_text(NB_NAME_NOT_FOUND)));
+    assert_non_null(strstr(err.message, "EAI_NONAME"));
+}
+
+static void a_lookup_without_addresses_is_name_not_found(void **state)
+{
+    (void)state;
+    answer_with(0, 0);
+    assert_status(try_connect("some.test:80", NULL), NB_NAME_NOT_FOUND);
+}
+
+static void addresses_of_other_families_are_left_out(void **state)
+{
+    nb_address v4;
+
+    (void)state;
+    (void)bare_listener("127.0.0.1:0", 8, &v4);
+    answer_with(0, 0);
+    answer_other_family();
+    answer_address("127.0.0.1:0");
+    assert_status(try_connect(host_at("some.test", &v4), NULL), NB_OK);
+}
+
+static void only_addresses_of_other_families_is_name_not_found(void **state)
+{
+    (void)state;
+    answer_with(0, 0);
+    answer_other_family();
+    assert_status(try_connect("some.test:80", NULL), NB_NAME_NOT_FOUND);
+    assert_int_equal(calls(ON_FREEADDRINFO), 1);
+}
+
+static void a_mapped_address_of_the_resolver_becomes_ipv4(void **state)
+{
+    nb_address v4, peer;
+    nb_conn *conn;
+
+    (void)state;
+    (void)bare_listener("127.0.0.1:0", 8, &v4);
+    answer_with(0, 0);
+    answer_mapped_loopback();
+    assert_status(nb_connect(&conn, host_at("some.test", &v4), NULL, plenty(), NULL), NB_OK);
+    nb_conn_peer(conn, &peer);
+    nb_abort(conn);
+    assert_true(nb_address_equal(&peer, &v4));
+}
+
+/* A hosts file can hold it; no socket can be connected to it. */
+static void a_link_local_address_of_the_resolver_without_its_zone_is_passed_over(void **state)
+{
+    nb_address v4;
+    nb_error err;
+
+    (void)state;
+    (void)bare_listener("127.0.0.1:0", 8, &v4);
+    answer_with(0, 0);
+    answer_address("[fe80::1]:0");
+    assert_status(try_connect(host_at("some.test", &v4), &err), NB_ADDRESS_UNAVAILABLE);
+    assert_non_null(strstr(err.message, "[fe80::1]:"));
+    assert_non_null(strstr(err.message, "a link-local address without its zone"));
+    answer_address("127.0.0.1:0");
+    assert_status(try_connect(host_at("some.test", &v4), NULL), NB_OK);
+}
+
+static void the_list_is_freed_once(void **state)
+{
+    nb_address v4, dead;
+
+    (void)state;
+    (void)bare_listener("127.0.0.1:0", 8, &v4);
+    (void)dead_port("127.0.0.1:0", &dead);
+    answer_with(0, 0);
+    answer_address("127.0.0.2:0");
+    answer_address("127.0.0.1:0");
+    assert_status(try_connect(host_at("some.test", &v4), NULL), NB_OK);
+    assert_int_equal(calls(ON_FREEADDRINFO), 1);
+    assert_status(try_connect(host_at("some.test", &dead), NULL), NB_REFUSED);
+    assert_int_equal(calls(ON_FREEADDRINFO), 2);
+}
+
+static void a_lookup_that_outlasts_the_deadline_is_a_timeout(void **state)
+{
+    nb_address v4;
+    nb_conn *conn;
+    nb_error err;
+
+    (void)state;
+    (void)bare_listener("127.0.0.1:0", 8, &v4);
+    answer_with(0, 0);
+    answer_address("127.0.0.1:0");
+    for (int64_t ms = 30; calls(ON_GETADDRINFO) == 0; ms *= 2) { /* until there was time to begin */
+        nb_deadline by = nb_after_ms(ms);
+
+        answer_not_until(by);
+        assert_status(nb_connect(&conn, host_at("some.test", &v4), NULL, by, &err), NB_TIMEOUT);
+        assert_null(conn);
+    }
+    assert_non_null(strstr(err.message, "some.test"));
+    eventually(calls(ON_FREEADDRINFO) == calls(ON_GETADDRINFO));
+}
+
+static void a_lookup_that_fails_too_late_is_a_timeout(void **state)
+{
+    nb_deadline by = nb_after_ms(30);
+    nb_conn *conn;
+    nb_error err;
+
+    (void)state;
+    answer_with(EAI_AGAIN, 0);
+    answer_not_until(by);
+    assert_status(nb_connect(&conn, "some.test:80", NULL, by, &err), NB_TIMEOUT);
+    assert_null(conn);
+    assert_int_equal(err.system_error, 0);
+    assert_non_null(strstr(err.message, "some.test:80: timed out"));
+}
+
+static void an_expired_deadline_does_not_look_up(void **state)
+{
+    nb_conn *conn;
+
+    (void)state;
+    answer_with(0, 0);
+    assert_status(nb_connect(&conn, "some.test:80", NULL, nb_after_ms(0), NULL), NB_TIMEOUT);
+    assert_int_equal(calls(ON_GETADDRINFO), 0);
+}
+
+static void what_is_no_name_never_reaches_the_resolver(void **state)
+{
+    static const char *const rows[] = {
+        "1:80",          "127.1:80",       "0177.0.0.1:80", "0x7f.1:80",    "2130706433:80",
+        "127.0.0.1.:80", "127.0.0.256:80", "some test:80",  "some/test:80", "some.test:http",
+        "some.test:0",   "some.test:",     "some.test",     "a:b:c",        "some.test:65536",
+    };
+    nb_error err;
+
+    (void)state;
+    answer_with(EAI_NONAME, 0);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        assert_status(try_connect(rows[i], &err), NB_BAD_ENDPOINT);
+        assert_non_null(strstr(err.message, rows[i]));
+    }
+    assert_int_equal(calls(ON_GETADDRINFO), 0);
+}
+
+static void the_longest_name_is_looked_up_and_a_longer_one_is_not(void **state)
+{
+    char endpoint[300];
+    const int longest = 253;
+
+    (void)state;
+    answer_with(EAI_NONAME, 0);
+    memset(endpoint, 'a', sizeof(endpoint));
+    (void)snprintf(endpoint + longest, sizeof(endpoint) - (size_t)longest, ":80");
+    assert_status(try_connect(endpoint, NULL), NB_NAME_NOT_FOUND);
+    assert_int_equal(strlen(asked_for), longest);
+    memset(endpoint, 'a', sizeof(endpoint));
+    (void)snprintf(endpoint + longest + 1, sizeof(endpoint) - (size_t)longest - 1, ":80");
+    assert_status(try_connect(endpoint, NULL), NB_BAD_ENDPOINT);
+    assert_int_equal(calls(ON_GETADDRINFO), 1);
+}
+
+static void a_hundred_dead_addresses_end_in_one_bounded_line(void **state)
+{
+    char text[32];
+    nb_address dead;
+    nb_error err;
+
+    (void)state;
+    (void)dead_port("127.0.1.1:0", &dead);
+    answer_with(0, 0);
+    for (int i = 1; i <= 100; i++) {
+        (void)snprintf(text, sizeof(text), "127.0.1.%d:0", i);
+        answer_address(text);
+    }
+    assert_status(try_connect(host_at("some.test", &dead), &err), NB_REFUSED);
+    assert_non_null(strstr(err.message, host_at("127.0.1.1", &dead)));
+    assert_true(strlen(err.message) < sizeof(err.message));
+    assert_null(strchr(err.message, '\n'));
+}
+
+/* One allocation after the other fails, until none is left to fail. */
+static void no_memory_for_a_lookup_leaks_nothing(void **state)
+{
+    nb_address v4;
+    nb_status status = NB_NO_MEMORY;
+    int failed = 0;
+
+    (void)state;
+    (void)bare_listener("127.0.0.1:0", 64, &v4);
+    answer_with(0, 0);
+    answer_address("127.0.0.1:0");
+    while (status == NB_NO_MEMORY && failed < 20) {
+        fail_after(ON_MALLOC, failed, ENOMEM, 1);
+        status = try_connect(host_at("some.test", &v4), NULL);
+        failed++;
+    }
+    fail_next(ON_MALLOC, 0, 0);
+    assert_status(status, NB_OK);
+    assert_true(failed > 1);
+    assert_int_equal(calls(ON_FREEADDRINFO), calls(ON_GETADDRINFO));
+}
+
+/* --- The thread --- */
+
+static nb_status try_by(const char *endpoint, nb_deadline by, nb_error *err)
+{
+    nb_conn *conn;
+    nb_status status = nb_connect(&conn, endpoint, NULL, by, err);
+
+    assert_true((status == NB_OK) == (conn != NULL));
+    nb_abort(conn);
+    return status;
+}
+
+/* Leaves one lookup behind that hangs. The deadline moves on until there was time to begin it, and is
+   returned. */
+static nb_deadline look_up_in_vain(int64_t ms, nb_error *err)
+{
+    size_t threads = running_threads();
+    nb_deadline by;
+
+    do {
+        by = nb_after_ms(ms);
+        ms *= 2;
+        assert_status(try_by("some.test:80", by, err), NB_TIMEOUT);
+    } while (running_threads() == threads);
+    return by;
+}
+
+static void a_lookup_that_hangs_is_left_alone_at_the_deadline(void **state)
+{
+    nb_deadline by;
+    nb_error err;
+
+    (void)state;
+    atomic_store(&hangs, true);
+    by = look_up_in_vain(100, &err);
+    assert_passed(by, 10000);
+    eventually(gate_waiting() == 1);
+    assert_int_equal(err.system_error, 0);
+    assert_string_equal(err.message, "connect to some.test:80: timed out");
+}
+
+static void signals_do_not_move_the_deadline_of_a_lookup(void **state)
+{
+    nb_deadline by;
+
+    (void)state;
+    atomic_store(&hangs, true);
+    storm_begin(0);
+    by = nb_after_ms(150);
+    assert_status(try_by("some.test:80", by, NULL), NB_TIMEOUT);
+    assert_passed(by, 10000);
+    assert_true(storm_end() > 0);
+}
+
+struct cancelled {
+    struct task task;
+    nb_fd fds[2]; /* a pipe */
+    nb_status status;
+    nb_error err;
+};
+
+static void look_up_until_cancelled(void *argument)
+{
+    struct cancelled *cancelled = argument;
+    nb_connect_options options = NB_CONNECT_OPTIONS_INIT;
+    nb_conn *conn;
+
+    options.cancel_fd = &cancelled->fds[0];
+    cancelled->status = nb_connect(&conn, "some.test:80", &options, nb_forever(), &cancelled->err);
+    nb_abort(conn);
+}
+
+static void a_lookup_that_hangs_can_be_cancelled(void **state)
+{
+    struct cancelled cancelled;
+
+    (void)state;
+    assert_int_equal(pipe(cancelled.fds), 0);
+    atomic_store(&hangs, true);
+    task_start(&cancelled.task, look_up_until_cancelled, &cancelled);
+    eventually(gate_waiting() == 1);
+    assert_int_equal(write(cancelled.fds[1], "x", 1), 1);
+    task_join(&cancelled.task);
+    assert_status(cancelled.status, NB_CANCELLED);
+    assert_int_equal(cancelled.err.system_error, 0);
+    assert_string_equal(cancelled.err.message, "connect to some.test:80: cancelled");
+    assert_int_equal(gate_waiting(), 1);
+    raw_close(cancelled.fds[0]);
+    raw_close(cancelled.fds[1]);
+}
+
+/* Leaves so many lookups behind that hang. */
+static void leave_behind(int count)
+{
+    int before = gate_waiting();
+
+    atomic_store(&hangs, true);
+    for (int i = 0; i < count; i++)
+        (void)look_up_in_vain(5, NULL);
+    eventually(gate_waiting() == before + count);
+}
+
+static void the_seventeenth_lookup_waits_while_sixteen_hang(void **state)
+{
+    nb_deadline by;
+    nb_address v4;
+    nb_error err;
+
+    (void)state;
+    (void)bare_listener("127.0.0.1:0", 8, &v4);
+    leave_behind(16);
+    by = nb_after_ms(150);
+    assert_status(try_by("some.test:80", by, &err), NB_TIMEOUT);
+    assert_passed(by, 10000);
+    assert_string_equal(err.message,
+                        "connect to some.test:80: timed out (16 earlier lookups still go on)");
+    assert_int_equal(err.system_error, 0);
+    assert_int_equal(calls(ON_GETADDRINFO), 16);
+    assert_int_equal(calls(ON_THREAD), 16);
+    assert_status(try_connect(host_at("127.0.0.1", &v4), NULL), NB_OK);
+    assert_status(try_connect(host_at("localhost", &v4), NULL), NB_OK);
+}
+
+static void lookups_work_again_once_one_that_hung_has_ended(void **state)
+{
+    nb_address v4;
+
+    (void)state;
+    (void)bare_listener("127.0.0.1:0", 8, &v4);
+    for (int round = 0; round < 3; round++) {
+        size_t threads = running_threads();
+
+        leave_behind(16);
+        assert_int_equal(running_threads(), threads + 16);
+        gate_open();
+        eventually(running_threads() == threads);
+        gate_close();
+    }
+    atomic_store(&hangs, false);
+    answer_address("127.0.0.1:0");
+    assert_status(try_connect(host_at("some.test", &v4), NULL), NB_OK);
+}
+
+struct waiter {
+    struct task task;
+    atomic_int status;
+};
+
+static void wait_for_lookup(void *argument)
+{
+    struct waiter *waiter = argument;
+    nb_conn *conn;
+
+    atomic_store(&waiter->status, nb_connect(&conn, "some.test:80", NULL, plenty(), NULL));
+    nb_abort(conn);
+}
+
+static void open_the_gate_soon(void *argument)
+{
+    (void)argument;
+    for (int polls = calls(ON_POLL); calls(ON_POLL) < polls + 3;) /* somebody waits for a place */
+        a_moment();
+    atomic_store(&hangs, false);
+    gate_open();
+}
+
+/* Whoever chose the names of those that hang holds it up no longer than they take. */
+static void a_good_name_waits_for_a_place_and_is_found(void **state)
+{
+    struct task task;
+    nb_address v4;
+
+    (void)state;
+    (void)bare_listener("127.0.0.1:0", 8, &v4);
+    answer_address("127.0.0.1:0");
+    leave_behind(16);
+    task_start(&task, open_the_gate_soon, NULL);
+    assert_status(try_connect(host_at("good.test", &v4), NULL), NB_OK);
+    task_join(&task);
+    assert_string_equal(asked_for, "good.test");
+}
+
+struct good {
+    struct task task;
+    nb_address to;
+    atomic_int status;
+};
+
+static void look_up_a_good_name(void *argument)
+{
+    struct good *good = argument;
+    nb_conn *conn;
+
+    atomic_store(&good->status,
+                 nb_connect(&conn, host_at("good.test", &good->to), NULL, plenty(), NULL));
+    nb_abort(conn);
+}
+
+/* Whoever asks for slow names again and again, with short deadlines, does not get a place before it. */
+static void who_waits_for_a_place_is_overtaken_by_nobody(void **state)
+{
+    struct good good = {.status = -1};
+    int polls;
+
+    (void)state;
+    (void)bare_listener("127.0.0.1:0", 8, &good.to);
+    atomic_store(&good_asked, false);
+    leave_behind(16);
+    polls = calls(ON_POLL);
+    task_start(&good.task, look_up_a_good_name, &good);
+    eventually(calls(ON_POLL) >= polls + 8); /* its pauses are long now */
+    gate_open_for(1);
+    for (int i = 0; i < 200 && !atomic_load(&good_asked); i++)
+        assert_status(try_by("bad.test:80", nb_after_ms(5), NULL), NB_TIMEOUT);
+    eventually(atomic_load(&good_asked)); /* there was one place */
+    gate_open();
+    task_join(&good.task);
+}
+
+/* More than can be noted wait, and all of them are served when the places come free. */
+static void a_crowd_that_waits_for_places_gets_them(void **state)
+{
+    static struct waiter waiters[80];
+    int polls;
+
+    (void)state;
+    leave_behind(16);
+    polls = calls(ON_POLL);
+    for (size_t i = 0; i < COUNT(waiters); i++)
+        task_start(&waiters[i].task, wait_for_lookup, &waiters[i]);
+    eventually(calls(ON_POLL) >= polls + 2 * (int)COUNT(waiters));
+    assert_int_equal(calls(ON_GETADDRINFO), 16);
+    gate_open();
+    for (size_t i = 0; i < COUNT(waiters); i++) {
+        task_join(&waiters[i].task);
+        assert_status((nb_status)atomic_load(&waiters[i].status), NB_NAME_TEMPORARY);
+    }
+    assert_int_equal(calls(ON_GETADDRINFO), 16 + COUNT(waiters));
+}
+
+static void waiting_for_a_place_can_be_cancelled(void **state)
+{
+    struct cancelled cancelled;
+    int polls;
+
+    (void)state;
+    leave_behind(16);
+    assert_int_equal(pipe(cancelled.fds), 0);
+    polls = calls(ON_POLL);
+    task_start(&cancelled.task, look_up_until_cancelled, &cancelled);
+    eventually(calls(ON_POLL) >=
+               polls + 3); /* also before it waits: whether it is cancelled already */
+    assert_int_equal(write(cancelled.fds[1], "x", 1), 1);
+    task_join(&cancelled.task);
+    assert_status(cancelled.status, NB_CANCELLED);
+    assert_string_equal(cancelled.err.message, "connect to some.test:80: cancelled");
+    assert_int_equal(calls(ON_GETADDRINFO), 16);
+    raw_close(cancelled.fds[0]);
+    raw_close(cancelled.fds[1]);
+}
+
+static void a_failure_to_wait_for_a_place_is_told(void **state)
+{
+    nb_error err;
+
+    (void)state;
+    leave_behind(16);
+    fail_next(ON_POLL, ENOMEM, 1);
+    assert_status(try_by("some.test:80", plenty(), &err), NB_NO_MEMORY);
+    assert_int_equal(err.system_error, ENOMEM);
+    fail_next(ON_POLL, EINTR, 1);
+    assert_status(try_by("some.test:80", nb_after_ms(10), NULL), NB_TIMEOUT);
+}
+
+/* Only those that nobody waits for count. */
+static void lookups_that_are_waited_for_do_not_count(void **state)
+{
+    static struct waiter waiters[20];
+
+    (void)state;
+    atomic_store(&hangs, true);
+    for (size_t i = 0; i < COUNT(waiters); i++)
+        task_start(&waiters[i].task, wait_for_lookup, &waiters[i]);
+    eventually(gate_waiting() == (int)COUNT(waiters));
+    leave_behind(15);
+    assert_status(try_by("some.test:80", nb_after_ms(5), NULL), NB_TIMEOUT);
+    gate_open();
+    for (size_t i = 0; i < COUNT(waiters); i++) {
+        task_join(&waiters[i].task);
+        assert_status((nb_status)atomic_load(&waiters[i].status), NB_NAME_TEMPORARY);
+    }
+}
+
+static void a_lookup_runs_with_the_signals_of_the_process_blocked(void **state)
+{
+    (void)state;
+    answer_with(EAI_NONAME, 0);
+    assert_status(try_connect("some.test:80", NULL), NB_NAME_NOT_FOUND);
+    assert_true(atomic_load(&signals_blocked));
+}
+
+static void a_lookup_has_a_stack_that_the_resolver_can_work_with(void **state)
+{
+    (void)state;
+    answer_with(EAI_NONAME, 0);
+    assert_status(try_connect("some.test:80", NULL), NB_NAME_NOT_FOUND);
+    /* A sanitizer adds its own thread-local variables. */
+    assert_in_range(atomic_load(&stack_size), (size_t)256 << 10, (size_t)4 << 20);
+}
+
+/* Whatever it answers here: it runs. It may wait for an answer as long as it does by itself. */
+static void the_systems_own_resolver_runs_in_the_thread(void **state)
+{
+    nb_status status;
+    nb_error err;
+
+    (void)state;
+    atomic_store(&asks_system, true);
+    status = try_by("no-such-host.invalid:80", plenty(), &err);
+    assert_true(status == NB_NAME_NOT_FOUND || status == NB_NAME_TEMPORARY || status == NB_TIMEOUT);
+    assert_non_null(strstr(err.message, "no-such-host.invalid:80"));
+}
+
+static void a_thread_that_cannot_be_started_is_no_memory(void **state)
+{
+    nb_address v4;
+    nb_error err;
+
+    (void)state;
+    (void)bare_listener("127.0.0.1:0", 8, &v4);
+    answer_address("127.0.0.1:0");
+    fail_next(ON_THREAD, EAGAIN, 1);
+    assert_status(try_connect(host_at("some.test", &v4), &err), NB_NO_MEMORY);
+    assert_int_equal(err.system_error, EAGAIN);
+    assert_status(try_connect(host_at("some.test", &v4), NULL), NB_OK);
+}
+
+static void without_a_descriptor_for_the_lookup_it_says_so(void **state)
+{
+    nb_address v4;
+    nb_error err;
+
+    (void)state;
+    (void)bare_listener("127.0.0.1:0", 8, &v4);
+    answer_address("127.0.0.1:0");
+    fail_next(ON_WAKE_OPEN, EMFILE, 1);
+    assert_status(try_connect(host_at("some.test", &v4), &err), NB_NO_DESCRIPTORS);
+    assert_int_equal(err.system_error, EMFILE);
+    assert_int_equal(calls(ON_THREAD), 0);
+    assert_status(try_connect(host_at("some.test", &v4), NULL), NB_OK);
+}
+
+static void without_what_a_thread_takes_it_is_no_memory(void **state)
+{
+    nb_address v4;
+    nb_error err;
+
+    (void)state;
+    (void)bare_listener("127.0.0.1:0", 8, &v4);
+    answer_address("127.0.0.1:0");
+    without_library = true;
+    assert_status(try_connect(host_at("some.test", &v4), &err), NB_NO_MEMORY);
+    assert_int_equal(err.system_error, ENOMEM);
+    without_library = false;
+    without_attributes = true;
+    assert_status(try_connect(host_at("some.test", &v4), &err), NB_NO_MEMORY);
+    assert_int_equal(err.system_error, ENOMEM);
+    without_attributes = false;
+    assert_int_equal(calls(ON_GETADDRINFO), 0);
+    assert_status(try_connect(host_at("some.test", &v4), NULL), NB_OK);
+}
+
+static void a_lookup_that_cannot_be_waited_for_is_left_behind(void **state)
+{
+    nb_error err;
+
+    (void)state;
+    atomic_store(&hangs, true);
+    fail_next(ON_POLL, ENOMEM, 1);
+    assert_status(try_connect("some.test:80", &err), NB_NO_MEMORY);
+    assert_int_equal(err.system_error, ENOMEM);
+    eventually(gate_waiting() == 1);
+}
+
+/* It is over when its caller gives up: then it counts for nothing, and its answer is freed. */
+static void a_lookup_that_ends_as_it_is_given_up_leaves_nothing(void **state)
+{
+    (void)state;
+    answer_address("127.0.0.1:0");
+    answers_too_late = true;
+    while (calls(ON_GETADDRINFO) < 20) {
+        assert_status(try_by("some.test:80", nb_after_ms(10), NULL), NB_TIMEOUT);
+        assert_int_equal(calls(ON_FREEADDRINFO), calls(ON_GETADDRINFO));
+    }
+}
+
+static void lookups_that_are_left_behind_at_once_are_counted_each(void **state)
+{
+    nb_error err;
+
+    (void)state;
+    atomic_store(&hangs, true);
+    fail_next(ON_POLL, ENOMEM, 2);
+    meanwhile.questions = 0;
+    meanwhile.on = true;
+    assert_status(try_connect("some.test:80", NULL), NB_NO_MEMORY);
+    assert_false(meanwhile.on);
+    assert_status(meanwhile.status, NB_NO_MEMORY);
+    eventually(gate_waiting() == 2);
+    leave_behind(14);
+    assert_status(try_by("some.test:80", nb_after_ms(10), &err), NB_TIMEOUT);
+    assert_non_null(strstr(err.message, "(16 earlier lookups still go on)"));
+}
+
+/* The threads that hang in the parent do not exist in the child. */
+static void a_child_is_not_held_up_by_what_hangs_in_its_parent(void **state)
+{
+    nb_status status = NB_SYSTEM;
+    nb_error err;
+    pid_t child;
+    int fds[2];
+
+    (void)state;
+    skip_under_qemu("a fork beside other threads ends the emulator");
+#ifdef __SANITIZE_THREAD__
+    skip_because("the thread sanitizer cannot start threads in a child");
+#endif
+    skip_under_valgrind("what the threads of the parent hold is lost in a child");
+    leave_behind(16);
+    assert_int_equal(pipe(fds), 0);
+    child = fork();
+    if (child == 0) {
+        nb_conn *conn;
+
+        atomic_store(&hangs, false);
+        answer_with(EAI_NONAME, 0);
+        status = nb_connect(&conn, "some.test:80", NULL, plenty(), NULL);
+        _exit(write(fds[1], &status, sizeof(status)) != sizeof(status));
+    }
+    raw_close(fds[1]);
+    assert_int_equal(read(fds[0], &status, sizeof(status)), sizeof(status));
+    raw_close(fds[0]);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    assert_status(status, NB_NAME_NOT_FOUND);
+    assert_status(try_by("some.test:80", nb_after_ms(10), &err), NB_TIMEOUT);
+    assert_non_null(strstr(err.message, "(16 earlier lookups still go on)"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest cases[] = {
+        NET_CASE(literals_are_never_looked_up),
+        NET_CASE(localhost_is_never_looked_up),
+        NET_CASE(a_name_is_looked_up_once_and_without_its_port),
+        NET_CASE(the_port_goes_to_every_address),
+        NET_CASE(addresses_are_tried_in_the_order_of_the_resolver),
+        NET_CASE(every_failure_of_a_lookup_has_its_status),
+        NET_CASE(a_failed_lookup_says_why),
+        NET_CASE(a_lookup_without_addresses_is_name_not_found),
+        NET_CASE(addresses_of_other_families_are_left_out),
+        NET_CASE(only_addresses_of_other_families_is_name_not_found),
+        NET_CASE(a_mapped_address_of_the_resolver_becomes_ipv4),
+        NET_CASE(a_link_local_address_of_the_resolver_without_its_zone_is_passed_over),
+        NET_CASE(the_list_is_freed_once),
+        NET_CASE(a_lookup_that_outlasts_the_deadline_is_a_timeout),
+        NET_CASE(a_lookup_that_fails_too_late_is_a_timeout),
+        NET_CASE(an_expired_deadline_does_not_look_up),
+        NET_CASE(what_is_no_name_never_reaches_the_resolver),
+        NET_CASE(the_longest_name_is_looked_up_and_a_longer_one_is_not),
+        NET_CASE(a_hundred_dead_addresses_end_in_one_bounded_line),
+        NET_CASE(no_memory_for_a_lookup_leaks_nothing),
+        NET_CASE(a_lookup_that_hangs_is_left_alone_at_the_deadline),
+        NET_CASE(signals_do_not_move_the_deadline_of_a_lookup),
+        NET_CASE(a_lookup_that_hangs_can_be_cancelled),
+        NET_CASE(the_seventeenth_lookup_waits_while_sixteen_hang),
+        NET_CASE(a_good_name_waits_for_a_place_and_is_found),
+        NET_CASE(who_waits_for_a_place_is_overtaken_by_nobody),
+        NET_CASE(a_crowd_that_waits_for_places_gets_them),
+        NET_CASE(waiting_for_a_place_can_be_cancelled),
+        NET_CASE(a_failure_to_wait_for_a_place_is_told),
+        NET_CASE(lookups_work_again_once_one_that_hung_has_ended),
+        NET_CASE(lookups_that_are_waited_for_do_not_count),
+        NET_CASE(a_lookup_runs_with_the_signals_of_the_process_blocked),
+        NET_CASE(a_lookup_has_a_stack_that_the_resolver_can_work_with),
+        NET_CASE(the_systems_own_resolver_runs_in_the_thread),
+        NET_CASE(a_thread_that_cannot_be_started_is_no_memory),
+        NET_CASE(without_a_descriptor_for_the_lookup_it_says_so),
+        NET_CASE(without_what_a_thread_takes_it_is_no_memory),
+        NET_CASE(a_lookup_that_cannot_be_waited_for_is_left_behind),
+        NET_CASE(a_lookup_that_ends_as_it_is_given_up_leaves_nothing),
+        NET_CASE(lookups_that_are_left_behind_at_once_are_counted_each),
+        NET_CASE(a_child_is_not_held_up_by_what_hangs_in_its_parent),
+    };
+
+    return cmocka_run_group_tests(cases, move_to_own_network, NULL);
+}

@@ -1,0 +1,591 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Tests of the socket options of nb_connect() and nb_listen(): what the kernel was told.
+ *
+ *  Wraps: nb__sys_setsockopt nb__sys_connect nb__sys_bind */
+#undef _GNU_SOURCE
+#define _GNU_SOURCE
+
+#include "servers.h"
+#include "sys/sys.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+int __real_nb__sys_setsockopt(int fd, int level, int name, const void *value, socklen_t length);
+int __wrap_nb__sys_setsockopt(int fd, int level, int name, const void *value, socklen_t length);
+int __real_nb__sys_connect(int fd, const struct sockaddr *address, socklen_t length);
+int __wrap_nb__sys_connect(int fd, const struct sockaddr *address, socklen_t length);
+int __real_nb__sys_bind(int fd, const struct sockaddr *address, socklen_t length);
+int __wrap_nb__sys_bind(int fd, const struct sockaddr *address, socklen_t length);
+
+/* The option that the system refuses (error 0: none), and how many there were before and after the
+   socket was connected or bound. */
+static struct {
+    int level;
+    int name;
+    int error;
+    int before;
+    int after;
+    bool used;
+} now;
+
+static int begin(void **state)
+{
+    memset(&now, 0, sizeof(now));
+    return net_case_begin(state);
+}
+
+#define OPTION_CASE(name) cmocka_unit_test_setup_teardown(name, begin, net_case_end)
+
+int __wrap_nb__sys_setsockopt(int fd, int level, int name, const void *value, socklen_t length)
+{
+    *(now.used ? &now.after : &now.before) += 1;
+    if (now.error != 0 && level == now.level && name == now.name)
+        return -now.error;
+    return __real_nb__sys_setsockopt(fd, level, name, value, length);
+}
+
+int __wrap_nb__sys_connect(int fd, const struct sockaddr *address, socklen_t length)
+{
+    now.used = true;
+    return __real_nb__sys_connect(fd, address, length);
+}
+
+int __wrap_nb__sys_bind(int fd, const struct sockaddr *address, socklen_t length)
+{
+    now.used = true;
+    return __real_nb__sys_bind(fd, address, length);
+}
+
+static int option_of(int fd, int level, int name)
+{
+    int value = -1;
+    socklen_t length = sizeof(value);
+
+    assert_int_equal(getsockopt(fd, level, name, &value, &length), 0);
+    return value;
+}
+
+/* One option, in both structures, and what the kernel makes of a value. */
+static const struct option {
+    const char *name;
+    size_t in_connect; /* where the field is; 0: there is none */
+    size_t in_listen;
+    int64_t value;
+    int64_t most;
+    int level;
+    int option;
+    int becomes;
+    int becomes_at_most; /* with the largest value; 0: as it likes */
+} options[] = {
+#define FIELD(field) #field, offsetof(nb_connect_options, field), offsetof(nb_listen_options, field)
+    {FIELD(nagle), 1, 1, IPPROTO_TCP, TCP_NODELAY, 0, 0},
+    {FIELD(keepalive_idle_ms), 1, 32767000, IPPROTO_TCP, TCP_KEEPIDLE, 1, 32767},
+    {FIELD(keepalive_interval_ms), 2001, 32767000, IPPROTO_TCP, TCP_KEEPINTVL, 3, 32767},
+    {FIELD(keepalive_count), 7, 127, IPPROTO_TCP, TCP_KEEPCNT, 7, 127},
+    {FIELD(user_timeout_ms), 1234, INT32_MAX, IPPROTO_TCP, TCP_USER_TIMEOUT, 1234, INT32_MAX},
+    {FIELD(send_buffer_bytes), 20000, INT32_MAX, SOL_SOCKET, SO_SNDBUF, 40000, 0},
+    {FIELD(receive_buffer_bytes), 30000, INT32_MAX, SOL_SOCKET, SO_RCVBUF, 60000, 0},
+    {"reuse_port", 0, offsetof(nb_listen_options, reuse_port), 1, 1, SOL_SOCKET, SO_REUSEPORT, 1,
+     1},
+};
+
+static void put(void *structure, size_t at, int64_t value)
+{
+    memcpy((char *)structure + at, &value, sizeof(value));
+}
+
+static nb_connect_options connecting_with(const struct option *option, int64_t value)
+{
+    nb_connect_options made = NB_CONNECT_OPTIONS_INIT;
+
+    put(&made, option->in_connect, value);
+    return made;
+}
+
+static nb_listen_options listening_with(const struct option *option, int64_t value)
+{
+    nb_listen_options made = NB_LISTEN_OPTIONS_INIT;
+
+    put(&made, option->in_listen, value);
+    return made;
+}
+
+static nb_status connect_with(const nb_connect_options *made, nb_conn **out, nb_error *err)
+{
+    nb_address address;
+    char text[NB_ADDRESS_TEXT_MAX];
+
+    (void)bare_listener("127.0.0.1:0", 8, &address);
+    return nb_connect(out, nb_address_format(&address, text, sizeof(text)), made, plenty(), err);
+}
+
+/* The options of a new connection. */
+static nb_conn *connected_with(const nb_connect_options *made)
+{
+    nb_conn *conn;
+    nb_error err;
+
+    if (connect_with(made, &conn, &err) != NB_OK)
+        fail_msg("%s", err.message);
+    return conn;
+}
+
+static nb_listener *listening(const char *endpoint, const nb_listen_options *made)
+{
+    nb_listener *listener;
+    nb_error err;
+
+    if (nb_listen(&listener, endpoint, made, &err) != NB_OK)
+        fail_msg("%s", err.message);
+    return listener;
+}
+
+static nb_conn *accepted_from(nb_listener *listener)
+{
+    nb_address address;
+    nb_conn *conn;
+
+    assert_status(nb_listener_address(listener, 0, &address), NB_OK);
+    (void)dial(&address);
+    assert_status(nb_accept(listener, &conn, plenty(), NULL), NB_OK);
+    return conn;
+}
+
+/* ---- what the kernel is told ---- */
+
+static void each_option_reaches_the_socket_that_connects(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(options); i++) {
+        const struct option *option = &options[i];
+        nb_connect_options made = connecting_with(option, option->value);
+        nb_conn *conn;
+
+        if (option->in_connect == 0)
+            continue;
+        conn = connected_with(&made);
+        assert_int_equal(option_of(nb_conn_fd(conn), option->level, option->option),
+                         option->becomes);
+        nb_abort(conn);
+    }
+}
+
+static void each_option_reaches_every_socket_that_listens_and_what_it_accepts(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(options); i++) {
+        const struct option *option = &options[i];
+        nb_listen_options made = listening_with(option, option->value);
+        nb_listener *listener = listening("localhost:0", &made);
+        nb_conn *conn = accepted_from(listener);
+
+        for (size_t j = 0; j < nb_listener_count(listener); j++)
+            assert_int_equal(option_of(nb_listener_fd(listener, j), option->level, option->option),
+                             option->becomes);
+        assert_int_equal(option_of(nb_conn_fd(conn), option->level, option->option),
+                         option->becomes);
+        nb_abort(conn);
+        nb_listener_close(listener);
+    }
+}
+
+static void the_largest_values_are_taken(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(options); i++) {
+        const struct option *option = &options[i];
+        nb_listen_options made = listening_with(option, option->most);
+        nb_listener *listener = listening("127.0.0.1:0", &made);
+        int value = option_of(nb_listener_fd(listener, 0), option->level, option->option);
+
+        if (option->becomes_at_most != 0)
+            assert_int_equal(value, option->becomes_at_most);
+        nb_listener_close(listener);
+    }
+}
+
+static void milliseconds_are_rounded_up_to_the_kernels_seconds(void **state)
+{
+    static const struct {
+        int64_t ms;
+        int seconds;
+    } rows[] = {{1, 1}, {999, 1}, {1000, 1}, {1001, 2}, {60000, 60}, {32766001, 32767}};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        nb_connect_options made = NB_CONNECT_OPTIONS_INIT;
+        nb_conn *conn;
+
+        made.keepalive_idle_ms = made.keepalive_interval_ms = rows[i].ms;
+        conn = connected_with(&made);
+        assert_int_equal(option_of(nb_conn_fd(conn), IPPROTO_TCP, TCP_KEEPIDLE), rows[i].seconds);
+        assert_int_equal(option_of(nb_conn_fd(conn), IPPROTO_TCP, TCP_KEEPINTVL), rows[i].seconds);
+        nb_abort(conn);
+    }
+}
+
+static void each_of_the_three_turns_keepalive_on(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(options); i++) {
+        const struct option *option = &options[i];
+        nb_connect_options made = connecting_with(option, option->value);
+        nb_conn *conn;
+
+        if (option->in_connect == 0)
+            continue;
+        conn = connected_with(&made);
+        assert_int_equal(option_of(nb_conn_fd(conn), SOL_SOCKET, SO_KEEPALIVE),
+                         strncmp(option->name, "keepalive_", 10) == 0);
+        nb_abort(conn);
+    }
+}
+
+static void by_default_there_is_no_delay_and_nothing_else_is_touched(void **state)
+{
+    nb_conn *conn;
+    int fresh = socket(AF_INET, SOCK_STREAM, 0);
+
+    (void)state;
+    conn = connected_with(NULL);
+    assert_int_equal(now.before + now.after, 1);
+    assert_int_equal(option_of(nb_conn_fd(conn), IPPROTO_TCP, TCP_NODELAY), 1);
+    assert_int_equal(option_of(nb_conn_fd(conn), SOL_SOCKET, SO_KEEPALIVE), 0);
+    for (size_t i = 1; i < COUNT(options); i++) {
+        if (options[i].level == IPPROTO_TCP || options[i].option == SO_REUSEPORT)
+            assert_int_equal(option_of(nb_conn_fd(conn), options[i].level, options[i].option),
+                             option_of(fresh, options[i].level, options[i].option));
+    }
+    nb_abort(conn);
+    raw_close(fresh);
+}
+
+static void with_nagle_the_delay_is_not_even_switched_off_first(void **state)
+{
+    nb_connect_options made = NB_CONNECT_OPTIONS_INIT;
+    nb_conn *conn;
+
+    (void)state;
+    made.nagle = true;
+    conn = connected_with(&made);
+    assert_int_equal(now.before + now.after, 1);
+    nb_abort(conn);
+}
+
+static void options_are_set_before_the_socket_is_used(void **state)
+{
+    nb_connect_options connecting = NB_CONNECT_OPTIONS_INIT;
+    nb_listen_options made = NB_LISTEN_OPTIONS_INIT;
+    nb_conn *conn;
+
+    (void)state;
+    connecting.receive_buffer_bytes = connecting.user_timeout_ms = 4096;
+    conn = connected_with(&connecting);
+    assert_int_equal(now.before, 3);
+    assert_int_equal(now.after, 0);
+    nb_abort(conn);
+    memset(&now, 0, sizeof(now));
+    made.receive_buffer_bytes = made.user_timeout_ms = 4096;
+    made.reuse_port = true;
+    nb_listener_close(listening("127.0.0.1:0", &made));
+    assert_int_equal(now.before, 5); /* with TCP_NODELAY and SO_REUSEADDR */
+    assert_int_equal(now.after, 0);
+}
+
+/* ---- what is no value ---- */
+
+/* That a message names the field and its largest value. */
+static void assert_explained(const nb_error *err, const struct option *option)
+{
+    char most[32];
+
+    assert_status(err->status, NB_INVALID);
+    assert_non_null(strstr(err->message, option->name));
+    (void)snprintf(most, sizeof(most), "expected 0 to %lld", (long long)option->most);
+    assert_non_null(strstr(err->message, most));
+}
+
+static void a_value_out_of_its_range_is_invalid_and_named(void **state)
+{
+    static const int64_t below = -1;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(options); i++) {
+        const struct option *option = &options[i];
+        const int64_t wrong[] = {below, option->most + 1, INT64_MIN, INT64_MAX};
+
+        for (size_t j = 0; j < COUNT(wrong); j++) {
+            nb_listen_options made = listening_with(option, wrong[j]);
+            nb_listener *listener = NULL;
+            nb_error err;
+
+            if (option->in_connect != 0) {
+                nb_connect_options connecting = connecting_with(option, wrong[j]);
+                nb_conn *conn;
+
+                assert_status(connect_with(&connecting, &conn, &err), NB_INVALID);
+                assert_null(conn);
+                assert_explained(&err, option);
+            }
+            assert_status(nb_listen(&listener, "127.0.0.1:0", &made, &err), NB_INVALID);
+            assert_null(listener);
+            assert_explained(&err, option);
+            listener = listening("127.0.0.1:0", NULL);
+            assert_status(nb_listener_add(listener, "127.0.0.1:0", &made, &err), NB_INVALID);
+            assert_explained(&err, option);
+            nb_listener_close(listener);
+        }
+    }
+}
+
+/* ---- what the system refuses ---- */
+
+static void refuse(const struct option *option)
+{
+    now.level = option->level;
+    now.name = option->option;
+    now.error = ENOPROTOOPT;
+}
+
+static void an_option_asked_for_that_is_refused_fails_the_connect_with_its_name(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(options); i++) {
+        nb_connect_options made = connecting_with(&options[i], options[i].value);
+        nb_conn *conn;
+        nb_error err;
+
+        if (options[i].in_connect == 0)
+            continue;
+        refuse(&options[i]);
+        assert_status(connect_with(&made, &conn, &err), NB_UNSUPPORTED);
+        assert_null(conn);
+        assert_int_equal(err.system_error, ENOPROTOOPT);
+        assert_non_null(strstr(err.message, options[i].name));
+        assert_non_null(strstr(err.message, "ENOPROTOOPT"));
+    }
+}
+
+static void an_option_asked_for_that_is_refused_fails_the_listen_with_its_name(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(options); i++) {
+        nb_listen_options made = listening_with(&options[i], options[i].value);
+        nb_listener *listener;
+        nb_error err;
+
+        refuse(&options[i]);
+        assert_status(nb_listen(&listener, "localhost:0", &made, &err), NB_UNSUPPORTED);
+        assert_null(listener);
+        assert_int_equal(err.system_error, ENOPROTOOPT);
+        assert_non_null(strstr(err.message, options[i].name));
+        assert_non_null(strstr(err.message, "ENOPROTOOPT"));
+    }
+}
+
+static void keepalive_that_is_refused_is_named_after_what_asked_for_it(void **state)
+{
+    nb_connect_options made = NB_CONNECT_OPTIONS_INIT;
+    nb_conn *conn;
+    nb_error err;
+
+    (void)state;
+    made.keepalive_count = 3;
+    now.level = SOL_SOCKET;
+    now.name = SO_KEEPALIVE;
+    now.error = EPERM;
+    assert_status(connect_with(&made, &conn, &err), NB_PERMISSION);
+    assert_non_null(strstr(err.message, "keepalive_count"));
+}
+
+static void a_refused_option_is_named_for_every_address_that_was_tried(void **state)
+{
+    nb_connect_options made = NB_CONNECT_OPTIONS_INIT;
+    nb_address address;
+    nb_conn *conn;
+    nb_error err;
+
+    (void)state;
+    (void)bare_listener("127.0.0.1:0", 8, &address);
+    made.user_timeout_ms = 1000;
+    now.level = IPPROTO_TCP;
+    now.name = TCP_USER_TIMEOUT;
+    now.error = ENOPROTOOPT;
+    assert_status(nb_connect(&conn, host_at("localhost", &address), &made, plenty(), &err),
+                  NB_UNSUPPORTED);
+    assert_non_null(strstr(err.message, "user_timeout_ms"));
+    assert_non_null(strstr(err.message, "tried "));
+}
+
+static void a_default_that_is_refused_fails_nothing(void **state)
+{
+    nb_listener *listener;
+
+    (void)state;
+    now.level = IPPROTO_TCP;
+    now.name = TCP_NODELAY;
+    now.error = ENOPROTOOPT;
+    nb_abort(connected_with(NULL));
+    listener = listening("localhost:0", NULL);
+    nb_abort(accepted_from(listener));
+    nb_listener_close(listener);
+}
+
+/* ---- Unix sockets ---- */
+
+/* An abstract name of this process alone. */
+static const char *unix_endpoint(void)
+{
+    static char endpoint[64];
+
+    (void)snprintf(endpoint, sizeof(endpoint), "unix:@netbasics-options-%d", (int)getpid());
+    return endpoint;
+}
+
+static bool is_for_any_socket(const struct option *option)
+{
+    return option->option == SO_SNDBUF || option->option == SO_RCVBUF;
+}
+
+static void on_unix_sockets_the_buffers_are_set_at_both_ends(void **state)
+{
+    nb_listen_options made = NB_LISTEN_OPTIONS_INIT;
+    nb_connect_options connecting = NB_CONNECT_OPTIONS_INIT;
+    nb_listener *listener;
+    nb_conn *client;
+    nb_conn *conn;
+
+    (void)state;
+    made.send_buffer_bytes = 20000;
+    made.receive_buffer_bytes = 30000;
+    connecting.send_buffer_bytes = 10000;
+    connecting.receive_buffer_bytes = 15000;
+    listener = listening(unix_endpoint(), &made);
+    assert_status(nb_connect(&client, unix_endpoint(), &connecting, plenty(), NULL), NB_OK);
+    assert_status(nb_accept(listener, &conn, plenty(), NULL), NB_OK);
+    assert_int_equal(option_of(nb_conn_fd(conn), SOL_SOCKET, SO_SNDBUF), 40000);
+    assert_int_equal(option_of(nb_conn_fd(conn), SOL_SOCKET, SO_RCVBUF), 60000);
+    assert_int_equal(option_of(nb_conn_fd(client), SOL_SOCKET, SO_SNDBUF), 20000);
+    assert_int_equal(option_of(nb_conn_fd(client), SOL_SOCKET, SO_RCVBUF), 30000);
+    nb_abort(client);
+    nb_abort(conn);
+    nb_listener_close(listener);
+}
+
+static void on_unix_sockets_the_options_of_tcp_are_unsupported_and_named(void **state)
+{
+    nb_listener *listener = listening(unix_endpoint(), NULL);
+
+    (void)state;
+    memset(&now, 0, sizeof(now));
+    for (size_t i = 0; i < COUNT(options); i++) {
+        nb_listen_options made = listening_with(&options[i], options[i].value);
+        nb_error err;
+
+        if (is_for_any_socket(&options[i]))
+            continue;
+        now.level = options[i].level; /* it is not left to the system */
+        now.name = options[i].option;
+        now.error = EPERM;
+        assert_status(nb_listener_add(listener, unix_endpoint(), &made, &err), NB_UNSUPPORTED);
+        assert_non_null(strstr(err.message, options[i].name));
+        if (options[i].in_connect != 0) {
+            nb_connect_options connecting = connecting_with(&options[i], options[i].value);
+            nb_conn *conn;
+
+            assert_status(nb_connect(&conn, unix_endpoint(), &connecting, plenty(), &err),
+                          NB_UNSUPPORTED);
+            assert_non_null(strstr(err.message, options[i].name));
+        }
+    }
+    assert_false(now.used);
+    nb_listener_close(listener);
+}
+
+static void an_option_that_fails_on_an_accepted_socket_ends_no_connection(void **state)
+{
+    nb_listen_options made = NB_LISTEN_OPTIONS_INIT;
+    nb_listener *listener;
+    nb_conn *client;
+    nb_conn *conn;
+
+    (void)state;
+    made.send_buffer_bytes = 20000;
+    listener = listening(unix_endpoint(), &made);
+    assert_status(nb_connect(&client, unix_endpoint(), NULL, plenty(), NULL), NB_OK);
+    now.level = SOL_SOCKET;
+    now.name = SO_SNDBUF;
+    now.error = ENOBUFS;
+    assert_status(nb_accept(listener, &conn, plenty(), NULL), NB_OK);
+    nb_abort(client);
+    nb_abort(conn);
+    nb_listener_close(listener);
+}
+
+static void accepting_over_tcp_sets_no_option(void **state)
+{
+    nb_listen_options made = NB_LISTEN_OPTIONS_INIT;
+    nb_listener *listener;
+    nb_conn *conn;
+
+    (void)state;
+    made.send_buffer_bytes = 20000;
+    listener = listening("127.0.0.1:0", &made);
+    conn = accepted_from(listener);
+    assert_int_equal(now.after, 0);
+    nb_abort(conn);
+    nb_listener_close(listener);
+}
+
+/* ---- sharing a port ---- */
+
+static void a_port_is_shared_only_when_both_ask_for_it(void **state)
+{
+    nb_listen_options made = NB_LISTEN_OPTIONS_INIT;
+    nb_listener *first;
+    nb_listener *second;
+    nb_address address;
+
+    (void)state;
+    made.reuse_port = true;
+    first = listening("127.0.0.1:0", &made);
+    assert_status(nb_listener_address(first, 0, &address), NB_OK);
+    assert_status(nb_listen(&second, host_at("127.0.0.1", &address), NULL, NULL),
+                  NB_ADDRESS_IN_USE);
+    second = listening(host_at("127.0.0.1", &address), &made);
+    nb_listener_close(second);
+    nb_listener_close(first);
+}
+
+int main(void)
+{
+    const struct CMUnitTest cases[] = {
+        OPTION_CASE(each_option_reaches_the_socket_that_connects),
+        OPTION_CASE(each_option_reaches_every_socket_that_listens_and_what_it_accepts),
+        OPTION_CASE(the_largest_values_are_taken),
+        OPTION_CASE(milliseconds_are_rounded_up_to_the_kernels_seconds),
+        OPTION_CASE(each_of_the_three_turns_keepalive_on),
+        OPTION_CASE(by_default_there_is_no_delay_and_nothing_else_is_touched),
+        OPTION_CASE(with_nagle_the_delay_is_not_even_switched_off_first),
+        OPTION_CASE(options_are_set_before_the_socket_is_used),
+        OPTION_CASE(a_value_out_of_its_range_is_invalid_and_named),
+        OPTION_CASE(an_option_asked_for_that_is_refused_fails_the_connect_with_its_name),
+        OPTION_CASE(an_option_asked_for_that_is_refused_fails_the_listen_with_its_name),
+        OPTION_CASE(keepalive_that_is_refused_is_named_after_what_asked_for_it),
+        OPTION_CASE(a_refused_option_is_named_for_every_address_that_was_tried),
+        OPTION_CASE(a_default_that_is_refused_fails_nothing),
+        OPTION_CASE(on_unix_sockets_the_buffers_are_set_at_both_ends),
+        OPTION_CASE(on_unix_sockets_the_options_of_tcp_are_unsupported_and_named),
+        OPTION_CASE(an_option_that_fails_on_an_accepted_socket_ends_no_connection),
+        OPTION_CASE(accepting_over_tcp_sets_no_option),
+        OPTION_CASE(a_port_is_shared_only_when_both_ask_for_it),
+    };
+
+    return cmocka_run_group_tests(cases, move_to_own_network, NULL);
+}

@@ -1,0 +1,752 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Tests of a stop that handlers can see: connections between two requests, and the end of the
+ *         drain on demand.
+ *
+ *  Wraps: nb__sys_recv nb__sys_send nb__sys_poll nb__sys_setsockopt */
+#undef _GNU_SOURCE
+#define _GNU_SOURCE
+
+#include "servers.h"
+#include "sys/sys.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* --- The double: counts, and says how a timer cannot be set. --- */
+
+static atomic_int receives, sends, polls, options_set;
+static atomic_int refuses_options;
+
+ssize_t __real_nb__sys_recv(int fd, void *buf, size_t length, int flags);
+ssize_t __wrap_nb__sys_recv(int fd, void *buf, size_t length, int flags);
+ssize_t __real_nb__sys_send(int fd, const void *data, size_t length, int flags);
+ssize_t __wrap_nb__sys_send(int fd, const void *data, size_t length, int flags);
+int __real_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
+int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
+int __real_nb__sys_setsockopt(int fd, int level, int name, const void *value, socklen_t length);
+int __wrap_nb__sys_setsockopt(int fd, int level, int name, const void *value, socklen_t length);
+
+ssize_t __wrap_nb__sys_recv(int fd, void *buf, size_t length, int flags)
+{
+    receives++;
+    return __real_nb__sys_recv(fd, buf, length, flags);
+}
+
+ssize_t __wrap_nb__sys_send(int fd, const void *data, size_t length, int flags)
+{
+    sends++;
+    return __real_nb__sys_send(fd, data, length, flags);
+}
+
+int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
+{
+    polls++;
+    return __real_nb__sys_poll(fds, count, by);
+}
+
+int __wrap_nb__sys_setsockopt(int fd, int level, int name, const void *value, socklen_t length)
+{
+    options_set++;
+    if (refuses_options && name == SO_RCVTIMEO)
+        return -EINVAL;
+    return __real_nb__sys_setsockopt(fd, level, name, value, length);
+}
+
+static int begin(void **state)
+{
+    receives = sends = polls = options_set = refuses_options = 0;
+    return net_case_begin(state);
+}
+
+#define IDLE_CASE(name) CASE_WITH(name, workers, begin, net_case_end)
+#define IDLE_CASE_FOR_BOTH(name)                                                                   \
+    CASE_WITH(name, sequential, begin, net_case_end), CASE_WITH(name, workers, begin, net_case_end)
+
+/* --- A small protocol: a line is a request, and each gets HELLO. --- */
+
+#define ASK "ask\n"
+#define BYE "bye\n"
+
+static nb_status serve_requests(nb_conn *conn, void *unused)
+{
+    nb_status status = NB_OK;
+    char line[16];
+
+    (void)unused;
+    while (status == NB_OK) {
+        nb_conn_idle(conn);
+        status = nb_recv_line(conn, line, sizeof(line), NULL, nb_forever());
+        if (status == NB_OK)
+            status = nb_send_all(conn, HELLO, strlen(HELLO), NULL, plenty());
+    }
+    if (status == NB_STOPPING)
+        (void)nb_send_all(conn, BYE, strlen(BYE), NULL, plenty());
+    return status;
+}
+
+/* A server whose drain nobody wants to wait for. */
+static struct server *patient_server(nb_handler *handler, void *context, const struct mode *mode)
+{
+    struct server *server = server_new("127.0.0.1:0", handler, mode);
+
+    server->context = context;
+    server->options.drain_ms = 10 * PATIENCE_MS;
+    server->options.linger_ms = 10 * PATIENCE_MS;
+    server_run(server);
+    return server;
+}
+
+/* A client that has asked and was answered: now it may be idle. */
+static int ask_once(const struct server *server)
+{
+    int fd = dial(&server->address);
+
+    say(fd, ASK, strlen(ASK));
+    assert_int_equal(answer_so_far(fd, HELLO), 0);
+    return fd;
+}
+
+/* The loop in the calling thread notices a stop only when its handler has returned. */
+static void wait_for_the_drain(struct server *server, const struct mode *mode)
+{
+    if (mode->concurrency > 1)
+        eventually(server_heard(server, NB_EVENT_DRAINING) == 1);
+}
+
+static void check_all_in_order(struct server *server)
+{
+    hang_up_all();
+    assert_status(server_wait(server), NB_OK);
+    assert_int_equal(server_stats(server).forced, 0);
+    assert_int_equal(server_stats(server).unserved, 0);
+    for (int i = 0; i < server_heard(server, NB_EVENT_CLOSED); i++)
+        assert_status(server_event(server, NB_EVENT_CLOSED, i).status, NB_OK);
+}
+
+/* --- Connections between two requests --- */
+
+static void idle_connections_end_in_order_at_a_stop(void **state)
+{
+    const struct mode *mode = *state;
+    struct server *server = patient_server(serve_requests, NULL, mode);
+    int clients[16];
+    int64_t stopped_at;
+
+    for (int i = 0; i < mode->concurrency; i++)
+        clients[i] = ask_once(server);
+    stopped_at = now_ns();
+    nb_listener_stop(server->listener);
+    for (int i = 0; i < mode->concurrency; i++)
+        assert_int_equal(answer(clients[i], BYE), 0);
+    check_all_in_order(server);
+    assert_in_range(ms_since(stopped_at), 0, PATIENCE_MS);
+}
+
+/* The receives that can be told of the stop. None of them may consume anything then. */
+static nb_status recv_in_way(nb_conn *conn, int way)
+{
+    char buf[16];
+    size_t got = 0;
+    nb_status status = NB_INVALID;
+
+    nb_conn_idle(conn);
+    switch (way) {
+    case 0:
+        status = nb_recv(conn, buf, sizeof(buf), &got, nb_forever());
+        break;
+    case 1:
+        status = nb_recv_exact(conn, buf, sizeof(buf), &got, plenty());
+        break;
+    case 2:
+        status = nb_recv_until(conn, buf, sizeof(buf), "\n", 1, &got, nb_forever());
+        break;
+    case 3:
+        status = nb_recv_line(conn, buf, sizeof(buf), &got, plenty());
+        break;
+    case 4:
+        status = nb_recv_to_end(conn, buf, sizeof(buf), &got, nb_forever());
+        break;
+    case 5:
+        status = nb_recv_frame(conn, buf, sizeof(buf), &got, plenty());
+        break;
+    default:
+        status = nb_wait_readable(conn, nb_forever());
+        break;
+    }
+    return got == 0 ? status : NB_INVALID;
+}
+
+enum { WAYS = 7 };
+
+static nb_status receive_in_all_ways(nb_conn *conn, void *seen)
+{
+    atomic_int *statuses = seen;
+    char line[16];
+
+    if (nb_recv_line(conn, line, sizeof(line), NULL, plenty()) == NB_OK)
+        (void)nb_send_all(conn, HELLO, strlen(HELLO), NULL, plenty());
+    for (int i = 0; i < WAYS; i++)
+        statuses[i] = (int)recv_in_way(conn, i);
+    /* Nothing is sticky, and it is not idle any more: a receive waits for what comes. */
+    statuses[WAYS] = (int)nb_conn_status(conn, NB_RECEIVE);
+    (void)nb_send_all(conn, BYE, strlen(BYE), NULL, plenty());
+    return nb_recv_line(conn, line, sizeof(line), NULL, plenty());
+}
+
+static void every_receive_is_told_of_the_stop_and_consumes_nothing(void **state)
+{
+    atomic_int seen[WAYS + 1] = {0};
+    struct server *server = patient_server(receive_in_all_ways, seen, *state);
+    int client = ask_once(server);
+
+    nb_listener_stop(server->listener);
+    assert_int_equal(answer_so_far(client, BYE), 0);
+    for (int i = 0; i < WAYS; i++)
+        assert_status(seen[i], NB_STOPPING);
+    assert_status(seen[WAYS], NB_OK);
+    say(client, ASK, strlen(ASK));
+    assert_int_equal(answer(client, ""), 0);
+    check_all_in_order(server);
+}
+
+static void a_request_that_has_begun_is_finished_after_the_stop(void **state)
+{
+    struct server *server = patient_server(serve_requests, NULL, *state);
+    int client = ask_once(server);
+
+    say(client, ASK, 1);
+    eventually(is_acknowledged(client));
+    nb_listener_stop(server->listener);
+    wait_for_the_drain(server, *state);
+    say(client, &ASK[1], strlen(ASK) - 1);
+    assert_int_equal(answer(client, HELLO BYE), 0);
+    check_all_in_order(server);
+}
+
+static atomic_bool stop_has_come;
+
+/* Takes one request, and at the stop marks the connection while a part of the next one is read ahead. */
+static nb_status mark_within_a_request(nb_conn *conn, void *seen)
+{
+    atomic_int *status = seen;
+    char line[16];
+
+    if (nb_recv_line(conn, line, sizeof(line), NULL, plenty()) == NB_OK)
+        (void)nb_send_all(conn, HELLO, strlen(HELLO), NULL, plenty());
+    eventually(stop_has_come);
+    nb_conn_idle(conn);
+    *status = (int)nb_recv_line(conn, line, sizeof(line), NULL, nb_after_ms(300));
+    return (nb_status)*status;
+}
+
+static void a_request_that_is_partly_read_ahead_has_begun(void **state)
+{
+    atomic_int seen = NB_OK;
+    struct server *server;
+    int client;
+
+    stop_has_come = false;
+    server = patient_server(mark_within_a_request, &seen, *state);
+    client = dial(&server->address);
+    say(client, ASK "as", strlen(ASK) + 2);
+    assert_int_equal(answer_so_far(client, HELLO), 0);
+    nb_listener_stop(server->listener);
+    stop_has_come = true;
+    assert_int_equal(answer(client, ""), ECONNRESET);
+    hang_up_all();
+    assert_status(server_wait(server), NB_OK);
+    assert_status(seen, NB_TIMEOUT);
+}
+
+static void who_never_speaks_is_told_after_a_second(void **state)
+{
+    struct server *server = patient_server(serve_requests, NULL, *state);
+    int64_t dialled_at = now_ns();
+    int client = dial(&server->address);
+
+    nb_listener_stop(server->listener);
+    assert_int_equal(answer(client, BYE), 0);
+    assert_in_range(ms_since(dialled_at), 1000, PATIENCE_MS);
+    check_all_in_order(server);
+}
+
+static void a_first_request_within_the_second_is_served(void **state)
+{
+    struct server *server = patient_server(serve_requests, NULL, *state);
+    int client = dial(&server->address);
+    int64_t dialled_at = now_ns();
+
+    nb_listener_stop(server->listener);
+    wait_for_the_drain(server, *state);
+    if (ms_since(dialled_at) > 500) /* on this machine nobody can speak in time */
+        skip();
+    say(client, ASK, strlen(ASK));
+    assert_int_equal(answer(client, HELLO BYE), 0);
+    check_all_in_order(server);
+}
+
+/* A handler that makes its reply the last one when the server stops. */
+static nb_status serve_until_the_stop(nb_conn *conn, void *listener)
+{
+    nb_status status = NB_OK;
+    bool last = false;
+    char line[16];
+
+    while (status == NB_OK && !last) {
+        nb_conn_idle(conn);
+        status = nb_recv_line(conn, line, sizeof(line), NULL, plenty());
+        last = nb_listener_stopping(listener);
+        if (status == NB_OK)
+            status =
+                nb_send_all(conn, last ? BYE : HELLO, strlen(last ? BYE : HELLO), NULL, plenty());
+    }
+    return status;
+}
+
+/* A client has 128 ms for its next request. This much of them is its own, counted from the request before, as
+   nobody knows when the reply to that came; the rest is for a machine that is busy, where what was sent may
+   arrive late even on loopback. */
+#define NEXT_REQUEST_MS 16
+
+struct busy_client {
+    const struct server *server;
+    atomic_int *asked;
+    int lost;
+};
+
+/* Asks again and again, until a reply says that it is the last. */
+static void keep_asking(void *argument)
+{
+    struct busy_client *client = argument;
+    int fd = dial_quietly(&client->server->address);
+    int64_t asked_at = now_ns();
+    char reply[8] = "";
+    bool more = true;
+
+    while (more && strcmp(reply, BYE) != 0) {
+        int64_t before = now_ns();
+        ssize_t sent = send(fd, ASK, strlen(ASK), MSG_NOSIGNAL);
+        bool in_time = ms_since(asked_at) < NEXT_REQUEST_MS;
+        ssize_t got = sent > 0 ? recv(fd, reply, sizeof(reply) - 1, 0) : -1;
+
+        asked_at = before;
+        more = got > 0;
+        client->lost += !more && in_time;
+        reply[more ? got : 0] = '\0';
+        ++*client->asked;
+    }
+    client->lost += more && recv(fd, reply, sizeof(reply), 0) != 0;
+    close(fd);
+}
+
+static void busy_clients_lose_no_request_at_a_stop(void **state)
+{
+    const struct mode *mode = *state;
+    struct server *server = server_new("127.0.0.1:0", serve_until_the_stop, mode);
+    struct busy_client clients[4];
+    struct task tasks[4];
+    atomic_int asked = 0;
+    int count = mode->concurrency == 1 ? 1 : 4;
+
+    server->context = server->listener;
+    server->options.drain_ms = 10 * PATIENCE_MS;
+    server_run(server);
+    for (int i = 0; i < count; i++) {
+        clients[i] = (struct busy_client){server, &asked, 0};
+        task_start(&tasks[i], keep_asking, &clients[i]);
+    }
+    eventually(asked > 100);
+    nb_listener_stop(server->listener);
+    for (int i = 0; i < count; i++) {
+        task_join(&tasks[i]);
+        assert_int_equal(clients[i].lost, 0);
+    }
+    check_all_in_order(server);
+}
+
+/* Handlers that look every now and then whether there is something else to do. */
+static nb_status look_often(nb_conn *conn, void *waits)
+{
+    char line[16];
+    nb_status status = nb_recv_line(conn, line, sizeof(line), NULL, plenty());
+
+    if (status == NB_OK)
+        status = nb_send_all(conn, HELLO, strlen(HELLO), NULL, plenty());
+    gate_pass();
+    if (status == NB_OK)
+        status = NB_TIMEOUT;
+    while (status == NB_TIMEOUT) {
+        nb_conn_idle(conn);
+        status = *(const bool *)waits
+                     ? nb_wait_readable(conn, nb_after_ms(20))
+                     : nb_recv_line(conn, line, sizeof(line), NULL, nb_after_ms(20));
+    }
+    if (status == NB_STOPPING)
+        (void)nb_send_all(conn, BYE, strlen(BYE), NULL, plenty());
+    return status;
+}
+
+static void check_told_of_the_stop(bool waits, const struct mode *mode)
+{
+    struct server *server = patient_server(look_often, &waits, mode);
+    int client = ask_once(server);
+
+    nb_listener_stop(server->listener);
+    gate_open();
+    assert_int_equal(answer(client, BYE), 0);
+    check_all_in_order(server);
+}
+
+static void short_waits_are_told_of_the_stop(void **state)
+{
+    check_told_of_the_stop(true, *state);
+}
+
+static void short_receives_are_told_of_the_stop(void **state)
+{
+    check_told_of_the_stop(false, *state);
+}
+
+/* Its client has had an eighth of a second for its next request before the stop. */
+static nb_status serve_after_a_pause(nb_conn *conn, void *unused)
+{
+    char line[16];
+    nb_status status = nb_recv_line(conn, line, sizeof(line), NULL, plenty());
+
+    (void)unused;
+    if (status == NB_OK)
+        status = nb_send_all(conn, HELLO, strlen(HELLO), NULL, plenty());
+    nb_conn_idle(conn);
+    for (int i = 0; i < 20 && (status == NB_OK || status == NB_TIMEOUT); i++)
+        status = nb_recv_line(conn, line, sizeof(line), NULL, nb_after_ms(20));
+    gate_pass();
+    if (status == NB_TIMEOUT)
+        status = nb_recv_line(conn, line, sizeof(line), NULL, nb_after_ms(20));
+    if (status == NB_OK)
+        status = nb_send_all(conn, BYE, strlen(BYE), NULL, plenty());
+    return status;
+}
+
+static void a_request_that_comes_before_the_stop_is_received_by_a_short_receive(void **state)
+{
+    struct server *server = patient_server(serve_after_a_pause, NULL, *state);
+    int client = ask_once(server);
+
+    eventually(gate_waiting() == 1);
+    say(client, ASK, strlen(ASK));
+    eventually(is_acknowledged(client));
+    nb_listener_stop(server->listener);
+    gate_open();
+    assert_int_equal(answer(client, BYE), 0);
+    check_all_in_order(server);
+}
+
+static nb_status close_while_idle(nb_conn *conn, void *seen)
+{
+    nb_conn_idle(conn);
+    gate_pass();
+    *(atomic_int *)seen = (int)nb_close(conn, plenty());
+    return NB_OK;
+}
+
+static void a_close_waits_for_the_end_and_not_for_a_request(void **state)
+{
+    atomic_int seen = -1;
+    struct server *server = patient_server(close_while_idle, &seen, *state);
+    int client = dial(&server->address);
+
+    eventually(gate_waiting() == 1);
+    nb_listener_stop(server->listener);
+    gate_open();
+    assert_int_equal(answer(client, ""), 0);
+    hang_up_all();
+    assert_status(server_wait(server), NB_OK);
+    assert_status(seen, NB_OK);
+}
+
+/* A time-out between two requests is no failure; one within a request is. */
+static nb_status wait_a_little(nb_conn *conn, void *unused)
+{
+    char line[16];
+
+    (void)unused;
+    nb_conn_idle(conn);
+    return nb_recv_line(conn, line, sizeof(line), NULL, nb_after_ms(50));
+}
+
+static void a_timeout_is_an_end_in_order_while_no_request_has_begun(void **state)
+{
+    struct server *server = patient_server(wait_a_little, NULL, *state);
+    int client = dial(&server->address);
+
+    assert_int_equal(answer(client, ""), 0);
+    hang_up_all();
+    client = dial(&server->address);
+    say(client, ASK, 1);
+    assert_int_equal(answer(client, ""), ECONNRESET);
+    hang_up_all();
+    assert_status(server_finish(server), NB_OK);
+    assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_OK);
+    assert_status(server_event(server, NB_EVENT_CLOSED, 1).status, NB_TIMEOUT);
+}
+
+static void where_timers_cannot_be_set_the_stop_is_seen_too(void **state)
+{
+    struct server *server = patient_server(serve_requests, NULL, *state);
+    int client;
+
+    refuses_options = 1;
+    client = ask_once(server);
+    nb_listener_stop(server->listener);
+    assert_int_equal(answer(client, BYE), 0);
+    check_all_in_order(server);
+}
+
+static void a_mark_costs_no_system_call_per_request(void **state)
+{
+    enum { REQUESTS = 200 };
+    struct server *server = patient_server(serve_requests, NULL, *state);
+    int client = ask_once(server);
+    int before = receives + sends + polls + options_set;
+
+    for (int i = 0; i < REQUESTS; i++) {
+        say(client, ASK, strlen(ASK));
+        assert_int_equal(answer_so_far(client, HELLO), 0);
+    }
+    /* A machine that keeps somebody waiting for longer than 128 ms costs a few more. */
+    assert_in_range(receives + sends + polls + options_set - before, 2 * REQUESTS - 2,
+                    2 * REQUESTS + REQUESTS / 4);
+    nb_listener_stop(server->listener);
+    assert_int_equal(answer(client, BYE), 0);
+    check_all_in_order(server);
+}
+
+static void outside_of_a_server_a_mark_does_nothing(void **state)
+{
+    nb_conn *a;
+    nb_conn *b;
+    size_t got;
+    char byte;
+
+    (void)state;
+    conn_pair(OVER_IPV4, &a, &b);
+    nb_conn_idle(NULL);
+    options_set = 0;
+    nb_conn_idle(a);
+    assert_int_equal(options_set, 0);
+    assert_status(nb_recv(a, &byte, 1, &got, nb_after_ms(1)), NB_TIMEOUT);
+    nb_abort(a);
+    nb_abort(b);
+}
+
+/* --- What says that a server stops --- */
+
+static bool is_readable(nb_fd fd)
+{
+    struct pollfd entry = {fd, POLLIN, 0};
+
+    return poll(&entry, 1, 0) == 1;
+}
+
+static void a_stop_can_be_seen_and_waited_for(void **state)
+{
+    nb_connect_options options = NB_CONNECT_OPTIONS_INIT;
+    nb_listener *listener;
+    nb_conn *conn;
+    nb_fd stop;
+
+    (void)state;
+    assert_status(nb_listen(&listener, "127.0.0.1:0", NULL, NULL), NB_OK);
+    stop = nb_listener_stop_fd(listener);
+    assert_false(nb_listener_stopping(listener));
+    assert_false(is_readable(stop));
+    nb_listener_stop(listener);
+    assert_true(nb_listener_stopping(listener));
+    assert_true(is_readable(stop));
+    assert_status(nb_accept(listener, &conn, plenty(), NULL), NB_CANCELLED);
+    assert_true(is_readable(stop));
+    options.cancel_fd = &stop;
+    assert_status(nb_connect(&conn, "127.0.0.1:1", &options, plenty(), NULL), NB_CANCELLED);
+    nb_listener_close(listener);
+    assert_false(nb_listener_stopping(NULL));
+    assert_int_equal(nb_listener_stop_fd(NULL), -1);
+}
+
+static void the_stop_stays_readable_through_the_drain(void **state)
+{
+    atomic_int seen = NB_OK;
+    struct server *server = patient_server(wait_for_ever, &seen, *state);
+
+    (void)dial(&server->address);
+    eventually(server_stats(server).active == 1);
+    assert_false(is_readable(nb_listener_stop_fd(server->listener)));
+    nb_listener_stop(server->listener);
+    wait_for_the_drain(server, *state);
+    assert_true(is_readable(nb_listener_stop_fd(server->listener)));
+    hang_up_all();
+    assert_status(server_wait(server), NB_OK);
+    assert_true(is_readable(nb_listener_stop_fd(server->listener)));
+}
+
+/* --- The end of the drain on demand --- */
+
+static void the_drain_ends_when_it_is_told_to(void **state)
+{
+    const struct mode *mode = *state;
+    atomic_int seen = NB_OK;
+    struct server *server = patient_server(wait_for_ever, &seen, mode);
+
+    for (int i = 0; i < mode->concurrency + 3; i++)
+        (void)dial(&server->address);
+    eventually((int)server_stats(server).active == mode->concurrency);
+    nb_listener_stop(server->listener);
+    wait_for_the_drain(server, *state);
+    nb_listener_stop_now(server->listener);
+    nb_listener_stop_now(server->listener);
+    assert_status(server_wait(server), NB_OK);
+    assert_status(seen, NB_CANCELLED);
+    assert_int_equal(server_stats(server).forced, mode->concurrency);
+    assert_int_equal(server_stats(server).unserved, 3);
+}
+
+static nb_listener *_Atomic to_be_stopped;
+
+static void stop_now_from_signal(int number)
+{
+    (void)number;
+    nb_listener_stop_now(to_be_stopped);
+}
+
+static void a_signal_handler_may_end_the_drain(void **state)
+{
+    atomic_int seen = NB_OK;
+    struct server *server = patient_server(wait_for_ever, &seen, *state);
+    struct sigaction action, old;
+
+    memset(&action, 0, sizeof(action));
+    action.sa_handler = stop_now_from_signal;
+    action.sa_flags = SA_RESTART;
+    assert_int_equal(sigaction(SIGUSR2, &action, &old), 0);
+    to_be_stopped = server->listener;
+    (void)dial(&server->address);
+    eventually(server_stats(server).active == 1);
+    nb_listener_stop(server->listener);
+    wait_for_the_drain(server, *state);
+    assert_int_equal(pthread_kill(server->thread, SIGUSR2), 0);
+    assert_status(server_wait(server), NB_OK);
+    assert_status(seen, NB_CANCELLED);
+    assert_int_equal(sigaction(SIGUSR2, &old, NULL), 0);
+}
+
+static void a_drain_that_is_not_wanted_takes_no_time(void **state)
+{
+    atomic_int seen = NB_OK;
+    struct server *server = patient_server(wait_for_ever, &seen, *state);
+
+    (void)dial(&server->address);
+    eventually(server_stats(server).active == 1);
+    nb_listener_stop_now(server->listener);
+    assert_status(server_wait(server), NB_OK);
+    assert_int_equal(server_stats(server).forced, 1);
+    nb_listener_stop_now(NULL);
+}
+
+static void lingering_ends_with_the_drain(void **state)
+{
+    struct server *server = patient_server(say_hello, NULL, *state);
+
+    (void)dial(&server->address);
+    eventually(server_stats(server).lingering == 1);
+    nb_listener_stop(server->listener);
+    wait_for_the_drain(server, *state);
+    nb_listener_stop_now(server->listener);
+    assert_status(server_wait(server), NB_OK);
+    assert_int_equal(server_stats(server).forced, 0);
+}
+
+/* --- A child of fork(2) shares the wakeups --- */
+
+/* The same protocol by a handler that is never idle. */
+static nb_status serve_requests_always(nb_conn *conn, void *unused)
+{
+    nb_status status = NB_OK;
+    char line[16];
+
+    (void)unused;
+    while (status == NB_OK) {
+        status = nb_recv_line(conn, line, sizeof(line), NULL, plenty());
+        if (status == NB_OK)
+            status = nb_send_all(conn, HELLO, strlen(HELLO), NULL, plenty());
+    }
+    return status;
+}
+
+static void check_undisturbed_by_a_child(nb_handler *handler, const struct mode *mode)
+{
+    struct server *server = patient_server(handler, NULL, mode);
+    int client = ask_once(server);
+    int64_t begin;
+    int status;
+    pid_t child = fork();
+
+    if (child == 0) {
+        nb_listener_stop(server->listener);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    polls = 0;
+    /* Who spins does nothing else from the first poll on, which comes after 128 ms. */
+    for (begin = now_ns(); ms_since(begin) < 400;)
+        a_moment();
+    assert_in_range(polls, 0, 100);
+    say(client, ASK, strlen(ASK));
+    assert_int_equal(answer_so_far(client, HELLO), 0);
+    assert_false(nb_listener_stopping(server->listener));
+    say_no_more(client);
+    assert_int_equal(answer(client, ""), 0);
+    nb_listener_stop(server->listener);
+    check_all_in_order(server);
+}
+
+static void a_child_that_stops_its_copy_disturbs_nobody(void **state)
+{
+    skip_without_children();
+    check_undisturbed_by_a_child(serve_requests_always, *state);
+    check_undisturbed_by_a_child(serve_requests, *state);
+}
+
+int main(void)
+{
+    const struct CMUnitTest cases[] = {
+        IDLE_CASE_FOR_BOTH(idle_connections_end_in_order_at_a_stop),
+        IDLE_CASE_FOR_BOTH(every_receive_is_told_of_the_stop_and_consumes_nothing),
+        IDLE_CASE_FOR_BOTH(a_request_that_has_begun_is_finished_after_the_stop),
+        IDLE_CASE_FOR_BOTH(a_request_that_is_partly_read_ahead_has_begun),
+        IDLE_CASE_FOR_BOTH(who_never_speaks_is_told_after_a_second),
+        IDLE_CASE_FOR_BOTH(a_first_request_within_the_second_is_served),
+        IDLE_CASE_FOR_BOTH(busy_clients_lose_no_request_at_a_stop),
+        IDLE_CASE_FOR_BOTH(short_waits_are_told_of_the_stop),
+        IDLE_CASE_FOR_BOTH(short_receives_are_told_of_the_stop),
+        IDLE_CASE_FOR_BOTH(a_request_that_comes_before_the_stop_is_received_by_a_short_receive),
+        IDLE_CASE_FOR_BOTH(a_close_waits_for_the_end_and_not_for_a_request),
+        IDLE_CASE_FOR_BOTH(a_timeout_is_an_end_in_order_while_no_request_has_begun),
+        IDLE_CASE_FOR_BOTH(where_timers_cannot_be_set_the_stop_is_seen_too),
+        IDLE_CASE_FOR_BOTH(a_mark_costs_no_system_call_per_request),
+        IDLE_CASE(outside_of_a_server_a_mark_does_nothing),
+        IDLE_CASE(a_stop_can_be_seen_and_waited_for),
+        IDLE_CASE_FOR_BOTH(the_stop_stays_readable_through_the_drain),
+        IDLE_CASE_FOR_BOTH(the_drain_ends_when_it_is_told_to),
+        IDLE_CASE_FOR_BOTH(a_signal_handler_may_end_the_drain),
+        IDLE_CASE_FOR_BOTH(a_drain_that_is_not_wanted_takes_no_time),
+        IDLE_CASE_FOR_BOTH(lingering_ends_with_the_drain),
+        IDLE_CASE_FOR_BOTH(a_child_that_stops_its_copy_disturbs_nobody),
+    };
+
+    return cmocka_run_group_tests(cases, move_to_own_network, NULL);
+}

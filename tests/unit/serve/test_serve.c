@@ -1,0 +1,2313 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Tests of the accept loop: handlers, limits, lingering, events, counters. Most cases run for
+ *         the sequential mode and for worker threads.
+ *
+ *  Wraps: pthread_create nb__sys_poll nb__sys_accept nb__sys_wake_ring nb__sys_wake_clear
+ *  nb__sys_shutdown nb__sys_recv nb__sys_peer_credentials nb__server_let_go */
+#undef _GNU_SOURCE
+#define _GNU_SOURCE /* pthread_getattr_np */
+
+#include "net/address_internal.h"
+#include "serve/server.h"
+#include "servers.h"
+#include "sys/sys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+int __real_pthread_create(pthread_t *out, const pthread_attr_t *attr, void *(*run)(void *),
+                          void *argument);
+int __wrap_pthread_create(pthread_t *out, const pthread_attr_t *attr, void *(*run)(void *),
+                          void *argument);
+int __real_nb__sys_wake_ring(const int fds[2]);
+int __wrap_nb__sys_wake_ring(const int fds[2]);
+int __real_nb__sys_wake_clear(const int fds[2]);
+int __wrap_nb__sys_wake_clear(const int fds[2]);
+int __real_nb__sys_shutdown(int fd, int how);
+int __wrap_nb__sys_shutdown(int fd, int how);
+int __real_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
+int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
+int __real_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length);
+int __wrap_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length);
+ssize_t __real_nb__sys_recv(int fd, void *buf, size_t length, int flags);
+ssize_t __wrap_nb__sys_recv(int fd, void *buf, size_t length, int flags);
+int __real_nb__sys_peer_credentials(int fd, int64_t *pid, int64_t *uid, int64_t *gid);
+int __wrap_nb__sys_peer_credentials(int fd, int64_t *pid, int64_t *uid, int64_t *gid);
+nb_conn *__real_nb__server_let_go(struct nb__server *run, struct nb__handling *work);
+nb_conn *__wrap_nb__server_let_go(struct nb__server *run, struct nb__handling *work);
+
+int __wrap_pthread_create(pthread_t *out, const pthread_attr_t *attr, void *(*run)(void *),
+                          void *argument)
+{
+    int error = fault(ON_THREAD);
+
+    return error != 0 ? error : __real_pthread_create(out, attr, run, argument);
+}
+
+/* While set: who rings a bell, or ends a stream, goes on only when this server has seen two
+   connections. */
+static struct server *_Atomic held_back;
+static struct server *_Atomic held_at_the_end;
+
+static void hold(struct server *_Atomic *whose)
+{
+    struct server *server = atomic_exchange(whose, NULL);
+    nb_deadline until = plenty();
+
+    while (server != NULL && !nb_expired(until) &&
+           server_stats(server).accepted + server_stats(server).refused < 2)
+        a_moment();
+}
+
+int __wrap_nb__sys_wake_ring(const int fds[2])
+{
+    int result = __real_nb__sys_wake_ring(fds);
+
+    hold(&held_back);
+    return result;
+}
+
+/* While set: this server is stopped at the moment when somebody clears a wakeup. */
+static struct server *_Atomic stopped_meanwhile;
+
+int __wrap_nb__sys_wake_clear(const int fds[2])
+{
+    struct server *server = atomic_exchange(&stopped_meanwhile, NULL);
+
+    if (server != NULL)
+        nb_listener_stop(server->listener);
+    return __real_nb__sys_wake_clear(fds);
+}
+
+int __wrap_nb__sys_shutdown(int fd, int how)
+{
+    hold(&held_at_the_end);
+    return __real_nb__sys_shutdown(fd, how);
+}
+
+/* While set: there is memory to poll for so many descriptors and no more. */
+static atomic_size_t poll_room = SIZE_MAX;
+static atomic_int without_room;
+/* While set: there is none to poll for this descriptor. */
+static atomic_int unwatched = -1;
+
+int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
+{
+    int error = fault(ON_POLL);
+
+    for (nfds_t i = 0; i < count; i++) {
+        if (fds[i].fd == unwatched)
+            return -ENOMEM;
+    }
+    if (count > poll_room) {
+        without_room++;
+        return -ENOMEM;
+    }
+    return error != 0 ? -error : __real_nb__sys_poll(fds, count, by);
+}
+
+/* While set: the next receive that is not to wait does, at the gate. */
+static atomic_bool receive_hangs;
+
+ssize_t __wrap_nb__sys_recv(int fd, void *buf, size_t length, int flags)
+{
+    if ((flags & MSG_DONTWAIT) != 0 && atomic_exchange(&receive_hangs, false))
+        gate_pass();
+    return __real_nb__sys_recv(fd, buf, length, flags);
+}
+
+int __wrap_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length)
+{
+    int error = fault(ON_ACCEPT);
+
+    return error != 0 ? -error : __real_nb__sys_accept(fd, peer, length);
+}
+
+/* While set: who wants to keep a connection finds it cancelled just before. */
+static atomic_bool cancelled_just_before;
+
+nb_conn *__wrap_nb__server_let_go(struct nb__server *run, struct nb__handling *work)
+{
+    if (atomic_exchange(&cancelled_just_before, false))
+        nb_cancel(work->conn);
+    return __real_nb__server_let_go(run, work);
+}
+
+/* Whose the Unix peers are: so many users further on than the test's own, or nobody knows. */
+static atomic_int user_offset;
+static atomic_bool user_unknown;
+static atomic_int users_asked;
+
+int __wrap_nb__sys_peer_credentials(int fd, int64_t *pid, int64_t *uid, int64_t *gid)
+{
+    int failed = __real_nb__sys_peer_credentials(fd, pid, uid, gid);
+
+    users_asked++;
+    *uid += user_offset;
+    return user_unknown ? -EOPNOTSUPP : failed;
+}
+
+/* A server on loopback that runs with these options. */
+static struct server *run_server(nb_handler *handler, void *context, const struct mode *mode)
+{
+    struct server *server = server_new("127.0.0.1:0", handler, mode);
+
+    server->context = context;
+    server_run(server);
+    return server;
+}
+
+/* --- Handlers --- */
+
+static nb_status say_hello_and_count(nb_conn *conn, void *count)
+{
+    ++*(atomic_int *)count;
+    say_hello(conn, NULL);
+    return NB_OK;
+}
+
+static void each_connection_gets_its_handler_and_the_context(void **state)
+{
+    atomic_int count = 0;
+    struct server *server = run_server(say_hello_and_count, &count, *state);
+
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_int_equal(count, 20);
+    assert_int_equal(server_stats(server).accepted, 20);
+    assert_status(server_finish(server), NB_OK);
+}
+
+static int standard_descriptors[3]; /* kept while they are closed */
+
+static void give_standard_descriptors_back(void)
+{
+    for (int fd = 0; fd < 3; fd++)
+        (void)dup2(standard_descriptors[fd], fd);
+}
+
+static int closed_case_begin(void **state)
+{
+    int failed;
+
+    for (int fd = 0; fd < 3; fd++)
+        standard_descriptors[fd] = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    failed = net_case_begin(state);
+    for (int fd = 0; fd < 3; fd++)
+        (void)close(fd);
+    return failed;
+}
+
+/* When the case has failed, its server may have these numbers until it ends. */
+static int closed_case_end(void **state)
+{
+    int failed;
+
+    give_standard_descriptors_back();
+    failed = net_case_end(state);
+    give_standard_descriptors_back();
+    for (int fd = 0; fd < 3; fd++)
+        (void)close(standard_descriptors[fd]);
+    return failed;
+}
+
+#define CLOSED_CASE_FOR(name, mode) CASE_WITH(name, mode, closed_case_begin, closed_case_end)
+
+/* The wakeups of the listener are descriptors 0 and 1 then, and its first socket is 2. */
+static void with_the_standard_descriptors_closed_a_server_serves(void **state)
+{
+    struct server *server = server_new("localhost:0", say_hello, *state);
+
+    assert_int_equal(nb_listener_fd(server->listener, 0), 2);
+    server_run(server);
+    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_status(server_finish(server), NB_OK);
+    server_free(server);
+}
+
+static void both_families_are_served(void **state)
+{
+    struct server *server = server_new("localhost:0", say_hello, *state);
+    nb_address v6 = address_of(host_at("[::1]", &server->address));
+
+    server_run(server);
+    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_int_equal(answer(dial(&v6), HELLO), 0);
+    assert_status(server_finish(server), NB_OK);
+}
+
+static void a_conversation_takes_as_long_as_it_likes(void **state)
+{
+    struct server *server = run_server(echo, NULL, *state);
+    int client = dial(&server->address);
+
+    for (int i = 0; i < 100; i++) {
+        say(client, "round", 5);
+        assert_int_equal(answer_so_far(client, "round"), 0);
+    }
+    say_no_more(client);
+    assert_int_equal(answer(client, ""), 0);
+    assert_status(server_finish(server), NB_OK);
+}
+
+static void null_options_are_the_defaults(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
+
+    (void)state;
+    server_run_by_default(server);
+    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_status(server_finish(server), NB_OK);
+}
+
+static nb_status close_it(nb_conn *conn, void *unused)
+{
+    say_hello(conn, unused);
+    (void)nb_close(conn, nb_after_ms(0));
+    return NB_OK;
+}
+
+static nb_status abort_it(nb_conn *conn, void *unused)
+{
+    (void)unused;
+    nb_abort(conn);
+    return NB_OK;
+}
+
+static nb_status detach_it(nb_conn *conn, void *descriptor)
+{
+    nb_fd fd = -1;
+
+    if (nb_conn_detach(conn, &fd, NULL, 0, NULL) == NB_OK)
+        *(atomic_int *)descriptor = fd;
+    return NB_OK;
+}
+
+static nb_status say_hello_and_return(nb_conn *conn, void *what)
+{
+    (void)say_hello(conn, NULL);
+    return *(const nb_status *)what;
+}
+
+/* What a handler returns, and how its connection ends. */
+static const struct {
+    nb_status returned;
+    bool whole;
+} ends[] = {
+    {NB_OK, true},         {NB_EOF, true},        {NB_TIMEOUT, false},     {NB_RESET, false},
+    {NB_TOO_LONG, false},  {NB_INVALID, false},   {NB_UNREACHABLE, false}, {NB_SYSTEM, false},
+    {NB_CANCELLED, false}, {NB_NO_MEMORY, false}, {(nb_status)-1, false},  {(nb_status)1000, false},
+};
+
+static void what_a_handler_returns_says_how_its_connection_ends(void **state)
+{
+    nb_status returned;
+    struct server *server = run_server(say_hello_and_return, &returned, *state);
+
+    for (size_t i = 0; i < COUNT(ends); i++) {
+        nb_status told = ends[i].whole ? NB_OK : ends[i].returned;
+
+        returned = ends[i].returned;
+        assert_int_equal(answer(dial(&server->address), HELLO), ends[i].whole ? 0 : ECONNRESET);
+        hang_up_all();
+        eventually(server_heard(server, NB_EVENT_CLOSED) == (int)i + 1);
+        assert_int_equal(server_event(server, NB_EVENT_CLOSED, (int)i).status, told);
+    }
+    assert_status(server_finish(server), NB_OK);
+}
+
+static nb_status send_in_vain(nb_conn *conn, void *unused)
+{
+    (void)unused;
+    (void)nb_send_all(conn, HELLO, strlen(HELLO), NULL, nb_after_ms(0));
+    return NB_OK;
+}
+
+/* A hole in the stream stays a hole, whatever the handler thinks of it. */
+static void a_content_handler_does_not_make_a_hole_whole(void **state)
+{
+    struct server *server = run_server(send_in_vain, NULL, *state);
+
+    assert_int_equal(answer(dial(&server->address), ""), ECONNRESET);
+    assert_status(server_finish(server), NB_OK);
+    assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_TIMEOUT);
+}
+
+static void a_handler_may_close_its_connection(void **state)
+{
+    struct server *server = run_server(close_it, NULL, *state);
+
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 3);
+    assert_int_equal(server_event(server, NB_EVENT_CLOSED, 0).sent, strlen(HELLO));
+    assert_int_equal(server_stats(server).lingering, 0);
+    eventually(server_stats(server).active == 0);
+    assert_status(server_finish(server), NB_OK);
+}
+
+static void a_handler_may_abort_its_connection(void **state)
+{
+    struct server *server = run_server(abort_it, NULL, *state);
+
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(answer(dial(&server->address), ""), ECONNRESET);
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 3);
+    assert_status(server_finish(server), NB_OK);
+}
+
+static void a_handler_may_keep_its_connection(void **state)
+{
+    atomic_int descriptor = -1;
+    struct server *server = run_server(detach_it, &descriptor, *state);
+    int client = dial(&server->address);
+
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
+    assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_OK);
+    assert_status(server_stop(server), NB_OK);
+    assert_int_equal(write(descriptor, HELLO, strlen(HELLO)), strlen(HELLO));
+    assert_int_equal(close(descriptor), 0);
+    assert_int_equal(answer(client, HELLO), 0);
+}
+
+static nb_status detach_in_vain(nb_conn *conn, void *seen)
+{
+    nb_fd fd = -1;
+
+    *(atomic_int *)seen = (int)nb_conn_detach(conn, &fd, NULL, 0, NULL);
+    return NB_OK;
+}
+
+static void a_connection_that_was_just_cancelled_cannot_be_kept(void **state)
+{
+    atomic_int seen = NB_OK;
+    struct server *server = run_server(detach_in_vain, &seen, *state);
+
+    cancelled_just_before = true;
+    assert_int_equal(raw_ending(dial(&server->address), NULL), ECONNRESET);
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
+    assert_status((nb_status)seen, NB_CANCELLED);
+    assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_CANCELLED);
+    assert_status(server_finish(server), NB_OK);
+}
+
+struct offer {
+    nb_conn *_Atomic conn;
+    atomic_int seen;
+};
+
+static nb_status offer_and_wait(nb_conn *conn, void *argument)
+{
+    struct offer *offer = argument;
+
+    offer->conn = conn;
+    wait_for_ever(conn, &offer->seen);
+    gate_pass(); /* the connection lives until nb_cancel() has returned */
+    return NB_OK;
+}
+
+static void a_connection_may_be_cancelled_from_outside(void **state)
+{
+    struct offer offer = {NULL, NB_OK};
+    struct server *server = run_server(offer_and_wait, &offer, *state);
+    int client = dial(&server->address);
+
+    eventually(offer.conn != NULL);
+    nb_cancel(offer.conn);
+    gate_open();
+    assert_int_equal(raw_ending(client, NULL), ECONNRESET);
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
+    assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_CANCELLED);
+    assert_status((nb_status)offer.seen, NB_CANCELLED);
+    assert_status(server_finish(server), NB_OK);
+}
+
+static void clients_that_are_gone_do_not_keep_others_out(void **state)
+{
+    struct server *server = run_server(echo, NULL, *state);
+    int client;
+
+    for (int i = 0; i < 10; i++)
+        break_off(dial(&server->address));
+    client = dial(&server->address);
+    say(client, HELLO, strlen(HELLO));
+    say_no_more(client);
+    assert_int_equal(answer(client, HELLO), 0);
+    assert_status(server_finish(server), NB_OK);
+}
+
+/* --- Who runs the handlers --- */
+
+static nb_status note_thread(nb_conn *conn, void *thread)
+{
+    *(atomic_int *)thread = (int)syscall(SYS_gettid);
+    say_hello(conn, NULL);
+    return NB_OK;
+}
+
+static void one_at_a_time_runs_in_the_calling_thread_and_starts_none(void **state)
+{
+    atomic_int thread = 0;
+    struct server *server = run_server(note_thread, &thread, &sequential);
+
+    (void)state;
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_int_equal(thread, server->tid);
+    assert_status(server_finish(server), NB_OK);
+    assert_int_equal(calls(ON_THREAD), 1); /* that of the server itself */
+}
+
+static void workers_are_other_threads(void **state)
+{
+    atomic_int thread = 0;
+    struct server *server = run_server(note_thread, &thread, &workers);
+
+    (void)state;
+    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_int_not_equal(thread, server->tid);
+    assert_int_not_equal(thread, 0);
+    assert_status(server_finish(server), NB_OK);
+}
+
+static void short_connections_start_no_threads_once_workers_exist(void **state)
+{
+    struct mode by_default = {0};
+    struct server *server = run_server(say_hello, NULL, &by_default);
+
+    (void)state;
+    for (int i = 0; i < 1000; i++) {
+        int client = dial(&server->address);
+
+        assert_int_equal(answer(client, HELLO), 0);
+        hang_up(client);
+    }
+    assert_status(server_finish(server), NB_OK);
+    assert_int_equal(server_stats(server).accepted, 1000);
+    assert_in_range(calls(ON_THREAD), 2, 16);
+}
+
+static void only_so_many_handlers_run_and_the_others_wait_in_the_queue(void **state)
+{
+    struct mode three = {3};
+    struct server *server = run_server(say_hello_later, NULL, &three);
+    int fd = nb_listener_fd(server->listener, 0);
+    int clients[5];
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(clients); i++)
+        clients[i] = dial(&server->address);
+    eventually(gate_waiting() == 3);
+    eventually(queue_length(fd) == 2);
+    assert_int_equal(server_stats(server).active, 3);
+    assert_int_equal(server_stats(server).accepted, 3);
+    assert_int_equal(server_heard(server, NB_EVENT_ACCEPTED), 3);
+    gate_open();
+    for (size_t i = 0; i < COUNT(clients); i++)
+        assert_int_equal(answer(clients[i], HELLO), 0);
+    assert_int_equal(queue_length(fd), 0);
+    assert_status(server_finish(server), NB_OK);
+    assert_int_equal(server_stats(server).peak, 3);
+}
+
+/* Serves three at once: a fourth waits, and is told of; how often anybody waits in poll(2) is bounded. */
+static void check_waiting_in_vain(const char *endpoint)
+{
+    struct mode three = {3};
+    struct server *server = server_new(endpoint, say_hello_later, &three);
+    int clients[4];
+    int64_t begin;
+    int polls;
+
+    server_run(server);
+    for (size_t i = 0; i < COUNT(clients); i++)
+        clients[i] = dial(&server->address);
+    eventually(gate_waiting() == 3);
+    begin = now_ns();
+    polls = calls(ON_POLL);
+    eventually(server_heard(server, NB_EVENT_LIMIT_REACHED) == 1);
+    assert_in_range(calls(ON_POLL) - polls, 1, 10 + 3 * ms_since(begin) / 1000);
+    assert_int_equal(server_stats(server).limit_reached, 1);
+    assert_int_equal(server_heard(server, NB_EVENT_LIMIT_CLEARED), 0);
+    gate_open();
+    for (size_t i = 0; i < COUNT(clients); i++) {
+        assert_int_equal(answer(clients[i], HELLO), 0);
+        hang_up(clients[i]);
+    }
+    eventually(server_heard(server, NB_EVENT_LIMIT_CLEARED) == 1);
+    assert_int_equal(server_heard(server, NB_EVENT_LIMIT_REACHED), 1);
+    assert_status(server_finish(server), NB_OK);
+}
+
+static void who_finds_no_place_for_a_second_is_told_of_once(void **state)
+{
+    (void)state;
+    check_waiting_in_vain("127.0.0.1:0");
+}
+
+static void who_finds_no_place_at_a_unix_socket_is_told_of_once(void **state)
+{
+    (void)state;
+    check_waiting_in_vain("unix:@netbasics-no-place");
+}
+
+/* As many looks as it takes to find out, and then another. */
+static void while_nobody_waits_it_is_nothing_that_all_places_are_taken(void **state)
+{
+    struct mode three = {3};
+    struct server *server = server_new("127.0.0.1:0", say_hello_later, &three);
+    int polls;
+
+    (void)state;
+    server_run(server);
+    for (int i = 0; i < three.concurrency; i++)
+        (void)dial(&server->address);
+    eventually(gate_waiting() == 3);
+    polls = calls(ON_POLL);
+    eventually(calls(ON_POLL) >= polls + 3);
+    assert_int_equal(server_heard(server, NB_EVENT_LIMIT_REACHED), 0);
+    assert_int_equal(server_stats(server).limit_reached, 0);
+    gate_open();
+    assert_status(server_finish(server), NB_OK);
+}
+
+static void one_at_a_time_takes_the_next_when_the_last_is_done(void **state)
+{
+    struct server *server = run_server(say_hello_later, NULL, &sequential);
+    int clients[3];
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(clients); i++)
+        clients[i] = dial(&server->address);
+    eventually(gate_waiting() == 1);
+    assert_int_equal(queue_length(nb_listener_fd(server->listener, 0)), 2);
+    assert_int_equal(server_stats(server).accepted, 1);
+    gate_open();
+    for (size_t i = 0; i < COUNT(clients); i++)
+        assert_int_equal(answer(clients[i], HELLO), 0);
+    assert_status(server_finish(server), NB_OK);
+    assert_int_equal(server_stats(server).peak, 1);
+}
+
+static void a_crowd_that_waits_to_be_spoken_to_is_served(void **state)
+{
+    struct server *server = run_server(say_hello_later, NULL, *state);
+    int clients[300];
+
+    for (size_t i = 0; i < COUNT(clients); i++)
+        clients[i] = dial(&server->address);
+    eventually(gate_waiting() == ((const struct mode *)*state)->concurrency);
+    gate_open();
+    for (size_t i = 0; i < COUNT(clients); i++)
+        assert_int_equal(answer(clients[i], HELLO), 0);
+    assert_status(server_finish(server), NB_OK);
+    assert_int_equal(server_stats(server).accepted, COUNT(clients));
+}
+
+/* SIGKILL and SIGSTOP cannot be blocked, and those between SIGSYS and SIGRTMIN are the C library's. */
+static bool can_be_blocked(int number)
+{
+    return number != SIGKILL && number != SIGSTOP && (number <= SIGSYS || number >= SIGRTMIN);
+}
+
+/* What a thread causes itself, or a profiler measures it by. */
+static bool is_of_the_thread(int number)
+{
+    static const int those[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT, SIGPROF};
+
+    for (size_t i = 0; i < COUNT(those); i++) {
+        if (those[i] == number)
+            return true;
+    }
+    return false;
+}
+
+/* How many signals a handler saw blocked, and how many not; and how many of those that are of its thread
+   it saw blocked. */
+struct signals {
+    atomic_int blocked;
+    atomic_int open;
+    atomic_int blocked_of_thread;
+};
+
+static nb_status look_at_signals(nb_conn *conn, void *context)
+{
+    struct signals *seen = context;
+    sigset_t mask;
+
+    pthread_sigmask(SIG_SETMASK, NULL, &mask);
+    for (int number = 1; number <= SIGRTMAX; number++) {
+        if (!can_be_blocked(number))
+            continue;
+        if (is_of_the_thread(number))
+            atomic_fetch_add(&seen->blocked_of_thread, sigismember(&mask, number));
+        else
+            atomic_fetch_add(sigismember(&mask, number) == 1 ? &seen->blocked : &seen->open, 1);
+    }
+    say_hello(conn, NULL);
+    return NB_OK;
+}
+
+static void workers_block_signals_but_not_those_of_the_thread(void **state)
+{
+    skip_under_qemu("two signals belong to the emulator");
+    struct signals seen = {0, 0, 0};
+    struct server *server = run_server(look_at_signals, &seen, &workers);
+
+    (void)state;
+    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_true(seen.blocked > 0);
+    assert_int_equal(seen.open, 0);
+    assert_int_equal(seen.blocked_of_thread, 0);
+    assert_status(server_finish(server), NB_OK);
+    assert_true(server->mask_kept);
+}
+
+/* A program may wait for SIGABRT with sigwait(3), with all of its threads blocking it. */
+static void what_the_calling_thread_blocks_workers_block_too(void **state)
+{
+    skip_under_qemu("two signals belong to the emulator");
+    struct signals seen = {0, 0, 0};
+    struct server *server;
+    sigset_t all, before;
+
+    (void)state;
+    (void)sigfillset(&all);
+    assert_int_equal(pthread_sigmask(SIG_SETMASK, &all, &before), 0);
+    server = run_server(look_at_signals, &seen, &workers);
+    assert_int_equal(pthread_sigmask(SIG_SETMASK, &before, NULL), 0);
+    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_int_equal(seen.open, 0);
+    assert_int_equal(seen.blocked_of_thread, 8);
+    assert_status(server_finish(server), NB_OK);
+}
+
+static void the_calling_thread_keeps_its_signal_mask(void **state)
+{
+    struct signals seen = {0, 0, 0};
+    struct server *server = run_server(look_at_signals, &seen, &sequential);
+
+    (void)state;
+    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_int_equal(seen.blocked + seen.blocked_of_thread, 0);
+    assert_true(seen.open > 0);
+    assert_status(server_finish(server), NB_OK);
+    assert_true(server->mask_kept);
+}
+
+/* The child shares the descriptor that wakes the loop, but not the stop. */
+static void a_stop_of_a_forked_childs_copy_changes_nothing(void **state)
+{
+    struct server *server;
+    int polls;
+
+    skip_without_children();
+    server = run_server(say_hello, NULL, *state);
+    eventually(thread_waits(server->tid, FOR_EVENTS));
+    polls = calls(ON_POLL);
+    stop_in_a_child(server->listener);
+    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_in_range(calls(ON_POLL), polls, polls + 20);
+    assert_int_equal(server_heard(server, NB_EVENT_DRAINING), 0);
+    assert_status(server_finish(server), NB_OK);
+}
+
+/* While the wakeup of the child is silenced, the real one comes. */
+static void a_stop_that_comes_after_a_forked_childs_is_not_lost(void **state)
+{
+    struct server *server;
+
+    skip_without_children();
+    server = run_server(say_hello, NULL, *state);
+    eventually(thread_waits(server->tid, FOR_EVENTS));
+    stopped_meanwhile = server;
+    stop_in_a_child(server->listener);
+    assert_status(server_wait(server), NB_OK);
+}
+
+static nb_status measure_stack(nb_conn *conn, void *kib)
+{
+    pthread_attr_t attr;
+    size_t size = 0;
+
+    if (pthread_getattr_np(pthread_self(), &attr) == 0) {
+        pthread_attr_getstacksize(&attr, &size);
+        pthread_attr_destroy(&attr);
+    }
+    *(atomic_int *)kib = (int)(size / 1024);
+    say_hello(conn, NULL);
+    return NB_OK;
+}
+
+static int stack_kib(size_t asked)
+{
+    atomic_int kib = 0;
+    struct server *server = server_new("127.0.0.1:0", measure_stack, &workers);
+
+    server->context = &kib;
+    server->options.stack_size = (int64_t)asked;
+    server_run(server);
+    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_status(server_finish(server), NB_OK);
+    return kib;
+}
+
+static void workers_have_the_stack_that_was_asked_for(void **state)
+{
+    int by_default = stack_kib(0); /* sanitizers add some of their own */
+    int asked_for = stack_kib((size_t)1 << 20);
+
+    (void)state;
+    assert_in_range(by_default, 240, 2000);
+    assert_in_range(asked_for, 1000, 2000);
+}
+
+static nb_status hello_until_the_send_fails(nb_conn *conn, void *unused)
+{
+    static const char much[65536];
+
+    (void)unused;
+    while (nb_send_all(conn, much, sizeof(much), NULL, nb_after_ms(20)) == NB_OK)
+        continue;
+    return NB_OK;
+}
+
+static void after_a_failed_send_the_peer_sees_a_reset(void **state)
+{
+    struct server *server = run_server(hello_until_the_send_fails, NULL, *state);
+    int client = dial(&server->address);
+
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
+    assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_TIMEOUT);
+    assert_int_equal(raw_ending(client, NULL), ECONNRESET);
+    assert_status(server_finish(server), NB_OK);
+}
+
+/* --- Lingering --- */
+
+static nb_status hello_to_who_speaks(nb_conn *conn, void *unused)
+{
+    if (nb_wait_readable(conn, plenty()) == NB_OK)
+        say_hello(conn, unused);
+    return NB_OK;
+}
+
+static void unread_input_costs_the_client_nothing(void **state)
+{
+    struct server *server = run_server(hello_to_who_speaks, NULL, *state);
+    static const char much[30000];
+    int client = dial(&server->address);
+
+    say(client, much, sizeof(much));
+    assert_int_equal(answer(client, HELLO), 0);
+    say(client, much, sizeof(much));
+    assert_false(is_broken(client));
+    hang_up(client);
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
+    assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_OK);
+    assert_status(server_finish(server), NB_OK);
+}
+
+static void many_who_linger_hold_up_nobody(void **state)
+{
+    struct mode few = {((const struct mode *)*state)->concurrency == 1 ? 1 : 2};
+    struct server *server = server_new("127.0.0.1:0", say_hello, &few);
+
+    server->options.linger_ms = 10 * PATIENCE_MS;
+    server_run(server);
+    for (int i = 0; i < 40; i++)
+        assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    eventually(server_stats(server).lingering == 40);
+    assert_int_equal(server_stats(server).active, 0);
+    assert_int_equal(server_heard(server, NB_EVENT_CLOSED), 0);
+}
+
+static void a_client_that_ends_is_not_lingered_for(void **state)
+{
+    struct server *server = run_server(say_hello, NULL, *state);
+    int client = dial(&server->address);
+
+    assert_int_equal(answer(client, HELLO), 0);
+    eventually(server_stats(server).lingering == 1);
+    hang_up(client);
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
+    assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_OK);
+    assert_int_equal(server_stats(server).lingering, 0);
+}
+
+static void a_reset_while_it_lingers_is_told(void **state)
+{
+    struct server *server = run_server(say_hello, NULL, *state);
+    int client = dial(&server->address);
+
+    assert_int_equal(answer(client, HELLO), 0);
+    eventually(server_stats(server).lingering == 1);
+    break_off(client);
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
+    assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_RESET);
+}
+
+static void a_client_that_does_not_end_is_lingered_for_so_long(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    int64_t begin = now_ns();
+    int client;
+
+    server->options.linger_ms = 80;
+    server_run(server);
+    client = dial(&server->address);
+    assert_int_equal(answer(client, HELLO), 0);
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
+    assert_in_range(ms_since(begin), 80, 4500);
+    assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_TIMEOUT);
+    say(client, "?", 1);
+    eventually(is_broken(client));
+}
+
+static void a_client_that_trickles_is_lingered_for_no_longer(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    int64_t begin = now_ns();
+    int client;
+
+    server->options.linger_ms = 80;
+    server_run(server);
+    client = dial(&server->address);
+    assert_int_equal(answer(client, HELLO), 0);
+    while (server_heard(server, NB_EVENT_CLOSED) == 0 && ms_since(begin) < PATIENCE_MS) {
+        (void)send(client, "?", 1, MSG_NOSIGNAL);
+        a_moment();
+    }
+    assert_in_range(ms_since(begin), 80, 4500);
+    assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_TIMEOUT);
+}
+
+/* Signals come so fast from now on that each wait is interrupted. */
+static nb_status say_hello_before_the_hail(nb_conn *conn, void *unused)
+{
+    say_hello(conn, unused);
+    fail_next(ON_POLL, EINTR, -1);
+    return NB_OK;
+}
+
+static void a_hail_of_signals_extends_no_lingering(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello_before_the_hail, *state);
+
+    server->options.linger_ms = 80;
+    server_run(server);
+    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
+    assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_TIMEOUT);
+    fail_next(ON_POLL, 0, 0);
+}
+
+static void a_client_that_goes_on_sending_is_cut_off(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    static const char much[20000];
+    int client;
+
+    server->options.linger_bytes = 10000;
+    server_run(server);
+    client = dial(&server->address);
+    assert_int_equal(answer(client, HELLO), 0);
+    say(client, much, 5000);
+    assert_int_equal(server_heard(server, NB_EVENT_CLOSED), 0);
+    (void)send(client, much, sizeof(much), MSG_NOSIGNAL);
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
+    assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_TOO_LONG);
+    eventually(is_broken(client));
+}
+
+/* Of 2^32 bytes, a size_t of 32 bits holds none. */
+static void bytes_without_number_may_be_lingered_for(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    int client;
+
+    server->options.linger_bytes = INT64_C(1) << 32;
+    server_run(server);
+    client = dial(&server->address);
+    assert_int_equal(answer(client, HELLO), 0);
+    eventually(server_stats(server).lingering == 1);
+    say(client, "late", 4);
+    hang_up(client);
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
+    assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_OK);
+}
+
+static void beyond_linger_max_the_oldest_makes_room(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    int clients[4];
+
+    server->options.linger_ms = 10 * PATIENCE_MS;
+    server->options.linger_max = 2;
+    server_run(server);
+    for (size_t i = 0; i < COUNT(clients); i++) {
+        clients[i] = dial(&server->address);
+        assert_int_equal(answer(clients[i], HELLO), 0);
+        eventually(server_stats(server).lingering == (i == 0 ? 1 : 2));
+        eventually(server_heard(server, NB_EVENT_CLOSED) == (i < 2 ? 0 : (int)i - 1));
+    }
+    for (int i = 0; i < 2; i++) {
+        assert_status(server_event(server, NB_EVENT_CLOSED, i).status, NB_TIMEOUT);
+        assert_false(is_broken(clients[i]));
+        say(clients[i], "?", 1); /* nobody is there any more */
+        eventually(is_broken(clients[i]));
+    }
+    assert_false(is_broken(clients[2]) || is_broken(clients[3]));
+    assert_int_equal(server_stats(server).lingering, 2);
+    assert_int_equal(server_heard(server, NB_EVENT_CLOSED), 2);
+}
+
+static void by_default_256_may_linger(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+
+    server->options.linger_ms = 10 * PATIENCE_MS;
+    server_run(server);
+    for (int i = 0; i < 260; i++)
+        assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 4);
+    assert_int_equal(server_stats(server).lingering, 256);
+}
+
+static void without_lingering_a_connection_ends_at_once(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+
+    server->options.linger_ms = NB_NO_LINGER;
+    server_run(server);
+    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
+    assert_int_equal(server_stats(server).lingering, 0);
+}
+
+/* The time of lingering is a window in which nothing happens: whoever looked all the time would look
+   thousands of times. */
+static void who_lingers_costs_nothing(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+
+    server->options.linger_ms = 100;
+    server_run(server);
+    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
+    assert_in_range(calls(ON_POLL), 1, 20);
+}
+
+/* What a loop polls for apart from those that linger: the bell or the listening socket, and the stop. */
+#define POLLED_ANYHOW 2
+
+static void without_memory_to_watch_who_lingers_all_are_served(void **state)
+{
+    struct server *server = run_server(say_hello, NULL, *state);
+
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    eventually(server_stats(server).lingering == 4);
+    without_room = 0;
+    poll_room = POLLED_ANYHOW;
+    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    eventually(without_room >= 3);
+    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    poll_room = SIZE_MAX;
+    assert_false(server->ended);
+    hang_up_all();
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 6);
+    assert_status(server_finish(server), NB_OK);
+    assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF), 0);
+}
+
+static nb_status say_hello_unwatched(nb_conn *conn, void *unused)
+{
+    int nobody = -1;
+
+    (void)atomic_compare_exchange_strong(&unwatched, &nobody, nb_conn_fd(conn));
+    return say_hello(conn, unused);
+}
+
+/* A client lingers whose late bytes nobody has read: close(2) alone would make a reset of them, and the
+   reply would be lost. There is no memory to watch it, so that nobody reads them in time. They are more than
+   one look at a connection takes. */
+static struct server *server_with_unread_bytes(int *client, int64_t linger_ms,
+                                               const struct mode *mode)
+{
+    static const char late[150000];
+    nb_listen_options listening = NB_LISTEN_OPTIONS_INIT;
+    struct server *server;
+
+    listening.receive_buffer_bytes = 2 * (int64_t)sizeof(late);
+    server = server_new_with("127.0.0.1:0", say_hello_unwatched, mode, &listening);
+    server->options.linger_bytes = (int64_t)sizeof(late);
+    server->options.linger_ms = linger_ms;
+    server->options.linger_max = 1;
+    server->options.drain_ms = 100;
+    unwatched = -1;
+    server_run(server);
+    *client = dial(&server->address);
+    eventually(server_stats(server).lingering == 1);
+    say(*client, late, sizeof(late));
+    eventually(is_acknowledged(*client));
+    return server;
+}
+
+static void assert_lost_nothing(struct server *server, int client)
+{
+    eventually(server_heard(server, NB_EVENT_CLOSED) > 0);
+    unwatched = -1;
+    assert_int_equal(answer(client, HELLO), 0);
+    assert_false(is_broken(client));
+    assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_TIMEOUT);
+}
+
+static void who_makes_room_for_another_one_loses_nothing(void **state)
+{
+    int client;
+    struct server *server = server_with_unread_bytes(&client, 10 * PATIENCE_MS, *state);
+
+    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_lost_nothing(server, client);
+}
+
+static void who_lingers_for_too_long_loses_nothing(void **state)
+{
+    int client;
+    struct server *server = server_with_unread_bytes(&client, 300, *state);
+
+    assert_lost_nothing(server, client);
+}
+
+static void who_lingers_at_the_end_of_the_drain_loses_nothing(void **state)
+{
+    int client;
+    struct server *server = server_with_unread_bytes(&client, 10 * PATIENCE_MS, *state);
+
+    assert_status(server_stop(server), NB_OK);
+    assert_lost_nothing(server, client);
+}
+
+/* One makes room that has read its reply, or has not yet: whether the event says that it was delivered. */
+static bool delivered_to_who_makes_room(const char *endpoint, const struct mode *mode, bool reads)
+{
+    struct server *server = server_new(endpoint, say_hello_unwatched, mode);
+    bool is_tcp = nb_address_family(&server->address) != NB_FAMILY_UNIX;
+    int client;
+    nb_event event;
+
+    server->options.linger_ms = 10 * PATIENCE_MS;
+    server->options.linger_max = 1;
+    unwatched = -1;
+    server_run(server);
+    client = dial(&server->address);
+    if (reads)
+        assert_int_equal(answer(client, HELLO), 0);
+    eventually(server_stats(server).lingering == 1);
+    if (reads || is_tcp) /* the client's system may take its time */
+        eventually(is_acknowledged(unwatched));
+    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
+    event = server_event(server, NB_EVENT_CLOSED, 0);
+    assert_status(event.status, NB_TIMEOUT);
+    if (!reads)
+        assert_int_equal(answer(client, HELLO), 0);
+    unwatched = -1;
+    hang_up_all();
+    assert_status(server_stop(server), NB_OK);
+    server_free(server);
+    return event.delivered;
+}
+
+static void whether_all_was_delivered_is_told(void **state)
+{
+    char path[64];
+
+    (void)snprintf(path, sizeof(path), "unix:@netbasics-delivered-%d", (int)getpid());
+    assert_true(delivered_to_who_makes_room("127.0.0.1:0", *state, true));
+    assert_true(delivered_to_who_makes_room("127.0.0.1:0", *state, false));
+    assert_true(delivered_to_who_makes_room(path, *state, true));
+    assert_false(delivered_to_who_makes_room(path, *state, false));
+}
+
+/* As it may for descriptors that a peer has sent: closing them can take as long as the peer likes. */
+static void a_receive_that_hangs_while_one_lingers_holds_up_nobody(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
+    int client;
+
+    (void)state;
+    server->options.linger_ms = 10 * PATIENCE_MS;
+    server->options.linger_max = 2;
+    server->options.max_per_peer = 10;
+    server_run(server);
+    client = dial(&server->address);
+    assert_int_equal(answer(client, HELLO), 0);
+    eventually(server_stats(server).lingering == 1);
+    receive_hangs = true;
+    say(client, "late", 4);
+    eventually(gate_waiting() == 1);
+    for (int i = 0; i < 4; i++) /* the one that is being drained cannot make room: the others do */
+        assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 3);
+    assert_int_equal(server_stats(server).lingering, 2);
+    gate_open();
+    hang_up(client);
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 4);
+    assert_status(server_event(server, NB_EVENT_CLOSED, 3).status, NB_OK);
+    assert_int_equal(server_stats(server).lingering, 1);
+}
+
+/* With room for one alone, which is being drained just now: who comes makes room itself. */
+static void a_receive_that_hangs_while_the_only_one_lingers_holds_up_nobody(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
+    int client;
+
+    (void)state;
+    server->options.linger_ms = 10 * PATIENCE_MS;
+    server->options.linger_max = 1;
+    server_run(server);
+    client = dial(&server->address);
+    assert_int_equal(answer(client, HELLO), 0);
+    eventually(server_stats(server).lingering == 1);
+    receive_hangs = true;
+    say(client, "late", 4);
+    eventually(gate_waiting() == 1);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 3);
+    assert_int_equal(server_stats(server).lingering, 1);
+    gate_open();
+    hang_up(client);
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 4);
+    assert_status(server_event(server, NB_EVENT_CLOSED, 3).status, NB_OK);
+}
+
+/* Each look takes 5 ms and two polls. */
+static void without_memory_to_watch_it_lingering_ends_in_time(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    nb_status status;
+
+    server->options.linger_ms = 80;
+    server_run(server);
+    poll_room = POLLED_ANYHOW;
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    status = server_stop(server);
+    poll_room = SIZE_MAX;
+    assert_status(status, NB_OK);
+    assert_int_equal(server_heard(server, NB_EVENT_CLOSED), 3);
+    assert_status(server_event(server, NB_EVENT_CLOSED, 2).status, NB_TIMEOUT);
+    assert_in_range(calls(ON_POLL), 1, 200);
+}
+
+/* --- The life of a connection --- */
+
+static void check_cancelled(struct server *server, int client, int64_t begin,
+                            const atomic_int *seen)
+{
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
+    assert_in_range(ms_since(begin), 100, 5000);
+    assert_status((nb_status)*seen, NB_CANCELLED);
+    assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_CANCELLED);
+    assert_int_equal(raw_ending(client, NULL), ECONNRESET);
+    assert_int_equal(server_stats(server).forced, 0);
+}
+
+static void check_life(nb_handler *handler, const struct mode *mode)
+{
+    struct server *server = server_new("127.0.0.1:0", handler, mode);
+    atomic_int seen = NB_OK;
+    int64_t begin = now_ns();
+
+    server->context = &seen;
+    server->options.connection_ms = 100;
+    server_run(server);
+    check_cancelled(server, dial(&server->address), begin, &seen);
+    assert_status(server_finish(server), NB_OK);
+}
+
+static void a_handler_that_waits_for_ever_ends_with_the_life(void **state)
+{
+    check_life(wait_for_ever, *state);
+}
+
+static nb_status retry_timeouts(nb_conn *conn, void *seen)
+{
+    nb_status status;
+    size_t received;
+    char byte;
+
+    do
+        status = nb_recv(conn, &byte, 1, &received, nb_after_ms(3));
+    while (status == NB_TIMEOUT);
+    *(atomic_int *)seen = (int)status;
+    return NB_OK;
+}
+
+static void a_handler_that_retries_timeouts_ends_with_the_life(void **state)
+{
+    check_life(retry_timeouts, *state);
+}
+
+static nb_status wait_long(nb_conn *conn, void *seen)
+{
+    size_t received;
+    char byte;
+
+    *(atomic_int *)seen = (int)nb_recv(conn, &byte, 1, &received, nb_after_ms(60000));
+    return NB_OK;
+}
+
+static void a_handler_that_waits_long_ends_with_the_life(void **state)
+{
+    check_life(wait_long, *state);
+}
+
+static nb_status send_for_ever(nb_conn *conn, void *seen)
+{
+    static const char much[65536];
+    nb_status status;
+
+    do
+        status = nb_send_all(conn, much, sizeof(much), NULL, nb_forever());
+    while (status == NB_OK);
+    *(atomic_int *)seen = (int)status;
+    return NB_OK;
+}
+
+static void a_handler_that_is_stuck_in_a_send_ends_with_the_life(void **state)
+{
+    check_life(send_for_ever, *state);
+}
+
+static nb_status wait_until_readable(nb_conn *conn, void *seen)
+{
+    *(atomic_int *)seen = (int)nb_wait_readable(conn, nb_forever());
+    return NB_OK;
+}
+
+static void a_handler_that_waits_for_input_ends_with_the_life(void **state)
+{
+    check_life(wait_until_readable, *state);
+}
+
+static void lingering_lies_within_the_life(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    int64_t begin = now_ns();
+
+    server->options.connection_ms = 100;
+    server_run(server);
+    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
+    assert_in_range(ms_since(begin), 100, 4500);
+    assert_true(server_event(server, NB_EVENT_CLOSED, 0).status != NB_OK);
+}
+
+static void a_life_without_limit_is_a_life(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", echo, *state);
+    int client;
+
+    server->options.connection_ms = NB_NO_LIMIT;
+    server->options.drain_ms = NB_NO_LIMIT;
+    server_run(server);
+    client = dial(&server->address);
+    say(client, HELLO, strlen(HELLO));
+    say_no_more(client);
+    assert_int_equal(answer(client, HELLO), 0);
+    assert_status(server_finish(server), NB_OK);
+}
+
+/* As above: a life is a window in which nothing happens, here with others in the queue. */
+static void waiting_costs_nothing_at_the_limit(void **state)
+{
+    struct mode most = {((const struct mode *)*state)->concurrency == 1 ? 1 : 2};
+    struct server *server = server_new("127.0.0.1:0", wait_for_ever, &most);
+    atomic_int seen = NB_OK;
+
+    server->context = &seen;
+    server->options.connection_ms = 100;
+    server_run(server);
+    for (int i = 0; i <= most.concurrency; i++)
+        (void)dial(&server->address);
+    eventually(server_heard(server, NB_EVENT_CLOSED) == most.concurrency + 1);
+    assert_in_range(calls(ON_POLL), 1, 60);
+    assert_in_range(calls(ON_ACCEPT), most.concurrency + 1, 4 * (most.concurrency + 1));
+}
+
+/* --- Limits for one peer --- */
+
+static void one_peer_has_only_so_many_connections(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello_later, &workers);
+    nb_address refused, told;
+    int third;
+
+    (void)state;
+    server->options.max_per_peer = 2;
+    server_run(server);
+    (void)dial(&server->address);
+    (void)dial(&server->address);
+    eventually(gate_waiting() == 2);
+    third = dial(&server->address);
+    refused = own_address(third);
+    assert_int_equal(answer(third, ""), ECONNRESET);
+    eventually(server_heard(server, NB_EVENT_REFUSED) == 1);
+    told = server_event(server, NB_EVENT_REFUSED, 0).address;
+    assert_true(nb_address_equal(&told, &refused));
+    assert_int_equal(server_stats(server).refused, 1);
+    assert_int_equal(server_stats(server).accepted, 2);
+    assert_int_equal(server_heard(server, NB_EVENT_ACCEPTED), 2);
+}
+
+/* A worker has accepted a connection and cannot start the next worker at once; the supervisor does,
+   and that one accepts too, before the first has come to call its handler. */
+static void the_limit_of_one_peer_holds_before_its_handler_has_begun(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello_later, &workers);
+
+    (void)state;
+    server->options.max_per_peer = 1;
+    fail_after(ON_THREAD, 2, EAGAIN, 1);
+    (void)dial(&server->address);
+    (void)dial(&server->address);
+    held_back = server;
+    server_run(server);
+    eventually(server_stats(server).accepted + server_stats(server).refused == 2);
+    held_back = NULL;
+    assert_int_equal(server_stats(server).accepted, 1);
+    assert_int_equal(server_stats(server).refused, 1);
+}
+
+/* Its handler has returned, its stream is about to be ended, and it does not linger yet. */
+static void the_limit_of_one_peer_holds_while_a_connection_is_ended(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
+    int first;
+
+    (void)state;
+    server->options.max_per_peer = 1;
+    held_at_the_end = server;
+    server_run(server);
+    first = dial(&server->address);
+    assert_int_equal(answer_so_far(first, HELLO), 0);
+    eventually(held_at_the_end == NULL);
+    assert_int_equal(answer(dial(&server->address), ""), ECONNRESET);
+    assert_int_equal(server_stats(server).accepted, 1);
+    assert_int_equal(server_stats(server).refused, 1);
+}
+
+/* Who has seen the end of a connection may come again at once. */
+static void a_peer_that_has_seen_the_end_is_not_over_its_limit(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
+
+    (void)state;
+    server->options.max_per_peer = 1;
+    server->options.linger_ms = NB_NO_LINGER;
+    server_run(server);
+    for (int i = 0; i < 50; i++)
+        assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_int_equal(server_stats(server).refused, 0);
+}
+
+static void the_limit_of_one_peer_holds_in_a_crowd(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello_later, &workers);
+
+    (void)state;
+    server->options.max_per_peer = 1;
+    for (int i = 0; i < 200; i++)
+        (void)dial(&server->address);
+    server_run(server);
+    eventually(server_stats(server).accepted + server_stats(server).refused == 200);
+    assert_int_equal(server_stats(server).accepted, 1);
+}
+
+static void another_peer_has_its_own_limit(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello_later, &workers);
+
+    (void)state;
+    server->options.max_per_peer = 1;
+    server_run(server);
+    (void)dial(&server->address);
+    (void)dial_from("127.0.0.2:0", &server->address);
+    (void)dial_from("127.0.0.3:0", &server->address);
+    eventually(gate_waiting() == 3);
+    assert_int_equal(answer(dial_from("127.0.0.2:0", &server->address), ""), ECONNRESET);
+}
+
+static void an_ipv6_peer_has_a_limit_too(void **state)
+{
+    struct server *server = server_new("[::1]:0", say_hello_later, &workers);
+
+    (void)state;
+    server->options.max_per_peer = 1;
+    server_run(server);
+    (void)dial(&server->address);
+    eventually(gate_waiting() == 1);
+    assert_int_equal(answer(dial(&server->address), ""), ECONNRESET);
+}
+
+static void those_that_linger_count_for_the_limit(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    int first;
+
+    server->options.max_per_peer = 2;
+    server_run(server);
+    first = dial(&server->address);
+    assert_int_equal(answer(first, HELLO), 0);
+    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    eventually(server_stats(server).lingering == 2);
+    assert_int_equal(answer(dial(&server->address), ""), ECONNRESET);
+    hang_up(first);
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
+    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_int_equal(server_stats(server).refused, 1);
+}
+
+static void without_a_limit_one_peer_has_many(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello_later, &workers);
+
+    (void)state;
+    server->options.max_per_peer = NB_NO_LIMIT;
+    server_run(server);
+    for (int i = 0; i < workers.concurrency; i++)
+        (void)dial(&server->address);
+    eventually(gate_waiting() == workers.concurrency);
+}
+
+/* A server on a Unix socket at which each user may have so many connections. */
+static struct server *serve_users(int64_t most)
+{
+    struct server *server = server_new("unix:@netbasics-users", say_hello_later, &workers);
+
+    user_offset = 0;
+    user_unknown = false;
+    users_asked = 0;
+    server->options.max_per_peer = most;
+    server_run(server);
+    return server;
+}
+
+static void a_unix_peer_is_its_user(void **state)
+{
+    struct server *server = serve_users(2);
+
+    (void)state;
+    (void)dial(&server->address);
+    (void)dial(&server->address);
+    eventually(gate_waiting() == 2);
+    assert_int_equal(answer(dial(&server->address), ""), 0); /* Unix sockets know no reset */
+    user_offset = 1;
+    (void)dial(&server->address);
+    eventually(gate_waiting() == 3);
+    assert_int_equal(server_stats(server).refused, 1);
+    gate_open();
+    assert_status(server_finish(server), NB_OK);
+}
+
+static void unix_peers_whose_user_nobody_knows_have_no_limit(void **state)
+{
+    struct server *server = serve_users(1);
+
+    (void)state;
+    user_unknown = true;
+    (void)dial(&server->address);
+    (void)dial(&server->address);
+    (void)dial(&server->address);
+    eventually(gate_waiting() == 3);
+    gate_open();
+    assert_status(server_finish(server), NB_OK);
+}
+
+static void without_a_limit_nobody_asks_for_the_user(void **state)
+{
+    struct server *server = serve_users(NB_NO_LIMIT);
+
+    (void)state;
+    (void)dial(&server->address);
+    eventually(gate_waiting() == 1);
+    assert_int_equal(users_asked, 0);
+    gate_open();
+    assert_status(server_finish(server), NB_OK);
+}
+
+/* --- Bad options --- */
+
+static void say_no_concurrency(nb_serve_options *options)
+{
+    options->concurrency = -1;
+}
+
+static void say_no_max_per_peer(nb_serve_options *options)
+{
+    options->max_per_peer = -2;
+}
+
+static void say_no_linger_max(nb_serve_options *options)
+{
+    options->linger_max = -1;
+}
+
+static void say_no_connection_ms(nb_serve_options *options)
+{
+    options->connection_ms = -2;
+}
+
+static void say_no_linger_ms(nb_serve_options *options)
+{
+    options->linger_ms = -2;
+}
+
+static void say_no_linger_bytes(nb_serve_options *options)
+{
+    options->linger_bytes = -1;
+}
+
+static void say_no_drain_ms(nb_serve_options *options)
+{
+    options->drain_ms = -2;
+}
+
+static void say_no_stack_size(nb_serve_options *options)
+{
+    options->stack_size = 1;
+}
+
+static void say_a_negative_stack_size(nb_serve_options *options)
+{
+    options->stack_size = -1;
+}
+
+static void say_too_much_concurrency(nb_serve_options *options)
+{
+    options->concurrency = INT64_C(1) << 31;
+}
+
+static void say_too_many_per_peer(nb_serve_options *options)
+{
+    options->max_per_peer = INT64_C(1) << 32;
+}
+
+static void say_too_much_linger_max(nb_serve_options *options)
+{
+    options->linger_max = INT64_MAX;
+}
+
+static void say_neither_true_nor_false(nb_serve_options *options)
+{
+    options->stop_on_signals = 2;
+}
+
+static void a_bad_option_is_named_and_nothing_is_done(void **state)
+{
+    static const struct {
+        void (*spoil)(nb_serve_options *options);
+        const char *name;
+    } rows[] = {
+        {say_no_concurrency, "concurrency"},
+        {say_no_max_per_peer, "max_per_peer"},
+        {say_no_linger_max, "linger_max"},
+        {say_no_linger_ms, "linger_ms"},
+        {say_no_connection_ms, "connection_ms"},
+        {say_no_linger_bytes, "linger_bytes"},
+        {say_no_drain_ms, "drain_ms"},
+        {say_no_stack_size, "stack_size"},
+        {say_a_negative_stack_size, "stack_size"},
+        {say_too_much_concurrency, "concurrency"},
+        {say_too_many_per_peer, "max_per_peer"},
+        {say_too_much_linger_max, "linger_max"},
+        {say_neither_true_nor_false, "stop_on_signals"},
+    };
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    nb_error err;
+
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        nb_serve_options options = server->options;
+
+        rows[i].spoil(&options);
+        assert_status(nb_serve(server->listener, say_hello, NULL, &options, &err), NB_INVALID);
+        assert_status(err.status, NB_INVALID);
+        assert_non_null(strstr(err.message, rows[i].name));
+        assert_status(nb_serve(server->listener, say_hello, NULL, &options, NULL), NB_INVALID);
+    }
+    assert_int_equal(server_heard(server, NB_EVENT_LISTENING), 0);
+    server_run(server);
+    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_status(server_finish(server), NB_OK);
+}
+
+static void a_null_listener_or_handler_is_invalid(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, &sequential);
+    nb_error err;
+
+    (void)state;
+    assert_status(nb_serve(NULL, say_hello, NULL, NULL, &err), NB_INVALID);
+    assert_status(err.status, NB_INVALID);
+    assert_status(nb_serve(server->listener, NULL, NULL, NULL, NULL), NB_INVALID);
+}
+
+struct later_options {
+    nb_serve_options known;
+    char later[24];
+};
+
+static void options_whose_size_was_never_set_are_invalid(void **state)
+{
+    static const size_t sizes[] = SIZES_NEVER_SET;
+    struct server *server = server_new("127.0.0.1:0", say_hello, &sequential);
+    nb_listener *listener = server->listener;
+    nb_error err;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(sizes); i++) {
+        server->options.size = sizes[i];
+        assert_status(nb_serve(listener, say_hello, NULL, &server->options, &err), NB_INVALID);
+        assert_non_null(strstr(err.message, "size"));
+    }
+}
+
+static void an_option_of_later_that_is_set_is_invalid(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, &sequential);
+    struct later_options options;
+
+    (void)state;
+    memset(&options, 0, sizeof(options));
+    options.known.size = sizeof(options);
+    options.later[sizeof(options.later) - 1] = 1;
+    assert_status(nb_serve(server->listener, say_hello, NULL, &options.known, NULL), NB_INVALID);
+    nb_listener_stop(server->listener);
+    options.later[sizeof(options.later) - 1] = 0;
+    assert_status(nb_serve(server->listener, say_hello, NULL, &options.known, NULL), NB_OK);
+}
+
+/* A caller that knows only the first field: what lies behind it is not looked at. */
+static void options_of_an_older_version_are_accepted(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, &sequential);
+
+    (void)state;
+    server->options.size = offsetof(nb_serve_options, max_per_peer);
+    server->options.max_per_peer = -77;
+    server->options.linger_max = -77;
+    server->options.drain_ms = -77;
+    nb_listener_stop(server->listener);
+    assert_status(nb_serve(server->listener, say_hello, NULL, &server->options, NULL), NB_OK);
+    assert_int_equal(server_heard(server, NB_EVENT_STOPPED), 0);
+}
+
+static void a_listener_is_served_only_once(void **state)
+{
+    struct server *server = run_server(say_hello, NULL, *state);
+    nb_error err;
+
+    assert_status(nb_serve(server->listener, say_hello, NULL, NULL, &err), NB_INVALID);
+    assert_status(err.status, NB_INVALID);
+    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_status(server_finish(server), NB_OK);
+    assert_status(nb_serve(server->listener, say_hello, NULL, NULL, NULL), NB_INVALID);
+}
+
+static void nothing_is_added_to_a_listener_that_is_served(void **state)
+{
+    struct server *server = run_server(say_hello, NULL, *state);
+
+    assert_status(nb_listener_add(server->listener, "127.0.0.1:0", NULL, NULL), NB_INVALID);
+    assert_int_equal(nb_listener_count(server->listener), 1);
+}
+
+static void afterwards_the_sockets_are_closed_and_their_addresses_known(void **state)
+{
+    struct server *server = run_server(say_hello, NULL, *state);
+    nb_address address;
+
+    assert_status(server_finish(server), NB_OK);
+    assert_int_equal(nb_listener_fd(server->listener, 0), -1);
+    assert_int_equal(nb_listener_count(server->listener), 1);
+    assert_status(nb_listener_address(server->listener, 0, &address), NB_OK);
+    assert_true(nb_address_equal(&address, &server->address));
+    assert_int_equal(dial_quietly(&address), -ECONNREFUSED);
+}
+
+static void success_clears_the_error_and_keeps_errno(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    nb_error err;
+
+    memset(&err, 0xff, sizeof(err));
+    nb_listener_stop(server->listener);
+    errno = E2BIG;
+    assert_status(nb_serve(server->listener, say_hello, NULL, &server->options, &err), NB_OK);
+    assert_int_equal(errno, E2BIG);
+    assert_status(err.status, NB_OK);
+    assert_int_equal(err.system_error, 0);
+    assert_string_equal(err.message, "");
+}
+
+/* --- Events --- */
+
+static nb_status answer_four_bytes(nb_conn *conn, void *unused)
+{
+    char buf[4];
+    size_t received;
+
+    if (nb_recv_exact(conn, buf, sizeof(buf), &received, plenty()) == NB_OK)
+        say_hello(conn, unused);
+    return NB_OK;
+}
+
+static void the_events_of_one_connection_come_in_order(void **state)
+{
+    static const nb_event_kind kinds[] = {NB_EVENT_LISTENING, NB_EVENT_LISTENING, NB_EVENT_ACCEPTED,
+                                          NB_EVENT_CLOSED,    NB_EVENT_DRAINING,  NB_EVENT_STOPPED};
+    struct server *server = server_new("localhost:0", answer_four_bytes, *state);
+    int client;
+
+    server_run(server);
+    client = dial(&server->address);
+    say(client, "1234", 4);
+    assert_int_equal(answer(client, HELLO), 0);
+    hang_up(client);
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
+    assert_status(server_finish(server), NB_OK);
+    assert_int_equal(server->event_count, COUNT(kinds));
+    for (size_t i = 0; i < COUNT(kinds); i++)
+        assert_int_equal(server->events[i].kind, kinds[i]);
+}
+
+static void listening_tells_each_socket(void **state)
+{
+    struct server *server = server_new("localhost:0", say_hello, *state);
+    nb_address told, expected;
+
+    server_run(server);
+    for (size_t i = 0; i < 2; i++) {
+        told = server_event(server, NB_EVENT_LISTENING, (int)i).address;
+        assert_status(nb_listener_address(server->listener, i, &expected), NB_OK);
+        assert_true(nb_address_equal(&told, &expected));
+    }
+}
+
+static void accepted_and_closed_tell_the_peer_and_closed_the_bytes(void **state)
+{
+    struct server *server = run_server(answer_four_bytes, NULL, *state);
+    int client = dial(&server->address);
+    nb_address peer = own_address(client);
+    nb_event accepted, closed;
+
+    say(client, "1234 and what nobody reads", 26);
+    assert_int_equal(answer(client, HELLO), 0);
+    hang_up(client);
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
+    accepted = server_event(server, NB_EVENT_ACCEPTED, 0);
+    closed = server_event(server, NB_EVENT_CLOSED, 0);
+    assert_true(nb_address_equal(&accepted.address, &peer));
+    assert_true(nb_address_equal(&closed.address, &peer));
+    assert_status(accepted.status, NB_OK);
+    assert_status(closed.status, NB_OK);
+    assert_int_equal(closed.system_error, 0);
+    assert_int_equal(closed.received, 4);
+    assert_int_equal(closed.sent, strlen(HELLO));
+}
+
+static void closed_tells_of_a_reset(void **state)
+{
+    atomic_int seen = NB_OK;
+    struct server *server = run_server(wait_for_ever, &seen, *state);
+    int client = dial(&server->address);
+
+    eventually(server_heard(server, NB_EVENT_ACCEPTED) == 1);
+    break_off(client);
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
+    assert_status((nb_status)seen, NB_RESET);
+    assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_RESET);
+    assert_int_equal(server_event(server, NB_EVENT_CLOSED, 0).system_error, ECONNRESET);
+}
+
+static atomic_int bad_events;
+
+static bool is_line(const char *text)
+{
+    for (size_t i = 0; text[i] != '\0'; i++) {
+        if (text[i] < 0x20 || text[i] > 0x7e)
+            return false;
+    }
+    return text[0] != '\0';
+}
+
+static void check_event(const nb_event *event, void *unused)
+{
+    bool has_id = event->kind == NB_EVENT_ACCEPTED || event->kind == NB_EVENT_REFUSED ||
+                  event->kind == NB_EVENT_CLOSED;
+
+    (void)unused;
+    bad_events += event->size != sizeof(*event);
+    bad_events += (event->id != 0) != has_id;
+    bad_events += event->duration_ns != 0 && event->kind != NB_EVENT_CLOSED;
+    bad_events += !is_line(event->message);
+}
+
+static void each_event_has_its_size_and_a_line_and_those_of_connections_an_id(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", echo, *state);
+    int client;
+
+    bad_events = 0;
+    server->also = check_event;
+    server->options.max_per_peer = 1;
+    server->options.drain_ms = 1;
+    server_run(server);
+    client = dial(&server->address);
+    eventually(server_heard(server, NB_EVENT_ACCEPTED) == 1);
+    (void)dial(&server->address); /* refused at once, or at the stop */
+    fail_next(ON_ACCEPT, EMFILE, 1);
+    (void)dial_from("127.0.0.2:0", &server->address);
+    assert_status(server_stop(server), NB_OK);
+    hang_up(client);
+    assert_int_equal(bad_events, 0);
+}
+
+static void every_connection_has_an_id_of_its_own(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    bool seen[41] = {false};
+
+    server_run(server);
+    for (int i = 0; i < 40; i++) {
+        int client = dial(&server->address);
+
+        assert_int_equal(answer(client, HELLO), 0);
+        hang_up(client);
+    }
+    assert_status(server_finish(server), NB_OK);
+    for (int i = 0; i < 40; i++) {
+        uint64_t id = server_event(server, NB_EVENT_ACCEPTED, i).id;
+
+        assert_in_range(id, 1, 40);
+        assert_false(seen[id]);
+        seen[id] = true;
+    }
+    for (int i = 0; i < 40; i++) {
+        uint64_t id = server_event(server, NB_EVENT_CLOSED, i).id;
+
+        assert_in_range(id, 1, 40);
+        assert_true(seen[id]);
+        seen[id] = false;
+    }
+}
+
+static char line_of_accepted[600];
+
+static void keep_line(const nb_event *event, void *unused)
+{
+    (void)unused;
+    if (event->kind == NB_EVENT_ACCEPTED)
+        (void)snprintf(line_of_accepted, sizeof(line_of_accepted), "%s", event->message);
+}
+
+/* Its name would clear a terminal and forge a line of the log. */
+static void a_hostile_name_of_a_peer_is_escaped_in_the_line(void **state)
+{
+    struct sockaddr_un name = {.sun_family = AF_UNIX, .sun_path = "\0\x1b[2J\nforged"};
+    struct server *server = server_new("unix:@netbasics-hostile-name", say_hello, *state);
+    nb_address from = nb__address_from((const struct sockaddr *)&name,
+                                       offsetof(struct sockaddr_un, sun_path) + 12);
+    int client;
+
+    server->also = keep_line;
+    server_run(server);
+    client = dial_quietly_from(&from, &server->address);
+    assert_true(client >= 0);
+    assert_int_equal(answer(client, HELLO), 0);
+    assert_string_equal(line_of_accepted, "connection 1 from unix:@\\x1b[2J\\x0aforged: accepted");
+    raw_close(client);
+    assert_status(server_finish(server), NB_OK);
+}
+
+static bool was_accepted_before(const struct server *server, size_t closed)
+{
+    for (size_t i = 0; i < closed; i++) {
+        if (server->events[i].kind == NB_EVENT_ACCEPTED &&
+            nb_address_equal(&server->events[i].address, &server->events[closed].address))
+            return true;
+    }
+    return false;
+}
+
+static void every_connection_is_accepted_before_it_is_closed(void **state)
+{
+    struct server *server = run_server(say_hello, NULL, *state);
+    int clients[100];
+
+    for (size_t i = 0; i < COUNT(clients); i++)
+        clients[i] = dial(&server->address);
+    for (size_t i = 0; i < COUNT(clients); i++) {
+        assert_int_equal(answer(clients[i], HELLO), 0);
+        hang_up(clients[i]);
+    }
+    assert_status(server_finish(server), NB_OK);
+    assert_int_equal(server_heard(server, NB_EVENT_ACCEPTED), COUNT(clients));
+    assert_int_equal(server_heard(server, NB_EVENT_CLOSED), COUNT(clients));
+    for (size_t i = 0; i < server->event_count; i++)
+        assert_true(server->events[i].kind != NB_EVENT_CLOSED || was_accepted_before(server, i));
+    assert_int_equal(server->events[server->event_count - 2].kind == NB_EVENT_STOPPED, 0);
+    assert_int_equal(server->events[server->event_count - 1].kind, NB_EVENT_STOPPED);
+}
+
+/* A lock of the loop that is held here would never come free again. */
+static void ask_and_stop(const nb_event *event, void *context)
+{
+    struct server *server = context;
+
+    (void)server_stats(server);
+    if (event->kind == NB_EVENT_CLOSED)
+        nb_listener_stop(server->listener);
+    (void)server_stats(server);
+}
+
+static void an_event_handler_may_ask_and_stop(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    int client;
+
+    server->also = ask_and_stop;
+    server->options.max_per_peer = 1;
+    server->options.linger_ms = 50;
+    server_run(server);
+    client = dial(&server->address);
+    assert_int_equal(answer(client, HELLO), 0);
+    (void)dial(&server->address); /* refused or, after the stop, not */
+    hang_up(client);
+    assert_status(server_wait(server), NB_OK);
+}
+
+static void stay_in_closed(const nb_event *event, void *unused)
+{
+    (void)unused;
+    if (event->kind == NB_EVENT_CLOSED)
+        gate_pass();
+}
+
+static void an_event_handler_that_takes_its_time_holds_up_only_its_thread(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", abort_it, &workers);
+
+    (void)state;
+    server->also = stay_in_closed;
+    server_run(server);
+    (void)dial(&server->address);
+    eventually(gate_waiting() == 1);
+    (void)dial(&server->address);
+    eventually(gate_waiting() == 2);
+    gate_open();
+    assert_status(server_finish(server), NB_OK);
+}
+
+/* Whether this thread is inside a call of a handler's that ends its connection. */
+static _Thread_local bool is_ending;
+static atomic_int heard_inside;
+
+static void note_closed_inside(const nb_event *event, void *unused)
+{
+    (void)unused;
+    heard_inside += event->kind == NB_EVENT_CLOSED && is_ending;
+}
+
+static nb_status end_it_somehow(nb_conn *conn, void *count)
+{
+    atomic_int descriptor = -1;
+
+    is_ending = true;
+    switch (++*(atomic_int *)count) {
+    case 1:
+        (void)close_it(conn, NULL);
+        break;
+    case 2:
+        (void)abort_it(conn, NULL);
+        break;
+    default:
+        (void)detach_it(conn, &descriptor);
+        (void)close(descriptor);
+    }
+    is_ending = false;
+    return NB_OK;
+}
+
+/* As documented, for those who hold a lock then. */
+static void closed_is_told_inside_the_call_that_ends_a_connection(void **state)
+{
+    atomic_int count = 0;
+    struct server *server = server_new("127.0.0.1:0", end_it_somehow, *state);
+
+    heard_inside = 0;
+    server->context = &count;
+    server->also = note_closed_inside;
+    server_run(server);
+    for (int i = 1; i <= 3; i++) {
+        (void)dial(&server->address);
+        eventually(server_heard(server, NB_EVENT_CLOSED) == i);
+    }
+    assert_status(server_finish(server), NB_OK);
+    assert_int_equal(heard_inside, 3);
+}
+
+/* The kind of which the first event takes its time. */
+static nb_event_kind slow_kind;
+
+static void stay_in_the_first(const nb_event *event, void *context)
+{
+    const struct server *server = context;
+
+    if (event->kind == slow_kind && server_heard(server, slow_kind) == 1)
+        gate_pass();
+}
+
+static void who_takes_its_time_over_accepted_holds_up_nobody_who_connects(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
+    int slow;
+
+    (void)state;
+    slow_kind = NB_EVENT_ACCEPTED;
+    server->also = stay_in_the_first;
+    server_run(server);
+    slow = dial(&server->address);
+    eventually(gate_waiting() == 1);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_int_equal(gate_waiting(), 1);
+    gate_open();
+    assert_int_equal(answer(slow, HELLO), 0);
+    assert_status(server_finish(server), NB_OK);
+}
+
+static void who_takes_its_time_over_refused_holds_up_nobody_who_connects(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", echo, &workers);
+
+    (void)state;
+    slow_kind = NB_EVENT_REFUSED;
+    server->also = stay_in_the_first;
+    server->options.max_per_peer = 1;
+    server_run(server);
+    (void)dial(&server->address);
+    eventually(server_heard(server, NB_EVENT_ACCEPTED) == 1);
+    assert_int_equal(answer(dial(&server->address), ""), ECONNRESET);
+    eventually(gate_waiting() == 1);
+    assert_int_equal(answer(dial(&server->address), ""), ECONNRESET);
+    (void)dial_from("127.0.0.2:0", &server->address);
+    eventually(server_heard(server, NB_EVENT_ACCEPTED) == 2);
+    assert_int_equal(gate_waiting(), 1);
+    gate_open();
+    assert_status(server_finish(server), NB_OK);
+}
+
+/* --- Counters --- */
+
+/* How much nb_serve_counters() has written behind the size. */
+static size_t count_written(const struct server *server, size_t size, nb_status expected)
+{
+    nb_serve_stats stats;
+    size_t written = 0;
+
+    memset(&stats, '#', sizeof(stats));
+    stats.size = size;
+    assert_status(nb_serve_counters(server->listener, &stats), expected);
+    assert_int_equal(stats.size, size);
+    for (size_t i = sizeof(stats.size); i < sizeof(stats); i++)
+        written += ((unsigned char *)&stats)[i] != '#';
+    return written;
+}
+
+static void counters_whose_size_was_never_set_are_invalid_and_left_alone(void **state)
+{
+    static const size_t sizes[] = SIZES_NEVER_SET;
+    struct server *server = server_new("127.0.0.1:0", say_hello, &sequential);
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(sizes); i++)
+        assert_int_equal(count_written(server, sizes[i], NB_INVALID), 0);
+    assert_int_equal(count_written(server, sizeof(size_t), NB_OK), 0);
+}
+
+static void counters_of_nothing_are_invalid(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, &sequential);
+    nb_serve_stats stats = NB_SERVE_STATS_INIT;
+
+    (void)state;
+    assert_status(nb_serve_counters(NULL, &stats), NB_INVALID);
+    assert_status(nb_serve_counters(server->listener, NULL), NB_INVALID);
+}
+
+static void the_counters_begin_at_zero(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, &sequential);
+    nb_serve_stats stats, zero = NB_SERVE_STATS_INIT;
+
+    (void)state;
+    stats = server_stats(server);
+    assert_memory_equal(&stats, &zero, sizeof(stats));
+}
+
+static void the_counters_stay_after_the_end(void **state)
+{
+    struct server *server = run_server(say_hello, NULL, *state);
+    nb_serve_stats stats;
+
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_status(server_finish(server), NB_OK);
+    stats = server_stats(server);
+    assert_int_equal(stats.accepted, 5);
+    assert_int_equal(stats.active, 0);
+    assert_in_range(stats.peak, 1, 5);
+    assert_int_equal(stats.lingering, 0);
+    assert_int_equal(stats.refused + stats.lost_accepts + stats.forced + stats.unserved, 0);
+}
+
+static void the_counters_fill_what_the_caller_knows(void **state)
+{
+    struct server *server = run_server(say_hello, NULL, *state);
+    struct {
+        nb_serve_stats known;
+        uint64_t later[2];
+    } stats;
+
+    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    memset(&stats, 0xff, sizeof(stats));
+    stats.known.size = offsetof(nb_serve_stats, active);
+    assert_status(nb_serve_counters(server->listener, &stats.known), NB_OK);
+    assert_int_equal(stats.known.accepted, 1);
+    assert_true(stats.known.active == UINT64_MAX);
+    stats.known.size = sizeof(stats);
+    assert_status(nb_serve_counters(server->listener, &stats.known), NB_OK);
+    assert_int_equal(stats.known.size, sizeof(stats));
+    assert_int_equal(stats.known.accepted, 1);
+    assert_true(stats.later[0] == 0 && stats.later[1] == 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest cases[] = {
+        NET_CASE_FOR_BOTH(each_connection_gets_its_handler_and_the_context),
+        CLOSED_CASE_FOR(with_the_standard_descriptors_closed_a_server_serves, sequential),
+        CLOSED_CASE_FOR(with_the_standard_descriptors_closed_a_server_serves, workers),
+        NET_CASE_FOR_BOTH(both_families_are_served),
+        NET_CASE_FOR_BOTH(a_conversation_takes_as_long_as_it_likes),
+        NET_CASE(null_options_are_the_defaults),
+        NET_CASE_FOR_BOTH(what_a_handler_returns_says_how_its_connection_ends),
+        NET_CASE_FOR_BOTH(a_content_handler_does_not_make_a_hole_whole),
+        NET_CASE_FOR_BOTH(a_handler_may_close_its_connection),
+        NET_CASE_FOR_BOTH(a_handler_may_abort_its_connection),
+        NET_CASE_FOR_BOTH(a_handler_may_keep_its_connection),
+        NET_CASE_FOR_BOTH(a_connection_that_was_just_cancelled_cannot_be_kept),
+        NET_CASE_FOR_BOTH(a_connection_may_be_cancelled_from_outside),
+        NET_CASE_FOR_BOTH(clients_that_are_gone_do_not_keep_others_out),
+        NET_CASE(one_at_a_time_runs_in_the_calling_thread_and_starts_none),
+        NET_CASE(workers_are_other_threads),
+        NET_CASE(short_connections_start_no_threads_once_workers_exist),
+        NET_CASE(only_so_many_handlers_run_and_the_others_wait_in_the_queue),
+        NET_CASE(who_finds_no_place_for_a_second_is_told_of_once),
+        NET_CASE(who_finds_no_place_at_a_unix_socket_is_told_of_once),
+        NET_CASE(while_nobody_waits_it_is_nothing_that_all_places_are_taken),
+        NET_CASE(one_at_a_time_takes_the_next_when_the_last_is_done),
+        NET_CASE_FOR_BOTH(a_crowd_that_waits_to_be_spoken_to_is_served),
+        NET_CASE(workers_block_signals_but_not_those_of_the_thread),
+        NET_CASE(what_the_calling_thread_blocks_workers_block_too),
+        NET_CASE_FOR_BOTH(a_stop_of_a_forked_childs_copy_changes_nothing),
+        NET_CASE_FOR_BOTH(a_stop_that_comes_after_a_forked_childs_is_not_lost),
+        NET_CASE(the_calling_thread_keeps_its_signal_mask),
+        NET_CASE(workers_have_the_stack_that_was_asked_for),
+        NET_CASE_FOR_BOTH(after_a_failed_send_the_peer_sees_a_reset),
+        NET_CASE_FOR_BOTH(unread_input_costs_the_client_nothing),
+        NET_CASE_FOR_BOTH(many_who_linger_hold_up_nobody),
+        NET_CASE_FOR_BOTH(a_client_that_ends_is_not_lingered_for),
+        NET_CASE_FOR_BOTH(a_reset_while_it_lingers_is_told),
+        NET_CASE_FOR_BOTH(a_client_that_does_not_end_is_lingered_for_so_long),
+        NET_CASE_FOR_BOTH(a_client_that_trickles_is_lingered_for_no_longer),
+        NET_CASE_FOR_BOTH(a_hail_of_signals_extends_no_lingering),
+        NET_CASE_FOR_BOTH(a_client_that_goes_on_sending_is_cut_off),
+        NET_CASE_FOR_BOTH(bytes_without_number_may_be_lingered_for),
+        NET_CASE_FOR_BOTH(beyond_linger_max_the_oldest_makes_room),
+        NET_CASE_FOR_BOTH(whether_all_was_delivered_is_told),
+        NET_CASE_FOR_BOTH(by_default_256_may_linger),
+        NET_CASE_FOR_BOTH(without_lingering_a_connection_ends_at_once),
+        NET_CASE_FOR_BOTH(who_lingers_costs_nothing),
+        NET_CASE_FOR_BOTH(without_memory_to_watch_who_lingers_all_are_served),
+        NET_CASE_FOR_BOTH(without_memory_to_watch_it_lingering_ends_in_time),
+        NET_CASE_FOR_BOTH(who_makes_room_for_another_one_loses_nothing),
+        NET_CASE(a_receive_that_hangs_while_one_lingers_holds_up_nobody),
+        NET_CASE(a_receive_that_hangs_while_the_only_one_lingers_holds_up_nobody),
+        NET_CASE_FOR_BOTH(who_lingers_for_too_long_loses_nothing),
+        NET_CASE_FOR_BOTH(who_lingers_at_the_end_of_the_drain_loses_nothing),
+        NET_CASE_FOR_BOTH(a_handler_that_waits_for_ever_ends_with_the_life),
+        NET_CASE_FOR_BOTH(a_handler_that_retries_timeouts_ends_with_the_life),
+        NET_CASE_FOR_BOTH(a_handler_that_waits_long_ends_with_the_life),
+        NET_CASE_FOR_BOTH(a_handler_that_is_stuck_in_a_send_ends_with_the_life),
+        NET_CASE_FOR_BOTH(a_handler_that_waits_for_input_ends_with_the_life),
+        NET_CASE_FOR_BOTH(lingering_lies_within_the_life),
+        NET_CASE_FOR_BOTH(a_life_without_limit_is_a_life),
+        NET_CASE_FOR_BOTH(waiting_costs_nothing_at_the_limit),
+        NET_CASE(one_peer_has_only_so_many_connections),
+        NET_CASE(the_limit_of_one_peer_holds_before_its_handler_has_begun),
+        NET_CASE(the_limit_of_one_peer_holds_while_a_connection_is_ended),
+        NET_CASE(a_peer_that_has_seen_the_end_is_not_over_its_limit),
+        NET_CASE(the_limit_of_one_peer_holds_in_a_crowd),
+        NET_CASE(another_peer_has_its_own_limit),
+        NET_CASE(an_ipv6_peer_has_a_limit_too),
+        NET_CASE(a_unix_peer_is_its_user),
+        NET_CASE(unix_peers_whose_user_nobody_knows_have_no_limit),
+        NET_CASE(without_a_limit_nobody_asks_for_the_user),
+        NET_CASE_FOR_BOTH(those_that_linger_count_for_the_limit),
+        NET_CASE(without_a_limit_one_peer_has_many),
+        NET_CASE_FOR_BOTH(a_bad_option_is_named_and_nothing_is_done),
+        NET_CASE(a_null_listener_or_handler_is_invalid),
+        NET_CASE(options_whose_size_was_never_set_are_invalid),
+        NET_CASE(an_option_of_later_that_is_set_is_invalid),
+        NET_CASE(options_of_an_older_version_are_accepted),
+        NET_CASE_FOR_BOTH(a_listener_is_served_only_once),
+        NET_CASE_FOR_BOTH(nothing_is_added_to_a_listener_that_is_served),
+        NET_CASE_FOR_BOTH(afterwards_the_sockets_are_closed_and_their_addresses_known),
+        NET_CASE_FOR_BOTH(success_clears_the_error_and_keeps_errno),
+        NET_CASE_FOR_BOTH(the_events_of_one_connection_come_in_order),
+        NET_CASE_FOR_BOTH(listening_tells_each_socket),
+        NET_CASE_FOR_BOTH(accepted_and_closed_tell_the_peer_and_closed_the_bytes),
+        NET_CASE_FOR_BOTH(closed_tells_of_a_reset),
+        NET_CASE_FOR_BOTH(each_event_has_its_size_and_a_line_and_those_of_connections_an_id),
+        NET_CASE_FOR_BOTH(every_connection_has_an_id_of_its_own),
+        NET_CASE_FOR_BOTH(a_hostile_name_of_a_peer_is_escaped_in_the_line),
+        NET_CASE_FOR_BOTH(every_connection_is_accepted_before_it_is_closed),
+        NET_CASE_FOR_BOTH(an_event_handler_may_ask_and_stop),
+        NET_CASE(an_event_handler_that_takes_its_time_holds_up_only_its_thread),
+        NET_CASE_FOR_BOTH(closed_is_told_inside_the_call_that_ends_a_connection),
+        NET_CASE(who_takes_its_time_over_accepted_holds_up_nobody_who_connects),
+        NET_CASE(who_takes_its_time_over_refused_holds_up_nobody_who_connects),
+        NET_CASE(the_counters_begin_at_zero),
+        NET_CASE(counters_whose_size_was_never_set_are_invalid_and_left_alone),
+        NET_CASE(counters_of_nothing_are_invalid),
+        NET_CASE_FOR_BOTH(the_counters_stay_after_the_end),
+        NET_CASE_FOR_BOTH(the_counters_fill_what_the_caller_knows),
+    };
+
+    return cmocka_run_group_tests(cases, move_to_own_network, NULL);
+}

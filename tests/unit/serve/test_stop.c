@@ -1,0 +1,1852 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Tests of how the accept loop ends: stop, drain, signals, also under load.
+ *
+ *  Wraps: getpid pthread_create pthread_join nb__sys_accept nb__sys_queue_length
+ *  pthread_cond_wait nb_cancel */
+#undef _GNU_SOURCE
+#define _GNU_SOURCE
+
+#include "listen/listener_internal.h"
+#include "servers.h"
+#include "sys/sys.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+pid_t __real_getpid(void);
+pid_t __wrap_getpid(void);
+int __real_pthread_create(pthread_t *out, const pthread_attr_t *attr, void *(*run)(void *),
+                          void *argument);
+int __wrap_pthread_create(pthread_t *out, const pthread_attr_t *attr, void *(*run)(void *),
+                          void *argument);
+int __real_pthread_join(pthread_t thread, void **result);
+int __wrap_pthread_join(pthread_t thread, void **result);
+int __real_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length);
+int __wrap_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length);
+int __real_nb__sys_queue_length(int fd);
+int __wrap_nb__sys_queue_length(int fd);
+int __real_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *lock);
+int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *lock);
+void __real_nb_cancel(nb_conn *conn);
+void __wrap_nb_cancel(nb_conn *conn);
+
+/* The number that all processes have, as if each were in a PID namespace of its own; 0: their own. */
+static pid_t number_of_all;
+
+pid_t __wrap_getpid(void)
+{
+    return number_of_all != 0 ? number_of_all : __real_getpid();
+}
+
+int __wrap_pthread_create(pthread_t *out, const pthread_attr_t *attr, void *(*run)(void *),
+                          void *argument)
+{
+    int error = fault(ON_THREAD);
+
+    return error != 0 ? error : __real_pthread_create(out, attr, run, argument);
+}
+
+int __wrap_pthread_join(pthread_t thread, void **result)
+{
+    (void)fault(ON_JOIN);
+    return __real_pthread_join(thread, result);
+}
+
+/* While set: a server that stops while one of its workers is in accept(2). */
+static struct server *_Atomic stopping_in_accept;
+
+/* Gives the thread that serves the time to find the stop out. */
+static void stop_in_accept(struct server *server)
+{
+    nb_deadline until = nb_after_ms(100);
+
+    nb_listener_stop(server->listener);
+    while (!nb_expired(until) && !thread_waits(server->tid, FOR_A_LOCK))
+        a_moment();
+}
+
+int __wrap_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length)
+{
+    int error = fault(ON_ACCEPT);
+    struct server *server = atomic_exchange(&stopping_in_accept, NULL);
+
+    if (server != NULL)
+        stop_in_accept(server);
+    return error != 0 ? -error : __real_nb__sys_accept(fd, peer, length);
+}
+
+/* Those who come after the loop has looked at the queue, and before it takes anybody. */
+static struct latecomers {
+    const struct server *_Atomic server; /* NULL: nobody comes */
+    int clients[5];
+} latecomers;
+
+static void let_latecomers_in(void)
+{
+    const struct server *server = latecomers.server;
+
+    if (server == NULL || !nb__listener_stopped(server->listener))
+        return; /* it is looked at before the stop, too, when all places are taken */
+    latecomers.server = NULL;
+    for (size_t i = 0; i < COUNT(latecomers.clients); i++)
+        latecomers.clients[i] = dial_quietly(&server->address);
+}
+
+int __wrap_nb__sys_queue_length(int fd)
+{
+    int error = fault(ON_QUEUE_LENGTH);
+    int length = error != 0 ? -error : __real_nb__sys_queue_length(fd);
+
+    let_latecomers_in();
+    return length;
+}
+
+/* The end of a drain that several threads notice: the one that cancels goes on when the others wait for
+   that. */
+static struct {
+    atomic_int others;    /* 0: it goes on at once */
+    atomic_int cancelled; /* calls of nb_cancel() */
+    atomic_int waits;     /* calls of pthread_cond_wait() */
+} many_cancel;
+
+static void many_cancel_begin(int others)
+{
+    many_cancel.cancelled = many_cancel.waits = 0;
+    many_cancel.others = others;
+}
+
+/* Waits, bounded, in a thread that is not the one of the case. */
+static void await_count(const atomic_int *counter, int count)
+{
+    nb_deadline until = plenty();
+
+    while (*counter < count && !nb_expired(until))
+        a_moment();
+}
+
+int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *lock)
+{
+    atomic_fetch_add(&many_cancel.waits, 1);
+    return __real_pthread_cond_wait(condition, lock);
+}
+
+void __wrap_nb_cancel(nb_conn *conn)
+{
+    int others = many_cancel.others;
+
+    if (others > 0 && atomic_fetch_add(&many_cancel.cancelled, 1) == 0)
+        await_count(&many_cancel.waits, others);
+    __real_nb_cancel(conn);
+}
+
+static int concurrency_of(void **state)
+{
+    return ((const struct mode *)*state)->concurrency;
+}
+
+static void wait_for_the_drain(struct server *server)
+{
+    eventually(server_heard(server, NB_EVENT_DRAINING) == 1);
+}
+
+/* --- The stop --- */
+
+static void a_stop_ends_a_server_that_waits(void **state)
+{
+    struct server *server = server_new("localhost:0", say_hello, *state);
+    int64_t begin;
+
+    server_run(server);
+    begin = now_ns();
+    assert_status(server_stop(server), NB_OK);
+    assert_in_range(ms_since(begin), 0, PATIENCE_MS);
+    assert_int_equal(calls(ON_QUEUE_LENGTH), 2); /* each socket is asked once */
+    assert_int_equal(server_heard(server, NB_EVENT_DRAINING), 1);
+    assert_int_equal(server->events[server->event_count - 1].kind, NB_EVENT_STOPPED);
+}
+
+static void a_stop_ends_a_server_whose_workers_wait(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello_later, &workers);
+    int clients[8];
+
+    (void)state;
+    server_run(server);
+    for (size_t i = 0; i < COUNT(clients); i++)
+        clients[i] = dial(&server->address);
+    eventually(gate_waiting() == COUNT(clients));
+    gate_open();
+    for (size_t i = 0; i < COUNT(clients); i++)
+        assert_int_equal(answer(clients[i], HELLO), 0);
+    assert_status(server_finish(server), NB_OK);
+    assert_true(calls(ON_THREAD) > (int)COUNT(clients));
+    assert_int_equal(calls(ON_JOIN), calls(ON_THREAD));
+}
+
+static void a_stop_before_the_start_is_not_lost(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+
+    nb_listener_stop(server->listener);
+    server_run(server);
+    assert_status(server_wait(server), NB_OK);
+    assert_int_equal(server_heard(server, NB_EVENT_LISTENING), 1);
+    assert_int_equal(server_heard(server, NB_EVENT_DRAINING), 1);
+    assert_int_equal(server_heard(server, NB_EVENT_STOPPED), 1);
+}
+
+static void clients_that_came_before_a_stop_before_the_start_are_served(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    int clients[20];
+
+    for (size_t i = 0; i < COUNT(clients); i++)
+        clients[i] = dial(&server->address);
+    nb_listener_stop(server->listener);
+    server_run(server);
+    for (size_t i = 0; i < COUNT(clients); i++)
+        assert_int_equal(answer(clients[i], HELLO), 0);
+    hang_up_all();
+    assert_status(server_wait(server), NB_OK);
+    assert_int_equal(server_stats(server).accepted, COUNT(clients));
+}
+
+static void many_stops_are_one(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+
+    server_run(server);
+    for (int i = 0; i < 1000; i++)
+        nb_listener_stop(server->listener);
+    assert_status(server_wait(server), NB_OK);
+    nb_listener_stop(server->listener);
+    assert_int_equal(server_heard(server, NB_EVENT_DRAINING), 1);
+}
+
+static void stop_it(void *argument)
+{
+    struct server *server = argument;
+
+    for (int i = 0; i < 100; i++)
+        nb_listener_stop(server->listener);
+}
+
+static void several_threads_may_stop(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    struct task tasks[4];
+
+    server_run(server);
+    for (size_t i = 0; i < COUNT(tasks); i++)
+        task_start(&tasks[i], stop_it, server);
+    for (size_t i = 0; i < COUNT(tasks); i++)
+        task_join(&tasks[i]);
+    assert_status(server_wait(server), NB_OK);
+}
+
+static nb_status hello_and_stop(nb_conn *conn, void *argument)
+{
+    struct server *server = argument;
+
+    nb_listener_stop(server->listener);
+    say_hello(conn, NULL);
+    return NB_OK;
+}
+
+static void a_handler_may_stop_and_finish(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", hello_and_stop, *state);
+
+    server->context = server;
+    server_run(server);
+    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    hang_up_all();
+    assert_status(server_wait(server), NB_OK);
+}
+
+static nb_event_kind stopping_kind;
+
+static void stop_at_that(const nb_event *event, void *context)
+{
+    struct server *server = context;
+
+    if (event->kind == stopping_kind)
+        nb_listener_stop(server->listener);
+}
+
+static void check_stop_at(nb_event_kind kind, const struct mode *mode)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, mode);
+    int client = dial(&server->address);
+
+    stopping_kind = kind;
+    server->also = stop_at_that;
+    server_run(server);
+    assert_int_equal(answer(client, HELLO), 0);
+    hang_up(client);
+    if (kind == NB_EVENT_STOPPED)
+        nb_listener_stop(server->listener);
+    assert_status(server_wait(server), NB_OK);
+}
+
+static void an_event_handler_may_stop(void **state)
+{
+    check_stop_at(NB_EVENT_LISTENING, *state);
+    check_stop_at(NB_EVENT_ACCEPTED, *state);
+    check_stop_at(NB_EVENT_CLOSED, *state);
+    check_stop_at(NB_EVENT_STOPPED, *state);
+}
+
+static void a_stop_while_a_worker_accepts_ends(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
+    int client;
+
+    (void)state;
+    server_run(server);
+    stopping_in_accept = server;
+    client = dial(&server->address);
+    assert_int_equal(answer(client, HELLO), 0);
+    hang_up(client);
+    assert_status(server_wait(server), NB_OK);
+}
+
+static nb_listener *_Atomic to_be_stopped;
+
+static void stop_from_signal(int number)
+{
+    (void)number;
+    nb_listener_stop(to_be_stopped);
+}
+
+static void a_signal_handler_may_stop(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    struct sigaction action, old;
+
+    memset(&action, 0, sizeof(action));
+    action.sa_handler = stop_from_signal;
+    action.sa_flags = SA_RESTART;
+    assert_int_equal(sigaction(SIGUSR2, &action, &old), 0);
+    to_be_stopped = server->listener;
+    server_run(server);
+    eventually(thread_waits(server->tid, FOR_EVENTS));
+    assert_int_equal(pthread_kill(server->thread, SIGUSR2), 0);
+    assert_status(server_wait(server), NB_OK);
+    assert_int_equal(sigaction(SIGUSR2, &old, NULL), 0);
+}
+
+static void do_nothing(int number)
+{
+    (void)number;
+}
+
+static void signals_disturb_nobody(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", echo, *state);
+    struct sigaction action, old;
+    int client;
+
+    memset(&action, 0, sizeof(action));
+    action.sa_handler = do_nothing; /* and system calls are not restarted */
+    assert_int_equal(sigaction(SIGUSR2, &action, &old), 0);
+    server_run(server);
+    client = dial(&server->address);
+    for (int i = 0; i < 50; i++) {
+        raw_send_text(client, "round");
+        assert_int_equal(pthread_kill(server->thread, SIGUSR2), 0);
+        raw_recv(client, (char[5]){0}, 5);
+        assert_int_equal(pthread_kill(server->thread, SIGUSR2), 0);
+    }
+    assert_status(server_finish(server), NB_OK);
+    assert_int_equal(sigaction(SIGUSR2, &old, NULL), 0);
+}
+
+/* --- The drain --- */
+
+static void handlers_may_finish_during_the_drain(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello_later, *state);
+    int client;
+
+    server_run(server);
+    client = dial(&server->address);
+    eventually(gate_waiting() == 1);
+    nb_listener_stop(server->listener);
+    gate_open();
+    assert_int_equal(answer(client, HELLO), 0);
+    hang_up(client);
+    assert_status(server_wait(server), NB_OK);
+    assert_int_equal(server_stats(server).forced, 0);
+    assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_OK);
+}
+
+static void conversations_go_on_during_the_drain(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", echo, *state);
+    int client;
+
+    server_run(server);
+    client = dial(&server->address);
+    say(client, "before", 6);
+    assert_int_equal(answer_so_far(client, "before"), 0);
+    nb_listener_stop(server->listener);
+    for (int i = 0; i < 10; i++) {
+        say(client, "during", 6);
+        assert_int_equal(answer_so_far(client, "during"), 0);
+    }
+    say_no_more(client);
+    assert_int_equal(answer(client, ""), 0);
+    assert_status(server_wait(server), NB_OK);
+}
+
+static void check_cut_off_within(int64_t connection_ms, nb_handler *handler,
+                                 const struct mode *mode, int clients)
+{
+    struct server *server = server_new("127.0.0.1:0", handler, mode);
+    atomic_int seen = NB_OK;
+    int fds[16];
+    int64_t begin;
+
+    server->context = &seen;
+    server->options.drain_ms = 100;
+    server->options.connection_ms = connection_ms;
+    server_run(server);
+    for (int i = 0; i < clients; i++)
+        fds[i] = dial(&server->address);
+    eventually(server_stats(server).active == (uint64_t)clients);
+    begin = now_ns();
+    nb_listener_stop(server->listener);
+    for (int i = 0; i < clients; i++)
+        assert_int_equal(raw_ending(fds[i], NULL), ECONNRESET);
+    assert_status(server_wait(server), NB_OK);
+    assert_in_range(ms_since(begin), 100, 5000);
+    assert_status((nb_status)seen, NB_CANCELLED);
+    assert_int_equal(server_stats(server).forced, clients);
+    assert_int_equal(server_stats(server).active, 0);
+    assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_CANCELLED);
+}
+
+/* With the default for the time that a connection may last. */
+static void check_cut_off(nb_handler *handler, const struct mode *mode, int clients)
+{
+    check_cut_off_within(0, handler, mode, clients);
+}
+
+static void handlers_that_wait_for_ever_are_cut_off_at_the_end_of_the_drain(void **state)
+{
+    check_cut_off(wait_for_ever, *state, concurrency_of(state) == 1 ? 1 : 16);
+}
+
+static nb_status retry_timeouts(nb_conn *conn, void *seen)
+{
+    nb_status status;
+    size_t received;
+    char byte;
+
+    do
+        status = nb_recv(conn, &byte, 1, &received, nb_after_ms(3));
+    while (status == NB_TIMEOUT);
+    *(atomic_int *)seen = (int)status;
+    return NB_OK;
+}
+
+static void handlers_that_retry_timeouts_are_cut_off_too(void **state)
+{
+    check_cut_off(retry_timeouts, *state, 1);
+}
+
+static nb_status send_for_ever(nb_conn *conn, void *seen)
+{
+    static const char much[65536];
+    nb_status status;
+
+    do
+        status = nb_send_all(conn, much, sizeof(much), NULL, nb_forever());
+    while (status == NB_OK);
+    *(atomic_int *)seen = (int)status;
+    return NB_OK;
+}
+
+static void handlers_that_are_stuck_in_a_send_are_cut_off_too(void **state)
+{
+    check_cut_off(send_for_ever, *state, 1);
+}
+
+/* Neither their deadline nor the life of their connection ends the wait. */
+static void handlers_without_any_limit_of_time_are_cut_off_too(void **state)
+{
+    check_cut_off_within(NB_NO_LIMIT, wait_for_ever, *state, 1);
+    check_cut_off_within(NB_NO_LIMIT, send_for_ever, *state, 1);
+}
+
+/* The shortest drain there is: everything is over as soon as somebody looks. */
+static void a_drain_of_a_millisecond_ends_at_once(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", wait_for_ever, *state);
+    atomic_int seen = NB_OK;
+
+    server->context = &seen;
+    server->options.drain_ms = 1;
+    server_run(server);
+    (void)dial(&server->address);
+    eventually(server_stats(server).active == 1);
+    assert_status(server_stop(server), NB_OK);
+    assert_status((nb_status)seen, NB_CANCELLED);
+    assert_int_equal(server_stats(server).forced, 1);
+}
+
+static void a_drain_without_limit_waits_for_the_handlers(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", echo, *state);
+    int client;
+
+    server->options.drain_ms = NB_NO_LIMIT;
+    server_run(server);
+    client = dial(&server->address);
+    say(client, HELLO, strlen(HELLO));
+    assert_int_equal(answer_so_far(client, HELLO), 0);
+    nb_listener_stop(server->listener);
+    say(client, HELLO, strlen(HELLO));
+    assert_int_equal(answer_so_far(client, HELLO), 0);
+    assert_false(server->ended);
+    say_no_more(client);
+    assert_int_equal(answer(client, ""), 0);
+    assert_status(server_wait(server), NB_OK);
+}
+
+/* The gate is a handler's own code: the library cannot cut it short. */
+static void a_handler_outside_the_library_is_waited_for(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello_later, &workers);
+    int client;
+
+    (void)state;
+    server->options.drain_ms = 20;
+    server_run(server);
+    client = dial(&server->address);
+    eventually(gate_waiting() == 1);
+    nb_listener_stop(server->listener);
+    eventually(server_stats(server).forced == 1);
+    assert_int_equal(raw_ending(client, NULL), ECONNRESET);
+    assert_false(server->ended);
+    gate_open();
+    assert_status(server_wait(server), NB_OK);
+    assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_CANCELLED);
+}
+
+static nb_conn *_Atomic cancelled_before;
+
+/* The first connection is cancelled by the program, and its handler takes its time nevertheless. */
+static nb_status wait_at_the_gate_or_for_ever(nb_conn *conn, void *seen)
+{
+    nb_conn *none = NULL;
+
+    if (atomic_compare_exchange_strong(&cancelled_before, &none, conn))
+        gate_pass();
+    else
+        wait_for_ever(conn, seen);
+    return NB_OK;
+}
+
+static void a_connection_cancelled_before_is_not_counted_as_forced(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", wait_at_the_gate_or_for_ever, &workers);
+    atomic_int seen = NB_OK;
+    int client;
+
+    (void)state;
+    cancelled_before = NULL;
+    server->context = &seen;
+    server->options.drain_ms = 20;
+    server_run(server);
+    (void)dial(&server->address);
+    eventually(gate_waiting() == 1);
+    nb_cancel(cancelled_before);
+    client = dial(&server->address);
+    eventually(server_stats(server).active == 2);
+    nb_listener_stop(server->listener);
+    assert_int_equal(raw_ending(client, NULL), ECONNRESET);
+    gate_open();
+    assert_status(server_wait(server), NB_OK);
+    assert_int_equal(server_stats(server).forced, 1);
+}
+
+static void who_lingers_is_waited_for_until_the_end_of_the_drain(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    int64_t begin;
+
+    server->options.drain_ms = 100;
+    server_run(server);
+    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    eventually(server_stats(server).lingering == 1);
+    begin = now_ns();
+    assert_status(server_stop(server), NB_OK);
+    assert_in_range(ms_since(begin), 100, 5000);
+    assert_int_equal(server_stats(server).lingering, 0);
+    assert_int_equal(server_heard(server, NB_EVENT_CLOSED), 1);
+}
+
+static void who_lingers_may_end_during_the_drain(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    int client;
+
+    server_run(server);
+    client = dial(&server->address);
+    assert_int_equal(answer(client, HELLO), 0);
+    eventually(server_stats(server).lingering == 1);
+    nb_listener_stop(server->listener);
+    wait_for_the_drain(server);
+    hang_up(client);
+    assert_status(server_wait(server), NB_OK);
+    assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_OK);
+}
+
+/* A handler of the drain may be the last to speak to a peer that sends more than it reads. */
+static void input_that_nobody_read_costs_nothing_during_the_drain(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello_later, *state);
+    static const char much[30000];
+    int client;
+
+    server_run(server);
+    client = dial(&server->address);
+    eventually(gate_waiting() == 1);
+    say(client, much, sizeof(much));
+    nb_listener_stop(server->listener);
+    gate_open();
+    assert_int_equal(answer(client, HELLO), 0);
+    hang_up(client);
+    assert_status(server_wait(server), NB_OK);
+}
+
+/* --- Those who wait in the queue --- */
+
+/* A server whose handlers are all at the gate, with so many more clients in its queue. */
+static struct server *full_server(void **state, int *clients, int waiting)
+{
+    struct mode few = {concurrency_of(state) == 1 ? 1 : 2};
+    struct server *server = server_new("127.0.0.1:0", say_hello_later, &few);
+
+    server_run(server);
+    for (int i = 0; i < few.concurrency; i++)
+        (void)dial(&server->address);
+    eventually(gate_waiting() == few.concurrency);
+    for (int i = 0; i < waiting; i++)
+        clients[i] = dial(&server->address);
+    return server;
+}
+
+static void those_in_the_queue_are_served_after_the_stop(void **state)
+{
+    int clients[10];
+    struct server *server = full_server(state, clients, COUNT(clients));
+
+    nb_listener_stop(server->listener);
+    gate_open();
+    for (size_t i = 0; i < COUNT(clients); i++)
+        assert_int_equal(answer(clients[i], HELLO), 0);
+    hang_up_all();
+    assert_status(server_wait(server), NB_OK);
+    assert_int_equal(server_stats(server).unserved, 0);
+    assert_int_equal(server_heard(server, NB_EVENT_ACCEPTED), server_stats(server).accepted);
+    assert_int_equal(server_heard(server, NB_EVENT_CLOSED), server_stats(server).accepted);
+}
+
+static void the_limit_of_handlers_holds_in_the_drain(void **state)
+{
+    int clients[10];
+    struct server *server = full_server(state, clients, COUNT(clients));
+
+    nb_listener_stop(server->listener);
+    gate_open();
+    for (size_t i = 0; i < COUNT(clients); i++)
+        assert_int_equal(answer(clients[i], HELLO), 0);
+    hang_up_all();
+    assert_status(server_wait(server), NB_OK);
+    assert_int_equal(server_stats(server).peak, concurrency_of(state) == 1 ? 1 : 2);
+}
+
+/* Who waits in the queue of the stop counts for its peer, or one peer would have all the workers. */
+static void the_limit_of_one_peer_holds_in_the_drain(void **state)
+{
+    struct mode few = {concurrency_of(state) == 1 ? 1 : 4};
+    struct server *server = server_new("127.0.0.1:0", say_hello_later, &few);
+    int other;
+
+    server->options.max_per_peer = 2;
+    for (int i = 0; i < 5; i++)
+        (void)dial(&server->address);
+    other = dial_from("127.0.0.2:0", &server->address);
+    nb_listener_stop(server->listener);
+    server_run(server);
+    wait_for_the_drain(server);
+    assert_int_equal(server_stats(server).refused, 3);
+    gate_open();
+    assert_int_equal(answer(other, HELLO), 0);
+    hang_up_all();
+    assert_status(server_wait(server), NB_OK);
+    assert_int_equal(server_stats(server).accepted, 3);
+    assert_int_equal(server_stats(server).unserved, 0);
+}
+
+static void more_workers_start_for_the_queue_of_the_stop(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello_later, &workers);
+
+    (void)state;
+    for (int i = 0; i < 10; i++)
+        (void)dial(&server->address);
+    nb_listener_stop(server->listener);
+    server_run(server);
+    eventually(gate_waiting() == 10);
+}
+
+/* The errors of accept mean the same after the stop. The two that were lost are of those in the queue. */
+static void a_lost_connection_at_the_stop_costs_no_other(void **state)
+{
+    int clients[5];
+    struct server *server = full_server(state, clients, COUNT(clients));
+
+    fail_next(ON_ACCEPT, ECONNABORTED, 2);
+    nb_listener_stop(server->listener);
+    gate_open();
+    for (size_t i = 0; i < COUNT(clients) - 2; i++)
+        assert_int_equal(answer(clients[i], HELLO), 0);
+    hang_up_all();
+    assert_status(server_wait(server), NB_OK);
+    assert_int_equal(server_stats(server).lost_accepts, 2);
+}
+
+static void losses_without_end_at_the_stop_end_with_the_queue(void **state)
+{
+    skip_under_qemu("TCP_INFO is cut short");
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+
+    server->options.drain_ms = NB_NO_LIMIT;
+    for (int i = 0; i < 70; i++) /* so many that there is a pause */
+        (void)dial(&server->address);
+    nb_listener_stop(server->listener);
+    fail_next(ON_ACCEPT, ECONNABORTED, -1);
+    server_run(server);
+    assert_status(server_wait(server), NB_OK);
+    assert_int_equal(server_stats(server).lost_accepts, 70);
+}
+
+/* All who wait when the stop comes are served. */
+static void check_all_served(struct server *server, const int *clients, size_t count)
+{
+    nb_listener_stop(server->listener);
+    gate_open();
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(answer(clients[i], HELLO), 0);
+    hang_up_all();
+    assert_status(server_wait(server), NB_OK);
+}
+
+static void an_interrupted_accept_at_the_stop_costs_nobody(void **state)
+{
+    int clients[5];
+    struct server *server = full_server(state, clients, COUNT(clients));
+
+    fail_next(ON_ACCEPT, EINTR, 2);
+    check_all_served(server, clients, COUNT(clients));
+}
+
+static void a_shortage_at_the_stop_costs_nobody(void **state)
+{
+    int clients[5];
+    struct server *server = full_server(state, clients, COUNT(clients));
+
+    fail_next(ON_ACCEPT, EMFILE, 2);
+    check_all_served(server, clients, COUNT(clients));
+    assert_int_equal(server_stats(server).unserved, 0);
+}
+
+/* What accept does all the time until the drain is over: those in the queue are not forgotten. */
+static void check_unserved_after(int error, const struct mode *mode)
+{
+    struct server *server = server_new("localhost:0", say_hello, mode);
+    nb_address v6 = address_of(host_at("[::1]", &server->address));
+    int clients[4];
+
+    for (size_t i = 0; i < COUNT(clients); i++)
+        clients[i] = dial(i == 0 ? &v6 : &server->address);
+    server->options.drain_ms = 100;
+    nb_listener_stop(server->listener);
+    fail_next(ON_ACCEPT, error, -1);
+    server_run(server);
+    assert_status(server_wait(server), NB_OK);
+    for (size_t i = 0; i < COUNT(clients); i++)
+        assert_int_equal(raw_ending(clients[i], NULL), ECONNRESET);
+    assert_int_equal(server_stats(server).accepted, 0);
+    assert_int_equal(server_stats(server).unserved, COUNT(clients));
+    fail_next(ON_ACCEPT, 0, 0);
+}
+
+static void those_that_cannot_be_accepted_in_time_are_counted(void **state)
+{
+    skip_under_qemu("TCP_INFO is cut short");
+    check_unserved_after(EMFILE, *state);
+}
+
+static void signals_without_end_do_not_outlast_the_drain(void **state)
+{
+    skip_under_qemu("TCP_INFO is cut short");
+    check_unserved_after(EINTR, *state);
+}
+
+static void those_in_a_queue_of_unknown_length_are_served_too(void **state)
+{
+    int clients[5];
+    struct server *server = full_server(state, clients, COUNT(clients));
+
+    fail_next(ON_QUEUE_LENGTH, EOPNOTSUPP, -1);
+    check_all_served(server, clients, COUNT(clients));
+}
+
+/* A Unix socket that is shut lets nobody in any more: all who are in are taken, however many. */
+static void the_queue_of_a_unix_socket_is_taken_whole_whatever_its_length(void **state)
+{
+    char where[64];
+    struct server *server;
+    int clients[3];
+
+    (void)snprintf(where, sizeof(where), "unix:@netbasics-stop-%ld", (long)getpid());
+    server = server_new(where, say_hello, *state);
+    for (size_t i = 0; i < COUNT(clients); i++)
+        clients[i] = dial(&server->address);
+    fail_next(ON_QUEUE_LENGTH, -1, -1); /* asked for it, the system tells of one */
+    nb_listener_stop(server->listener);
+    server_run(server);
+    for (size_t i = 0; i < COUNT(clients); i++)
+        assert_int_equal(answer(clients[i], HELLO), 0);
+    hang_up_all();
+    assert_status(server_wait(server), NB_OK);
+    assert_int_equal(server_stats(server).accepted, COUNT(clients));
+}
+
+/* Accepted and closed, so that they could be counted, they would see an end. */
+static void who_cannot_be_accepted_from_a_unix_socket_in_time_sees_a_reset(void **state)
+{
+    struct server *server;
+    char where[64];
+    int clients[3];
+
+    (void)snprintf(where, sizeof(where), "unix:@netbasics-reset-%ld", (long)getpid());
+    server = server_new(where, say_hello, *state);
+    for (size_t i = 0; i < COUNT(clients); i++)
+        clients[i] = dial(&server->address);
+    server->options.drain_ms = 100;
+    nb_listener_stop(server->listener);
+    /* After pauses of 5, 10, 20 and 40 ms there is no time for a sixth try. */
+    fail_next(ON_ACCEPT, EMFILE, 5);
+    server_run(server);
+    for (size_t i = 0; i < COUNT(clients); i++)
+        assert_int_equal(raw_ending(clients[i], NULL), ECONNRESET);
+    assert_status(server_wait(server), NB_OK);
+    assert_int_equal(server_stats(server).accepted, 0);
+}
+
+/* Not one too many, not one too few; and who is not served is told so at once, although it believes
+   to be connected and may wait to be spoken to. */
+static void a_stop_takes_as_many_as_waited_and_resets_who_comes_later(void **state)
+{
+    skip_under_qemu("TCP_INFO is cut short");
+    int clients[3];
+    struct server *server = full_server(state, clients, COUNT(clients));
+    uint64_t before = server_stats(server).accepted;
+
+    latecomers.server = server;
+    nb_listener_stop(server->listener);
+    gate_open();
+    for (size_t i = 0; i < COUNT(clients); i++)
+        assert_int_equal(answer(clients[i], HELLO), 0);
+    for (size_t i = 0; i < COUNT(latecomers.clients); i++) {
+        assert_true(latecomers.clients[i] >= 0);
+        assert_int_equal(raw_ending(latecomers.clients[i], NULL), ECONNRESET);
+        raw_close(latecomers.clients[i]);
+    }
+    hang_up_all();
+    assert_status(server_wait(server), NB_OK);
+    assert_int_equal(server_stats(server).accepted, before + COUNT(clients));
+    assert_int_equal(server_stats(server).unserved, 0);
+}
+
+/* Those of one socket do not take the places of those of another. */
+static void each_queue_is_taken_on_its_own(void **state)
+{
+    skip_under_qemu("TCP_INFO is cut short");
+    struct server *server = server_new("localhost:0", say_hello, *state);
+    nb_address v6 = address_of(host_at("[::1]", &server->address));
+    int clients[10];
+
+    for (size_t i = 0; i < COUNT(clients); i++)
+        clients[i] = dial(i % 5 == 4 ? &v6 : &server->address);
+    latecomers.server = server;
+    nb_listener_stop(server->listener);
+    server_run(server);
+    for (size_t i = 0; i < COUNT(clients); i++)
+        assert_int_equal(answer(clients[i], HELLO), 0);
+    for (size_t i = 0; i < COUNT(latecomers.clients); i++)
+        raw_close(latecomers.clients[i]);
+    hang_up_all();
+    assert_status(server_wait(server), NB_OK);
+    assert_int_equal(server_stats(server).accepted, COUNT(clients));
+}
+
+static void those_for_whom_no_time_is_left_are_reset_and_counted(void **state)
+{
+    struct mode few = {concurrency_of(state) == 1 ? 1 : 2};
+    struct server *server = server_new("127.0.0.1:0", wait_for_ever, &few);
+    atomic_int seen = NB_OK;
+    int clients[3];
+
+    server->context = &seen;
+    server->options.drain_ms = 100;
+    server_run(server);
+    for (int i = 0; i < few.concurrency; i++)
+        (void)dial(&server->address);
+    eventually(server_stats(server).active == (uint64_t)few.concurrency);
+    for (size_t i = 0; i < COUNT(clients); i++)
+        clients[i] = dial(&server->address);
+    nb_listener_stop(server->listener);
+    for (size_t i = 0; i < COUNT(clients); i++)
+        assert_int_equal(raw_ending(clients[i], NULL), ECONNRESET);
+    assert_status(server_wait(server), NB_OK);
+    assert_int_equal(server_stats(server).unserved, COUNT(clients));
+    assert_int_equal(server_stats(server).forced, few.concurrency);
+    assert_int_equal(server_heard(server, NB_EVENT_CLOSED), few.concurrency + (int)COUNT(clients));
+}
+
+static void *send_without_end(void *conn)
+{
+    static const char bytes[65536];
+
+    while (nb_send_all(conn, bytes, sizeof(bytes), NULL, nb_forever()) == NB_OK)
+        ;
+    return NULL;
+}
+
+/* One thread receives, another one sends; both are stuck. */
+static nb_status wait_in_both_directions(nb_conn *conn, void *seen)
+{
+    pthread_t sender;
+    bool started = pthread_create(&sender, NULL, send_without_end, conn) == 0;
+
+    wait_for_ever(conn, seen);
+    if (started)
+        (void)pthread_join(sender, NULL);
+    return NB_OK;
+}
+
+static void a_connection_that_two_threads_cut_off_is_cut_off_once(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", wait_in_both_directions, &sequential);
+    atomic_int seen = NB_OK;
+    int client;
+
+    (void)state;
+    many_cancel_begin(1);
+    server->context = &seen;
+    server->options.drain_ms = 20;
+    server_run(server);
+    client = dial(&server->address);
+    eventually(server_stats(server).active == 1);
+    nb_listener_stop(server->listener);
+    assert_status(server_wait(server), NB_OK);
+    many_cancel.others = 0;
+    assert_int_equal(raw_ending(client, NULL), ECONNRESET);
+    assert_status((nb_status)seen, NB_CANCELLED);
+    assert_int_equal(many_cancel.cancelled, 1);
+    assert_int_equal(server_stats(server).forced, 1);
+}
+
+static void receive_in_vain(void *conn)
+{
+    size_t count;
+    char byte;
+
+    if (nb_recv(conn, &byte, 1, &count, nb_forever()) == NB_OK)
+        abort();
+}
+
+/* Begins when the handler waits to end its connection. */
+static void receive_late_in_vain(void *conn)
+{
+    await_count(&many_cancel.waits, 1);
+    receive_in_vain(conn);
+}
+
+static nb_conn *connect_tied(const nb_address *to, nb_conn *tie)
+{
+    nb_connect_options options = NB_CONNECT_OPTIONS_INIT;
+    char endpoint[NB_ADDRESS_TEXT_MAX];
+    nb_conn *conn;
+
+    options.tie = tie;
+    if (nb_connect(&conn, nb_address_format(to, endpoint, sizeof(endpoint)), &options, plenty(),
+                   NULL) != NB_OK)
+        abort();
+    return conn;
+}
+
+/* One thread cancels the connection, the handler waits to end it, and then another thread waits, too. */
+static nb_status end_while_others_cancel(nb_conn *conn, void *to)
+{
+    nb_conn *tied[2] = {connect_tied(to, conn), connect_tied(to, conn)};
+    struct task tasks[2];
+
+    gate_pass();
+    task_start(&tasks[0], receive_in_vain, tied[0]);
+    await_count(&many_cancel.cancelled, 1);
+    task_start(&tasks[1], receive_late_in_vain, tied[1]);
+    nb_abort(conn);
+    for (size_t i = 0; i < COUNT(tied); i++) {
+        task_join(&tasks[i]);
+        nb_abort(tied[i]);
+    }
+    return NB_OK;
+}
+
+/* Which of the two goes on first is up to the system. */
+static void a_handler_may_end_a_connection_that_others_are_cutting_off(void **state)
+{
+    nb_address address;
+
+    (void)state;
+    (void)bare_listener("127.0.0.1:0", 64, &address);
+    for (int i = 0; i < 16; i++) {
+        struct server *server = server_new("127.0.0.1:0", end_while_others_cancel, &sequential);
+
+        server->context = &address;
+        server->options.drain_ms = 20;
+        server_run(server);
+        (void)dial(&server->address);
+        eventually(gate_waiting() == 1);
+        many_cancel_begin(2);
+        nb_listener_stop(server->listener);
+        gate_open_for(1);
+        assert_status(server_wait(server), NB_OK);
+        many_cancel.others = 0;
+        assert_int_equal(server_stats(server).forced, 1);
+        server_free(server);
+    }
+}
+
+static void nobody_new_gets_in_during_the_drain(void **state)
+{
+    struct server *server = server_new("localhost:0", say_hello_later, &workers);
+    nb_address v6 = address_of(host_at("[::1]", &server->address));
+    int client;
+
+    (void)state;
+    server_run(server);
+    client = dial(&server->address);
+    eventually(gate_waiting() == 1);
+    nb_listener_stop(server->listener);
+    wait_for_the_drain(server);
+    eventually(dial_quietly(&server->address) == -ECONNREFUSED);
+    eventually(dial_quietly(&v6) == -ECONNREFUSED);
+    gate_open();
+    assert_int_equal(answer(client, HELLO), 0);
+    hang_up(client);
+    assert_status(server_wait(server), NB_OK);
+    assert_int_equal(server_stats(server).accepted, 1);
+}
+
+/* --- Under load --- */
+
+/* Clients that come and go as fast as they can. A connection counts as lost when it was known to be
+   complete before the stop, as the other end had acknowledged a byte, and did not get its whole
+   answer; one that looks whole and is not is a lie; one that hears nothing at all hangs. */
+struct load {
+    nb_address address;
+    _Atomic int64_t stopped_at;
+    atomic_int answered;
+    atomic_int lost;
+    atomic_int lies;
+    atomic_int hung;
+};
+
+static void come_and_go(void *argument)
+{
+    struct load *load = argument;
+
+    while (load->stopped_at == 0) {
+        int fd = dial_quietly(&load->address);
+        bool complete;
+        int ending;
+
+        if (fd < 0)
+            continue;
+        /* A reset is told once: after a send that was told, recv() would see a mere end. */
+        ending = send(fd, "x", 1, MSG_NOSIGNAL) == 1 ? 0 : errno;
+        complete = ending == 0 && is_acknowledged(fd) && load->stopped_at == 0;
+        if (ending == 0)
+            ending = answer(fd, HELLO);
+        close(fd);
+        load->answered += ending == 0;
+        load->lies += ending == -1;
+        load->hung += ending == EAGAIN;
+        load->lost += complete && ending != 0;
+    }
+}
+
+/* Half a millisecond of work, so that there is always somebody in the queue. */
+static nb_status work_and_say_hello(nb_conn *conn, void *unused)
+{
+    a_moment();
+    say_hello(conn, unused);
+    return NB_OK;
+}
+
+static void one_round_under_load(const struct mode *mode, struct load *load)
+{
+    struct server *server = server_new("127.0.0.1:0", work_and_say_hello, mode);
+    static struct task tasks[8];
+    int enough = load->answered + 40;
+    int64_t begin;
+
+    load->address = server->address;
+    load->stopped_at = 0;
+    server_run(server);
+    for (size_t i = 0; i < COUNT(tasks); i++)
+        task_start(&tasks[i], come_and_go, load);
+    eventually(load->answered >= enough);
+    begin = now_ns();
+    load->stopped_at = begin;
+    nb_listener_stop(server->listener);
+    assert_status(server_wait(server), NB_OK);
+    assert_in_range(ms_since(begin), 0, 5000);
+    for (size_t i = 0; i < COUNT(tasks); i++)
+        task_join(&tasks[i]);
+    assert_int_equal(server_stats(server).unserved, 0);
+    server_free(server);
+}
+
+static void a_stop_under_load_loses_no_complete_connection(void **state)
+{
+    struct mode few = {concurrency_of(state) == 1 ? 1 : 3};
+    static struct load load;
+
+    memset(&load, 0, sizeof(load));
+    for (int round = 0; round < 20; round++)
+        one_round_under_load(&few, &load);
+    assert_int_equal(load.lost, 0);
+    assert_int_equal(load.lies, 0);
+    assert_int_equal(load.hung, 0);
+}
+
+/* --- Signals, for those who ask for them --- */
+
+static atomic_int own_signals;
+
+static void count_own(int number)
+{
+    (void)number;
+    own_signals++;
+}
+
+static void dispose(int number, void (*handler)(int), int flags)
+{
+    struct sigaction action;
+
+    memset(&action, 0, sizeof(action));
+    action.sa_handler = handler;
+    action.sa_flags = flags;
+    assert_int_equal(sigaction(number, &action, NULL), 0);
+}
+
+static struct sigaction disposition_of(int number)
+{
+    struct sigaction action;
+
+    assert_int_equal(sigaction(number, NULL, &action), 0);
+    return action;
+}
+
+static sigset_t mask_before;
+
+static int signals_case_begin(void **state)
+{
+    own_signals = 0;
+    assert_int_equal(pthread_sigmask(SIG_BLOCK, NULL, &mask_before), 0);
+    return net_case_begin(state);
+}
+
+static int signals_case_end(void **state)
+{
+    int failed;
+
+    number_of_all = 0;
+    failed = net_case_end(state);
+    dispose(SIGINT, SIG_IGN, 0); /* drops those that are pending */
+    dispose(SIGTERM, SIG_IGN, 0);
+    assert_int_equal(pthread_sigmask(SIG_SETMASK, &mask_before, NULL), 0);
+    dispose(SIGINT, SIG_DFL, 0);
+    dispose(SIGTERM, SIG_DFL, 0);
+    return failed;
+}
+
+#define SIGNAL_CASE_FOR(name, mode) CASE_WITH(name, mode, signals_case_begin, signals_case_end)
+#define SIGNAL_CASE_FOR_BOTH(name) SIGNAL_CASE_FOR(name, sequential), SIGNAL_CASE_FOR(name, workers)
+
+static struct server *signalled_server(nb_handler *handler, void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", handler, *state);
+
+    server->options.stop_on_signals = true;
+    return server;
+}
+
+static void sigterm_stops_when_asked_to(void **state)
+{
+    struct server *server = signalled_server(say_hello, state);
+
+    server_run(server);
+    assert_int_equal(kill(getpid(), SIGTERM), 0);
+    assert_status(server_wait(server), NB_OK);
+}
+
+static void sigint_stops_when_asked_to(void **state)
+{
+    struct server *server = signalled_server(say_hello, state);
+
+    server_run(server);
+    assert_int_equal(kill(getpid(), SIGINT), 0);
+    assert_status(server_wait(server), NB_OK);
+}
+
+static void a_signal_to_the_thread_that_serves_stops(void **state)
+{
+    struct server *server = signalled_server(say_hello, state);
+
+    server_run(server);
+    eventually(thread_waits(server->tid, FOR_EVENTS));
+    assert_int_equal(pthread_kill(server->thread, SIGTERM), 0);
+    assert_status(server_wait(server), NB_OK);
+}
+
+static void a_conversation_goes_on_after_the_signal(void **state)
+{
+    struct server *server = signalled_server(echo, state);
+    int client;
+
+    server_run(server);
+    client = dial(&server->address);
+    say(client, "before", 6);
+    assert_int_equal(answer_so_far(client, "before"), 0);
+    assert_int_equal(pthread_kill(server->thread, SIGTERM), 0);
+    say(client, "during", 6);
+    assert_int_equal(answer_so_far(client, "during"), 0);
+    say_no_more(client);
+    assert_int_equal(answer(client, ""), 0);
+    assert_status(server_wait(server), NB_OK);
+    assert_int_equal(server_stats(server).forced, 0);
+}
+
+/* As whoever starts a program may leave them. */
+static void block_signals(void)
+{
+    sigset_t both;
+
+    (void)sigemptyset(&both);
+    (void)sigaddset(&both, SIGINT);
+    (void)sigaddset(&both, SIGTERM);
+    assert_int_equal(pthread_sigmask(SIG_BLOCK, &both, NULL), 0);
+}
+
+static void signals_that_every_thread_blocks_stop_when_asked_to(void **state)
+{
+    static const int numbers[] = {SIGTERM, SIGINT};
+
+    block_signals();
+    for (size_t i = 0; i < COUNT(numbers); i++) {
+        struct server *server = signalled_server(say_hello, state);
+
+        server_run(server);
+        assert_int_equal(answer(dial(&server->address), HELLO), 0);
+        hang_up_all();
+        assert_int_equal(kill(getpid(), numbers[i]), 0);
+        assert_status(server_wait(server), NB_OK);
+        assert_true(server->mask_kept);
+        server_free(server);
+    }
+}
+
+static void a_blocked_signal_during_a_handler_stops_afterwards(void **state)
+{
+    struct server *server = signalled_server(say_hello_later, state);
+    int client;
+
+    block_signals();
+    server_run(server);
+    client = dial(&server->address);
+    eventually(gate_waiting() == 1);
+    assert_int_equal(kill(getpid(), SIGTERM), 0);
+    gate_open();
+    assert_int_equal(answer(client, HELLO), 0);
+    hang_up(client);
+    assert_status(server_wait(server), NB_OK);
+    assert_true(server->mask_kept);
+}
+
+/* What the program has blocked is its own affair where it has not asked for a stop. */
+static void without_being_asked_it_opens_no_signal(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    sigset_t pending;
+
+    block_signals();
+    dispose(SIGTERM, count_own, 0);
+    server_run(server);
+    assert_int_equal(kill(getpid(), SIGTERM), 0);
+    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_status(server_finish(server), NB_OK);
+    assert_int_equal(own_signals, 0);
+    assert_int_equal(sigpending(&pending), 0);
+    assert_int_equal(sigismember(&pending, SIGTERM), 1);
+}
+
+static void the_old_dispositions_come_back(void **state)
+{
+    struct server *server = signalled_server(say_hello, state);
+
+    dispose(SIGTERM, count_own, SA_NODEFER);
+    dispose(SIGINT, SIG_DFL, 0);
+    server_run(server);
+    assert_true(disposition_of(SIGTERM).sa_handler != count_own);
+    assert_status(server_stop(server), NB_OK);
+    assert_true(disposition_of(SIGTERM).sa_handler == count_own);
+    assert_int_equal(disposition_of(SIGTERM).sa_flags & SA_NODEFER, SA_NODEFER);
+    assert_true(disposition_of(SIGINT).sa_handler == SIG_DFL);
+    assert_int_equal(raise(SIGTERM), 0);
+    assert_int_equal(own_signals, 1);
+}
+
+static void a_disposition_that_the_program_sets_meanwhile_stays(void **state)
+{
+    struct server *server = signalled_server(say_hello, state);
+
+    server_run(server);
+    dispose(SIGINT, count_own, SA_NODEFER);
+    assert_int_equal(raise(SIGINT), 0);
+    assert_status(server_stop(server), NB_OK);
+    assert_true(disposition_of(SIGINT).sa_handler == count_own);
+    assert_int_equal(disposition_of(SIGINT).sa_flags & SA_NODEFER, SA_NODEFER);
+    assert_true(disposition_of(SIGTERM).sa_handler == SIG_DFL);
+    assert_int_equal(raise(SIGINT), 0);
+    assert_int_equal(own_signals, 2);
+}
+
+/* As a program does that saves what it finds, sets its own for a while, and puts the old back. */
+static void a_handler_that_is_put_back_after_the_end_swallows_no_signal(void **state)
+{
+    struct server *server = signalled_server(say_hello, state);
+    struct sigaction found;
+
+    dispose(SIGTERM, count_own, 0);
+    server_run(server);
+    found = disposition_of(SIGTERM);
+    assert_status(server_stop(server), NB_OK);
+    assert_int_equal(sigaction(SIGTERM, &found, NULL), 0);
+    assert_int_equal(raise(SIGTERM), 0);
+    assert_int_equal(own_signals, 1);
+    assert_true(disposition_of(SIGTERM).sa_handler == count_own);
+}
+
+#define ALTERNATE_STACK_SIZE ((size_t)256 << 10)
+
+static void raise_with_an_alternate_stack(void *memory)
+{
+    stack_t alternate = {.ss_sp = memory, .ss_size = ALTERNATE_STACK_SIZE};
+    stack_t none = {.ss_flags = SS_DISABLE};
+    sigset_t open;
+
+    (void)sigemptyset(&open);
+    (void)pthread_sigmask(SIG_SETMASK, &open, NULL);
+    if (sigaltstack(&alternate, NULL) == 0)
+        (void)raise(SIGTERM);
+    (void)sigaltstack(&none, NULL);
+}
+
+/* Threads may have too little stack for a signal: it is handled where they say. */
+static void a_signal_is_handled_on_the_alternate_stack_of_its_thread(void **state)
+{
+    static char memory[ALTERNATE_STACK_SIZE];
+    struct server *server = signalled_server(say_hello, state);
+    size_t used = 0;
+    struct task task;
+
+    skip_under_valgrind("a thread that changes its stack writes where nothing was");
+    memset(memory, 0, sizeof(memory));
+    server_run(server);
+    task_start(&task, raise_with_an_alternate_stack, memory);
+    task_join(&task);
+    assert_status(server_wait(server), NB_OK);
+    for (size_t i = 0; i < sizeof(memory); i++)
+        used += memory[i] != 0;
+    assert_true(used > 0);
+}
+
+static void an_ignored_signal_stays_ignored(void **state)
+{
+    struct server *server = signalled_server(say_hello, state);
+
+    dispose(SIGINT, SIG_IGN, 0);
+    server_run(server);
+    assert_true(disposition_of(SIGINT).sa_handler == SIG_IGN);
+    assert_int_equal(raise(SIGINT), 0);
+    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_int_equal(server_heard(server, NB_EVENT_DRAINING), 0);
+    hang_up_all();
+    assert_int_equal(raise(SIGTERM), 0);
+    assert_status(server_wait(server), NB_OK);
+    assert_true(disposition_of(SIGINT).sa_handler == SIG_IGN);
+}
+
+static void its_signal_handlers_restart_system_calls_and_keep_errno(void **state)
+{
+    struct server *server = signalled_server(say_hello, state);
+
+    server_run(server);
+    assert_int_equal(disposition_of(SIGTERM).sa_flags & SA_RESTART, SA_RESTART);
+    assert_int_equal(disposition_of(SIGINT).sa_flags & SA_RESTART, SA_RESTART);
+    errno = E2BIG;
+    assert_int_equal(raise(SIGTERM), 0);
+    assert_int_equal(errno, E2BIG);
+    assert_status(server_wait(server), NB_OK);
+}
+
+static void without_being_asked_it_leaves_signals_alone(void **state)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+
+    dispose(SIGTERM, count_own, 0);
+    server_run(server);
+    assert_true(disposition_of(SIGTERM).sa_handler == count_own);
+    assert_true(disposition_of(SIGINT).sa_handler == SIG_DFL);
+    assert_true(disposition_of(SIGPIPE).sa_handler == SIG_DFL);
+    assert_int_equal(raise(SIGTERM), 0);
+    assert_int_equal(own_signals, 1);
+    assert_status(server_stop(server), NB_OK);
+    assert_int_equal(server_heard(server, NB_EVENT_DRAINING), 1);
+}
+
+static void only_one_of_the_process_has_the_signals(void **state)
+{
+    struct server *server = signalled_server(say_hello, state);
+    struct server *other = signalled_server(say_hello, state);
+    struct server *silent = server_new("127.0.0.1:0", say_hello, *state);
+    nb_error err;
+
+    server_run(server);
+    assert_status(nb_serve(other->listener, say_hello, NULL, &other->options, &err), NB_INVALID);
+    assert_status(err.status, NB_INVALID);
+    assert_non_null(strstr(err.message, "stop_on_signals"));
+    server_run(silent);
+    assert_int_equal(raise(SIGTERM), 0);
+    assert_status(server_wait(server), NB_OK);
+    assert_false(silent->ended);
+    server_run(other); /* nothing was done to it, and the signals are free again */
+    assert_int_equal(raise(SIGTERM), 0);
+    assert_status(server_wait(other), NB_OK);
+}
+
+static void one_after_the_other_may_have_the_signals(void **state)
+{
+    for (int i = 0; i < 10; i++) {
+        struct server *server = signalled_server(say_hello, state);
+
+        server_run(server);
+        assert_int_equal(raise(i % 2 == 0 ? SIGTERM : SIGINT), 0);
+        assert_status(server_wait(server), NB_OK);
+        server_free(server);
+    }
+}
+
+static void a_hail_of_signals_is_one_stop(void **state)
+{
+    struct server *server = signalled_server(say_hello_later, state);
+    int client;
+
+    server_run(server);
+    client = dial(&server->address);
+    eventually(gate_waiting() == 1);
+    for (int i = 0; i < 200; i++)
+        assert_int_equal(kill(getpid(), i % 2 == 0 ? SIGTERM : SIGINT), 0);
+    gate_open();
+    assert_int_equal(answer(client, HELLO), 0);
+    hang_up(client);
+    assert_status(server_wait(server), NB_OK);
+    assert_int_equal(server_heard(server, NB_EVENT_DRAINING), 1);
+}
+
+/* As Ctrl-C twice: the handler would wait for its client for ever. */
+static void a_signal_again_ends_the_drain(void **state)
+{
+    struct server *server = signalled_server(wait_for_ever, state);
+    atomic_int seen = NB_OK;
+    int64_t begin;
+    int client;
+
+    server->context = &seen;
+    server->options.drain_ms = NB_NO_LIMIT;
+    server_run(server);
+    client = dial(&server->address);
+    eventually(server_stats(server).active == 1);
+    begin = now_ns();
+    assert_int_equal(raise(SIGINT), 0);
+    eventually(server_heard(server, NB_EVENT_DRAINING) == 1);
+    eventually(ms_since(begin) >= 510);
+    assert_int_equal(server_stats(server).forced, 0);
+    assert_int_equal(raise(SIGTERM), 0);
+    assert_status(server_wait(server), NB_OK);
+    assert_status((nb_status)seen, NB_CANCELLED);
+    assert_int_equal(server_stats(server).forced, 1);
+    hang_up(client);
+}
+
+/* As timeout(1) sends them. A machine may be so slow that they do not come at once. */
+static void two_signals_at_once_are_one(void **state)
+{
+    struct server *server = signalled_server(say_hello_later, state);
+    int64_t begin;
+    int client;
+
+    server_run(server);
+    client = dial(&server->address);
+    eventually(gate_waiting() == 1);
+    begin = now_ns();
+    assert_int_equal(raise(SIGTERM), 0);
+    assert_int_equal(raise(SIGTERM), 0);
+    if (ms_since(begin) >= 500)
+        skip_because("it took half a second to raise two signals");
+    eventually(server_heard(server, NB_EVENT_DRAINING) == 1);
+    gate_open();
+    assert_int_equal(answer(client, HELLO), 0);
+    hang_up(client);
+    assert_status(server_wait(server), NB_OK);
+    assert_int_equal(server_stats(server).forced, 0);
+}
+
+/* The second one belongs to another run. */
+static void a_signal_of_the_run_before_does_not_count(void **state)
+{
+    int64_t begin = now_ns();
+    struct server *server = signalled_server(say_hello, state);
+    int client;
+
+    server_run(server);
+    assert_int_equal(raise(SIGTERM), 0);
+    assert_status(server_wait(server), NB_OK);
+    server_free(server);
+    eventually(ms_since(begin) >= 510);
+    server = signalled_server(say_hello_later, state);
+    server_run(server);
+    client = dial(&server->address);
+    eventually(gate_waiting() == 1);
+    assert_int_equal(raise(SIGTERM), 0);
+    eventually(server_heard(server, NB_EVENT_DRAINING) == 1);
+    gate_open();
+    assert_int_equal(answer(client, HELLO), 0);
+    hang_up(client);
+    assert_status(server_wait(server), NB_OK);
+    assert_int_equal(server_stats(server).forced, 0);
+}
+
+/* Lets a child live until it says that it is ready, sends it SIGTERM, and tells how it ended. */
+static int end_of_signalled_child(void (*live)(int ready))
+{
+    int ready[2];
+    int status = -1;
+    char byte;
+    pid_t child;
+
+    assert_int_equal(pipe(ready), 0);
+    child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        live(ready[1]);
+        _exit(99);
+    }
+    raw_close(ready[1]);
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    assert_int_equal(kill(child, SIGTERM), 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    raw_close(ready[0]);
+    return status;
+}
+
+static void get_ready(int ready)
+{
+    if (write(ready, "", 1) != 1)
+        _exit(98);
+}
+
+static void idle(int ready)
+{
+    get_ready(ready);
+    (void)sleep(10);
+}
+
+/* The parent is not rung, and works and ends as ever. */
+static void check_undisturbed(struct server *server)
+{
+    struct pollfd wake = {.fd = server->listener->wake[0], .events = POLLIN};
+
+    assert_int_equal(poll(&wake, 1, 0), 0);
+    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_int_equal(server_heard(server, NB_EVENT_DRAINING), 0);
+    hang_up_all();
+    assert_int_equal(raise(SIGTERM), 0);
+    assert_status(server_wait(server), NB_OK);
+}
+
+static void a_signal_to_a_forked_child_is_its_own(void **state)
+{
+    struct server *server;
+    int status;
+
+    skip_without_children();
+    server = signalled_server(say_hello, state);
+    server_run(server);
+    status = end_of_signalled_child(idle);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(WTERMSIG(status), SIGTERM);
+    check_undisturbed(server);
+}
+
+static void exit_with_42(int number)
+{
+    (void)number;
+    _exit(42);
+}
+
+static void a_forked_child_has_the_dispositions_of_before(void **state)
+{
+    struct server *server;
+    int status;
+
+    skip_without_children();
+    server = signalled_server(say_hello, state);
+    dispose(SIGTERM, exit_with_42, 0);
+    server_run(server);
+    status = end_of_signalled_child(idle);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 42);
+    check_undisturbed(server);
+}
+
+/* As in a container whose first process starts another container. */
+static void a_signal_to_a_child_with_the_same_number_is_its_own(void **state)
+{
+    struct server *server;
+    int status;
+
+    skip_without_children();
+    skip_under_qemu("it clears nothing at a fork");
+    server = signalled_server(say_hello, state);
+    dispose(SIGTERM, exit_with_42, 0);
+    number_of_all = 1;
+    server_run(server);
+    status = end_of_signalled_child(idle);
+    number_of_all = 0;
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 42);
+    number_of_all = 1;
+    check_undisturbed(server);
+}
+
+static void tell_begin(const nb_event *event, void *ready)
+{
+    if (event->kind == NB_EVENT_LISTENING)
+        get_ready(*(int *)ready);
+}
+
+static void serve(int ready)
+{
+    nb_serve_options options = NB_SERVE_OPTIONS_INIT;
+    nb_listener *listener;
+    nb_status status;
+
+    options.concurrency = 1;
+    options.stop_on_signals = true;
+    options.on_event = tell_begin;
+    options.event_context = &ready;
+    if (nb_listen(&listener, "127.0.0.1:0", NULL, NULL) != NB_OK)
+        _exit(97);
+    status = nb_serve(listener, say_hello, NULL, &options, NULL);
+    nb_listener_close(listener);
+    _exit(status == NB_OK && disposition_of(SIGTERM).sa_handler == SIG_DFL ? 42 : 96);
+}
+
+static void check_child_that_serves(void **state)
+{
+    struct server *server;
+    int status;
+
+    skip_without_children();
+    server = signalled_server(say_hello, state);
+    server_run(server);
+    status = end_of_signalled_child(serve);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 42);
+    check_undisturbed(server);
+}
+
+static void a_forked_child_may_serve_and_be_stopped_itself(void **state)
+{
+    check_child_that_serves(state);
+}
+
+static void a_child_with_the_same_number_may_serve_and_be_stopped_itself(void **state)
+{
+    skip_under_qemu("it clears nothing at a fork");
+    number_of_all = 1;
+    check_child_that_serves(state);
+}
+
+/* --- Signals of threads: faults --- */
+
+static void *no_mans_land;
+
+/* The first argument is the signal; for SIGSEGV the fault is a real one. */
+static nb_status come_to_grief(nb_conn *conn, void *number)
+{
+    (void)conn;
+    if (*(int *)number == SIGSEGV)
+        *(volatile char *)no_mans_land = 1;
+    else
+        (void)raise(*(int *)number);
+    _exit(95);
+}
+
+/* A program with a handler of its own for a signal that occurs in a worker thread. Its first client is
+   itself. */
+static void live_with_a_fault(int number)
+{
+    nb_serve_options options = NB_SERVE_OPTIONS_INIT;
+    nb_listener *listener;
+    nb_address address;
+
+    (void)alarm((unsigned)(PATIENCE_MS / 1000));
+    options.concurrency = 2;
+    no_mans_land = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    dispose(number, exit_with_42, 0);
+    if (no_mans_land == MAP_FAILED || nb_listen(&listener, "127.0.0.1:0", NULL, NULL) != NB_OK ||
+        nb_listener_address(listener, 0, &address) != NB_OK || dial_quietly(&address) < 0)
+        _exit(97);
+    _exit(nb_serve(listener, come_to_grief, &number, &options, NULL) == NB_OK ? 96 : 94);
+}
+
+static void a_fault_in_a_handler_reaches_the_programs_own_signal_handler(void **state)
+{
+    static const int numbers[] = {SIGSEGV, SIGBUS, SIGFPE,  SIGILL,
+                                  SIGTRAP, SIGSYS, SIGABRT, SIGPROF};
+
+    (void)state;
+    skip_without_children();
+    for (size_t i = 0; i < COUNT(numbers); i++) {
+        int status = -1;
+        pid_t child = fork();
+
+        assert_true(child >= 0);
+        if (child == 0)
+            live_with_a_fault(numbers[i]);
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status), 42);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest cases[] = {
+        NET_CASE_FOR_BOTH(a_stop_ends_a_server_that_waits),
+        NET_CASE(a_stop_ends_a_server_whose_workers_wait),
+        NET_CASE_FOR_BOTH(a_stop_before_the_start_is_not_lost),
+        NET_CASE_FOR_BOTH(clients_that_came_before_a_stop_before_the_start_are_served),
+        NET_CASE_FOR_BOTH(many_stops_are_one),
+        NET_CASE_FOR_BOTH(several_threads_may_stop),
+        NET_CASE_FOR_BOTH(a_handler_may_stop_and_finish),
+        NET_CASE_FOR_BOTH(an_event_handler_may_stop),
+        NET_CASE(a_stop_while_a_worker_accepts_ends),
+        NET_CASE_FOR_BOTH(a_signal_handler_may_stop),
+        NET_CASE_FOR_BOTH(signals_disturb_nobody),
+        NET_CASE_FOR_BOTH(handlers_may_finish_during_the_drain),
+        NET_CASE_FOR_BOTH(conversations_go_on_during_the_drain),
+        NET_CASE_FOR_BOTH(handlers_that_wait_for_ever_are_cut_off_at_the_end_of_the_drain),
+        NET_CASE_FOR_BOTH(handlers_that_retry_timeouts_are_cut_off_too),
+        NET_CASE_FOR_BOTH(handlers_that_are_stuck_in_a_send_are_cut_off_too),
+        NET_CASE_FOR_BOTH(handlers_without_any_limit_of_time_are_cut_off_too),
+        NET_CASE_FOR_BOTH(a_drain_of_a_millisecond_ends_at_once),
+        NET_CASE_FOR_BOTH(a_drain_without_limit_waits_for_the_handlers),
+        NET_CASE(a_handler_outside_the_library_is_waited_for),
+        NET_CASE(a_connection_cancelled_before_is_not_counted_as_forced),
+        NET_CASE_FOR_BOTH(who_lingers_is_waited_for_until_the_end_of_the_drain),
+        NET_CASE_FOR_BOTH(who_lingers_may_end_during_the_drain),
+        NET_CASE_FOR_BOTH(input_that_nobody_read_costs_nothing_during_the_drain),
+        NET_CASE_FOR_BOTH(those_in_the_queue_are_served_after_the_stop),
+        NET_CASE_FOR_BOTH(the_limit_of_handlers_holds_in_the_drain),
+        NET_CASE_FOR_BOTH(the_limit_of_one_peer_holds_in_the_drain),
+        NET_CASE(more_workers_start_for_the_queue_of_the_stop),
+        NET_CASE_FOR_BOTH(a_lost_connection_at_the_stop_costs_no_other),
+        NET_CASE_FOR_BOTH(an_interrupted_accept_at_the_stop_costs_nobody),
+        NET_CASE_FOR_BOTH(a_shortage_at_the_stop_costs_nobody),
+        NET_CASE_FOR_BOTH(losses_without_end_at_the_stop_end_with_the_queue),
+        NET_CASE_FOR_BOTH(those_that_cannot_be_accepted_in_time_are_counted),
+        NET_CASE_FOR_BOTH(signals_without_end_do_not_outlast_the_drain),
+        NET_CASE_FOR_BOTH(those_in_a_queue_of_unknown_length_are_served_too),
+        NET_CASE_FOR_BOTH(the_queue_of_a_unix_socket_is_taken_whole_whatever_its_length),
+        NET_CASE_FOR_BOTH(who_cannot_be_accepted_from_a_unix_socket_in_time_sees_a_reset),
+        NET_CASE_FOR_BOTH(a_stop_takes_as_many_as_waited_and_resets_who_comes_later),
+        NET_CASE_FOR_BOTH(each_queue_is_taken_on_its_own),
+        NET_CASE_FOR_BOTH(those_for_whom_no_time_is_left_are_reset_and_counted),
+        NET_CASE(a_connection_that_two_threads_cut_off_is_cut_off_once),
+        NET_CASE(a_handler_may_end_a_connection_that_others_are_cutting_off),
+        NET_CASE(nobody_new_gets_in_during_the_drain),
+        NET_CASE_FOR_BOTH(a_stop_under_load_loses_no_complete_connection),
+        SIGNAL_CASE_FOR_BOTH(sigterm_stops_when_asked_to),
+        SIGNAL_CASE_FOR_BOTH(sigint_stops_when_asked_to),
+        SIGNAL_CASE_FOR_BOTH(a_signal_to_the_thread_that_serves_stops),
+        SIGNAL_CASE_FOR_BOTH(signals_that_every_thread_blocks_stop_when_asked_to),
+        SIGNAL_CASE_FOR_BOTH(a_blocked_signal_during_a_handler_stops_afterwards),
+        SIGNAL_CASE_FOR_BOTH(without_being_asked_it_opens_no_signal),
+        SIGNAL_CASE_FOR_BOTH(a_conversation_goes_on_after_the_signal),
+        SIGNAL_CASE_FOR_BOTH(the_old_dispositions_come_back),
+        SIGNAL_CASE_FOR_BOTH(a_disposition_that_the_program_sets_meanwhile_stays),
+        SIGNAL_CASE_FOR_BOTH(a_handler_that_is_put_back_after_the_end_swallows_no_signal),
+        SIGNAL_CASE_FOR_BOTH(a_signal_is_handled_on_the_alternate_stack_of_its_thread),
+        SIGNAL_CASE_FOR_BOTH(an_ignored_signal_stays_ignored),
+        SIGNAL_CASE_FOR_BOTH(its_signal_handlers_restart_system_calls_and_keep_errno),
+        SIGNAL_CASE_FOR_BOTH(without_being_asked_it_leaves_signals_alone),
+        SIGNAL_CASE_FOR_BOTH(only_one_of_the_process_has_the_signals),
+        SIGNAL_CASE_FOR_BOTH(one_after_the_other_may_have_the_signals),
+        SIGNAL_CASE_FOR_BOTH(a_hail_of_signals_is_one_stop),
+        SIGNAL_CASE_FOR(a_signal_again_ends_the_drain, workers),
+        SIGNAL_CASE_FOR(two_signals_at_once_are_one, workers),
+        SIGNAL_CASE_FOR(a_signal_of_the_run_before_does_not_count, workers),
+        SIGNAL_CASE_FOR_BOTH(a_signal_to_a_forked_child_is_its_own),
+        SIGNAL_CASE_FOR_BOTH(a_forked_child_has_the_dispositions_of_before),
+        SIGNAL_CASE_FOR_BOTH(a_signal_to_a_child_with_the_same_number_is_its_own),
+        SIGNAL_CASE_FOR_BOTH(a_child_with_the_same_number_may_serve_and_be_stopped_itself),
+        SIGNAL_CASE_FOR_BOTH(a_forked_child_may_serve_and_be_stopped_itself),
+        NET_CASE(a_fault_in_a_handler_reaches_the_programs_own_signal_handler),
+    };
+
+    return cmocka_run_group_tests(cases, move_to_own_network, NULL);
+}
