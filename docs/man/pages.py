@@ -249,7 +249,7 @@ def with_topic(page, group, known):
         + page[at:]
 
 
-def enumeration_page(member, table_of_statuses, known, release):
+def enumeration_page(member, known, release):
     name = member.findtext("name")
     values = member.findall("enumvalue")
     declared = [".EX", f"typedef enum {name} {{",
@@ -259,11 +259,6 @@ def enumeration_page(member, table_of_statuses, known, release):
         lines += [".TP", f".B {escape(value.findtext('name'))}",
                   *(blocks(value.find("briefdescription"), known, begun=True)
                     or blocks(value.find("detaileddescription"), known, begun=True))]
-    if not values: # The statuses: their table has the texts.
-        declared = [".EX", f"typedef enum {name} {name};", ".EE"]
-        for item in table_of_statuses.find("detaileddescription").iter("listitem"):
-            status, text = " ".join(inline(item.find("para"), known).split()).split(": ", 1)
-            lines += [".TP", f".B {escape(status)}", *wrapped(text)]
     return [*heading(name, brief_of(member), member, release), *declared,
             *description_of(member, known), *section("VALUES", lines),
             *see_also(name, member, known)]
@@ -314,11 +309,9 @@ def main(xml_dir, out_dir, *release):
               and member.findtext("name") not in structured]
     known = structured | {member.findtext("name")
                           for member in functions + of_kind["enum"] + opaque}
-    statuses = next(member for member in of_kind["define"]
-                    if member.findtext("name") == "NB_STATUS_MAP")
     pages = {member.findtext("name"): function_page(member, known, release)
              for member in functions}
-    pages |= {member.findtext("name"): enumeration_page(member, statuses, known, release)
+    pages |= {member.findtext("name"): enumeration_page(member, known, release)
               for member in of_kind["enum"]}
     pages |= {compound.findtext("compoundname"): structure_page(compound, known, release)
               for compound in structures}

@@ -18,62 +18,52 @@
  */
 
 /**
- * @brief The table of all statuses: X(name, value, text).
+ * @brief The outcome of a call.
  *
- * It is the one source of the enumeration and of what nb_status_name() and nb_status_text() return.
- * Values are never renumbered.
- *
- * - NB_OK: everything that was asked for was done.
- * - NB_EOF: the peer ended its stream in order.
- * - NB_TIMEOUT: the caller's deadline passed; it never stands for anything else.
- * - NB_CANCELLED: the program itself asked for the end (nb_cancel(), nb_listener_stop(), the end of
- *   a drain or of a connection's life).
- * - NB_TOO_LONG: more came than the bound allows.
- * - NB_REFUSED: nobody listens there.
- * - NB_RESET: the peer, or something on the way, broke the connection off.
- * - NB_UNREACHABLE: no way to the peer, or it stopped answering (the kernel's own ETIMEDOUT).
- * - NB_ADDRESS_IN_USE: another socket has that address or port.
- * - NB_ADDRESS_UNAVAILABLE: this machine does not have that address, or no port is left.
- * - NB_PERMISSION: the system does not allow it (a port below 1024, a firewall, a sandbox).
- * - NB_NAME_NOT_FOUND: the host name does not exist, or has no address.
- * - NB_NAME_TEMPORARY: the name could not be looked up now; later it may work.
- * - NB_BAD_ENDPOINT: the text is not an endpoint, or not one for this purpose.
- * - NB_INVALID: an argument breaks the function's contract: a bug in the calling program.
- * - NB_NO_DESCRIPTORS: the process or the system has no file descriptor left.
- * - NB_NO_MEMORY: the process or the kernel has no memory left for it.
- * - NB_UNSUPPORTED: the system, or this version of the library, cannot do that.
- * - NB_SYSTEM: something else failed; nb_error::system_error says what.
- * - NB_STOPPING: the server is stopping, and the connection was between two requests (nb_conn_idle()).
+ * Values are never renumbered. Later versions may append some.
  */
-#define NB_STATUS_MAP(X)                                                                           \
-    X(NB_OK, 0, "success")                                                                         \
-    X(NB_EOF, 1, "end of stream")                                                                  \
-    X(NB_TIMEOUT, 2, "timed out")                                                                  \
-    X(NB_CANCELLED, 3, "cancelled")                                                                \
-    X(NB_TOO_LONG, 4, "too long")                                                                  \
-    X(NB_REFUSED, 5, "connection refused")                                                         \
-    X(NB_RESET, 6, "connection reset")                                                             \
-    X(NB_UNREACHABLE, 7, "peer unreachable")                                                       \
-    X(NB_ADDRESS_IN_USE, 8, "address already in use")                                              \
-    X(NB_ADDRESS_UNAVAILABLE, 9, "address not available")                                          \
-    X(NB_PERMISSION, 10, "permission denied")                                                      \
-    X(NB_NAME_NOT_FOUND, 11, "name not found")                                                     \
-    X(NB_NAME_TEMPORARY, 12, "name lookup failed for now")                                         \
-    X(NB_BAD_ENDPOINT, 13, "bad endpoint")                                                         \
-    X(NB_INVALID, 14, "invalid argument")                                                          \
-    X(NB_NO_DESCRIPTORS, 15, "out of file descriptors")                                            \
-    X(NB_NO_MEMORY, 16, "out of memory")                                                           \
-    X(NB_UNSUPPORTED, 17, "not supported")                                                         \
-    X(NB_SYSTEM, 18, "system error")                                                               \
-    X(NB_STOPPING, 19, "server is stopping")
-
-/** @brief The outcome of a call; NB_STATUS_MAP says what each one means. */
 typedef enum nb_status {
-/** @cond */
-#define NB_STATUS_ENUMERATOR(name, value, text) name = (value),
-    NB_STATUS_MAP(NB_STATUS_ENUMERATOR)
-#undef NB_STATUS_ENUMERATOR
-    /** @endcond */
+    /** Everything that was asked for was done. */
+    NB_OK = 0,
+    /** The peer ended its stream in order. */
+    NB_EOF = 1,
+    /** The caller's deadline passed; it never means anything else. */
+    NB_TIMEOUT = 2,
+    /** The program itself asked for the end: nb_cancel(), nb_listener_stop(), or the end of a drain
+     *  or of a connection's life. */
+    NB_CANCELLED = 3,
+    /** More came than the bound allows. */
+    NB_TOO_LONG = 4,
+    /** Nothing listens there. */
+    NB_REFUSED = 5,
+    /** The peer, or something on the way, reset the connection. */
+    NB_RESET = 6,
+    /** No route to the peer, or it stopped answering (the kernel's own ETIMEDOUT). */
+    NB_UNREACHABLE = 7,
+    /** Another socket has that address or port. */
+    NB_ADDRESS_IN_USE = 8,
+    /** This machine does not have that address, or no port is left. */
+    NB_ADDRESS_UNAVAILABLE = 9,
+    /** The system does not allow it (a port below 1024, a firewall, a sandbox). */
+    NB_PERMISSION = 10,
+    /** The host name does not exist, or has no address. */
+    NB_NAME_NOT_FOUND = 11,
+    /** The name could not be looked up now; later it may work. */
+    NB_NAME_TEMPORARY = 12,
+    /** The text is not an endpoint, or not one for this purpose. */
+    NB_BAD_ENDPOINT = 13,
+    /** An argument breaks the function's contract: a bug in the calling program. */
+    NB_INVALID = 14,
+    /** The process or the system has no file descriptor left. */
+    NB_NO_DESCRIPTORS = 15,
+    /** The process or the kernel has no memory left for it. */
+    NB_NO_MEMORY = 16,
+    /** The system, or this version of the library, cannot do that. */
+    NB_UNSUPPORTED = 17,
+    /** Something else failed; nb_error::system_error says what. */
+    NB_SYSTEM = 18,
+    /** The server is stopping, and the connection was between two requests: nb_conn_idle(). */
+    NB_STOPPING = 19
 } nb_status;
 
 /** @brief Bytes of nb_error::message, the final NUL included. */

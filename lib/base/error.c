@@ -15,6 +15,29 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
+/* Every status with its text. A switch over them that lacks one is an error of the compiler (-Wswitch). */
+#define STATUSES(X)                                                                                \
+    X(NB_OK, "success")                                                                            \
+    X(NB_EOF, "end of stream")                                                                     \
+    X(NB_TIMEOUT, "timed out")                                                                     \
+    X(NB_CANCELLED, "cancelled")                                                                   \
+    X(NB_TOO_LONG, "too long")                                                                     \
+    X(NB_REFUSED, "connection refused")                                                            \
+    X(NB_RESET, "connection reset")                                                                \
+    X(NB_UNREACHABLE, "peer unreachable")                                                          \
+    X(NB_ADDRESS_IN_USE, "address already in use")                                                 \
+    X(NB_ADDRESS_UNAVAILABLE, "address not available")                                             \
+    X(NB_PERMISSION, "permission denied")                                                          \
+    X(NB_NAME_NOT_FOUND, "name not found")                                                         \
+    X(NB_NAME_TEMPORARY, "name lookup failed for now")                                             \
+    X(NB_BAD_ENDPOINT, "bad endpoint")                                                             \
+    X(NB_INVALID, "invalid argument")                                                              \
+    X(NB_NO_DESCRIPTORS, "out of file descriptors")                                                \
+    X(NB_NO_MEMORY, "out of memory")                                                               \
+    X(NB_UNSUPPORTED, "not supported")                                                             \
+    X(NB_SYSTEM, "system error")                                                                   \
+    X(NB_STOPPING, "server is stopping")
+
 struct meaning {
     int number;
     nb_status status;
@@ -202,28 +225,26 @@ nb_status nb__status_of_lookup(int code)
 
 const char *nb_status_name(nb_status status)
 {
-    switch ((int)status) {
-#define NAME(name, value, text)                                                                    \
-    case value:                                                                                    \
+    switch (status) {
+#define NAME(name, text)                                                                           \
+    case name:                                                                                     \
         return #name;
-        NB_STATUS_MAP(NAME)
+        STATUSES(NAME)
 #undef NAME
-    default:
-        return "NB_UNKNOWN";
     }
+    return "NB_UNKNOWN";
 }
 
 const char *nb_status_text(nb_status status)
 {
-    switch ((int)status) {
-#define TEXT(name, value, text)                                                                    \
-    case value:                                                                                    \
+    switch (status) {
+#define TEXT(name, text)                                                                           \
+    case name:                                                                                     \
         return text;
-        NB_STATUS_MAP(TEXT)
+        STATUSES(TEXT)
 #undef TEXT
-    default:
-        return "unknown status";
     }
+    return "unknown status";
 }
 
 void nb__text_add_reason(struct nb__text *text, nb_status status, int system_error)

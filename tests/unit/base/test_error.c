@@ -34,7 +34,7 @@ struct number_name {
     const char *name;
 };
 
-/* Written out once more, and not made from NB_STATUS_MAP: this is what may never change. */
+/* Written out once more, and not made from the library's table: this is what may never change. */
 static const struct number_name statuses[] = {
     {0, "NB_OK"},
     {1, "NB_EOF"},
@@ -104,12 +104,12 @@ static void status_values_are_frozen(void **state)
 
 static void status_table_has_the_frozen_rows_and_no_others(void **state)
 {
-#define ROW(name, value, text) +1
-    int rows = 0 NB_STATUS_MAP(ROW);
-#undef ROW
-
     (void)state;
-    assert_int_equal(rows, COUNT(statuses));
+    for (int number = -1000; number <= 1000; number++) {
+        bool frozen = number >= 0 && number < (int)COUNT(statuses);
+
+        check((strcmp(nb_status_name((nb_status)number), "NB_UNKNOWN") != 0) == frozen, number);
+    }
 }
 
 static void every_status_is_named_as_in_the_source(void **state)
