@@ -8,6 +8,7 @@
 
 #include <netbasics/address.h>
 #include <netbasics/conn.h>
+#include <netbasics/connect.h>
 #include <netbasics/deadline.h>
 #include <netbasics/error.h>
 #include <netbasics/export.h>

@@ -7,7 +7,7 @@
 #include "base/text.h"
 
 #include <netbasics/address.h>
-#include <netbasics/conn.h>
+#include <netbasics/connect.h>
 #include <netbasics/error.h>
 #include <netbasics/listener.h>
 #include <stdint.h>
