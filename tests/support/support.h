@@ -5,6 +5,8 @@
 #ifndef NETBASICS_TESTS_SUPPORT_H
 #define NETBASICS_TESTS_SUPPORT_H
 
+#include "cases.h"
+
 #include <netbasics/netbasics.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -15,9 +17,6 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-
-/* cmocka wants the four standard headers before it. */
-#include <cmocka.h>
 
 /* One row of a table of cases. An alarm bounds each case, and it fails when it leaves a descriptor
    or a thread behind. */

@@ -175,7 +175,9 @@ static struct crowd crowd_new(const struct server *server)
     return crowd;
 }
 
-static void more_clients_than_may_linger_each_get_the_whole_reply(void **state)
+#define TEST(name) TEST_AS(name, SHUTTLE_CASE)
+
+TEST(more_clients_than_may_linger_each_get_the_whole_reply)
 {
     static struct client clients[800];
     struct server *server;
@@ -183,7 +185,6 @@ static void more_clients_than_may_linger_each_get_the_whole_reply(void **state)
     size_t carried;
     size_t overtook;
 
-    (void)state;
     need_hosts();
     need_shuttle(.delay_ms = ROUND_TRIP_MS / 2);
     raise_limit_of_descriptors();
@@ -246,7 +247,7 @@ static bool is_delivered(struct server *server, size_t reply)
     return true;
 }
 
-static void a_stranger_with_300_connections_costs_a_slow_reader_nothing(void **state)
+TEST(a_stranger_with_300_connections_costs_a_slow_reader_nothing)
 {
     static struct client strangers[STRANGERS];
     struct server *server;
@@ -256,7 +257,6 @@ static void a_stranger_with_300_connections_costs_a_slow_reader_nothing(void **s
     int reader;
     int error;
 
-    (void)state;
     need_hosts();
     need_shuttle(.delay_ms = ROUND_TRIP_MS / 2);
     raise_limit_of_descriptors();
@@ -282,12 +282,4 @@ static void a_stranger_with_300_connections_costs_a_slow_reader_nothing(void **s
     assert_int_equal(received, LONG_REPLY);
 }
 
-int main(void)
-{
-    const struct CMUnitTest cases[] = {
-        SHUTTLE_CASE(more_clients_than_may_linger_each_get_the_whole_reply),
-        SHUTTLE_CASE(a_stranger_with_300_connections_costs_a_slow_reader_nothing),
-    };
-
-    return run_wire_cases(cases);
-}
+TEST_GROUP(hosts_begin, hosts_end)

@@ -29,20 +29,20 @@ static void exchange_over(const char *address, size_t bytes, const char *network
     nb_abort(conn);
 }
 
-static void a_peer_far_away_gets_all(void **state)
+#define TEST(name) TEST_AS(name, SHUTTLE_CASE)
+
+TEST(a_peer_far_away_gets_all)
 {
-    (void)state;
     need_hosts();
     need_shuttle(.delay_ms = 50);
     exchange_over(FAR_IPV4, 1 << 20, "50 ms each way");
 }
 
-static void packets_out_of_order_make_no_disorder(void **state)
+TEST(packets_out_of_order_make_no_disorder)
 {
     size_t carried;
     size_t overtook;
 
-    (void)state;
     need_hosts();
     need_shuttle(.delay_ms = 5, .jitter_ms = 15);
     exchange_over(FAR_IPV4, 1 << 20, "5 to 20 ms, IPv4");
@@ -51,23 +51,21 @@ static void packets_out_of_order_make_no_disorder(void **state)
     assert_true(overtook > 0);
 }
 
-static void packets_that_come_twice_or_damaged_do_no_harm(void **state)
+TEST(packets_that_come_twice_or_damaged_do_no_harm)
 {
-    (void)state;
     need_hosts();
     need_shuttle(.delay_ms = 2, .jitter_ms = 3, .twice_percent = 5, .damaged_percent = 2);
     exchange_over(FAR_IPV4, 1 << 19, "5 % twice, 2 % damaged, IPv4");
     exchange_over(FAR_IPV6, 1 << 19, "5 % twice, 2 % damaged, IPv6");
 }
 
-static void a_handshake_longer_than_the_deadline_is_a_timeout(void **state)
+TEST(a_handshake_longer_than_the_deadline_is_a_timeout)
 {
     struct server *server;
     char endpoint[NB_ADDRESS_TEXT_MAX];
     nb_conn *conn;
     nb_error err;
 
-    (void)state;
     need_hosts();
     need_shuttle(.delay_ms = 400);
     server = serve_there(FAR_IPV4, say_hello, NULL);
@@ -81,14 +79,13 @@ static void a_handshake_longer_than_the_deadline_is_a_timeout(void **state)
 /* Less than the loop reads and drops after the reply, and all of it unread when the reply goes out. */
 #define REQUEST ((size_t)32 << 10)
 
-static void a_reply_to_a_request_that_was_not_read_crosses_the_distance(void **state)
+TEST(a_reply_to_a_request_that_was_not_read_crosses_the_distance)
 {
     static char request[REQUEST];
     char reply[64];
     size_t length;
     nb_conn *conn;
 
-    (void)state;
     need_hosts();
     need_shuttle(.delay_ms = 50);
     conn = connect_to(serve_there(FAR_IPV4, say_hello, NULL), NULL);
@@ -135,12 +132,11 @@ static void assert_told(const struct visit *visit)
         assert_status(visit->receiving, NB_RESET);
 }
 
-static void a_stop_amid_handshakes_leaves_nobody_in_silence(void **state)
+TEST(a_stop_amid_handshakes_leaves_nobody_in_silence)
 {
     static struct visit visits[8];
     struct server *server;
 
-    (void)state;
     need_hosts();
     need_shuttle(.delay_ms = 60, .jitter_ms = 120);
     server = serve_there(FAR_IPV4, say_hello, NULL);
@@ -157,16 +153,4 @@ static void a_stop_amid_handshakes_leaves_nobody_in_silence(void **state)
         assert_told(&visits[i]);
 }
 
-int main(void)
-{
-    const struct CMUnitTest cases[] = {
-        SHUTTLE_CASE(a_peer_far_away_gets_all),
-        SHUTTLE_CASE(packets_out_of_order_make_no_disorder),
-        SHUTTLE_CASE(packets_that_come_twice_or_damaged_do_no_harm),
-        SHUTTLE_CASE(a_handshake_longer_than_the_deadline_is_a_timeout),
-        SHUTTLE_CASE(a_reply_to_a_request_that_was_not_read_crosses_the_distance),
-        SHUTTLE_CASE(a_stop_amid_handshakes_leaves_nobody_in_silence),
-    };
-
-    return run_wire_cases(cases);
-}
+TEST_GROUP(hosts_begin, hosts_end)

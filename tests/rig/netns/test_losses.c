@@ -30,30 +30,29 @@ static void exchange_over(const char *address, int percent, size_t bytes, int64_
     nb_abort(conn);
 }
 
-static void one_packet_of_twenty_is_lost(void **state)
+#define TEST(name) TEST_AS(name, WIRE_CASE)
+
+TEST(one_packet_of_twenty_is_lost)
 {
-    (void)state;
     need_hosts();
     exchange_over(THERE_IPV4, 5, 4 << 20, 40000, "5 % loss, IPv4");
     calm();
     exchange_over(THERE_IPV6, 5, 4 << 20, 40000, "5 % loss, IPv6");
 }
 
-static void one_packet_of_five_is_lost(void **state)
+TEST(one_packet_of_five_is_lost)
 {
-    (void)state;
     need_hosts();
     exchange_over(THERE_IPV4, 20, 1 << 17, 25000, "20 % loss");
 }
 
-static void a_crowd_is_served_through_losses(void **state)
+TEST(a_crowd_is_served_through_losses)
 {
     static struct exchange exchanges[CLIENTS];
     struct server *server;
     nb_deadline by = nb_after_ms(60000);
     int whole = 0;
 
-    (void)state;
     need_hosts();
     server = serve_there(THERE_IPV4, echo, NULL);
     lose(5);
@@ -71,9 +70,8 @@ static void a_crowd_is_served_through_losses(void **state)
 
 /* --- A slow wire --- */
 
-static void one_megabit_a_second_is_enough(void **state)
+TEST(one_megabit_a_second_is_enough)
 {
-    (void)state;
     need_hosts();
     if (!slow_down())
         skip_because("the kernel has no token buckets (tbf)");
@@ -93,7 +91,7 @@ static nb_status give_much(nb_conn *conn, void *unused)
     return NB_OK;
 }
 
-static void a_slow_answer_extends_no_deadline(void **state)
+TEST(a_slow_answer_extends_no_deadline)
 {
     unsigned char *much;
     struct server *server;
@@ -102,7 +100,6 @@ static void a_slow_answer_extends_no_deadline(void **state)
     size_t rest;
     nb_conn *conn;
 
-    (void)state;
     need_hosts();
     if (!slow_down())
         skip_because("the kernel has no token buckets (tbf)");
@@ -121,7 +118,7 @@ static void a_slow_answer_extends_no_deadline(void **state)
     free(much);
 }
 
-static void a_slow_send_ends_at_its_deadline_with_an_exact_account(void **state)
+TEST(a_slow_send_ends_at_its_deadline_with_an_exact_account)
 {
     static struct heard heard;
     unsigned char *much;
@@ -130,7 +127,6 @@ static void a_slow_send_ends_at_its_deadline_with_an_exact_account(void **state)
     nb_conn *conn;
     size_t sent;
 
-    (void)state;
     need_hosts();
     if (!slow_down())
         skip_because("the kernel has no token buckets (tbf)");
@@ -152,16 +148,4 @@ static void a_slow_send_ends_at_its_deadline_with_an_exact_account(void **state)
     free(much);
 }
 
-int main(void)
-{
-    const struct CMUnitTest cases[] = {
-        WIRE_CASE(one_packet_of_twenty_is_lost),
-        WIRE_CASE(one_packet_of_five_is_lost),
-        WIRE_CASE(a_crowd_is_served_through_losses),
-        WIRE_CASE(one_megabit_a_second_is_enough),
-        WIRE_CASE(a_slow_answer_extends_no_deadline),
-        WIRE_CASE(a_slow_send_ends_at_its_deadline_with_an_exact_account),
-    };
-
-    return run_wire_cases(cases);
-}
+TEST_GROUP(hosts_begin, hosts_end)

@@ -29,30 +29,29 @@ static void exchange_through(const char *verdict, int ms)
     nb_abort(conn);
 }
 
+#define TEST(name) TEST_AS(name, WIRE_CASE)
+
 /* --- Bad moments --- */
 
-static void a_blackout_of_three_seconds_loses_nothing(void **state)
+TEST(a_blackout_of_three_seconds_loses_nothing)
 {
-    (void)state;
     need_hosts();
     exchange_through("drop", 3000);
 }
 
-static void errors_of_routers_break_no_connection(void **state)
+TEST(errors_of_routers_break_no_connection)
 {
-    (void)state;
     need_hosts();
     exchange_through("reject with icmpx host-unreachable", 700);
     exchange_through("reject with icmpx port-unreachable", 700);
     exchange_through("reject with icmpx admin-prohibited", 700);
 }
 
-static void a_link_that_goes_down_for_a_second_loses_nothing(void **state)
+TEST(a_link_that_goes_down_for_a_second_loses_nothing)
 {
     struct exchange exchange;
     nb_conn *conn;
 
-    (void)state;
     need_hosts();
     conn = connect_to(serve_there(THERE_IPV4, echo, NULL), NULL);
     pull_plug();
@@ -64,12 +63,11 @@ static void a_link_that_goes_down_for_a_second_loses_nothing(void **state)
     nb_abort(conn);
 }
 
-static void large_packets_that_vanish_end_at_the_deadline(void **state)
+TEST(large_packets_that_vanish_end_at_the_deadline)
 {
     struct exchange exchange;
     nb_conn *conn;
 
-    (void)state;
     need_hosts();
     conn = connect_to(serve_there(THERE_IPV4, echo, NULL), NULL);
     filter(THERE, "meta length > 600 drop");
@@ -81,12 +79,11 @@ static void large_packets_that_vanish_end_at_the_deadline(void **state)
     nb_abort(conn);
 }
 
-static void a_reset_by_somebody_on_the_way_is_no_end(void **state)
+TEST(a_reset_by_somebody_on_the_way_is_no_end)
 {
     struct exchange exchange;
     nb_conn *conn;
 
-    (void)state;
     need_hosts();
     conn = connect_to(serve_there(THERE_IPV4, echo, NULL), NULL);
     after_kilobytes(THERE, 200, "reject with tcp reset");
@@ -100,14 +97,13 @@ static void a_reset_by_somebody_on_the_way_is_no_end(void **state)
 
 /* --- Peers that vanish --- */
 
-static void a_peer_that_vanishes_holds_no_call_beyond_its_deadline(void **state)
+TEST(a_peer_that_vanishes_holds_no_call_beyond_its_deadline)
 {
     static char much[MUCH];
     size_t count;
     nb_deadline by;
     nb_conn *conn;
 
-    (void)state;
     need_hosts();
     conn = connect_to(serve_there(THERE_IPV4, echo, NULL), NULL);
     black_out();
@@ -121,12 +117,11 @@ static void a_peer_that_vanishes_holds_no_call_beyond_its_deadline(void **state)
     assert_status(nb_close(conn, plenty()), NB_TIMEOUT);
 }
 
-static void a_close_waits_for_a_vanished_peer_until_its_deadline(void **state)
+TEST(a_close_waits_for_a_vanished_peer_until_its_deadline)
 {
     nb_deadline by;
     nb_conn *conn;
 
-    (void)state;
     need_hosts();
     conn = connect_to(serve_there(THERE_IPV4, echo, NULL), NULL);
     black_out();
@@ -136,14 +131,13 @@ static void a_close_waits_for_a_vanished_peer_until_its_deadline(void **state)
     assert_passed(by, LATE_MS);
 }
 
-static void keepalive_finds_out_that_a_silent_peer_has_vanished(void **state)
+TEST(keepalive_finds_out_that_a_silent_peer_has_vanished)
 {
     nb_connect_options options = NB_CONNECT_OPTIONS_INIT;
     nb_conn *conn;
     size_t count;
     char byte;
 
-    (void)state;
     need_hosts();
     options.keepalive_idle_ms = 1000;
     options.keepalive_interval_ms = 1000;
@@ -155,14 +149,13 @@ static void keepalive_finds_out_that_a_silent_peer_has_vanished(void **state)
     nb_abort(conn);
 }
 
-static void the_user_timeout_finds_out_that_bytes_do_not_arrive(void **state)
+TEST(the_user_timeout_finds_out_that_bytes_do_not_arrive)
 {
     nb_connect_options options = NB_CONNECT_OPTIONS_INIT;
     nb_conn *conn;
     size_t count;
     char byte = 0;
 
-    (void)state;
     need_hosts();
     options.user_timeout_ms = 1000;
     conn = connect_to(serve_there(THERE_IPV4, echo, NULL), &options);
@@ -173,13 +166,12 @@ static void the_user_timeout_finds_out_that_bytes_do_not_arrive(void **state)
 }
 
 /* RFC 5482: a window of zero is no acknowledgement of anything. */
-static void the_user_timeout_gives_up_a_peer_that_lives_and_does_not_read(void **state)
+TEST(the_user_timeout_gives_up_a_peer_that_lives_and_does_not_read)
 {
     static char bytes[MUCH];
     nb_connect_options options = NB_CONNECT_OPTIONS_INIT;
     nb_conn *conn;
 
-    (void)state;
     need_hosts();
     options.user_timeout_ms = 1000;
     conn = connect_to(serve_there(THERE_IPV4, say_hello_later, NULL), &options);
@@ -188,13 +180,12 @@ static void the_user_timeout_gives_up_a_peer_that_lives_and_does_not_read(void *
     gate_open();
 }
 
-static void the_kernels_patience_with_a_vanished_peer_is_no_timeout(void **state)
+TEST(the_kernels_patience_with_a_vanished_peer_is_no_timeout)
 {
     nb_conn *conn;
     size_t count;
     char byte = 0;
 
-    (void)state;
     need_hosts();
     set_for_case("net/ipv4/tcp_retries2", "2");
     conn = connect_to(serve_there(THERE_IPV4, echo, NULL), NULL);
@@ -204,7 +195,7 @@ static void the_kernels_patience_with_a_vanished_peer_is_no_timeout(void **state
     nb_abort(conn);
 }
 
-static void a_peer_that_has_forgotten_us_is_a_reset(void **state)
+TEST(a_peer_that_has_forgotten_us_is_a_reset)
 {
     static struct heard heard;
     struct server *server;
@@ -212,7 +203,6 @@ static void a_peer_that_has_forgotten_us_is_a_reset(void **state)
     size_t count;
     char byte = 0;
 
-    (void)state;
     need_hosts();
     server = serve_there(THERE_IPV4, listen_to_pattern, &heard);
     conn = connect_to(server, NULL);
@@ -252,11 +242,10 @@ static struct server *server_of_vanished(int clients, int64_t connection_ms)
     return server;
 }
 
-static void a_vanished_client_ends_with_the_life_of_its_connection(void **state)
+TEST(a_vanished_client_ends_with_the_life_of_its_connection)
 {
     struct server *server;
 
-    (void)state;
     need_hosts();
     server = server_of_vanished(4, SHORT_MS);
     eventually(server_heard(server, NB_EVENT_CLOSED) == 4);
@@ -264,12 +253,11 @@ static void a_vanished_client_ends_with_the_life_of_its_connection(void **state)
     assert_status(server_stop(server), NB_OK);
 }
 
-static void vanished_clients_hold_up_no_stop(void **state)
+TEST(vanished_clients_hold_up_no_stop)
 {
     struct server *server;
     int64_t begin;
 
-    (void)state;
     need_hosts();
     server = server_of_vanished(4, NB_NO_LIMIT);
     begin = now_ns();
@@ -278,13 +266,12 @@ static void vanished_clients_hold_up_no_stop(void **state)
     assert_int_equal(server_stats(server).forced, 4);
 }
 
-static void keepalive_frees_a_handler_whose_client_has_vanished(void **state)
+TEST(keepalive_frees_a_handler_whose_client_has_vanished)
 {
     static struct heard heard;
     nb_listen_options options = NB_LISTEN_OPTIONS_INIT;
     struct server *server;
 
-    (void)state;
     need_hosts();
     options.keepalive_idle_ms = 1000;
     options.keepalive_interval_ms = 1000;
@@ -298,25 +285,4 @@ static void keepalive_frees_a_handler_whose_client_has_vanished(void **state)
     assert_status((nb_status)heard.status, NB_UNREACHABLE);
 }
 
-int main(void)
-{
-    const struct CMUnitTest cases[] = {
-        WIRE_CASE(a_blackout_of_three_seconds_loses_nothing),
-        WIRE_CASE(errors_of_routers_break_no_connection),
-        WIRE_CASE(a_link_that_goes_down_for_a_second_loses_nothing),
-        WIRE_CASE(large_packets_that_vanish_end_at_the_deadline),
-        WIRE_CASE(a_reset_by_somebody_on_the_way_is_no_end),
-        WIRE_CASE(a_peer_that_vanishes_holds_no_call_beyond_its_deadline),
-        WIRE_CASE(a_close_waits_for_a_vanished_peer_until_its_deadline),
-        WIRE_CASE(keepalive_finds_out_that_a_silent_peer_has_vanished),
-        WIRE_CASE(the_user_timeout_finds_out_that_bytes_do_not_arrive),
-        WIRE_CASE(the_user_timeout_gives_up_a_peer_that_lives_and_does_not_read),
-        WIRE_CASE(the_kernels_patience_with_a_vanished_peer_is_no_timeout),
-        WIRE_CASE(a_peer_that_has_forgotten_us_is_a_reset),
-        WIRE_CASE(a_vanished_client_ends_with_the_life_of_its_connection),
-        WIRE_CASE(vanished_clients_hold_up_no_stop),
-        WIRE_CASE(keepalive_frees_a_handler_whose_client_has_vanished),
-    };
-
-    return run_wire_cases(cases);
-}
+TEST_GROUP(hosts_begin, hosts_end)

@@ -84,17 +84,17 @@ static void assert_connects_to(const char *endpoint, const char *host, size_t de
     assert_status(nb_close(conn, plenty()), NB_OK);
 }
 
-static void a_dead_first_address_costs_a_quarter_of_a_second(void **state)
+#define TEST(name) TEST_AS(name, WIRE_CASE)
+
+TEST(a_dead_first_address_costs_a_quarter_of_a_second)
 {
-    (void)state;
     need_names();
     set_hosts(HOLE_IPV4 " twofold.test\n" THERE_IPV4 " twofold.test\n");
     assert_connects_to(serve_name("twofold.test"), THERE_IPV4, 1);
 }
 
-static void a_dead_family_costs_a_quarter_of_a_second(void **state)
+TEST(a_dead_family_costs_a_quarter_of_a_second)
 {
-    (void)state;
     need_names();
     set_hosts(HOLE_IPV6 " both.test\n" THERE_IPV4 " both.test\n");
     assert_connects_to(serve_name("both.test"), THERE_IPV4, 1);
@@ -116,14 +116,13 @@ static long attempts_made(void)
 }
 
 /* Fifteen addresses of one family are dead, and still the other family comes second, not last. */
-static void families_take_turns(void **state)
+TEST(families_take_turns)
 {
     char hosts[1024];
     size_t length = 0;
     const char *endpoint;
     long before;
 
-    (void)state;
     need_names();
     for (int i = 1; i <= 15; i++) {
         length += (size_t)snprintf(hosts + length, sizeof(hosts) - length, "fd09::%d many.test\n",
@@ -140,13 +139,12 @@ static void families_take_turns(void **state)
     assert_true(attempts_made() - before < 8);
 }
 
-static void an_address_that_refuses_costs_nothing(void **state)
+TEST(an_address_that_refuses_costs_nothing)
 {
     nb_deadline by = nb_after_ms(60000);
     const char *endpoint;
     nb_conn *conn;
 
-    (void)state;
     need_names();
     set_hosts(NO_ROUTE_IPV4 " unrouted.test\n" HERE_IPV4 " unrouted.test\n" THERE_IPV4
                             " unrouted.test\n");
@@ -155,11 +153,10 @@ static void an_address_that_refuses_costs_nothing(void **state)
     assert_status(nb_close(conn, plenty()), NB_OK);
 }
 
-static void when_all_are_dead_the_deadline_counts_and_all_are_named(void **state)
+TEST(when_all_are_dead_the_deadline_counts_and_all_are_named)
 {
     nb_error err;
 
-    (void)state;
     need_names();
     set_hosts(HOLE_IPV6 " dead.test\n" HOLE_IPV4 " dead.test\n" THERE_IPV4 " dead.test\n");
     filter(THERE, "meta l4proto tcp drop");
@@ -183,46 +180,42 @@ static void set_resolver(const char *address, int seconds)
 /* Lookups that nobody waits for end by themselves. */
 #define until_lookups_have_ended(threads_before) eventually(running_threads() == (threads_before))
 
-static void a_resolver_that_never_answers_ends_at_the_deadline(void **state)
+TEST(a_resolver_that_never_answers_ends_at_the_deadline)
 {
     size_t threads = running_threads();
     nb_error err;
 
-    (void)state;
     need_names();
     set_resolver(HOLE_IPV4, 2);
     assert_status(failure_of_connect("nowhere.test:80", nb_after_ms(300), &err), NB_TIMEOUT);
     until_lookups_have_ended(threads);
 }
 
-static void the_resolvers_own_patience_is_a_temporary_failure(void **state)
+TEST(the_resolvers_own_patience_is_a_temporary_failure)
 {
     nb_error err;
 
-    (void)state;
     need_names();
     set_resolver(HOLE_IPV4, 1);
     assert_status(failure_of_connect("nowhere.test:80", nb_after_ms(60000), &err),
                   NB_NAME_TEMPORARY);
 }
 
-static void a_host_without_a_resolver_is_a_temporary_failure(void **state)
+TEST(a_host_without_a_resolver_is_a_temporary_failure)
 {
     nb_error err;
 
-    (void)state;
     need_names();
     set_resolver(THERE_IPV4, 5); /* where nobody has that port */
     assert_status(failure_of_connect("nowhere.test:80", nb_after_ms(60000), &err),
                   NB_NAME_TEMPORARY);
 }
 
-static void the_seventeenth_lookup_waits_until_one_of_those_left_alone_has_ended(void **state)
+TEST(the_seventeenth_lookup_waits_until_one_of_those_left_alone_has_ended)
 {
     size_t threads = running_threads();
     nb_error err;
 
-    (void)state;
     need_names();
     set_resolver(HOLE_IPV4, 6);
     for (int i = 0; i < 64 && running_threads() < threads + 16; i++)
@@ -252,12 +245,11 @@ static void connect_nowhere(void *argument)
     nb_abort(conn);
 }
 
-static void a_lookup_without_an_answer_can_be_cancelled(void **state)
+TEST(a_lookup_without_an_answer_can_be_cancelled)
 {
     size_t threads = running_threads();
     struct attempt attempt;
 
-    (void)state;
     need_names();
     attempt.cancel_fd = eventfd(0, EFD_CLOEXEC);
     set_resolver(HOLE_IPV4, 2);
@@ -353,11 +345,10 @@ static void resolver_end(void)
     raw_close(resolver.fd);
 }
 
-static void what_the_resolver_says_has_its_status(void **state)
+TEST(what_the_resolver_says_has_its_status)
 {
     nb_error err;
 
-    (void)state;
     need_names();
     resolver_begin(NO_SUCH_NAME);
     assert_status(failure_of_connect("some.test:80", nb_after_ms(60000), &err), NB_NAME_NOT_FOUND);
@@ -370,21 +361,4 @@ static void what_the_resolver_says_has_its_status(void **state)
     resolver_end();
 }
 
-int main(void)
-{
-    const struct CMUnitTest cases[] = {
-        WIRE_CASE(a_dead_first_address_costs_a_quarter_of_a_second),
-        WIRE_CASE(a_dead_family_costs_a_quarter_of_a_second),
-        WIRE_CASE(families_take_turns),
-        WIRE_CASE(an_address_that_refuses_costs_nothing),
-        WIRE_CASE(when_all_are_dead_the_deadline_counts_and_all_are_named),
-        WIRE_CASE(a_resolver_that_never_answers_ends_at_the_deadline),
-        WIRE_CASE(the_resolvers_own_patience_is_a_temporary_failure),
-        WIRE_CASE(a_host_without_a_resolver_is_a_temporary_failure),
-        WIRE_CASE(the_seventeenth_lookup_waits_until_one_of_those_left_alone_has_ended),
-        WIRE_CASE(a_lookup_without_an_answer_can_be_cancelled),
-        WIRE_CASE(what_the_resolver_says_has_its_status),
-    };
-
-    return cmocka_run_group_tests(cases, names_begin, hosts_end);
-}
+TEST_GROUP(names_begin, hosts_end)

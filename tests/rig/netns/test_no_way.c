@@ -28,36 +28,34 @@ static void assert_fails(const char *endpoint, nb_status expected)
     assert_status(failure_of_connect(endpoint, nb_after_ms(LONG_MS), &err), expected);
 }
 
+#define TEST(name) TEST_AS(name, WIRE_CASE)
+
 /* --- Silence --- */
 
-static void a_black_hole_ends_at_the_deadline(void **state)
+TEST(a_black_hole_ends_at_the_deadline)
 {
-    (void)state;
     need_hosts();
     assert_times_out(HOLE_IPV4 ":80");
     assert_times_out("[" HOLE_IPV6 "]:80");
 }
 
-static void a_host_that_drops_what_arrives_ends_at_the_deadline(void **state)
+TEST(a_host_that_drops_what_arrives_ends_at_the_deadline)
 {
-    (void)state;
     need_hosts();
     filter(THERE, "meta l4proto tcp drop");
     assert_times_out(THERE_IPV4 ":80");
     assert_times_out("[" THERE_IPV6 "]:80");
 }
 
-static void answers_that_are_dropped_end_at_the_deadline(void **state)
+TEST(answers_that_are_dropped_end_at_the_deadline)
 {
-    (void)state;
     need_hosts();
     filter(HERE, "meta l4proto tcp drop");
     assert_times_out(THERE_IPV4 ":80");
 }
 
-static void the_kernels_own_patience_is_no_timeout(void **state)
+TEST(the_kernels_own_patience_is_no_timeout)
 {
-    (void)state;
     need_hosts();
     set_for_case("net/ipv4/tcp_syn_retries", "1");
     if (try_command("test -e /proc/sys/net/ipv4/tcp_syn_linear_timeouts"))
@@ -65,12 +63,11 @@ static void the_kernels_own_patience_is_no_timeout(void **state)
     assert_fails(HOLE_IPV4 ":80", NB_UNREACHABLE);
 }
 
-static void a_first_packet_that_is_lost_is_sent_again(void **state)
+TEST(a_first_packet_that_is_lost_is_sent_again)
 {
     struct server *server;
     nb_conn *conn;
 
-    (void)state;
     need_hosts();
     server = serve_there(THERE_IPV4, say_hello, NULL);
     filter(THERE, "tcp flags syn numgen inc mod 2 == 0 drop");
@@ -80,17 +77,15 @@ static void a_first_packet_that_is_lost_is_sent_again(void **state)
 
 /* --- No route --- */
 
-static void without_a_route_a_host_is_unreachable(void **state)
+TEST(without_a_route_a_host_is_unreachable)
 {
-    (void)state;
     need_hosts();
     assert_fails(NO_ROUTE_IPV4 ":80", NB_UNREACHABLE);
     assert_fails("[" NO_ROUTE_IPV6 "]:80", NB_UNREACHABLE);
 }
 
-static void a_route_that_refuses_has_its_status(void **state)
+TEST(a_route_that_refuses_has_its_status)
 {
-    (void)state;
     need_hosts();
     run_command("ip route add unreachable 10.98.0.1; ip -6 route add unreachable fd98::1; "
                 "ip route add prohibit 10.98.0.2; ip -6 route add prohibit fd98::2");
@@ -100,17 +95,15 @@ static void a_route_that_refuses_has_its_status(void **state)
     assert_fails("[fd98::2]:80", NB_PERMISSION);
 }
 
-static void a_neighbour_that_does_not_answer_is_unreachable(void **state)
+TEST(a_neighbour_that_does_not_answer_is_unreachable)
 {
-    (void)state;
     need_hosts();
     set_for_case("net/ipv4/neigh/wire/mcast_solicit", "1");
     assert_fails(NOBODY_IPV4 ":80", NB_UNREACHABLE);
 }
 
-static void a_link_that_is_down_is_unreachable(void **state)
+TEST(a_link_that_is_down_is_unreachable)
 {
-    (void)state;
     need_hosts();
     run_command(
         "ip link add down0 type veth peer name down1 && ip addr add 10.97.0.1/24 dev down0");
@@ -118,9 +111,8 @@ static void a_link_that_is_down_is_unreachable(void **state)
     run_command("ip link del down0");
 }
 
-static void a_loopback_that_is_down_ends_at_the_deadline(void **state)
+TEST(a_loopback_that_is_down_ends_at_the_deadline)
 {
-    (void)state;
     need_hosts();
     run_command("ip link set lo down");
     assert_times_out("127.0.0.1:80");
@@ -144,9 +136,8 @@ static const struct refusal refusals[] = {
     {"with icmpx admin-prohibited", NB_UNREACHABLE, NB_PERMISSION},
 };
 
-static void each_refusal_has_its_status(void **state)
+TEST(each_refusal_has_its_status)
 {
-    (void)state;
     need_hosts();
     for (size_t i = 0; i < COUNT(refusals); i++) {
         print_message("# %s\n", refusals[i].how);
@@ -157,12 +148,11 @@ static void each_refusal_has_its_status(void **state)
     }
 }
 
-static void each_other_refusal_of_ipv4_is_unreachable(void **state)
+TEST(each_other_refusal_of_ipv4_is_unreachable)
 {
     static const char *const codes[] = {"net-unreachable", "net-prohibited", "host-prohibited",
                                         "prot-unreachable"};
 
-    (void)state;
     need_hosts();
     for (size_t i = 0; i < COUNT(codes); i++) {
         print_message("# %s\n", codes[i]);
@@ -172,21 +162,19 @@ static void each_other_refusal_of_ipv4_is_unreachable(void **state)
     }
 }
 
-static void nobody_who_listens_is_a_refusal(void **state)
+TEST(nobody_who_listens_is_a_refusal)
 {
-    (void)state;
     need_hosts();
     assert_fails(THERE_IPV4 ":80", NB_REFUSED);
     assert_fails("[" THERE_IPV6 "]:80", NB_REFUSED);
 }
 
-static void a_refusal_is_not_the_last_word(void **state)
+TEST(a_refusal_is_not_the_last_word)
 {
     struct server *server;
     nb_conn *conn;
     char text[NB_ADDRESS_TEXT_MAX];
 
-    (void)state;
     need_hosts();
     server = serve_there(THERE_IPV6, say_hello, NULL);
     filter(THERE, "meta l4proto tcp reject");
@@ -227,21 +215,19 @@ static void assert_never_itself(const char *endpoint)
     assert_true(to_itself > 0);
 }
 
-static void a_dead_port_of_our_own_is_refused_among_two(void **state)
+TEST(a_dead_port_of_our_own_is_refused_among_two)
 {
-    (void)state;
     need_hosts();
     TWO_LOCAL_PORTS();
     assert_never_itself(HERE_IPV4 ":45000");
     assert_never_itself("[" HERE_IPV6 "]:45000");
 }
 
-static void without_a_port_of_our_own_no_address_is_available(void **state)
+TEST(without_a_port_of_our_own_no_address_is_available)
 {
     struct server *server;
     char endpoint[NB_ADDRESS_TEXT_MAX];
 
-    (void)state;
     need_hosts();
     server = serve_there(THERE_IPV4, echo, NULL);
     TWO_LOCAL_PORTS();
@@ -251,26 +237,4 @@ static void without_a_port_of_our_own_no_address_is_available(void **state)
                  NB_ADDRESS_UNAVAILABLE);
 }
 
-int main(void)
-{
-    const struct CMUnitTest cases[] = {
-        WIRE_CASE(a_black_hole_ends_at_the_deadline),
-        WIRE_CASE(a_host_that_drops_what_arrives_ends_at_the_deadline),
-        WIRE_CASE(answers_that_are_dropped_end_at_the_deadline),
-        WIRE_CASE(the_kernels_own_patience_is_no_timeout),
-        WIRE_CASE(a_first_packet_that_is_lost_is_sent_again),
-        WIRE_CASE(without_a_route_a_host_is_unreachable),
-        WIRE_CASE(a_route_that_refuses_has_its_status),
-        WIRE_CASE(a_neighbour_that_does_not_answer_is_unreachable),
-        WIRE_CASE(a_link_that_is_down_is_unreachable),
-        WIRE_CASE(a_loopback_that_is_down_ends_at_the_deadline),
-        WIRE_CASE(each_refusal_has_its_status),
-        WIRE_CASE(each_other_refusal_of_ipv4_is_unreachable),
-        WIRE_CASE(nobody_who_listens_is_a_refusal),
-        WIRE_CASE(a_refusal_is_not_the_last_word),
-        WIRE_CASE(a_dead_port_of_our_own_is_refused_among_two),
-        WIRE_CASE(without_a_port_of_our_own_no_address_is_available),
-    };
-
-    return run_wire_cases(cases);
-}
+TEST_GROUP(hosts_begin, hosts_end)

@@ -120,7 +120,9 @@ static void listen_and_accept_again_and_again(void *unused)
     }
 }
 
-static void children_inherit_nothing_while_others_connect_and_accept(void **state)
+#define TEST(name) TEST_AS(name, SOAK_CASE)
+
+TEST(children_inherit_nothing_while_others_connect_and_accept)
 {
     size_t count = rounds(2000, 50000);
     struct server *server = server_new("localhost:0", say_hello, &workers);
@@ -128,7 +130,6 @@ static void children_inherit_nothing_while_others_connect_and_accept(void **stat
     struct task listeners;
     int inherited = 0;
 
-    (void)state;
     enough = false;
     done = 0;
     server_run(server);
@@ -147,13 +148,11 @@ static void children_inherit_nothing_while_others_connect_and_accept(void **stat
     assert_status(server_stop(server), NB_OK);
 }
 
+TEST_GROUP(keep_what_we_were_given, NULL)
+
 int main(int argc, char **argv)
 {
-    const struct CMUnitTest cases[] = {
-        SOAK_CASE(children_inherit_nothing_while_others_connect_and_accept),
-    };
-
     if (argc > 1 && strcmp(argv[1], LIST) == 0)
         return list_descriptors();
-    return cmocka_run_group_tests(cases, keep_what_we_were_given, NULL);
+    return run_cases();
 }

@@ -52,12 +52,13 @@ static void fail_to_listen(const struct failing *failing)
     assert_status(err.status, failing->status);
 }
 
-static void binds_that_fail_leave_nothing(void **state)
+#define TEST(name) TEST_AS(name, SOAK_CASE)
+
+TEST(binds_that_fail_leave_nothing)
 {
     nb_address taken;
     nb_address taken_ipv6;
 
-    (void)state;
     (void)bare_listener("127.0.0.1:0", 16, &taken);
     (void)bare_listener("[::1]:0", 16, &taken_ipv6);
     {
@@ -73,7 +74,7 @@ static void binds_that_fail_leave_nothing(void **state)
     }
 }
 
-static void listens_that_fail_leave_nothing(void **state)
+TEST(listens_that_fail_leave_nothing)
 {
     static const struct failing list[] = {
         {"127.0.0.1:0", NB_ADDRESS_IN_USE},
@@ -83,7 +84,6 @@ static void listens_that_fail_leave_nothing(void **state)
         {"unix:@netbasics-test-failures", NB_ADDRESS_IN_USE},
     };
 
-    (void)state;
     listen_fails = true;
     fail_often(fail_to_listen, list, COUNT(list), "listens failed");
     listen_fails = false;
@@ -99,12 +99,11 @@ static void fail_to_connect(const struct failing *failing)
     assert_status(err.status, failing->status);
 }
 
-static void connects_that_fail_leave_nothing(void **state)
+TEST(connects_that_fail_leave_nothing)
 {
     nb_address dead;
     nb_address dead_ipv6;
 
-    (void)state;
     (void)dead_port("127.0.0.1:0", &dead);
     (void)dead_port("[::1]:0", &dead_ipv6);
     {
@@ -130,11 +129,10 @@ static void fail_to_look_up(const struct failing *failing)
     assert_null(conn);
 }
 
-static void lookups_that_fail_leave_nothing(void **state)
+TEST(lookups_that_fail_leave_nothing)
 {
     static const struct failing list[] = {{"nowhere.invalid:80", NB_NAME_NOT_FOUND}};
 
-    (void)state;
     if (!has_own_network())
         skip_because("a network of its own is not allowed here (not root)");
     fail_often(fail_to_look_up, list, COUNT(list), "lookups failed");
@@ -156,14 +154,13 @@ static void fail_to_add(const struct failing *failing)
     assert_int_equal(nb_listener_count(survivor), 1);
 }
 
-static void a_listener_survives_what_fails_on_it(void **state)
+TEST(a_listener_survives_what_fails_on_it)
 {
     static const struct failing accepts[] = {{NULL, NB_TIMEOUT}};
     nb_address address;
     nb_conn *client;
     nb_conn *conn;
 
-    (void)state;
     assert_status(nb_listen(&survivor, "127.0.0.1:0", NULL, NULL), NB_OK);
     assert_status(nb_listener_address(survivor, 0, &address), NB_OK);
     {
@@ -181,13 +178,4 @@ static void a_listener_survives_what_fails_on_it(void **state)
     nb_listener_close(survivor);
 }
 
-int main(void)
-{
-    const struct CMUnitTest cases[] = {
-        SOAK_CASE(binds_that_fail_leave_nothing),        SOAK_CASE(listens_that_fail_leave_nothing),
-        SOAK_CASE(connects_that_fail_leave_nothing),     SOAK_CASE(lookups_that_fail_leave_nothing),
-        SOAK_CASE(a_listener_survives_what_fails_on_it),
-    };
-
-    return cmocka_run_group_tests(cases, move_to_wide_network, NULL);
-}
+TEST_GROUP(move_to_wide_network, NULL)

@@ -97,12 +97,13 @@ static void be_busy(void *unused)
     end(fd);
 }
 
-static void a_stop_ends_idle_and_busy_clients_in_order(void **state)
+#define TEST(name) TEST_AS(name, SOAK_CASE)
+
+TEST(a_stop_ends_idle_and_busy_clients_in_order)
 {
     size_t count = rounds(10, 500);
     int64_t longest = 0;
 
-    (void)state;
     for (size_t round = 0; round < count; round++) {
         struct mode crowd = {IDLE + BUSY};
         struct server *server = server_new("127.0.0.1:0", serve_requests, &crowd);
@@ -134,11 +135,4 @@ static void a_stop_ends_idle_and_busy_clients_in_order(void **state)
     assert_in_range(longest, 0, STOP_MS_MAX * slowness());
 }
 
-int main(void)
-{
-    const struct CMUnitTest cases[] = {
-        SOAK_CASE(a_stop_ends_idle_and_busy_clients_in_order),
-    };
-
-    return cmocka_run_group_tests(cases, move_to_wide_network, NULL);
-}
+TEST_GROUP(move_to_wide_network, NULL)

@@ -147,51 +147,6 @@ static void check_all_of_it(enum transport over, nb_status (*send)(void))
     assert_int_equal(receiver.marks, COUNT(marks));
 }
 
-static void more_than_32_bits_can_count_are_sent_over_tcp(void **state)
-{
-    (void)state;
-    check_all_of_it(OVER_IPV4, send_memory);
-}
-
-static void more_than_32_bits_can_count_are_sent_over_a_unix_socket(void **state)
-{
-    (void)state;
-    check_all_of_it(OVER_UNIX, send_memory);
-}
-
-static void more_than_32_bits_can_count_are_sent_in_slices(void **state)
-{
-    (void)state;
-    check_all_of_it(OVER_UNIX, send_slices);
-}
-
-static void more_than_32_bits_can_count_are_sent_from_a_file(void **state)
-{
-    (void)state;
-    sender.file = memfd_create("holes", MFD_CLOEXEC);
-    assert_int_equal(ftruncate(sender.file, (off_t)LENGTH), 0);
-    for (size_t i = 0; i < COUNT(marks); i++)
-        assert_int_equal(pwrite(sender.file, &(char){(char)(i + 1)}, 1, (off_t)marks[i]), 1);
-    check_all_of_it(OVER_UNIX, send_file);
-}
-
-/* (A cancelled TCP connection is reset, and then nobody can say what has come.) */
-static void a_cancelled_send_counts_exactly_beyond_32_bits(void **state)
-{
-    int64_t begin = now_ns();
-
-    (void)state;
-    begin_transfer(OVER_UNIX, send_memory, 4 * GIB + 12345);
-    while (!receiver.paused)
-        a_moment();
-    task_until_blocked(&tasks[1]);
-    nb_cancel(sender.conn);
-    receiver.may_go_on = true;
-    end_transfer(begin);
-    assert_status(sender.status, NB_CANCELLED);
-    assert_in_range(sender.sent, 4 * GIB + 12345, LENGTH - 1);
-}
-
 /* ---- the memory ---- */
 
 /* Of the sanitizers' own library, where there is one. */
@@ -225,15 +180,44 @@ static int end(void **state)
 
 #define LONG_CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
-int main(void)
-{
-    const struct CMUnitTest cases[] = {
-        LONG_CASE(more_than_32_bits_can_count_are_sent_over_tcp),
-        LONG_CASE(more_than_32_bits_can_count_are_sent_over_a_unix_socket),
-        LONG_CASE(more_than_32_bits_can_count_are_sent_in_slices),
-        LONG_CASE(more_than_32_bits_can_count_are_sent_from_a_file),
-        LONG_CASE(a_cancelled_send_counts_exactly_beyond_32_bits),
-    };
+#define TEST(name) TEST_AS(name, LONG_CASE)
 
-    return cmocka_run_group_tests(cases, NULL, NULL);
+TEST(more_than_32_bits_can_count_are_sent_over_tcp)
+{
+    check_all_of_it(OVER_IPV4, send_memory);
+}
+
+TEST(more_than_32_bits_can_count_are_sent_over_a_unix_socket)
+{
+    check_all_of_it(OVER_UNIX, send_memory);
+}
+
+TEST(more_than_32_bits_can_count_are_sent_in_slices)
+{
+    check_all_of_it(OVER_UNIX, send_slices);
+}
+
+TEST(more_than_32_bits_can_count_are_sent_from_a_file)
+{
+    sender.file = memfd_create("holes", MFD_CLOEXEC);
+    assert_int_equal(ftruncate(sender.file, (off_t)LENGTH), 0);
+    for (size_t i = 0; i < COUNT(marks); i++)
+        assert_int_equal(pwrite(sender.file, &(char){(char)(i + 1)}, 1, (off_t)marks[i]), 1);
+    check_all_of_it(OVER_UNIX, send_file);
+}
+
+/* (A cancelled TCP connection is reset, and then nobody can say what has come.) */
+TEST(a_cancelled_send_counts_exactly_beyond_32_bits)
+{
+    int64_t begin = now_ns();
+
+    begin_transfer(OVER_UNIX, send_memory, 4 * GIB + 12345);
+    while (!receiver.paused)
+        a_moment();
+    task_until_blocked(&tasks[1]);
+    nb_cancel(sender.conn);
+    receiver.may_go_on = true;
+    end_transfer(begin);
+    assert_status(sender.status, NB_CANCELLED);
+    assert_in_range(sender.sent, 4 * GIB + 12345, LENGTH - 1);
 }

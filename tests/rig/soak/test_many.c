@@ -146,32 +146,30 @@ static void serve_many(const char *listen_at, size_t count, const char *what)
     assert_status(server_stop(server), NB_OK);
 }
 
-static void a_server_with_twenty_descriptors_serves_a_great_many(void **state)
+#define TEST(name) TEST_AS(name, FEW_DESCRIPTORS_CASE)
+
+TEST(a_server_with_twenty_descriptors_serves_a_great_many)
 {
-    (void)state;
     serve_many("0.0.0.0:0", rounds(100000, 1000000), "connections served over IPv4");
 }
 
-static void over_ipv6_it_is_the_same(void **state)
+TEST(over_ipv6_it_is_the_same)
 {
-    (void)state;
     serve_many("[::1]:0", rounds(20000, 300000), "connections served over IPv6");
 }
 
-static void over_unix_sockets_it_is_the_same(void **state)
+TEST(over_unix_sockets_it_is_the_same)
 {
-    (void)state;
     serve_many(UNIX_NAME, rounds(20000, 300000), "connections served over Unix sockets");
 }
 
-static void accepted_one_by_one_they_leave_nothing(void **state)
+TEST(accepted_one_by_one_they_leave_nothing)
 {
     size_t count = rounds(20000, 300000);
     nb_listener *listener;
     struct usage before = usage_now();
     nb_address address;
 
-    (void)state;
     assert_status(nb_listen(&listener, "127.0.0.1:0", NULL, NULL), NB_OK);
     assert_status(nb_listener_address(listener, 0, &address), NB_OK);
     for (size_t i = 0; i < WARM_UP + count; i++) {
@@ -210,13 +208,12 @@ static bool set_hosts(const char *text)
     return done;
 }
 
-static void looked_up_by_name_they_leave_nothing(void **state)
+TEST(looked_up_by_name_they_leave_nothing)
 {
     size_t count = rounds(10000, 300000);
     struct server *server;
     struct usage before;
 
-    (void)state;
     if (!set_hosts("127.0.0.1 many.test\n"))
         skip_because("a mount namespace of its own is not allowed here (not root)");
     server = frugal_server("127.0.0.1:0");
@@ -231,15 +228,4 @@ static void looked_up_by_name_they_leave_nothing(void **state)
     assert_status(server_stop(server), NB_OK);
 }
 
-int main(void)
-{
-    const struct CMUnitTest cases[] = {
-        FEW_DESCRIPTORS_CASE(a_server_with_twenty_descriptors_serves_a_great_many),
-        FEW_DESCRIPTORS_CASE(over_ipv6_it_is_the_same),
-        FEW_DESCRIPTORS_CASE(over_unix_sockets_it_is_the_same),
-        FEW_DESCRIPTORS_CASE(accepted_one_by_one_they_leave_nothing),
-        FEW_DESCRIPTORS_CASE(looked_up_by_name_they_leave_nothing),
-    };
-
-    return cmocka_run_group_tests(cases, move_to_wide_network, NULL);
-}
+TEST_GROUP(move_to_wide_network, NULL)

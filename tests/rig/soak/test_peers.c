@@ -112,14 +112,15 @@ static void check_peers(const struct server *server, int visits)
     assert_int_equal(peers[PEERS].served, visits);
 }
 
-static void a_crowd_of_peers_keeps_to_the_limit_and_costs_no_other_peer(void **state)
+#define TEST(name) TEST_AS(name, SOAK_CASE)
+
+TEST(a_crowd_of_peers_keeps_to_the_limit_and_costs_no_other_peer)
 {
     const int visits = (int)rounds(1000, 7000);
     struct mode many = {2 * PEERS * CLIENTS_OF_EACH};
     struct server *server = server_new("127.0.0.1:0", echo_and_count, &many);
     struct task tasks[PEERS * CLIENTS_OF_EACH + 1];
 
-    (void)state;
     begin_peers(visits);
     server_address = server->address;
     server->options.max_per_peer = LIMIT;
@@ -134,13 +135,4 @@ static void a_crowd_of_peers_keeps_to_the_limit_and_costs_no_other_peer(void **s
         task_join(&tasks[i]);
     assert_status(server_stop(server), NB_OK);
     check_peers(server, visits);
-}
-
-int main(void)
-{
-    const struct CMUnitTest cases[] = {
-        SOAK_CASE(a_crowd_of_peers_keeps_to_the_limit_and_costs_no_other_peer),
-    };
-
-    return cmocka_run_group_tests(cases, NULL, NULL);
 }

@@ -133,12 +133,13 @@ static int listen_in(size_t round)
     return round % 2 == 0 ? dial(&address) : -1;
 }
 
-static void stop_against_accept(void **state)
+#define TEST(name) TEST_AS(name, RACE)
+
+TEST(stop_against_accept)
 {
     size_t taken = 0;
     size_t count = rounds(25000, 250000);
 
-    (void)state;
     for (size_t round = 0; round < count; round++) {
         bool client = listen_in(round) >= 0;
         int got = 0;
@@ -172,11 +173,10 @@ static void serve_listener(void)
     serve_status = nb_serve(listener, say_hello, NULL, &serve_options, NULL);
 }
 
-static void stop_against_start(void **state)
+TEST(stop_against_start)
 {
     size_t count = rounds(15000, 150000);
 
-    (void)state;
     serve_options = (nb_serve_options)NB_SERVE_OPTIONS_INIT;
     serve_options.linger_ms = NB_NO_LINGER;
     for (size_t round = 0; round < count; round++) {
@@ -231,11 +231,10 @@ static void cancel(void)
     nb_cancel(conn);
 }
 
-static void cancel_against_receives_and_sends(void **state)
+TEST(cancel_against_receives_and_sends)
 {
     size_t count = rounds(40000, 400000);
 
-    (void)state;
     for (size_t round = 0; round < count; round++) {
         int peer;
 
@@ -341,11 +340,10 @@ static void end_lives(size_t count, size_t round)
     server_free(server);
 }
 
-static void the_end_of_a_life_against_the_handlers_own(void **state)
+TEST_AS(the_end_of_a_life_against_the_handlers_own, SOAK_CASE)
 {
     size_t count = rounds(20000, 200000);
 
-    (void)state;
     lives = visits.failed = cut_off = broken = 0;
     end_lives(count / 20, 19);
     end_lives(count - count / 20, 0);
@@ -353,16 +351,4 @@ static void the_end_of_a_life_against_the_handlers_own(void **state)
                   count, (int)cut_off);
     assert_in_range(cut_off, 1, count - 1);
     assert_int_equal(broken, 0);
-}
-
-int main(void)
-{
-    const struct CMUnitTest cases[] = {
-        RACE(stop_against_accept),
-        RACE(stop_against_start),
-        RACE(cancel_against_receives_and_sends),
-        SOAK_CASE(the_end_of_a_life_against_the_handlers_own),
-    };
-
-    return cmocka_run_group_tests(cases, NULL, NULL);
 }

@@ -365,60 +365,42 @@ static void restart_under_load(enum transport over, const char *name, size_t res
     report(name, restarts, &sum);
 }
 
-static void a_stop_takes_who_waited_and_loses_nobody(void **state)
+#define TEST(name) TEST_AS(name, SOAK_CASE)
+
+TEST(a_stop_takes_who_waited_and_loses_nobody)
 {
-    (void)state;
     stop_again_and_again("127.0.0.1:0", rounds(400, 1000));
 }
 
-static void a_stop_of_two_sockets_takes_who_waited_and_loses_nobody(void **state)
+TEST(a_stop_of_two_sockets_takes_who_waited_and_loses_nobody)
 {
-    (void)state;
     stop_again_and_again("localhost:0", rounds(200, 1000));
 }
 
-static void a_stop_of_a_unix_socket_takes_who_waited_and_loses_nobody(void **state)
+TEST(a_stop_of_a_unix_socket_takes_who_waited_and_loses_nobody)
 {
     char endpoint[64];
 
-    (void)state;
     (void)snprintf(endpoint, sizeof(endpoint), "unix:/tmp/netbasics-%d", (int)getpid());
     stop_again_and_again(endpoint, rounds(150, 1000));
 }
 
-static void a_stop_of_an_abstract_name_takes_who_waited_and_loses_nobody(void **state)
+TEST(a_stop_of_an_abstract_name_takes_who_waited_and_loses_nobody)
 {
     char endpoint[64];
 
-    (void)state;
     (void)snprintf(endpoint, sizeof(endpoint), "unix:@netbasics-%d", (int)getpid());
     stop_again_and_again(endpoint, rounds(150, 1000));
 }
 
-static void a_stop_of_an_inherited_socket_takes_who_waited_and_loses_nobody(void **state)
+TEST(a_stop_of_an_inherited_socket_takes_who_waited_and_loses_nobody)
 {
-    (void)state;
     stop_inherited(OVER_IPV4, "an inherited TCP socket", rounds(50, 1000));
     stop_inherited(OVER_UNIX, "an inherited Unix socket", rounds(50, 1000));
 }
 
-static void restarts_on_a_shared_socket_cost_nobody_anything(void **state)
+TEST(restarts_on_a_shared_socket_cost_nobody_anything)
 {
-    (void)state;
     restart_under_load(OVER_IPV4, "restarts on a TCP socket", rounds(100, 1000));
     restart_under_load(OVER_UNIX, "restarts on a Unix socket", rounds(100, 1000));
-}
-
-int main(void)
-{
-    const struct CMUnitTest cases[] = {
-        SOAK_CASE(a_stop_takes_who_waited_and_loses_nobody),
-        SOAK_CASE(a_stop_of_two_sockets_takes_who_waited_and_loses_nobody),
-        SOAK_CASE(a_stop_of_a_unix_socket_takes_who_waited_and_loses_nobody),
-        SOAK_CASE(a_stop_of_an_abstract_name_takes_who_waited_and_loses_nobody),
-        SOAK_CASE(a_stop_of_an_inherited_socket_takes_who_waited_and_loses_nobody),
-        SOAK_CASE(restarts_on_a_shared_socket_cost_nobody_anything),
-    };
-
-    return cmocka_run_group_tests(cases, NULL, NULL);
 }

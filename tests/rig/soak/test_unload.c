@@ -157,31 +157,21 @@ static void unload_often(const char *file, void (*use)(const struct loaded *), c
     assert_no_growth(&before, count, what);
 }
 
-static void a_thousand_times_loaded_and_used_it_leaves_nothing(void **state)
+#define TEST(name) TEST_AS(name, SOAK_CASE)
+
+TEST(a_thousand_times_loaded_and_used_it_leaves_nothing)
 {
-    (void)state;
     unload_often(PLUGIN, hold_a_conversation, "times loaded, connected, unloaded");
 }
 
-static void a_thousand_times_loaded_and_served_it_leaves_nothing(void **state)
+TEST(a_thousand_times_loaded_and_served_it_leaves_nothing)
 {
-    (void)state;
     unload_often(PLUGIN, serve_one_client, "times loaded, served with threads, unloaded");
 }
 
-static void a_thousand_times_loaded_the_shared_library_is_one(void **state)
+TEST(a_thousand_times_loaded_the_shared_library_is_one)
 {
-    (void)state;
     unload_often(SHARED_LIBRARY, hold_a_conversation, "times opened, connected, closed");
 }
 
-int main(void)
-{
-    const struct CMUnitTest cases[] = {
-        SOAK_CASE(a_thousand_times_loaded_and_used_it_leaves_nothing),
-        SOAK_CASE(a_thousand_times_loaded_and_served_it_leaves_nothing),
-        SOAK_CASE(a_thousand_times_loaded_the_shared_library_is_one),
-    };
-
-    return cmocka_run_group_tests(cases, move_to_wide_network, NULL);
-}
+TEST_GROUP(move_to_wide_network, NULL)

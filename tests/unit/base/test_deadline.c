@@ -10,14 +10,10 @@
 #include "support.h"
 
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <time.h>
-
-#include <cmocka.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define ODD_ERRNO 4711
@@ -82,9 +78,12 @@ static nb_deadline at(int64_t ns)
     return (nb_deadline){ns};
 }
 
-static void now_is_seconds_and_nanoseconds_of_the_clock(void **state)
+#define deadline_test(name) cmocka_unit_test_setup(name, set_clock)
+
+#define TEST(name) TEST_AS(name, deadline_test)
+
+TEST(now_is_seconds_and_nanoseconds_of_the_clock)
 {
-    (void)state;
     assert_ns_equal(nb__now_ns(), SOME_TIME);
     clock_ns = 0;
     assert_ns_equal(nb__now_ns(), 0);
@@ -92,11 +91,10 @@ static void now_is_seconds_and_nanoseconds_of_the_clock(void **state)
     assert_ns_equal(nb__now_ns(), last_moment());
 }
 
-static void real_clock_never_goes_back(void **state)
+TEST(real_clock_never_goes_back)
 {
     int64_t last = 0;
 
-    (void)state;
     clock_is_real = true;
     for (int i = 0; i < 1000; i++) {
         int64_t now = nb__now_ns();
@@ -106,30 +104,27 @@ static void real_clock_never_goes_back(void **state)
     }
 }
 
-static void zeroed_deadline_has_passed(void **state)
+TEST(zeroed_deadline_has_passed)
 {
     nb_deadline by = {0};
 
-    (void)state;
     assert_true(nb_expired(by));
     assert_ns_equal(nb_remaining_ms(by), 0);
 }
 
-static void zeroed_deadline_has_passed_at_boot_already(void **state)
+TEST(zeroed_deadline_has_passed_at_boot_already)
 {
     nb_deadline by = {0};
 
-    (void)state;
     clock_ns = 0;
     assert_true(nb_expired(by));
     assert_ns_equal(nb_remaining_ms(by), 0);
 }
 
-static void forever_never_passes(void **state)
+TEST(forever_never_passes)
 {
     static const int64_t times[] = {0, SOME_TIME, INT64_MAX - 1, INT64_MAX};
 
-    (void)state;
     for (size_t i = 0; i < COUNT(times); i++) {
         clock_ns = times[i];
         check(!nb_expired(nb_forever()), times[i]);
@@ -137,20 +132,18 @@ static void forever_never_passes(void **state)
     }
 }
 
-static void only_forever_is_forever(void **state)
+TEST(only_forever_is_forever)
 {
-    (void)state;
     assert_true(nb__is_forever(nb_forever()));
     assert_false(nb__is_forever(at(INT64_MAX - 1)));
     assert_false(nb__is_forever(nb_after_ms(1)));
     assert_false(nb__is_forever(nb_after_ms(0)));
 }
 
-static void no_time_or_less_has_passed_already(void **state)
+TEST(no_time_or_less_has_passed_already)
 {
     static const int64_t none[] = {0, -1, -1000, INT64_MIN / 2, INT64_MIN + 1, INT64_MIN};
 
-    (void)state;
     for (size_t i = 0; i < COUNT(none); i++) {
         clock_ns = SOME_TIME;
         check(nb_expired(nb_after_ms(none[i])), none[i]);
@@ -161,12 +154,11 @@ static void no_time_or_less_has_passed_already(void **state)
     }
 }
 
-static void deadline_lies_exactly_its_milliseconds_ahead(void **state)
+TEST(deadline_lies_exactly_its_milliseconds_ahead)
 {
     static const int64_t ahead[] = {
         1, 2, 999, 1000, 60000, INT64_C(86400000), INT64_C(31536000000)};
 
-    (void)state;
     for (size_t i = 0; i < COUNT(ahead); i++) {
         check(nb_after_ms(ahead[i]).ns == SOME_TIME + ahead[i] * 1000000, ahead[i]);
         check(nb_remaining_ms(nb_after_ms(ahead[i])) == ahead[i], ahead[i]);
@@ -174,18 +166,17 @@ static void deadline_lies_exactly_its_milliseconds_ahead(void **state)
     }
 }
 
-static void largest_time_that_the_clock_can_hold_is_kept(void **state)
+TEST(largest_time_that_the_clock_can_hold_is_kept)
 {
     int64_t most = (INT64_MAX - SOME_TIME) / 1000000;
 
-    (void)state;
     assert_ns_equal(nb_after_ms(most).ns, SOME_TIME + most * 1000000);
     assert_ns_equal(nb_after_ms(most - 1).ns, SOME_TIME + (most - 1) * 1000000);
     assert_ns_equal(nb_remaining_ms(nb_after_ms(most)), most);
     assert_false(nb_expired(nb_after_ms(most)));
 }
 
-static void time_too_large_for_the_clock_is_forever(void **state)
+TEST(time_too_large_for_the_clock_is_forever)
 {
     const int64_t most = (INT64_MAX - SOME_TIME) / 1000000;
     const int64_t large[] = {most + 1,
@@ -201,24 +192,21 @@ static void time_too_large_for_the_clock_is_forever(void **state)
                              INT64_C(18446744073710),
                              INT64_C(18446744073709)};
 
-    (void)state;
     for (size_t i = 0; i < COUNT(large); i++) {
         check(nb__is_forever(nb_after_ms(large[i])), large[i]);
         check(nb_remaining_ms(nb_after_ms(large[i])) == INT64_MAX, large[i]);
     }
 }
 
-static void largest_time_at_boot_is_kept(void **state)
+TEST(largest_time_at_boot_is_kept)
 {
-    (void)state;
     clock_ns = 0;
     assert_ns_equal(nb_after_ms(INT64_MAX / 1000000).ns, INT64_MAX / 1000000 * 1000000);
     assert_true(nb__is_forever(nb_after_ms(INT64_MAX / 1000000 + 1)));
 }
 
-static void any_time_at_the_end_of_the_clock_is_forever(void **state)
+TEST(any_time_at_the_end_of_the_clock_is_forever)
 {
-    (void)state;
     skip_on_a_small_clock();
     clock_ns = INT64_MAX - 999999;
     assert_true(nb__is_forever(nb_after_ms(1)));
@@ -227,21 +215,19 @@ static void any_time_at_the_end_of_the_clock_is_forever(void **state)
     assert_true(nb__is_forever(nb_after_ms(INT64_MAX)));
 }
 
-static void more_time_never_gives_an_earlier_deadline(void **state)
+TEST(more_time_never_gives_an_earlier_deadline)
 {
     const int64_t most = (INT64_MAX - SOME_TIME) / 1000000;
     const int64_t rising[] = {INT64_MIN,        -1,       0,    1,        2,        1000,
                               INT64_C(1) << 40, most - 1, most, most + 1, most + 2, INT64_MAX - 1,
                               INT64_MAX};
 
-    (void)state;
     for (size_t i = 1; i < COUNT(rising); i++)
         check(nb_after_ms(rising[i]).ns >= nb_after_ms(rising[i - 1]).ns, rising[i]);
 }
 
-static void deadline_passes_at_its_very_nanosecond(void **state)
+TEST(deadline_passes_at_its_very_nanosecond)
 {
-    (void)state;
     assert_true(nb_expired(at(INT64_MIN)));
     assert_true(nb_expired(at(-1)));
     assert_true(nb_expired(at(SOME_TIME - 1)));
@@ -251,11 +237,10 @@ static void deadline_passes_at_its_very_nanosecond(void **state)
     assert_false(nb_expired(at(INT64_MAX - 1)));
 }
 
-static void deadline_passes_when_the_clock_gets_there(void **state)
+TEST(deadline_passes_when_the_clock_gets_there)
 {
     nb_deadline by = nb_after_ms(250);
 
-    (void)state;
     clock_ns += INT64_C(249999999);
     assert_false(nb_expired(by));
     assert_ns_equal(nb_remaining_ms(by), 1);
@@ -264,7 +249,7 @@ static void deadline_passes_when_the_clock_gets_there(void **state)
     assert_ns_equal(nb_remaining_ms(by), 0);
 }
 
-static void remaining_time_is_rounded_up(void **state)
+TEST(remaining_time_is_rounded_up)
 {
     static const int64_t ns_and_ms[][2] = {
         {INT64_MIN + SOME_TIME, 0},
@@ -282,7 +267,6 @@ static void remaining_time_is_rounded_up(void **state)
         {INT64_C(60000000001), 60001},
     };
 
-    (void)state;
     for (size_t i = 0; i < COUNT(ns_and_ms); i++) {
         nb_deadline by = at(SOME_TIME + ns_and_ms[i][0]);
 
@@ -290,26 +274,23 @@ static void remaining_time_is_rounded_up(void **state)
     }
 }
 
-static void latest_finite_deadline_is_rounded_up_without_overflow(void **state)
+TEST(latest_finite_deadline_is_rounded_up_without_overflow)
 {
-    (void)state;
     clock_ns = 0;
     assert_ns_equal(nb_remaining_ms(at(INT64_MAX - 1)), INT64_MAX / 1000000 + 1);
 }
 
-static void nothing_remains_exactly_when_the_deadline_has_passed(void **state)
+TEST(nothing_remains_exactly_when_the_deadline_has_passed)
 {
-    (void)state;
     for (int64_t ns = -3; ns <= 3; ns++)
         check((nb_remaining_ms(at(SOME_TIME + ns)) == 0) == nb_expired(at(SOME_TIME + ns)), ns);
 }
 
-static void remaining_time_never_grows(void **state)
+TEST(remaining_time_never_grows)
 {
     nb_deadline by = nb_after_ms(20);
     int64_t last = 20;
 
-    (void)state;
     for (int step = 0; step < 100; step++) {
         int64_t left = nb_remaining_ms(by);
 
@@ -320,9 +301,8 @@ static void remaining_time_never_grows(void **state)
     assert_ns_equal(last, 0);
 }
 
-static void remaining_nanoseconds_are_exact_and_never_negative(void **state)
+TEST(remaining_nanoseconds_are_exact_and_never_negative)
 {
-    (void)state;
     assert_ns_equal(nb__remaining_ns(at(SOME_TIME), SOME_TIME - 1), 1);
     assert_ns_equal(nb__remaining_ns(at(SOME_TIME), SOME_TIME), 0);
     assert_ns_equal(nb__remaining_ns(at(SOME_TIME), SOME_TIME + 1), 0);
@@ -334,9 +314,8 @@ static void remaining_nanoseconds_are_exact_and_never_negative(void **state)
     assert_ns_equal(nb__remaining_ns(nb_forever(), INT64_MAX), INT64_MAX);
 }
 
-static void milliseconds_after_a_moment_saturate(void **state)
+TEST(milliseconds_after_a_moment_saturate)
 {
-    (void)state;
     assert_ns_equal(nb__ms_after(SOME_TIME, 0).ns, SOME_TIME);
     assert_ns_equal(nb__ms_after(SOME_TIME, 7).ns, SOME_TIME + 7000000);
     assert_ns_equal(nb__ms_after(0, INT64_MAX / 1000000).ns, INT64_MAX / 1000000 * 1000000);
@@ -346,9 +325,8 @@ static void milliseconds_after_a_moment_saturate(void **state)
     assert_ns_equal(nb__ms_after(INT64_MAX, INT64_MAX).ns, INT64_MAX);
 }
 
-static void earlier_of_two_is_the_one_that_passes_first(void **state)
+TEST(earlier_of_two_is_the_one_that_passes_first)
 {
-    (void)state;
     assert_ns_equal(nb__earlier(at(1), at(2)).ns, 1);
     assert_ns_equal(nb__earlier(at(2), at(1)).ns, 1);
     assert_ns_equal(nb__earlier(at(2), at(2)).ns, 2);
@@ -357,45 +335,11 @@ static void earlier_of_two_is_the_one_that_passes_first(void **state)
     assert_true(nb__is_forever(nb__earlier(nb_forever(), nb_forever())));
 }
 
-static void errno_stays_when_the_clock_is_read(void **state)
+TEST(errno_stays_when_the_clock_is_read)
 {
-    (void)state;
     clock_is_real = true;
     errno = ODD_ERRNO;
     (void)nb_remaining_ms(nb_after_ms(1000));
     (void)nb_expired(nb_after_ms(1000));
     assert_int_equal(errno, ODD_ERRNO);
-}
-
-#define deadline_test(name) cmocka_unit_test_setup(name, set_clock)
-
-int main(void)
-{
-    const struct CMUnitTest cases[] = {
-        deadline_test(now_is_seconds_and_nanoseconds_of_the_clock),
-        deadline_test(real_clock_never_goes_back),
-        deadline_test(zeroed_deadline_has_passed),
-        deadline_test(zeroed_deadline_has_passed_at_boot_already),
-        deadline_test(forever_never_passes),
-        deadline_test(only_forever_is_forever),
-        deadline_test(no_time_or_less_has_passed_already),
-        deadline_test(deadline_lies_exactly_its_milliseconds_ahead),
-        deadline_test(largest_time_that_the_clock_can_hold_is_kept),
-        deadline_test(time_too_large_for_the_clock_is_forever),
-        deadline_test(largest_time_at_boot_is_kept),
-        deadline_test(any_time_at_the_end_of_the_clock_is_forever),
-        deadline_test(more_time_never_gives_an_earlier_deadline),
-        deadline_test(deadline_passes_at_its_very_nanosecond),
-        deadline_test(deadline_passes_when_the_clock_gets_there),
-        deadline_test(remaining_time_is_rounded_up),
-        deadline_test(latest_finite_deadline_is_rounded_up_without_overflow),
-        deadline_test(nothing_remains_exactly_when_the_deadline_has_passed),
-        deadline_test(remaining_time_never_grows),
-        deadline_test(remaining_nanoseconds_are_exact_and_never_negative),
-        deadline_test(milliseconds_after_a_moment_saturate),
-        deadline_test(earlier_of_two_is_the_one_that_passes_first),
-        deadline_test(errno_stays_when_the_clock_is_read),
-    };
-
-    return cmocka_run_group_tests(cases, NULL, NULL);
 }

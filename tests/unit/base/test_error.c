@@ -5,19 +5,16 @@
 #define _GNU_SOURCE /* the EAI codes that POSIX dropped */
 
 #include "base/error_internal.h"
+#include "cases.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <netdb.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define ODD_ERRNO 4711
@@ -77,9 +74,10 @@ static bool ends_in(const char *text, const char *end)
     return length >= end_length && strcmp(text + length - end_length, end) == 0;
 }
 
-static void status_values_are_frozen(void **state)
+#define TEST(name) TEST_AS(name, cmocka_unit_test)
+
+TEST(status_values_are_frozen)
 {
-    (void)state;
     assert_int_equal(NB_OK, 0);
     assert_int_equal(NB_EOF, 1);
     assert_int_equal(NB_TIMEOUT, 2);
@@ -102,9 +100,8 @@ static void status_values_are_frozen(void **state)
     assert_int_equal(NB_STOPPING, 19);
 }
 
-static void status_table_has_the_frozen_rows_and_no_others(void **state)
+TEST(status_table_has_the_frozen_rows_and_no_others)
 {
-    (void)state;
     for (int number = -1000; number <= 1000; number++) {
         bool frozen = number >= 0 && number < (int)COUNT(statuses);
 
@@ -112,16 +109,14 @@ static void status_table_has_the_frozen_rows_and_no_others(void **state)
     }
 }
 
-static void every_status_is_named_as_in_the_source(void **state)
+TEST(every_status_is_named_as_in_the_source)
 {
-    (void)state;
     for (size_t i = 0; i < COUNT(statuses); i++)
         assert_string_equal(nb_status_name((nb_status)statuses[i].number), statuses[i].name);
 }
 
-static void every_status_has_a_text_of_few_printable_words(void **state)
+TEST(every_status_has_a_text_of_few_printable_words)
 {
-    (void)state;
     for (int i = 0; i < (int)COUNT(statuses); i++) {
         const char *text = nb_status_text((nb_status)i);
 
@@ -131,9 +126,8 @@ static void every_status_has_a_text_of_few_printable_words(void **state)
     }
 }
 
-static void no_two_statuses_share_a_name_or_a_text(void **state)
+TEST(no_two_statuses_share_a_name_or_a_text)
 {
-    (void)state;
     for (int i = -1; i < (int)COUNT(statuses); i++) {
         for (int j = -1; j < i; j++) {
             check(strcmp(nb_status_name((nb_status)i), nb_status_name((nb_status)j)) != 0, i);
@@ -142,9 +136,8 @@ static void no_two_statuses_share_a_name_or_a_text(void **state)
     }
 }
 
-static void value_that_is_no_status_is_named_unknown(void **state)
+TEST(value_that_is_no_status_is_named_unknown)
 {
-    (void)state;
     for (size_t i = 0; i < COUNT(unknown_statuses); i++) {
         nb_status status = (nb_status)unknown_statuses[i];
 
@@ -205,9 +198,8 @@ static const struct meaning errno_meanings[] = {
     {INT_MIN, NB_SYSTEM},
 };
 
-static void every_errno_has_its_status(void **state)
+TEST(every_errno_has_its_status)
 {
-    (void)state;
     for (size_t i = 0; i < COUNT(errno_meanings); i++) {
         int number = errno_meanings[i].number;
 
@@ -215,9 +207,8 @@ static void every_errno_has_its_status(void **state)
     }
 }
 
-static void time_out_of_the_kernel_is_not_the_callers_deadline(void **state)
+TEST(time_out_of_the_kernel_is_not_the_callers_deadline)
 {
-    (void)state;
     assert_int_equal(nb__status_of_errno(ETIMEDOUT), NB_UNREACHABLE);
 }
 
@@ -238,9 +229,8 @@ static bool is_for_a_system_error(nb_status status)
     }
 }
 
-static void no_errno_looks_like_an_answer_of_the_library(void **state)
+TEST(no_errno_looks_like_an_answer_of_the_library)
 {
-    (void)state;
     for (int number = -4096; number <= 4096; number++) {
         nb_status status = nb__status_of_errno(number);
 
@@ -269,9 +259,8 @@ static const struct meaning lookup_meanings[] = {
     {ODD_ERRNO, NB_SYSTEM},
 };
 
-static void every_code_of_a_lookup_has_its_status(void **state)
+TEST(every_code_of_a_lookup_has_its_status)
 {
-    (void)state;
     for (size_t i = 0; i < COUNT(lookup_meanings); i++) {
         int number = lookup_meanings[i].number;
 
@@ -279,9 +268,8 @@ static void every_code_of_a_lookup_has_its_status(void **state)
     }
 }
 
-static void no_code_of_a_lookup_looks_like_an_answer_of_the_library(void **state)
+TEST(no_code_of_a_lookup_looks_like_an_answer_of_the_library)
 {
-    (void)state;
     for (int code = -200; code <= 200; code++)
         check(is_for_a_system_error(nb__status_of_lookup(code)), code);
 }
@@ -295,17 +283,15 @@ static void check_reason(nb_status status, int system_error, const char *expecte
     assert_string_equal(buf, expected);
 }
 
-static void reason_without_a_system_error_is_the_status_in_words(void **state)
+TEST(reason_without_a_system_error_is_the_status_in_words)
 {
-    (void)state;
     check_reason(NB_TIMEOUT, 0, "timed out");
     check_reason(NB_NAME_NOT_FOUND, 0, "name not found");
     check_reason((nb_status)-1, 0, "unknown status");
 }
 
-static void reason_with_an_errno_names_it(void **state)
+TEST(reason_with_an_errno_names_it)
 {
-    (void)state;
     check_reason(NB_REFUSED, ECONNREFUSED, "connection refused (ECONNREFUSED)");
     check_reason(NB_UNREACHABLE, ETIMEDOUT, "peer unreachable (ETIMEDOUT)");
     check_reason(NB_SYSTEM, EINVAL, "system error (EINVAL)");
@@ -313,7 +299,7 @@ static void reason_with_an_errno_names_it(void **state)
 
 /* What the manual pages name for the calls that the library makes: those on sockets (socket(2), ip(7),
    tcp(7), unix(7)), files, descriptors, threads, signals, and poll(2). */
-static void every_errno_that_the_manual_names_for_our_calls_has_a_name(void **state)
+TEST(every_errno_that_the_manual_names_for_our_calls_has_a_name)
 {
 #define ROW(name)                                                                                  \
     {                                                                                              \
@@ -359,7 +345,6 @@ static void every_errno_that_the_manual_names_for_our_calls_has_a_name(void **st
 #undef ROW
     char expected[64];
 
-    (void)state;
     for (size_t i = 0; i < COUNT(rows); i++) {
         nb_status status = nb__status_of_errno(rows[i].number);
 
@@ -368,28 +353,24 @@ static void every_errno_that_the_manual_names_for_our_calls_has_a_name(void **st
     }
 }
 
-static void reason_with_an_errno_without_a_name_gives_the_number(void **state)
+TEST(reason_with_an_errno_without_a_name_gives_the_number)
 {
-    (void)state;
     check_reason(NB_SYSTEM, ODD_ERRNO, "system error (4711)");
 }
 
-static void reason_with_a_code_of_a_lookup_names_it(void **state)
+TEST(reason_with_a_code_of_a_lookup_names_it)
 {
-    (void)state;
     check_reason(NB_NAME_NOT_FOUND, EAI_NONAME, "name not found (EAI_NONAME)");
     check_reason(NB_NAME_TEMPORARY, EAI_AGAIN, "name lookup failed for now (EAI_AGAIN)");
 }
 
-static void reason_for_a_lookup_without_memory_names_the_code(void **state)
+TEST(reason_for_a_lookup_without_memory_names_the_code)
 {
-    (void)state;
     check_reason(nb__status_of_lookup(EAI_MEMORY), EAI_MEMORY, "out of memory (EAI_MEMORY)");
 }
 
-static void reason_for_a_lookup_of_another_family_names_the_code(void **state)
+TEST(reason_for_a_lookup_of_another_family_names_the_code)
 {
-    (void)state;
     check_reason(nb__status_of_lookup(EAI_FAMILY), EAI_FAMILY, "not supported (EAI_FAMILY)");
 }
 
@@ -398,11 +379,10 @@ static void fill(nb_error *err)
     memset(err, 'x', sizeof(*err));
 }
 
-static void cleared_error_is_ok_with_an_empty_message(void **state)
+TEST(cleared_error_is_ok_with_an_empty_message)
 {
     nb_error err;
 
-    (void)state;
     fill(&err);
     nb__error_clear(&err);
     assert_int_equal(err.status, NB_OK);
@@ -410,12 +390,11 @@ static void cleared_error_is_ok_with_an_empty_message(void **state)
     assert_string_equal(err.message, "");
 }
 
-static void begun_error_has_its_numbers_and_an_empty_message(void **state)
+TEST(begun_error_has_its_numbers_and_an_empty_message)
 {
     struct nb__text text;
     nb_error err;
 
-    (void)state;
     fill(&err);
     text = nb__error_begin(&err, NB_RESET, ECONNRESET);
     assert_int_equal(err.status, NB_RESET);
@@ -425,11 +404,10 @@ static void begun_error_has_its_numbers_and_an_empty_message(void **state)
     assert_string_equal(err.message, "the message");
 }
 
-static void error_tells_operation_subject_and_reason(void **state)
+TEST(error_tells_operation_subject_and_reason)
 {
     nb_error err;
 
-    (void)state;
     fill(&err);
     assert_int_equal(nb__error_set(&err, NB_REFUSED, ECONNREFUSED, "connect to", "[::1]:80"),
                      NB_REFUSED);
@@ -438,11 +416,10 @@ static void error_tells_operation_subject_and_reason(void **state)
     assert_string_equal(err.message, "connect to [::1]:80: connection refused (ECONNREFUSED)");
 }
 
-static void error_of_a_wrong_call_tells_what_is_wrong(void **state)
+TEST(error_of_a_wrong_call_tells_what_is_wrong)
 {
     nb_error err;
 
-    (void)state;
     fill(&err);
     assert_int_equal(nb__error_invalid(&err, "listen", "the backlog is negative"), NB_INVALID);
     assert_int_equal(err.status, NB_INVALID);
@@ -450,11 +427,10 @@ static void error_of_a_wrong_call_tells_what_is_wrong(void **state)
     assert_string_equal(err.message, "listen: the backlog is negative");
 }
 
-static void null_instead_of_an_error_is_fine(void **state)
+TEST(null_instead_of_an_error_is_fine)
 {
     struct nb__text text = nb__error_begin(NULL, NB_RESET, ECONNRESET);
 
-    (void)state;
     nb__text_add(&text, "lost");
     nb__error_clear(NULL);
     assert_int_equal(nb__error_set(NULL, NB_REFUSED, ECONNREFUSED, "connect to", "a:1"),
@@ -462,21 +438,19 @@ static void null_instead_of_an_error_is_fine(void **state)
     assert_int_equal(nb__error_invalid(NULL, "listen", "no"), NB_INVALID);
 }
 
-static void control_bytes_of_a_subject_are_escaped(void **state)
+TEST(control_bytes_of_a_subject_are_escaped)
 {
     nb_error err;
 
-    (void)state;
     (void)nb__error_set(&err, NB_BAD_ENDPOINT, 0, "connect to", "a\r\n\x1b[2J\x7f\xc3\xa9:80");
     assert_string_equal(err.message,
                         "connect to a\\x0d\\x0a\\x1b[2J\\x7f\\xc3\\xa9:80: bad endpoint");
 }
 
-static void message_is_printable_whatever_the_subject(void **state)
+TEST(message_is_printable_whatever_the_subject)
 {
     nb_error err;
 
-    (void)state;
     for (int byte = 1; byte < 256; byte++) {
         char subject[] = {'a', (char)byte, 'b', '\0'};
 
@@ -486,21 +460,19 @@ static void message_is_printable_whatever_the_subject(void **state)
     }
 }
 
-static void format_characters_of_a_subject_are_data(void **state)
+TEST(format_characters_of_a_subject_are_data)
 {
     nb_error err;
 
-    (void)state;
     (void)nb__error_set(&err, NB_TIMEOUT, 0, "connect to", "%s%n%d");
     assert_string_equal(err.message, "connect to %s%n%d: timed out");
 }
 
-static void subject_of_any_length_never_pushes_out_the_reason(void **state)
+TEST(subject_of_any_length_never_pushes_out_the_reason)
 {
     static char subject[2 * NB_ERROR_MESSAGE_MAX];
     nb_error err;
 
-    (void)state;
     for (size_t length = 0; length < sizeof(subject) - 1; length++) {
         subject[length] = 'a';
         fill(&err);
@@ -513,79 +485,38 @@ static void subject_of_any_length_never_pushes_out_the_reason(void **state)
     }
 }
 
-static void message_that_just_fits_is_whole(void **state)
+TEST(message_that_just_fits_is_whole)
 {
     char operation[NB_ERROR_MESSAGE_MAX];
     nb_error err;
     int room = NB_ERROR_MESSAGE_MAX - 1 - (int)strlen(": no");
 
-    (void)state;
     (void)snprintf(operation, sizeof(operation), "%*s", room, "x");
     (void)nb__error_invalid(&err, operation, "no");
     assert_int_equal(strlen(err.message), NB_ERROR_MESSAGE_MAX - 1);
     assert_true(ends_in(err.message, "x: no"));
 }
 
-static void message_one_byte_too_long_ends_in_dots(void **state)
+TEST(message_one_byte_too_long_ends_in_dots)
 {
     char operation[NB_ERROR_MESSAGE_MAX];
     nb_error err;
     int room = NB_ERROR_MESSAGE_MAX - (int)strlen(": no");
 
-    (void)state;
     (void)snprintf(operation, sizeof(operation), "%*s", room, "x");
     (void)nb__error_invalid(&err, operation, "no");
     assert_int_equal(strlen(err.message), NB_ERROR_MESSAGE_MAX - 1);
     assert_true(ends_in(err.message, "..."));
 }
 
-static void errno_stays_when_an_error_is_told(void **state)
+TEST(errno_stays_when_an_error_is_told)
 {
     nb_error err;
 
-    (void)state;
     errno = ODD_ERRNO;
     (void)nb__error_set(&err, NB_REFUSED, ECONNREFUSED, "connect to", "a:1");
     (void)nb__error_invalid(&err, "listen", "no");
     nb__error_clear(&err);
     (void)nb_status_text(NB_SYSTEM);
     assert_int_equal(errno, ODD_ERRNO);
-}
-
-int main(void)
-{
-    const struct CMUnitTest cases[] = {
-        cmocka_unit_test(status_values_are_frozen),
-        cmocka_unit_test(status_table_has_the_frozen_rows_and_no_others),
-        cmocka_unit_test(every_status_is_named_as_in_the_source),
-        cmocka_unit_test(every_status_has_a_text_of_few_printable_words),
-        cmocka_unit_test(no_two_statuses_share_a_name_or_a_text),
-        cmocka_unit_test(value_that_is_no_status_is_named_unknown),
-        cmocka_unit_test(every_errno_has_its_status),
-        cmocka_unit_test(time_out_of_the_kernel_is_not_the_callers_deadline),
-        cmocka_unit_test(no_errno_looks_like_an_answer_of_the_library),
-        cmocka_unit_test(every_code_of_a_lookup_has_its_status),
-        cmocka_unit_test(no_code_of_a_lookup_looks_like_an_answer_of_the_library),
-        cmocka_unit_test(reason_without_a_system_error_is_the_status_in_words),
-        cmocka_unit_test(reason_with_an_errno_names_it),
-        cmocka_unit_test(every_errno_that_the_manual_names_for_our_calls_has_a_name),
-        cmocka_unit_test(reason_with_an_errno_without_a_name_gives_the_number),
-        cmocka_unit_test(reason_with_a_code_of_a_lookup_names_it),
-        cmocka_unit_test(reason_for_a_lookup_without_memory_names_the_code),
-        cmocka_unit_test(reason_for_a_lookup_of_another_family_names_the_code),
-        cmocka_unit_test(cleared_error_is_ok_with_an_empty_message),
-        cmocka_unit_test(begun_error_has_its_numbers_and_an_empty_message),
-        cmocka_unit_test(error_tells_operation_subject_and_reason),
-        cmocka_unit_test(error_of_a_wrong_call_tells_what_is_wrong),
-        cmocka_unit_test(null_instead_of_an_error_is_fine),
-        cmocka_unit_test(control_bytes_of_a_subject_are_escaped),
-        cmocka_unit_test(message_is_printable_whatever_the_subject),
-        cmocka_unit_test(format_characters_of_a_subject_are_data),
-        cmocka_unit_test(subject_of_any_length_never_pushes_out_the_reason),
-        cmocka_unit_test(message_that_just_fits_is_whole),
-        cmocka_unit_test(message_one_byte_too_long_ends_in_dots),
-        cmocka_unit_test(errno_stays_when_an_error_is_told),
-    };
-
-    return cmocka_run_group_tests(cases, NULL, NULL);
 }

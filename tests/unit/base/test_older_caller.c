@@ -7,20 +7,17 @@
 #undef _DEFAULT_SOURCE
 #define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
 
+#include "cases.h"
+
 #include <netbasics/address.h>
 #include <netbasics/deadline.h>
 #include <netbasics/error.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
-
-/* cmocka wants the four standard headers before it. */
-#include <cmocka.h>
 
 /* ---- the version that the program was built against ---- */
 
@@ -133,9 +130,11 @@ static nb_conn *connected(const nb_listener *listener)
     return conn;
 }
 
+#define TEST(name) TEST_AS(name, cmocka_unit_test)
+
 /* ---- the cases ---- */
 
-static void an_older_program_connects_and_listens(void **state)
+TEST(an_older_program_connects_and_listens)
 {
     struct listen_options *options = at_the_end(sizeof(*options));
     nb_listener *listener;
@@ -143,7 +142,6 @@ static void an_older_program_connects_and_listens(void **state)
     nb_conn *conn;
     nb_error err;
 
-    (void)state;
     options->backlog = 8;
     listener = listening("127.0.0.1:0", options);
     assert_status(nb_listener_add(listener, "127.0.0.1:0", options, &err), NB_OK);
@@ -179,7 +177,7 @@ static nb_status serve_one(nb_conn *conn, void *context)
     return NB_OK;
 }
 
-static void an_older_program_serves_and_counts(void **state)
+TEST(an_older_program_serves_and_counts)
 {
     nb_listener *listener = listening("127.0.0.1:0", NULL);
     nb_conn *client = connected(listener);
@@ -188,7 +186,6 @@ static void an_older_program_serves_and_counts(void **state)
     struct service service = {listener, 0, 0, false};
     nb_error err;
 
-    (void)state;
     options->numbers[0] = 1;
     options->on_event = hear;
     options->event_context = &service;
@@ -204,13 +201,12 @@ static void an_older_program_serves_and_counts(void **state)
     nb_listener_close(listener);
 }
 
-static void an_older_program_learns_of_its_peer_what_it_can_hold(void **state)
+TEST(an_older_program_learns_of_its_peer_what_it_can_hold)
 {
     nb_listener *listener = listening("127.0.0.1:0", NULL);
     nb_conn *client = connected(listener);
     struct credentials *who = at_the_end(sizeof(*who));
 
-    (void)state;
     assert_status(nb_conn_peer_credentials(client, who), NB_UNSUPPORTED); /* it is a TCP socket */
     assert_int_equal(who->pid, -1);
     assert_int_equal(who->size, sizeof(*who));
@@ -218,13 +214,4 @@ static void an_older_program_learns_of_its_peer_what_it_can_hold(void **state)
     nb_listener_close(listener);
 }
 
-int main(void)
-{
-    const struct CMUnitTest cases[] = {
-        cmocka_unit_test(an_older_program_connects_and_listens),
-        cmocka_unit_test(an_older_program_serves_and_counts),
-        cmocka_unit_test(an_older_program_learns_of_its_peer_what_it_can_hold),
-    };
-
-    return cmocka_run_group_tests(cases, make_pages, free_pages);
-}
+TEST_GROUP(make_pages, free_pages)

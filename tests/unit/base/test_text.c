@@ -2,16 +2,13 @@
 /** @file
  *  @brief Tests of lines of text put together in a buffer of fixed size. */
 #include "base/text.h"
+#include "cases.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #define GUARD '#'
 #define LARGEST 64
@@ -64,32 +61,31 @@ static void check_cut(const struct guarded *guarded, size_t capacity, const char
     }
 }
 
-static void new_text_is_empty(void **state)
+#define TEST(name) TEST_AS(name, cmocka_unit_test)
+
+TEST(new_text_is_empty)
 {
     struct guarded guarded;
 
-    (void)state;
     begin(&guarded, 8);
     assert_string_equal(guarded.bytes, "");
     assert_int_equal(guarded.text.length, 0);
 }
 
-static void text_without_a_buffer_takes_everything_and_keeps_nothing(void **state)
+TEST(text_without_a_buffer_takes_everything_and_keeps_nothing)
 {
     struct nb__text text = nb__text_in(NULL, 0);
 
-    (void)state;
     nb__text_add(&text, "%s", "something");
     nb__text_add_escaped(&text, "some\nthing", 10);
     assert_null(text.data);
     assert_int_equal(text.length, 0);
 }
 
-static void text_of_capacity_one_stays_empty(void **state)
+TEST(text_of_capacity_one_stays_empty)
 {
     struct guarded guarded;
 
-    (void)state;
     begin(&guarded, 1);
     nb__text_add(&guarded.text, "something");
     nb__text_add_escaped(&guarded.text, "\n", 1);
@@ -97,11 +93,10 @@ static void text_of_capacity_one_stays_empty(void **state)
     check_bounds(&guarded, 1);
 }
 
-static void parts_stand_one_after_the_other(void **state)
+TEST(parts_stand_one_after_the_other)
 {
     struct guarded guarded;
 
-    (void)state;
     begin(&guarded, LARGEST);
     nb__text_add(&guarded.text, "connect to ");
     nb__text_add_escaped(&guarded.text, "[::1]:80", 8);
@@ -110,77 +105,70 @@ static void parts_stand_one_after_the_other(void **state)
     assert_int_equal(guarded.text.length, strlen(guarded.bytes));
 }
 
-static void empty_parts_add_nothing(void **state)
+TEST(empty_parts_add_nothing)
 {
     struct guarded guarded;
 
-    (void)state;
     begin(&guarded, LARGEST);
     nb__text_add(&guarded.text, "%s", "");
     nb__text_add_escaped(&guarded.text, NULL, 0);
     assert_string_equal(guarded.bytes, "");
 }
 
-static void text_that_just_fits_is_whole(void **state)
+TEST(text_that_just_fits_is_whole)
 {
     struct guarded guarded;
 
-    (void)state;
     begin(&guarded, 8);
     nb__text_add(&guarded.text, "1234567");
     assert_string_equal(guarded.bytes, "1234567");
     check_bounds(&guarded, 8);
 }
 
-static void text_of_one_letter_fits_into_two_bytes(void **state)
+TEST(text_of_one_letter_fits_into_two_bytes)
 {
     struct guarded guarded;
 
-    (void)state;
     begin(&guarded, 2);
     nb__text_add(&guarded.text, "1");
     assert_string_equal(guarded.bytes, "1");
     check_bounds(&guarded, 2);
 }
 
-static void text_one_byte_too_long_ends_in_dots(void **state)
+TEST(text_one_byte_too_long_ends_in_dots)
 {
     struct guarded guarded;
 
-    (void)state;
     begin(&guarded, 8);
     nb__text_add(&guarded.text, "12345678");
     assert_string_equal(guarded.bytes, "1234...");
     check_bounds(&guarded, 8);
 }
 
-static void cut_in_a_later_part_ends_in_dots(void **state)
+TEST(cut_in_a_later_part_ends_in_dots)
 {
     struct guarded guarded;
 
-    (void)state;
     begin(&guarded, 8);
     nb__text_add(&guarded.text, "123456");
     nb__text_add(&guarded.text, "78");
     assert_string_equal(guarded.bytes, "1234...");
 }
 
-static void part_after_a_text_that_just_fits_is_marked_as_cut(void **state)
+TEST(part_after_a_text_that_just_fits_is_marked_as_cut)
 {
     struct guarded guarded;
 
-    (void)state;
     begin(&guarded, 8);
     nb__text_add(&guarded.text, "1234567");
     nb__text_add(&guarded.text, "8");
     assert_string_equal(guarded.bytes, "1234...");
 }
 
-static void empty_part_after_a_text_that_just_fits_is_no_cut(void **state)
+TEST(empty_part_after_a_text_that_just_fits_is_no_cut)
 {
     struct guarded guarded;
 
-    (void)state;
     begin(&guarded, 8);
     nb__text_add(&guarded.text, "1234567");
     nb__text_add(&guarded.text, "%s", "");
@@ -188,11 +176,10 @@ static void empty_part_after_a_text_that_just_fits_is_no_cut(void **state)
     assert_string_equal(guarded.bytes, "1234567");
 }
 
-static void nothing_comes_after_a_cut(void **state)
+TEST(nothing_comes_after_a_cut)
 {
     struct guarded guarded;
 
-    (void)state;
     begin(&guarded, 8);
     nb__text_add(&guarded.text, "12345678");
     nb__text_add(&guarded.text, "x");
@@ -201,23 +188,21 @@ static void nothing_comes_after_a_cut(void **state)
     assert_int_equal(guarded.text.length, 7);
 }
 
-static void part_far_too_long_is_cut(void **state)
+TEST(part_far_too_long_is_cut)
 {
     struct guarded guarded;
 
-    (void)state;
     begin(&guarded, 8);
     nb__text_add(&guarded.text, "%100000d", 1);
     assert_string_equal(guarded.bytes, "    ...");
     check_bounds(&guarded, 8);
 }
 
-static void one_part_is_cut_right_in_a_buffer_of_any_size(void **state)
+TEST(one_part_is_cut_right_in_a_buffer_of_any_size)
 {
     static const char whole[] = "something of thirty-one letters";
     struct guarded guarded;
 
-    (void)state;
     for (size_t capacity = 0; capacity <= LARGEST; capacity++) {
         begin(&guarded, capacity);
         nb__text_add(&guarded.text, "%s", whole);
@@ -226,12 +211,11 @@ static void one_part_is_cut_right_in_a_buffer_of_any_size(void **state)
     }
 }
 
-static void many_parts_are_cut_right_in_a_buffer_of_any_size(void **state)
+TEST(many_parts_are_cut_right_in_a_buffer_of_any_size)
 {
     static const char whole[] = "something of thirty-one letters";
     struct guarded guarded;
 
-    (void)state;
     for (size_t capacity = 0; capacity <= LARGEST; capacity++) {
         begin(&guarded, capacity);
         for (size_t i = 0; i < strlen(whole); i++)
@@ -241,25 +225,23 @@ static void many_parts_are_cut_right_in_a_buffer_of_any_size(void **state)
     }
 }
 
-static void printable_bytes_from_outside_are_kept(void **state)
+TEST(printable_bytes_from_outside_are_kept)
 {
     static const char printable[] = " !\"#$%&'()*+,-./0123456789:;<=>?@[]^_`{|}~"
                                     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
     char buf[2 * sizeof(printable)];
     struct nb__text text = nb__text_in(buf, sizeof(buf));
 
-    (void)state;
     nb__text_add_escaped(&text, printable, strlen(printable));
     assert_int_equal(strlen(printable), 0x7f - 0x20 - 1);
     assert_string_equal(buf, printable);
 }
 
-static void all_other_bytes_from_outside_are_escaped(void **state)
+TEST(all_other_bytes_from_outside_are_escaped)
 {
     struct guarded guarded;
     char expected[8];
 
-    (void)state;
     for (unsigned byte = 0; byte < 256; byte++) {
         unsigned char one = (unsigned char)byte;
 
@@ -272,32 +254,29 @@ static void all_other_bytes_from_outside_are_escaped(void **state)
     }
 }
 
-static void embedded_nul_does_not_end_bytes_from_outside(void **state)
+TEST(embedded_nul_does_not_end_bytes_from_outside)
 {
     struct guarded guarded;
 
-    (void)state;
     begin(&guarded, LARGEST);
     nb__text_add_escaped(&guarded.text, "a\0b", 3);
     assert_string_equal(guarded.bytes, "a\\x00b");
 }
 
-static void format_characters_from_outside_are_data(void **state)
+TEST(format_characters_from_outside_are_data)
 {
     struct guarded guarded;
 
-    (void)state;
     begin(&guarded, LARGEST);
     nb__text_add_escaped(&guarded.text, "%s%n%5000d%%", 12);
     assert_string_equal(guarded.bytes, "%s%n%5000d%%");
 }
 
-static void no_two_runs_of_bytes_look_the_same(void **state)
+TEST(no_two_runs_of_bytes_look_the_same)
 {
     struct guarded escape;
     struct guarded letters;
 
-    (void)state;
     begin(&escape, LARGEST);
     begin(&letters, LARGEST);
     nb__text_add_escaped(&escape.text, "\x1b", 1);
@@ -305,12 +284,11 @@ static void no_two_runs_of_bytes_look_the_same(void **state)
     assert_string_not_equal(escape.bytes, letters.bytes);
 }
 
-static void bytes_from_outside_are_cut_right_in_a_buffer_of_any_size(void **state)
+TEST(bytes_from_outside_are_cut_right_in_a_buffer_of_any_size)
 {
     static const char bytes[] = "something of thirty-one letters";
     struct guarded guarded;
 
-    (void)state;
     for (size_t capacity = 0; capacity <= LARGEST; capacity++) {
         begin(&guarded, capacity);
         nb__text_add_escaped(&guarded.text, bytes, strlen(bytes));
@@ -319,47 +297,16 @@ static void bytes_from_outside_are_cut_right_in_a_buffer_of_any_size(void **stat
     }
 }
 
-static void escaped_bytes_are_cut_right_in_a_buffer_of_any_size(void **state)
+TEST(escaped_bytes_are_cut_right_in_a_buffer_of_any_size)
 {
     static const char bytes[] = "\x1b[2J\n\xff\\ab\t";
     static const char whole[] = "\\x1b[2J\\x0a\\xff\\x5cab\\x09";
     struct guarded guarded;
 
-    (void)state;
     for (size_t capacity = 0; capacity <= LARGEST; capacity++) {
         begin(&guarded, capacity);
         nb__text_add_escaped(&guarded.text, bytes, strlen(bytes));
         check_bounds(&guarded, capacity);
         check_cut(&guarded, capacity, whole);
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest cases[] = {
-        cmocka_unit_test(new_text_is_empty),
-        cmocka_unit_test(text_without_a_buffer_takes_everything_and_keeps_nothing),
-        cmocka_unit_test(text_of_capacity_one_stays_empty),
-        cmocka_unit_test(parts_stand_one_after_the_other),
-        cmocka_unit_test(empty_parts_add_nothing),
-        cmocka_unit_test(text_that_just_fits_is_whole),
-        cmocka_unit_test(text_of_one_letter_fits_into_two_bytes),
-        cmocka_unit_test(text_one_byte_too_long_ends_in_dots),
-        cmocka_unit_test(cut_in_a_later_part_ends_in_dots),
-        cmocka_unit_test(part_after_a_text_that_just_fits_is_marked_as_cut),
-        cmocka_unit_test(empty_part_after_a_text_that_just_fits_is_no_cut),
-        cmocka_unit_test(nothing_comes_after_a_cut),
-        cmocka_unit_test(part_far_too_long_is_cut),
-        cmocka_unit_test(one_part_is_cut_right_in_a_buffer_of_any_size),
-        cmocka_unit_test(many_parts_are_cut_right_in_a_buffer_of_any_size),
-        cmocka_unit_test(printable_bytes_from_outside_are_kept),
-        cmocka_unit_test(all_other_bytes_from_outside_are_escaped),
-        cmocka_unit_test(embedded_nul_does_not_end_bytes_from_outside),
-        cmocka_unit_test(format_characters_from_outside_are_data),
-        cmocka_unit_test(no_two_runs_of_bytes_look_the_same),
-        cmocka_unit_test(bytes_from_outside_are_cut_right_in_a_buffer_of_any_size),
-        cmocka_unit_test(escaped_bytes_are_cut_right_in_a_buffer_of_any_size),
-    };
-
-    return cmocka_run_group_tests(cases, NULL, NULL);
 }

@@ -138,13 +138,32 @@ static void assert_plain(int fd)
     assert_no_time_out(fd, SO_SNDTIMEO);
 }
 
+/* ---- the kinds of cases ---- */
+
+static const enum transport ipv4 = OVER_IPV4;
+static const enum transport ipv6 = OVER_IPV6;
+static const enum transport local = OVER_UNIX;
+
+#define ROW(name, transport, begin) CASE_WITH(name, transport, begin, end)
+#define TCP(name) ROW(name, ipv4, begin)
+#define TCP_BOTH(name) ROW(name, ipv4, begin), ROW(name, ipv6, begin)
+#define UNIX(name) ROW(name, local, begin)
+#define BOTH(name) ROW(name, ipv4, begin), ROW(name, local, begin)
+#define ALL(name) ROW(name, ipv4, begin), ROW(name, ipv6, begin), ROW(name, local, begin)
+/* These make their own sockets. */
+#define EMPTY(name) ROW(name, ipv4, begin_empty)
+#define EMPTY_TCP(name) ROW(name, ipv4, begin_empty), ROW(name, ipv6, begin_empty)
+#define EMPTY_ALL(name)                                                                            \
+    ROW(name, ipv4, begin_empty), ROW(name, ipv6, begin_empty), ROW(name, local, begin_empty)
+
+#define TEST(name) TEST_AS(name, BOTH)
+
 /* ---- adopt ---- */
 
-static void adopt_takes_a_connected_socket(void **state)
+TEST_AS(adopt_takes_a_connected_socket, EMPTY_ALL)
 {
     int fds[2];
 
-    (void)state;
     raw_pair(over, fds);
     peer = fds[1];
     memset(&err, '#', sizeof(err));
@@ -160,11 +179,10 @@ static void adopt_takes_a_connected_socket(void **state)
     assert_status(nb_conn_status(conn, NB_SEND), NB_OK);
 }
 
-static void adopt_leaves_errno_alone(void **state)
+TEST_AS(adopt_leaves_errno_alone, EMPTY_ALL)
 {
     int fds[2];
 
-    (void)state;
     raw_pair(over, fds);
     peer = fds[1];
     errno = 1234;
@@ -201,11 +219,10 @@ static int opened(int fd)
     return fd;
 }
 
-static void adopt_refuses_what_is_no_open_descriptor(void **state)
+TEST_AS(adopt_refuses_what_is_no_open_descriptor, EMPTY)
 {
     int fd = opened(dup(0));
 
-    (void)state;
     raw_close(fd);
     refuses(fd, EBADF);
     refuses(-1, EBADF);
@@ -213,11 +230,10 @@ static void adopt_refuses_what_is_no_open_descriptor(void **state)
     refuses(INT32_MIN, EBADF);
 }
 
-static void adopt_refuses_what_is_no_socket(void **state)
+TEST_AS(adopt_refuses_what_is_no_socket, EMPTY)
 {
     int fds[2];
 
-    (void)state;
     assert_int_equal(pipe(fds), 0);
     refuses(fds[0], ENOTSOCK);
     refuses(fds[1], ENOTSOCK);
@@ -225,11 +241,10 @@ static void adopt_refuses_what_is_no_socket(void **state)
     refuses(opened(open("/", O_RDONLY)), ENOTSOCK);
 }
 
-static void adopt_refuses_what_is_no_stream(void **state)
+TEST_AS(adopt_refuses_what_is_no_stream, EMPTY)
 {
     int fds[2];
 
-    (void)state;
     refuses(opened(socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0)), 0);
     refuses(opened(socket(AF_INET6, SOCK_DGRAM, 0)), 0);
     refuses(opened(socket(AF_UNIX, SOCK_DGRAM, 0)), 0);
@@ -238,32 +253,29 @@ static void adopt_refuses_what_is_no_stream(void **state)
     refuses(fds[1], 0);
 }
 
-static void adopt_refuses_a_listening_socket(void **state)
+TEST_AS(adopt_refuses_a_listening_socket, EMPTY_ALL)
 {
     struct sockaddr_storage address;
     socklen_t length;
     int listener = raw_listener(over, &address, &length);
 
-    (void)state;
     assert_int_equal(fcntl(listener, F_SETFL, O_NONBLOCK), 0);
     refuses(listener, 0);
 }
 
-static void adopt_refuses_a_family_it_does_not_know(void **state)
+TEST_AS(adopt_refuses_a_family_it_does_not_know, EMPTY)
 {
     int fd = socket(AF_VSOCK, SOCK_STREAM, 0);
 
-    (void)state;
     if (fd < 0)
         skip();
     refuses(fd, 0);
 }
 
-static void adopt_refuses_to_have_no_place_for_it(void **state)
+TEST_AS(adopt_refuses_to_have_no_place_for_it, EMPTY)
 {
     int fds[2];
 
-    (void)state;
     raw_pair(over, fds);
     assert_status(nb_conn_adopt(NULL, fds[0], &err), NB_INVALID);
     assert_status(err.status, NB_INVALID);
@@ -272,12 +284,11 @@ static void adopt_refuses_to_have_no_place_for_it(void **state)
     raw_close(fds[1]);
 }
 
-static void refused_adoption_names_the_descriptor_and_the_reason(void **state)
+TEST_AS(refused_adoption_names_the_descriptor_and_the_reason, EMPTY)
 {
     char expected[16];
     int fds[2];
 
-    (void)state;
     assert_int_equal(pipe(fds), 0);
     assert_status(nb_conn_adopt(&conn, fds[0], &err), NB_INVALID);
     (void)snprintf(expected, sizeof(expected), "%d", fds[0]);
@@ -288,11 +299,10 @@ static void refused_adoption_names_the_descriptor_and_the_reason(void **state)
     raw_close(fds[1]);
 }
 
-static void adopt_without_memory_leaves_the_descriptor(void **state)
+TEST_AS(adopt_without_memory_leaves_the_descriptor, EMPTY)
 {
     int fds[2];
 
-    (void)state;
     raw_pair(over, fds);
     probe_fail(&probe.allocate, 1, ENOMEM);
     assert_status(nb_conn_adopt(&conn, fds[0], &err), NB_NO_MEMORY);
@@ -302,11 +312,10 @@ static void adopt_without_memory_leaves_the_descriptor(void **state)
     raw_close(fds[1]);
 }
 
-static void adopt_that_the_system_refuses_leaves_the_descriptor(void **state)
+TEST_AS(adopt_that_the_system_refuses_leaves_the_descriptor, EMPTY)
 {
     int fds[2];
 
-    (void)state;
     raw_pair(over, fds);
     probe_fail(&probe.set_option, 1, EDOM);
     assert_status(nb_conn_adopt(&conn, fds[0], &err), NB_SYSTEM);
@@ -316,12 +325,11 @@ static void adopt_that_the_system_refuses_leaves_the_descriptor(void **state)
     raw_close(fds[1]);
 }
 
-static void adopted_socket_blocks_without_time_outs_and_is_close_on_exec(void **state)
+TEST_AS(adopted_socket_blocks_without_time_outs_and_is_close_on_exec, EMPTY_ALL)
 {
     struct timeval time_out = {7, 500000};
     int fds[2];
 
-    (void)state;
     raw_pair(over, fds);
     peer = fds[1];
     assert_int_equal(fcntl(fds[0], F_SETFL, O_NONBLOCK), 0);
@@ -332,12 +340,11 @@ static void adopted_socket_blocks_without_time_outs_and_is_close_on_exec(void **
     assert_plain(fds[0]);
 }
 
-static void one_descriptor_is_not_adopted_twice(void **state)
+TEST_AS(one_descriptor_is_not_adopted_twice, EMPTY_ALL)
 {
     nb_conn *second = (nb_conn *)(void *)&err;
     int fds[2];
 
-    (void)state;
     raw_pair(over, fds);
     conn = adopt(fds[0]);
     assert_status(nb_conn_adopt(&second, fds[0], &err), NB_INVALID);
@@ -354,11 +361,10 @@ static void one_descriptor_is_not_adopted_twice(void **state)
     peer = fds[1];
 }
 
-static void adopt_clears_what_breaks_a_promise(void **state)
+TEST_AS(adopt_clears_what_breaks_a_promise, EMPTY_ALL)
 {
     int fds[2];
 
-    (void)state;
     raw_pair(over, fds);
     peer = fds[1];
     assert_in_range(spoil(fds[0]), over == OVER_UNIX ? 5 : 8, 10);
@@ -366,11 +372,10 @@ static void adopt_clears_what_breaks_a_promise(void **state)
     check_unspoiled(fds[0]);
 }
 
-static void an_option_that_cannot_be_cleared_is_named(void **state)
+TEST_AS(an_option_that_cannot_be_cleared_is_named, EMPTY)
 {
     int fds[2];
 
-    (void)state;
     raw_pair(over, fds);
     assert_int_equal(setsockopt(fds[0], SOL_SOCKET, SO_RCVLOWAT, &(int){9}, sizeof(int)), 0);
     assert_int_equal(setsockopt(fds[0], SOL_SOCKET, SO_OOBINLINE, &(int){1}, sizeof(int)), 0);
@@ -381,11 +386,10 @@ static void an_option_that_cannot_be_cleared_is_named(void **state)
     raw_close(fds[1]);
 }
 
-static void adopt_leaves_other_options_as_they_are(void **state)
+TEST_AS(adopt_leaves_other_options_as_they_are, EMPTY)
 {
     int fds[2];
 
-    (void)state;
     raw_pair(over, fds);
     peer = fds[1];
     assert_int_equal(setsockopt(fds[0], SOL_SOCKET, SO_KEEPALIVE, &(int){1}, sizeof(int)), 0);
@@ -396,14 +400,13 @@ static void adopt_leaves_other_options_as_they_are(void **state)
 }
 
 /* close(2) would block for what the peer does not take. */
-static void an_adopted_socket_that_lingers_is_closed_in_time(void **state)
+TEST_AS(an_adopted_socket_that_lingers_is_closed_in_time, EMPTY_TCP)
 {
     static char filling[65536];
     struct linger lingering = {1, 20};
     int64_t begin;
     int fds[2];
 
-    (void)state;
     raw_pair(over, fds);
     peer = fds[1];
     assert_int_equal(setsockopt(fds[0], SOL_SOCKET, SO_LINGER, &lingering, sizeof(lingering)), 0);
@@ -417,14 +420,13 @@ static void an_adopted_socket_that_lingers_is_closed_in_time(void **state)
     assert_true(now_ns() - begin < INT64_C(15000000000));
 }
 
-static void descriptor_zero_is_as_good_as_any(void **state)
+TEST_AS(descriptor_zero_is_as_good_as_any, EMPTY)
 {
     int saved = fcntl(0, F_DUPFD_CLOEXEC, 3);
     nb_fd out = -1;
     nb_status status;
     int fds[2];
 
-    (void)state;
     assert_true(saved >= 0);
     raw_pair(over, fds);
     peer = fds[1];
@@ -445,7 +447,7 @@ static void descriptor_zero_is_as_good_as_any(void **state)
     assert_status(status, NB_OK);
 }
 
-static void peer_that_reset_before_it_was_accepted_is_adopted(void **state)
+TEST_AS(peer_that_reset_before_it_was_accepted_is_adopted, EMPTY_TCP)
 {
     struct sockaddr_storage address;
     socklen_t length;
@@ -454,7 +456,6 @@ static void peer_that_reset_before_it_was_accepted_is_adopted(void **state)
     nb_address out;
     int fd;
 
-    (void)state;
     raw_send_text(client, "abc");
     raw_reset(client, -1);
     fd = opened(accept4(listener, NULL, NULL, SOCK_CLOEXEC));
@@ -496,36 +497,33 @@ static void assert_address(const nb_address *address, const char *host, uint16_t
     assert_string_equal(nb_address_format(address, text, sizeof(text)), expected);
 }
 
-static void both_addresses_of_a_tcp_connection_are_told(void **state)
+TEST_AS(both_addresses_of_a_tcp_connection_are_told, TCP_BOTH)
 {
     const char *host = over == OVER_IPV6 ? "[::1]" : "127.0.0.1";
     nb_address out;
 
-    (void)state;
     nb_conn_peer(conn, &out);
     assert_address(&out, host, port_of(peer));
     nb_conn_local(conn, &out);
     assert_address(&out, host, port_of(nb_conn_fd(conn)));
 }
 
-static void both_addresses_of_a_unix_pair_are_unnamed(void **state)
+TEST_AS(both_addresses_of_a_unix_pair_are_unnamed, UNIX)
 {
     char text[NB_ADDRESS_TEXT_MAX];
     nb_address out;
 
-    (void)state;
     nb_conn_peer(conn, &out);
     assert_string_equal(nb_address_format(&out, text, sizeof(text)), "unix:");
     nb_conn_local(conn, &out);
     assert_string_equal(nb_address_format(&out, text, sizeof(text)), "unix:");
 }
 
-static void peer_stays_known_when_it_is_gone(void **state)
+TEST_AS(peer_stays_known_when_it_is_gone, TCP)
 {
     uint16_t port = port_of(peer);
     nb_address out;
 
-    (void)state;
     peer_resets();
     assert_status(nb_recv(conn, buf, 1, &got, plenty()), NB_RESET);
     nb_conn_peer(conn, &out);
@@ -535,40 +533,38 @@ static void peer_stays_known_when_it_is_gone(void **state)
     assert_address(&out, "127.0.0.1", port);
 }
 
-static void local_address_is_not_told_after_a_cancellation(void **state)
+TEST_AS(local_address_is_not_told_after_a_cancellation, TCP_BOTH)
 {
     nb_address out;
 
-    (void)state;
     nb_cancel(conn);
     nb_conn_local(conn, &out);
     assert_int_equal(nb_address_family(&out), NB_FAMILY_NONE);
 }
 
-static void mapped_peers_of_a_dual_stack_listener_are_ipv4(void **state)
+TEST_AS(mapped_peers_of_a_dual_stack_listener_are_ipv4, EMPTY)
 {
     struct sockaddr_in6 any = {.sin6_family = AF_INET6};
-    struct sockaddr_in ipv4 = {.sin_family = AF_INET};
+    struct sockaddr_in v4 = {.sin_family = AF_INET};
     struct sockaddr_storage to;
     int listener = opened(socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
     nb_address out;
 
-    (void)state;
     assert_int_equal(setsockopt(listener, IPPROTO_IPV6, IPV6_V6ONLY, &(int){0}, sizeof(int)), 0);
     assert_int_equal(bind(listener, (struct sockaddr *)&any, sizeof(any)), 0);
     assert_int_equal(listen(listener, 1), 0);
-    ipv4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    ipv4.sin_port = htons(port_of(listener));
+    v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    v4.sin_port = htons(port_of(listener));
     memset(&to, 0, sizeof(to));
-    memcpy(&to, &ipv4, sizeof(ipv4));
-    peer = raw_connect(&to, sizeof(ipv4));
+    memcpy(&to, &v4, sizeof(v4));
+    peer = raw_connect(&to, sizeof(v4));
     conn = adopt(opened(accept4(listener, NULL, NULL, SOCK_CLOEXEC)));
     raw_close(listener);
     nb_conn_peer(conn, &out);
     assert_int_equal(nb_address_family(&out), NB_FAMILY_IPV4);
     assert_address(&out, "127.0.0.1", port_of(peer));
     nb_conn_local(conn, &out);
-    assert_address(&out, "127.0.0.1", ntohs(ipv4.sin_port));
+    assert_address(&out, "127.0.0.1", ntohs(v4.sin_port));
 }
 
 /* ---- counters, statuses, errors ---- */
@@ -583,11 +579,10 @@ static void assert_counted(uint64_t in, uint64_t out)
     assert_int_equal(sent, out);
 }
 
-static void counters_count_what_was_received_and_sent(void **state)
+TEST(counters_count_what_was_received_and_sent)
 {
     uint64_t one;
 
-    (void)state;
     assert_counted(0, 0);
     arrive("hello");
     assert_counted(0, 0);
@@ -606,9 +601,8 @@ static void counters_count_what_was_received_and_sent(void **state)
     nb_conn_counters(conn, NULL, NULL);
 }
 
-static void counters_count_lines_with_their_ends_and_nothing_in_advance(void **state)
+TEST_AS(counters_count_lines_with_their_ends_and_nothing_in_advance, TCP)
 {
-    (void)state;
     arrive("one\r\ntwo\nthree,four");
     assert_status(nb_recv_line(conn, buf, 64, &got, plenty()), NB_OK);
     assert_counted(5, 0);
@@ -623,9 +617,8 @@ static void counters_count_lines_with_their_ends_and_nothing_in_advance(void **s
     assert_counted(19, 0);
 }
 
-static void status_of_a_working_connection_is_ok(void **state)
+TEST_AS(status_of_a_working_connection_is_ok, TCP)
 {
-    (void)state;
     assert_status(nb_conn_status(conn, NB_RECEIVE), NB_OK);
     assert_status(nb_conn_status(conn, NB_SEND), NB_OK);
     memset(&err, '#', sizeof(err));
@@ -635,9 +628,8 @@ static void status_of_a_working_connection_is_ok(void **state)
     assert_string_equal(err.message, "");
 }
 
-static void status_of_no_connection_or_direction_is_invalid(void **state)
+TEST_AS(status_of_no_connection_or_direction_is_invalid, TCP)
 {
-    (void)state;
     assert_status(nb_conn_status(NULL, NB_SEND), NB_INVALID);
     assert_status(nb_conn_status(conn, (nb_direction)2), NB_INVALID);
     assert_status(nb_conn_status(conn, (nb_direction)-1), NB_INVALID);
@@ -649,9 +641,8 @@ static void status_of_no_connection_or_direction_is_invalid(void **state)
     assert_non_null(strstr(err.message, "connection"));
 }
 
-static void directions_fail_apart(void **state)
+TEST(directions_fail_apart)
 {
-    (void)state;
     peer_ends();
     assert_status(nb_recv(conn, buf, 1, &got, plenty()), NB_EOF);
     assert_status(nb_conn_status(conn, NB_RECEIVE), NB_EOF);
@@ -661,9 +652,8 @@ static void directions_fail_apart(void **state)
     assert_status(nb_conn_status(conn, NB_SEND), NB_TIMEOUT);
 }
 
-static void cancelled_connection_says_so_in_both_directions(void **state)
+TEST(cancelled_connection_says_so_in_both_directions)
 {
-    (void)state;
     assert_status(nb_send_all(conn, "x", 1, NULL, past()), NB_TIMEOUT);
     nb_cancel(conn);
     assert_status(nb_conn_status(conn, NB_RECEIVE), NB_CANCELLED);
@@ -687,9 +677,8 @@ static void assert_message(nb_direction direction, const char *operation, const 
     assert_string_equal(err.message, expected);
 }
 
-static void error_names_the_operation_the_peer_and_the_reason(void **state)
+TEST_AS(error_names_the_operation_the_peer_and_the_reason, ALL)
 {
-    (void)state;
     probe_fail(&probe.send, 1, ECONNRESET);
     assert_status(nb_send_all(conn, "x", 1, NULL, plenty()), NB_RESET);
     assert_message(NB_SEND, "send to", "connection reset (ECONNRESET)");
@@ -702,9 +691,8 @@ static void error_names_the_operation_the_peer_and_the_reason(void **state)
     assert_int_equal(err.system_error, ETIMEDOUT);
 }
 
-static void error_without_a_system_error_names_the_reason_alone(void **state)
+TEST(error_without_a_system_error_names_the_reason_alone)
 {
-    (void)state;
     peer_ends();
     assert_status(nb_send_all(conn, "x", 1, NULL, past()), NB_TIMEOUT);
     assert_message(NB_SEND, "send to", "timed out");
@@ -744,12 +732,11 @@ static nb_status wait_for_it(nb_deadline by)
     return nb_wait_readable(conn, by);
 }
 
-static void error_tells_of_a_receive_that_timed_out(void **state)
+TEST_AS(error_tells_of_a_receive_that_timed_out, ALL)
 {
     static nb_status (*const calls[])(nb_deadline) = {line_of_64,  some_of_64, exactly_64,
                                                       frame_of_64, all_of_it,  wait_for_it};
 
-    (void)state;
     for (size_t i = 0; i < COUNT(calls); i++) {
         for (int expired = 0; expired < 2; expired++) {
             assert_status(calls[i](expired != 0 ? past() : nb_after_ms(1)), NB_TIMEOUT);
@@ -769,11 +756,10 @@ static void error_tells_of_a_receive_that_timed_out(void **state)
 }
 
 /* A deadline that has passed leaves what is in the buffer alone. */
-static void error_tells_that_it_was_too_late_for_what_was_read_ahead(void **state)
+TEST(error_tells_that_it_was_too_late_for_what_was_read_ahead)
 {
     static nb_status (*const calls[])(nb_deadline) = {some_of_64, exactly_64, all_of_it};
 
-    (void)state;
     arrive("one\ntwo");
     assert_status(line_of_64(plenty()), NB_OK);
     for (size_t i = 0; i < COUNT(calls); i++) {
@@ -784,11 +770,10 @@ static void error_tells_that_it_was_too_late_for_what_was_read_ahead(void **stat
     }
 }
 
-static void error_tells_of_want_of_memory_for_what_is_read_ahead(void **state)
+TEST(error_tells_of_want_of_memory_for_what_is_read_ahead)
 {
     static nb_status (*const calls[])(nb_deadline) = {line_of_64, frame_of_64, all_of_it};
 
-    (void)state;
     for (size_t i = 0; i < COUNT(calls); i++) {
         probe_fail(&probe.allocate, 1, ENOMEM);
         assert_status(calls[i](plenty()), NB_NO_MEMORY);
@@ -798,9 +783,8 @@ static void error_tells_of_want_of_memory_for_what_is_read_ahead(void **state)
     }
 }
 
-static void error_that_stays_comes_before_one_that_does_not(void **state)
+TEST(error_that_stays_comes_before_one_that_does_not)
 {
-    (void)state;
     assert_status(some_of_64(past()), NB_TIMEOUT);
     arrive("x");
     assert_status(some_of_64(plenty()), NB_OK);
@@ -815,12 +799,11 @@ static void error_that_stays_comes_before_one_that_does_not(void **state)
 
 /* ---- detach ---- */
 
-static void detach_gives_back_a_plain_descriptor(void **state)
+TEST_AS(detach_gives_back_a_plain_descriptor, ALL)
 {
     int fd = nb_conn_fd(conn);
     nb_fd out = -1;
 
-    (void)state;
     /* Deadlines have set the socket's own timers. */
     assert_status(nb_recv(conn, buf, 1, &got, nb_after_ms(60)), NB_TIMEOUT);
     assert_status(nb_send_all(conn, "x", 1, NULL, plenty()), NB_OK);
@@ -836,11 +819,10 @@ static void detach_gives_back_a_plain_descriptor(void **state)
     raw_close(fd);
 }
 
-static void detach_hands_out_what_was_buffered(void **state)
+TEST(detach_hands_out_what_was_buffered)
 {
     nb_fd out = -1;
 
-    (void)state;
     arrive("one\ntwo\nthree");
     assert_status(nb_recv_line(conn, buf, 64, NULL, plenty()), NB_OK);
     assert_status(nb_recv_exact(conn, buf, 1, &got, plenty()), NB_OK);
@@ -854,11 +836,10 @@ static void detach_hands_out_what_was_buffered(void **state)
     assert_bytes(buf, got, "!");
 }
 
-static void detach_without_room_changes_nothing(void **state)
+TEST_AS(detach_without_room_changes_nothing, TCP)
 {
     nb_fd out = -1;
 
-    (void)state;
     arrive("one\ntwo");
     assert_status(nb_recv_line(conn, buf, 64, NULL, plenty()), NB_OK);
     assert_status(nb_conn_detach(conn, &out, buf, 2, &got), NB_TOO_LONG);
@@ -873,11 +854,10 @@ static void detach_without_room_changes_nothing(void **state)
     assert_bytes(buf, got, "two");
 }
 
-static void detach_refuses_null(void **state)
+TEST_AS(detach_refuses_null, TCP)
 {
     nb_fd out = -1;
 
-    (void)state;
     assert_status(nb_conn_detach(NULL, &out, buf, 9, &got), NB_INVALID);
     assert_status(nb_conn_detach(conn, NULL, buf, 9, &got), NB_INVALID);
     assert_status(nb_conn_detach(conn, &out, NULL, 9, &got), NB_INVALID);
@@ -885,11 +865,10 @@ static void detach_refuses_null(void **state)
     assert_status(nb_send_all(conn, "x", 1, NULL, plenty()), NB_OK);
 }
 
-static void detach_of_a_cancelled_connection_is_refused(void **state)
+TEST(detach_of_a_cancelled_connection_is_refused)
 {
     nb_fd out = -1;
 
-    (void)state;
     arrive("one\ntwo");
     assert_status(nb_recv_line(conn, buf, 64, NULL, plenty()), NB_OK);
     nb_cancel(conn);
@@ -898,11 +877,10 @@ static void detach_of_a_cancelled_connection_is_refused(void **state)
     assert_int_equal(out, -1);
 }
 
-static void detach_works_after_a_failure_that_stays(void **state)
+TEST(detach_works_after_a_failure_that_stays)
 {
     nb_fd out = -1;
 
-    (void)state;
     peer_ends();
     assert_status(nb_recv(conn, buf, 1, &got, plenty()), NB_EOF);
     assert_status(nb_conn_detach(conn, &out, NULL, 0, NULL), NB_OK);
@@ -935,19 +913,17 @@ static void peer_reads_and_closes(struct reader *reader)
     task_start(&reader->task, read_and_close, reader);
 }
 
-static void null_is_fine_for_all_that_end(void **state)
+TEST_AS(null_is_fine_for_all_that_end, TCP)
 {
-    (void)state;
     assert_status(nb_close(NULL, nb_forever()), NB_OK);
     nb_abort(NULL);
     nb_cancel(NULL);
 }
 
-static void close_waits_for_the_peers_end(void **state)
+TEST_AS(close_waits_for_the_peers_end, ALL)
 {
     struct reader reader;
 
-    (void)state;
     assert_status(nb_send_all(conn, "bye", 3, NULL, plenty()), NB_OK);
     peer_reads_and_closes(&reader);
     assert_status(closed(plenty()), NB_OK);
@@ -956,11 +932,10 @@ static void close_waits_for_the_peers_end(void **state)
     assert_int_equal(reader.count, 3);
 }
 
-static void close_without_deadline_waits_for_the_peers_end(void **state)
+TEST(close_without_deadline_waits_for_the_peers_end)
 {
     struct reader reader;
 
-    (void)state;
     assert_status(nb_send_all(conn, "bye", 3, NULL, nb_forever()), NB_OK);
     peer_reads_and_closes(&reader);
     assert_status(closed(nb_forever()), NB_OK);
@@ -968,11 +943,10 @@ static void close_without_deadline_waits_for_the_peers_end(void **state)
     assert_int_equal(reader.ending, 0);
 }
 
-static void close_frees_the_buffer_and_the_descriptor(void **state)
+TEST(close_frees_the_buffer_and_the_descriptor)
 {
     int fd = nb_conn_fd(conn);
 
-    (void)state;
     arrive("one\ntwo");
     assert_status(nb_recv_line(conn, buf, 64, NULL, plenty()), NB_OK);
     peer_ends();
@@ -980,18 +954,16 @@ static void close_frees_the_buffer_and_the_descriptor(void **state)
     assert_false(is_open(fd));
 }
 
-static void close_leaves_errno_alone(void **state)
+TEST(close_leaves_errno_alone)
 {
-    (void)state;
     peer_ends();
     errno = 1234;
     assert_status(closed(plenty()), NB_OK);
     assert_int_equal(errno, 1234);
 }
 
-static void close_does_not_wait_when_the_end_has_come_before(void **state)
+TEST(close_does_not_wait_when_the_end_has_come_before)
 {
-    (void)state;
     peer_ends();
     assert_status(nb_recv(conn, buf, 1, &got, plenty()), NB_EOF);
     probe_clear();
@@ -1000,9 +972,8 @@ static void close_does_not_wait_when_the_end_has_come_before(void **state)
     assert_int_equal(raw_ending(peer, NULL), 0);
 }
 
-static void close_after_shutdown_is_in_order(void **state)
+TEST(close_after_shutdown_is_in_order)
 {
-    (void)state;
     assert_status(nb_shutdown_send(conn), NB_OK);
     assert_int_equal(raw_ending(peer, NULL), 0);
     raw_close(peer);
@@ -1018,11 +989,10 @@ static void unread_input(size_t length)
     until_arrived(nb_conn_fd(conn), length);
 }
 
-static void reply_survives_input_that_was_never_read(void **state)
+TEST_AS(reply_survives_input_that_was_never_read, ALL)
 {
     struct reader reader;
 
-    (void)state;
     unread_input(32768);
     assert_status(nb_send_all(conn, "reply", 5, NULL, plenty()), NB_OK);
     peer_reads_and_closes(&reader);
@@ -1039,12 +1009,11 @@ static void close_on_task(void *argument)
     *status = closed(nb_forever());
 }
 
-static void close_drops_what_comes_while_it_waits(void **state)
+TEST(close_drops_what_comes_while_it_waits)
 {
     struct task task;
     nb_status status = NB_INVALID;
 
-    (void)state;
     task_start(&task, close_on_task, &status);
     task_until_blocked(&task);
     raw_send_text(peer, "late");
@@ -1057,11 +1026,10 @@ static void close_drops_what_comes_while_it_waits(void **state)
     assert_status(status, NB_OK);
 }
 
-static void close_gives_up_at_its_deadline(void **state)
+TEST(close_gives_up_at_its_deadline)
 {
     nb_deadline by = nb_after_ms(SHORT_MS);
 
-    (void)state;
     assert_status(nb_send_all(conn, "bye", 3, NULL, plenty()), NB_OK);
     assert_status(closed(by), NB_TIMEOUT);
     assert_passed(by, 10000);
@@ -1069,9 +1037,8 @@ static void close_gives_up_at_its_deadline(void **state)
     assert_int_equal(got, 3);
 }
 
-static void close_with_an_expired_deadline_sends_the_end_and_waits_for_nothing(void **state)
+TEST(close_with_an_expired_deadline_sends_the_end_and_waits_for_nothing)
 {
-    (void)state;
     assert_status(nb_send_all(conn, "bye", 3, NULL, plenty()), NB_OK);
     probe_clear();
     assert_status(closed(past()), NB_TIMEOUT);
@@ -1081,12 +1048,11 @@ static void close_with_an_expired_deadline_sends_the_end_and_waits_for_nothing(v
 }
 
 /* One call drops so much without a look at the clock. */
-static void close_with_an_expired_deadline_drops_what_was_never_read(void **state)
+TEST_AS(close_with_an_expired_deadline_drops_what_was_never_read, ALL)
 {
     int error = -1;
     socklen_t length = sizeof(error);
 
-    (void)state;
     unread_input(32768);
     assert_status(nb_send_all(conn, "bye", 3, NULL, plenty()), NB_OK);
     assert_status(closed(past()), NB_TIMEOUT);
@@ -1097,9 +1063,8 @@ static void close_with_an_expired_deadline_drops_what_was_never_read(void **stat
     assert_int_equal(got, 3);
 }
 
-static void close_with_an_expired_deadline_knows_of_an_end_received_before(void **state)
+TEST(close_with_an_expired_deadline_knows_of_an_end_received_before)
 {
-    (void)state;
     peer_ends();
     assert_status(nb_recv(conn, buf, 1, &got, plenty()), NB_EOF);
     assert_status(closed(past()), NB_OK);
@@ -1135,42 +1100,37 @@ static nb_status close_under_flood(size_t length)
     return status;
 }
 
-static void close_drains_up_to_64_kib(void **state)
+TEST(close_drains_up_to_64_kib)
 {
-    (void)state;
     assert_status(close_under_flood(65535), NB_OK);
 }
 
-static void close_gives_up_beyond_64_kib(void **state)
+TEST(close_gives_up_beyond_64_kib)
 {
-    (void)state;
     assert_status(close_under_flood(65537), NB_TOO_LONG);
     conn = NULL;
     renew();
     assert_status(close_under_flood(LARGE), NB_TOO_LONG);
 }
 
-static void close_tells_a_reset(void **state)
+TEST(close_tells_a_reset)
 {
-    (void)state;
     peer_resets();
     assert_status(closed(plenty()), NB_RESET);
 }
 
-static void close_tells_a_reset_that_was_received_before(void **state)
+TEST(close_tells_a_reset_that_was_received_before)
 {
-    (void)state;
     peer_resets();
     assert_status(nb_recv(conn, buf, 1, &got, plenty()), NB_RESET);
     assert_status(closed(plenty()), NB_RESET);
 }
 
-static void close_tells_a_reset_that_comes_while_it_waits(void **state)
+TEST_AS(close_tells_a_reset_that_comes_while_it_waits, TCP)
 {
     struct task task;
     nb_status status = NB_INVALID;
 
-    (void)state;
     task_start(&task, close_on_task, &status);
     task_until_blocked(&task);
     raw_reset(peer, -1);
@@ -1179,9 +1139,8 @@ static void close_tells_a_reset_that_comes_while_it_waits(void **state)
     assert_status(status, NB_RESET);
 }
 
-static void close_tells_what_a_send_failed_with(void **state)
+TEST(close_tells_what_a_send_failed_with)
 {
-    (void)state;
     probe_fail(&probe.send, 1, EHOSTUNREACH);
     assert_status(nb_send_all(conn, "x", 1, NULL, plenty()), NB_UNREACHABLE);
     assert_status(closed(plenty()), NB_UNREACHABLE);
@@ -1193,9 +1152,8 @@ static void close_tells_what_a_send_failed_with(void **state)
     assert_status(closed(plenty()), NB_NO_MEMORY);
 }
 
-static void close_tells_what_a_send_failed_with_rather_than_a_receive(void **state)
+TEST_AS(close_tells_what_a_send_failed_with_rather_than_a_receive, TCP)
 {
-    (void)state;
     probe_fail(&probe.receive, 1, ETIMEDOUT);
     assert_status(nb_recv(conn, buf, 1, &got, plenty()), NB_UNREACHABLE);
     probe_fail(&probe.send, 1, EPERM);
@@ -1203,16 +1161,14 @@ static void close_tells_what_a_send_failed_with_rather_than_a_receive(void **sta
     assert_status(closed(plenty()), NB_PERMISSION);
 }
 
-static void close_tells_what_its_wait_failed_with(void **state)
+TEST_AS(close_tells_what_its_wait_failed_with, TCP)
 {
-    (void)state;
     probe_fail(&probe.receive, 1, ETIMEDOUT);
     assert_status(closed(plenty()), NB_UNREACHABLE);
 }
 
-static void close_goes_on_after_signals(void **state)
+TEST_AS(close_goes_on_after_signals, TCP)
 {
-    (void)state;
     peer_ends();
     probe_fail(&probe.receive, 3, EINTR);
     assert_status(closed(plenty()), NB_OK);
@@ -1221,9 +1177,8 @@ static void close_goes_on_after_signals(void **state)
     assert_status(closed(nb_after_ms(SHORT_MS)), NB_TIMEOUT);
 }
 
-static void close_gives_up_at_its_deadline_when_signals_never_cease(void **state)
+TEST_AS(close_gives_up_at_its_deadline_when_signals_never_cease, TCP)
 {
-    (void)state;
     probe_fail(&probe.receive, INT_MAX, EINTR);
     assert_status(closed(nb_after_ms(SHORT_MS)), NB_TIMEOUT);
     renew();
@@ -1231,19 +1186,17 @@ static void close_gives_up_at_its_deadline_when_signals_never_cease(void **state
     assert_status(closed(nb_after_ms(SHORT_MS)), NB_TIMEOUT);
 }
 
-static void close_gives_up_at_its_deadline_when_there_is_never_anything_to_read(void **state)
+TEST_AS(close_gives_up_at_its_deadline_when_there_is_never_anything_to_read, TCP)
 {
-    (void)state;
     arrive("something");
     probe_fail(&probe.receive, INT_MAX, EAGAIN);
     assert_status(closed(nb_after_ms(SHORT_MS)), NB_TIMEOUT);
 }
 
-static void close_after_a_line_too_long_is_in_order(void **state)
+TEST(close_after_a_line_too_long_is_in_order)
 {
     struct reader reader;
 
-    (void)state;
     arrive("much too long\n");
     assert_status(nb_recv_line(conn, buf, 4, NULL, plenty()), NB_TOO_LONG);
     assert_status(nb_send_all(conn, "no\n", 3, NULL, plenty()), NB_OK);
@@ -1254,9 +1207,8 @@ static void close_after_a_line_too_long_is_in_order(void **state)
     assert_int_equal(reader.count, 3);
 }
 
-static void truncated_stream_ends_with_a_reset(void **state)
+TEST_AS(truncated_stream_ends_with_a_reset, TCP_BOTH)
 {
-    (void)state;
     assert_status(nb_send_all(conn, "half", 4, NULL, plenty()), NB_OK);
     assert_status(nb_send_all(conn, "rest", 4, NULL, past()), NB_TIMEOUT);
     until_arrived(peer, 4);
@@ -1265,18 +1217,16 @@ static void truncated_stream_ends_with_a_reset(void **state)
     assert_int_equal(got, 4);
 }
 
-static void stream_truncated_in_the_middle_of_a_send_ends_with_a_reset(void **state)
+TEST_AS(stream_truncated_in_the_middle_of_a_send_ends_with_a_reset, TCP)
 {
-    (void)state;
     shrink();
     assert_status(nb_send_all(conn, large, LARGE, NULL, nb_after_ms(SHORT_MS)), NB_TIMEOUT);
     assert_status(closed(nb_forever()), NB_TIMEOUT);
     assert_int_equal(raw_ending(peer, &got), ECONNRESET);
 }
 
-static void truncated_stream_ends_with_a_reset_after_the_peers_end_too(void **state)
+TEST_AS(truncated_stream_ends_with_a_reset_after_the_peers_end_too, TCP)
 {
-    (void)state;
     peer_ends();
     assert_status(nb_recv(conn, buf, 1, &got, plenty()), NB_EOF);
     assert_status(nb_send_all(conn, "x", 1, NULL, past()), NB_TIMEOUT);
@@ -1286,9 +1236,8 @@ static void truncated_stream_ends_with_a_reset_after_the_peers_end_too(void **st
 
 /* ---- abort ---- */
 
-static void abort_resets(void **state)
+TEST_AS(abort_resets, TCP_BOTH)
 {
-    (void)state;
     assert_status(nb_send_all(conn, "half", 4, NULL, plenty()), NB_OK);
     until_arrived(peer, 4);
     nb_abort(conn);
@@ -1297,11 +1246,10 @@ static void abort_resets(void **state)
     assert_int_equal(got, 4);
 }
 
-static void abort_frees_the_buffer_and_the_descriptor(void **state)
+TEST(abort_frees_the_buffer_and_the_descriptor)
 {
     int fd = nb_conn_fd(conn);
 
-    (void)state;
     arrive("one\ntwo");
     assert_status(nb_recv_line(conn, buf, 64, NULL, plenty()), NB_OK);
     nb_abort(conn);
@@ -1386,15 +1334,13 @@ static void wake_each(nb_deadline by)
     }
 }
 
-static void cancel_wakes_every_call_without_a_deadline(void **state)
+TEST_AS(cancel_wakes_every_call_without_a_deadline, ALL)
 {
-    (void)state;
     wake_each(nb_forever());
 }
 
-static void cancel_wakes_every_call_with_a_deadline(void **state)
+TEST(cancel_wakes_every_call_with_a_deadline)
 {
-    (void)state;
     wake_each(plenty());
 }
 
@@ -1406,12 +1352,11 @@ static void send_in_another_thread(void *argument)
     sender_status = nb_send_all(conn, large, LARGE, NULL, nb_forever());
 }
 
-static void cancel_wakes_both_directions(void **state)
+TEST_AS(cancel_wakes_both_directions, ALL)
 {
     struct task receiver;
     struct task sender;
 
-    (void)state;
     shrink();
     call_by = nb_forever();
     task_start(&receiver, call_recv, NULL);
@@ -1425,11 +1370,10 @@ static void cancel_wakes_both_directions(void **state)
     assert_status(sender_status, NB_CANCELLED);
 }
 
-static void cancelled_call_reports_what_it_had(void **state)
+TEST(cancelled_call_reports_what_it_had)
 {
     struct task task;
 
-    (void)state;
     call_by = nb_forever();
     arrive("abc");
     task_start(&task, call_exact, NULL);
@@ -1440,12 +1384,11 @@ static void cancelled_call_reports_what_it_had(void **state)
     assert_bytes(buf, call_done, "abc");
 }
 
-static void cancelled_send_reports_what_it_had(void **state)
+TEST(cancelled_send_reports_what_it_had)
 {
     struct task task;
     uint64_t counted;
 
-    (void)state;
     shrink();
     call_by = nb_forever();
     task_start(&task, call_send_all, NULL);
@@ -1458,9 +1401,8 @@ static void cancelled_send_reports_what_it_had(void **state)
     assert_int_equal(counted, call_done);
 }
 
-static void every_call_after_a_cancellation_says_so(void **state)
+TEST(every_call_after_a_cancellation_says_so)
 {
-    (void)state;
     arrive("hello\n");
     nb_cancel(conn);
     for (size_t i = 0; i < COUNT(calls); i++) {
@@ -1475,9 +1417,8 @@ static void every_call_after_a_cancellation_says_so(void **state)
     assert_status(nb_wait_readable(conn, past()), NB_CANCELLED);
 }
 
-static void cancel_may_be_called_again(void **state)
+TEST(cancel_may_be_called_again)
 {
-    (void)state;
     nb_cancel(conn);
     nb_cancel(conn);
     nb_cancel(conn);
@@ -1485,28 +1426,25 @@ static void cancel_may_be_called_again(void **state)
     assert_status(closed(plenty()), NB_CANCELLED);
 }
 
-static void cancel_leaves_errno_alone(void **state)
+TEST(cancel_leaves_errno_alone)
 {
-    (void)state;
     errno = 1234;
     nb_cancel(conn);
     assert_int_equal(errno, 1234);
 }
 
-static void cancel_keeps_the_descriptor(void **state)
+TEST(cancel_keeps_the_descriptor)
 {
     int fd = nb_conn_fd(conn);
 
-    (void)state;
     nb_cancel(conn);
     assert_true(is_open(fd));
     assert_status(closed(plenty()), NB_CANCELLED);
     assert_false(is_open(fd));
 }
 
-static void cancelled_stream_does_not_look_whole(void **state)
+TEST_AS(cancelled_stream_does_not_look_whole, TCP_BOTH)
 {
-    (void)state;
     assert_status(nb_send_all(conn, "half", 4, NULL, plenty()), NB_OK);
     until_arrived(peer, 4);
     nb_cancel(conn);
@@ -1514,12 +1452,11 @@ static void cancelled_stream_does_not_look_whole(void **state)
     assert_int_equal(got, 4);
 }
 
-static void cancelled_stream_does_not_look_whole_while_calls_are_blocked(void **state)
+TEST_AS(cancelled_stream_does_not_look_whole_while_calls_are_blocked, TCP)
 {
     struct task receiver;
     struct task sender;
 
-    (void)state;
     shrink();
     call_by = nb_forever();
     task_start(&receiver, call_recv, NULL);
@@ -1532,9 +1469,8 @@ static void cancelled_stream_does_not_look_whole_while_calls_are_blocked(void **
     task_join(&sender);
 }
 
-static void close_after_a_cancellation_waits_for_nothing(void **state)
+TEST(close_after_a_cancellation_waits_for_nothing)
 {
-    (void)state;
     assert_status(nb_send_all(conn, "half", 4, NULL, plenty()), NB_OK);
     nb_cancel(conn);
     probe_clear();
@@ -1543,9 +1479,8 @@ static void close_after_a_cancellation_waits_for_nothing(void **state)
     assert_int_equal(atomic_load(&probe.receive.calls), 0);
 }
 
-static void cancellation_is_not_lost_just_before_a_call(void **state)
+TEST(cancellation_is_not_lost_just_before_a_call)
 {
-    (void)state;
     for (size_t i = 0; i < 200; i++) {
         struct task task;
 
@@ -1589,14 +1524,13 @@ static void cancel_from_here(void *argument)
     nb_cancel(argument);
 }
 
-static void queries_and_cancellations_work_from_any_thread(void **state)
+TEST(queries_and_cancellations_work_from_any_thread)
 {
     struct task receiver;
     struct task sender;
     struct task asker;
     struct task cancellers[3];
 
-    (void)state;
     shrink();
     call_by = plenty();
     atomic_store(&stop_asking, false);
@@ -1618,116 +1552,4 @@ static void queries_and_cancellations_work_from_any_thread(void **state)
     assert_status(call_status, NB_CANCELLED);
     assert_status(sender_status, NB_CANCELLED);
     assert_int_equal(call_done, 20);
-}
-
-/* ---- the table of cases ---- */
-
-static const enum transport ipv4 = OVER_IPV4;
-static const enum transport ipv6 = OVER_IPV6;
-static const enum transport local = OVER_UNIX;
-
-#define ROW(name, transport, begin) CASE_WITH(name, transport, begin, end)
-#define TCP(name) ROW(name, ipv4, begin)
-#define TCP_BOTH(name) ROW(name, ipv4, begin), ROW(name, ipv6, begin)
-#define UNIX(name) ROW(name, local, begin)
-#define BOTH(name) ROW(name, ipv4, begin), ROW(name, local, begin)
-#define ALL(name) ROW(name, ipv4, begin), ROW(name, ipv6, begin), ROW(name, local, begin)
-/* These make their own sockets. */
-#define EMPTY(name) ROW(name, ipv4, begin_empty)
-#define EMPTY_TCP(name) ROW(name, ipv4, begin_empty), ROW(name, ipv6, begin_empty)
-#define EMPTY_ALL(name)                                                                            \
-    ROW(name, ipv4, begin_empty), ROW(name, ipv6, begin_empty), ROW(name, local, begin_empty)
-
-int main(void)
-{
-    const struct CMUnitTest cases[] = {
-        EMPTY_ALL(adopt_takes_a_connected_socket),
-        EMPTY_ALL(adopt_leaves_errno_alone),
-        EMPTY(adopt_refuses_what_is_no_open_descriptor),
-        EMPTY(adopt_refuses_what_is_no_socket),
-        EMPTY(adopt_refuses_what_is_no_stream),
-        EMPTY_ALL(adopt_refuses_a_listening_socket),
-        EMPTY(adopt_refuses_a_family_it_does_not_know),
-        EMPTY(adopt_refuses_to_have_no_place_for_it),
-        EMPTY(refused_adoption_names_the_descriptor_and_the_reason),
-        EMPTY(adopt_without_memory_leaves_the_descriptor),
-        EMPTY(adopt_that_the_system_refuses_leaves_the_descriptor),
-        EMPTY_ALL(adopted_socket_blocks_without_time_outs_and_is_close_on_exec),
-        EMPTY_ALL(one_descriptor_is_not_adopted_twice),
-        EMPTY_ALL(adopt_clears_what_breaks_a_promise),
-        EMPTY(an_option_that_cannot_be_cleared_is_named),
-        EMPTY(adopt_leaves_other_options_as_they_are),
-        EMPTY_TCP(an_adopted_socket_that_lingers_is_closed_in_time),
-        EMPTY(descriptor_zero_is_as_good_as_any),
-        EMPTY_TCP(peer_that_reset_before_it_was_accepted_is_adopted),
-        TCP_BOTH(both_addresses_of_a_tcp_connection_are_told),
-        UNIX(both_addresses_of_a_unix_pair_are_unnamed),
-        TCP(peer_stays_known_when_it_is_gone),
-        TCP_BOTH(local_address_is_not_told_after_a_cancellation),
-        EMPTY(mapped_peers_of_a_dual_stack_listener_are_ipv4),
-        BOTH(counters_count_what_was_received_and_sent),
-        TCP(counters_count_lines_with_their_ends_and_nothing_in_advance),
-        TCP(status_of_a_working_connection_is_ok),
-        TCP(status_of_no_connection_or_direction_is_invalid),
-        BOTH(directions_fail_apart),
-        BOTH(cancelled_connection_says_so_in_both_directions),
-        ALL(error_names_the_operation_the_peer_and_the_reason),
-        BOTH(error_without_a_system_error_names_the_reason_alone),
-        ALL(error_tells_of_a_receive_that_timed_out),
-        BOTH(error_tells_that_it_was_too_late_for_what_was_read_ahead),
-        BOTH(error_tells_of_want_of_memory_for_what_is_read_ahead),
-        BOTH(error_that_stays_comes_before_one_that_does_not),
-        ALL(detach_gives_back_a_plain_descriptor),
-        BOTH(detach_hands_out_what_was_buffered),
-        TCP(detach_without_room_changes_nothing),
-        TCP(detach_refuses_null),
-        BOTH(detach_of_a_cancelled_connection_is_refused),
-        BOTH(detach_works_after_a_failure_that_stays),
-        TCP(null_is_fine_for_all_that_end),
-        ALL(close_waits_for_the_peers_end),
-        BOTH(close_without_deadline_waits_for_the_peers_end),
-        BOTH(close_frees_the_buffer_and_the_descriptor),
-        BOTH(close_leaves_errno_alone),
-        BOTH(close_does_not_wait_when_the_end_has_come_before),
-        BOTH(close_after_shutdown_is_in_order),
-        ALL(reply_survives_input_that_was_never_read),
-        BOTH(close_drops_what_comes_while_it_waits),
-        BOTH(close_gives_up_at_its_deadline),
-        BOTH(close_with_an_expired_deadline_sends_the_end_and_waits_for_nothing),
-        ALL(close_with_an_expired_deadline_drops_what_was_never_read),
-        BOTH(close_with_an_expired_deadline_knows_of_an_end_received_before),
-        BOTH(close_drains_up_to_64_kib),
-        BOTH(close_gives_up_beyond_64_kib),
-        BOTH(close_tells_a_reset),
-        BOTH(close_tells_a_reset_that_was_received_before),
-        TCP(close_tells_a_reset_that_comes_while_it_waits),
-        BOTH(close_tells_what_a_send_failed_with),
-        TCP(close_tells_what_a_send_failed_with_rather_than_a_receive),
-        TCP(close_tells_what_its_wait_failed_with),
-        TCP(close_goes_on_after_signals),
-        TCP(close_gives_up_at_its_deadline_when_signals_never_cease),
-        TCP(close_gives_up_at_its_deadline_when_there_is_never_anything_to_read),
-        BOTH(close_after_a_line_too_long_is_in_order),
-        TCP_BOTH(truncated_stream_ends_with_a_reset),
-        TCP(stream_truncated_in_the_middle_of_a_send_ends_with_a_reset),
-        TCP(truncated_stream_ends_with_a_reset_after_the_peers_end_too),
-        TCP_BOTH(abort_resets),
-        BOTH(abort_frees_the_buffer_and_the_descriptor),
-        ALL(cancel_wakes_every_call_without_a_deadline),
-        BOTH(cancel_wakes_every_call_with_a_deadline),
-        ALL(cancel_wakes_both_directions),
-        BOTH(cancelled_call_reports_what_it_had),
-        BOTH(cancelled_send_reports_what_it_had),
-        BOTH(every_call_after_a_cancellation_says_so),
-        BOTH(cancel_may_be_called_again),
-        BOTH(cancel_leaves_errno_alone),
-        BOTH(cancel_keeps_the_descriptor),
-        TCP_BOTH(cancelled_stream_does_not_look_whole),
-        TCP(cancelled_stream_does_not_look_whole_while_calls_are_blocked),
-        BOTH(close_after_a_cancellation_waits_for_nothing),
-        BOTH(cancellation_is_not_lost_just_before_a_call),
-        BOTH(queries_and_cancellations_work_from_any_thread),
-    };
-
-    return cmocka_run_group_tests(cases, NULL, NULL);
 }

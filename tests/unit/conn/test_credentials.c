@@ -57,13 +57,14 @@ static void assert_refused(const nb_conn *conn, nb_status status)
     assert_int_equal(who.size, sizeof(who));
 }
 
-static void the_peer_of_a_unix_socket_is_known(void **state)
+#define TEST(name) TEST_AS(name, OWN_CASE)
+
+TEST(the_peer_of_a_unix_socket_is_known)
 {
     nb_credentials who = NB_CREDENTIALS_INIT;
     nb_conn *a;
     nb_conn *b;
 
-    (void)state;
     conn_pair(OVER_UNIX, &a, &b);
     errno = 1234;
     assert_status(nb_conn_peer_credentials(a, &who), NB_OK);
@@ -100,7 +101,7 @@ static void be_a_client(const struct sockaddr_storage *address, socklen_t length
     _exit(recv(fd, &byte, 1, 0) == 0 ? 0 : 3);
 }
 
-static void a_client_in_another_process_is_told_by_its_own_numbers(void **state)
+TEST(a_client_in_another_process_is_told_by_its_own_numbers)
 {
     nb_credentials who = NB_CREDENTIALS_INIT;
     struct self self;
@@ -112,7 +113,6 @@ static void a_client_in_another_process_is_told_by_its_own_numbers(void **state)
     nb_conn *conn;
     pid_t child = fork();
 
-    (void)state;
     assert_true(child >= 0);
     if (child == 0)
         be_a_client(&address, length);
@@ -129,19 +129,18 @@ static void a_client_in_another_process_is_told_by_its_own_numbers(void **state)
     raw_close(listening);
 }
 
-static void the_peer_of_a_tcp_socket_is_not_known(void **state)
+TEST(the_peer_of_a_tcp_socket_is_not_known)
 {
     nb_conn *a;
     nb_conn *b;
 
-    (void)state;
     conn_pair(OVER_IPV4, &a, &b);
     assert_refused(a, NB_UNSUPPORTED);
     nb_abort(a);
     nb_abort(b);
 }
 
-static void a_system_that_does_not_tell_leaves_nobody(void **state)
+TEST(a_system_that_does_not_tell_leaves_nobody)
 {
     static const struct {
         int error;
@@ -153,7 +152,6 @@ static void a_system_that_does_not_tell_leaves_nobody(void **state)
     nb_conn *a;
     nb_conn *b;
 
-    (void)state;
     conn_pair(OVER_UNIX, &a, &b);
     for (size_t i = 0; i < COUNT(rows); i++) {
         error_of_credentials = rows[i].error;
@@ -165,12 +163,11 @@ static void a_system_that_does_not_tell_leaves_nobody(void **state)
     nb_abort(b);
 }
 
-static void credentials_of_nothing_are_invalid(void **state)
+TEST(credentials_of_nothing_are_invalid)
 {
     nb_conn *a;
     nb_conn *b;
 
-    (void)state;
     conn_pair(OVER_UNIX, &a, &b);
     assert_refused(NULL, NB_INVALID);
     assert_status(nb_conn_peer_credentials(a, NULL), NB_INVALID);
@@ -178,13 +175,12 @@ static void credentials_of_nothing_are_invalid(void **state)
     nb_abort(b);
 }
 
-static void credentials_whose_size_was_never_set_are_invalid_and_left_alone(void **state)
+TEST(credentials_whose_size_was_never_set_are_invalid_and_left_alone)
 {
     static const size_t sizes[] = SIZES_NEVER_SET;
     nb_conn *a;
     nb_conn *b;
 
-    (void)state;
     conn_pair(OVER_UNIX, &a, &b);
     for (size_t i = 0; i < COUNT(sizes); i++) {
         nb_credentials who = {sizes[i], 5, 5, 5};
@@ -196,7 +192,7 @@ static void credentials_whose_size_was_never_set_are_invalid_and_left_alone(void
     nb_abort(b);
 }
 
-static void credentials_fit_the_structure_of_another_version(void **state)
+TEST(credentials_fit_the_structure_of_another_version)
 {
     nb_credentials older = {offsetof(nb_credentials, uid), 5, 5, 5};
     struct {
@@ -206,7 +202,6 @@ static void credentials_fit_the_structure_of_another_version(void **state)
     nb_conn *a;
     nb_conn *b;
 
-    (void)state;
     conn_pair(OVER_UNIX, &a, &b);
     assert_status(nb_conn_peer_credentials(a, &older), NB_OK);
     assert_int_equal(older.pid, getpid());
@@ -216,19 +211,4 @@ static void credentials_fit_the_structure_of_another_version(void **state)
     assert_int_equal(newer.later, -1); /* nobody; 0 may be the superuser */
     nb_abort(a);
     nb_abort(b);
-}
-
-int main(void)
-{
-    const struct CMUnitTest cases[] = {
-        OWN_CASE(the_peer_of_a_unix_socket_is_known),
-        OWN_CASE(a_client_in_another_process_is_told_by_its_own_numbers),
-        OWN_CASE(the_peer_of_a_tcp_socket_is_not_known),
-        OWN_CASE(a_system_that_does_not_tell_leaves_nobody),
-        OWN_CASE(credentials_of_nothing_are_invalid),
-        OWN_CASE(credentials_whose_size_was_never_set_are_invalid_and_left_alone),
-        OWN_CASE(credentials_fit_the_structure_of_another_version),
-    };
-
-    return cmocka_run_group_tests(cases, NULL, NULL);
 }

@@ -72,9 +72,20 @@ static void assert_nothing_consumed(void)
     assert_int_equal(received, 0);
 }
 
+/* ---- the kinds of cases ---- */
+
+static const enum transport ipv4 = OVER_IPV4;
+static const enum transport local = OVER_UNIX;
+
+#define ON(name, transport) CASE_WITH(name, transport, begin, end)
+#define TCP(name) ON(name, ipv4)
+#define BOTH(name) ON(name, ipv4), ON(name, local)
+
+#define TEST(name) TEST_AS(name, TCP)
+
 /* ---- frames that arrive ---- */
 
-static void each_length_announces_itself_most_significant_byte_first(void **state)
+TEST(each_length_announces_itself_most_significant_byte_first)
 {
     static const struct {
         size_t length;
@@ -90,7 +101,6 @@ static void each_length_announces_itself_most_significant_byte_first(void **stat
     static unsigned char body[0x10203];
     static unsigned char received[HEADER + sizeof(body)];
 
-    (void)state;
     pattern_fill(body, sizeof(body), 0);
     for (size_t i = 0; i < COUNT(rows); i++) {
         assert_status(nb_send_frame(conn, body, rows[i].length, plenty()), NB_OK);
@@ -100,9 +110,8 @@ static void each_length_announces_itself_most_significant_byte_first(void **stat
     }
 }
 
-static void header_and_body_of_a_frame_are_one_send(void **state)
+TEST_AS(header_and_body_of_a_frame_are_one_send, BOTH)
 {
-    (void)state;
     probe_clear();
     assert_status(nb_send_frame(conn, "body", 4, nb_forever()), NB_OK);
     assert_int_equal(probe_total(), 1);
@@ -113,18 +122,16 @@ static void header_and_body_of_a_frame_are_one_send(void **state)
     assert_memory_equal(buf, "\0\0\0\4body\0\0\0\0", 12);
 }
 
-static void a_frame_is_given_without_its_header(void **state)
+TEST_AS(a_frame_is_given_without_its_header, BOTH)
 {
-    (void)state;
     arrive("\0\0\0\5hello");
     assert_status(frame(sizeof(buf), plenty()), NB_OK);
     assert_got("hello");
     assert_int_equal(buf[5], '#');
 }
 
-static void an_empty_frame_is_a_frame(void **state)
+TEST(an_empty_frame_is_a_frame)
 {
-    (void)state;
     arrive("\0\0\0\0\0\0\0\0\0\0\0\1x");
     assert_status(frame(sizeof(buf), plenty()), NB_OK);
     assert_got("");
@@ -153,7 +160,7 @@ static void send_frames(void *argument)
     atomic_store(&sender->status, (int)status);
 }
 
-static void frames_of_any_length_arrive_whole_through_small_buffers(void **state)
+TEST_AS(frames_of_any_length_arrive_whole_through_small_buffers, BOTH)
 {
     static const size_t lengths[] = {0,    1,     4091, 4092,  4093,      4096, LARGE, 3,
                                      8192, 65536, 0,    99999, LARGE - 1, 2,    LARGE, 4095};
@@ -182,7 +189,7 @@ static void frames_of_any_length_arrive_whole_through_small_buffers(void **state
     test_free(data);
 }
 
-static void frames_survive_bytes_one_by_one_and_signals(void **state)
+TEST_AS(frames_survive_bytes_one_by_one_and_signals, BOTH)
 {
     nb_conn *a;
     nb_conn *b;
@@ -202,9 +209,8 @@ static void frames_survive_bytes_one_by_one_and_signals(void **state)
     nb_abort(b);
 }
 
-static void frames_that_arrived_together_are_one_receive(void **state)
+TEST(frames_that_arrived_together_are_one_receive)
 {
-    (void)state;
     arrive("\0\0\0\3one\0\0\0\0\0\0\0\5three");
     probe_clear();
     assert_status(frame(sizeof(buf), nb_forever()), NB_OK);
@@ -216,9 +222,8 @@ static void frames_that_arrived_together_are_one_receive(void **state)
     assert_int_equal(probe_total(), 1);
 }
 
-static void frames_and_other_calls_share_the_buffer(void **state)
+TEST(frames_and_other_calls_share_the_buffer)
 {
-    (void)state;
     arrive("line\n\0\0\0\5framerest\0\0\0\1x");
     assert_status(nb_recv_line(conn, buf, sizeof(buf), &got, plenty()), NB_OK);
     assert_status(frame(sizeof(buf), plenty()), NB_OK);
@@ -229,12 +234,11 @@ static void frames_and_other_calls_share_the_buffer(void **state)
     assert_got("x");
 }
 
-static void counters_of_frames_include_the_headers(void **state)
+TEST(counters_of_frames_include_the_headers)
 {
     uint64_t received;
     uint64_t sent;
 
-    (void)state;
     arrive("\0\0\0\3one\0\0\0\3tw");
     assert_status(nb_send_frame(conn, "four", 4, plenty()), NB_OK);
     assert_status(frame(sizeof(buf), plenty()), NB_OK);
@@ -244,9 +248,8 @@ static void counters_of_frames_include_the_headers(void **state)
     assert_int_equal(sent, 8);
 }
 
-static void success_of_frames_leaves_errno_alone(void **state)
+TEST_AS(success_of_frames_leaves_errno_alone, BOTH)
 {
-    (void)state;
     arrive("\0\0\0\1x");
     errno = 1234;
     assert_status(nb_send_frame(conn, "x", 1, plenty()), NB_OK);
@@ -256,9 +259,8 @@ static void success_of_frames_leaves_errno_alone(void **state)
 
 /* ---- frames that are too long ---- */
 
-static void a_frame_that_just_fits_is_taken(void **state)
+TEST(a_frame_that_just_fits_is_taken)
 {
-    (void)state;
     arrive("\0\0\0\5hello\0\0\0\6hello!");
     assert_status(frame(5, plenty()), NB_OK);
     assert_got("hello");
@@ -267,13 +269,12 @@ static void a_frame_that_just_fits_is_taken(void **state)
     assert_int_equal(buf[0], '#');
 }
 
-static void a_frame_too_long_stays_and_its_body_is_not_read(void **state)
+TEST(a_frame_too_long_stays_and_its_body_is_not_read)
 {
     char body[8];
     size_t length;
     int fd;
 
-    (void)state;
     arrive("\0\0\0\6hello!");
     assert_status(frame(5, plenty()), NB_TOO_LONG);
     assert_int_equal(got, 6);
@@ -288,9 +289,8 @@ static void a_frame_too_long_stays_and_its_body_is_not_read(void **state)
     conn = adopt(fd);
 }
 
-static void what_a_peer_announces_allocates_nothing(void **state)
+TEST(what_a_peer_announces_allocates_nothing)
 {
-    (void)state;
     arrive("\xff\xff\xff\xff");
     probe_clear();
     assert_status(frame(64, plenty()), NB_TOO_LONG);
@@ -298,23 +298,21 @@ static void what_a_peer_announces_allocates_nothing(void **state)
     assert_true(atomic_load(&probe.allocate.longest) <= 1024);
 }
 
-static void the_buffer_grows_with_what_arrives_of_a_frame(void **state)
+TEST(the_buffer_grows_with_what_arrives_of_a_frame)
 {
     static char large[LARGE];
 
-    (void)state;
     arrive("\0\x0f\xff\xff");
     probe_clear();
     assert_status(nb_recv_frame(conn, large, LARGE, &got, nb_after_ms(SHORT_MS)), NB_TIMEOUT);
     assert_true(atomic_load(&probe.allocate.longest) <= 4096);
 }
 
-static void the_buffer_grows_to_no_more_than_the_frame(void **state)
+TEST(the_buffer_grows_to_no_more_than_the_frame)
 {
     static char whole[HEADER + 50000];
     static char body[50000];
 
-    (void)state;
     memcpy(whole, "\0\0\xc3\x50", HEADER);
     raw_deliver(peer, nb_conn_fd(conn), whole, sizeof(whole));
     probe_clear();
@@ -325,7 +323,7 @@ static void the_buffer_grows_to_no_more_than_the_frame(void **state)
 
 /* ---- frames that do not come ---- */
 
-static void a_timeout_anywhere_in_a_frame_consumes_nothing(void **state)
+TEST_AS(a_timeout_anywhere_in_a_frame_consumes_nothing, BOTH)
 {
     static const char whole[] = "\0\0\0\6hello!";
 
@@ -347,18 +345,16 @@ static void a_timeout_anywhere_in_a_frame_consumes_nothing(void **state)
     }
 }
 
-static void what_came_of_a_frame_that_timed_out_is_for_every_call(void **state)
+TEST(what_came_of_a_frame_that_timed_out_is_for_every_call)
 {
-    (void)state;
     arrive("\0\0\0\6hel");
     assert_status(frame(sizeof(buf), before_long()), NB_TIMEOUT);
     assert_status(nb_recv_exact(conn, buf, 7, &got, plenty()), NB_OK);
     assert_got("\0\0\0\6hel");
 }
 
-static void an_expired_deadline_takes_only_what_is_complete_in_the_buffer(void **state)
+TEST(an_expired_deadline_takes_only_what_is_complete_in_the_buffer)
 {
-    (void)state;
     arrive("\0\0\0\1a\0\0\0\1b\0\0\0\4c");
     assert_status(frame(sizeof(buf), past()), NB_TIMEOUT);
     assert_nothing_consumed();
@@ -375,7 +371,7 @@ static void an_expired_deadline_takes_only_what_is_complete_in_the_buffer(void *
     assert_int_equal(probe_total(), 0);
 }
 
-static void frames_of_any_bound_are_read_ahead_alike(void **state)
+TEST_AS(frames_of_any_bound_are_read_ahead_alike, BOTH)
 {
     static char stream[30 * 1000];
 
@@ -397,12 +393,11 @@ static void frames_of_any_bound_are_read_ahead_alike(void **state)
     }
 }
 
-static void the_buffer_of_a_long_frame_is_given_back(void **state)
+TEST_AS(the_buffer_of_a_long_frame_is_given_back, BOTH)
 {
     static char whole[HEADER + 50000];
     static char body[50000];
 
-    (void)state;
     memcpy(whole, "\0\0\xc3\x50", HEADER);
     raw_deliver(peer, nb_conn_fd(conn), whole, sizeof(whole));
     probe_clear();
@@ -412,7 +407,7 @@ static void the_buffer_of_a_long_frame_is_given_back(void **state)
 }
 
 /* The buffer that one frame has left is as long as that, and the next one begins to come in it. */
-static void no_receive_of_frames_takes_more_than_a_mebibyte(void **state)
+TEST_AS(no_receive_of_frames_takes_more_than_a_mebibyte, BOTH)
 {
     const size_t lengths[] = {3 * LARGE, 3 * LARGE};
     unsigned char *data = test_malloc(lengths[0]);
@@ -449,13 +444,12 @@ static void trickle(void *argument)
     }
 }
 
-static void a_frame_that_trickles_extends_no_deadline(void **state)
+TEST_AS(a_frame_that_trickles_extends_no_deadline, BOTH)
 {
     nb_deadline by;
     struct task task;
     nb_status status;
 
-    (void)state;
     atomic_store(&trickling, true);
     task_start(&task, trickle, NULL);
     by = nb_after_ms(100);
@@ -467,7 +461,7 @@ static void a_frame_that_trickles_extends_no_deadline(void **state)
     assert_nothing_consumed();
 }
 
-static void an_end_between_frames_is_an_end_and_inside_one_a_reset(void **state)
+TEST_AS(an_end_between_frames_is_an_end_and_inside_one_a_reset, BOTH)
 {
     static const char whole[] = "\0\0\0\1x\0\0\0\6hello!";
 
@@ -490,9 +484,8 @@ static void an_end_between_frames_is_an_end_and_inside_one_a_reset(void **state)
     }
 }
 
-static void a_reset_inside_a_frame_is_one(void **state)
+TEST(a_reset_inside_a_frame_is_one)
 {
-    (void)state;
     arrive("\0\0\0\6hel");
     raw_reset(peer, nb_conn_fd(conn));
     peer = -1;
@@ -500,9 +493,8 @@ static void a_reset_inside_a_frame_is_one(void **state)
     assert_status(frame(sizeof(buf), plenty()), NB_RESET);
 }
 
-static void want_of_memory_for_a_frame_consumes_nothing_and_does_not_stay(void **state)
+TEST(want_of_memory_for_a_frame_consumes_nothing_and_does_not_stay)
 {
-    (void)state;
     arrive("\0\0\0\6hello!");
     probe_fail(&probe.allocate, 1, ENOMEM);
     assert_status(frame(sizeof(buf), plenty()), NB_NO_MEMORY);
@@ -516,12 +508,11 @@ static void run_frame(void *argument)
     atomic_store((atomic_int *)argument, (int)frame(sizeof(buf), nb_forever()));
 }
 
-static void cancel_wakes_who_waits_for_a_frame(void **state)
+TEST_AS(cancel_wakes_who_waits_for_a_frame, BOTH)
 {
     static atomic_int status;
     struct task task;
 
-    (void)state;
     arrive("\0\0\0\6hel");
     task_start(&task, run_frame, &status);
     task_until_blocked(&task);
@@ -535,9 +526,8 @@ static void cancel_wakes_who_waits_for_a_frame(void **state)
 
 /* ---- what is no frame ---- */
 
-static void receiving_a_frame_refuses_what_is_not_a_length_or_a_place(void **state)
+TEST(receiving_a_frame_refuses_what_is_not_a_length_or_a_place)
 {
-    (void)state;
     arrive("\0\0\0\1x");
     nb_cancel(conn); /* a broken contract comes first */
     probe_clear();
@@ -550,11 +540,10 @@ static void receiving_a_frame_refuses_what_is_not_a_length_or_a_place(void **sta
     assert_int_equal(probe_total(), 0);
 }
 
-static void sending_a_frame_refuses_what_is_not_a_length_or_a_place(void **state)
+TEST(sending_a_frame_refuses_what_is_not_a_length_or_a_place)
 {
     const size_t longest = SIZE_MAX / 2 > UINT32_MAX ? UINT32_MAX : SIZE_MAX / 2 - 4;
 
-    (void)state;
     probe_clear();
     assert_status(nb_send_frame(NULL, "x", 1, plenty()), NB_INVALID);
     assert_status(nb_send_frame(conn, NULL, 1, plenty()), NB_INVALID);
@@ -567,55 +556,8 @@ static void sending_a_frame_refuses_what_is_not_a_length_or_a_place(void **state
     assert_status(nb_send_all(conn, "x", 1, NULL, plenty()), NB_TIMEOUT);
 }
 
-static void no_frame_is_sent_after_shutdown(void **state)
+TEST(no_frame_is_sent_after_shutdown)
 {
-    (void)state;
     assert_status(nb_shutdown_send(conn), NB_OK);
     assert_status(nb_send_frame(conn, NULL, 0, plenty()), NB_INVALID);
-}
-
-/* ---- the table of cases ---- */
-
-static const enum transport ipv4 = OVER_IPV4;
-static const enum transport local = OVER_UNIX;
-
-#define ON(name, transport) CASE_WITH(name, transport, begin, end)
-#define TCP(name) ON(name, ipv4)
-#define BOTH(name) ON(name, ipv4), ON(name, local)
-
-int main(void)
-{
-    const struct CMUnitTest cases[] = {
-        TCP(each_length_announces_itself_most_significant_byte_first),
-        BOTH(header_and_body_of_a_frame_are_one_send),
-        BOTH(a_frame_is_given_without_its_header),
-        TCP(an_empty_frame_is_a_frame),
-        BOTH(frames_of_any_length_arrive_whole_through_small_buffers),
-        BOTH(frames_survive_bytes_one_by_one_and_signals),
-        TCP(frames_that_arrived_together_are_one_receive),
-        TCP(frames_and_other_calls_share_the_buffer),
-        TCP(counters_of_frames_include_the_headers),
-        BOTH(success_of_frames_leaves_errno_alone),
-        TCP(a_frame_that_just_fits_is_taken),
-        TCP(a_frame_too_long_stays_and_its_body_is_not_read),
-        TCP(what_a_peer_announces_allocates_nothing),
-        TCP(the_buffer_grows_with_what_arrives_of_a_frame),
-        TCP(the_buffer_grows_to_no_more_than_the_frame),
-        BOTH(a_timeout_anywhere_in_a_frame_consumes_nothing),
-        TCP(what_came_of_a_frame_that_timed_out_is_for_every_call),
-        TCP(an_expired_deadline_takes_only_what_is_complete_in_the_buffer),
-        BOTH(frames_of_any_bound_are_read_ahead_alike),
-        BOTH(the_buffer_of_a_long_frame_is_given_back),
-        BOTH(no_receive_of_frames_takes_more_than_a_mebibyte),
-        BOTH(a_frame_that_trickles_extends_no_deadline),
-        BOTH(an_end_between_frames_is_an_end_and_inside_one_a_reset),
-        TCP(a_reset_inside_a_frame_is_one),
-        TCP(want_of_memory_for_a_frame_consumes_nothing_and_does_not_stay),
-        BOTH(cancel_wakes_who_waits_for_a_frame),
-        TCP(receiving_a_frame_refuses_what_is_not_a_length_or_a_place),
-        TCP(sending_a_frame_refuses_what_is_not_a_length_or_a_place),
-        TCP(no_frame_is_sent_after_shutdown),
-    };
-
-    return cmocka_run_group_tests(cases, NULL, NULL);
 }

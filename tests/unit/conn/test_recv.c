@@ -177,9 +177,21 @@ static void each_call_returns(nb_status expected, nb_deadline by)
     check_each(by, expected, 0, COUNT(calls));
 }
 
-static void every_call_refuses_what_is_not_a_length_or_a_place(void **state)
+/* ---- the kinds of cases ---- */
+
+static const enum transport ipv4 = OVER_IPV4;
+static const enum transport ipv6 = OVER_IPV6;
+static const enum transport local = OVER_UNIX;
+
+#define ON(name, transport) CASE_WITH(name, transport, begin, end)
+#define TCP(name) ON(name, ipv4)
+#define BOTH(name) ON(name, ipv4), ON(name, local)
+#define ALL(name) ON(name, ipv4), ON(name, ipv6), ON(name, local)
+
+#define TEST(name) TEST_AS(name, TCP)
+
+TEST(every_call_refuses_what_is_not_a_length_or_a_place)
 {
-    (void)state;
     arrive("hello\n");
     assert_status(nb_recv(NULL, buf, 1, &got, plenty()), NB_INVALID);
     assert_status(nb_recv(conn, NULL, 1, &got, plenty()), NB_INVALID);
@@ -215,9 +227,8 @@ static void every_call_refuses_what_is_not_a_length_or_a_place(void **state)
     assert_line("hello");
 }
 
-static void refused_call_reports_nothing_received(void **state)
+TEST(refused_call_reports_nothing_received)
 {
-    (void)state;
     assert_status(some(0, plenty()), NB_INVALID);
     assert_int_equal(got, 0);
     assert_status(exact(TOO_LARGE, plenty()), NB_INVALID);
@@ -228,9 +239,8 @@ static void refused_call_reports_nothing_received(void **state)
     assert_int_equal(got, 0);
 }
 
-static void broken_contract_comes_before_a_cancellation(void **state)
+TEST(broken_contract_comes_before_a_cancellation)
 {
-    (void)state;
     nb_cancel(conn);
     assert_status(some(0, past()), NB_INVALID);
     assert_status(nb_recv_exact(conn, NULL, 1, &got, past()), NB_INVALID);
@@ -239,60 +249,53 @@ static void broken_contract_comes_before_a_cancellation(void **state)
     assert_status(nb_recv_to_end(conn, NULL, 1, &got, past()), NB_INVALID);
 }
 
-static void cancellation_comes_before_a_failure_that_stays(void **state)
+TEST_AS(cancellation_comes_before_a_failure_that_stays, BOTH)
 {
-    (void)state;
     peer_ends();
     assert_status(some(9, plenty()), NB_EOF);
     nb_cancel(conn);
     each_call_returns(NB_CANCELLED, past());
 }
 
-static void cancellation_comes_before_bytes_in_the_buffer(void **state)
+TEST_AS(cancellation_comes_before_bytes_in_the_buffer, BOTH)
 {
-    (void)state;
     arrive("one\ntwo\n");
     assert_status(line(9, plenty()), NB_OK);
     nb_cancel(conn);
     each_call_returns(NB_CANCELLED, plenty());
 }
 
-static void failure_that_stays_comes_before_a_length_of_zero(void **state)
+TEST(failure_that_stays_comes_before_a_length_of_zero)
 {
-    (void)state;
     peer_resets();
     assert_status(some(9, plenty()), NB_RESET);
     assert_status(exact(0, plenty()), NB_RESET);
     assert_status(to_end(0, plenty()), NB_RESET);
 }
 
-static void failure_that_stays_comes_before_an_expired_deadline(void **state)
+TEST(failure_that_stays_comes_before_an_expired_deadline)
 {
-    (void)state;
     peer_resets();
     assert_status(some(9, plenty()), NB_RESET);
     each_call_returns(NB_RESET, past());
 }
 
-static void length_of_zero_comes_before_an_expired_deadline(void **state)
+TEST(length_of_zero_comes_before_an_expired_deadline)
 {
-    (void)state;
     assert_status(exact(0, past()), NB_OK);
     assert_int_equal(got, 0);
 }
 
-static void length_of_zero_makes_no_system_call(void **state)
+TEST(length_of_zero_makes_no_system_call)
 {
-    (void)state;
     probe_clear();
     assert_status(nb_recv_exact(conn, NULL, 0, &got, plenty()), NB_OK);
     assert_status(nb_recv_exact(conn, NULL, 0, &got, nb_forever()), NB_OK);
     assert_int_equal(probe_total(), 0);
 }
 
-static void expired_deadline_consumes_nothing_that_has_arrived(void **state)
+TEST_AS(expired_deadline_consumes_nothing_that_has_arrived, BOTH)
 {
-    (void)state;
     arrive("hello\n");
     check_each(past(), NB_TIMEOUT, 0, WAIT);
     check_each((nb_deadline){0}, NB_TIMEOUT, 0, WAIT);
@@ -302,9 +305,8 @@ static void expired_deadline_consumes_nothing_that_has_arrived(void **state)
     assert_got("hello\n");
 }
 
-static void expired_deadline_consumes_nothing_from_the_buffer(void **state)
+TEST(expired_deadline_consumes_nothing_from_the_buffer)
 {
-    (void)state;
     arrive("one\nhello");
     assert_status(line(64, plenty()), NB_OK);
     check_each(past(), NB_TIMEOUT, 0, WAIT);
@@ -315,9 +317,8 @@ static void expired_deadline_consumes_nothing_from_the_buffer(void **state)
 }
 
 /* A server that has taken every whole command that is there answers before it waits for the rest. */
-static void expired_deadline_takes_what_is_complete_in_the_buffer(void **state)
+TEST_AS(expired_deadline_takes_what_is_complete_in_the_buffer, BOTH)
 {
-    (void)state;
     arrive("one\ntwo\nthree;four\r\nfi");
     assert_status(line(64, plenty()), NB_OK);
     probe_clear();
@@ -335,36 +336,32 @@ static void expired_deadline_takes_what_is_complete_in_the_buffer(void **state)
     assert_int_equal(probe_total(), 0);
 }
 
-static void expired_deadline_does_not_hide_what_is_too_long(void **state)
+TEST(expired_deadline_does_not_hide_what_is_too_long)
 {
-    (void)state;
     arrive("one\ntwo and more");
     assert_status(line(64, plenty()), NB_OK);
     assert_status(line(4, past()), NB_TOO_LONG);
     assert_line("two");
 }
 
-static void expired_deadline_hides_an_end(void **state)
+TEST(expired_deadline_hides_an_end)
 {
-    (void)state;
     peer_ends();
     check_each(past(), NB_TIMEOUT, 0, WAIT);
     assert_status(to_end(0, past()), NB_TIMEOUT);
     assert_status(some(9, plenty()), NB_EOF);
 }
 
-static void expired_deadline_reads_nothing(void **state)
+TEST(expired_deadline_reads_nothing)
 {
-    (void)state;
     arrive("hello\n");
     probe_clear();
     check_each(past(), NB_TIMEOUT, 0, WAIT);
     assert_int_equal(atomic_load(&probe.receive.calls), 0);
 }
 
-static void timeout_does_not_stay(void **state)
+TEST_AS(timeout_does_not_stay, BOTH)
 {
-    (void)state;
     each_call_returns(NB_TIMEOUT, nb_after_ms(1));
     assert_status(nb_conn_status(conn, NB_RECEIVE), NB_OK);
     for (size_t i = 0; i < WAIT; i++) {
@@ -375,9 +372,8 @@ static void timeout_does_not_stay(void **state)
     }
 }
 
-static void timeout_is_never_early(void **state)
+TEST_AS(timeout_is_never_early, BOTH)
 {
-    (void)state;
     for (size_t i = 0; i < COUNT(calls); i++) {
         nb_deadline by = nb_after_ms(SHORT_MS);
 
@@ -393,9 +389,8 @@ static void run_call(void *argument)
     got = call->run(nb_forever()) == NB_OK ? got : SIZE_MAX;
 }
 
-static void every_call_wakes_up_when_bytes_arrive(void **state)
+TEST_AS(every_call_wakes_up_when_bytes_arrive, ALL)
 {
-    (void)state;
     for (size_t i = 0; i < COUNT(calls); i++) {
         struct task task;
 
@@ -410,11 +405,10 @@ static void every_call_wakes_up_when_bytes_arrive(void **state)
     }
 }
 
-static void to_end_wakes_up_when_the_end_comes(void **state)
+TEST_AS(to_end_wakes_up_when_the_end_comes, BOTH)
 {
     struct task task;
 
-    (void)state;
     task_start(&task, run_call, (void *)&calls[4]);
     task_until_blocked(&task);
     raw_send_text(peer, "five\n");
@@ -424,9 +418,8 @@ static void to_end_wakes_up_when_the_end_comes(void **state)
     assert_got("five\n");
 }
 
-static void calls_are_resumed_after_a_signal(void **state)
+TEST(calls_are_resumed_after_a_signal)
 {
-    (void)state;
     for (size_t i = 0; i < COUNT(calls); i++) {
         if (calls[i].run == to_end_by)
             continue;
@@ -441,17 +434,15 @@ static void calls_are_resumed_after_a_signal(void **state)
 }
 
 /* poll(2) looks at its descriptors before it looks at signals. */
-static void wait_ends_at_its_deadline_when_signals_never_cease(void **state)
+TEST(wait_ends_at_its_deadline_when_signals_never_cease)
 {
-    (void)state;
     probe_fail(&probe.poll, INT_MAX, EINTR);
     assert_status(readable(past()), NB_TIMEOUT);
     assert_status(readable(nb_after_ms(5)), NB_TIMEOUT);
 }
 
-static void success_leaves_errno_alone(void **state)
+TEST_AS(success_leaves_errno_alone, BOTH)
 {
-    (void)state;
     arrive("five\nfive\nfive\nfive\nfive\n");
     peer_ends();
     errno = 1234;
@@ -484,9 +475,8 @@ static void receive_fails_with(int number, nb_status status, nb_status stays)
     conn = other;
 }
 
-static void only_want_of_memory_does_not_stay_among_the_kernels_failures(void **state)
+TEST(only_want_of_memory_does_not_stay_among_the_kernels_failures)
 {
-    (void)state;
     receive_fails_with(ENOMEM, NB_NO_MEMORY, NB_OK);
     receive_fails_with(ENOBUFS, NB_NO_MEMORY, NB_OK);
     receive_fails_with(ECONNRESET, NB_RESET, NB_RESET);
@@ -498,29 +488,26 @@ static void only_want_of_memory_does_not_stay_among_the_kernels_failures(void **
 }
 
 /* When the kernel gives up a peer that does not answer, it tells what ICMP said of it last. */
-static void what_routers_say_of_a_peer_means_that_it_is_unreachable(void **state)
+TEST(what_routers_say_of_a_peer_means_that_it_is_unreachable)
 {
     static const int said[] = {ECONNREFUSED, ENOPROTOOPT, EOPNOTSUPP,
                                EACCES,       ENETUNREACH, EHOSTDOWN};
 
-    (void)state;
     for (size_t i = 0; i < sizeof(said) / sizeof(said[0]); i++)
         receive_fails_with(said[i], NB_UNREACHABLE, NB_UNREACHABLE);
 }
 
 /* Statuses of connecting and listening are none of a connection that is there. */
-static void what_a_receive_is_not_said_to_return_is_a_system_error(void **state)
+TEST(what_a_receive_is_not_said_to_return_is_a_system_error)
 {
     static const int odd[] = {ENOENT, EADDRINUSE, EADDRNOTAVAIL, EMFILE, EPROTO};
 
-    (void)state;
     for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++)
         receive_fails_with(odd[i], NB_SYSTEM, NB_SYSTEM);
 }
 
-static void want_of_memory_in_the_middle_reports_the_bytes_so_far(void **state)
+TEST(want_of_memory_in_the_middle_reports_the_bytes_so_far)
 {
-    (void)state;
     arrive("ab");
     assert_status(until(9, "\n", before_long()), NB_TIMEOUT);
     probe_fail(&probe.receive, 1, ENOBUFS);
@@ -533,17 +520,15 @@ static void want_of_memory_in_the_middle_reports_the_bytes_so_far(void **state)
 
 /* ---- nb_recv ---- */
 
-static void recv_gives_what_is_there(void **state)
+TEST_AS(recv_gives_what_is_there, ALL)
 {
-    (void)state;
     arrive("hello");
     assert_status(some(64, plenty()), NB_OK);
     assert_got("hello");
 }
 
-static void recv_stops_at_capacity(void **state)
+TEST_AS(recv_stops_at_capacity, BOTH)
 {
-    (void)state;
     arrive("hello");
     assert_status(some(3, plenty()), NB_OK);
     assert_got("hel");
@@ -552,20 +537,18 @@ static void recv_stops_at_capacity(void **state)
     assert_got("lo");
 }
 
-static void recv_gives_bytes_of_any_value(void **state)
+TEST_AS(recv_gives_bytes_of_any_value, BOTH)
 {
     static const char all[] = "\0\1\n\r\377\0";
 
-    (void)state;
     arrive_bytes(all, sizeof(all));
     assert_status(some(64, plenty()), NB_OK);
     assert_int_equal(got, sizeof(all));
     assert_memory_equal(buf, all, sizeof(all));
 }
 
-static void recv_tells_the_end_after_the_last_byte(void **state)
+TEST_AS(recv_tells_the_end_after_the_last_byte, ALL)
 {
-    (void)state;
     arrive("bye");
     peer_ends();
     assert_status(some(64, plenty()), NB_OK);
@@ -574,9 +557,8 @@ static void recv_tells_the_end_after_the_last_byte(void **state)
     assert_int_equal(got, 0);
 }
 
-static void end_stays_for_every_call_but_to_end(void **state)
+TEST_AS(end_stays_for_every_call_but_to_end, BOTH)
 {
-    (void)state;
     peer_ends();
     assert_status(some(64, plenty()), NB_EOF);
     assert_status(some(64, past()), NB_EOF);
@@ -591,11 +573,10 @@ static void end_stays_for_every_call_but_to_end(void **state)
     assert_status(nb_conn_status(conn, NB_RECEIVE), NB_EOF);
 }
 
-static void end_of_receiving_does_not_end_sending(void **state)
+TEST_AS(end_of_receiving_does_not_end_sending, ALL)
 {
     char answer[2];
 
-    (void)state;
     peer_ends();
     assert_status(some(64, plenty()), NB_EOF);
     assert_status(nb_conn_status(conn, NB_SEND), NB_OK);
@@ -604,9 +585,8 @@ static void end_of_receiving_does_not_end_sending(void **state)
     assert_memory_equal(answer, "ok", 2);
 }
 
-static void recv_without_deadline_is_one_recv(void **state)
+TEST_AS(recv_without_deadline_is_one_recv, BOTH)
 {
-    (void)state;
     arrive("hello");
     probe_clear();
     assert_status(some(64, nb_forever()), NB_OK);
@@ -615,9 +595,8 @@ static void recv_without_deadline_is_one_recv(void **state)
     assert_int_equal(atomic_load(&probe.allocate.calls), 0);
 }
 
-static void recv_with_a_deadline_is_one_recv_from_the_second_on(void **state)
+TEST_AS(recv_with_a_deadline_is_one_recv_from_the_second_on, BOTH)
 {
-    (void)state;
     arrive("hello");
     assert_status(some(1, nb_after_ms(10000)), NB_OK);
     probe_clear();
@@ -628,9 +607,8 @@ static void recv_with_a_deadline_is_one_recv_from_the_second_on(void **state)
     assert_int_equal(atomic_load(&probe.allocate.calls), 0);
 }
 
-static void first_deadline_costs_one_option(void **state)
+TEST_AS(first_deadline_costs_one_option, BOTH)
 {
-    (void)state;
     arrive("hello");
     probe_clear();
     assert_status(some(1, nb_after_ms(10000)), NB_OK);
@@ -639,13 +617,12 @@ static void first_deadline_costs_one_option(void **state)
 }
 
 /* Copying does not count against the kernel's timer. */
-static void one_receive_never_takes_more_than_a_mebibyte(void **state)
+TEST_AS(one_receive_never_takes_more_than_a_mebibyte, BOTH)
 {
     size_t huge = (size_t)1 << (sizeof(size_t) > 4 ? 33 : 30);
     const size_t most = (size_t)1 << 20;
     void *place;
 
-    (void)state;
     skip_under_valgrind("so many addresses take gigabytes");
     place = mmap(NULL, huge, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
                  -1, 0);
@@ -665,12 +642,11 @@ static void one_receive_never_takes_more_than_a_mebibyte(void **state)
     assert_int_equal(munmap(place, huge), 0);
 }
 
-static void urgent_byte_is_not_part_of_the_stream(void **state)
+TEST(urgent_byte_is_not_part_of_the_stream)
 {
     int in_line = 1;
     socklen_t length = sizeof(in_line);
 
-    (void)state;
     arrive("ab");
     assert_int_equal(send(peer, "!", 1, MSG_OOB), 1);
     raw_send_text(peer, "cd");
@@ -683,9 +659,8 @@ static void urgent_byte_is_not_part_of_the_stream(void **state)
 
 /* ---- nb_recv_exact ---- */
 
-static void exact_gives_so_many_bytes_and_leaves_the_rest(void **state)
+TEST_AS(exact_gives_so_many_bytes_and_leaves_the_rest, BOTH)
 {
-    (void)state;
     arrive("hello, world");
     assert_status(exact(5, plenty()), NB_OK);
     assert_got("hello");
@@ -694,9 +669,8 @@ static void exact_gives_so_many_bytes_and_leaves_the_rest(void **state)
     assert_got(", world");
 }
 
-static void exact_puts_pieces_together(void **state)
+TEST(exact_puts_pieces_together)
 {
-    (void)state;
     probe.receive.limit = 1;
     arrive("hello, world");
     assert_status(exact(12, plenty()), NB_OK);
@@ -704,9 +678,8 @@ static void exact_puts_pieces_together(void **state)
     assert_int_equal(buf[12], '#');
 }
 
-static void exact_reports_a_part_at_the_end(void **state)
+TEST_AS(exact_reports_a_part_at_the_end, BOTH)
 {
-    (void)state;
     arrive("hel");
     peer_ends();
     assert_status(exact(5, plenty()), NB_EOF);
@@ -715,9 +688,8 @@ static void exact_reports_a_part_at_the_end(void **state)
     assert_int_equal(got, 0);
 }
 
-static void exact_is_satisfied_by_the_last_bytes(void **state)
+TEST_AS(exact_is_satisfied_by_the_last_bytes, BOTH)
 {
-    (void)state;
     arrive("hello");
     peer_ends();
     assert_status(exact(5, plenty()), NB_OK);
@@ -726,9 +698,8 @@ static void exact_is_satisfied_by_the_last_bytes(void **state)
     assert_int_equal(got, 0);
 }
 
-static void exact_is_resumed_after_a_timeout(void **state)
+TEST_AS(exact_is_resumed_after_a_timeout, BOTH)
 {
-    (void)state;
     arrive("hel");
     assert_status(exact(5, before_long()), NB_TIMEOUT);
     assert_got("hel");
@@ -739,9 +710,8 @@ static void exact_is_resumed_after_a_timeout(void **state)
 
 /* ---- nb_recv_until ---- */
 
-static void until_includes_the_delimiter_and_leaves_the_rest(void **state)
+TEST_AS(until_includes_the_delimiter_and_leaves_the_rest, BOTH)
 {
-    (void)state;
     arrive("one--two--three");
     assert_status(until(64, "--", plenty()), NB_OK);
     assert_got("one--");
@@ -751,9 +721,8 @@ static void until_includes_the_delimiter_and_leaves_the_rest(void **state)
     assert_int_equal(nb_conn_buffered(conn), 5);
 }
 
-static void until_gives_the_first_of_several_delimiters(void **state)
+TEST(until_gives_the_first_of_several_delimiters)
 {
-    (void)state;
     arrive(",,a,");
     assert_status(until(64, ",", plenty()), NB_OK);
     assert_got(",");
@@ -763,9 +732,8 @@ static void until_gives_the_first_of_several_delimiters(void **state)
     assert_got("a,");
 }
 
-static void until_finds_a_delimiter_that_arrives_in_two_parts(void **state)
+TEST_AS(until_finds_a_delimiter_that_arrives_in_two_parts, BOTH)
 {
-    (void)state;
     arrive("one-");
     assert_status(until(64, "-+-", before_long()), NB_TIMEOUT);
     assert_int_equal(got, 0);
@@ -777,9 +745,8 @@ static void until_finds_a_delimiter_that_arrives_in_two_parts(void **state)
     assert_got("one-+-");
 }
 
-static void until_finds_a_delimiter_that_begins_like_itself(void **state)
+TEST(until_finds_a_delimiter_that_begins_like_itself)
 {
-    (void)state;
     arrive("aaab");
     assert_status(until(64, "aab", plenty()), NB_OK);
     assert_got("aaab");
@@ -795,18 +762,16 @@ static void until_finds_a_delimiter_that_begins_like_itself(void **state)
     assert_got("\r\n\r\r\n\r\n");
 }
 
-static void until_takes_a_delimiter_with_nuls(void **state)
+TEST(until_takes_a_delimiter_with_nuls)
 {
-    (void)state;
     forget_results();
     arrive("a\0b\0\0c");
     assert_status(nb_recv_until(conn, buf, 64, "\0\0", 2, &got, plenty()), NB_OK);
     assert_got("a\0b\0\0");
 }
 
-static void until_takes_what_just_fits(void **state)
+TEST(until_takes_what_just_fits)
 {
-    (void)state;
     arrive("abc--");
     assert_status(until(5, "--", plenty()), NB_OK);
     assert_got("abc--");
@@ -816,35 +781,31 @@ static void until_takes_what_just_fits(void **state)
     assert_got("--");
 }
 
-static void until_fails_when_the_delimiter_straddles_the_bound(void **state)
+TEST(until_fails_when_the_delimiter_straddles_the_bound)
 {
-    (void)state;
     arrive("abc--");
     assert_status(until(4, "--", plenty()), NB_TOO_LONG);
     assert_got("abc");
     assert_int_equal(nb_conn_buffered(conn), 2);
 }
 
-static void until_fails_when_the_delimiter_is_behind_the_bound(void **state)
+TEST(until_fails_when_the_delimiter_is_behind_the_bound)
 {
-    (void)state;
     arrive("x\nabcdef\n");
     assert_status(until(64, "\n", plenty()), NB_OK);
     assert_status(until(4, "\n", plenty()), NB_TOO_LONG);
     assert_got("abcd");
 }
 
-static void until_needs_no_more_than_its_bound_to_fail(void **state)
+TEST(until_needs_no_more_than_its_bound_to_fail)
 {
-    (void)state;
     arrive("abcd");
     assert_status(until(4, "--", nb_forever()), NB_TOO_LONG);
     assert_got("abcd");
 }
 
-static void too_long_stays_for_every_call(void **state)
+TEST(too_long_stays_for_every_call)
 {
-    (void)state;
     arrive("abcde\nnext\n");
     assert_status(until(4, "\n", plenty()), NB_TOO_LONG);
     each_call_returns(NB_TOO_LONG, plenty());
@@ -853,9 +814,8 @@ static void too_long_stays_for_every_call(void **state)
     assert_status(nb_conn_status(conn, NB_SEND), NB_OK);
 }
 
-static void until_gives_the_last_bytes_with_the_end(void **state)
+TEST_AS(until_gives_the_last_bytes_with_the_end, BOTH)
 {
-    (void)state;
     arrive("one,two");
     peer_ends();
     assert_status(until(64, ",", plenty()), NB_OK);
@@ -866,9 +826,8 @@ static void until_gives_the_last_bytes_with_the_end(void **state)
     assert_int_equal(nb_conn_buffered(conn), 0);
 }
 
-static void until_gives_a_delimiter_that_is_the_last_of_the_stream(void **state)
+TEST(until_gives_a_delimiter_that_is_the_last_of_the_stream)
 {
-    (void)state;
     arrive("one,");
     peer_ends();
     assert_status(until(64, ",", plenty()), NB_OK);
@@ -877,11 +836,10 @@ static void until_gives_a_delimiter_that_is_the_last_of_the_stream(void **state)
     assert_int_equal(got, 0);
 }
 
-static void until_consumes_nothing_when_it_times_out(void **state)
+TEST(until_consumes_nothing_when_it_times_out)
 {
     uint64_t received;
 
-    (void)state;
     arrive("abc");
     assert_status(until(64, "\n", nb_after_ms(SHORT_MS)), NB_TIMEOUT);
     assert_int_equal(got, 0);
@@ -892,9 +850,8 @@ static void until_consumes_nothing_when_it_times_out(void **state)
     assert_got("abc\n");
 }
 
-static void until_may_go_on_with_another_capacity_or_delimiter(void **state)
+TEST(until_may_go_on_with_another_capacity_or_delimiter)
 {
-    (void)state;
     arrive("abcdef");
     assert_status(until(64, "\n", before_long()), NB_TIMEOUT);
     assert_status(until(64, "c", plenty()), NB_OK);
@@ -907,9 +864,8 @@ static void until_may_go_on_with_another_capacity_or_delimiter(void **state)
 
 /* ---- nb_recv_line ---- */
 
-static void line_is_ended_by_lf_or_crlf_and_stripped(void **state)
+TEST_AS(line_is_ended_by_lf_or_crlf_and_stripped, ALL)
 {
-    (void)state;
     arrive("one\ntwo\r\n\n\r\nthree\n");
     assert_status(line(64, plenty()), NB_OK);
     assert_line("one");
@@ -923,9 +879,8 @@ static void line_is_ended_by_lf_or_crlf_and_stripped(void **state)
     assert_line("three");
 }
 
-static void line_takes_no_cr_that_another_call_has_received(void **state)
+TEST(line_takes_no_cr_that_another_call_has_received)
 {
-    (void)state;
     arrive("one\nab\r\nab\rtwo\n");
     assert_status(line(64, plenty()), NB_OK);
     assert_status(exact(3, plenty()), NB_OK);
@@ -937,18 +892,16 @@ static void line_takes_no_cr_that_another_call_has_received(void **state)
     assert_line("two");
 }
 
-static void line_writes_nothing_behind_its_nul(void **state)
+TEST(line_writes_nothing_behind_its_nul)
 {
-    (void)state;
     arrive("one\r\ntwo\r\n");
     assert_status(line(64, plenty()), NB_OK);
     assert_line("one");
     assert_int_equal(buf[4], '#');
 }
 
-static void line_keeps_a_cr_that_is_not_before_the_lf(void **state)
+TEST(line_keeps_a_cr_that_is_not_before_the_lf)
 {
-    (void)state;
     arrive("a\rb\r\r\n\r\r\n");
     assert_status(line(64, plenty()), NB_OK);
     assert_line("a\rb\r");
@@ -956,9 +909,8 @@ static void line_keeps_a_cr_that_is_not_before_the_lf(void **state)
     assert_line("\r");
 }
 
-static void line_keeps_embedded_nuls(void **state)
+TEST(line_keeps_embedded_nuls)
 {
-    (void)state;
     arrive("a\0b\0\n\0\n");
     assert_status(line(64, plenty()), NB_OK);
     assert_line("a\0b\0");
@@ -966,9 +918,8 @@ static void line_keeps_embedded_nuls(void **state)
     assert_line("\0");
 }
 
-static void line_arrives_byte_by_byte(void **state)
+TEST_AS(line_arrives_byte_by_byte, BOTH)
 {
-    (void)state;
     probe.receive.limit = 1;
     arrive("one\r\ntwo\n");
     assert_status(line(4, plenty()), NB_OK);
@@ -978,9 +929,8 @@ static void line_arrives_byte_by_byte(void **state)
     assert_int_equal(nb_conn_buffered(conn), 0);
 }
 
-static void line_of_capacity_minus_one_fits_whatever_its_end(void **state)
+TEST(line_of_capacity_minus_one_fits_whatever_its_end)
 {
-    (void)state;
     arrive("abc\nabc\r\n");
     assert_status(line(4, plenty()), NB_OK);
     assert_line("abc");
@@ -995,9 +945,8 @@ static void line_of_capacity_minus_one_fits_whatever_its_end(void **state)
     assert_line("abc");
 }
 
-static void line_of_one_byte_less_fits(void **state)
+TEST(line_of_one_byte_less_fits)
 {
-    (void)state;
     arrive("ab\nab\r\n");
     assert_status(line(4, plenty()), NB_OK);
     assert_line("ab");
@@ -1005,9 +954,8 @@ static void line_of_one_byte_less_fits(void **state)
     assert_line("ab");
 }
 
-static void line_of_capacity_bytes_is_too_long(void **state)
+TEST(line_of_capacity_bytes_is_too_long)
 {
-    (void)state;
     arrive("abcd\n");
     assert_status(line(4, plenty()), NB_TOO_LONG);
     assert_line("abc");
@@ -1015,9 +963,8 @@ static void line_of_capacity_bytes_is_too_long(void **state)
     each_call_returns(NB_TOO_LONG, plenty());
 }
 
-static void line_waits_for_what_follows_a_cr_at_the_bound(void **state)
+TEST(line_waits_for_what_follows_a_cr_at_the_bound)
 {
-    (void)state;
     arrive("abc\r");
     assert_status(line(4, nb_after_ms(SHORT_MS)), NB_TIMEOUT);
     assert_line("");
@@ -1026,43 +973,38 @@ static void line_waits_for_what_follows_a_cr_at_the_bound(void **state)
     assert_line("abc");
 }
 
-static void line_with_a_cr_at_the_bound_and_no_lf_is_too_long(void **state)
+TEST(line_with_a_cr_at_the_bound_and_no_lf_is_too_long)
 {
-    (void)state;
     arrive("abc\rd\n");
     assert_status(line(4, plenty()), NB_TOO_LONG);
     assert_line("abc");
 }
 
-static void line_with_two_crs_at_the_bound_is_too_long(void **state)
+TEST(line_with_two_crs_at_the_bound_is_too_long)
 {
-    (void)state;
     arrive("abc\r\r\n");
     assert_status(line(4, plenty()), NB_TOO_LONG);
     assert_line("abc");
 }
 
-static void last_line_with_a_cr_at_the_bound_is_too_long(void **state)
+TEST(last_line_with_a_cr_at_the_bound_is_too_long)
 {
-    (void)state;
     arrive("abc\r");
     peer_ends();
     assert_status(line(4, plenty()), NB_TOO_LONG);
     assert_line("abc");
 }
 
-static void line_is_too_long_in_the_buffer_too(void **state)
+TEST(line_is_too_long_in_the_buffer_too)
 {
-    (void)state;
     arrive("a\nabcdefgh\n");
     assert_status(line(64, plenty()), NB_OK);
     assert_status(line(4, plenty()), NB_TOO_LONG);
     assert_line("abc");
 }
 
-static void line_of_capacity_one_is_empty_or_too_long(void **state)
+TEST(line_of_capacity_one_is_empty_or_too_long)
 {
-    (void)state;
     arrive("\n\r\n");
     assert_status(line(1, plenty()), NB_OK);
     assert_line("");
@@ -1074,17 +1016,15 @@ static void line_of_capacity_one_is_empty_or_too_long(void **state)
     assert_int_equal(buf[1], '#');
 }
 
-static void line_of_capacity_one_sees_the_end(void **state)
+TEST(line_of_capacity_one_sees_the_end)
 {
-    (void)state;
     peer_ends();
     assert_status(line(1, plenty()), NB_EOF);
     assert_line("");
 }
 
-static void last_line_without_lf_comes_with_the_end(void **state)
+TEST_AS(last_line_without_lf_comes_with_the_end, BOTH)
 {
-    (void)state;
     arrive("one\ntwo");
     peer_ends();
     assert_status(line(64, plenty()), NB_OK);
@@ -1095,27 +1035,24 @@ static void last_line_without_lf_comes_with_the_end(void **state)
     assert_line("");
 }
 
-static void last_line_without_lf_may_fill_the_capacity(void **state)
+TEST(last_line_without_lf_may_fill_the_capacity)
 {
-    (void)state;
     arrive("abc");
     peer_ends();
     assert_status(line(4, plenty()), NB_EOF);
     assert_line("abc");
 }
 
-static void last_line_keeps_its_cr(void **state)
+TEST(last_line_keeps_its_cr)
 {
-    (void)state;
     arrive("ab\r");
     peer_ends();
     assert_status(line(4, plenty()), NB_EOF);
     assert_line("ab\r");
 }
 
-static void end_after_a_whole_line_comes_with_the_next(void **state)
+TEST(end_after_a_whole_line_comes_with_the_next)
 {
-    (void)state;
     arrive("one\n");
     peer_ends();
     assert_status(line(64, plenty()), NB_OK);
@@ -1124,9 +1061,8 @@ static void end_after_a_whole_line_comes_with_the_next(void **state)
     assert_line("");
 }
 
-static void line_consumes_nothing_when_it_times_out(void **state)
+TEST_AS(line_consumes_nothing_when_it_times_out, BOTH)
 {
-    (void)state;
     arrive("hel");
     assert_status(line(64, nb_after_ms(SHORT_MS)), NB_TIMEOUT);
     assert_line("");
@@ -1140,9 +1076,8 @@ static void line_consumes_nothing_when_it_times_out(void **state)
     assert_int_equal(nb_conn_buffered(conn), 4);
 }
 
-static void line_is_a_string_whatever_the_status(void **state)
+TEST_AS(line_is_a_string_whatever_the_status, BOTH)
 {
-    (void)state;
     assert_status(line(64, past()), NB_TIMEOUT);
     assert_line("");
     peer_resets();
@@ -1155,9 +1090,8 @@ static void line_is_a_string_whatever_the_status(void **state)
     assert_line("");
 }
 
-static void length_of_a_line_may_be_null(void **state)
+TEST(length_of_a_line_may_be_null)
 {
-    (void)state;
     arrive("one\n");
     forget_results();
     assert_status(nb_recv_line(conn, buf, 64, NULL, plenty()), NB_OK);
@@ -1166,9 +1100,8 @@ static void length_of_a_line_may_be_null(void **state)
     assert_string_equal(buf, "");
 }
 
-static void line_is_one_recv_and_then_none(void **state)
+TEST(line_is_one_recv_and_then_none)
 {
-    (void)state;
     arrive("one\ntwo\nthree\n");
     probe_clear();
     assert_status(line(64, nb_forever()), NB_OK);
@@ -1181,9 +1114,8 @@ static void line_is_one_recv_and_then_none(void **state)
 
 /* ---- the buffer of the connection ---- */
 
-static void capacity_does_not_decide_how_much_is_allocated(void **state)
+TEST(capacity_does_not_decide_how_much_is_allocated)
 {
-    (void)state;
     arrive("one\ntwo,");
     probe_clear();
     forget_results();
@@ -1208,11 +1140,10 @@ static void lines_arrive(size_t length, size_t each)
     arrive_bytes(stream_of_lines, length);
 }
 
-static void bound_does_not_decide_how_much_is_read_ahead(void **state)
+TEST_AS(bound_does_not_decide_how_much_is_read_ahead, BOTH)
 {
     static const size_t bounds[] = {64, 4096, SIZE_MAX / 2};
 
-    (void)state;
     for (size_t i = 0; i < COUNT(bounds); i++) {
         nb_abort(conn);
         raw_close(peer);
@@ -1229,11 +1160,10 @@ static void bound_does_not_decide_how_much_is_read_ahead(void **state)
 }
 
 /* Each receive ends with a line: none is left to show that there is more. */
-static void stream_of_equal_lines_is_received_in_large_pieces(void **state)
+TEST_AS(stream_of_equal_lines_is_received_in_large_pieces, BOTH)
 {
     enum { LINES = 90112 / 64 };
 
-    (void)state;
     lines_arrive((size_t)LINES * 64, 64);
     probe_clear();
     for (int k = 0; k < LINES; k++)
@@ -1241,9 +1171,8 @@ static void stream_of_equal_lines_is_received_in_large_pieces(void **state)
     assert_true(probe_total() < 12);
 }
 
-static void line_in_lockstep_is_one_receive(void **state)
+TEST_AS(line_in_lockstep_is_one_receive, BOTH)
 {
-    (void)state;
     for (int i = 0; i < 4; i++) {
         lines_arrive(800, 800);
         probe_clear();
@@ -1254,13 +1183,12 @@ static void line_in_lockstep_is_one_receive(void **state)
     }
 }
 
-static void connection_that_waits_with_an_empty_buffer_has_a_small_one(void **state)
+TEST_AS(connection_that_waits_with_an_empty_buffer_has_a_small_one, BOTH)
 {
     /* What fills it to the brim, and what does not. */
     static const size_t lengths[] = {1024 + 4096 + 16384, 32000};
     static nb_status (*const first[])(nb_deadline) = {line_by, until_by, readable};
 
-    (void)state;
     for (size_t i = 0; i < COUNT(lengths) * COUNT(first) * 2; i++) {
         size_t length = lengths[i % COUNT(lengths)];
 
@@ -1281,9 +1209,8 @@ static void connection_that_waits_with_an_empty_buffer_has_a_small_one(void **st
 }
 
 /* The calls that do not look for an end take no notice of the buffer once it is empty. */
-static void buffer_that_another_call_empties_is_small(void **state)
+TEST(buffer_that_another_call_empties_is_small)
 {
-    (void)state;
     lines_arrive(64 * 200 + 1000, 64);
     probe_clear();
     for (int k = 0; k < 100; k++)
@@ -1295,9 +1222,8 @@ static void buffer_that_another_call_empties_is_small(void **state)
     assert_true(atomic_load(&probe.allocate.last) <= IDLE);
 }
 
-static void expired_deadline_reads_nothing_however_full_the_last_receive_was(void **state)
+TEST(expired_deadline_reads_nothing_however_full_the_last_receive_was)
 {
-    (void)state;
     lines_arrive(1024 + 4096 + 64, 64);
     for (int k = 0; k < (1024 + 4096) / 64; k++)
         assert_status(line(64, plenty()), NB_OK);
@@ -1318,11 +1244,10 @@ static nb_status look(struct nb__conn_owner *keeper, nb_conn *watched, struct nb
     return NB_OK;
 }
 
-static void whoever_watches_is_asked_before_each_receive(void **state)
+TEST(whoever_watches_is_asked_before_each_receive)
 {
     struct nb__conn_owner keeper = {NULL, NULL, look, true};
 
-    (void)state;
     looks = 0;
     nb__conn_set_owner(conn, &keeper);
     lines_arrive(1024 + 4096 + 16384 + 64, 64);
@@ -1333,12 +1258,11 @@ static void whoever_watches_is_asked_before_each_receive(void **state)
     nb__conn_set_owner(conn, NULL);
 }
 
-static void end_is_told_however_full_the_last_receive_was(void **state)
+TEST_AS(end_is_told_however_full_the_last_receive_was, BOTH)
 {
     static void (*const ends[])(void) = {peer_ends, peer_resets};
     static const nb_status told[] = {NB_EOF, NB_RESET};
 
-    (void)state;
     for (size_t i = 0; i < COUNT(ends); i++) {
         nb_abort(conn);
         if (peer >= 0)
@@ -1352,9 +1276,8 @@ static void end_is_told_however_full_the_last_receive_was(void **state)
     }
 }
 
-static void buffer_never_grows_beyond_16_kib_or_the_largest_capacity(void **state)
+TEST_AS(buffer_never_grows_beyond_16_kib_or_the_largest_capacity, BOTH)
 {
-    (void)state;
     lines_arrive(sizeof(stream_of_lines), sizeof(stream_of_lines));
     probe_clear();
     assert_status(nb_recv_until(conn, stream_of_lines, 50000, "\n", 1, &got, plenty()),
@@ -1367,13 +1290,12 @@ static void buffer_never_grows_beyond_16_kib_or_the_largest_capacity(void **stat
     assert_true(atomic_load(&probe.allocate.longest) <= READ_AHEAD);
 }
 
-static void buffer_grows_with_what_arrives(void **state)
+TEST_AS(buffer_grows_with_what_arrives, BOTH)
 {
     enum { LENGTH = 100000 };
     static char sent[LENGTH + 2];
     static char place[LENGTH + 1];
 
-    (void)state;
     memset(sent, 'x', LENGTH);
     memcpy(sent + LENGTH, "\n!", 2);
     arrive_bytes(sent, sizeof(sent));
@@ -1387,9 +1309,8 @@ static void buffer_grows_with_what_arrives(void **state)
     assert_got("!");
 }
 
-static void want_of_memory_consumes_nothing_and_does_not_stay(void **state)
+TEST(want_of_memory_consumes_nothing_and_does_not_stay)
 {
-    (void)state;
     arrive("one\n");
     probe_fail(&probe.allocate, 1, ENOMEM);
     assert_status(line(64, plenty()), NB_NO_MEMORY);
@@ -1402,12 +1323,11 @@ static void want_of_memory_consumes_nothing_and_does_not_stay(void **state)
     assert_line("one");
 }
 
-static void want_of_memory_for_a_larger_buffer_loses_nothing(void **state)
+TEST(want_of_memory_for_a_larger_buffer_loses_nothing)
 {
     static char sent[10001];
     static char place[20000];
 
-    (void)state;
     memset(sent, 'x', 10000);
     sent[10000] = '\n';
     arrive_bytes(sent, sizeof(sent));
@@ -1429,9 +1349,8 @@ static void two_messages_in_one_piece(void)
     probe_clear();
 }
 
-static void recv_serves_the_buffer_first(void **state)
+TEST_AS(recv_serves_the_buffer_first, BOTH)
 {
-    (void)state;
     two_messages_in_one_piece();
     assert_status(some(4, nb_forever()), NB_OK);
     assert_got("two\n");
@@ -1445,9 +1364,8 @@ static void recv_serves_the_buffer_first(void **state)
     assert_got("!");
 }
 
-static void exact_serves_the_buffer_first(void **state)
+TEST_AS(exact_serves_the_buffer_first, BOTH)
 {
-    (void)state;
     two_messages_in_one_piece();
     assert_status(exact(4, nb_forever()), NB_OK);
     assert_got("two\n");
@@ -1459,18 +1377,16 @@ static void exact_serves_the_buffer_first(void **state)
     assert_got(" four");
 }
 
-static void until_serves_the_buffer_first(void **state)
+TEST(until_serves_the_buffer_first)
 {
-    (void)state;
     two_messages_in_one_piece();
     assert_status(until(64, "wo", nb_forever()), NB_OK);
     assert_got("two");
     assert_int_equal(probe_total(), 0);
 }
 
-static void to_end_serves_the_buffer_first(void **state)
+TEST_AS(to_end_serves_the_buffer_first, BOTH)
 {
-    (void)state;
     two_messages_in_one_piece();
     arrive(" and four");
     peer_ends();
@@ -1479,9 +1395,8 @@ static void to_end_serves_the_buffer_first(void **state)
     assert_int_equal(nb_conn_buffered(conn), 0);
 }
 
-static void to_end_is_too_long_with_the_buffer_alone(void **state)
+TEST(to_end_is_too_long_with_the_buffer_alone)
 {
-    (void)state;
     two_messages_in_one_piece();
     assert_status(to_end(4, nb_forever()), NB_TOO_LONG);
     assert_got("two\n");
@@ -1491,9 +1406,8 @@ static void to_end_is_too_long_with_the_buffer_alone(void **state)
     assert_got("three");
 }
 
-static void wait_counts_the_buffer(void **state)
+TEST(wait_counts_the_buffer)
 {
-    (void)state;
     two_messages_in_one_piece();
     assert_status(readable(nb_forever()), NB_OK);
     assert_status(readable(past()), NB_OK);
@@ -1501,9 +1415,8 @@ static void wait_counts_the_buffer(void **state)
     assert_int_equal(nb_conn_buffered(conn), 9);
 }
 
-static void bytes_of_a_line_that_timed_out_are_for_every_call(void **state)
+TEST(bytes_of_a_line_that_timed_out_are_for_every_call)
 {
-    (void)state;
     arrive("half");
     assert_status(line(64, before_long()), NB_TIMEOUT);
     assert_status(readable(past()), NB_OK);
@@ -1534,9 +1447,8 @@ static void assert_received(uint64_t expected)
     assert_int_equal(received, expected);
 }
 
-static void skip_refuses_what_is_not_a_bound_or_a_delimiter(void **state)
+TEST(skip_refuses_what_is_not_a_bound_or_a_delimiter)
 {
-    (void)state;
     arrive("\n");
     nb_cancel(conn); /* a broken contract comes first */
     assert_status(nb_skip_line(NULL, 9, plenty()), NB_INVALID);
@@ -1551,9 +1463,8 @@ static void skip_refuses_what_is_not_a_bound_or_a_delimiter(void **state)
     assert_status(skip_line(9, plenty()), NB_CANCELLED);
 }
 
-static void skip_ends_a_line_that_was_too_long(void **state)
+TEST_AS(skip_ends_a_line_that_was_too_long, ALL)
 {
-    (void)state;
     arrive("much too long\r\nnext\r\n");
     errno = 1234;
     assert_status(line(5, plenty()), NB_TOO_LONG);
@@ -1567,9 +1478,8 @@ static void skip_ends_a_line_that_was_too_long(void **state)
     each_call_returns(NB_TIMEOUT, nb_after_ms(1));
 }
 
-static void skip_needs_no_failure_before_it(void **state)
+TEST(skip_needs_no_failure_before_it)
 {
-    (void)state;
     arrive("a line\nnext\n");
     assert_status(skip_line(7, plenty()), NB_OK);
     assert_status(line(64, plenty()), NB_OK);
@@ -1577,9 +1487,8 @@ static void skip_needs_no_failure_before_it(void **state)
 }
 
 /* The CR was the last byte that fitted. */
-static void skip_finds_a_delimiter_that_the_bound_has_cut(void **state)
+TEST(skip_finds_a_delimiter_that_the_bound_has_cut)
 {
-    (void)state;
     probe.receive.limit = 4;
     arrive("abc\r\nnext\r\n");
     assert_status(until(4, "\r\n", plenty()), NB_TOO_LONG);
@@ -1589,9 +1498,8 @@ static void skip_finds_a_delimiter_that_the_bound_has_cut(void **state)
     assert_got("next\r\n");
 }
 
-static void skip_drops_no_more_than_it_may(void **state)
+TEST_AS(skip_drops_no_more_than_it_may, BOTH)
 {
-    (void)state;
     arrive("123456789\r\nnext\r\n");
     assert_status(skip_crlf(10, plenty()), NB_TOO_LONG);
     assert_received(9);
@@ -1603,9 +1511,8 @@ static void skip_drops_no_more_than_it_may(void **state)
     assert_got("next\r\n");
 }
 
-static void skip_goes_on_after_a_timeout(void **state)
+TEST_AS(skip_goes_on_after_a_timeout, BOTH)
 {
-    (void)state;
     assert_status(skip_crlf(64, nb_after_ms(1)), NB_TIMEOUT);
     assert_status(nb_conn_status(conn, NB_RECEIVE), NB_OK);
     arrive("abc\r");
@@ -1619,9 +1526,8 @@ static void skip_goes_on_after_a_timeout(void **state)
     assert_line("next");
 }
 
-static void skip_with_an_expired_deadline_ends_what_is_in_the_buffer(void **state)
+TEST(skip_with_an_expired_deadline_ends_what_is_in_the_buffer)
 {
-    (void)state;
     arrive("one\ntoo long\nthree\nfo");
     assert_status(line(4, plenty()), NB_OK);
     assert_status(line(4, past()), NB_TOO_LONG);
@@ -1637,9 +1543,8 @@ static void skip_with_an_expired_deadline_ends_what_is_in_the_buffer(void **stat
     assert_line("five");
 }
 
-static void skip_tells_the_end_and_a_reset(void **state)
+TEST_AS(skip_tells_the_end_and_a_reset, BOTH)
 {
-    (void)state;
     arrive("abc\r");
     peer_ends();
     assert_status(skip_crlf(64, plenty()), NB_EOF);
@@ -1658,9 +1563,8 @@ static void skip_tells_the_end_and_a_reset(void **state)
     assert_status(skip_line(64, plenty()), NB_RESET);
 }
 
-static void skip_takes_no_more_memory_for_more_to_skip(void **state)
+TEST(skip_takes_no_more_memory_for_more_to_skip)
 {
-    (void)state;
     lines_arrive(sizeof(stream_of_lines), sizeof(stream_of_lines));
     probe_clear();
     assert_status(skip_line(SIZE_MAX / 2, plenty()), NB_OK);
@@ -1668,9 +1572,8 @@ static void skip_takes_no_more_memory_for_more_to_skip(void **state)
     assert_int_equal(atomic_load(&probe.allocate.longest), READ_AHEAD);
 }
 
-static void skip_without_memory_can_be_made_again(void **state)
+TEST(skip_without_memory_can_be_made_again)
 {
-    (void)state;
     arrive("abc\nnext\n");
     probe_fail(&probe.allocate, 1, ENOMEM);
     assert_status(skip_line(64, plenty()), NB_NO_MEMORY);
@@ -1685,12 +1588,11 @@ static void skip_until_cancelled(void *argument)
     *(nb_status *)argument = skip_line(64, nb_forever());
 }
 
-static void cancel_wakes_who_skips(void **state)
+TEST_AS(cancel_wakes_who_skips, BOTH)
 {
     nb_status status = NB_OK;
     struct task task;
 
-    (void)state;
     arrive("abc");
     task_start(&task, skip_until_cancelled, &status);
     task_until_blocked(&task);
@@ -1701,9 +1603,8 @@ static void cancel_wakes_who_skips(void **state)
 
 /* ---- nb_recv_to_end ---- */
 
-static void to_end_gives_all_of_the_stream(void **state)
+TEST_AS(to_end_gives_all_of_the_stream, ALL)
 {
-    (void)state;
     probe.receive.limit = 2;
     arrive("hello");
     peer_ends();
@@ -1715,17 +1616,15 @@ static void to_end_gives_all_of_the_stream(void **state)
     assert_status(nb_conn_status(conn, NB_RECEIVE), NB_EOF);
 }
 
-static void to_end_of_an_empty_stream_is_empty(void **state)
+TEST(to_end_of_an_empty_stream_is_empty)
 {
-    (void)state;
     peer_ends();
     assert_status(to_end(64, plenty()), NB_OK);
     assert_int_equal(got, 0);
 }
 
-static void to_end_takes_what_just_fits(void **state)
+TEST(to_end_takes_what_just_fits)
 {
-    (void)state;
     arrive("hello");
     peer_ends();
     assert_status(to_end(5, plenty()), NB_OK);
@@ -1733,11 +1632,10 @@ static void to_end_takes_what_just_fits(void **state)
     assert_int_equal(buf[5], '#');
 }
 
-static void to_end_goes_on_where_it_was_too_long(void **state)
+TEST_AS(to_end_goes_on_where_it_was_too_long, BOTH)
 {
     uint64_t received;
 
-    (void)state;
     arrive("hello, world");
     peer_ends();
     assert_status(to_end(5, plenty()), NB_TOO_LONG);
@@ -1753,9 +1651,8 @@ static void to_end_goes_on_where_it_was_too_long(void **state)
     assert_int_equal(received, 12);
 }
 
-static void other_calls_go_on_where_to_end_was_too_long(void **state)
+TEST(other_calls_go_on_where_to_end_was_too_long)
 {
-    (void)state;
     arrive("hello, world\nnext\nlast");
     assert_status(to_end(5, plenty()), NB_TOO_LONG);
     assert_status(nb_conn_status(conn, NB_RECEIVE), NB_OK);
@@ -1769,9 +1666,8 @@ static void other_calls_go_on_where_to_end_was_too_long(void **state)
     assert_line("xt");
 }
 
-static void to_end_waits_for_the_end_when_its_memory_is_full(void **state)
+TEST(to_end_waits_for_the_end_when_its_memory_is_full)
 {
-    (void)state;
     arrive("hello");
     assert_status(to_end(5, before_long()), NB_TIMEOUT);
     assert_got("hello");
@@ -1780,9 +1676,8 @@ static void to_end_waits_for_the_end_when_its_memory_is_full(void **state)
     assert_int_equal(got, 0);
 }
 
-static void to_end_without_memory_waits_for_the_end_itself(void **state)
+TEST(to_end_without_memory_waits_for_the_end_itself)
 {
-    (void)state;
     assert_status(nb_recv_to_end(conn, NULL, 0, &got, nb_after_ms(SHORT_MS)), NB_TIMEOUT);
     arrive("x");
     assert_status(nb_recv_to_end(conn, NULL, 0, &got, plenty()), NB_TOO_LONG);
@@ -1794,9 +1689,8 @@ static void to_end_without_memory_waits_for_the_end_itself(void **state)
     assert_int_equal(got, 0);
 }
 
-static void to_end_is_resumed_after_a_timeout(void **state)
+TEST_AS(to_end_is_resumed_after_a_timeout, BOTH)
 {
-    (void)state;
     arrive("hel");
     assert_status(to_end(64, before_long()), NB_TIMEOUT);
     assert_got("hel");
@@ -1806,9 +1700,8 @@ static void to_end_is_resumed_after_a_timeout(void **state)
     assert_got("lo");
 }
 
-static void to_end_without_memory_for_the_last_byte_loses_nothing(void **state)
+TEST(to_end_without_memory_for_the_last_byte_loses_nothing)
 {
-    (void)state;
     arrive("hello");
     probe_fail(&probe.allocate, 1, ENOMEM);
     assert_status(to_end(4, plenty()), NB_NO_MEMORY);
@@ -1820,9 +1713,8 @@ static void to_end_without_memory_for_the_last_byte_loses_nothing(void **state)
 
 /* ---- nb_wait_readable ---- */
 
-static void wait_consumes_nothing(void **state)
+TEST_AS(wait_consumes_nothing, BOTH)
 {
-    (void)state;
     arrive("x");
     probe_clear();
     assert_status(readable(plenty()), NB_OK);
@@ -1832,9 +1724,8 @@ static void wait_consumes_nothing(void **state)
     assert_got("x");
 }
 
-static void wait_with_an_expired_deadline_asks_once(void **state)
+TEST_AS(wait_with_an_expired_deadline_asks_once, BOTH)
 {
-    (void)state;
     probe_clear();
     assert_status(readable(past()), NB_TIMEOUT);
     assert_int_equal(probe_total(), 1);
@@ -1845,9 +1736,8 @@ static void wait_with_an_expired_deadline_asks_once(void **state)
     assert_int_equal(probe_total(), 4);
 }
 
-static void wait_sees_an_end_that_nobody_has_received_yet(void **state)
+TEST_AS(wait_sees_an_end_that_nobody_has_received_yet, BOTH)
 {
-    (void)state;
     peer_ends();
     assert_status(readable(plenty()), NB_OK);
     assert_status(readable(past()), NB_OK);
@@ -1855,9 +1745,8 @@ static void wait_sees_an_end_that_nobody_has_received_yet(void **state)
     assert_status(readable(plenty()), NB_EOF);
 }
 
-static void wait_sees_a_reset_that_nobody_has_received_yet(void **state)
+TEST_AS(wait_sees_a_reset_that_nobody_has_received_yet, BOTH)
 {
-    (void)state;
     peer_resets();
     assert_status(readable(plenty()), NB_OK);
     assert_status(readable(past()), NB_OK);
@@ -1865,9 +1754,8 @@ static void wait_sees_a_reset_that_nobody_has_received_yet(void **state)
     assert_status(readable(plenty()), NB_RESET);
 }
 
-static void wait_reports_want_of_memory(void **state)
+TEST(wait_reports_want_of_memory)
 {
-    (void)state;
     arrive("x");
     probe_fail(&probe.poll, 1, ENOMEM);
     assert_status(readable(plenty()), NB_NO_MEMORY);
@@ -1876,9 +1764,8 @@ static void wait_reports_want_of_memory(void **state)
 
 /* ---- resets ---- */
 
-static void recv_gives_what_came_before_a_reset(void **state)
+TEST_AS(recv_gives_what_came_before_a_reset, ALL)
 {
-    (void)state;
     arrive("abc");
     peer_resets();
     assert_status(some(64, plenty()), NB_OK);
@@ -1887,18 +1774,16 @@ static void recv_gives_what_came_before_a_reset(void **state)
     each_call_returns(NB_RESET, plenty());
 }
 
-static void exact_gives_what_came_before_a_reset(void **state)
+TEST_AS(exact_gives_what_came_before_a_reset, BOTH)
 {
-    (void)state;
     arrive("abc");
     peer_resets();
     assert_status(exact(5, plenty()), NB_RESET);
     assert_got("abc");
 }
 
-static void until_gives_what_came_before_a_reset(void **state)
+TEST_AS(until_gives_what_came_before_a_reset, BOTH)
 {
-    (void)state;
     arrive("one\nabc");
     peer_resets();
     assert_status(until(64, "\n", plenty()), NB_OK);
@@ -1907,9 +1792,8 @@ static void until_gives_what_came_before_a_reset(void **state)
     assert_got("abc");
 }
 
-static void line_gives_what_came_before_a_reset(void **state)
+TEST_AS(line_gives_what_came_before_a_reset, BOTH)
 {
-    (void)state;
     arrive("one\ntwo\nabc");
     peer_resets();
     assert_status(line(64, plenty()), NB_OK);
@@ -1921,27 +1805,24 @@ static void line_gives_what_came_before_a_reset(void **state)
     each_call_returns(NB_RESET, plenty());
 }
 
-static void to_end_gives_what_came_before_a_reset(void **state)
+TEST_AS(to_end_gives_what_came_before_a_reset, BOTH)
 {
-    (void)state;
     arrive("abc");
     peer_resets();
     assert_status(to_end(64, plenty()), NB_RESET);
     assert_got("abc");
 }
 
-static void full_memory_does_not_turn_a_reset_into_an_end(void **state)
+TEST_AS(full_memory_does_not_turn_a_reset_into_an_end, BOTH)
 {
-    (void)state;
     arrive("abc");
     peer_resets();
     assert_status(to_end(3, plenty()), NB_RESET);
     assert_got("abc");
 }
 
-static void kernels_patience_is_no_timeout(void **state)
+TEST(kernels_patience_is_no_timeout)
 {
-    (void)state;
     probe_fail(&probe.receive, 1, ETIMEDOUT);
     assert_status(exact(5, plenty()), NB_UNREACHABLE);
     each_call_returns(NB_UNREACHABLE, plenty());
@@ -1955,9 +1836,8 @@ static void send_takes_the_reset(void)
     assert_status(nb_send_all(conn, "x", 1, NULL, plenty()), NB_RESET);
 }
 
-static void reset_that_a_send_reported_is_no_end_for_recv(void **state)
+TEST_AS(reset_that_a_send_reported_is_no_end_for_recv, ALL)
 {
-    (void)state;
     send_takes_the_reset();
     assert_status(nb_conn_status(conn, NB_RECEIVE), NB_OK);
     assert_status(some(64, plenty()), NB_OK);
@@ -1966,25 +1846,22 @@ static void reset_that_a_send_reported_is_no_end_for_recv(void **state)
     each_call_returns(NB_RESET, plenty());
 }
 
-static void reset_that_a_send_reported_is_no_end_for_to_end(void **state)
+TEST_AS(reset_that_a_send_reported_is_no_end_for_to_end, BOTH)
 {
-    (void)state;
     send_takes_the_reset();
     assert_status(to_end(64, plenty()), NB_RESET);
     assert_got("abc");
 }
 
-static void reset_that_a_send_reported_is_no_end_for_a_line(void **state)
+TEST_AS(reset_that_a_send_reported_is_no_end_for_a_line, BOTH)
 {
-    (void)state;
     send_takes_the_reset();
     assert_status(line(64, plenty()), NB_RESET);
     assert_line("abc");
 }
 
-static void reset_that_a_send_reported_is_no_end_for_exact(void **state)
+TEST_AS(reset_that_a_send_reported_is_no_end_for_exact, BOTH)
 {
-    (void)state;
     send_takes_the_reset();
     assert_status(exact(64, nb_forever()), NB_RESET);
     assert_got("abc");
@@ -2015,9 +1892,8 @@ static void end_ours_too(void)
     assert_int_equal(nb__sys_tcp_closed(nb_conn_fd(conn)), 1);
 }
 
-static void end_of_both_is_an_end(void **state)
+TEST(end_of_both_is_an_end)
 {
-    (void)state;
     skip_under_qemu("TCP_INFO is cut short");
     peer_ends();
     end_ours_too();
@@ -2025,18 +1901,16 @@ static void end_of_both_is_an_end(void **state)
 }
 
 /* By the thread that sends, between the kernel's end and what it is asked then. */
-static void end_of_both_while_the_kernel_is_asked_is_an_end(void **state)
+TEST(end_of_both_while_the_kernel_is_asked_is_an_end)
 {
-    (void)state;
     skip_under_qemu("TCP_INFO is cut short");
     peer_ends();
     before_question = end_ours_too;
     assert_status(some(64, plenty()), NB_EOF);
 }
 
-static void peer_that_closed_and_then_resets_did_not_end_in_order(void **state)
+TEST(peer_that_closed_and_then_resets_did_not_end_in_order)
 {
-    (void)state;
     arrive("abc");
     raw_close(peer);
     peer = -1;
@@ -2061,9 +1935,8 @@ static void take_the_reset(void)
 
 /* The kernel tells of a reset once: to us, or to whoever asks for SO_ERROR on a socket that we let others
    look at, a child that shares it included. */
-static void reset_that_somebody_else_was_told_of_is_no_end(void **state)
+TEST(reset_that_somebody_else_was_told_of_is_no_end)
 {
-    (void)state;
     skip_under_qemu("TCP_INFO is cut short");
     for (size_t i = 0; i < WAIT; i++) {
         nb_abort(conn);
@@ -2076,9 +1949,8 @@ static void reset_that_somebody_else_was_told_of_is_no_end(void **state)
     }
 }
 
-static void reset_before_our_end_that_somebody_else_was_told_of_is_no_end(void **state)
+TEST(reset_before_our_end_that_somebody_else_was_told_of_is_no_end)
 {
-    (void)state;
     skip_under_qemu("TCP_INFO is cut short");
     take_the_reset();
     assert_status(nb_shutdown_send(conn), NB_OK);
@@ -2086,11 +1958,10 @@ static void reset_before_our_end_that_somebody_else_was_told_of_is_no_end(void *
     each_call_returns(NB_RESET, plenty());
 }
 
-static void close_tells_of_a_reset_that_somebody_else_was_told_of(void **state)
+TEST(close_tells_of_a_reset_that_somebody_else_was_told_of)
 {
     nb_status status;
 
-    (void)state;
     skip_under_qemu("TCP_INFO is cut short");
     take_the_reset();
     status = nb_close(conn, plenty());
@@ -2098,9 +1969,8 @@ static void close_tells_of_a_reset_that_somebody_else_was_told_of(void **state)
     assert_status(status, NB_RESET);
 }
 
-static void reset_behind_the_end_of_a_peer_is_told(void **state)
+TEST(reset_behind_the_end_of_a_peer_is_told)
 {
-    (void)state;
     skip_under_qemu("TCP_INFO is cut short");
     arrive("abc");
     raw_close(peer);
@@ -2112,11 +1982,10 @@ static void reset_behind_the_end_of_a_peer_is_told(void **state)
 }
 
 /* Whoever had the socket before may have ended our stream. */
-static void end_of_a_stream_that_was_ended_before_it_was_adopted_is_an_end(void **state)
+TEST_AS(end_of_a_stream_that_was_ended_before_it_was_adopted_is_an_end, ALL)
 {
     int fd;
 
-    (void)state;
     for (int closed = 0; closed < 2; closed++) {
         nb_abort(conn);
         if (peer >= 0)
@@ -2154,9 +2023,8 @@ static void send_times_out(void)
     assert_status(status, NB_TIMEOUT);
 }
 
-static void end_after_a_send_that_timed_out_is_an_end(void **state)
+TEST_AS(end_after_a_send_that_timed_out_is_an_end, BOTH)
 {
-    (void)state;
     send_times_out();
     arrive("abc");
     peer_ends();
@@ -2164,9 +2032,8 @@ static void end_after_a_send_that_timed_out_is_an_end(void **state)
     assert_got("abc");
 }
 
-static void reset_after_a_send_that_timed_out_is_a_reset(void **state)
+TEST(reset_after_a_send_that_timed_out_is_a_reset)
 {
-    (void)state;
     send_times_out();
     arrive("abc");
     peer_resets();
@@ -2174,9 +2041,8 @@ static void reset_after_a_send_that_timed_out_is_a_reset(void **state)
     assert_got("abc");
 }
 
-static void end_after_a_send_that_saw_a_reset_is_a_reset(void **state)
+TEST_AS(end_after_a_send_that_saw_a_reset_is_a_reset, BOTH)
 {
-    (void)state;
     arrive("abc");
     peer_ends();
     probe_fail(&probe.send, 1, ECONNRESET);
@@ -2186,9 +2052,8 @@ static void end_after_a_send_that_saw_a_reset_is_a_reset(void **state)
     assert_status(some(64, plenty()), NB_RESET);
 }
 
-static void end_after_our_own_end_is_an_end(void **state)
+TEST_AS(end_after_our_own_end_is_an_end, ALL)
 {
-    (void)state;
     assert_status(nb_shutdown_send(conn), NB_OK);
     assert_int_equal(raw_ending(peer, NULL), 0);
     arrive("abc");
@@ -2260,25 +2125,22 @@ static void recv_while_a_send_takes_the_reset(void (*send_something)(void *))
     assert_status(send_status, NB_RESET);
 }
 
-static void reset_that_another_threads_send_is_about_to_report_is_no_end(void **state)
+TEST_AS(reset_that_another_threads_send_is_about_to_report_is_no_end, ALL)
 {
-    (void)state;
     skip_under_qemu("TCP_INFO is cut short");
     recv_while_a_send_takes_the_reset(send_one_byte);
 }
 
-static void reset_that_another_threads_slices_are_about_to_report_is_no_end(void **state)
+TEST_AS(reset_that_another_threads_slices_are_about_to_report_is_no_end, BOTH)
 {
-    (void)state;
     skip_under_qemu("TCP_INFO is cut short");
     recv_while_a_send_takes_the_reset(send_two_slices);
 }
 
-static void end_while_another_thread_sends_is_an_end(void **state)
+TEST_AS(end_while_another_thread_sends_is_an_end, BOTH)
 {
     struct task task;
 
-    (void)state;
     arrive("abc");
     peer_ends();
     begin_send(&task, send_one_byte);
@@ -2297,9 +2159,8 @@ static void send_until_it_fails(void *argument)
     while (send_status == NB_OK && argument == NULL);
 }
 
-static void reset_is_never_an_end_whoever_gets_it(void **state)
+TEST(reset_is_never_an_end_whoever_gets_it)
 {
-    (void)state;
     skip_under_qemu("TCP_INFO is cut short");
     for (int i = 0; i < 100; i++) {
         struct task task;
@@ -2381,12 +2242,11 @@ static nb_status model_until(const char *rest, size_t left, size_t capacity, con
     return NB_TOO_LONG;
 }
 
-static void until_agrees_with_a_plain_search(void **state)
+TEST(until_agrees_with_a_plain_search)
 {
     char stream[64];
     char delimiter[4];
 
-    (void)state;
     chance_state = 1;
     for (int round = 0; round < 1500; round++) {
         size_t length = random_stream(stream, sizeof(stream), "aab", 3);
@@ -2413,12 +2273,11 @@ static void until_agrees_with_a_plain_search(void **state)
     }
 }
 
-static void skip_agrees_with_a_plain_search(void **state)
+TEST(skip_agrees_with_a_plain_search)
 {
     char stream[64];
     char delimiter[4];
 
-    (void)state;
     chance_state = 4;
     for (int round = 0; round < 1500; round++) {
         size_t length = random_stream(stream, sizeof(stream), "aab", 3);
@@ -2467,11 +2326,10 @@ static nb_status model_line(const char *rest, size_t left, size_t capacity, size
     return lf != NULL ? NB_OK : NB_EOF;
 }
 
-static void line_agrees_with_a_plain_split(void **state)
+TEST(line_agrees_with_a_plain_split)
 {
     char stream[64];
 
-    (void)state;
     chance_state = 2;
     for (int round = 0; round < 1500; round++) {
         size_t length = random_stream(stream, sizeof(stream), "a\0\r\r\n", 5);
@@ -2516,11 +2374,10 @@ static nb_status any_call(void)
     }
 }
 
-static void calls_of_all_kinds_share_one_stream(void **state)
+TEST(calls_of_all_kinds_share_one_stream)
 {
     char stream[256];
 
-    (void)state;
     chance_state = 3;
     for (int round = 0; round < 1000; round++) {
         size_t length = random_stream(stream, sizeof(stream), "abcd", 4);
@@ -2540,179 +2397,4 @@ static void calls_of_all_kinds_share_one_stream(void **state)
         }
         assert_int_equal(after, length);
     }
-}
-
-/* ---- the table of cases ---- */
-
-static const enum transport ipv4 = OVER_IPV4;
-static const enum transport ipv6 = OVER_IPV6;
-static const enum transport local = OVER_UNIX;
-
-#define ON(name, transport) CASE_WITH(name, transport, begin, end)
-#define TCP(name) ON(name, ipv4)
-#define BOTH(name) ON(name, ipv4), ON(name, local)
-#define ALL(name) ON(name, ipv4), ON(name, ipv6), ON(name, local)
-
-int main(void)
-{
-    const struct CMUnitTest cases[] = {
-        TCP(every_call_refuses_what_is_not_a_length_or_a_place),
-        TCP(refused_call_reports_nothing_received),
-        TCP(broken_contract_comes_before_a_cancellation),
-        BOTH(cancellation_comes_before_a_failure_that_stays),
-        BOTH(cancellation_comes_before_bytes_in_the_buffer),
-        TCP(failure_that_stays_comes_before_a_length_of_zero),
-        TCP(failure_that_stays_comes_before_an_expired_deadline),
-        TCP(length_of_zero_comes_before_an_expired_deadline),
-        TCP(length_of_zero_makes_no_system_call),
-        BOTH(expired_deadline_consumes_nothing_that_has_arrived),
-        TCP(expired_deadline_consumes_nothing_from_the_buffer),
-        BOTH(expired_deadline_takes_what_is_complete_in_the_buffer),
-        TCP(expired_deadline_does_not_hide_what_is_too_long),
-        TCP(expired_deadline_hides_an_end),
-        TCP(expired_deadline_reads_nothing),
-        BOTH(timeout_does_not_stay),
-        BOTH(timeout_is_never_early),
-        ALL(every_call_wakes_up_when_bytes_arrive),
-        BOTH(to_end_wakes_up_when_the_end_comes),
-        TCP(calls_are_resumed_after_a_signal),
-        TCP(wait_ends_at_its_deadline_when_signals_never_cease),
-        BOTH(success_leaves_errno_alone),
-        TCP(only_want_of_memory_does_not_stay_among_the_kernels_failures),
-        TCP(what_routers_say_of_a_peer_means_that_it_is_unreachable),
-        TCP(what_a_receive_is_not_said_to_return_is_a_system_error),
-        TCP(want_of_memory_in_the_middle_reports_the_bytes_so_far),
-        ALL(recv_gives_what_is_there),
-        BOTH(recv_stops_at_capacity),
-        BOTH(recv_gives_bytes_of_any_value),
-        ALL(recv_tells_the_end_after_the_last_byte),
-        BOTH(end_stays_for_every_call_but_to_end),
-        ALL(end_of_receiving_does_not_end_sending),
-        BOTH(recv_without_deadline_is_one_recv),
-        BOTH(recv_with_a_deadline_is_one_recv_from_the_second_on),
-        BOTH(first_deadline_costs_one_option),
-        BOTH(one_receive_never_takes_more_than_a_mebibyte),
-        TCP(urgent_byte_is_not_part_of_the_stream),
-        BOTH(exact_gives_so_many_bytes_and_leaves_the_rest),
-        TCP(exact_puts_pieces_together),
-        BOTH(exact_reports_a_part_at_the_end),
-        BOTH(exact_is_satisfied_by_the_last_bytes),
-        BOTH(exact_is_resumed_after_a_timeout),
-        BOTH(until_includes_the_delimiter_and_leaves_the_rest),
-        TCP(until_gives_the_first_of_several_delimiters),
-        BOTH(until_finds_a_delimiter_that_arrives_in_two_parts),
-        TCP(until_finds_a_delimiter_that_begins_like_itself),
-        TCP(until_takes_a_delimiter_with_nuls),
-        TCP(until_takes_what_just_fits),
-        TCP(until_fails_when_the_delimiter_straddles_the_bound),
-        TCP(until_fails_when_the_delimiter_is_behind_the_bound),
-        TCP(until_needs_no_more_than_its_bound_to_fail),
-        TCP(too_long_stays_for_every_call),
-        BOTH(until_gives_the_last_bytes_with_the_end),
-        TCP(until_gives_a_delimiter_that_is_the_last_of_the_stream),
-        TCP(until_consumes_nothing_when_it_times_out),
-        TCP(until_may_go_on_with_another_capacity_or_delimiter),
-        ALL(line_is_ended_by_lf_or_crlf_and_stripped),
-        TCP(line_takes_no_cr_that_another_call_has_received),
-        TCP(line_writes_nothing_behind_its_nul),
-        TCP(line_keeps_a_cr_that_is_not_before_the_lf),
-        TCP(line_keeps_embedded_nuls),
-        BOTH(line_arrives_byte_by_byte),
-        TCP(line_of_capacity_minus_one_fits_whatever_its_end),
-        TCP(line_of_one_byte_less_fits),
-        TCP(line_of_capacity_bytes_is_too_long),
-        TCP(line_waits_for_what_follows_a_cr_at_the_bound),
-        TCP(line_with_a_cr_at_the_bound_and_no_lf_is_too_long),
-        TCP(line_with_two_crs_at_the_bound_is_too_long),
-        TCP(last_line_with_a_cr_at_the_bound_is_too_long),
-        TCP(line_is_too_long_in_the_buffer_too),
-        TCP(line_of_capacity_one_is_empty_or_too_long),
-        TCP(line_of_capacity_one_sees_the_end),
-        BOTH(last_line_without_lf_comes_with_the_end),
-        TCP(last_line_without_lf_may_fill_the_capacity),
-        TCP(last_line_keeps_its_cr),
-        TCP(end_after_a_whole_line_comes_with_the_next),
-        BOTH(line_consumes_nothing_when_it_times_out),
-        BOTH(line_is_a_string_whatever_the_status),
-        TCP(length_of_a_line_may_be_null),
-        TCP(line_is_one_recv_and_then_none),
-        TCP(capacity_does_not_decide_how_much_is_allocated),
-        BOTH(bound_does_not_decide_how_much_is_read_ahead),
-        BOTH(stream_of_equal_lines_is_received_in_large_pieces),
-        BOTH(line_in_lockstep_is_one_receive),
-        BOTH(connection_that_waits_with_an_empty_buffer_has_a_small_one),
-        TCP(buffer_that_another_call_empties_is_small),
-        TCP(expired_deadline_reads_nothing_however_full_the_last_receive_was),
-        TCP(whoever_watches_is_asked_before_each_receive),
-        BOTH(end_is_told_however_full_the_last_receive_was),
-        BOTH(buffer_never_grows_beyond_16_kib_or_the_largest_capacity),
-        BOTH(buffer_grows_with_what_arrives),
-        TCP(want_of_memory_consumes_nothing_and_does_not_stay),
-        TCP(want_of_memory_for_a_larger_buffer_loses_nothing),
-        BOTH(recv_serves_the_buffer_first),
-        BOTH(exact_serves_the_buffer_first),
-        TCP(until_serves_the_buffer_first),
-        BOTH(to_end_serves_the_buffer_first),
-        TCP(to_end_is_too_long_with_the_buffer_alone),
-        TCP(wait_counts_the_buffer),
-        TCP(bytes_of_a_line_that_timed_out_are_for_every_call),
-        TCP(skip_refuses_what_is_not_a_bound_or_a_delimiter),
-        ALL(skip_ends_a_line_that_was_too_long),
-        TCP(skip_needs_no_failure_before_it),
-        TCP(skip_finds_a_delimiter_that_the_bound_has_cut),
-        BOTH(skip_drops_no_more_than_it_may),
-        BOTH(skip_goes_on_after_a_timeout),
-        TCP(skip_with_an_expired_deadline_ends_what_is_in_the_buffer),
-        BOTH(skip_tells_the_end_and_a_reset),
-        TCP(skip_takes_no_more_memory_for_more_to_skip),
-        TCP(skip_without_memory_can_be_made_again),
-        BOTH(cancel_wakes_who_skips),
-        ALL(to_end_gives_all_of_the_stream),
-        TCP(to_end_of_an_empty_stream_is_empty),
-        TCP(to_end_takes_what_just_fits),
-        BOTH(to_end_goes_on_where_it_was_too_long),
-        TCP(other_calls_go_on_where_to_end_was_too_long),
-        TCP(to_end_waits_for_the_end_when_its_memory_is_full),
-        TCP(to_end_without_memory_waits_for_the_end_itself),
-        BOTH(to_end_is_resumed_after_a_timeout),
-        TCP(to_end_without_memory_for_the_last_byte_loses_nothing),
-        BOTH(wait_consumes_nothing),
-        BOTH(wait_with_an_expired_deadline_asks_once),
-        BOTH(wait_sees_an_end_that_nobody_has_received_yet),
-        BOTH(wait_sees_a_reset_that_nobody_has_received_yet),
-        TCP(wait_reports_want_of_memory),
-        ALL(recv_gives_what_came_before_a_reset),
-        BOTH(exact_gives_what_came_before_a_reset),
-        BOTH(until_gives_what_came_before_a_reset),
-        BOTH(line_gives_what_came_before_a_reset),
-        BOTH(to_end_gives_what_came_before_a_reset),
-        BOTH(full_memory_does_not_turn_a_reset_into_an_end),
-        TCP(kernels_patience_is_no_timeout),
-        ALL(reset_that_a_send_reported_is_no_end_for_recv),
-        BOTH(reset_that_a_send_reported_is_no_end_for_to_end),
-        BOTH(reset_that_a_send_reported_is_no_end_for_a_line),
-        BOTH(reset_that_a_send_reported_is_no_end_for_exact),
-        TCP(end_of_both_is_an_end),
-        TCP(end_of_both_while_the_kernel_is_asked_is_an_end),
-        TCP(peer_that_closed_and_then_resets_did_not_end_in_order),
-        TCP(reset_that_somebody_else_was_told_of_is_no_end),
-        TCP(reset_before_our_end_that_somebody_else_was_told_of_is_no_end),
-        TCP(close_tells_of_a_reset_that_somebody_else_was_told_of),
-        TCP(reset_behind_the_end_of_a_peer_is_told),
-        ALL(end_of_a_stream_that_was_ended_before_it_was_adopted_is_an_end),
-        BOTH(end_after_a_send_that_timed_out_is_an_end),
-        TCP(reset_after_a_send_that_timed_out_is_a_reset),
-        BOTH(end_after_a_send_that_saw_a_reset_is_a_reset),
-        ALL(end_after_our_own_end_is_an_end),
-        ALL(reset_that_another_threads_send_is_about_to_report_is_no_end),
-        BOTH(reset_that_another_threads_slices_are_about_to_report_is_no_end),
-        BOTH(end_while_another_thread_sends_is_an_end),
-        TCP(reset_is_never_an_end_whoever_gets_it),
-        TCP(until_agrees_with_a_plain_search),
-        TCP(skip_agrees_with_a_plain_search),
-        TCP(line_agrees_with_a_plain_split),
-        TCP(calls_of_all_kinds_share_one_stream),
-    };
-
-    return cmocka_run_group_tests(cases, NULL, NULL);
 }

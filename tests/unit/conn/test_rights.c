@@ -132,14 +132,15 @@ static nb_conn *accepted(void)
     return conn;
 }
 
-static void a_server_takes_no_descriptors(void **state)
+#define TEST(name) TEST_AS(name, NET_CASE)
+
+TEST(a_server_takes_no_descriptors)
 {
     char buf[8];
     size_t length;
     nb_conn *conn;
     int client;
 
-    (void)state;
     need_refusal();
     client = client_of(endpoint);
     assert_true(is_refused(client)); /* not even before it is accepted */
@@ -151,14 +152,13 @@ static void a_server_takes_no_descriptors(void **state)
     nb_abort(conn);
 }
 
-static void a_client_takes_no_descriptors(void **state)
+TEST(a_client_takes_no_descriptors)
 {
     char text[NB_ADDRESS_TEXT_MAX];
     nb_address address;
     nb_conn *conn;
     int listener, peer;
 
-    (void)state;
     need_refusal();
     listener = bare_listener(endpoint, 4, &address);
     assert_status(
@@ -172,14 +172,13 @@ static void a_client_takes_no_descriptors(void **state)
 }
 
 /* Others who accept from a shared socket may want them. */
-static void of_an_inherited_socket_only_what_is_accepted_takes_none(void **state)
+TEST(of_an_inherited_socket_only_what_is_accepted_takes_none)
 {
     char where[32];
     nb_address address;
     nb_conn *conn;
     int listener, another, client;
 
-    (void)state;
     need_refusal();
     listener = bare_listener(endpoint, 4, &address);
     another = fcntl(listener, F_DUPFD_CLOEXEC, 0);
@@ -192,12 +191,11 @@ static void of_an_inherited_socket_only_what_is_accepted_takes_none(void **state
     raw_close(another);
 }
 
-static void an_adopted_socket_takes_what_it_took_before(void **state)
+TEST(an_adopted_socket_takes_what_it_took_before)
 {
     int fds[2];
     nb_conn *conn;
 
-    (void)state;
     need_refusal();
     raw_pair(OVER_UNIX, fds);
     conn = adopt(fds[0]);
@@ -210,12 +208,11 @@ static void an_adopted_socket_takes_what_it_took_before(void **state)
     raw_close(fds[1]);
 }
 
-static void a_detached_socket_takes_descriptors_again(void **state)
+TEST(a_detached_socket_takes_descriptors_again)
 {
     nb_conn *conn;
     int client, fd;
 
-    (void)state;
     need_refusal();
     client = client_of(endpoint);
     conn = accepted();
@@ -244,11 +241,10 @@ static void close_in_time(nb_conn *conn)
     assert_status(nb_close(conn, nb_after_ms(100)), NB_TIMEOUT);
 }
 
-static void a_descriptor_whose_close_takes_long_holds_up_nobody(void **state)
+TEST(a_descriptor_whose_close_takes_long_holds_up_nobody)
 {
     static void (*const ends[])(nb_conn *) = {receive_in_time, abort_at_once, close_in_time};
 
-    (void)state;
     need_refusal();
     for (size_t i = 0; i < COUNT(ends); i++) {
         int client = client_of(endpoint);
@@ -261,18 +257,4 @@ static void a_descriptor_whose_close_takes_long_holds_up_nobody(void **state)
         nb_listener_close(the_listener);
         the_listener = NULL;
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest cases[] = {
-        NET_CASE(a_server_takes_no_descriptors),
-        NET_CASE(a_client_takes_no_descriptors),
-        NET_CASE(of_an_inherited_socket_only_what_is_accepted_takes_none),
-        NET_CASE(an_adopted_socket_takes_what_it_took_before),
-        NET_CASE(a_detached_socket_takes_descriptors_again),
-        NET_CASE(a_descriptor_whose_close_takes_long_holds_up_nobody),
-    };
-
-    return cmocka_run_group_tests(cases, NULL, NULL);
 }

@@ -106,9 +106,22 @@ static void peer_receives(const char *text)
     assert_memory_equal(received, text, strlen(text));
 }
 
+/* ---- the kinds of cases ---- */
+
+static const enum transport ipv4 = OVER_IPV4;
+static const enum transport ipv6 = OVER_IPV6;
+static const enum transport local = OVER_UNIX;
+
+#define ON(name, transport) CASE_WITH(name, transport, begin, end)
+#define TCP(name) ON(name, ipv4)
+#define BOTH(name) ON(name, ipv4), ON(name, local)
+#define ALL(name) ON(name, ipv4), ON(name, ipv6), ON(name, local)
+
+#define TEST(name) TEST_AS(name, BOTH)
+
 /* ---- the order of checks ---- */
 
-static void sends_refuse_what_is_not_a_length_or_a_place(void **state)
+TEST_AS(sends_refuse_what_is_not_a_length_or_a_place, TCP)
 {
     nb_slice no_data = {NULL, 1};
     nb_slice too_large = {"x", TOO_LARGE};
@@ -116,7 +129,6 @@ static void sends_refuse_what_is_not_a_length_or_a_place(void **state)
     nb_slice overflowing[] = {{"x", SIZE_MAX / 2}, {"x", SIZE_MAX / 2}, {"x", 3}};
     nb_slice bad_at_the_end[] = {{"x", 1}, {NULL, 0}, {NULL, 1}};
 
-    (void)state;
     probe_clear();
     assert_status(nb_send_all(NULL, "x", 1, &sent, plenty()), NB_INVALID);
     assert_status(nb_send_all(conn, NULL, 1, &sent, plenty()), NB_INVALID);
@@ -134,27 +146,24 @@ static void sends_refuse_what_is_not_a_length_or_a_place(void **state)
     assert_int_equal(probe_total(), 0);
 }
 
-static void broken_contract_does_not_stay(void **state)
+TEST_AS(broken_contract_does_not_stay, TCP)
 {
-    (void)state;
     assert_status(nb_send_all(conn, NULL, 1, &sent, plenty()), NB_INVALID);
     assert_status(nb_conn_status(conn, NB_SEND), NB_OK);
     assert_status(send_text("ok", plenty()), NB_OK);
     peer_receives("ok");
 }
 
-static void broken_contract_comes_before_a_cancellation(void **state)
+TEST_AS(broken_contract_comes_before_a_cancellation, TCP)
 {
-    (void)state;
     nb_cancel(conn);
     assert_status(nb_send_all(conn, NULL, 1, &sent, past()), NB_INVALID);
     assert_status(nb_send_all_v(conn, NULL, 1, &sent, past()), NB_INVALID);
     assert_status(send_text("x", past()), NB_CANCELLED);
 }
 
-static void cancellation_comes_before_a_failure_that_stays(void **state)
+TEST(cancellation_comes_before_a_failure_that_stays)
 {
-    (void)state;
     assert_status(send_text("x", past()), NB_TIMEOUT);
     nb_cancel(conn);
     assert_status(send_text("x", past()), NB_CANCELLED);
@@ -162,9 +171,8 @@ static void cancellation_comes_before_a_failure_that_stays(void **state)
     assert_status(nb_shutdown_send(conn), NB_CANCELLED);
 }
 
-static void failure_that_stays_comes_before_a_length_of_zero(void **state)
+TEST_AS(failure_that_stays_comes_before_a_length_of_zero, TCP)
 {
-    (void)state;
     probe_fail(&probe.send, 1, ECONNRESET);
     assert_status(send_text("x", plenty()), NB_RESET);
     assert_status(send_text("", plenty()), NB_RESET);
@@ -172,11 +180,10 @@ static void failure_that_stays_comes_before_a_length_of_zero(void **state)
     assert_status(send_text("x", past()), NB_RESET);
 }
 
-static void length_of_zero_comes_before_an_expired_deadline(void **state)
+TEST_AS(length_of_zero_comes_before_an_expired_deadline, TCP)
 {
     nb_slice empty[] = {{NULL, 0}, {"", 0}};
 
-    (void)state;
     assert_status(nb_send_all(conn, NULL, 0, &sent, past()), NB_OK);
     assert_status(nb_send_all_v(conn, NULL, 0, &sent, past()), NB_OK);
     assert_status(nb_send_all_v(conn, empty, 2, &sent, past()), NB_OK);
@@ -184,11 +191,10 @@ static void length_of_zero_comes_before_an_expired_deadline(void **state)
     assert_status(nb_conn_status(conn, NB_SEND), NB_OK);
 }
 
-static void length_of_zero_makes_no_system_call(void **state)
+TEST_AS(length_of_zero_makes_no_system_call, TCP)
 {
     nb_slice empty[] = {{NULL, 0}, {"", 0}};
 
-    (void)state;
     probe_clear();
     assert_status(nb_send_all(conn, NULL, 0, &sent, nb_forever()), NB_OK);
     assert_status(nb_send_all(conn, "x", 0, &sent, plenty()), NB_OK);
@@ -197,9 +203,8 @@ static void length_of_zero_makes_no_system_call(void **state)
     assert_int_equal(probe_total(), 0);
 }
 
-static void expired_deadline_sends_nothing_and_stays(void **state)
+TEST(expired_deadline_sends_nothing_and_stays)
 {
-    (void)state;
     probe_clear();
     assert_status(send_text("x", past()), NB_TIMEOUT);
     assert_int_equal(sent, 0);
@@ -216,9 +221,8 @@ static void expired_deadline_sends_nothing_and_stays(void **state)
 
 /* ---- what goes out ---- */
 
-static void send_all_sends_all(void **state)
+TEST_AS(send_all_sends_all, ALL)
 {
-    (void)state;
     assert_status(send_text("hello", plenty()), NB_OK);
     assert_int_equal(sent, 5);
     assert_status(send_text(", world", nb_forever()), NB_OK);
@@ -226,29 +230,26 @@ static void send_all_sends_all(void **state)
     peer_receives("hello, world");
 }
 
-static void count_may_be_null(void **state)
+TEST_AS(count_may_be_null, TCP)
 {
     nb_slice slice = {"lo", 2};
 
-    (void)state;
     assert_status(nb_send_all(conn, "hel", 3, NULL, plenty()), NB_OK);
     assert_status(nb_send_all_v(conn, &slice, 1, NULL, plenty()), NB_OK);
     peer_receives("hello");
     assert_status(nb_send_all(conn, "x", 1, NULL, past()), NB_TIMEOUT);
 }
 
-static void success_leaves_errno_alone(void **state)
+TEST(success_leaves_errno_alone)
 {
-    (void)state;
     errno = 1234;
     assert_status(send_text("hello", plenty()), NB_OK);
     assert_status(nb_shutdown_send(conn), NB_OK);
     assert_int_equal(errno, 1234);
 }
 
-static void send_without_deadline_is_one_send(void **state)
+TEST(send_without_deadline_is_one_send)
 {
-    (void)state;
     probe_clear();
     assert_status(send_text("hello", nb_forever()), NB_OK);
     assert_int_equal(atomic_load(&probe.send.calls), 1);
@@ -256,9 +257,8 @@ static void send_without_deadline_is_one_send(void **state)
     assert_int_equal(atomic_load(&probe.allocate.calls), 0);
 }
 
-static void send_with_a_deadline_is_one_send_from_the_second_on(void **state)
+TEST(send_with_a_deadline_is_one_send_from_the_second_on)
 {
-    (void)state;
     assert_status(send_text("x", nb_after_ms(10000)), NB_OK);
     probe_clear();
     for (int i = 0; i < 4; i++)
@@ -268,12 +268,11 @@ static void send_with_a_deadline_is_one_send_from_the_second_on(void **state)
     assert_int_equal(atomic_load(&probe.allocate.calls), 0);
 }
 
-static void both_directions_have_a_timer_of_their_own(void **state)
+TEST_AS(both_directions_have_a_timer_of_their_own, TCP)
 {
     char byte;
     size_t got;
 
-    (void)state;
     raw_send_text(peer, "abcd");
     for (int i = 0; i < 3; i++) {
         if (i == 1)
@@ -284,11 +283,10 @@ static void both_directions_have_a_timer_of_their_own(void **state)
     assert_int_equal(probe_total(), 4);
 }
 
-static void header_and_body_are_one_send(void **state)
+TEST(header_and_body_are_one_send)
 {
     nb_slice slices[] = {{"header ", 7}, {NULL, 0}, {"body", 4}};
 
-    (void)state;
     probe_clear();
     assert_status(nb_send_all_v(conn, slices, 3, &sent, nb_forever()), NB_OK);
     assert_int_equal(sent, 11);
@@ -296,13 +294,12 @@ static void header_and_body_are_one_send(void **state)
     peer_receives("header body");
 }
 
-static void one_system_call_never_gets_more_than_a_gibibyte(void **state)
+TEST_AS(one_system_call_never_gets_more_than_a_gibibyte, TCP)
 {
     size_t huge = (size_t)1 << (sizeof(size_t) > 4 ? 33 : 30);
     nb_slice slices[2];
     void *place;
 
-    (void)state;
     skip_under_valgrind("so many addresses take gigabytes");
     place = mmap(NULL, huge, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (place == MAP_FAILED)
@@ -329,12 +326,11 @@ static void read_slowly(void *argument)
     } while (n > 0 && *total < LARGE);
 }
 
-static void large_amount_arrives_whole_through_small_buffers(void **state)
+TEST_AS(large_amount_arrives_whole_through_small_buffers, ALL)
 {
     struct task reader;
     size_t total = 0;
 
-    (void)state;
     shrink();
     pattern_fill(large, LARGE, 0);
     task_start(&reader, read_slowly, &total);
@@ -381,25 +377,23 @@ static void check_slices(size_t count, size_t limit)
     free(before);
 }
 
-static void any_number_of_slices_arrives_in_order(void **state)
+TEST(any_number_of_slices_arrives_in_order)
 {
     static const size_t counts[] = {1, 2, 63, 64, 65, 96, 97, 128, 200, 1024, 1500};
 
-    (void)state;
     pattern_fill(large, 65536, 0);
     for (size_t i = 0; i < COUNT(counts); i++)
         check_slices(counts[i], 0);
 }
 
-static void slices_are_taken_up_again_after_a_short_send(void **state)
+TEST(slices_are_taken_up_again_after_a_short_send)
 {
-    (void)state;
     pattern_fill(large, 65536, 0);
     for (size_t limit = 1; limit < 30; limit++)
         check_slices(limit < 5 ? 20 : 100, limit);
 }
 
-static void large_slices_arrive_whole_through_small_buffers(void **state)
+TEST(large_slices_arrive_whole_through_small_buffers)
 {
     nb_slice slices[] = {{large, 1},
                          {NULL, 0},
@@ -410,7 +404,6 @@ static void large_slices_arrive_whole_through_small_buffers(void **state)
     struct task reader;
     size_t total = 0;
 
-    (void)state;
     shrink();
     pattern_fill(large, LARGE, 0);
     task_start(&reader, read_slowly, &total);
@@ -420,9 +413,8 @@ static void large_slices_arrive_whole_through_small_buffers(void **state)
     assert_true(pattern_holds(copy, total, 0));
 }
 
-static void short_sends_are_made_good(void **state)
+TEST(short_sends_are_made_good)
 {
-    (void)state;
     probe.send.limit = 7;
     pattern_fill(large, 1000, 0);
     assert_status(nb_send_all(conn, large, 1000, &sent, plenty()), NB_OK);
@@ -431,9 +423,8 @@ static void short_sends_are_made_good(void **state)
     assert_true(pattern_holds(copy, 1000, 0));
 }
 
-static void send_goes_on_after_a_signal(void **state)
+TEST(send_goes_on_after_a_signal)
 {
-    (void)state;
     probe_fail(&probe.send, 3, EINTR);
     assert_status(send_text("hello", nb_forever()), NB_OK);
     probe_fail(&probe.send, 3, EINTR);
@@ -454,11 +445,10 @@ static void send_a_lot(void *argument)
     send_errno = errno;
 }
 
-static void blocked_send_goes_on_when_the_peer_reads(void **state)
+TEST_AS(blocked_send_goes_on_when_the_peer_reads, ALL)
 {
     static const nb_deadline deadlines[] = {{INT64_MAX}, {INT64_MAX - 1}};
 
-    (void)state;
     shrink();
     pattern_fill(large, LARGE, 0);
     for (size_t i = 0; i < COUNT(deadlines); i++) {
@@ -490,14 +480,13 @@ static void echo_a_lot(void *argument)
     (void)nb_shutdown_send(echo);
 }
 
-static void both_directions_work_at_once(void **state)
+TEST_AS(both_directions_work_at_once, ALL)
 {
     struct task echoer;
     struct task sender;
     nb_conn *echo = adopt(peer);
     size_t got;
 
-    (void)state;
     peer = -1;
     pattern_fill(large, LARGE, 0);
     task_start(&echoer, echo_a_lot, echo);
@@ -540,9 +529,8 @@ static void send_fails_with(int number, nb_status status)
     peer = other_peer;
 }
 
-static void every_failure_of_a_send_stays(void **state)
+TEST_AS(every_failure_of_a_send_stays, TCP)
 {
-    (void)state;
     send_fails_with(ECONNRESET, NB_RESET);
     send_fails_with(EPIPE, NB_RESET);
     send_fails_with(ENOTCONN, NB_RESET);
@@ -560,11 +548,10 @@ static void every_failure_of_a_send_stays(void **state)
     send_fails_with(EADDRNOTAVAIL, NB_SYSTEM);
 }
 
-static void failure_in_the_middle_reports_what_was_sent(void **state)
+TEST(failure_in_the_middle_reports_what_was_sent)
 {
     nb_slice slices[] = {{"hel", 3}, {"lo", 2}};
 
-    (void)state;
     probe.send.limit = 4;
     probe_fail(&probe.send, 0, 0);
     assert_status(nb_send_all_v(conn, slices, 2, &sent, plenty()), NB_OK);
@@ -577,11 +564,10 @@ static void failure_in_the_middle_reports_what_was_sent(void **state)
     assert_true(sent <= 4);
 }
 
-static void timeout_reports_exactly_what_was_sent(void **state)
+TEST(timeout_reports_exactly_what_was_sent)
 {
     size_t received;
 
-    (void)state;
     shrink();
     pattern_fill(large, LARGE, 0);
     assert_status(nb_send_all(conn, large, LARGE, &sent, before_long()), NB_TIMEOUT);
@@ -593,12 +579,11 @@ static void timeout_reports_exactly_what_was_sent(void **state)
     assert_int_equal(received, 0);
 }
 
-static void timeout_of_slices_reports_exactly_what_was_sent(void **state)
+TEST(timeout_of_slices_reports_exactly_what_was_sent)
 {
     nb_slice slices[] = {{large, 1000}, {large + 1000, LARGE / 2}, {large, LARGE / 2}};
     uint64_t counted;
 
-    (void)state;
     shrink();
     pattern_fill(large, LARGE, 0);
     assert_status(nb_send_all_v(conn, slices, 3, &sent, before_long()), NB_TIMEOUT);
@@ -608,12 +593,11 @@ static void timeout_of_slices_reports_exactly_what_was_sent(void **state)
     assert_true(pattern_holds(copy, sent, 0));
 }
 
-static void timeout_with_nothing_sent_stays(void **state)
+TEST(timeout_with_nothing_sent_stays)
 {
     nb_deadline by;
     size_t filling;
 
-    (void)state;
     filling = send_until_timeout(&by);
     assert_int_equal(sent, 0);
     assert_status(nb_conn_status(conn, NB_SEND), NB_TIMEOUT);
@@ -625,21 +609,19 @@ static void timeout_with_nothing_sent_stays(void **state)
     assert_int_equal(recv(peer, copy, 1, MSG_DONTWAIT), -1);
 }
 
-static void timeout_is_never_early(void **state)
+TEST(timeout_is_never_early)
 {
     nb_deadline by;
 
-    (void)state;
     (void)send_until_timeout(&by);
     assert_passed(by, 10000);
 }
 
-static void send_to_a_peer_that_is_gone_is_a_reset_without_a_signal(void **state)
+TEST_AS(send_to_a_peer_that_is_gone_is_a_reset_without_a_signal, ALL)
 {
     struct sigaction action;
     nb_slice slices[] = {{"x", 1}, {"y", 1}};
 
-    (void)state;
     assert_int_equal(sigaction(SIGPIPE, NULL, &action), 0);
     assert_true(action.sa_handler == SIG_DFL);
     peer_closes();
@@ -653,12 +635,11 @@ static void send_to_a_peer_that_is_gone_is_a_reset_without_a_signal(void **state
     assert_true(action.sa_handler == SIG_DFL);
 }
 
-static void send_of_any_kind_raises_no_signal(void **state)
+TEST(send_of_any_kind_raises_no_signal)
 {
     nb_slice slices[] = {{"x", 1}, {"y", 1}};
     static const nb_deadline deadlines[] = {{INT64_MAX}, {INT64_MAX - 1}};
 
-    (void)state;
     for (int i = 0; i < 6;) {
         nb_deadline by;
         nb_status status;
@@ -677,11 +658,10 @@ static void send_of_any_kind_raises_no_signal(void **state)
     }
 }
 
-static void reset_wakes_a_blocked_send(void **state)
+TEST(reset_wakes_a_blocked_send)
 {
     struct task task;
 
-    (void)state;
     shrink();
     send_by = nb_forever();
     task_start(&task, send_a_lot, NULL);
@@ -693,12 +673,11 @@ static void reset_wakes_a_blocked_send(void **state)
     assert_true(sent < LARGE);
 }
 
-static void receiving_goes_on_after_a_send_has_failed(void **state)
+TEST(receiving_goes_on_after_a_send_has_failed)
 {
     char text[16];
     size_t got;
 
-    (void)state;
     assert_status(send_text("x", past()), NB_TIMEOUT);
     raw_send_text(peer, "hello\n");
     assert_status(nb_recv_line(conn, text, sizeof(text), &got, plenty()), NB_OK);
@@ -707,23 +686,21 @@ static void receiving_goes_on_after_a_send_has_failed(void **state)
 
 /* ---- the end of our stream ---- */
 
-static void shutdown_shows_the_peer_the_end_after_the_last_byte(void **state)
+TEST_AS(shutdown_shows_the_peer_the_end_after_the_last_byte, ALL)
 {
     size_t received;
 
-    (void)state;
     assert_status(send_text("bye", plenty()), NB_OK);
     assert_status(nb_shutdown_send(conn), NB_OK);
     assert_int_equal(raw_ending(peer, &received), 0);
     assert_int_equal(received, 3);
 }
 
-static void receiving_goes_on_after_shutdown(void **state)
+TEST(receiving_goes_on_after_shutdown)
 {
     char text[16];
     size_t got;
 
-    (void)state;
     assert_status(nb_shutdown_send(conn), NB_OK);
     assert_int_equal(raw_ending(peer, NULL), 0);
     raw_send_text(peer, "hello\n");
@@ -731,11 +708,10 @@ static void receiving_goes_on_after_shutdown(void **state)
     assert_string_equal(text, "hello");
 }
 
-static void sends_after_shutdown_are_invalid(void **state)
+TEST(sends_after_shutdown_are_invalid)
 {
     nb_slice slice = {"x", 1};
 
-    (void)state;
     assert_status(nb_shutdown_send(conn), NB_OK);
     assert_status(send_text("x", plenty()), NB_INVALID);
     assert_int_equal(sent, 0);
@@ -745,21 +721,19 @@ static void sends_after_shutdown_are_invalid(void **state)
     assert_status(send_text("x", plenty()), NB_INVALID);
 }
 
-static void shutdown_may_be_called_again(void **state)
+TEST(shutdown_may_be_called_again)
 {
-    (void)state;
     assert_status(nb_shutdown_send(conn), NB_OK);
     assert_status(nb_shutdown_send(conn), NB_OK);
     peer_closes();
     assert_status(nb_shutdown_send(conn), NB_OK);
 }
 
-static void shutdown_after_the_peer_has_reset_is_fine(void **state)
+TEST(shutdown_after_the_peer_has_reset_is_fine)
 {
     char byte;
     size_t got;
 
-    (void)state;
     peer_resets();
     errno = 1234;
     assert_status(nb_shutdown_send(conn), NB_OK);
@@ -767,9 +741,8 @@ static void shutdown_after_the_peer_has_reset_is_fine(void **state)
     assert_status(nb_recv(conn, &byte, 1, &got, plenty()), over == OVER_UNIX ? NB_EOF : NB_RESET);
 }
 
-static void shutdown_after_a_failed_send_sends_no_end(void **state)
+TEST(shutdown_after_a_failed_send_sends_no_end)
 {
-    (void)state;
     assert_status(send_text("half", plenty()), NB_OK);
     assert_status(send_text("x", past()), NB_TIMEOUT);
     assert_status(nb_shutdown_send(conn), NB_TIMEOUT);
@@ -778,76 +751,15 @@ static void shutdown_after_a_failed_send_sends_no_end(void **state)
     assert_int_equal(errno, EAGAIN);
 }
 
-static void sending_works_after_the_peers_end_was_received(void **state)
+TEST(sending_works_after_the_peers_end_was_received)
 {
     char byte;
     size_t got;
 
-    (void)state;
     assert_int_equal(shutdown(peer, SHUT_WR), 0);
     assert_status(nb_recv(conn, &byte, 1, &got, plenty()), NB_EOF);
     assert_status(send_text("answer", plenty()), NB_OK);
     assert_status(nb_shutdown_send(conn), NB_OK);
     peer_receives("answer");
     assert_int_equal(raw_ending(peer, NULL), 0);
-}
-
-/* ---- the table of cases ---- */
-
-static const enum transport ipv4 = OVER_IPV4;
-static const enum transport ipv6 = OVER_IPV6;
-static const enum transport local = OVER_UNIX;
-
-#define ON(name, transport) CASE_WITH(name, transport, begin, end)
-#define TCP(name) ON(name, ipv4)
-#define BOTH(name) ON(name, ipv4), ON(name, local)
-#define ALL(name) ON(name, ipv4), ON(name, ipv6), ON(name, local)
-
-int main(void)
-{
-    const struct CMUnitTest cases[] = {
-        TCP(sends_refuse_what_is_not_a_length_or_a_place),
-        TCP(broken_contract_does_not_stay),
-        TCP(broken_contract_comes_before_a_cancellation),
-        BOTH(cancellation_comes_before_a_failure_that_stays),
-        TCP(failure_that_stays_comes_before_a_length_of_zero),
-        TCP(length_of_zero_comes_before_an_expired_deadline),
-        TCP(length_of_zero_makes_no_system_call),
-        BOTH(expired_deadline_sends_nothing_and_stays),
-        ALL(send_all_sends_all),
-        TCP(count_may_be_null),
-        BOTH(success_leaves_errno_alone),
-        BOTH(send_without_deadline_is_one_send),
-        BOTH(send_with_a_deadline_is_one_send_from_the_second_on),
-        TCP(both_directions_have_a_timer_of_their_own),
-        BOTH(header_and_body_are_one_send),
-        TCP(one_system_call_never_gets_more_than_a_gibibyte),
-        ALL(large_amount_arrives_whole_through_small_buffers),
-        BOTH(any_number_of_slices_arrives_in_order),
-        BOTH(slices_are_taken_up_again_after_a_short_send),
-        BOTH(large_slices_arrive_whole_through_small_buffers),
-        BOTH(short_sends_are_made_good),
-        BOTH(send_goes_on_after_a_signal),
-        ALL(blocked_send_goes_on_when_the_peer_reads),
-        ALL(both_directions_work_at_once),
-        TCP(every_failure_of_a_send_stays),
-        BOTH(failure_in_the_middle_reports_what_was_sent),
-        BOTH(timeout_reports_exactly_what_was_sent),
-        BOTH(timeout_of_slices_reports_exactly_what_was_sent),
-        BOTH(timeout_with_nothing_sent_stays),
-        BOTH(timeout_is_never_early),
-        ALL(send_to_a_peer_that_is_gone_is_a_reset_without_a_signal),
-        BOTH(send_of_any_kind_raises_no_signal),
-        BOTH(reset_wakes_a_blocked_send),
-        BOTH(receiving_goes_on_after_a_send_has_failed),
-        ALL(shutdown_shows_the_peer_the_end_after_the_last_byte),
-        BOTH(receiving_goes_on_after_shutdown),
-        BOTH(sends_after_shutdown_are_invalid),
-        BOTH(shutdown_may_be_called_again),
-        BOTH(shutdown_after_the_peer_has_reset_is_fine),
-        BOTH(shutdown_after_a_failed_send_sends_no_end),
-        BOTH(sending_works_after_the_peers_end_was_received),
-    };
-
-    return cmocka_run_group_tests(cases, NULL, NULL);
 }

@@ -139,11 +139,21 @@ static void receive(void *length)
     raw_recv(peer, copy, *(const size_t *)length);
 }
 
-static void a_file_of_any_length_arrives_whole(void **state)
+/* ---- the kinds of cases ---- */
+
+static const enum transport ipv4 = OVER_IPV4;
+static const enum transport local = OVER_UNIX;
+
+#define ON(name, transport) CASE_WITH(name, transport, begin, end)
+#define TCP(name) ON(name, ipv4)
+#define BOTH(name) ON(name, ipv4), ON(name, local)
+
+#define TEST(name) TEST_AS(name, TCP)
+
+TEST_AS(a_file_of_any_length_arrives_whole, BOTH)
 {
     static size_t lengths[] = {1, 4096, PIECE - 1, PIECE, PIECE + 1, 3 * PIECE, LARGE};
 
-    (void)state;
     for (size_t i = 0; i < COUNT(lengths); i++) {
         struct task task;
         nb_status status;
@@ -159,11 +169,10 @@ static void a_file_of_any_length_arrives_whole(void **state)
     }
 }
 
-static void a_part_of_a_file_is_sent_and_its_position_stays(void **state)
+TEST(a_part_of_a_file_is_sent_and_its_position_stays)
 {
     uint64_t counted;
 
-    (void)state;
     fill_file(5000);
     assert_int_equal(lseek(file, 7, SEEK_SET), 7);
     assert_status(send_part(1000, 2000, plenty()), NB_OK);
@@ -176,20 +185,18 @@ static void a_part_of_a_file_is_sent_and_its_position_stays(void **state)
     assert_int_equal(counted, 2001);
 }
 
-static void a_place_beyond_four_gibibytes_is_found(void **state)
+TEST(a_place_beyond_four_gibibytes_is_found)
 {
     const off_t far = ((off_t)5 << 30) + 3;
 
-    (void)state;
     pattern_fill(data, 9, 100);
     assert_int_equal(pwrite(file, data, 9, far), 9);
     assert_status(send_part((uint64_t)far, 9, plenty()), NB_OK);
     assert_peer_has(100, 9);
 }
 
-static void short_reads_and_signals_are_made_good(void **state)
+TEST_AS(short_reads_and_signals_are_made_good, BOTH)
 {
-    (void)state;
     fill_file(5000);
     reads_fail(1, 3, EINTR);
     reads.limit = 999;
@@ -201,9 +208,8 @@ static void short_reads_and_signals_are_made_good(void **state)
     assert_peer_has(0, 5000);
 }
 
-static void no_more_memory_is_taken_than_a_piece_or_what_is_sent(void **state)
+TEST(no_more_memory_is_taken_than_a_piece_or_what_is_sent)
 {
-    (void)state;
     fill_file(100);
     probe_clear();
     assert_status(send_part(0, 100, plenty()), NB_OK);
@@ -213,9 +219,8 @@ static void no_more_memory_is_taken_than_a_piece_or_what_is_sent(void **state)
     assert_int_equal(atomic_load(&probe.allocate.longest), PIECE);
 }
 
-static void success_of_a_file_leaves_errno_alone(void **state)
+TEST_AS(success_of_a_file_leaves_errno_alone, BOTH)
 {
-    (void)state;
     fill_file(10);
     errno = 1234;
     assert_status(nb_send_file(conn, file, 0, 10, NULL, plenty()),
@@ -226,9 +231,8 @@ static void success_of_a_file_leaves_errno_alone(void **state)
 
 /* ---- what the file does not give ---- */
 
-static void a_file_shorter_than_announced_is_an_end_with_an_exact_count(void **state)
+TEST_AS(a_file_shorter_than_announced_is_an_end_with_an_exact_count, BOTH)
 {
-    (void)state;
     fill_file(1500);
     assert_status(send_part(500, 1001, plenty()), NB_EOF);
     assert_int_equal(sent, 1000);
@@ -241,20 +245,18 @@ static void a_file_shorter_than_announced_is_an_end_with_an_exact_count(void **s
     conn = NULL;
 }
 
-static void a_place_behind_the_end_of_the_file_is_an_end(void **state)
+TEST(a_place_behind_the_end_of_the_file_is_an_end)
 {
-    (void)state;
     fill_file(10);
     assert_status(send_part(10, 1, plenty()), NB_EOF);
     assert_int_equal(sent, 0);
     assert_stays(NB_EOF, 0);
 }
 
-static void a_directory_cannot_be_sent(void **state)
+TEST(a_directory_cannot_be_sent)
 {
     int directory = open("/", O_RDONLY);
 
-    (void)state;
     assert_true(directory >= 0);
     assert_status(nb_send_file(conn, directory, 0, 1, &sent, plenty()), NB_SYSTEM);
     assert_int_equal(sent, 0);
@@ -262,19 +264,17 @@ static void a_directory_cannot_be_sent(void **state)
     assert_int_equal(close(directory), 0);
 }
 
-static void what_is_no_descriptor_cannot_be_sent(void **state)
+TEST(what_is_no_descriptor_cannot_be_sent)
 {
-    (void)state;
     assert_status(nb_send_file(conn, -1, 0, 1, &sent, plenty()), NB_SYSTEM);
     assert_int_equal(sent, 0);
     assert_stays(NB_SYSTEM, EBADF);
 }
 
-static void a_pipe_cannot_be_sent(void **state)
+TEST(a_pipe_cannot_be_sent)
 {
     int fds[2];
 
-    (void)state;
     assert_int_equal(pipe(fds), 0);
     assert_status(nb_send_file(conn, fds[0], 0, 1, &sent, plenty()), NB_SYSTEM);
     assert_stays(NB_SYSTEM, ESPIPE);
@@ -282,7 +282,7 @@ static void a_pipe_cannot_be_sent(void **state)
     assert_int_equal(close(fds[1]), 0);
 }
 
-static void a_disk_that_fails_is_told_with_an_exact_count_and_stays(void **state)
+TEST(a_disk_that_fails_is_told_with_an_exact_count_and_stays)
 {
     static const struct {
         int error;
@@ -307,9 +307,8 @@ static void a_disk_that_fails_is_told_with_an_exact_count_and_stays(void **state
     }
 }
 
-static void want_of_memory_for_the_piece_stays(void **state)
+TEST(want_of_memory_for_the_piece_stays)
 {
-    (void)state;
     fill_file(10);
     probe_fail(&probe.allocate, 1, ENOMEM);
     assert_status(send_part(0, 10, plenty()), NB_NO_MEMORY);
@@ -320,9 +319,8 @@ static void want_of_memory_for_the_piece_stays(void **state)
 
 /* ---- time, and the peer ---- */
 
-static void an_expired_deadline_reads_nothing_of_the_file_and_stays(void **state)
+TEST(an_expired_deadline_reads_nothing_of_the_file_and_stays)
 {
-    (void)state;
     fill_file(10);
     probe_fail(&probe.allocate, 1, ENOMEM); /* it does not come to that */
     assert_status(send_part(0, 10, past()), NB_TIMEOUT);
@@ -332,12 +330,11 @@ static void an_expired_deadline_reads_nothing_of_the_file_and_stays(void **state
     assert_status(send_part(0, 0, plenty()), NB_TIMEOUT);
 }
 
-static void a_file_that_times_out_reports_exactly_what_was_sent(void **state)
+TEST_AS(a_file_that_times_out_reports_exactly_what_was_sent, BOTH)
 {
     nb_deadline by;
     uint64_t counted;
 
-    (void)state;
     fill_file(LARGE);
     raw_shrink(nb_conn_fd(conn));
     raw_shrink(peer);
@@ -354,11 +351,10 @@ static void a_file_that_times_out_reports_exactly_what_was_sent(void **state)
     assert_stays(NB_TIMEOUT, 0);
 }
 
-static void signals_without_end_extend_no_deadline_of_a_file(void **state)
+TEST(signals_without_end_extend_no_deadline_of_a_file)
 {
     nb_deadline by = nb_after_ms(30);
 
-    (void)state;
     fill_file(10);
     reads_fail(0, -1, EINTR);
     assert_status(send_part(0, 10, by), NB_TIMEOUT);
@@ -375,11 +371,10 @@ static void send_for_ever(void *argument)
     atomic_store(&status_of_thread, (int)send_part(0, LARGE, nb_forever()));
 }
 
-static void cancel_wakes_who_sends_a_file(void **state)
+TEST_AS(cancel_wakes_who_sends_a_file, BOTH)
 {
     struct task task;
 
-    (void)state;
     fill_file(LARGE);
     task_start(&task, send_for_ever, NULL);
     task_until_blocked(&task);
@@ -390,11 +385,10 @@ static void cancel_wakes_who_sends_a_file(void **state)
     assert_status(send_part(0, 1, past()), NB_CANCELLED);
 }
 
-static void signals_without_end_do_not_keep_a_file_that_was_cancelled(void **state)
+TEST(signals_without_end_do_not_keep_a_file_that_was_cancelled)
 {
     struct task task;
 
-    (void)state;
     fill_file(LARGE);
     reads_fail(0, -1, EINTR);
     task_start(&task, send_for_ever, NULL);
@@ -406,9 +400,8 @@ static void signals_without_end_do_not_keep_a_file_that_was_cancelled(void **sta
     assert_int_equal(sent, 0);
 }
 
-static void a_peer_that_is_gone_costs_no_signal_but_a_reset(void **state)
+TEST_AS(a_peer_that_is_gone_costs_no_signal_but_a_reset, BOTH)
 {
-    (void)state;
     fill_file(LARGE);
     raw_reset(peer, nb_conn_fd(conn));
     peer = -1;
@@ -418,9 +411,8 @@ static void a_peer_that_is_gone_costs_no_signal_but_a_reset(void **state)
 
 /* ---- what is no part of a file ---- */
 
-static void a_part_that_no_file_can_have_is_invalid(void **state)
+TEST(a_part_that_no_file_can_have_is_invalid)
 {
-    (void)state;
     fill_file(10);
     probe_clear();
     assert_status(nb_send_file(NULL, file, 0, 1, &sent, plenty()), NB_INVALID);
@@ -437,51 +429,12 @@ static void a_part_that_no_file_can_have_is_invalid(void **state)
     assert_status(send_part(0, 0, plenty()), NB_INVALID);
 }
 
-static void a_part_of_no_bytes_asks_neither_the_clock_nor_the_file(void **state)
+TEST(a_part_of_no_bytes_asks_neither_the_clock_nor_the_file)
 {
-    (void)state;
     probe_clear();
     assert_status(nb_send_file(conn, -1, INT64_MAX, 0, &sent, past()), NB_OK);
     assert_int_equal(sent, 0);
     assert_int_equal(probe_total() + atomic_load(&reads.calls) + atomic_load(&probe.allocate.calls),
                      0);
     assert_status(nb_conn_status(conn, NB_SEND), NB_OK);
-}
-
-/* ---- the table of cases ---- */
-
-static const enum transport ipv4 = OVER_IPV4;
-static const enum transport local = OVER_UNIX;
-
-#define ON(name, transport) CASE_WITH(name, transport, begin, end)
-#define TCP(name) ON(name, ipv4)
-#define BOTH(name) ON(name, ipv4), ON(name, local)
-
-int main(void)
-{
-    const struct CMUnitTest cases[] = {
-        BOTH(a_file_of_any_length_arrives_whole),
-        TCP(a_part_of_a_file_is_sent_and_its_position_stays),
-        TCP(a_place_beyond_four_gibibytes_is_found),
-        BOTH(short_reads_and_signals_are_made_good),
-        TCP(no_more_memory_is_taken_than_a_piece_or_what_is_sent),
-        BOTH(success_of_a_file_leaves_errno_alone),
-        BOTH(a_file_shorter_than_announced_is_an_end_with_an_exact_count),
-        TCP(a_place_behind_the_end_of_the_file_is_an_end),
-        TCP(a_directory_cannot_be_sent),
-        TCP(what_is_no_descriptor_cannot_be_sent),
-        TCP(a_pipe_cannot_be_sent),
-        TCP(a_disk_that_fails_is_told_with_an_exact_count_and_stays),
-        TCP(want_of_memory_for_the_piece_stays),
-        TCP(an_expired_deadline_reads_nothing_of_the_file_and_stays),
-        BOTH(a_file_that_times_out_reports_exactly_what_was_sent),
-        TCP(signals_without_end_extend_no_deadline_of_a_file),
-        BOTH(cancel_wakes_who_sends_a_file),
-        TCP(signals_without_end_do_not_keep_a_file_that_was_cancelled),
-        BOTH(a_peer_that_is_gone_costs_no_signal_but_a_reset),
-        TCP(a_part_that_no_file_can_have_is_invalid),
-        TCP(a_part_of_no_bytes_asks_neither_the_clock_nor_the_file),
-    };
-
-    return cmocka_run_group_tests(cases, NULL, NULL);
 }

@@ -394,18 +394,29 @@ static void is_on_time(const struct call *call, int64_t ms, const struct surroun
 
 static const struct surroundings quiet = {NULL, NULL};
 
-static void recv_is_on_time(void **state)
+/* ---- the kinds of cases ---- */
+
+static const enum transport ipv4 = OVER_IPV4;
+static const enum transport local = OVER_UNIX;
+
+#define ROW(name, transport, begin) CASE_WITH(name, transport, begin, end)
+#define REAL(name) ROW(name, ipv4, begin), ROW(name, local, begin)
+#define VIRTUAL(name) ROW(name, ipv4, begin_world), ROW(name, local, begin_world)
+#define VIRTUAL_TCP(name) ROW(name, ipv4, begin_world)
+#define VIRTUAL_UNIX(name) ROW(name, local, begin_world)
+
+#define TEST(name) TEST_AS(name, VIRTUAL)
+
+TEST_AS(recv_is_on_time, REAL)
 {
     static const int64_t times[] = {1, 5, 31, 32, 33, 34, 35, 44, 100, 150, 500};
 
-    (void)state;
     for (size_t i = 0; i < COUNT(times); i++)
         is_on_time(&calls[0], times[i], &quiet);
 }
 
-static void every_call_is_on_time(void **state)
+TEST_AS(every_call_is_on_time, REAL)
 {
-    (void)state;
     for (size_t i = 0; i < COUNT(calls); i++) {
         is_on_time(&calls[i], 5, &quiet);
         is_on_time(&calls[i], 70, &quiet);
@@ -456,30 +467,27 @@ static void end_busy_peer(void)
     task_join(&busy_peer);
 }
 
-static void peer_that_trickles_extends_no_deadline(void **state)
+TEST_AS(peer_that_trickles_extends_no_deadline, REAL)
 {
     static const struct surroundings trickling = {begin_trickle, end_busy_peer};
 
-    (void)state;
     for (size_t i = 0; i < COUNT(calls); i++) {
         if (calls[i].receives)
             is_on_time(&calls[i], 100, &trickling);
     }
 }
 
-static void peer_that_never_reads_extends_no_deadline(void **state)
+TEST_AS(peer_that_never_reads_extends_no_deadline, REAL)
 {
-    (void)state;
     is_on_time(&calls[SEND_ALL], 300, &quiet);
     is_on_time(&calls[SEND_ALL_V], 300, &quiet);
     assert_true(got < LARGE);
 }
 
-static void peer_that_reads_slowly_extends_no_deadline(void **state)
+TEST_AS(peer_that_reads_slowly_extends_no_deadline, REAL)
 {
     static const struct surroundings reading = {begin_to_read_slowly, end_busy_peer};
 
-    (void)state;
     is_on_time(&calls[SEND_ALL], 300, &reading);
     assert_true(got > 0 && got < LARGE);
 }
@@ -511,23 +519,20 @@ static void each_is_on_time_among_signals(void (*begin_signals)(void))
     assert_true(signals_handled >= (int)COUNT(calls)); /* a busy machine merges most of them */
 }
 
-static void signals_that_interrupt_extend_no_deadline(void **state)
+TEST_AS(signals_that_interrupt_extend_no_deadline, REAL)
 {
-    (void)state;
     each_is_on_time_among_signals(begin_signals_that_interrupt);
 }
 
-static void signals_that_restart_extend_no_deadline(void **state)
+TEST_AS(signals_that_restart_extend_no_deadline, REAL)
 {
-    (void)state;
     each_is_on_time_among_signals(begin_signals_that_restart);
 }
 
-static void signals_end_no_wait(void **state)
+TEST_AS(signals_end_no_wait, REAL)
 {
     static const int flags[] = {0, SA_RESTART};
 
-    (void)state;
     for (size_t i = 0; i < COUNT(flags); i++) {
         begin_trickle();
         storm_begin(flags[i]);
@@ -572,9 +577,8 @@ static void times_out_at_once(const struct call *call, int64_t ms)
                  world.misarmed ? ", misarmed" : "", world.hung ? ", hung" : "");
 }
 
-static void every_deadline_is_kept_to_the_nanosecond(void **state)
+TEST(every_deadline_is_kept_to_the_nanosecond)
 {
-    (void)state;
     for (size_t i = 0; i < COUNT(calls); i++) {
         for (size_t k = 0; k < COUNT(spans_ms); k++) {
             times_out_at_once(&calls[i], spans_ms[k]);
@@ -611,36 +615,32 @@ static nb_status wait_send_byte(nb_deadline by)
     return nb_send_all(conn, "x", 1, NULL, by);
 }
 
-static void receive_is_one_timer_and_one_poll_at_most(void **state)
+TEST(receive_is_one_timer_and_one_poll_at_most)
 {
-    (void)state;
     for (size_t i = 0; i < COUNT(spans_ms); i++) {
         uses_timer_then_poll(wait_recv, NB_RECEIVE, spans_ms[i], false);
         uses_timer_then_poll(wait_recv, NB_RECEIVE, spans_ms[i], true);
     }
 }
 
-static void tcp_send_is_one_timer_and_one_poll_at_most(void **state)
+TEST_AS(tcp_send_is_one_timer_and_one_poll_at_most, VIRTUAL_TCP)
 {
-    (void)state;
     for (size_t i = 0; i < COUNT(spans_ms); i++) {
         uses_timer_then_poll(wait_send_byte, NB_SEND, spans_ms[i], false);
         uses_timer_then_poll(wait_send_byte, NB_SEND, spans_ms[i], true);
     }
 }
 
-static void twenty_seconds_are_a_timer_of_16384_ms_and_a_poll(void **state)
+TEST_AS(twenty_seconds_are_a_timer_of_16384_ms_and_a_poll, VIRTUAL_TCP)
 {
-    (void)state;
     uses_timer_then_poll(wait_recv, NB_RECEIVE, 20000, true);
     assert_int_equal(world.armed_ms[NB_RECEIVE], 16384);
     uses_timer_then_poll(wait_send_byte, NB_SEND, 20000, true);
     assert_int_equal(world.armed_ms[NB_SEND], 16384);
 }
 
-static void unix_send_with_a_deadline_never_waits_in_the_kernels_send(void **state)
+TEST_AS(unix_send_with_a_deadline_never_waits_in_the_kernels_send, VIRTUAL_UNIX)
 {
-    (void)state;
     for (size_t i = 0; i < COUNT(spans_ms); i++) {
         nb_deadline by;
 
@@ -655,9 +655,8 @@ static void unix_send_with_a_deadline_never_waits_in_the_kernels_send(void **sta
     }
 }
 
-static void short_time_is_one_poll_without_a_timer(void **state)
+TEST(short_time_is_one_poll_without_a_timer)
 {
-    (void)state;
     assert_status(wait_recv(in_world(33)), NB_TIMEOUT); /* a timer is set now, and not to be used */
     world.blocked = false;
     for (int64_t ms = 1; ms < 32; ms++) {
@@ -685,20 +684,18 @@ static void receive_often(int times, int64_t ms, int64_t other_ms)
     assert_world_is_sound();
 }
 
-static void fresh_deadlines_of_one_length_set_the_timer_once(void **state)
+TEST_AS(fresh_deadlines_of_one_length_set_the_timer_once, VIRTUAL_TCP)
 {
-    (void)state;
     receive_often(1000, 20000, 20000);
     assert_int_equal(world.set_options, 1);
     assert_int_equal(world.receives, 1000);
     assert_int_equal(world.polls, 0);
 }
 
-static void timeout_in_the_steady_state_is_one_recv_and_one_poll(void **state)
+TEST_AS(timeout_in_the_steady_state_is_one_recv_and_one_poll, VIRTUAL_TCP)
 {
     nb_deadline by;
 
-    (void)state;
     receive_often(3, 20000, 20000);
     clear_counts();
     by = in_world(20000);
@@ -709,9 +706,8 @@ static void timeout_in_the_steady_state_is_one_recv_and_one_poll(void **state)
     assert_int_equal(world.set_options, 0);
 }
 
-static void deadlines_around_a_power_of_two_do_not_set_the_timer_each_time(void **state)
+TEST_AS(deadlines_around_a_power_of_two_do_not_set_the_timer_each_time, VIRTUAL_TCP)
 {
-    (void)state;
     receive_often(1000, 18441, 18439);
     assert_true(world.set_options <= 2);
     assert_int_equal(world.receives, 1000);
@@ -720,11 +716,10 @@ static void deadlines_around_a_power_of_two_do_not_set_the_timer_each_time(void 
     assert_true(world.set_options <= 2);
 }
 
-static void timer_shrinks_for_a_shorter_deadline(void **state)
+TEST_AS(timer_shrinks_for_a_shorter_deadline, VIRTUAL_TCP)
 {
     nb_deadline by;
 
-    (void)state;
     receive_often(3, 20000, 20000);
     by = in_world(100);
     assert_status(wait_recv(by), NB_TIMEOUT);
@@ -733,11 +728,10 @@ static void timer_shrinks_for_a_shorter_deadline(void **state)
     assert_int_equal(world.set_options, 2);
 }
 
-static void timer_grows_for_a_much_longer_deadline(void **state)
+TEST_AS(timer_grows_for_a_much_longer_deadline, VIRTUAL_TCP)
 {
     nb_deadline by;
 
-    (void)state;
     receive_often(3, 100, 100);
     clear_counts();
     world.late = true;
@@ -748,12 +742,11 @@ static void timer_grows_for_a_much_longer_deadline(void **state)
     assert_true(world.armed_ms[NB_RECEIVE] > 1000000);
 }
 
-static void one_deadline_for_many_receives_sets_the_timer_a_few_times(void **state)
+TEST_AS(one_deadline_for_many_receives_sets_the_timer_a_few_times, VIRTUAL_TCP)
 {
     nb_deadline by;
     nb_status status;
 
-    (void)state;
     world.readable = world.now;
     world.every = 10 * NS_PER_MS;
     by = in_world(20000);
@@ -766,9 +759,8 @@ static void one_deadline_for_many_receives_sets_the_timer_a_few_times(void **sta
     assert_true(world.set_options <= 12);
 }
 
-static void wait_without_a_deadline_outlives_an_earlier_deadline(void **state)
+TEST(wait_without_a_deadline_outlives_an_earlier_deadline)
 {
-    (void)state;
     assert_status(wait_recv(in_world(100)), NB_TIMEOUT);
     clear_counts();
     world.readable = world.now + 100000000 * NS_PER_MS;
@@ -780,9 +772,8 @@ static void wait_without_a_deadline_outlives_an_earlier_deadline(void **state)
     assert_true(world.set_options <= 1);
 }
 
-static void send_without_a_deadline_outlives_an_earlier_deadline(void **state)
+TEST(send_without_a_deadline_outlives_an_earlier_deadline)
 {
-    (void)state;
     world.writable = world.now + 10 * NS_PER_MS;
     assert_status(wait_send_byte(in_world(100)), NB_OK);
     world.by = nb_forever();
@@ -796,9 +787,8 @@ static void send_without_a_deadline_outlives_an_earlier_deadline(void **state)
     }
 }
 
-static void sends_that_wait_set_the_timer_once(void **state)
+TEST_AS(sends_that_wait_set_the_timer_once, VIRTUAL_TCP)
 {
-    (void)state;
     for (int i = 0; i < 1000; i++) {
         world.writable = world.now + NS_PER_MS;
         assert_status(wait_send_byte(in_world(20000)), NB_OK);
@@ -809,9 +799,8 @@ static void sends_that_wait_set_the_timer_once(void **state)
     assert_true(world.sends <= 1001);
 }
 
-static void sends_that_need_not_wait_are_one_call_each(void **state)
+TEST(sends_that_need_not_wait_are_one_call_each)
 {
-    (void)state;
     world.writable = world.now;
     for (int i = 0; i < 1000; i++)
         assert_status(wait_send_byte(in_world(i % 3 != 0 ? 20000 : 500)), NB_OK);
@@ -819,18 +808,16 @@ static void sends_that_need_not_wait_are_one_call_each(void **state)
     assert_int_equal(world.polls, 0);
 }
 
-static void timer_that_fires_early_does_not_end_a_wait(void **state)
+TEST(timer_that_fires_early_does_not_end_a_wait)
 {
-    (void)state;
     world.readable = world.now + 19999 * NS_PER_MS;
     assert_status(wait_recv(in_world(20000)), NB_OK);
     assert_int_equal(got, 1);
     assert_world_is_sound();
 }
 
-static void signals_extend_no_deadline_on_the_virtual_clock(void **state)
+TEST(signals_extend_no_deadline_on_the_virtual_clock)
 {
-    (void)state;
     for (size_t i = 0; i < COUNT(calls); i++) {
         nb_deadline by;
         nb_status status;
@@ -846,9 +833,8 @@ static void signals_extend_no_deadline_on_the_virtual_clock(void **state)
     }
 }
 
-static void trickle_extends_no_deadline_on_the_virtual_clock(void **state)
+TEST(trickle_extends_no_deadline_on_the_virtual_clock)
 {
-    (void)state;
     for (size_t i = 0; i < COUNT(calls); i++) {
         nb_deadline by;
         nb_status status;
@@ -867,9 +853,8 @@ static void trickle_extends_no_deadline_on_the_virtual_clock(void **state)
     }
 }
 
-static void timers_that_cannot_be_set_are_done_without(void **state)
+TEST(timers_that_cannot_be_set_are_done_without)
 {
-    (void)state;
     for (size_t i = 0; i < COUNT(calls); i++) {
         nb_deadline by;
         nb_status status;
@@ -885,12 +870,11 @@ static void timers_that_cannot_be_set_are_done_without(void **state)
     }
 }
 
-static void deadlines_at_the_end_of_time_do_not_overflow(void **state)
+TEST(deadlines_at_the_end_of_time_do_not_overflow)
 {
     static const int64_t ends[] = {INT64_MAX, INT64_MAX - 1, INT64_MAX - 1000 * NS_PER_MS,
                                    INT64_MAX / 2};
 
-    (void)state;
     for (size_t i = 0; i < COUNT(ends); i++) {
         enter_world();
         world.late = true;
@@ -905,29 +889,26 @@ static void deadlines_at_the_end_of_time_do_not_overflow(void **state)
     }
 }
 
-static void send_with_a_deadline_moves_little_at_once(void **state)
+TEST(send_with_a_deadline_moves_little_at_once)
 {
-    (void)state;
     world.writable = world.now;
     assert_status(wait_send(in_world(20000)), NB_OK);
     assert_true(world.longest_send <= (size_t)4 << 20);
     assert_true(world.longest_send >= (size_t)1 << 20);
 }
 
-static void send_without_a_deadline_moves_all_at_once(void **state)
+TEST(send_without_a_deadline_moves_all_at_once)
 {
-    (void)state;
     world.writable = world.now;
     assert_status(wait_send(nb_forever()), NB_OK);
     assert_int_equal(world.longest_send, LARGE);
     assert_int_equal(world.sends, 1);
 }
 
-static void deadline_that_has_passed_is_noticed_before_each_step(void **state)
+TEST(deadline_that_has_passed_is_noticed_before_each_step)
 {
     nb_deadline by;
 
-    (void)state;
     world.readable = world.now;
     by = in_world(10);
     assert_status(wait_recv(by), NB_OK);
@@ -941,21 +922,19 @@ static void deadline_that_has_passed_is_noticed_before_each_step(void **state)
     assert_int_equal(world.sends, 0);
 }
 
-static void close_without_a_deadline_gives_up_after_60_idle_seconds(void **state)
+TEST(close_without_a_deadline_gives_up_after_60_idle_seconds)
 {
     int64_t begun = world.now;
 
-    (void)state;
     assert_status(wait_close(nb_forever()), NB_TIMEOUT);
     assert_false(world.hung);
     assert_true(world.now - begun == 60000 * NS_PER_MS);
 }
 
-static void close_without_a_deadline_waits_on_while_bytes_come(void **state)
+TEST(close_without_a_deadline_waits_on_while_bytes_come)
 {
     int64_t begun = world.now;
 
-    (void)state;
     world.readable = world.now + 59000 * NS_PER_MS;
     world.every = 59000 * NS_PER_MS;
     assert_status(wait_close(nb_forever()), NB_TOO_LONG);
@@ -963,20 +942,18 @@ static void close_without_a_deadline_waits_on_while_bytes_come(void **state)
     assert_true(world.now - begun > INT64_C(65000) * 59000 * NS_PER_MS);
 }
 
-static void close_with_a_deadline_may_wait_longer_than_60_seconds(void **state)
+TEST(close_with_a_deadline_may_wait_longer_than_60_seconds)
 {
     nb_deadline by = in_world(3600000);
 
-    (void)state;
     assert_status(wait_close(by), NB_TIMEOUT);
     assert_true(world.now == by.ns);
 }
 
-static void close_ends_in_time_however_fast_bytes_come(void **state)
+TEST(close_ends_in_time_however_fast_bytes_come)
 {
     nb_deadline by = in_world(100);
 
-    (void)state;
     world.readable = world.now;
     world.every = 1;
     world.receive_takes = NS_PER_MS;
@@ -985,81 +962,24 @@ static void close_ends_in_time_however_fast_bytes_come(void **state)
     assert_in_range(world.now - by.ns, 0, 20 * NS_PER_MS);
 }
 
-static void close_ends_in_time_when_it_is_woken_for_nothing(void **state)
+TEST(close_ends_in_time_when_it_is_woken_for_nothing)
 {
     nb_deadline by = in_world(100);
 
-    (void)state;
     world.alarm_every = NS_PER_MS;
     assert_status(wait_close(by), NB_TIMEOUT);
     assert_false(world.hung);
     assert_in_range(world.now - by.ns, 0, NS_PER_MS);
 }
 
-static void close_without_a_deadline_gives_up_when_it_is_woken_for_nothing(void **state)
+TEST(close_without_a_deadline_gives_up_when_it_is_woken_for_nothing)
 {
     int64_t begun = world.now;
 
-    (void)state;
     world.alarm_every = 100 * NS_PER_MS;
     assert_status(wait_close(nb_forever()), NB_TIMEOUT);
     assert_false(world.hung);
     assert_true(world.now - begun == 60000 * NS_PER_MS);
 }
 
-/* ---- the table of cases ---- */
-
-static const enum transport ipv4 = OVER_IPV4;
-static const enum transport local = OVER_UNIX;
-
-#define ROW(name, transport, begin) CASE_WITH(name, transport, begin, end)
-#define REAL(name) ROW(name, ipv4, begin), ROW(name, local, begin)
-#define VIRTUAL(name) ROW(name, ipv4, begin_world), ROW(name, local, begin_world)
-#define VIRTUAL_TCP(name) ROW(name, ipv4, begin_world)
-#define VIRTUAL_UNIX(name) ROW(name, local, begin_world)
-
-int main(void)
-{
-    const struct CMUnitTest cases[] = {
-        REAL(recv_is_on_time),
-        REAL(every_call_is_on_time),
-        REAL(peer_that_trickles_extends_no_deadline),
-        REAL(peer_that_never_reads_extends_no_deadline),
-        REAL(peer_that_reads_slowly_extends_no_deadline),
-        REAL(signals_that_interrupt_extend_no_deadline),
-        REAL(signals_that_restart_extend_no_deadline),
-        REAL(signals_end_no_wait),
-        VIRTUAL(every_deadline_is_kept_to_the_nanosecond),
-        VIRTUAL(receive_is_one_timer_and_one_poll_at_most),
-        VIRTUAL_TCP(tcp_send_is_one_timer_and_one_poll_at_most),
-        VIRTUAL_TCP(twenty_seconds_are_a_timer_of_16384_ms_and_a_poll),
-        VIRTUAL_UNIX(unix_send_with_a_deadline_never_waits_in_the_kernels_send),
-        VIRTUAL(short_time_is_one_poll_without_a_timer),
-        VIRTUAL_TCP(fresh_deadlines_of_one_length_set_the_timer_once),
-        VIRTUAL_TCP(timeout_in_the_steady_state_is_one_recv_and_one_poll),
-        VIRTUAL_TCP(deadlines_around_a_power_of_two_do_not_set_the_timer_each_time),
-        VIRTUAL_TCP(timer_shrinks_for_a_shorter_deadline),
-        VIRTUAL_TCP(timer_grows_for_a_much_longer_deadline),
-        VIRTUAL_TCP(one_deadline_for_many_receives_sets_the_timer_a_few_times),
-        VIRTUAL(wait_without_a_deadline_outlives_an_earlier_deadline),
-        VIRTUAL(send_without_a_deadline_outlives_an_earlier_deadline),
-        VIRTUAL_TCP(sends_that_wait_set_the_timer_once),
-        VIRTUAL(sends_that_need_not_wait_are_one_call_each),
-        VIRTUAL(timer_that_fires_early_does_not_end_a_wait),
-        VIRTUAL(signals_extend_no_deadline_on_the_virtual_clock),
-        VIRTUAL(trickle_extends_no_deadline_on_the_virtual_clock),
-        VIRTUAL(timers_that_cannot_be_set_are_done_without),
-        VIRTUAL(deadlines_at_the_end_of_time_do_not_overflow),
-        VIRTUAL(send_with_a_deadline_moves_little_at_once),
-        VIRTUAL(send_without_a_deadline_moves_all_at_once),
-        VIRTUAL(deadline_that_has_passed_is_noticed_before_each_step),
-        VIRTUAL(close_without_a_deadline_gives_up_after_60_idle_seconds),
-        VIRTUAL(close_without_a_deadline_waits_on_while_bytes_come),
-        VIRTUAL(close_with_a_deadline_may_wait_longer_than_60_seconds),
-        VIRTUAL(close_ends_in_time_however_fast_bytes_come),
-        VIRTUAL(close_ends_in_time_when_it_is_woken_for_nothing),
-        VIRTUAL(close_without_a_deadline_gives_up_when_it_is_woken_for_nothing),
-    };
-
-    return cmocka_run_group_tests(cases, make_large, free_large);
-}
+TEST_GROUP(make_large, free_large)

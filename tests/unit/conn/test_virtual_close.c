@@ -51,9 +51,10 @@ static const struct ending endings[] = {
     {"no memory for a moment", {{S, 0, ENOMEM}, {S, 0, 0}}, 2, 0, NB_NO_MEMORY, S},
 };
 
-static void close_ends_within_its_bounds(void **state)
+#define TEST(name) TEST_AS(name, CASE)
+
+TEST(close_ends_within_its_bounds)
 {
-    (void)state;
     for (size_t i = 0; i < COUNT(endings); i++) {
         const struct ending *ending = &endings[i];
         struct kernel_peer peer = {ending->gives, ending->give_count, NULL, 1000, NULL, 0, 0};
@@ -75,12 +76,11 @@ static void close_ends_within_its_bounds(void **state)
     }
 }
 
-static void signals_do_not_keep_a_close_from_its_end(void **state)
+TEST(signals_do_not_keep_a_close_from_its_end)
 {
     static const struct kernel_peer silent = {NULL, 0, NULL, 0, NULL, 0, 0};
     nb_conn *conn;
 
-    (void)state;
     for (int i = 0; i < 2; i++) {
         nb_deadline by;
 
@@ -96,13 +96,12 @@ static void signals_do_not_keep_a_close_from_its_end(void **state)
 }
 
 /* All that it may drop comes at once, in the largest pieces that it reads, and then nothing. */
-static void close_that_has_dropped_the_most_gives_up_after_60_s(void **state)
+TEST(close_that_has_dropped_the_most_gives_up_after_60_s)
 {
     static const struct kernel_step gives[] = {{0, 64 * KIB, 0}, {100 * S, 0, 0}};
     static const struct kernel_peer peer = {gives, COUNT(gives), NULL, 0, NULL, 0, 0};
     nb_conn *conn;
 
-    (void)state;
     kernel_begin();
     assert_status(nb_conn_adopt(&conn, kernel_connection(&peer, false), NULL), NB_OK);
     assert_status(nb_close(conn, nb_forever()), NB_TIMEOUT);
@@ -112,12 +111,11 @@ static void close_that_has_dropped_the_most_gives_up_after_60_s(void **state)
 }
 
 /* That is no progress: without a deadline it gives up after 60 s all the same. */
-static void socket_that_is_readable_for_nothing_does_not_keep_a_close(void **state)
+TEST(socket_that_is_readable_for_nothing_does_not_keep_a_close)
 {
     static const struct kernel_peer silent = {NULL, 0, NULL, 0, NULL, 0, 0};
     nb_conn *conn;
 
-    (void)state;
     kernel_begin();
     kernel.idle_poll_ns = 70 * KERNEL_MS;
     assert_status(nb_conn_adopt(&conn, kernel_connection(&silent, false), NULL), NB_OK);
@@ -128,7 +126,7 @@ static void socket_that_is_readable_for_nothing_does_not_keep_a_close(void **sta
 }
 
 /* A stream with a hole must not look whole. */
-static void peer_of_a_failed_send_sees_a_reset(void **state)
+TEST(peer_of_a_failed_send_sees_a_reset)
 {
     static const struct kernel_step some_room[] = {{0, 10, 0}};
     static const struct kernel_peer deaf = {NULL, 0, NULL, 0, some_room, 1, 0};
@@ -136,7 +134,6 @@ static void peer_of_a_failed_send_sees_a_reset(void **state)
     size_t sent;
     int fd;
 
-    (void)state;
     kernel_begin();
     fd = kernel_connection(&deaf, false);
     assert_status(nb_conn_adopt(&conn, fd, NULL), NB_OK);
@@ -147,17 +144,4 @@ static void peer_of_a_failed_send_sees_a_reset(void **state)
     assert_int_equal(kernel_fate(fd), KERNEL_RESET);
     assert_null(kernel.complaint);
     kernel_end();
-}
-
-int main(void)
-{
-    const struct CMUnitTest cases[] = {
-        CASE(close_ends_within_its_bounds),
-        CASE(close_that_has_dropped_the_most_gives_up_after_60_s),
-        CASE(signals_do_not_keep_a_close_from_its_end),
-        CASE(socket_that_is_readable_for_nothing_does_not_keep_a_close),
-        CASE(peer_of_a_failed_send_sees_a_reset),
-    };
-
-    return cmocka_run_group_tests(cases, NULL, NULL);
 }

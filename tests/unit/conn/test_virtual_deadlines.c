@@ -205,9 +205,18 @@ static void passed_deadline_ends_at_once(const struct call *call, nb_deadline by
     part(call);
 }
 
-static void deadline_that_has_passed_ends_at_once_and_consumes_nothing(void **state)
+/* ---- the kinds of cases ---- */
+
+static const bool tcp = false;
+static const bool local = true;
+
+#define ROW(name, over) CASE_WITH(name, over, begin, end)
+#define BOTH(name) ROW(name, tcp), ROW(name, local)
+
+#define TEST(name) TEST_AS(name, BOTH)
+
+TEST(deadline_that_has_passed_ends_at_once_and_consumes_nothing)
 {
-    (void)state;
     for (size_t i = 0; i < COUNT(calls); i++) {
         for (size_t k = 0; k < COUNT(past_ns); k++)
             passed_deadline_ends_at_once(&calls[i], (nb_deadline){KERNEL_START + past_ns[k]});
@@ -217,9 +226,8 @@ static void deadline_that_has_passed_ends_at_once_and_consumes_nothing(void **st
     }
 }
 
-static void wait_for_readiness_asks_once_although_the_deadline_has_passed(void **state)
+TEST(wait_for_readiness_asks_once_although_the_deadline_has_passed)
 {
-    (void)state;
     for (size_t k = 0; k < COUNT(past_ns); k++) {
         meet(&ready);
         assert_status(nb_wait_readable(conn, KERNEL_IN(past_ns[k])), NB_OK);
@@ -228,9 +236,8 @@ static void wait_for_readiness_asks_once_although_the_deadline_has_passed(void *
     }
 }
 
-static void close_with_a_deadline_that_has_passed_ends_the_stream_and_waits_for_nobody(void **state)
+TEST(close_with_a_deadline_that_has_passed_ends_the_stream_and_waits_for_nobody)
 {
-    (void)state;
     for (size_t k = 0; k < COUNT(past_ns); k++) {
         int fd;
 
@@ -244,11 +251,10 @@ static void close_with_a_deadline_that_has_passed_ends_the_stream_and_waits_for_
     }
 }
 
-static void deadline_to_come_is_kept_to_the_nanosecond(void **state)
+TEST(deadline_to_come_is_kept_to_the_nanosecond)
 {
     static const int64_t late[] = {0, 300, 1000};
 
-    (void)state;
     for (size_t i = 0; i < COUNT(calls); i++) {
         for (size_t k = 0; k < COUNT(future_ns); k++) {
             for (size_t l = 0; l < COUNT(late); l++) {
@@ -261,9 +267,8 @@ static void deadline_to_come_is_kept_to_the_nanosecond(void **state)
     }
 }
 
-static void one_nanosecond_is_time_enough_for_what_is_ready(void **state)
+TEST(one_nanosecond_is_time_enough_for_what_is_ready)
 {
-    (void)state;
     for (size_t i = 0; i < COUNT(calls); i++) {
         nb_status status;
 
@@ -275,14 +280,13 @@ static void one_nanosecond_is_time_enough_for_what_is_ready(void **state)
     }
 }
 
-static void end_of_time_is_no_time_out(void **state)
+TEST(end_of_time_is_no_time_out)
 {
     static const int64_t ends[] = {INT64_MAX, INT64_MAX - 1, INT64_MAX - KERNEL_MS};
     static const struct kernel_step late[] = {{INT64_MAX / 4, 10, 0}, {0, 0, 0}};
     static const struct kernel_step room[] = {{INT64_MAX / 4, 2 * LARGE, 0}};
     static const struct kernel_peer patient = {late, 2, line_or_frame, 0, room, 1, 0};
 
-    (void)state;
     for (size_t i = 0; i < COUNT(calls); i++) {
         for (size_t k = 0; k < COUNT(ends); k++) {
             nb_status status;
@@ -306,11 +310,10 @@ static void set_wall_clock(void *ahead_ns)
     kernel.wall_ahead_ns = *(const int64_t *)ahead_ns;
 }
 
-static void wall_clock_that_is_set_back_and_forth_moves_no_deadline(void **state)
+TEST(wall_clock_that_is_set_back_and_forth_moves_no_deadline)
 {
     static const int64_t ahead[] = {INT64_MAX / 4, -KERNEL_START, 86400000 * KERNEL_MS};
 
-    (void)state;
     for (size_t i = 0; i < COUNT(calls); i++) {
         meet(&silent);
         for (size_t k = 0; k < COUNT(ahead); k++)
@@ -321,9 +324,8 @@ static void wall_clock_that_is_set_back_and_forth_moves_no_deadline(void **state
     }
 }
 
-static void byte_each_100_ms_extends_no_deadline(void **state)
+TEST(byte_each_100_ms_extends_no_deadline)
 {
-    (void)state;
     for (size_t i = 0; i < COUNT(calls); i++) {
         if (calls[i].needs_few)
             continue;
@@ -336,9 +338,8 @@ static void byte_each_100_ms_extends_no_deadline(void **state)
     }
 }
 
-static void signal_each_300_ms_extends_no_deadline(void **state)
+TEST(signal_each_300_ms_extends_no_deadline)
 {
-    (void)state;
     for (size_t i = 0; i < COUNT(calls); i++) {
         meet(&silent);
         kernel.signal_every_ns = 300 * KERNEL_MS;
@@ -348,9 +349,8 @@ static void signal_each_300_ms_extends_no_deadline(void **state)
     }
 }
 
-static void signal_each_300_ms_and_a_byte_each_100_ms_extend_no_deadline(void **state)
+TEST(signal_each_300_ms_and_a_byte_each_100_ms_extend_no_deadline)
 {
-    (void)state;
     for (size_t i = 0; i < COUNT(calls); i++) {
         if (calls[i].needs_few)
             continue;
@@ -361,12 +361,11 @@ static void signal_each_300_ms_and_a_byte_each_100_ms_extend_no_deadline(void **
     }
 }
 
-static void peer_that_never_reads_costs_a_send_its_deadline_and_no_more(void **state)
+TEST(peer_that_never_reads_costs_a_send_its_deadline_and_no_more)
 {
     static const struct kernel_step some[] = {{0, 100000, 0}};
     static const struct kernel_peer lazy = {never, 1, NULL, 0, some, 1, 0};
 
-    (void)state;
     for (size_t i = 0; i < COUNT(calls); i++) {
         if (calls[i].does != SENDS)
             continue;
@@ -380,9 +379,8 @@ static void peer_that_never_reads_costs_a_send_its_deadline_and_no_more(void **s
 }
 
 /* A Unix socket's timer starts anew with every piece: 18.8 s were measured for one of 256 ms. */
-static void peer_that_reads_little_by_little_extends_no_send(void **state)
+TEST(peer_that_reads_little_by_little_extends_no_send)
 {
-    (void)state;
     for (size_t i = 0; i < COUNT(calls); i++) {
         if (calls[i].does != SENDS)
             continue;
@@ -394,11 +392,10 @@ static void peer_that_reads_little_by_little_extends_no_send(void **state)
     }
 }
 
-static void call_of_20_seconds_is_never_10_ms_late(void **state)
+TEST(call_of_20_seconds_is_never_10_ms_late)
 {
     static const int64_t late[] = {0, 1, 500, 999, 1000};
 
-    (void)state;
     for (size_t i = 0; i < COUNT(calls); i++) {
         for (size_t k = 0; k < COUNT(late); k++) {
             meet(k % 2 == 0 || calls[i].needs_few ? &silent : &dripping);
@@ -410,9 +407,8 @@ static void call_of_20_seconds_is_never_10_ms_late(void **state)
     }
 }
 
-static void system_without_timers_keeps_deadlines(void **state)
+TEST(system_without_timers_keeps_deadlines)
 {
-    (void)state;
     for (size_t i = 0; i < COUNT(calls); i++) {
         meet(calls[i].needs_few ? &silent : &dripping);
         kernel.no_timers = true;
@@ -421,9 +417,8 @@ static void system_without_timers_keeps_deadlines(void **state)
     }
 }
 
-static void socket_that_is_ready_for_nothing_extends_no_deadline(void **state)
+TEST(socket_that_is_ready_for_nothing_extends_no_deadline)
 {
-    (void)state;
     for (size_t i = 0; i < COUNT(calls); i++) {
         if (calls[i].does == LOOKS)
             continue; /* it says what poll(2) says */
@@ -444,11 +439,10 @@ static void cancel(void *argument)
     nb_cancel(conn);
 }
 
-static void cancel_ends_each_wait_at_once(void **state)
+TEST(cancel_ends_each_wait_at_once)
 {
     static const int64_t times[] = {0, 1, 31 * KERNEL_MS, 19000 * KERNEL_MS};
 
-    (void)state;
     for (size_t i = 0; i < COUNT(calls); i++) {
         for (size_t k = 0; k < COUNT(times) && calls[i].does != CLOSES; k++) {
             nb_status status;
@@ -463,34 +457,4 @@ static void cancel_ends_each_wait_at_once(void **state)
     }
 }
 
-/* ---- the table of cases ---- */
-
-static const bool tcp = false;
-static const bool local = true;
-
-#define ROW(name, over) CASE_WITH(name, over, begin, end)
-#define BOTH(name) ROW(name, tcp), ROW(name, local)
-
-int main(void)
-{
-    const struct CMUnitTest cases[] = {
-        BOTH(deadline_that_has_passed_ends_at_once_and_consumes_nothing),
-        BOTH(wait_for_readiness_asks_once_although_the_deadline_has_passed),
-        BOTH(close_with_a_deadline_that_has_passed_ends_the_stream_and_waits_for_nobody),
-        BOTH(deadline_to_come_is_kept_to_the_nanosecond),
-        BOTH(one_nanosecond_is_time_enough_for_what_is_ready),
-        BOTH(end_of_time_is_no_time_out),
-        BOTH(wall_clock_that_is_set_back_and_forth_moves_no_deadline),
-        BOTH(byte_each_100_ms_extends_no_deadline),
-        BOTH(signal_each_300_ms_extends_no_deadline),
-        BOTH(signal_each_300_ms_and_a_byte_each_100_ms_extend_no_deadline),
-        BOTH(peer_that_never_reads_costs_a_send_its_deadline_and_no_more),
-        BOTH(peer_that_reads_little_by_little_extends_no_send),
-        BOTH(call_of_20_seconds_is_never_10_ms_late),
-        BOTH(system_without_timers_keeps_deadlines),
-        BOTH(socket_that_is_ready_for_nothing_extends_no_deadline),
-        BOTH(cancel_ends_each_wait_at_once),
-    };
-
-    return cmocka_run_group_tests(cases, make_memory, free_memory);
-}
+TEST_GROUP(make_memory, free_memory)

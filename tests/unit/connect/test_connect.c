@@ -214,64 +214,59 @@ static void check_both_ways(const char *where)
     close(other);
 }
 
-static void an_ipv4_literal_connects(void **state)
+#define TEST(name) TEST_AS(name, NET_CASE)
+
+TEST(an_ipv4_literal_connects)
 {
-    (void)state;
     check_both_ways("127.0.0.1:0");
 }
 
-static void an_ipv6_literal_connects(void **state)
+TEST(an_ipv6_literal_connects)
 {
-    (void)state;
     check_both_ways("[::1]:0");
 }
 
-static void localhost_connects_when_only_ipv4_listens(void **state)
+TEST(localhost_connects_when_only_ipv4_listens)
 {
     nb_address address;
 
-    (void)state;
     (void)bare_listener("127.0.0.1:0", 8, &address);
     assert_status(try_connect(host_at("localhost", &address), NULL), NB_OK);
 }
 
-static void localhost_connects_when_only_ipv6_listens(void **state)
+TEST(localhost_connects_when_only_ipv6_listens)
 {
     nb_address address;
 
-    (void)state;
     (void)bare_listener("[::1]:0", 8, &address);
     assert_status(try_connect(host_at("localhost", &address), NULL), NB_OK);
 }
 
-static void localhost_connects_on_a_host_without_ipv6(void **state)
+TEST(localhost_connects_on_a_host_without_ipv6)
 {
     nb_address address;
 
-    (void)state;
     (void)bare_listener("127.0.0.1:0", 8, &address);
     now.missing_family = AF_INET6;
     assert_status(try_connect(host_at("localhost", &address), NULL), NB_OK);
 }
 
-static void localhost_connects_on_a_host_without_ipv4(void **state)
+TEST(localhost_connects_on_a_host_without_ipv4)
 {
     nb_address address;
 
-    (void)state;
     (void)bare_listener("[::1]:0", 8, &address);
     now.missing_family = AF_INET;
     assert_status(try_connect(host_at("localhost", &address), NULL), NB_OK);
 }
 
 /* As a filter of system calls does it, with the errno that its author has chosen. */
-static void a_family_that_this_machine_refuses_hides_no_refusal(void **state)
+TEST(a_family_that_this_machine_refuses_hides_no_refusal)
 {
     static const int reasons[] = {EPERM, EACCES, EOPNOTSUPP, EPROTONOSUPPORT, EAFNOSUPPORT};
     nb_address dead;
     nb_error err;
 
-    (void)state;
     (void)dead_port("127.0.0.1:0", &dead);
     now.missing_family = AF_INET6;
     for (size_t i = 0; i < COUNT(reasons); i++) {
@@ -292,14 +287,13 @@ static int get_option(int fd, int level, int name)
     return value;
 }
 
-static void a_connection_is_blocking_close_on_exec_and_without_delay(void **state)
+TEST(a_connection_is_blocking_close_on_exec_and_without_delay)
 {
     nb_address address;
     nb_conn *conn;
     struct timeval wait;
     socklen_t length = sizeof(wait);
 
-    (void)state;
     (void)bare_listener("127.0.0.1:0", 8, &address);
     conn = connected_to(&address);
     assert_int_equal(fcntl(nb_conn_fd(conn), F_GETFL) & O_NONBLOCK, 0);
@@ -310,12 +304,11 @@ static void a_connection_is_blocking_close_on_exec_and_without_delay(void **stat
     nb_abort(conn);
 }
 
-static void success_clears_the_error_and_keeps_errno(void **state)
+TEST(success_clears_the_error_and_keeps_errno)
 {
     nb_address address;
     nb_error err;
 
-    (void)state;
     (void)bare_listener("127.0.0.1:0", 8, &address);
     memset(&err, 0xff, sizeof(err));
     errno = E2BIG;
@@ -325,20 +318,18 @@ static void success_clears_the_error_and_keeps_errno(void **state)
     assert_string_equal(err.message, "");
 }
 
-static void nb_forever_connects(void **state)
+TEST(nb_forever_connects)
 {
     nb_address address;
 
-    (void)state;
     (void)bare_listener("127.0.0.1:0", 8, &address);
     assert_status(try_by(host_at("127.0.0.1", &address), nb_forever(), NULL), NB_OK);
 }
 
-static void an_option_that_fails_does_not_fail_the_connection(void **state)
+TEST(an_option_that_fails_does_not_fail_the_connection)
 {
     nb_address address;
 
-    (void)state;
     (void)bare_listener("127.0.0.1:0", 8, &address);
     fail_next(ON_SETSOCKOPT, EINVAL, -1);
     assert_status(try_connect(host_at("127.0.0.1", &address), NULL), NB_OK);
@@ -358,12 +349,11 @@ static void connect_many(void *argument)
     }
 }
 
-static void threads_connect_independently(void **state)
+TEST(threads_connect_independently)
 {
     struct task tasks[8];
     nb_address address;
 
-    (void)state;
     (void)bare_listener("127.0.0.1:0", 512, &address);
     for (size_t i = 0; i < COUNT(tasks); i++)
         task_start(&tasks[i], connect_many, &address);
@@ -374,7 +364,7 @@ static void threads_connect_independently(void **state)
 
 /* --- What is no endpoint to connect to --- */
 
-static void what_is_no_endpoint_is_refused_and_named(void **state)
+TEST(what_is_no_endpoint_is_refused_and_named)
 {
     static const char *const rows[] = {
         "",
@@ -413,7 +403,6 @@ static void what_is_no_endpoint_is_refused_and_named(void **state)
     };
     nb_error err;
 
-    (void)state;
     for (size_t i = 0; i < COUNT(rows); i++) {
         assert_status(try_connect(rows[i], &err), NB_BAD_ENDPOINT);
         assert_non_null(strstr(err.message, rows[i]));
@@ -422,34 +411,31 @@ static void what_is_no_endpoint_is_refused_and_named(void **state)
     assert_int_equal(calls(ON_SOCKET), 0);
 }
 
-static void control_bytes_of_an_endpoint_are_escaped(void **state)
+TEST(control_bytes_of_an_endpoint_are_escaped)
 {
     nb_error err;
 
-    (void)state;
     assert_status(try_connect("ho\nst\033[1m:80", &err), NB_BAD_ENDPOINT);
     assert_null(strchr(err.message, '\n'));
     assert_null(strchr(err.message, '\033'));
     assert_non_null(strstr(err.message, "ho\\x0ast\\x1b"));
 }
 
-static void a_huge_endpoint_gives_one_bounded_line(void **state)
+TEST(a_huge_endpoint_gives_one_bounded_line)
 {
     static char huge[100000];
     nb_error err;
 
-    (void)state;
     memset(huge, 'x', sizeof(huge) - 1);
     assert_status(try_connect(huge, &err), NB_BAD_ENDPOINT);
     assert_true(strlen(err.message) < sizeof(err.message));
 }
 
-static void inherited_sockets_are_for_listening(void **state)
+TEST(inherited_sockets_are_for_listening)
 {
     static const char *const rows[] = {"fd:3", "systemd:"};
     nb_error err;
 
-    (void)state;
     for (size_t i = 0; i < COUNT(rows); i++) {
         assert_status(try_connect(rows[i], &err), NB_BAD_ENDPOINT);
         assert_non_null(strstr(err.message, rows[i]));
@@ -457,12 +443,11 @@ static void inherited_sockets_are_for_listening(void **state)
     }
 }
 
-static void a_null_argument_is_invalid(void **state)
+TEST(a_null_argument_is_invalid)
 {
     nb_conn *conn = (nb_conn *)(void *)&state;
     nb_error err;
 
-    (void)state;
     assert_status(nb_connect(NULL, "127.0.0.1:80", NULL, nb_forever(), &err), NB_INVALID);
     assert_status(err.status, NB_INVALID);
     assert_status(nb_connect(&conn, NULL, NULL, nb_forever(), &err), NB_INVALID);
@@ -491,40 +476,36 @@ static nb_status try_options(const void *options)
     return status;
 }
 
-static void the_initial_options_are_accepted(void **state)
+TEST(the_initial_options_are_accepted)
 {
     nb_connect_options options = NB_CONNECT_OPTIONS_INIT;
 
-    (void)state;
     assert_status(try_options(&options), NB_OK);
 }
 
-static void options_whose_size_was_never_set_are_invalid(void **state)
+TEST(options_whose_size_was_never_set_are_invalid)
 {
     static const size_t sizes[] = SIZES_NEVER_SET;
     nb_connect_options options = NB_CONNECT_OPTIONS_INIT;
 
-    (void)state;
     for (size_t i = 0; i < COUNT(sizes); i++) {
         options.size = sizes[i];
         assert_status(try_options(&options), NB_INVALID);
     }
 }
 
-static void an_option_of_later_is_accepted_while_it_is_zero(void **state)
+TEST(an_option_of_later_is_accepted_while_it_is_zero)
 {
     struct later_options options = {NB_CONNECT_OPTIONS_INIT, {0}};
 
-    (void)state;
     options.known.size = sizeof(options);
     assert_status(try_options(&options), NB_OK);
 }
 
-static void an_option_of_later_that_is_set_is_invalid(void **state)
+TEST(an_option_of_later_that_is_set_is_invalid)
 {
     struct later_options options = {NB_CONNECT_OPTIONS_INIT, {0}};
 
-    (void)state;
     options.known.size = sizeof(options);
     options.later[sizeof(options.later) - 1] = 1;
     assert_status(try_options(&options), NB_INVALID);
@@ -532,12 +513,11 @@ static void an_option_of_later_that_is_set_is_invalid(void **state)
 
 /* --- Refused, unreachable, out of something --- */
 
-static void a_refusal_names_the_endpoint(void **state)
+TEST(a_refusal_names_the_endpoint)
 {
     nb_address dead;
     nb_error err;
 
-    (void)state;
     (void)dead_port("127.0.0.1:0", &dead);
     assert_status(try_connect(host_at("127.0.0.1", &dead), &err), NB_REFUSED);
     assert_int_equal(err.system_error, ECONNREFUSED);
@@ -545,12 +525,11 @@ static void a_refusal_names_the_endpoint(void **state)
     assert_non_null(strstr(err.message, nb_status_text(NB_REFUSED)));
 }
 
-static void a_refusal_names_every_attempt(void **state)
+TEST(a_refusal_names_every_attempt)
 {
     nb_address dead4, dead6;
     nb_error err;
 
-    (void)state;
     (void)dead_port("127.0.0.1:0", &dead4);
     (void)dead_port(host_at("[::1]", &dead4), &dead6);
     assert_status(try_connect(host_at("localhost", &dead4), &err), NB_REFUSED);
@@ -560,11 +539,10 @@ static void a_refusal_names_every_attempt(void **state)
     assert_null(strchr(err.message, '\n'));
 }
 
-static void without_an_error_to_fill_in_it_fails_all_the_same(void **state)
+TEST(without_an_error_to_fill_in_it_fails_all_the_same)
 {
     nb_address dead;
 
-    (void)state;
     (void)dead_port("127.0.0.1:0", &dead);
     assert_status(try_connect(host_at("127.0.0.1", &dead), NULL), NB_REFUSED);
     assert_status(try_connect("127.0.0.1:0", NULL), NB_BAD_ENDPOINT);
@@ -587,12 +565,11 @@ static nb_deadline time_out_after(int attempts, const char *endpoint, nb_error *
     return by;
 }
 
-static void a_refusal_beside_silence_is_told_of_at_the_deadline(void **state)
+TEST(a_refusal_beside_silence_is_told_of_at_the_deadline)
 {
     nb_address dead, silent;
     nb_error err;
 
-    (void)state;
     (void)dead_port("127.0.0.2:0", &dead);
     silent_port(host_at("127.0.0.3", &dead), &silent);
     now.addresses[0] = "127.0.0.2:0";
@@ -625,7 +602,7 @@ static void check_failures(enum faulty on, const struct failure *rows, size_t co
     }
 }
 
-static void every_failure_of_socket_has_its_status(void **state)
+TEST(every_failure_of_socket_has_its_status)
 {
     static const struct failure rows[] = {
         {EMFILE, NB_NO_DESCRIPTORS},
@@ -638,11 +615,10 @@ static void every_failure_of_socket_has_its_status(void **state)
         {EAFNOSUPPORT, NB_UNSUPPORTED},
     };
 
-    (void)state;
     check_failures(ON_SOCKET, rows, COUNT(rows));
 }
 
-static void every_failure_of_connect_has_its_status(void **state)
+TEST(every_failure_of_connect_has_its_status)
 {
     static const struct failure rows[] = {
         {ECONNREFUSED, NB_REFUSED},
@@ -659,11 +635,10 @@ static void every_failure_of_connect_has_its_status(void **state)
         {EAGAIN, NB_SYSTEM},
     };
 
-    (void)state;
     check_failures(ON_CONNECT, rows, COUNT(rows));
 }
 
-static void every_pending_error_has_its_status(void **state)
+TEST(every_pending_error_has_its_status)
 {
     static const struct failure rows[] = {
         {ECONNREFUSED, NB_REFUSED},    {ETIMEDOUT, NB_UNREACHABLE}, {EHOSTUNREACH, NB_UNREACHABLE},
@@ -673,7 +648,6 @@ static void every_pending_error_has_its_status(void **state)
     nb_address address;
     nb_error err;
 
-    (void)state;
     (void)bare_listener("127.0.0.1:0", 64, &address);
     for (size_t i = 0; i < COUNT(rows); i++) {
         now.pending_error = rows[i].error;
@@ -682,36 +656,32 @@ static void every_pending_error_has_its_status(void **state)
     }
 }
 
-static void every_failure_of_poll_has_its_status(void **state)
+TEST(every_failure_of_poll_has_its_status)
 {
     static const struct failure rows[] = {{ENOMEM, NB_NO_MEMORY}, {EINVAL, NB_SYSTEM}};
 
-    (void)state;
     check_failures(ON_POLL, rows, COUNT(rows));
 }
 
-static void a_failure_to_ask_for_the_pending_error_fails_the_attempt(void **state)
+TEST(a_failure_to_ask_for_the_pending_error_fails_the_attempt)
 {
     static const struct failure rows[] = {{ENOBUFS, NB_NO_MEMORY}, {EIO, NB_SYSTEM}};
 
-    (void)state;
     check_failures(ON_GETSOCKOPT, rows, COUNT(rows));
 }
 
-static void a_failure_to_make_it_blocking_is_a_failure(void **state)
+TEST(a_failure_to_make_it_blocking_is_a_failure)
 {
     static const struct failure rows[] = {{EIO, NB_SYSTEM}};
 
-    (void)state;
     check_failures(ON_SET_BLOCKING, rows, COUNT(rows));
 }
 
-static void a_host_without_any_family_is_unsupported(void **state)
+TEST(a_host_without_any_family_is_unsupported)
 {
     nb_address dead;
     nb_error err;
 
-    (void)state;
     (void)dead_port("127.0.0.1:0", &dead);
     fail_next(ON_SOCKET, EAFNOSUPPORT, -1);
     assert_status(try_connect(host_at("localhost", &dead), &err), NB_UNSUPPORTED);
@@ -719,12 +689,11 @@ static void a_host_without_any_family_is_unsupported(void **state)
 }
 
 /* The kernel gives up on its own after about two minutes: that is not the caller's deadline. */
-static void the_patience_of_the_kernel_is_no_timeout(void **state)
+TEST(the_patience_of_the_kernel_is_no_timeout)
 {
     nb_address silent;
     nb_error err;
 
-    (void)state;
     silent_port("127.0.0.1:0", &silent);
     now.pending_error = ETIMEDOUT;
     now.writable_for_nothing = 1;
@@ -733,13 +702,12 @@ static void the_patience_of_the_kernel_is_no_timeout(void **state)
 }
 
 /* One allocation after the other fails, until none is left to fail. */
-static void no_memory_is_said_and_leaks_nothing(void **state)
+TEST(no_memory_is_said_and_leaks_nothing)
 {
     nb_status status = NB_NO_MEMORY;
     nb_address address;
     int failed = 0;
 
-    (void)state;
     (void)bare_listener("127.0.0.1:0", 64, &address);
     while (status == NB_NO_MEMORY && failed < 20) {
         fail_after(ON_MALLOC, failed++, ENOMEM, 1);
@@ -752,31 +720,28 @@ static void no_memory_is_said_and_leaks_nothing(void **state)
 
 /* --- Deadlines --- */
 
-static void an_expired_deadline_tries_nothing(void **state)
+TEST(an_expired_deadline_tries_nothing)
 {
     nb_address address;
     nb_error err;
 
-    (void)state;
     (void)bare_listener("127.0.0.1:0", 8, &address);
     assert_status(try_by(host_at("127.0.0.1", &address), nb_after_ms(0), &err), NB_TIMEOUT);
     assert_int_equal(calls(ON_SOCKET), 0);
     assert_non_null(strstr(err.message, host_at("127.0.0.1", &address)));
 }
 
-static void a_contract_that_is_broken_comes_before_an_expired_deadline(void **state)
+TEST(a_contract_that_is_broken_comes_before_an_expired_deadline)
 {
-    (void)state;
     assert_status(try_by("127.0.0.1:0", nb_after_ms(0), NULL), NB_BAD_ENDPOINT);
 }
 
-static void without_an_answer_it_ends_at_the_deadline(void **state)
+TEST(without_an_answer_it_ends_at_the_deadline)
 {
     nb_address silent;
     nb_deadline by;
     nb_error err;
 
-    (void)state;
     silent_port("127.0.0.1:0", &silent);
     by = nb_after_ms(150);
     assert_status(try_by(host_at("127.0.0.1", &silent), by, &err), NB_TIMEOUT);
@@ -785,12 +750,11 @@ static void without_an_answer_it_ends_at_the_deadline(void **state)
     assert_non_null(strstr(err.message, nb_status_text(NB_TIMEOUT)));
 }
 
-static void signals_do_not_move_the_deadline(void **state)
+TEST(signals_do_not_move_the_deadline)
 {
     nb_address silent;
     nb_deadline by;
 
-    (void)state;
     silent_port("127.0.0.1:0", &silent);
     storm_begin(0);
     by = nb_after_ms(150);
@@ -799,11 +763,10 @@ static void signals_do_not_move_the_deadline(void **state)
     assert_true(storm_end() > 0);
 }
 
-static void signals_do_not_break_a_connect(void **state)
+TEST(signals_do_not_break_a_connect)
 {
     nb_address address;
 
-    (void)state;
     (void)bare_listener("127.0.0.1:0", 4096, &address);
     storm_begin(0);
     for (int i = 0; i < 500; i++)
@@ -811,11 +774,10 @@ static void signals_do_not_break_a_connect(void **state)
     (void)storm_end();
 }
 
-static void an_interrupted_connect_goes_on_and_is_not_made_again(void **state)
+TEST(an_interrupted_connect_goes_on_and_is_not_made_again)
 {
     nb_address address;
 
-    (void)state;
     (void)bare_listener("127.0.0.1:0", 8, &address);
     now.interrupted = true;
     fail_next(ON_POLL, EINTR, 3);
@@ -823,11 +785,10 @@ static void an_interrupted_connect_goes_on_and_is_not_made_again(void **state)
     assert_int_equal(calls(ON_CONNECT), 1);
 }
 
-static void a_socket_that_is_writable_for_nothing_is_waited_for(void **state)
+TEST(a_socket_that_is_writable_for_nothing_is_waited_for)
 {
     nb_address address;
 
-    (void)state;
     (void)bare_listener("127.0.0.1:0", 8, &address);
     fail_next(ON_GETPEERNAME, ENOTCONN, 5);
     assert_status(try_connect(host_at("127.0.0.1", &address), NULL), NB_OK);
@@ -835,12 +796,11 @@ static void a_socket_that_is_writable_for_nothing_is_waited_for(void **state)
 }
 
 /* Reset right away, and another thread, or the system, has taken the error. */
-static void a_socket_that_is_closed_without_an_error_was_reset(void **state)
+TEST(a_socket_that_is_closed_without_an_error_was_reset)
 {
     nb_address silent;
     nb_error err;
 
-    (void)state;
     silent_port("127.0.0.1:0", &silent);
     now.writable_for_nothing = 1;
     now.hung_up = true;
@@ -848,13 +808,12 @@ static void a_socket_that_is_closed_without_an_error_was_reset(void **state)
     assert_int_equal(err.system_error, ECONNRESET);
 }
 
-static void a_socket_that_never_answers_but_is_writable_for_nothing_times_out(void **state)
+TEST(a_socket_that_never_answers_but_is_writable_for_nothing_times_out)
 {
     nb_address silent;
     nb_deadline by;
     nb_error err;
 
-    (void)state;
     silent_port("127.0.0.1:0", &silent);
     now.writable_for_nothing = 5;
     by = time_out_after(1, host_at("127.0.0.1", &silent), &err);
@@ -862,13 +821,12 @@ static void a_socket_that_never_answers_but_is_writable_for_nothing_times_out(vo
     assert_in_range(calls(ON_POLL), 6, 20);
 }
 
-static void a_dead_first_address_does_not_eat_all_the_time(void **state)
+TEST(a_dead_first_address_does_not_eat_all_the_time)
 {
     nb_address silent, address;
     int64_t begin;
     nb_error err;
 
-    (void)state;
     silent_port("127.0.0.2:0", &silent);
     (void)bare_listener(host_at("127.0.0.1", &silent), 8, &address);
     now.addresses[0] = "127.0.0.2:0";
@@ -878,13 +836,12 @@ static void a_dead_first_address_does_not_eat_all_the_time(void **state)
     assert_in_range(ms_since(begin), 249, 10000);
 }
 
-static void attempts_without_answers_end_together_at_the_deadline(void **state)
+TEST(attempts_without_answers_end_together_at_the_deadline)
 {
     nb_address silent, more;
     nb_deadline by;
     nb_error err;
 
-    (void)state;
     silent_port("127.0.0.2:0", &silent);
     silent_port(host_at("127.0.0.3", &silent), &more);
     silent_port(host_at("127.0.0.4", &silent), &more);
@@ -935,21 +892,19 @@ static void check_comes_from(const char *where, const char *local, const char *e
     close(other);
 }
 
-static void a_connection_comes_from_the_address_asked_for(void **state)
+TEST(a_connection_comes_from_the_address_asked_for)
 {
-    (void)state;
     check_comes_from("127.0.0.1:0", "127.0.0.77:0", "127.0.0.77");
     check_comes_from("[::1]:0", "[::1]:0", "[::1]");
 }
 
-static void a_connection_comes_from_the_port_asked_for_again_and_again(void **state)
+TEST(a_connection_comes_from_the_port_asked_for_again_and_again)
 {
     nb_address address, own;
     char local[NB_ADDRESS_TEXT_MAX], text[NB_ADDRESS_TEXT_MAX];
     int listening = bare_listener("127.0.0.1:0", 8, &address);
     nb_conn *conn;
 
-    (void)state;
     own = address_of("127.0.0.77:20077");
     (void)nb_address_format(&own, local, sizeof(local));
     for (int i = 0; i < 3; i++) {
@@ -1020,25 +975,22 @@ static void check_reconnect(const char *timestamps, nb_status expected)
     assert_status(reconnect.second, expected);
 }
 
-static void a_local_port_is_good_again_at_once_with_timestamps(void **state)
+TEST(a_local_port_is_good_again_at_once_with_timestamps)
 {
-    (void)state;
     check_reconnect("1", NB_OK);
 }
 
-static void a_local_port_rests_without_timestamps(void **state)
+TEST(a_local_port_rests_without_timestamps)
 {
-    (void)state;
     check_reconnect("0", NB_ADDRESS_UNAVAILABLE);
 }
 
-static void a_local_port_that_is_listened_at_is_in_use(void **state)
+TEST(a_local_port_that_is_listened_at_is_in_use)
 {
     nb_address address, busy;
     nb_conn *conn;
     nb_error err;
 
-    (void)state;
     (void)bare_listener("127.0.0.1:0", 8, &address);
     (void)bare_listener("127.0.0.77:0", 8, &busy);
     assert_status(try_from(host_at("127.0.0.77", &busy), host_at("127.0.0.1", &address), plenty(),
@@ -1048,13 +1000,12 @@ static void a_local_port_that_is_listened_at_is_in_use(void **state)
     assert_non_null(strstr(err.message, ": local: address already in use (EADDRINUSE)"));
 }
 
-static void a_foreign_local_address_is_not_available(void **state)
+TEST(a_foreign_local_address_is_not_available)
 {
     nb_address address;
     nb_conn *conn;
     nb_error err;
 
-    (void)state;
     (void)bare_listener("127.0.0.1:0", 8, &address);
     assert_status(try_from("192.0.2.1:0", host_at("localhost", &address), plenty(), &conn, &err),
                   NB_ADDRESS_UNAVAILABLE);
@@ -1063,13 +1014,12 @@ static void a_foreign_local_address_is_not_available(void **state)
     assert_non_null(strstr(err.message, ": local: address not available (EADDRNOTAVAIL)"));
 }
 
-static void only_addresses_of_the_local_family_are_tried(void **state)
+TEST(only_addresses_of_the_local_family_are_tried)
 {
     nb_address address;
     nb_conn *conn;
     nb_error err;
 
-    (void)state;
     (void)dead_port("127.0.0.1:0", &address);
     assert_status(try_from("127.0.0.1:0", host_at("localhost", &address), plenty(), &conn, &err),
                   NB_REFUSED);
@@ -1081,7 +1031,7 @@ static void only_addresses_of_the_local_family_are_tried(void **state)
     assert_null(strstr(err.message, "127.0.0.1"));
 }
 
-static void without_an_address_of_the_local_family_nothing_is_tried(void **state)
+TEST(without_an_address_of_the_local_family_nothing_is_tried)
 {
     static const char *const rows[][2] = {
         {"127.0.0.1:0", "[::1]:80"},
@@ -1091,7 +1041,6 @@ static void without_an_address_of_the_local_family_nothing_is_tried(void **state
     nb_conn *conn;
     nb_error err;
 
-    (void)state;
     for (size_t i = 0; i < COUNT(rows); i++) {
         assert_status(try_from(rows[i][0], rows[i][1], plenty(), &conn, &err),
                       NB_ADDRESS_UNAVAILABLE);
@@ -1101,7 +1050,7 @@ static void without_an_address_of_the_local_family_nothing_is_tried(void **state
     assert_int_equal(calls(ON_SOCKET), 0);
 }
 
-static void what_is_no_local_address_is_refused_and_named(void **state)
+TEST(what_is_no_local_address_is_refused_and_named)
 {
     static const char *const rows[] = {
         "",
@@ -1123,7 +1072,6 @@ static void what_is_no_local_address_is_refused_and_named(void **state)
     nb_conn *conn;
     nb_error err;
 
-    (void)state;
     for (size_t i = 0; i < COUNT(rows); i++) {
         assert_status(try_from(rows[i], "127.0.0.1:80", nb_forever(), &conn, &err),
                       NB_BAD_ENDPOINT);
@@ -1134,13 +1082,12 @@ static void what_is_no_local_address_is_refused_and_named(void **state)
 }
 
 /* Two attempts have to come from one and the same port, to different addresses. */
-static void attempts_from_one_port_stand_beside_each_other(void **state)
+TEST(attempts_from_one_port_stand_beside_each_other)
 {
     nb_address silent, address;
     nb_conn *conn;
     nb_error err;
 
-    (void)state;
     silent_port("127.0.0.2:0", &silent);
     (void)bare_listener(host_at("127.0.0.1", &silent), 8, &address);
     now.addresses[0] = "127.0.0.2:0";
@@ -1191,20 +1138,18 @@ static void check_cancel(const char *endpoint, int attempts)
     raw_close(cancelled.fds[1]);
 }
 
-static void a_connect_without_an_answer_can_be_cancelled(void **state)
+TEST(a_connect_without_an_answer_can_be_cancelled)
 {
     nb_address silent;
 
-    (void)state;
     silent_port("127.0.0.1:0", &silent);
     check_cancel(host_at("127.0.0.1", &silent), 1);
 }
 
-static void a_race_can_be_cancelled(void **state)
+TEST(a_race_can_be_cancelled)
 {
     nb_address silent, more;
 
-    (void)state;
     silent_port("127.0.0.2:0", &silent);
     silent_port(host_at("127.0.0.3", &silent), &more);
     now.addresses[0] = "127.0.0.2:0";
@@ -1226,7 +1171,7 @@ static nb_status try_with_fd(nb_fd fd, const char *endpoint, nb_deadline by, nb_
     return status;
 }
 
-static void what_is_cancelled_before_tries_nothing(void **state)
+TEST(what_is_cancelled_before_tries_nothing)
 {
     nb_address address;
     const char *endpoint;
@@ -1234,7 +1179,6 @@ static void what_is_cancelled_before_tries_nothing(void **state)
     int fds[2];
     char byte;
 
-    (void)state;
     (void)bare_listener("127.0.0.1:0", 8, &address);
     endpoint = host_at("127.0.0.1", &address);
     assert_int_equal(pipe(fds), 0);
@@ -1254,13 +1198,12 @@ static void what_is_cancelled_before_tries_nothing(void **state)
     raw_close(fds[0]);
 }
 
-static void what_is_no_descriptor_to_cancel_by_is_invalid(void **state)
+TEST(what_is_no_descriptor_to_cancel_by_is_invalid)
 {
     nb_address address;
     nb_error err;
     int fd = dup(STDERR_FILENO);
 
-    (void)state;
     (void)bare_listener("127.0.0.1:0", 8, &address);
     close(fd);
     assert_status(try_with_fd(-1, host_at("127.0.0.1", &address), plenty(), &err), NB_INVALID);
@@ -1318,27 +1261,24 @@ static void check_unix_both_ways(const char *endpoint)
     close(listening);
 }
 
-static void a_unix_path_connects(void **state)
+TEST(a_unix_path_connects)
 {
     const char *endpoint = own_name("unix:/tmp/nb-test-connect-%d");
 
-    (void)state;
     check_unix_both_ways(endpoint);
     assert_int_equal(unlink(endpoint + 5), 0);
 }
 
-static void an_abstract_unix_name_connects(void **state)
+TEST(an_abstract_unix_name_connects)
 {
-    (void)state;
     check_unix_both_ways(own_name("unix:@nb-test-connect-%d"));
 }
 
-static void a_stale_unix_file_refuses_and_a_missing_one_is_no_address(void **state)
+TEST(a_stale_unix_file_refuses_and_a_missing_one_is_no_address)
 {
     const char *endpoint = own_name("unix:/tmp/nb-test-stale-%d");
     nb_error err;
 
-    (void)state;
     close(unix_listener(endpoint, 8));
     assert_status(try_connect(endpoint, &err), NB_REFUSED);
     assert_int_equal(err.system_error, ECONNREFUSED);
@@ -1350,7 +1290,7 @@ static void a_stale_unix_file_refuses_and_a_missing_one_is_no_address(void **sta
     assert_status(try_connect("unix:@nb-test-nobody", &err), NB_REFUSED);
 }
 
-static void a_unix_socket_for_datagrams_is_named_as_what_it_is_not(void **state)
+TEST(a_unix_socket_for_datagrams_is_named_as_what_it_is_not)
 {
     const char *endpoint = own_name("unix:/tmp/nb-test-datagrams-%d");
     nb_address address = address_of(endpoint);
@@ -1359,7 +1299,6 @@ static void a_unix_socket_for_datagrams_is_named_as_what_it_is_not(void **state)
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     nb_error err;
 
-    (void)state;
     assert_int_equal(bind(fd, where, length), 0);
     assert_status(try_connect(endpoint, &err), NB_SYSTEM);
     assert_int_equal(err.system_error, EPROTOTYPE);
@@ -1391,7 +1330,7 @@ static void close_all(const int *fds, size_t count)
         close(fds[i]);
 }
 
-static void a_full_unix_queue_is_waited_for_until_the_deadline(void **state)
+TEST(a_full_unix_queue_is_waited_for_until_the_deadline)
 {
     const char *endpoint = own_name("unix:@nb-test-full-%d");
     int fillers[4];
@@ -1399,7 +1338,6 @@ static void a_full_unix_queue_is_waited_for_until_the_deadline(void **state)
     nb_deadline by = nb_after_ms(300);
     nb_error err;
 
-    (void)state;
     assert_status(try_by(endpoint, by, &err), NB_TIMEOUT);
     assert_passed(by, 10000);
     assert_in_range(calls(ON_CONNECT), 1, 20);
@@ -1408,13 +1346,12 @@ static void a_full_unix_queue_is_waited_for_until_the_deadline(void **state)
     close(listening);
 }
 
-static void a_full_unix_queue_lets_in_who_waits_when_there_is_room(void **state)
+TEST(a_full_unix_queue_lets_in_who_waits_when_there_is_room)
 {
     struct cancelled waiting = {.endpoint = own_name("unix:@nb-test-full-%d"), .status = NB_SYSTEM};
     int fillers[4];
     int listening = full_unix_listener(waiting.endpoint, fillers);
 
-    (void)state;
     assert_int_equal(pipe(waiting.fds), 0);
     task_start(&waiting.task, connect_until_cancelled, &waiting);
     eventually(calls(ON_CONNECT) >= 3);
@@ -1427,13 +1364,12 @@ static void a_full_unix_queue_lets_in_who_waits_when_there_is_room(void **state)
     close(listening);
 }
 
-static void waiting_for_a_full_unix_queue_can_be_cancelled(void **state)
+TEST(waiting_for_a_full_unix_queue_can_be_cancelled)
 {
     const char *endpoint = own_name("unix:@nb-test-full-%d");
     int fillers[4];
     int listening = full_unix_listener(endpoint, fillers);
 
-    (void)state;
     check_cancel(endpoint, 2);
     close_all(fillers, COUNT(fillers));
     close(listening);
@@ -1441,12 +1377,11 @@ static void waiting_for_a_full_unix_queue_can_be_cancelled(void **state)
 
 /* --- Connections to oneself --- */
 
-static void a_connection_to_itself_is_refused(void **state)
+TEST(a_connection_to_itself_is_refused)
 {
     nb_address own;
     nb_error err;
 
-    (void)state;
     hang_up(dead_port("127.0.0.1:0", &own));
     now.to_itself = true;
     assert_status(try_connect(host_at("127.0.0.1", &own), &err), NB_REFUSED);
@@ -1454,14 +1389,13 @@ static void a_connection_to_itself_is_refused(void **state)
 }
 
 /* A reset leaves no TIME_WAIT, which would keep the port from whoever it belongs to. */
-static void a_connection_to_itself_leaves_the_port_free(void **state)
+TEST(a_connection_to_itself_leaves_the_port_free)
 {
     nb_address own;
     const struct sockaddr *raw;
     socklen_t length;
     int plain = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-    (void)state;
     hang_up(dead_port("127.0.0.1:0", &own));
     now.to_itself = true;
     assert_status(try_connect(host_at("127.0.0.1", &own), NULL), NB_REFUSED);
@@ -1470,11 +1404,10 @@ static void a_connection_to_itself_leaves_the_port_free(void **state)
     raw_close(plain);
 }
 
-static void an_ipv6_connection_to_itself_is_refused(void **state)
+TEST(an_ipv6_connection_to_itself_is_refused)
 {
     nb_address own;
 
-    (void)state;
     hang_up(dead_port("[::1]:0", &own));
     now.to_itself = true;
     assert_status(try_connect(host_at("[::1]", &own), NULL), NB_REFUSED);
@@ -1527,11 +1460,10 @@ static void connect_among_two_ports(void *argument)
     }
 }
 
-static void a_dead_port_among_two_ephemeral_ones_is_always_refused(void **state)
+TEST(a_dead_port_among_two_ephemeral_ones_is_always_refused)
 {
     struct own_ports ports = {false, 0, 0, 0};
 
-    (void)state;
     if (!in_own_network(connect_among_two_ports, &ports) || !ports.set)
         skip_because("a network of its own is not allowed here (not root)");
     assert_true(ports.to_itself > 0);
@@ -1539,80 +1471,4 @@ static void a_dead_port_among_two_ephemeral_ones_is_always_refused(void **state)
     assert_int_equal(ports.others, 0);
 }
 
-int main(void)
-{
-    const struct CMUnitTest cases[] = {
-        NET_CASE(an_ipv4_literal_connects),
-        NET_CASE(an_ipv6_literal_connects),
-        NET_CASE(localhost_connects_when_only_ipv4_listens),
-        NET_CASE(localhost_connects_when_only_ipv6_listens),
-        NET_CASE(localhost_connects_on_a_host_without_ipv6),
-        NET_CASE(localhost_connects_on_a_host_without_ipv4),
-        NET_CASE(a_family_that_this_machine_refuses_hides_no_refusal),
-        NET_CASE(a_connection_is_blocking_close_on_exec_and_without_delay),
-        NET_CASE(success_clears_the_error_and_keeps_errno),
-        NET_CASE(nb_forever_connects),
-        NET_CASE(an_option_that_fails_does_not_fail_the_connection),
-        NET_CASE(threads_connect_independently),
-        NET_CASE(what_is_no_endpoint_is_refused_and_named),
-        NET_CASE(control_bytes_of_an_endpoint_are_escaped),
-        NET_CASE(a_huge_endpoint_gives_one_bounded_line),
-        NET_CASE(inherited_sockets_are_for_listening),
-        NET_CASE(a_null_argument_is_invalid),
-        NET_CASE(the_initial_options_are_accepted),
-        NET_CASE(options_whose_size_was_never_set_are_invalid),
-        NET_CASE(an_option_of_later_is_accepted_while_it_is_zero),
-        NET_CASE(an_option_of_later_that_is_set_is_invalid),
-        NET_CASE(a_refusal_names_the_endpoint),
-        NET_CASE(a_refusal_names_every_attempt),
-        NET_CASE(without_an_error_to_fill_in_it_fails_all_the_same),
-        NET_CASE(a_refusal_beside_silence_is_told_of_at_the_deadline),
-        NET_CASE(every_failure_of_socket_has_its_status),
-        NET_CASE(every_failure_of_connect_has_its_status),
-        NET_CASE(every_pending_error_has_its_status),
-        NET_CASE(every_failure_of_poll_has_its_status),
-        NET_CASE(a_failure_to_ask_for_the_pending_error_fails_the_attempt),
-        NET_CASE(a_failure_to_make_it_blocking_is_a_failure),
-        NET_CASE(a_host_without_any_family_is_unsupported),
-        NET_CASE(the_patience_of_the_kernel_is_no_timeout),
-        NET_CASE(no_memory_is_said_and_leaks_nothing),
-        NET_CASE(an_expired_deadline_tries_nothing),
-        NET_CASE(a_contract_that_is_broken_comes_before_an_expired_deadline),
-        NET_CASE(without_an_answer_it_ends_at_the_deadline),
-        NET_CASE(signals_do_not_move_the_deadline),
-        NET_CASE(signals_do_not_break_a_connect),
-        NET_CASE(an_interrupted_connect_goes_on_and_is_not_made_again),
-        NET_CASE(a_socket_that_is_writable_for_nothing_is_waited_for),
-        NET_CASE(a_socket_that_is_closed_without_an_error_was_reset),
-        NET_CASE(a_socket_that_never_answers_but_is_writable_for_nothing_times_out),
-        NET_CASE(a_dead_first_address_does_not_eat_all_the_time),
-        NET_CASE(attempts_without_answers_end_together_at_the_deadline),
-        NET_CASE(a_connection_comes_from_the_address_asked_for),
-        NET_CASE(a_connection_comes_from_the_port_asked_for_again_and_again),
-        NET_CASE(a_local_port_is_good_again_at_once_with_timestamps),
-        NET_CASE(a_local_port_rests_without_timestamps),
-        NET_CASE(a_local_port_that_is_listened_at_is_in_use),
-        NET_CASE(a_foreign_local_address_is_not_available),
-        NET_CASE(only_addresses_of_the_local_family_are_tried),
-        NET_CASE(without_an_address_of_the_local_family_nothing_is_tried),
-        NET_CASE(what_is_no_local_address_is_refused_and_named),
-        NET_CASE(attempts_from_one_port_stand_beside_each_other),
-        NET_CASE(a_connect_without_an_answer_can_be_cancelled),
-        NET_CASE(a_race_can_be_cancelled),
-        NET_CASE(what_is_cancelled_before_tries_nothing),
-        NET_CASE(what_is_no_descriptor_to_cancel_by_is_invalid),
-        NET_CASE(a_unix_path_connects),
-        NET_CASE(an_abstract_unix_name_connects),
-        NET_CASE(a_stale_unix_file_refuses_and_a_missing_one_is_no_address),
-        NET_CASE(a_unix_socket_for_datagrams_is_named_as_what_it_is_not),
-        NET_CASE(a_full_unix_queue_is_waited_for_until_the_deadline),
-        NET_CASE(a_full_unix_queue_lets_in_who_waits_when_there_is_room),
-        NET_CASE(waiting_for_a_full_unix_queue_can_be_cancelled),
-        NET_CASE(a_connection_to_itself_is_refused),
-        NET_CASE(a_connection_to_itself_leaves_the_port_free),
-        NET_CASE(an_ipv6_connection_to_itself_is_refused),
-        NET_CASE(a_dead_port_among_two_ephemeral_ones_is_always_refused),
-    };
-
-    return cmocka_run_group_tests(cases, move_to_own_network, NULL);
-}
+TEST_GROUP(move_to_own_network, NULL)

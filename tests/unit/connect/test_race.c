@@ -366,9 +366,11 @@ static const char *course(void)
     return text;
 }
 
+#define TEST(name) TEST_AS(name, RACE_CASE)
+
 /* --- Order --- */
 
-static void families_take_turns_in_the_order_of_the_resolver(void **state)
+TEST(families_take_turns_in_the_order_of_the_resolver)
 {
     static const struct host hosts[] = {
         {"[2001:db8::1]:80", NEVER, 0}, {"[2001:db8::2]:80", NEVER, 0},
@@ -376,13 +378,12 @@ static void families_take_turns_in_the_order_of_the_resolver(void **state)
         {"192.0.2.2:80", NEVER, 0},
     };
 
-    (void)state;
     assert_status(RACE(hosts, 10000, NULL), NB_TIMEOUT);
     assert_string_equal(course(), "[2001:db8::1]:80@0 192.0.2.1:80@250 [2001:db8::2]:80@500 "
                                   "192.0.2.2:80@750 [2001:db8::3]:80@1000");
 }
 
-static void the_family_that_the_resolver_prefers_is_first(void **state)
+TEST(the_family_that_the_resolver_prefers_is_first)
 {
     static const struct host hosts[] = {
         {"192.0.2.1:80", NEVER, 0},
@@ -390,12 +391,11 @@ static void the_family_that_the_resolver_prefers_is_first(void **state)
         {"[2001:db8::1]:80", NEVER, 0},
     };
 
-    (void)state;
     assert_status(RACE(hosts, 10000, NULL), NB_TIMEOUT);
     assert_string_equal(course(), "192.0.2.1:80@0 [2001:db8::1]:80@250 192.0.2.2:80@500");
 }
 
-static void an_address_that_comes_twice_is_tried_once(void **state)
+TEST(an_address_that_comes_twice_is_tried_once)
 {
     static const struct host hosts[] = {
         {"192.0.2.1:80", 5, ECONNREFUSED},
@@ -404,18 +404,16 @@ static void an_address_that_comes_twice_is_tried_once(void **state)
         {"192.0.2.1:80", 5, ECONNREFUSED},
     };
 
-    (void)state;
     assert_status(RACE(hosts, 10000, NULL), NB_REFUSED);
     assert_string_equal(course(), "192.0.2.1:80@0 192.0.2.2:80@5");
 }
 
 /* Twenty of one family must not push the other one out. */
-static void sixteen_are_tried_and_both_families_are_among_them(void **state)
+TEST(sixteen_are_tried_and_both_families_are_among_them)
 {
     static struct host hosts[22];
     static char names[22][32];
 
-    (void)state;
     for (int i = 0; i < 22; i++) {
         (void)snprintf(names[i], sizeof(names[i]), i < 20 ? "[2001:db8::%x]:80" : "192.0.2.%d:80",
                        (unsigned)(i + 1));
@@ -430,7 +428,7 @@ static void sixteen_are_tried_and_both_families_are_among_them(void **state)
 
 /* --- Time --- */
 
-static void a_failure_starts_the_next_at_once_and_the_stagger_anew(void **state)
+TEST(a_failure_starts_the_next_at_once_and_the_stagger_anew)
 {
     static const struct host hosts[] = {
         {"192.0.2.1:80", 0, ENETUNREACH},    {"192.0.2.2:80", 40, ECONNREFUSED},
@@ -439,7 +437,6 @@ static void a_failure_starts_the_next_at_once_and_the_stagger_anew(void **state)
     };
     char winner[NB_ADDRESS_TEXT_MAX];
 
-    (void)state;
     assert_status(RACE(hosts, 10000, winner), NB_OK);
     assert_string_equal(course(), "192.0.2.1:80@0 192.0.2.2:80@0 192.0.2.3:80@40 192.0.2.4:80@290 "
                                   "192.0.2.5:80@340 192.0.2.6:80@590");
@@ -447,29 +444,27 @@ static void a_failure_starts_the_next_at_once_and_the_stagger_anew(void **state)
     assert_int_equal(now_ms(), 591);
 }
 
-static void an_answer_within_the_stagger_leaves_the_others_alone(void **state)
+TEST(an_answer_within_the_stagger_leaves_the_others_alone)
 {
     static const struct host hosts[] = {{"[2001:db8::1]:80", 249, 0}, {"192.0.2.1:80", 1, 0}};
     char winner[NB_ADDRESS_TEXT_MAX];
 
-    (void)state;
     assert_status(RACE(hosts, 10000, winner), NB_OK);
     assert_string_equal(course(), "[2001:db8::1]:80@0");
     assert_string_equal(winner, "[2001:db8::1]:80");
 }
 
-static void a_dead_address_costs_a_quarter_of_a_second(void **state)
+TEST(a_dead_address_costs_a_quarter_of_a_second)
 {
     static const struct host hosts[] = {{"[2001:db8::1]:80", NEVER, 0}, {"192.0.2.1:80", 3, 0}};
     char winner[NB_ADDRESS_TEXT_MAX];
 
-    (void)state;
     assert_status(RACE(hosts, -1, winner), NB_OK);
     assert_string_equal(winner, "192.0.2.1:80");
     assert_int_equal(now_ms(), 253);
 }
 
-static void an_earlier_attempt_that_answers_late_still_wins(void **state)
+TEST(an_earlier_attempt_that_answers_late_still_wins)
 {
     static const struct host hosts[] = {
         {"192.0.2.1:80", 600, 0},
@@ -478,23 +473,21 @@ static void an_earlier_attempt_that_answers_late_still_wins(void **state)
     };
     char winner[NB_ADDRESS_TEXT_MAX];
 
-    (void)state;
     assert_status(RACE(hosts, 10000, winner), NB_OK);
     assert_string_equal(winner, "192.0.2.1:80");
     assert_int_equal(now_ms(), 600);
 }
 
-static void of_two_that_answer_together_the_earlier_wins(void **state)
+TEST(of_two_that_answer_together_the_earlier_wins)
 {
     static const struct host hosts[] = {{"192.0.2.1:80", 300, 0}, {"192.0.2.2:80", 50, 0}};
     char winner[NB_ADDRESS_TEXT_MAX];
 
-    (void)state;
     assert_status(RACE(hosts, 10000, winner), NB_OK);
     assert_string_equal(winner, "192.0.2.1:80");
 }
 
-static void where_time_is_short_every_address_gets_its_share_of_it(void **state)
+TEST(where_time_is_short_every_address_gets_its_share_of_it)
 {
     static const struct host hosts[] = {
         {"192.0.2.1:80", NEVER, 0},
@@ -503,13 +496,12 @@ static void where_time_is_short_every_address_gets_its_share_of_it(void **state)
         {"192.0.2.4:80", 1, 0},
     };
 
-    (void)state;
     assert_status(RACE(hosts, 400, NULL), NB_OK);
     assert_string_equal(course(),
                         "192.0.2.1:80@0 192.0.2.2:80@100 192.0.2.3:80@200 192.0.2.4:80@300");
 }
 
-static void attempts_are_never_closer_than_ten_milliseconds(void **state)
+TEST(attempts_are_never_closer_than_ten_milliseconds)
 {
     static const struct host hosts[] = {
         {"192.0.2.1:80", NEVER, 0},
@@ -517,14 +509,13 @@ static void attempts_are_never_closer_than_ten_milliseconds(void **state)
         {"192.0.2.3:80", NEVER, 0},
     };
 
-    (void)state;
     assert_status(RACE(hosts, 15, NULL), NB_TIMEOUT);
     assert_string_equal(course(), "192.0.2.1:80@0 192.0.2.2:80@10");
     assert_non_null(strstr(err.message, "(tried 192.0.2.1:80: timed out, 192.0.2.2:80: timed out, "
                                         "192.0.2.3:80: not tried)"));
 }
 
-static void the_deadline_ends_all_attempts_together(void **state)
+TEST(the_deadline_ends_all_attempts_together)
 {
     static const struct host hosts[] = {
         {"192.0.2.1:80", NEVER, 0},
@@ -532,7 +523,6 @@ static void the_deadline_ends_all_attempts_together(void **state)
         {"192.0.2.3:80", NEVER, 0},
     };
 
-    (void)state;
     assert_status(RACE(hosts, 2000, NULL), NB_TIMEOUT);
     assert_int_equal(now_ms(), 2000);
     assert_int_equal(err.system_error, 0);
@@ -542,39 +532,36 @@ static void the_deadline_ends_all_attempts_together(void **state)
                         "192.0.2.3:80: timed out)");
 }
 
-static void signals_move_neither_the_stagger_nor_the_deadline(void **state)
+TEST(signals_move_neither_the_stagger_nor_the_deadline)
 {
     static const struct host hosts[] = {{"192.0.2.1:80", NEVER, 0}, {"192.0.2.2:80", NEVER, 0}};
 
-    (void)state;
     world.interruptions = 1000000;
     assert_status(RACE(hosts, 2000, NULL), NB_TIMEOUT);
     assert_string_equal(course(), "192.0.2.1:80@0 192.0.2.2:80@250");
     assert_int_equal(now_ms(), 2000);
 }
 
-static void without_a_deadline_the_patience_of_the_system_ends_it(void **state)
+TEST(without_a_deadline_the_patience_of_the_system_ends_it)
 {
     static const struct host hosts[] = {{"192.0.2.1:80", 127000, ETIMEDOUT},
                                         {"192.0.2.2:80", 127000, ETIMEDOUT}};
 
-    (void)state;
     assert_status(RACE(hosts, -1, NULL), NB_UNREACHABLE);
     assert_int_equal(err.system_error, ETIMEDOUT);
     assert_int_equal(now_ms(), 127250);
 }
 
 /* An answer that has come counts, even when the machine was too busy to look in time. */
-static void an_answer_that_is_there_beats_the_deadline(void **state)
+TEST(an_answer_that_is_there_beats_the_deadline)
 {
     static const struct host hosts[] = {{"192.0.2.1:80", 100, 0}};
 
-    (void)state;
     world.late_ms = 500;
     assert_status(RACE(hosts, 300, NULL), NB_OK);
 }
 
-static void after_the_deadline_no_attempt_begins(void **state)
+TEST(after_the_deadline_no_attempt_begins)
 {
     static const struct host hosts[] = {
         {"192.0.2.1:80", 0, ECONNREFUSED},
@@ -582,19 +569,17 @@ static void after_the_deadline_no_attempt_begins(void **state)
         {"192.0.2.3:80", 0, ECONNREFUSED},
     };
 
-    (void)state;
     world.slow_ms = 100;
     assert_status(RACE(hosts, 150, NULL), NB_TIMEOUT);
     assert_string_equal(course(), "192.0.2.1:80@0 192.0.2.2:80@100");
     assert_non_null(strstr(err.message, "192.0.2.3:80: not tried"));
 }
 
-static void a_lookup_is_over_at_the_deadline_whatever_interrupts_it(void **state)
+TEST(a_lookup_is_over_at_the_deadline_whatever_interrupts_it)
 {
     static const struct host hosts[] = {{"192.0.2.1:80", 1, 0}};
     size_t threads = running_threads();
 
-    (void)state;
     world.disturbances = 1000000;
     assert_status(RACE(hosts, 300, NULL), NB_TIMEOUT);
     assert_int_equal(now_ms(), 300);
@@ -605,12 +590,11 @@ static void a_lookup_is_over_at_the_deadline_whatever_interrupts_it(void **state
     assert_int_equal(now_ms(), 51);
 }
 
-static void a_lookup_that_failed_too_late_is_a_timeout(void **state)
+TEST(a_lookup_that_failed_too_late_is_a_timeout)
 {
     static const struct host hosts[] = {{"192.0.2.1:80", 1, 0}};
     nb_conn *conn;
 
-    (void)state;
     begin_world(hosts, COUNT(hosts));
     world.lookup_ms = 500;
     assert_status(nb_connect(&conn, "none.test:80", NULL, (nb_deadline){300 * NB__NS_PER_MS}, &err),
@@ -623,7 +607,7 @@ static void a_lookup_that_failed_too_late_is_a_timeout(void **state)
 
 /* --- What it comes to when all fail --- */
 
-static void when_all_fail_the_status_is_what_tells_most(void **state)
+TEST(when_all_fail_the_status_is_what_tells_most)
 {
     static const struct {
         int errors[3];
@@ -648,7 +632,6 @@ static void when_all_fail_the_status_is_what_tells_most(void **state)
         {{EACCES, EPERM, EACCES}, NB_PERMISSION, EACCES},
     };
 
-    (void)state;
     for (size_t i = 0; i < COUNT(rows); i++) {
         for (int64_t answers = 0; answers <= 5; answers += 5) {
             const struct host hosts[] = {
@@ -664,7 +647,7 @@ static void when_all_fail_the_status_is_what_tells_most(void **state)
 }
 
 /* Whatever errno a filter of system calls has chosen for a family. */
-static void a_socket_that_this_machine_refuses_tells_less_than_the_host(void **state)
+TEST(a_socket_that_this_machine_refuses_tells_less_than_the_host)
 {
     static const int reasons[] = {EPERM,  EACCES, EOPNOTSUPP, EPROTONOSUPPORT, EAFNOSUPPORT,
                                   EINVAL, EPROTO, ENOSYS,     ECONNREFUSED};
@@ -676,7 +659,6 @@ static void a_socket_that_this_machine_refuses_tells_less_than_the_host(void **s
         {ETIMEDOUT, NB_UNREACHABLE}, {EPERM, NB_PERMISSION},
     };
 
-    (void)state;
     for (size_t i = 0; i < COUNT(reasons); i++) {
         for (size_t k = 0; k < COUNT(answers); k++) {
             const struct host hosts[] = {
@@ -692,12 +674,11 @@ static void a_socket_that_this_machine_refuses_tells_less_than_the_host(void **s
     }
 }
 
-static void a_shortage_at_one_attempt_does_not_stop_the_next(void **state)
+TEST(a_shortage_at_one_attempt_does_not_stop_the_next)
 {
     static const struct host hosts[] = {{"192.0.2.1:80", 1, 0}, {"192.0.2.2:80", 1, 0}};
     char winner[NB_ADDRESS_TEXT_MAX];
 
-    (void)state;
     world.socket_failures = 1;
     assert_status(RACE(hosts, 10000, winner), NB_OK);
     assert_string_equal(winner, "192.0.2.2:80");
@@ -708,13 +689,12 @@ static void a_shortage_at_one_attempt_does_not_stop_the_next(void **state)
 }
 
 /* The longest texts there are, each with its reason. */
-static void sixteen_attempts_fit_into_the_message(void **state)
+TEST(sixteen_attempts_fit_into_the_message)
 {
     static struct host hosts[16];
     static char names[16][64];
     int told = 0;
 
-    (void)state;
     for (int i = 0; i < 16; i++) {
         (void)snprintf(
             names[i], sizeof(names[i]),
@@ -726,34 +706,4 @@ static void sixteen_attempts_fit_into_the_message(void **state)
         told += strstr(err.message, names[i]) != NULL;
     assert_int_equal(told, 16);
     assert_null(strstr(err.message, "..."));
-}
-
-int main(void)
-{
-    const struct CMUnitTest cases[] = {
-        RACE_CASE(families_take_turns_in_the_order_of_the_resolver),
-        RACE_CASE(the_family_that_the_resolver_prefers_is_first),
-        RACE_CASE(an_address_that_comes_twice_is_tried_once),
-        RACE_CASE(sixteen_are_tried_and_both_families_are_among_them),
-        RACE_CASE(a_failure_starts_the_next_at_once_and_the_stagger_anew),
-        RACE_CASE(an_answer_within_the_stagger_leaves_the_others_alone),
-        RACE_CASE(a_dead_address_costs_a_quarter_of_a_second),
-        RACE_CASE(an_earlier_attempt_that_answers_late_still_wins),
-        RACE_CASE(of_two_that_answer_together_the_earlier_wins),
-        RACE_CASE(where_time_is_short_every_address_gets_its_share_of_it),
-        RACE_CASE(attempts_are_never_closer_than_ten_milliseconds),
-        RACE_CASE(the_deadline_ends_all_attempts_together),
-        RACE_CASE(signals_move_neither_the_stagger_nor_the_deadline),
-        RACE_CASE(without_a_deadline_the_patience_of_the_system_ends_it),
-        RACE_CASE(an_answer_that_is_there_beats_the_deadline),
-        RACE_CASE(after_the_deadline_no_attempt_begins),
-        RACE_CASE(a_lookup_is_over_at_the_deadline_whatever_interrupts_it),
-        RACE_CASE(a_lookup_that_failed_too_late_is_a_timeout),
-        RACE_CASE(when_all_fail_the_status_is_what_tells_most),
-        RACE_CASE(a_socket_that_this_machine_refuses_tells_less_than_the_host),
-        RACE_CASE(a_shortage_at_one_attempt_does_not_stop_the_next),
-        RACE_CASE(sixteen_attempts_fit_into_the_message),
-    };
-
-    return cmocka_run_group_tests(cases, NULL, NULL);
 }

@@ -115,13 +115,14 @@ static void check_cancelled(struct tied *tied)
     assert_int_equal(tied->err.system_error, 0);
 }
 
-static void cancel_ends_a_connect_that_waits_for_its_peer(void **state)
+#define TEST(name) TEST_AS(name, NET_CASE)
+
+TEST(cancel_ends_a_connect_that_waits_for_its_peer)
 {
     struct tied tied = {.name = NULL};
     nb_conn *conn;
     int peer;
 
-    (void)state;
     conn = conn_and_peer(OVER_IPV4, &peer);
     silent_port("127.0.0.1:0", &tied.to);
     start_connect(&tied, conn);
@@ -132,13 +133,12 @@ static void cancel_ends_a_connect_that_waits_for_its_peer(void **state)
     raw_close(peer);
 }
 
-static void cancel_ends_a_connect_that_waits_for_a_name(void **state)
+TEST(cancel_ends_a_connect_that_waits_for_a_name)
 {
     struct tied tied = {.name = "some.test:80"};
     nb_conn *conn;
     int peer;
 
-    (void)state;
     conn = conn_and_peer(OVER_UNIX, &peer);
     start_connect(&tied, conn);
     eventually(gate_waiting() == 1);
@@ -149,13 +149,12 @@ static void cancel_ends_a_connect_that_waits_for_a_name(void **state)
     raw_close(peer);
 }
 
-static void cancel_ends_every_connect_that_waits(void **state)
+TEST(cancel_ends_every_connect_that_waits)
 {
     static struct tied tied[5];
     nb_conn *conn;
     int peer;
 
-    (void)state;
     conn = conn_and_peer(OVER_IPV4, &peer);
     for (size_t i = 0; i < COUNT(tied); i++) {
         tied[i].name = NULL;
@@ -169,14 +168,13 @@ static void cancel_ends_every_connect_that_waits(void **state)
     raw_close(peer);
 }
 
-static void what_is_cancelled_already_lets_nothing_be_tied_to_it(void **state)
+TEST(what_is_cancelled_already_lets_nothing_be_tied_to_it)
 {
     nb_conn *conn, *other;
     nb_address address;
     nb_error err;
     int peer;
 
-    (void)state;
     (void)bare_listener("127.0.0.1:0", 8, &address);
     conn = conn_and_peer(OVER_IPV4, &peer);
     nb_cancel(conn);
@@ -188,14 +186,13 @@ static void what_is_cancelled_already_lets_nothing_be_tied_to_it(void **state)
     raw_close(peer);
 }
 
-static void cancel_ends_a_receive_of_what_is_tied(void **state)
+TEST(cancel_ends_a_receive_of_what_is_tied)
 {
     struct tied tied = {.name = NULL};
     nb_address address;
     nb_conn *conn;
     int peer, listening, other;
 
-    (void)state;
     listening = bare_listener("127.0.0.1:0", 8, &address);
     conn = conn_and_peer(OVER_IPV4, &peer);
     tied.conn = connect_tied(&address, conn);
@@ -212,13 +209,12 @@ static void cancel_ends_a_receive_of_what_is_tied(void **state)
     raw_close(peer);
 }
 
-static void cancel_reaches_what_is_tied_to_what_is_tied(void **state)
+TEST(cancel_reaches_what_is_tied_to_what_is_tied)
 {
     nb_conn *conns[4];
     nb_address address;
     int peer;
 
-    (void)state;
     (void)bare_listener("127.0.0.1:0", 8, &address);
     conns[0] = conn_and_peer(OVER_IPV4, &peer);
     conns[1] = connect_tied(&address, conns[0]);
@@ -251,11 +247,10 @@ static void detach_it(nb_conn *conn)
 
 static void (*const ends[])(nb_conn *) = {close_it, nb_abort, detach_it};
 
-static void the_end_of_the_first_unties(void **state)
+TEST(the_end_of_the_first_unties)
 {
     nb_address address;
 
-    (void)state;
     (void)bare_listener("127.0.0.1:0", 64, &address);
     for (size_t i = 0; i < COUNT(ends); i++) {
         nb_conn *conn, *tied[2];
@@ -274,11 +269,10 @@ static void the_end_of_the_first_unties(void **state)
     }
 }
 
-static void the_end_of_what_is_tied_unties(void **state)
+TEST(the_end_of_what_is_tied_unties)
 {
     nb_address address;
 
-    (void)state;
     (void)bare_listener("127.0.0.1:0", 64, &address);
     for (size_t i = 0; i < COUNT(ends); i++) {
         nb_conn *conn, *tied[3];
@@ -298,13 +292,12 @@ static void the_end_of_what_is_tied_unties(void **state)
     }
 }
 
-static void a_connect_that_fails_unties(void **state)
+TEST(a_connect_that_fails_unties)
 {
     nb_address dead, silent;
     nb_conn *conn, *other;
     int peer;
 
-    (void)state;
     (void)dead_port("127.0.0.1:0", &dead);
     silent_port("127.0.0.2:0", &silent);
     conn = conn_and_peer(OVER_IPV4, &peer);
@@ -316,14 +309,13 @@ static void a_connect_that_fails_unties(void **state)
     raw_close(peer);
 }
 
-static void what_was_cancelled_is_not_detached(void **state)
+TEST(what_was_cancelled_is_not_detached)
 {
     nb_conn *conn, *tied;
     nb_address address;
     nb_fd fd = -1;
     int peer;
 
-    (void)state;
     (void)bare_listener("127.0.0.1:0", 8, &address);
     conn = conn_and_peer(OVER_IPV4, &peer);
     tied = connect_tied(&address, conn);
@@ -387,12 +379,12 @@ static void check_the_drain_ends_it(bool reaches_it, const struct mode *mode)
     assert_int_equal(raw_ending(client, NULL), ECONNRESET);
 }
 
-static void the_end_of_the_drain_ends_what_a_handler_connects_to(void **state)
+TEST_AS(the_end_of_the_drain_ends_what_a_handler_connects_to, NET_CASE_FOR_BOTH)
 {
     check_the_drain_ends_it(false, *state);
 }
 
-static void the_end_of_the_drain_ends_what_a_handler_has_connected_to(void **state)
+TEST_AS(the_end_of_the_drain_ends_what_a_handler_has_connected_to, NET_CASE_FOR_BOTH)
 {
     check_the_drain_ends_it(true, *state);
 }
@@ -410,12 +402,12 @@ static void check_the_life_ends_it(bool reaches_it, const struct mode *mode)
     assert_status(server_finish(server), NB_OK);
 }
 
-static void the_end_of_its_life_ends_what_a_handler_connects_to(void **state)
+TEST_AS(the_end_of_its_life_ends_what_a_handler_connects_to, NET_CASE_FOR_BOTH)
 {
     check_the_life_ends_it(false, *state);
 }
 
-static void the_end_of_its_life_ends_what_a_handler_has_connected_to(void **state)
+TEST_AS(the_end_of_its_life_ends_what_a_handler_has_connected_to, NET_CASE_FOR_BOTH)
 {
     check_the_life_ends_it(true, *state);
 }
@@ -433,7 +425,7 @@ static nb_status leave_upstream(nb_conn *conn, void *context)
 }
 
 /* Whoever has it now does not hear of what becomes of later connections, which the same thread serves. */
-static void the_return_of_the_handler_unties(void **state)
+TEST_AS(the_return_of_the_handler_unties, NET_CASE_FOR_BOTH)
 {
     static struct proxy proxy;
     struct server *server = run_proxy(&proxy, true, *state);
@@ -509,7 +501,7 @@ static void outlast_the_life(const nb_event *event, void *unused)
 }
 
 /* In the thread that accepts, who waits with what is tied to it looks at its life. */
-static void what_a_handler_keeps_has_no_end_of_its_life(void **state)
+TEST_AS(what_a_handler_keeps_has_no_end_of_its_life, NET_CASE_FOR_BOTH)
 {
     struct server *server = server_new("127.0.0.1:0", keep_it, *state);
     int client = dial(&server->address);
@@ -539,12 +531,11 @@ static void end_it(void *conn)
 }
 
 /* Whoever ends what is tied waits for whoever cancels it just then. */
-static void cancel_against_the_end_of_what_is_tied(void **state)
+TEST(cancel_against_the_end_of_what_is_tied)
 {
     nb_address address;
     int listening = bare_listener("127.0.0.1:0", 8, &address);
 
-    (void)state;
     for (int round = 0; round < ROUNDS; round++) {
         nb_conn *conn, *tied, *behind;
         struct task task;
@@ -564,12 +555,11 @@ static void cancel_against_the_end_of_what_is_tied(void **state)
     }
 }
 
-static void end_of_the_first_against_the_end_of_what_is_tied(void **state)
+TEST(end_of_the_first_against_the_end_of_what_is_tied)
 {
     nb_address address;
     int listening = bare_listener("127.0.0.1:0", 8, &address);
 
-    (void)state;
     for (int round = 0; round < ROUNDS; round++) {
         nb_conn *conn, *tied;
         struct task task;
@@ -596,12 +586,11 @@ static void connect_and_end(void *argument)
 }
 
 /* Several threads tie something to one connection while it is cancelled. */
-static void cancel_against_connects(void **state)
+TEST(cancel_against_connects)
 {
     nb_address address;
     int listening = bare_listener("127.0.0.1:0", 64, &address);
 
-    (void)state;
     for (int round = 0; round < ROUNDS / 4; round++) {
         static struct tied tied[4];
         nb_conn *conn;
@@ -628,7 +617,7 @@ static void cancel_against_connects(void **state)
 
 /* --- Out of something --- */
 
-static void without_memory_for_a_tie_nothing_is_connected_and_nothing_leaks(void **state)
+TEST(without_memory_for_a_tie_nothing_is_connected_and_nothing_leaks)
 {
     nb_status status = NB_NO_MEMORY;
     nb_conn *conn, *tied = NULL;
@@ -636,7 +625,6 @@ static void without_memory_for_a_tie_nothing_is_connected_and_nothing_leaks(void
     int failed = 0;
     int peer;
 
-    (void)state;
     (void)bare_listener("127.0.0.1:0", 64, &address);
     conn = conn_and_peer(OVER_IPV4, &peer);
     while (status == NB_NO_MEMORY && failed < 20) {
@@ -652,14 +640,13 @@ static void without_memory_for_a_tie_nothing_is_connected_and_nothing_leaks(void
     raw_close(peer);
 }
 
-static void without_a_descriptor_for_a_tie_it_says_so(void **state)
+TEST(without_a_descriptor_for_a_tie_it_says_so)
 {
     nb_conn *conn, *tied;
     nb_address address;
     nb_error err;
     int peer;
 
-    (void)state;
     (void)bare_listener("127.0.0.1:0", 8, &address);
     conn = conn_and_peer(OVER_IPV4, &peer);
     fail_next(ON_WAKE_OPEN, EMFILE, 1);
@@ -671,14 +658,13 @@ static void without_a_descriptor_for_a_tie_it_says_so(void **state)
 }
 
 /* Once it is connected, a tie takes none. */
-static void a_tied_connection_has_one_descriptor(void **state)
+TEST(a_tied_connection_has_one_descriptor)
 {
     nb_conn *conn, *tied;
     nb_address address;
     size_t before;
     int peer;
 
-    (void)state;
     (void)bare_listener("127.0.0.1:0", 8, &address);
     conn = conn_and_peer(OVER_IPV4, &peer);
     before = open_descriptors();
@@ -687,34 +673,4 @@ static void a_tied_connection_has_one_descriptor(void **state)
     nb_abort(tied);
     nb_abort(conn);
     raw_close(peer);
-}
-
-int main(void)
-{
-    const struct CMUnitTest cases[] = {
-        NET_CASE(cancel_ends_a_connect_that_waits_for_its_peer),
-        NET_CASE(cancel_ends_a_connect_that_waits_for_a_name),
-        NET_CASE(cancel_ends_every_connect_that_waits),
-        NET_CASE(what_is_cancelled_already_lets_nothing_be_tied_to_it),
-        NET_CASE(cancel_ends_a_receive_of_what_is_tied),
-        NET_CASE(cancel_reaches_what_is_tied_to_what_is_tied),
-        NET_CASE(the_end_of_the_first_unties),
-        NET_CASE(the_end_of_what_is_tied_unties),
-        NET_CASE(a_connect_that_fails_unties),
-        NET_CASE(what_was_cancelled_is_not_detached),
-        NET_CASE_FOR_BOTH(the_end_of_the_drain_ends_what_a_handler_connects_to),
-        NET_CASE_FOR_BOTH(the_end_of_the_drain_ends_what_a_handler_has_connected_to),
-        NET_CASE_FOR_BOTH(the_end_of_its_life_ends_what_a_handler_connects_to),
-        NET_CASE_FOR_BOTH(the_end_of_its_life_ends_what_a_handler_has_connected_to),
-        NET_CASE_FOR_BOTH(the_return_of_the_handler_unties),
-        NET_CASE_FOR_BOTH(what_a_handler_keeps_has_no_end_of_its_life),
-        NET_CASE(cancel_against_the_end_of_what_is_tied),
-        NET_CASE(end_of_the_first_against_the_end_of_what_is_tied),
-        NET_CASE(cancel_against_connects),
-        NET_CASE(without_memory_for_a_tie_nothing_is_connected_and_nothing_leaks),
-        NET_CASE(without_a_descriptor_for_a_tie_it_says_so),
-        NET_CASE(a_tied_connection_has_one_descriptor),
-    };
-
-    return cmocka_run_group_tests(cases, NULL, NULL);
 }

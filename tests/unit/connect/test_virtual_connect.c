@@ -157,27 +157,26 @@ static void check_race(const struct race *race, int64_t signal_every_ns)
     kernel_end();
 }
 
-static void addresses_race_as_rfc_8305_says(void **state)
+#define TEST(name) TEST_AS(name, CASE)
+
+TEST(addresses_race_as_rfc_8305_says)
 {
-    (void)state;
     for (size_t i = 0; i < COUNT(races); i++)
         check_race(&races[i], 0);
 }
 
-static void signals_change_nothing_in_a_race(void **state)
+TEST(signals_change_nothing_in_a_race)
 {
-    (void)state;
     for (size_t i = 0; i < COUNT(races); i++) {
         check_race(&races[i], 300 * MS);
         check_race(&races[i], 7 * MS);
     }
 }
 
-static void connect_with_a_deadline_that_has_passed_tries_nothing(void **state)
+TEST(connect_with_a_deadline_that_has_passed_tries_nothing)
 {
     static const int64_t ends[] = {INT64_MIN, -1, 0, 1, KERNEL_START - 1, KERNEL_START};
 
-    (void)state;
     for (size_t i = 0; i < COUNT(ends); i++) {
         nb_conn *conn;
 
@@ -191,12 +190,11 @@ static void connect_with_a_deadline_that_has_passed_tries_nothing(void **state)
     }
 }
 
-static void deadline_at_the_end_of_time_does_not_hurry_the_race(void **state)
+TEST(deadline_at_the_end_of_time_does_not_hurry_the_race)
 {
     static const int64_t ends[] = {INT64_MAX, INT64_MAX - 1, INT64_MAX - MS};
     static const struct kernel_attempt attempts[] = {NEVER_ANSWERS, ANSWERS(INT64_MAX / 4)};
 
-    (void)state;
     for (size_t i = 0; i < COUNT(ends); i++) {
         nb_conn *conn;
 
@@ -211,13 +209,12 @@ static void deadline_at_the_end_of_time_does_not_hurry_the_race(void **state)
     }
 }
 
-static void literal_waits_for_its_one_address_alone(void **state)
+TEST(literal_waits_for_its_one_address_alone)
 {
     static const struct kernel_attempt dead = NEVER_ANSWERS;
     nb_deadline by;
     nb_conn *conn;
 
-    (void)state;
     kernel_begin();
     kernel.attempts = &dead;
     kernel.attempt_count = 1;
@@ -227,17 +224,4 @@ static void literal_waits_for_its_one_address_alone(void **state)
     assert_int_equal(kernel.polls, 1);
     assert_int_equal(kernel_open(), 0);
     kernel_end();
-}
-
-int main(void)
-{
-    const struct CMUnitTest cases[] = {
-        CASE(addresses_race_as_rfc_8305_says),
-        CASE(signals_change_nothing_in_a_race),
-        CASE(connect_with_a_deadline_that_has_passed_tries_nothing),
-        CASE(deadline_at_the_end_of_time_does_not_hurry_the_race),
-        CASE(literal_waits_for_its_one_address_alone),
-    };
-
-    return cmocka_run_group_tests(cases, NULL, NULL);
 }

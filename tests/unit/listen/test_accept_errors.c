@@ -115,27 +115,27 @@ static nb_status accept_with(int error, int times, nb_deadline by, nb_error *err
     return status;
 }
 
-static void accept_tries_again(void **state)
+#define WORKERS_CASE(name) NET_CASE_FOR(name, workers)
+#define TEST(name) TEST_AS(name, NET_CASE)
+
+TEST(accept_tries_again)
 {
-    (void)state;
     for (size_t i = 0; i < COUNT(again); i++)
         assert_status(accept_with(again[i], 3, plenty(), NULL), NB_OK);
     assert_in_range(calls(ON_ACCEPT), 4 * COUNT(again), 5 * COUNT(again));
 }
 
-static void accept_skips_lost_connections(void **state)
+TEST(accept_skips_lost_connections)
 {
-    (void)state;
     for (size_t i = 0; i < COUNT(lost); i++)
         assert_status(accept_with(lost[i], 3, plenty(), NULL), NB_OK);
     assert_in_range(calls(ON_ACCEPT), 4 * COUNT(lost), 5 * COUNT(lost));
 }
 
-static void accept_waits_out_a_shortage(void **state)
+TEST(accept_waits_out_a_shortage)
 {
     int64_t begin = now_ns();
 
-    (void)state;
     for (size_t i = 0; i < COUNT(shortages); i++)
         assert_status(accept_with(shortages[i].error, 3, plenty(), NULL), NB_OK);
     assert_int_equal(calls(ON_ACCEPT), 4 * COUNT(shortages));
@@ -157,11 +157,10 @@ static nb_status accept_in_vain(int error, int times, nb_error *err)
     return status;
 }
 
-static void accept_tells_of_a_shortage_at_its_deadline(void **state)
+TEST(accept_tells_of_a_shortage_at_its_deadline)
 {
     nb_error err;
 
-    (void)state;
     for (size_t i = 0; i < COUNT(shortages); i++) {
         assert_status(accept_in_vain(shortages[i].error, -1, &err), shortages[i].status);
         assert_int_equal(err.system_error, shortages[i].error);
@@ -180,9 +179,8 @@ static int lose(int error, int64_t ms)
     return calls(ON_ACCEPT) - before;
 }
 
-static void losses_until_the_deadline_are_a_timeout(void **state)
+TEST(losses_until_the_deadline_are_a_timeout)
 {
-    (void)state;
     for (size_t i = 0; i < COUNT(lost); i++) {
         int64_t ms = 20;
 
@@ -191,11 +189,10 @@ static void losses_until_the_deadline_are_a_timeout(void **state)
     }
 }
 
-static void a_signal_does_not_hide_the_shortage_before_it(void **state)
+TEST(a_signal_does_not_hide_the_shortage_before_it)
 {
     nb_error err;
 
-    (void)state;
     after_that = EINTR;
     for (size_t i = 0; i < COUNT(shortages); i++) {
         assert_status(accept_in_vain(shortages[i].error, 1, &err), shortages[i].status);
@@ -204,11 +201,10 @@ static void a_signal_does_not_hide_the_shortage_before_it(void **state)
     after_that = 0;
 }
 
-static void accept_ends_with_what_is_broken(void **state)
+TEST(accept_ends_with_what_is_broken)
 {
     nb_error err;
 
-    (void)state;
     for (size_t i = 0; i < COUNT(fatal); i++) {
         assert_status(accept_with(fatal[i], -1, nb_forever(), &err), NB_SYSTEM);
         assert_int_equal(err.system_error, fatal[i]);
@@ -216,18 +212,16 @@ static void accept_ends_with_what_is_broken(void **state)
     assert_int_equal(calls(ON_ACCEPT), COUNT(fatal));
 }
 
-static void accept_takes_ten_in_a_row_that_are_unclear(void **state)
+TEST(accept_takes_ten_in_a_row_that_are_unclear)
 {
-    (void)state;
     for (size_t i = 0; i < COUNT(unclear); i++)
         assert_status(accept_with(unclear[i].error, 10, plenty(), NULL), NB_OK);
 }
 
-static void accept_ends_when_all_are_unclear(void **state)
+TEST(accept_ends_when_all_are_unclear)
 {
     nb_error err;
 
-    (void)state;
     for (size_t i = 0; i < COUNT(unclear); i++) {
         int before = calls(ON_ACCEPT);
 
@@ -238,13 +232,12 @@ static void accept_ends_when_all_are_unclear(void **state)
 }
 
 /* An errno that would be a lost connection's from accept. */
-static void a_wait_that_fails_is_no_lost_connection(void **state)
+TEST(a_wait_that_fails_is_no_lost_connection)
 {
     struct listening here = listen_here();
     nb_error err;
     nb_conn *conn;
 
-    (void)state;
     for (size_t i = 0; i < COUNT(lost) + COUNT(unclear); i++) {
         int error = i < COUNT(lost) ? lost[i] : unclear[i - COUNT(lost)].error;
 
@@ -257,13 +250,12 @@ static void a_wait_that_fails_is_no_lost_connection(void **state)
 
 /* --- What is remembered from one error to the next --- */
 
-static void a_wait_doubles_up_to_a_second(void **state)
+TEST(a_wait_doubles_up_to_a_second)
 {
     static const int64_t waits[] = {5, 10, 20, 40, 80, 160, 320, 640, 1000, 1000};
     struct listening here = listen_here();
     struct nb__accepting accepting = {.unclear_in_row = 0};
 
-    (void)state;
     for (size_t i = 0; i < COUNT(waits); i++) {
         assert_int_equal(nb__accept_failed(here.listener, &accepting, EMFILE), NB__ACCEPT_SHORTAGE);
         assert_int_equal(accepting.backoff_ms, waits[i]);
@@ -271,12 +263,11 @@ static void a_wait_doubles_up_to_a_second(void **state)
     nb_listener_close(here.listener);
 }
 
-static void anything_else_begins_the_row_of_unclear_ones_anew(void **state)
+TEST(anything_else_begins_the_row_of_unclear_ones_anew)
 {
     struct listening here = listen_here();
     struct nb__accepting accepting = {.unclear_in_row = 0};
 
-    (void)state;
     for (int i = 0; i < 22; i++)
         assert_int_not_equal(
             nb__accept_failed(here.listener, &accepting, i == 10 ? ECONNABORTED : EOPNOTSUPP),
@@ -303,7 +294,7 @@ static struct server *served_despite(int error, int times, const struct mode *mo
     return server;
 }
 
-static void the_loop_tries_again(void **state)
+TEST_AS(the_loop_tries_again, NET_CASE_FOR_BOTH)
 {
     for (size_t i = 0; i < COUNT(again); i++) {
         struct server *server = served_despite(again[i], 3, *state);
@@ -315,7 +306,7 @@ static void the_loop_tries_again(void **state)
     assert_in_range(calls(ON_ACCEPT), 4 * COUNT(again), 8 * COUNT(again));
 }
 
-static void the_loop_counts_lost_connections_and_goes_on(void **state)
+TEST_AS(the_loop_counts_lost_connections_and_goes_on, NET_CASE_FOR_BOTH)
 {
     for (size_t i = 0; i < COUNT(lost); i++) {
         struct server *server = served_despite(lost[i], 3, *state);
@@ -328,7 +319,7 @@ static void the_loop_counts_lost_connections_and_goes_on(void **state)
     assert_in_range(calls(ON_ACCEPT), 4 * COUNT(lost), 8 * COUNT(lost));
 }
 
-static void the_loop_backs_off_from_a_shortage_and_recovers(void **state)
+TEST_AS(the_loop_backs_off_from_a_shortage_and_recovers, NET_CASE_FOR_BOTH)
 {
     for (size_t i = 0; i < COUNT(shortages); i++) {
         int64_t begin = now_ns();
@@ -346,7 +337,7 @@ static void the_loop_backs_off_from_a_shortage_and_recovers(void **state)
     assert_in_range(calls(ON_ACCEPT), 4 * COUNT(shortages), 8 * COUNT(shortages));
 }
 
-static void each_shortage_is_told_once(void **state)
+TEST_AS(each_shortage_is_told_once, NET_CASE_FOR_BOTH)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, *state);
 
@@ -368,11 +359,10 @@ static void stay_in_backing_off(const nb_event *event, void *unused)
 }
 
 /* Its end is told afterwards, and in order. */
-static void who_takes_its_time_over_a_shortage_does_not_prolong_it(void **state)
+TEST(who_takes_its_time_over_a_shortage_does_not_prolong_it)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
 
-    (void)state;
     server->also = stay_in_backing_off;
     server_run(server);
     fail_next(ON_ACCEPT, EMFILE, 2);
@@ -386,7 +376,7 @@ static void who_takes_its_time_over_a_shortage_does_not_prolong_it(void **state)
 }
 
 /* 5, 10, 20, 40, 80 and 160 ms: a constant wait would be over long before. */
-static void each_wait_for_a_shortage_is_longer_than_the_last(void **state)
+TEST_AS(each_wait_for_a_shortage_is_longer_than_the_last, NET_CASE_FOR_BOTH)
 {
     int64_t begin = now_ns();
     struct server *server = served_despite(EMFILE, 6, *state);
@@ -418,7 +408,7 @@ static int64_t stop_during_a_shortage(const struct mode *mode)
     return ms_since(begin);
 }
 
-static void a_stop_during_a_shortage_ends_the_wait(void **state)
+TEST_AS(a_stop_during_a_shortage_ends_the_wait, NET_CASE_FOR_BOTH)
 {
     int slow = 0;
 
@@ -426,7 +416,7 @@ static void a_stop_during_a_shortage_ends_the_wait(void **state)
         assert_true(++slow < 5); /* on a busy machine one may take as long as the wait */
 }
 
-static void a_shortage_that_outlasts_the_drain_ends_with_it(void **state)
+TEST_AS(a_shortage_that_outlasts_the_drain_ends_with_it, NET_CASE_FOR_BOTH)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, *state);
     int64_t begin;
@@ -452,7 +442,7 @@ static void knock(const struct server *server)
         raw_close(fd);
 }
 
-static void the_loop_ends_with_what_is_broken(void **state)
+TEST_AS(the_loop_ends_with_what_is_broken, NET_CASE_FOR_BOTH)
 {
     for (size_t i = 0; i < COUNT(fatal); i++) {
         struct server *server = server_new("127.0.0.1:0", say_hello, *state);
@@ -473,7 +463,7 @@ static void the_loop_ends_with_what_is_broken(void **state)
 
 /* --- What never ends --- */
 
-static void losses_without_end_become_a_shortage(void **state)
+TEST_AS(losses_without_end_become_a_shortage, NET_CASE_FOR_BOTH)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, *state);
     int client;
@@ -490,7 +480,7 @@ static void losses_without_end_become_a_shortage(void **state)
     assert_status(server_finish(server), NB_OK);
 }
 
-static void losses_without_end_do_not_outlast_the_drain(void **state)
+TEST_AS(losses_without_end_do_not_outlast_the_drain, NET_CASE_FOR_BOTH)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, *state);
     int64_t begin;
@@ -507,7 +497,7 @@ static void losses_without_end_do_not_outlast_the_drain(void **state)
     fail_next(ON_ACCEPT, 0, 0);
 }
 
-static void a_loop_that_cannot_wait_ends_and_says_so(void **state)
+TEST_AS(a_loop_that_cannot_wait_ends_and_says_so, NET_CASE_FOR_BOTH)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, *state);
 
@@ -519,12 +509,11 @@ static void a_loop_that_cannot_wait_ends_and_says_so(void **state)
     fail_next(ON_POLL, 0, 0);
 }
 
-static void memory_that_is_missing_once_for_waiting_ends_no_accept(void **state)
+TEST(memory_that_is_missing_once_for_waiting_ends_no_accept)
 {
     struct listening here = listen_here();
     nb_conn *conn;
 
-    (void)state;
     (void)dial(&here.address);
     fail_next(ON_POLL, ENOMEM, 1);
     assert_status(nb_accept(here.listener, &conn, plenty(), NULL), NB_OK);
@@ -533,12 +522,11 @@ static void memory_that_is_missing_once_for_waiting_ends_no_accept(void **state)
     hang_up_all();
 }
 
-static void handlers_finish_before_the_broken_loop_ends(void **state)
+TEST(handlers_finish_before_the_broken_loop_ends)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello_later, &workers);
     int client;
 
-    (void)state;
     server_run(server);
     client = dial(&server->address);
     eventually(gate_waiting() == 1);
@@ -554,7 +542,7 @@ static void handlers_finish_before_the_broken_loop_ends(void **state)
 }
 
 /* As `ss -K` does to a listening socket. */
-static void a_socket_that_was_destroyed_ends_the_loop(void **state)
+TEST_AS(a_socket_that_was_destroyed_ends_the_loop, NET_CASE_FOR_BOTH)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, *state);
     int fd = nb_listener_fd(server->listener, 0);
@@ -566,7 +554,7 @@ static void a_socket_that_was_destroyed_ends_the_loop(void **state)
     assert_in_range(calls(ON_ACCEPT), 1, 2);
 }
 
-static void the_loop_takes_ten_in_a_row_that_are_unclear(void **state)
+TEST_AS(the_loop_takes_ten_in_a_row_that_are_unclear, NET_CASE_FOR_BOTH)
 {
     for (size_t i = 0; i < COUNT(unclear); i++) {
         struct server *server = served_despite(unclear[i].error, 10, *state);
@@ -577,7 +565,7 @@ static void the_loop_takes_ten_in_a_row_that_are_unclear(void **state)
     }
 }
 
-static void only_a_row_of_unclear_ones_counts(void **state)
+TEST_AS(only_a_row_of_unclear_ones_counts, NET_CASE_FOR_BOTH)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, *state);
 
@@ -590,7 +578,7 @@ static void only_a_row_of_unclear_ones_counts(void **state)
     assert_status(server_finish(server), NB_OK);
 }
 
-static void the_loop_ends_when_all_are_unclear(void **state)
+TEST_AS(the_loop_ends_when_all_are_unclear, NET_CASE_FOR_BOTH)
 {
     for (size_t i = 0; i < COUNT(unclear); i++) {
         struct server *server = server_new("127.0.0.1:0", say_hello, *state);
@@ -661,7 +649,7 @@ static struct server *overrun_server(nb_handler *handler, const struct mode *mod
     return server;
 }
 
-static void a_crowd_beyond_the_limit_of_descriptors_is_served_when_it_is_raised(void **state)
+TEST_AS(a_crowd_beyond_the_limit_of_descriptors_is_served_when_it_is_raised, NET_CASE_FOR_BOTH)
 {
     int clients[30];
     struct server *server = overrun_server(say_hello, *state, clients, COUNT(clients), 0);
@@ -679,7 +667,7 @@ static void a_crowd_beyond_the_limit_of_descriptors_is_served_when_it_is_raised(
     assert_status(server_finish(server), NB_OK);
 }
 
-static void a_crowd_beyond_the_limit_of_descriptors_is_served_as_they_come_free(void **state)
+TEST_AS(a_crowd_beyond_the_limit_of_descriptors_is_served_as_they_come_free, WORKERS_CASE)
 {
     int clients[30];
     struct server *server = overrun_server(say_hello_later, *state, clients, COUNT(clients), 4);
@@ -697,7 +685,7 @@ static void a_crowd_beyond_the_limit_of_descriptors_is_served_as_they_come_free(
     assert_in_range(calls(ON_ACCEPT), COUNT(clients), 10 * COUNT(clients));
 }
 
-static void in_want_of_descriptors_who_lingers_makes_room_and_loses_nothing(void **state)
+TEST_AS(in_want_of_descriptors_who_lingers_makes_room_and_loses_nothing, NET_CASE_FOR_BOTH)
 {
     int clients[30];
     struct server *server = overrun_server(say_hello, *state, clients, COUNT(clients), 3);
@@ -714,7 +702,7 @@ static void in_want_of_descriptors_who_lingers_makes_room_and_loses_nothing(void
     assert_status(server_finish(server), NB_OK);
 }
 
-static void who_makes_room_for_nobody_is_told_of_all_the_same(void **state)
+TEST_AS(who_makes_room_for_nobody_is_told_of_all_the_same, NET_CASE_FOR_BOTH)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, *state);
 
@@ -730,13 +718,12 @@ static void who_makes_room_for_nobody_is_told_of_all_the_same(void **state)
     assert_status(server_finish(server), NB_OK);
 }
 
-static void a_server_that_has_no_descriptors_to_begin_with_says_so(void **state)
+TEST(a_server_that_has_no_descriptors_to_begin_with_says_so)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
     nb_status status;
     nb_error err;
 
-    (void)state;
     limit_descriptors(0);
     status = nb_serve(server->listener, say_hello, NULL, &server->options, &err);
     unlimit_descriptors();
@@ -768,32 +755,29 @@ static void check_all_served(struct server *server, const int *clients, size_t c
     assert_int_equal(server_stats(server).accepted, count);
 }
 
-static void the_first_thread_that_cannot_be_started_is_tried_again(void **state)
+TEST(the_first_thread_that_cannot_be_started_is_tried_again)
 {
     int clients[5];
     struct server *server = server_short_of_threads(0, 2, clients, COUNT(clients));
 
-    (void)state;
     check_all_served(server, clients, COUNT(clients));
     assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF), 1);
     eventually(server_heard(server, NB_EVENT_ACCEPT_RECOVERED) == 1);
 }
 
-static void later_threads_that_cannot_be_started_are_done_without(void **state)
+TEST(later_threads_that_cannot_be_started_are_done_without)
 {
     int clients[20];
     struct server *server = server_short_of_threads(1, -1, clients, COUNT(clients));
 
-    (void)state;
     check_all_served(server, clients, COUNT(clients));
     assert_int_equal(server_stats(server).peak, 1);
 }
 
-static void threads_are_started_again_when_they_can_be(void **state)
+TEST(threads_are_started_again_when_they_can_be)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello_later, &workers);
 
-    (void)state;
     for (int i = 0; i < 5; i++)
         (void)dial(&server->address);
     fail_after(ON_THREAD, 2, EAGAIN, -1);
@@ -804,12 +788,11 @@ static void threads_are_started_again_when_they_can_be(void **state)
     eventually(gate_waiting() == 5);
 }
 
-static void threads_that_cannot_be_started_are_not_tried_all_the_time(void **state)
+TEST(threads_that_cannot_be_started_are_not_tried_all_the_time)
 {
     struct server *server = server_new("127.0.0.1:0", wait_for_ever, &workers);
     atomic_int seen = NB_OK;
 
-    (void)state;
     server->context = &seen;
     server->options.connection_ms = 200;
     (void)dial(&server->address);
@@ -819,13 +802,12 @@ static void threads_that_cannot_be_started_are_not_tried_all_the_time(void **sta
     assert_in_range(calls(ON_THREAD), 3, 20);
 }
 
-static void a_server_without_any_thread_can_be_stopped(void **state)
+TEST(a_server_without_any_thread_can_be_stopped)
 {
     int client;
     struct server *server = server_short_of_threads(0, -1, &client, 1);
     nb_event told;
 
-    (void)state;
     eventually(server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF) == 1);
     told = server_event(server, NB_EVENT_ACCEPT_BACKING_OFF, 0);
     assert_status(told.status, NB_NO_MEMORY);
@@ -838,12 +820,11 @@ static void a_server_without_any_thread_can_be_stopped(void **state)
     assert_status(server_wait(server), NB_OK);
 }
 
-static void without_any_thread_those_who_wait_are_reset_at_the_end_of_the_drain(void **state)
+TEST(without_any_thread_those_who_wait_are_reset_at_the_end_of_the_drain)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
     int client = dial(&server->address);
 
-    (void)state;
     server->options.drain_ms = 100;
     fail_after(ON_THREAD, 1, EAGAIN, -1);
     server_run(server);
@@ -854,12 +835,11 @@ static void without_any_thread_those_who_wait_are_reset_at_the_end_of_the_drain(
 }
 
 /* What is no shortage does not go away by waiting. */
-static void threads_that_can_never_be_started_end_the_server_with_the_reason(void **state)
+TEST(threads_that_can_never_be_started_end_the_server_with_the_reason)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
     int client = dial(&server->address);
 
-    (void)state;
     skip_under_qemu("TCP_INFO is cut short");
     fail_after(ON_THREAD, 1, EINVAL, -1);
     server_run(server);
@@ -870,12 +850,11 @@ static void threads_that_can_never_be_started_end_the_server_with_the_reason(voi
     assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF), 0);
 }
 
-static void later_threads_that_can_never_be_started_are_done_without(void **state)
+TEST(later_threads_that_can_never_be_started_are_done_without)
 {
     int clients[5];
     struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
 
-    (void)state;
     for (size_t i = 0; i < COUNT(clients); i++)
         clients[i] = dial(&server->address);
     fail_after(ON_THREAD, 2, EPERM, -1);
@@ -883,13 +862,12 @@ static void later_threads_that_can_never_be_started_are_done_without(void **stat
     check_all_served(server, clients, COUNT(clients));
 }
 
-static void want_of_memory_for_the_first_thread_is_told_as_what_it_is(void **state)
+TEST(want_of_memory_for_the_first_thread_is_told_as_what_it_is)
 {
     int client;
     struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
     nb_event told;
 
-    (void)state;
     client = dial(&server->address);
     fail_after(ON_THREAD, 1, ENOMEM, 1);
     server_run(server);
@@ -903,7 +881,7 @@ static void want_of_memory_for_the_first_thread_is_told_as_what_it_is(void **sta
 
 /* One allocation after the other fails at the beginning, until none is left to fail. Whatever was
    there to begin with, a client is served in the end, or the loop says that it could not begin. */
-static void memory_that_is_missing_at_the_beginning_is_said_or_got_over(void **state)
+TEST_AS(memory_that_is_missing_at_the_beginning_is_said_or_got_over, NET_CASE_FOR_BOTH)
 {
     nb_status status = NB_NO_MEMORY;
     int said = 0;
@@ -926,7 +904,7 @@ static void memory_that_is_missing_at_the_beginning_is_said_or_got_over(void **s
     assert_in_range(said, 1, 11);
 }
 
-static void memory_that_is_missing_later_costs_nobody_the_answer(void **state)
+TEST_AS(memory_that_is_missing_later_costs_nobody_the_answer, NET_CASE_FOR_BOTH)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, *state);
     int clients[5];
@@ -940,58 +918,4 @@ static void memory_that_is_missing_later_costs_nobody_the_answer(void **state)
     assert_status(server_finish(server), NB_OK);
     assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_RECOVERED),
                      server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF));
-}
-
-int main(void)
-{
-    const struct CMUnitTest cases[] = {
-        NET_CASE(accept_tries_again),
-        NET_CASE(accept_skips_lost_connections),
-        NET_CASE(accept_waits_out_a_shortage),
-        NET_CASE(accept_tells_of_a_shortage_at_its_deadline),
-        NET_CASE(losses_until_the_deadline_are_a_timeout),
-        NET_CASE(a_signal_does_not_hide_the_shortage_before_it),
-        NET_CASE(accept_ends_with_what_is_broken),
-        NET_CASE(accept_takes_ten_in_a_row_that_are_unclear),
-        NET_CASE(accept_ends_when_all_are_unclear),
-        NET_CASE(a_wait_that_fails_is_no_lost_connection),
-        NET_CASE(a_wait_doubles_up_to_a_second),
-        NET_CASE(anything_else_begins_the_row_of_unclear_ones_anew),
-        NET_CASE_FOR_BOTH(the_loop_tries_again),
-        NET_CASE_FOR_BOTH(the_loop_counts_lost_connections_and_goes_on),
-        NET_CASE_FOR_BOTH(the_loop_backs_off_from_a_shortage_and_recovers),
-        NET_CASE_FOR_BOTH(each_shortage_is_told_once),
-        NET_CASE(who_takes_its_time_over_a_shortage_does_not_prolong_it),
-        NET_CASE_FOR_BOTH(each_wait_for_a_shortage_is_longer_than_the_last),
-        NET_CASE_FOR_BOTH(a_stop_during_a_shortage_ends_the_wait),
-        NET_CASE_FOR_BOTH(a_shortage_that_outlasts_the_drain_ends_with_it),
-        NET_CASE_FOR_BOTH(the_loop_ends_with_what_is_broken),
-        NET_CASE_FOR_BOTH(losses_without_end_become_a_shortage),
-        NET_CASE_FOR_BOTH(losses_without_end_do_not_outlast_the_drain),
-        NET_CASE_FOR_BOTH(a_loop_that_cannot_wait_ends_and_says_so),
-        NET_CASE(memory_that_is_missing_once_for_waiting_ends_no_accept),
-        NET_CASE(handlers_finish_before_the_broken_loop_ends),
-        NET_CASE_FOR_BOTH(a_socket_that_was_destroyed_ends_the_loop),
-        NET_CASE_FOR_BOTH(the_loop_takes_ten_in_a_row_that_are_unclear),
-        NET_CASE_FOR_BOTH(only_a_row_of_unclear_ones_counts),
-        NET_CASE_FOR_BOTH(the_loop_ends_when_all_are_unclear),
-        NET_CASE_FOR_BOTH(a_crowd_beyond_the_limit_of_descriptors_is_served_when_it_is_raised),
-        NET_CASE_FOR(a_crowd_beyond_the_limit_of_descriptors_is_served_as_they_come_free, workers),
-        NET_CASE_FOR_BOTH(in_want_of_descriptors_who_lingers_makes_room_and_loses_nothing),
-        NET_CASE_FOR_BOTH(who_makes_room_for_nobody_is_told_of_all_the_same),
-        NET_CASE(a_server_that_has_no_descriptors_to_begin_with_says_so),
-        NET_CASE(the_first_thread_that_cannot_be_started_is_tried_again),
-        NET_CASE(later_threads_that_cannot_be_started_are_done_without),
-        NET_CASE(threads_are_started_again_when_they_can_be),
-        NET_CASE(threads_that_cannot_be_started_are_not_tried_all_the_time),
-        NET_CASE(a_server_without_any_thread_can_be_stopped),
-        NET_CASE(without_any_thread_those_who_wait_are_reset_at_the_end_of_the_drain),
-        NET_CASE(threads_that_can_never_be_started_end_the_server_with_the_reason),
-        NET_CASE(later_threads_that_can_never_be_started_are_done_without),
-        NET_CASE(want_of_memory_for_the_first_thread_is_told_as_what_it_is),
-        NET_CASE_FOR_BOTH(memory_that_is_missing_at_the_beginning_is_said_or_got_over),
-        NET_CASE_FOR_BOTH(memory_that_is_missing_later_costs_nobody_the_answer),
-    };
-
-    return cmocka_run_group_tests(cases, NULL, NULL);
 }

@@ -208,15 +208,16 @@ static void check_adopted(enum transport over, nb_family family)
     assert_int_equal(fcntl(fd, F_GETFD), -1);
 }
 
-static void a_listening_socket_of_each_family_is_adopted(void **state)
+#define TEST(name) TEST_AS(name, NET_CASE)
+
+TEST(a_listening_socket_of_each_family_is_adopted)
 {
-    (void)state;
     check_adopted(OVER_IPV4, NB_FAMILY_IPV4);
     check_adopted(OVER_IPV6, NB_FAMILY_IPV6);
     check_adopted(OVER_UNIX, NB_FAMILY_UNIX);
 }
 
-static void peers_of_an_inherited_dual_stack_socket_are_ipv4(void **state)
+TEST(peers_of_an_inherited_dual_stack_socket_are_ipv4)
 {
     int fd = dual_stack_listener();
     nb_address own = own_address(fd);
@@ -225,7 +226,6 @@ static void peers_of_an_inherited_dual_stack_socket_are_ipv4(void **state)
     nb_address seen;
     nb_conn *conn;
 
-    (void)state;
     listen_on_fd(fd);
     conn = accepted_from(&v4);
     nb_conn_peer(conn, &seen);
@@ -239,7 +239,7 @@ static void peers_of_an_inherited_dual_stack_socket_are_ipv4(void **state)
     nb_abort(conn);
 }
 
-static void accepted_connections_are_as_always(void **state)
+TEST(accepted_connections_are_as_always)
 {
     int fd = plain_listener(OVER_IPV4);
     nb_address own = own_address(fd);
@@ -247,7 +247,6 @@ static void accepted_connections_are_as_always(void **state)
     socklen_t length = sizeof(delay);
     nb_conn *conn;
 
-    (void)state;
     listen_on_fd(fd);
     conn = accepted_from(&own);
     assert_true(is_blocking(nb_conn_fd(conn)));
@@ -257,7 +256,7 @@ static void accepted_connections_are_as_always(void **state)
     nb_abort(conn);
 }
 
-static void options_reach_the_accepted_connections(void **state)
+TEST(options_reach_the_accepted_connections)
 {
     skip_under_qemu("TCP_INFO is cut short");
     int fd = plain_listener(OVER_IPV4);
@@ -267,7 +266,6 @@ static void options_reach_the_accepted_connections(void **state)
     socklen_t length = sizeof(count);
     nb_conn *conn;
 
-    (void)state;
     options.keepalive_count = 3;
     options.backlog = 5;
     assert_status(nb_listen(&the_listener, endpoint_of(fd), &options, NULL), NB_OK);
@@ -298,15 +296,14 @@ static void check_nothing_inherited(enum transport over)
     the_listener = NULL;
 }
 
-static void accepted_connections_inherit_nothing_that_breaks_a_promise(void **state)
+TEST(accepted_connections_inherit_nothing_that_breaks_a_promise)
 {
-    (void)state;
     check_nothing_inherited(OVER_IPV4);
     check_nothing_inherited(OVER_IPV6);
     check_nothing_inherited(OVER_UNIX);
 }
 
-static void a_byte_is_received_whatever_the_socket_would_wait_for(void **state)
+TEST(a_byte_is_received_whatever_the_socket_would_wait_for)
 {
     int fd = plain_listener(OVER_IPV4);
     nb_address own = own_address(fd);
@@ -315,7 +312,6 @@ static void a_byte_is_received_whatever_the_socket_would_wait_for(void **state)
     nb_conn *conn;
     int client;
 
-    (void)state;
     (void)spoil(fd);
     client = dial(&own);
     listen_on_fd(fd);
@@ -327,7 +323,7 @@ static void a_byte_is_received_whatever_the_socket_would_wait_for(void **state)
     nb_abort(conn);
 }
 
-static void who_waits_already_has_the_options_that_are_asked_for(void **state)
+TEST(who_waits_already_has_the_options_that_are_asked_for)
 {
     int fd = plain_listener(OVER_IPV4);
     nb_address own = own_address(fd);
@@ -336,7 +332,6 @@ static void who_waits_already_has_the_options_that_are_asked_for(void **state)
     socklen_t length = sizeof(value);
     nb_conn *conn;
 
-    (void)state;
     (void)dial(&own);
     options.user_timeout_ms = 4000;
     assert_status(nb_listen(&the_listener, endpoint_of(fd), &options, NULL), NB_OK);
@@ -350,7 +345,7 @@ static void who_waits_already_has_the_options_that_are_asked_for(void **state)
 }
 
 /* A socket unit of systemd sets such options. */
-static void what_is_not_asked_for_stays_as_it_came(void **state)
+TEST(what_is_not_asked_for_stays_as_it_came)
 {
     int fd = plain_listener(OVER_IPV4);
     nb_address own = own_address(fd);
@@ -358,7 +353,6 @@ static void what_is_not_asked_for_stays_as_it_came(void **state)
     socklen_t length = sizeof(value);
     nb_conn *conn;
 
-    (void)state;
     assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &(int){1}, sizeof(int)), 0);
     listen_on_fd(fd);
     conn = accepted_from(&own);
@@ -367,13 +361,12 @@ static void what_is_not_asked_for_stays_as_it_came(void **state)
     nb_abort(conn);
 }
 
-static void options_that_come_too_late_are_refused(void **state)
+TEST(options_that_come_too_late_are_refused)
 {
     int fd = plain_listener(OVER_IPV4);
     int over_unix = plain_listener(OVER_UNIX);
     nb_listen_options options = NB_LISTEN_OPTIONS_INIT;
 
-    (void)state;
     options.reuse_port = true;
     check_refused(fd, &options, NB_UNSUPPORTED, "reuse_port");
     options.reuse_port = false;
@@ -387,7 +380,7 @@ static void options_that_come_too_late_are_refused(void **state)
     raw_close(fd);
 }
 
-static void what_is_no_listening_stream_socket_is_refused(void **state)
+TEST(what_is_no_listening_stream_socket_is_refused)
 {
     int fds[2];
     int file = open("/dev/null", O_RDONLY);
@@ -395,7 +388,6 @@ static void what_is_no_listening_stream_socket_is_refused(void **state)
     int bound = plain_socket(AF_INET, SOCK_STREAM);
     int foreign = socket(AF_NETLINK, SOCK_RAW, 0);
 
-    (void)state;
     raw_pair(OVER_IPV4, fds);
     check_refused(file, NULL, NB_BAD_ENDPOINT, "not a socket");
     check_refused(datagram, NULL, NB_BAD_ENDPOINT, "not a stream socket");
@@ -410,21 +402,19 @@ static void what_is_no_listening_stream_socket_is_refused(void **state)
     raw_close(bound);
 }
 
-static void a_descriptor_that_is_closed_is_named(void **state)
+TEST(a_descriptor_that_is_closed_is_named)
 {
     nb_error err;
 
-    (void)state;
     assert_status(nb_listen(&the_listener, "fd:1000000", NULL, &err), NB_BAD_ENDPOINT);
     assert_int_equal(err.system_error, EBADF);
     assert_non_null(strstr(err.message, "descriptor 1000000 is not a socket"));
 }
 
-static void a_socket_of_an_unknown_family_is_refused(void **state)
+TEST(a_socket_of_an_unknown_family_is_refused)
 {
     int fd = plain_listener(OVER_IPV4);
 
-    (void)state;
     fail_next(ON_GETSOCKNAME, ENOBUFS, 1);
     check_refused(fd, NULL, NB_BAD_ENDPOINT, "not an IPv4, IPv6 or Unix socket");
     fail_after(ON_GETSOCKOPT, 1, ENOPROTOOPT, 1);
@@ -432,12 +422,11 @@ static void a_socket_of_an_unknown_family_is_refused(void **state)
     raw_close(fd);
 }
 
-static void a_failure_leaves_the_descriptor_as_it_was(void **state)
+TEST(a_failure_leaves_the_descriptor_as_it_was)
 {
     int fd = plain_listener(OVER_IPV4);
     nb_listen_options options = NB_LISTEN_OPTIONS_INIT;
 
-    (void)state;
     fail_next(ON_GET_FLAGS, EBADF, 1);
     check_refused(fd, NULL, NB_SYSTEM, "EBADF");
     fail_next(ON_SET_CLOEXEC, EBADF, 1);
@@ -454,22 +443,20 @@ static void a_failure_leaves_the_descriptor_as_it_was(void **state)
     raw_close(fd);
 }
 
-static void a_default_that_cannot_be_set_fails_nothing(void **state)
+TEST(a_default_that_cannot_be_set_fails_nothing)
 {
     int fd = plain_listener(OVER_IPV4);
 
-    (void)state;
     fail_next(ON_SETSOCKOPT, EPERM, 1);
     listen_on_fd(fd);
 }
 
-static void one_descriptor_is_not_taken_twice(void **state)
+TEST(one_descriptor_is_not_taken_twice)
 {
     int fd = plain_listener(OVER_IPV4);
     int another = plain_listener(OVER_IPV4);
     nb_error err;
 
-    (void)state;
     listen_on_fd(fd);
     assert_status(nb_listener_add(the_listener, endpoint_of(fd), NULL, NULL), NB_ADDRESS_IN_USE);
     assert_status(nb_listener_add(the_listener, endpoint_of(another), NULL, NULL), NB_OK);
@@ -481,13 +468,12 @@ static void one_descriptor_is_not_taken_twice(void **state)
 }
 
 /* Two listeners that close one number close somebody else's, too. */
-static void one_descriptor_has_one_listener(void **state)
+TEST(one_descriptor_has_one_listener)
 {
     int fd = plain_listener(OVER_IPV4);
     nb_address address = own_address(fd);
     nb_listener *another;
 
-    (void)state;
     listen_on_fd(fd);
     check_refused(fd, NULL, NB_ADDRESS_IN_USE, "a listener of this process");
     nb_abort(accepted_from(&address)); /* the first is as it was */
@@ -496,12 +482,11 @@ static void one_descriptor_has_one_listener(void **state)
     nb_listener_close(another);
 }
 
-static void a_descriptor_that_was_refused_or_closed_may_be_listened_on(void **state)
+TEST(a_descriptor_that_was_refused_or_closed_may_be_listened_on)
 {
     int fd = plain_listener(OVER_IPV4);
     int again;
 
-    (void)state;
     for (int i = 0; i < 2; i++) {
         fail_next(ON_SET_BLOCKING, EPERM, 1);
         check_refused(fd, NULL, NB_PERMISSION, "O_NONBLOCK");
@@ -514,13 +499,12 @@ static void a_descriptor_that_was_refused_or_closed_may_be_listened_on(void **st
 }
 
 /* What a child has is its own. */
-static void a_forked_child_may_listen_on_what_it_has_inherited(void **state)
+TEST(a_forked_child_may_listen_on_what_it_has_inherited)
 {
     int fd = plain_listener(OVER_IPV4);
     int status;
     pid_t child;
 
-    (void)state;
     listen_on_fd(fd);
     child = fork();
     if (child == 0) {
@@ -532,11 +516,10 @@ static void a_forked_child_may_listen_on_what_it_has_inherited(void **state)
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
-static void success_keeps_errno(void **state)
+TEST(success_keeps_errno)
 {
     int fd = plain_listener(OVER_IPV4);
 
-    (void)state;
     errno = 4711;
     listen_on_fd(fd);
     assert_int_equal(errno, 4711);
@@ -567,7 +550,7 @@ static void remove_path(const char *path, const nb_address *address)
     assert_int_equal(rmdir(path), 0);
 }
 
-static void the_end_of_a_listener_leaves_a_shared_socket_alone(void **state)
+TEST_AS(the_end_of_a_listener_leaves_a_shared_socket_alone, NET_CASE_FOR_BOTH)
 {
     char path[] = "/tmp/nb-inherited-XXXXXX";
     nb_address address;
@@ -586,13 +569,12 @@ static void the_end_of_a_listener_leaves_a_shared_socket_alone(void **state)
     remove_path(path, &address);
 }
 
-static void those_in_a_shared_queue_are_served_after_the_stop(void **state)
+TEST(those_in_a_shared_queue_are_served_after_the_stop)
 {
     int fd = plain_listener(OVER_UNIX);
     struct server *server = server_new(endpoint_of(fd), say_hello_later, &sequential);
     int waiting;
 
-    (void)state;
     server_run(server);
     (void)dial(&server->address);
     eventually(gate_waiting() == 1);
@@ -754,12 +736,11 @@ static void check_not_started(const int *fds, int count, const char *pid, const 
         fail_msg("\"%s\" does not tell \"%s\"", found.err.message, word);
 }
 
-static void all_sockets_that_were_passed_are_listened_on(void **state)
+TEST(all_sockets_that_were_passed_are_listened_on)
 {
     int fds[] = {plain_listener(OVER_IPV4), plain_listener(OVER_UNIX), dual_stack_listener()};
     struct started found = start(fds, 3, "self", "3");
 
-    (void)state;
     assert_string_equal(found.err.message, "");
     assert_status(found.status, NB_OK);
     assert_int_equal(found.count, 3);
@@ -773,12 +754,11 @@ static void all_sockets_that_were_passed_are_listened_on(void **state)
     }
 }
 
-static void what_was_passed_has_one_listener(void **state)
+TEST(what_was_passed_has_one_listener)
 {
     int fds[] = {plain_listener(OVER_IPV4), plain_listener(OVER_IPV4)};
     struct started found = start(fds, 2, "self", "2");
 
-    (void)state;
     assert_status(found.status, NB_OK);
     assert_status(found.twice, NB_ADDRESS_IN_USE);
     assert_non_null(strstr(found.err_twice.message, "a listener of this process"));
@@ -789,12 +769,11 @@ static void what_was_passed_has_one_listener(void **state)
 }
 
 /* The number of a socket that was passed may be anybody's once it was closed. */
-static void what_was_passed_is_listened_on_once(void **state)
+TEST(what_was_passed_is_listened_on_once)
 {
     int fd = plain_listener(OVER_IPV4);
     struct started found = start(&fd, 1, "self", "1");
 
-    (void)state;
     assert_status(found.status, NB_OK);
     assert_status(found.later, NB_INVALID);
     assert_non_null(strstr(found.err_later.message, "closed with their listener"));
@@ -802,45 +781,41 @@ static void what_was_passed_is_listened_on_once(void **state)
     raw_close(fd);
 }
 
-static void fewer_are_taken_when_fewer_were_passed(void **state)
+TEST(fewer_are_taken_when_fewer_were_passed)
 {
     int fds[] = {plain_listener(OVER_IPV4), plain_listener(OVER_IPV4)};
     struct started found = start(fds, 2, "self", "1");
 
-    (void)state;
     assert_status(found.status, NB_OK);
     assert_int_equal(found.count, 1);
     raw_close(fds[0]);
     raw_close(fds[1]);
 }
 
-static void without_sockets_that_were_passed_it_says_so(void **state)
+TEST(without_sockets_that_were_passed_it_says_so)
 {
-    (void)state;
     check_not_started(NULL, 0, NULL, NULL, NB_ADDRESS_UNAVAILABLE, "not set");
     check_not_started(NULL, 0, "self", NULL, NB_ADDRESS_UNAVAILABLE, "LISTEN_FDS is not set");
     check_not_started(NULL, 0, NULL, "1", NB_ADDRESS_UNAVAILABLE, "LISTEN_PID or");
     check_not_started(NULL, 0, "self", "0", NB_ADDRESS_UNAVAILABLE, "LISTEN_FDS is 0");
 }
 
-static void sockets_of_another_process_are_not_taken(void **state)
+TEST(sockets_of_another_process_are_not_taken)
 {
     int fd = plain_listener(OVER_IPV4);
 
-    (void)state;
     check_not_started(&fd, 1, "1", "1", NB_ADDRESS_UNAVAILABLE, "LISTEN_PID is another one");
     check_not_started(&fd, 1, "0", "1", NB_ADDRESS_UNAVAILABLE, "LISTEN_PID is another one");
     raw_close(fd);
 }
 
-static void what_the_environment_says_is_read_strictly(void **state)
+TEST(what_the_environment_says_is_read_strictly)
 {
     static const char *const pids[] = {"", " 1", "+1", "1 ", "-1", "0x1", "1a", "4294967297", "01"};
     static const char *const numbers[] = {"",    " 1", "+1",         "1 ",         "-1",
                                           "0x1", "1a", "2147483645", "4294967297", "01"};
     int fd = plain_listener(OVER_IPV4);
 
-    (void)state;
     for (size_t i = 0; i < COUNT(pids); i++)
         check_not_started(&fd, 1, pids[i], "1", NB_BAD_ENDPOINT, "LISTEN_PID");
     for (size_t i = 0; i < COUNT(numbers); i++)
@@ -848,33 +823,30 @@ static void what_the_environment_says_is_read_strictly(void **state)
     raw_close(fd);
 }
 
-static void more_sockets_than_a_listener_holds_are_refused(void **state)
+TEST(more_sockets_than_a_listener_holds_are_refused)
 {
     int fd = plain_listener(OVER_IPV4);
 
-    (void)state;
     check_not_started(&fd, 1, "self", "65", NB_TOO_LONG, "64");
     check_not_started(&fd, 1, "self", "2147483644", NB_TOO_LONG, "64");
     raw_close(fd);
 }
 
-static void all_that_was_passed_must_be_listening_sockets(void **state)
+TEST(all_that_was_passed_must_be_listening_sockets)
 {
     int fds[] = {plain_listener(OVER_IPV4), plain_socket(AF_INET, SOCK_DGRAM)};
 
-    (void)state;
     check_not_started(fds, 2, "self", "2", NB_BAD_ENDPOINT, "descriptor 4 is not a stream socket");
     check_not_started(fds, 1, "self", "2", NB_BAD_ENDPOINT, "descriptor 4 is not a socket");
     raw_close(fds[0]);
     raw_close(fds[1]);
 }
 
-static void a_failure_at_one_leaves_all_as_they_were(void **state)
+TEST(a_failure_at_one_leaves_all_as_they_were)
 {
     static const enum faulty calls_that_fail[] = {ON_GET_FLAGS, ON_SET_CLOEXEC, ON_SET_BLOCKING};
     int fds[] = {plain_listener(OVER_IPV4), plain_listener(OVER_IPV4)};
 
-    (void)state;
     for (size_t i = 0; i < 2 * COUNT(calls_that_fail); i++) {
         struct started found;
 
@@ -886,43 +858,4 @@ static void a_failure_at_one_leaves_all_as_they_were(void **state)
     }
     raw_close(fds[0]);
     raw_close(fds[1]);
-}
-
-int main(void)
-{
-    const struct CMUnitTest cases[] = {
-        NET_CASE(a_listening_socket_of_each_family_is_adopted),
-        NET_CASE(peers_of_an_inherited_dual_stack_socket_are_ipv4),
-        NET_CASE(accepted_connections_are_as_always),
-        NET_CASE(options_reach_the_accepted_connections),
-        NET_CASE(accepted_connections_inherit_nothing_that_breaks_a_promise),
-        NET_CASE(a_byte_is_received_whatever_the_socket_would_wait_for),
-        NET_CASE(who_waits_already_has_the_options_that_are_asked_for),
-        NET_CASE(what_is_not_asked_for_stays_as_it_came),
-        NET_CASE(options_that_come_too_late_are_refused),
-        NET_CASE(what_is_no_listening_stream_socket_is_refused),
-        NET_CASE(a_descriptor_that_is_closed_is_named),
-        NET_CASE(a_socket_of_an_unknown_family_is_refused),
-        NET_CASE(a_failure_leaves_the_descriptor_as_it_was),
-        NET_CASE(a_default_that_cannot_be_set_fails_nothing),
-        NET_CASE(one_descriptor_is_not_taken_twice),
-        NET_CASE(one_descriptor_has_one_listener),
-        NET_CASE(a_descriptor_that_was_refused_or_closed_may_be_listened_on),
-        NET_CASE(a_forked_child_may_listen_on_what_it_has_inherited),
-        NET_CASE(success_keeps_errno),
-        NET_CASE_FOR_BOTH(the_end_of_a_listener_leaves_a_shared_socket_alone),
-        NET_CASE(those_in_a_shared_queue_are_served_after_the_stop),
-        NET_CASE(all_sockets_that_were_passed_are_listened_on),
-        NET_CASE(what_was_passed_has_one_listener),
-        NET_CASE(what_was_passed_is_listened_on_once),
-        NET_CASE(fewer_are_taken_when_fewer_were_passed),
-        NET_CASE(without_sockets_that_were_passed_it_says_so),
-        NET_CASE(sockets_of_another_process_are_not_taken),
-        NET_CASE(what_the_environment_says_is_read_strictly),
-        NET_CASE(more_sockets_than_a_listener_holds_are_refused),
-        NET_CASE(all_that_was_passed_must_be_listening_sockets),
-        NET_CASE(a_failure_at_one_leaves_all_as_they_were),
-    };
-
-    return cmocka_run_group_tests(cases, NULL, NULL);
 }

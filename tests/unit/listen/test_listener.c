@@ -214,13 +214,14 @@ static void check_reached(size_t index)
     assert_status(accept_one(plenty(), NULL), NB_OK);
 }
 
+#define TEST(name) TEST_AS(name, NET_CASE)
+
 /* --- Where it listens --- */
 
-static void an_ipv4_literal_is_one_socket(void **state)
+TEST(an_ipv4_literal_is_one_socket)
 {
     nb_address address;
 
-    (void)state;
     address = listen_on("127.0.0.1:0");
     assert_int_equal(nb_listener_count(the_listener), 1);
     assert_int_equal(nb_address_family(&address), NB_FAMILY_IPV4);
@@ -228,11 +229,10 @@ static void an_ipv4_literal_is_one_socket(void **state)
     check_reached(0);
 }
 
-static void an_ipv6_literal_is_one_socket(void **state)
+TEST(an_ipv6_literal_is_one_socket)
 {
     nb_address address;
 
-    (void)state;
     address = listen_on("[::1]:0");
     assert_int_equal(nb_listener_count(the_listener), 1);
     assert_int_equal(nb_address_family(&address), NB_FAMILY_IPV6);
@@ -253,62 +253,55 @@ static void check_two_families(const char *endpoint, const char *v4, const char 
     assert_true(nb_address_equal(&second, &wanted6));
 }
 
-static void localhost_is_two_sockets_on_one_port(void **state)
+TEST(localhost_is_two_sockets_on_one_port)
 {
-    (void)state;
     check_two_families("localhost:0", "127.0.0.1", "[::1]");
     check_reached(0);
     check_reached(1);
 }
 
-static void a_name_below_localhost_is_two_sockets_on_one_port(void **state)
+TEST(a_name_below_localhost_is_two_sockets_on_one_port)
 {
-    (void)state;
     check_two_families("app.localhost.:0", "127.0.0.1", "[::1]");
 }
 
-static void no_host_is_all_interfaces_of_both_families(void **state)
+TEST(no_host_is_all_interfaces_of_both_families)
 {
-    (void)state;
     check_two_families(":0", "0.0.0.0", "[::]");
 }
 
-static void a_star_is_all_interfaces_of_both_families(void **state)
+TEST(a_star_is_all_interfaces_of_both_families)
 {
-    (void)state;
     check_two_families("*:0", "0.0.0.0", "[::]");
 }
 
-static void all_interfaces_are_reached_over_both_families(void **state)
+TEST(all_interfaces_are_reached_over_both_families)
 {
     nb_address any = listen_on(":0");
     nb_address v4 = address_of(host_at("127.0.0.9", &any));
     nb_address v6 = address_of(host_at("[::1]", &any));
 
-    (void)state;
     (void)dial(&v4);
     assert_status(accept_one(plenty(), NULL), NB_OK);
     (void)dial(&v6);
     assert_status(accept_one(plenty(), NULL), NB_OK);
 }
 
-static void a_fixed_port_is_the_one_that_is_bound(void **state)
+TEST(a_fixed_port_is_the_one_that_is_bound)
 {
     nb_address wanted, address;
 
-    (void)state;
     hang_up(dead_port("127.0.0.1:0", &wanted));
     address = listen_on(host_at("localhost", &wanted));
     assert_int_equal(nb_address_port(&address), nb_address_port(&wanted));
     assert_int_equal(nb_listener_count(the_listener), 2);
 }
 
-static void a_busy_port_is_named(void **state)
+TEST(a_busy_port_is_named)
 {
     nb_address busy;
     nb_error err;
 
-    (void)state;
     (void)bare_listener("127.0.0.1:0", 8, &busy);
     assert_status(try_listen(host_at("127.0.0.1", &busy), &err), NB_ADDRESS_IN_USE);
     assert_int_equal(err.system_error, EADDRINUSE);
@@ -316,11 +309,10 @@ static void a_busy_port_is_named(void **state)
     assert_non_null(strstr(err.message, nb_status_text(NB_ADDRESS_IN_USE)));
 }
 
-static void a_port_busy_in_one_family_is_busy(void **state)
+TEST(a_port_busy_in_one_family_is_busy)
 {
     nb_address busy4, busy6, other;
 
-    (void)state;
     (void)bare_listener("127.0.0.1:0", 8, &busy4);
     assert_status(try_listen(host_at("localhost", &busy4), NULL), NB_ADDRESS_IN_USE);
     assert_int_equal(calls(ON_BIND), 1); /* a fixed port is not tried again */
@@ -330,27 +322,25 @@ static void a_port_busy_in_one_family_is_busy(void **state)
     assert_int_equal(dial_quietly(&other), -ECONNREFUSED);
 }
 
-static void an_address_of_another_machine_is_unavailable(void **state)
+TEST(an_address_of_another_machine_is_unavailable)
 {
     nb_error err;
 
-    (void)state;
     assert_status(try_listen("192.0.2.1:0", &err), NB_ADDRESS_UNAVAILABLE);
     assert_int_equal(err.system_error, EADDRNOTAVAIL);
     assert_non_null(strstr(err.message, "192.0.2.1:0"));
 }
 
-static void a_port_that_is_not_allowed_is_a_permission(void **state)
+TEST(a_port_that_is_not_allowed_is_a_permission)
 {
     nb_error err;
 
-    (void)state;
     fail_next(ON_BIND, EACCES, -1);
     assert_status(try_listen("localhost:0", &err), NB_PERMISSION);
     assert_int_equal(err.system_error, EACCES);
 }
 
-static void what_is_no_endpoint_is_refused_and_named(void **state)
+TEST(what_is_no_endpoint_is_refused_and_named)
 {
     static const char *const rows[] = {
         "",
@@ -378,7 +368,6 @@ static void what_is_no_endpoint_is_refused_and_named(void **state)
     };
     nb_error err;
 
-    (void)state;
     for (size_t i = 0; i < COUNT(rows); i++) {
         assert_status(try_listen(rows[i], &err), NB_BAD_ENDPOINT);
         assert_non_null(strstr(err.message, rows[i]));
@@ -386,12 +375,11 @@ static void what_is_no_endpoint_is_refused_and_named(void **state)
     assert_int_equal(calls(ON_SOCKET), 0);
 }
 
-static void names_are_not_looked_up(void **state)
+TEST(names_are_not_looked_up)
 {
     static const char *const rows[] = {"example.org:80", "some-host:0", "localhost.test:0"};
     nb_error err;
 
-    (void)state;
     for (size_t i = 0; i < COUNT(rows); i++) {
         assert_status(try_listen(rows[i], &err), NB_BAD_ENDPOINT);
         assert_non_null(strstr(err.message, rows[i]));
@@ -399,24 +387,22 @@ static void names_are_not_looked_up(void **state)
     assert_int_equal(calls(ON_GETADDRINFO), 0);
 }
 
-static void control_bytes_of_an_endpoint_are_escaped(void **state)
+TEST(control_bytes_of_an_endpoint_are_escaped)
 {
     nb_error err;
 
-    (void)state;
     assert_status(try_listen("ho\nst\033[1m:80", &err), NB_BAD_ENDPOINT);
     assert_null(strchr(err.message, '\n'));
     assert_null(strchr(err.message, '\033'));
 }
 
-static void a_null_argument_is_invalid(void **state)
+TEST(a_null_argument_is_invalid)
 {
     nb_listener *listener = (nb_listener *)(void *)&now;
     nb_address address;
     nb_conn *conn;
     nb_error err;
 
-    (void)state;
     assert_status(nb_listen(NULL, "127.0.0.1:0", NULL, &err), NB_INVALID);
     assert_status(nb_listen(&listener, NULL, NULL, NULL), NB_INVALID);
     assert_null(listener);
@@ -433,11 +419,10 @@ static void a_null_argument_is_invalid(void **state)
     nb_listener_close(NULL);
 }
 
-static void a_socket_that_is_not_there_has_no_address_and_no_descriptor(void **state)
+TEST(a_socket_that_is_not_there_has_no_address_and_no_descriptor)
 {
     nb_address address;
 
-    (void)state;
     (void)listen_on("127.0.0.1:0");
     assert_status(nb_listener_address(the_listener, 1, &address), NB_INVALID);
     assert_status(nb_listener_address(the_listener, SIZE_MAX, &address), NB_INVALID);
@@ -445,11 +430,10 @@ static void a_socket_that_is_not_there_has_no_address_and_no_descriptor(void **s
     assert_int_equal(nb_listener_fd(the_listener, SIZE_MAX), -1);
 }
 
-static void success_keeps_errno(void **state)
+TEST(success_keeps_errno)
 {
     nb_address address;
 
-    (void)state;
     errno = E2BIG;
     address = listen_on("localhost:0");
     assert_int_equal(errno, E2BIG);
@@ -476,41 +460,37 @@ static nb_status try_options(const void *options)
     return status;
 }
 
-static void options_whose_size_was_never_set_are_invalid(void **state)
+TEST(options_whose_size_was_never_set_are_invalid)
 {
     static const size_t sizes[] = SIZES_NEVER_SET;
     nb_listen_options options = NB_LISTEN_OPTIONS_INIT;
 
-    (void)state;
     for (size_t i = 0; i < COUNT(sizes); i++) {
         options.size = sizes[i];
         assert_status(try_options(&options), NB_INVALID);
     }
 }
 
-static void options_of_an_older_version_are_accepted(void **state)
+TEST(options_of_an_older_version_are_accepted)
 {
     nb_listen_options options = NB_LISTEN_OPTIONS_INIT;
 
-    (void)state;
     options.size = sizeof(size_t);
     assert_status(try_options(&options), NB_OK);
 }
 
-static void an_option_of_later_is_accepted_while_it_is_zero(void **state)
+TEST(an_option_of_later_is_accepted_while_it_is_zero)
 {
     struct later_options options = {NB_LISTEN_OPTIONS_INIT, {0}};
 
-    (void)state;
     options.known.size = sizeof(options);
     assert_status(try_options(&options), NB_OK);
 }
 
-static void an_option_of_later_that_is_set_is_invalid(void **state)
+TEST(an_option_of_later_that_is_set_is_invalid)
 {
     struct later_options options = {NB_LISTEN_OPTIONS_INIT, {0}};
 
-    (void)state;
     options.known.size = sizeof(options);
     options.later[sizeof(options.later) - 1] = 1;
     assert_status(try_options(&options), NB_INVALID);
@@ -540,9 +520,8 @@ static int limit_with(int64_t backlog)
     return limit;
 }
 
-static void a_backlog_of_zero_or_less_is_the_maximum_of_the_system(void **state)
+TEST(a_backlog_of_zero_or_less_is_the_maximum_of_the_system)
 {
-    (void)state;
     skip_under_qemu("TCP_INFO is cut short");
     (void)listen_on("localhost:0");
     assert_int_equal(queue_limit(nb_listener_fd(the_listener, 0)), system_maximum());
@@ -552,16 +531,14 @@ static void a_backlog_of_zero_or_less_is_the_maximum_of_the_system(void **state)
     assert_int_equal(limit_with(INT32_MIN), system_maximum());
 }
 
-static void a_backlog_that_is_asked_for_is_set(void **state)
+TEST(a_backlog_that_is_asked_for_is_set)
 {
-    (void)state;
     skip_under_qemu("TCP_INFO is cut short");
     assert_int_equal(limit_with(7), 7);
 }
 
-static void a_backlog_of_any_size_is_cut_to_the_maximum_of_the_system(void **state)
+TEST(a_backlog_of_any_size_is_cut_to_the_maximum_of_the_system)
 {
-    (void)state;
     skip_under_qemu("TCP_INFO is cut short");
     assert_int_equal(limit_with(INT32_MAX), system_maximum());
     assert_int_equal(limit_with((INT64_C(1) << 32) + 7), system_maximum());
@@ -570,19 +547,17 @@ static void a_backlog_of_any_size_is_cut_to_the_maximum_of_the_system(void **sta
 
 /* --- The sockets --- */
 
-static void ipv6_sockets_never_take_ipv4(void **state)
+TEST(ipv6_sockets_never_take_ipv4)
 {
     nb_address address = listen_on("[::]:0");
     nb_address v4 = address_of(host_at("127.0.0.1", &address));
 
-    (void)state;
     assert_int_equal(get_option(nb_listener_fd(the_listener, 0), IPPROTO_IPV6, IPV6_V6ONLY), 1);
     assert_int_equal(dial_quietly(&v4), -ECONNREFUSED);
 }
 
-static void sockets_can_be_used_again_but_are_not_shared(void **state)
+TEST(sockets_can_be_used_again_but_are_not_shared)
 {
-    (void)state;
     (void)listen_on("localhost:0");
     for (size_t i = 0; i < 2; i++) {
         int fd = nb_listener_fd(the_listener, i);
@@ -592,22 +567,20 @@ static void sockets_can_be_used_again_but_are_not_shared(void **state)
     }
 }
 
-static void a_second_listener_cannot_share_the_port(void **state)
+TEST(a_second_listener_cannot_share_the_port)
 {
     nb_address address = listen_on("localhost:0");
 
-    (void)state;
     assert_status(try_listen(host_at("localhost", &address), NULL), NB_ADDRESS_IN_USE);
     assert_status(try_listen(host_at("127.0.0.1", &address), NULL), NB_ADDRESS_IN_USE);
     assert_status(try_listen(host_at("[::1]", &address), NULL), NB_ADDRESS_IN_USE);
     assert_status(try_listen(host_at("", &address), NULL), NB_ADDRESS_IN_USE);
 }
 
-static void every_descriptor_is_close_on_exec(void **state)
+TEST(every_descriptor_is_close_on_exec)
 {
     bool before[256];
 
-    (void)state;
     for (int fd = 0; fd < 256; fd++)
         before[fd] = fcntl(fd, F_GETFD) >= 0;
     (void)listen_on("localhost:0");
@@ -627,7 +600,7 @@ static void close_first(const nb_address *address)
     assert_status(nb_close(conn, plenty()), NB_OK);
 }
 
-static void a_restart_works_while_connections_are_in_time_wait(void **state)
+TEST(a_restart_works_while_connections_are_in_time_wait)
 {
     nb_address address = listen_on("127.0.0.1:0");
     nb_address again;
@@ -635,7 +608,6 @@ static void a_restart_works_while_connections_are_in_time_wait(void **state)
     const struct sockaddr *raw = nb__address_sockaddr(&address, &length);
     int plain = socket(AF_INET, SOCK_STREAM, 0);
 
-    (void)state;
     close_first(&address);
     nb_listener_close(the_listener);
     assert_int_equal(bind(plain, raw, length), -1); /* it is in TIME_WAIT */
@@ -647,11 +619,10 @@ static void a_restart_works_while_connections_are_in_time_wait(void **state)
 
 /* --- A port for both families --- */
 
-static void a_port_that_is_busy_in_the_second_family_is_chosen_again(void **state)
+TEST(a_port_that_is_busy_in_the_second_family_is_chosen_again)
 {
     nb_address first, second;
 
-    (void)state;
     now.bind_family = AF_INET6;
     now.bind_error = EADDRINUSE;
     now.bind_times = 3;
@@ -663,11 +634,10 @@ static void a_port_that_is_busy_in_the_second_family_is_chosen_again(void **stat
     check_reached(1);
 }
 
-static void a_port_that_turns_out_busy_at_listen_is_chosen_again(void **state)
+TEST(a_port_that_turns_out_busy_at_listen_is_chosen_again)
 {
     nb_address first, second;
 
-    (void)state;
     fail_after(ON_LISTEN, 1, EADDRINUSE,
                3); /* the second socket of the first round, and two more */
     first = listen_on("localhost:0");
@@ -677,9 +647,8 @@ static void a_port_that_turns_out_busy_at_listen_is_chosen_again(void **state)
     check_reached(1);
 }
 
-static void the_families_take_turns_in_choosing_the_port(void **state)
+TEST(the_families_take_turns_in_choosing_the_port)
 {
-    (void)state;
     fail_next(ON_LISTEN, EADDRINUSE, -1);
     assert_status(try_listen("localhost:0", NULL), NB_ADDRESS_IN_USE);
     assert_int_not_equal(now.chooses[0], now.chooses[1]);
@@ -687,39 +656,35 @@ static void the_families_take_turns_in_choosing_the_port(void **state)
     assert_int_not_equal(now.chooses[2], now.chooses[3]);
 }
 
-static void a_late_choice_of_a_port_is_good_enough(void **state)
+TEST(a_late_choice_of_a_port_is_good_enough)
 {
-    (void)state;
     fail_next(ON_LISTEN, EADDRINUSE, 12);
     (void)listen_on("localhost:0");
     assert_in_range(now.rounds, 13, 16); /* a port may really be busy, too */
 }
 
-static void after_sixteen_choices_it_gives_up(void **state)
+TEST(after_sixteen_choices_it_gives_up)
 {
     nb_error err;
 
-    (void)state;
     fail_next(ON_LISTEN, EADDRINUSE, -1);
     assert_status(try_listen("localhost:0", &err), NB_ADDRESS_IN_USE);
     assert_int_equal(now.rounds, 16);
     assert_non_null(strstr(err.message, "localhost:0"));
 }
 
-static void only_a_busy_port_is_chosen_again(void **state)
+TEST(only_a_busy_port_is_chosen_again)
 {
-    (void)state;
     fail_after(ON_LISTEN, 1, EACCES, 1);
     assert_status(try_listen("localhost:0", NULL), NB_PERMISSION);
     assert_int_equal(calls(ON_LISTEN), 2);
 }
 
-static void one_family_missing_leaves_the_other(void **state)
+TEST(one_family_missing_leaves_the_other)
 {
     static const int families[] = {AF_INET, AF_INET6};
     static const char *const endpoints[] = {"localhost:0", ":0", "*:0"};
 
-    (void)state;
     for (size_t i = 0; i < COUNT(families) * COUNT(endpoints); i++) {
         nb_address address;
 
@@ -747,12 +712,11 @@ static void check_other_family(int family)
 }
 
 /* Filters of system calls and other policies answer as they like. */
-static void one_family_that_is_not_allowed_leaves_the_other(void **state)
+TEST(one_family_that_is_not_allowed_leaves_the_other)
 {
     static const int families[] = {AF_INET, AF_INET6};
     static const int errors[] = {EOPNOTSUPP, EPROTONOSUPPORT, EPERM, EACCES, ENOSYS};
 
-    (void)state;
     for (size_t i = 0; i < COUNT(families) * COUNT(errors); i++) {
         now.socket_family = now.bind_family = families[i % 2];
         now.socket_error = errors[i / 2];
@@ -764,11 +728,10 @@ static void one_family_that_is_not_allowed_leaves_the_other(void **state)
     }
 }
 
-static void one_family_without_the_address_leaves_the_other(void **state)
+TEST(one_family_without_the_address_leaves_the_other)
 {
     static const int families[] = {AF_INET, AF_INET6};
 
-    (void)state;
     for (size_t i = 0; i < COUNT(families); i++) {
         now.bind_family = families[i];
         now.bind_error = EADDRNOTAVAIL;
@@ -778,7 +741,7 @@ static void one_family_without_the_address_leaves_the_other(void **state)
 }
 
 /* The status is that of the family that got further, whichever was tried first. */
-static void where_no_family_works_the_status_is_what_tells_most(void **state)
+TEST(where_no_family_works_the_status_is_what_tells_most)
 {
     static const struct {
         int of_socket;
@@ -792,7 +755,6 @@ static void where_no_family_works_the_status_is_what_tells_most(void **state)
     };
     static const int families[] = {AF_INET, AF_INET6};
 
-    (void)state;
     for (size_t i = 0; i < 2 * COUNT(rows); i++) {
         const char *at = families[i % 2] == AF_INET ? "[::1]" : "127.0.0.1";
         nb_error err;
@@ -809,13 +771,12 @@ static void where_no_family_works_the_status_is_what_tells_most(void **state)
 }
 
 /* Also where a family could be left out for it. */
-static void an_option_that_one_family_refuses_is_not_left_out(void **state)
+TEST(an_option_that_one_family_refuses_is_not_left_out)
 {
     nb_listen_options options = NB_LISTEN_OPTIONS_INIT;
     nb_listener *listener;
     nb_error err;
 
-    (void)state;
     options.send_buffer_bytes = 10000;
     fail_after(ON_SETSOCKOPT, 1, EPERM, 1); /* the default before it may fail */
     assert_status(nb_listen(&listener, "localhost:0", &options, &err), NB_PERMISSION);
@@ -823,24 +784,22 @@ static void an_option_that_one_family_refuses_is_not_left_out(void **state)
     assert_non_null(strstr(err.message, "send_buffer_bytes"));
 }
 
-static void no_family_at_all_is_an_error(void **state)
+TEST(no_family_at_all_is_an_error)
 {
-    (void)state;
     fail_next(ON_BIND, EADDRNOTAVAIL, -1);
     assert_status(try_listen("localhost:0", NULL), NB_ADDRESS_UNAVAILABLE);
     fail_next(ON_BIND, EAFNOSUPPORT, -1);
     assert_status(try_listen("localhost:0", NULL), NB_UNSUPPORTED);
 }
 
-static void a_literal_of_a_missing_family_is_unsupported(void **state)
+TEST(a_literal_of_a_missing_family_is_unsupported)
 {
-    (void)state;
     now.socket_family = AF_INET6;
     now.socket_error = EAFNOSUPPORT;
     assert_status(try_listen("[::1]:0", NULL), NB_UNSUPPORTED);
 }
 
-static void other_failures_of_one_family_fail_the_whole(void **state)
+TEST(other_failures_of_one_family_fail_the_whole)
 {
     static const struct {
         int error;
@@ -852,7 +811,6 @@ static void other_failures_of_one_family_fail_the_whole(void **state)
     };
     nb_error err;
 
-    (void)state;
     now.socket_family = AF_INET6;
     for (size_t i = 0; i < COUNT(rows); i++) {
         now.socket_error = rows[i].error;
@@ -861,21 +819,19 @@ static void other_failures_of_one_family_fail_the_whole(void **state)
     }
 }
 
-static void an_ipv6_socket_that_cannot_be_kept_from_ipv4_fails(void **state)
+TEST(an_ipv6_socket_that_cannot_be_kept_from_ipv4_fails)
 {
     nb_listener *listener;
     nb_error err;
 
-    (void)state;
     fail_next(ON_SETSOCKOPT, EIO, -1);
     assert_status(nb_listen(&listener, "[::1]:0", NULL, &err), NB_SYSTEM);
     assert_null(listener);
     assert_non_null(strstr(err.message, "IPV6_V6ONLY"));
 }
 
-static void an_option_that_is_optional_does_not_fail_it(void **state)
+TEST(an_option_that_is_optional_does_not_fail_it)
 {
-    (void)state;
     fail_next(ON_SETSOCKOPT, EIO, -1);
     (void)listen_on("127.0.0.1:0");
 }
@@ -901,11 +857,10 @@ static void listen_without_ipv6(void *argument)
     nb_listener_close(listener);
 }
 
-static void a_host_with_ipv6_switched_off_is_served_over_ipv4(void **state)
+TEST(a_host_with_ipv6_switched_off_is_served_over_ipv4)
 {
     struct without_ipv6 host = {false, NB_OK, 0};
 
-    (void)state;
     if (!in_own_network(listen_without_ipv6, &host) || !host.disabled)
         skip_because("a network of its own is not allowed here (not root)");
     assert_status(host.status, NB_OK);
@@ -914,11 +869,10 @@ static void a_host_with_ipv6_switched_off_is_served_over_ipv4(void **state)
 
 /* --- More endpoints --- */
 
-static void one_accept_serves_all_endpoints(void **state)
+TEST(one_accept_serves_all_endpoints)
 {
     nb_address second;
 
-    (void)state;
     (void)listen_on("127.0.0.1:0");
     assert_status(nb_listener_add(the_listener, "127.0.0.2:0", NULL, NULL), NB_OK);
     assert_status(nb_listener_add(the_listener, "localhost:0", NULL, NULL), NB_OK);
@@ -931,7 +885,7 @@ static void one_accept_serves_all_endpoints(void **state)
         check_reached(i);
 }
 
-static void an_endpoint_that_cannot_be_added_leaves_the_listener_as_it_was(void **state)
+TEST(an_endpoint_that_cannot_be_added_leaves_the_listener_as_it_was)
 {
     nb_address address = listen_on("127.0.0.1:0");
     nb_address busy;
@@ -939,7 +893,6 @@ static void an_endpoint_that_cannot_be_added_leaves_the_listener_as_it_was(void 
     size_t descriptors;
     nb_error err;
 
-    (void)state;
     (void)bare_listener("127.0.0.2:0", 8, &busy);
     descriptors = open_descriptors();
     assert_status(nb_listener_add(the_listener, host_at("127.0.0.2", &busy), NULL, &err),
@@ -954,11 +907,10 @@ static void an_endpoint_that_cannot_be_added_leaves_the_listener_as_it_was(void 
     check_reached(0);
 }
 
-static void a_listener_has_sixty_four_sockets_at_most(void **state)
+TEST(a_listener_has_sixty_four_sockets_at_most)
 {
     nb_error err;
 
-    (void)state;
     (void)listen_on("127.0.0.1:0");
     while (nb_listener_count(the_listener) < NB_LISTENER_SOCKETS_MAX - 1)
         assert_status(nb_listener_add(the_listener, "127.0.0.1:0", NULL, &err), NB_OK);
@@ -972,20 +924,18 @@ static void a_listener_has_sixty_four_sockets_at_most(void **state)
     check_reached(NB_LISTENER_SOCKETS_MAX - 1);
 }
 
-static void nothing_is_added_to_a_stopped_listener(void **state)
+TEST(nothing_is_added_to_a_stopped_listener)
 {
-    (void)state;
     (void)listen_on("127.0.0.1:0");
     nb_listener_stop(the_listener);
     assert_status(nb_listener_add(the_listener, "127.0.0.1:0", NULL, NULL), NB_CANCELLED);
     assert_int_equal(nb_listener_count(the_listener), 1);
 }
 
-static void options_of_an_added_endpoint_count(void **state)
+TEST(options_of_an_added_endpoint_count)
 {
     nb_listen_options options = NB_LISTEN_OPTIONS_INIT;
 
-    (void)state;
     skip_under_qemu("TCP_INFO is cut short");
     (void)listen_on("127.0.0.1:0");
     options.backlog = 7;
@@ -997,11 +947,10 @@ static void options_of_an_added_endpoint_count(void **state)
 
 /* --- Accepting --- */
 
-static void an_accepted_connection_is_blocking_close_on_exec_and_without_delay(void **state)
+TEST(an_accepted_connection_is_blocking_close_on_exec_and_without_delay)
 {
     nb_conn *conn;
 
-    (void)state;
     (void)listen_on("localhost:0");
     for (size_t i = 0; i < 2; i++) {
         nb_address address = socket_address(i);
@@ -1015,9 +964,8 @@ static void an_accepted_connection_is_blocking_close_on_exec_and_without_delay(v
     }
 }
 
-static void the_peer_of_an_accepted_connection_is_the_client(void **state)
+TEST(the_peer_of_an_accepted_connection_is_the_client)
 {
-    (void)state;
     (void)listen_on("localhost:0");
     for (size_t i = 0; i < 2; i++) {
         nb_address address = socket_address(i);
@@ -1037,12 +985,11 @@ static void the_peer_of_an_accepted_connection_is_the_client(void **state)
     }
 }
 
-static void without_a_client_accept_ends_at_its_deadline(void **state)
+TEST(without_a_client_accept_ends_at_its_deadline)
 {
     nb_deadline by;
     nb_error err;
 
-    (void)state;
     (void)listen_on("localhost:0");
     by = nb_after_ms(50);
     assert_status(accept_one(by, &err), NB_TIMEOUT);
@@ -1050,11 +997,10 @@ static void without_a_client_accept_ends_at_its_deadline(void **state)
     assert_int_equal(err.system_error, 0);
 }
 
-static void signals_do_not_move_the_deadline_of_accept(void **state)
+TEST(signals_do_not_move_the_deadline_of_accept)
 {
     nb_deadline by;
 
-    (void)state;
     (void)listen_on("127.0.0.1:0");
     storm_begin(0);
     by = nb_after_ms(100);
@@ -1063,24 +1009,22 @@ static void signals_do_not_move_the_deadline_of_accept(void **state)
     assert_true(storm_end() > 0);
 }
 
-static void an_expired_deadline_takes_nothing_although_a_client_waits(void **state)
+TEST(an_expired_deadline_takes_nothing_although_a_client_waits)
 {
     nb_address address = listen_on("127.0.0.1:0");
 
-    (void)state;
     (void)dial(&address);
     assert_status(accept_one(nb_after_ms(0), NULL), NB_TIMEOUT);
     assert_int_equal(calls(ON_ACCEPT), 0);
     assert_status(accept_one(plenty(), NULL), NB_OK);
 }
 
-static void an_accepted_connection_outlives_its_listener(void **state)
+TEST(an_accepted_connection_outlives_its_listener)
 {
     nb_address address = listen_on("127.0.0.1:0");
     int client = dial(&address);
     nb_conn *conn = accepted();
 
-    (void)state;
     nb_listener_close(the_listener);
     the_listener = NULL;
     assert_status(nb_send_all(conn, HELLO, strlen(HELLO), NULL, plenty()), NB_OK);
@@ -1114,15 +1058,13 @@ static void check_fair(size_t busy, size_t quiet)
     assert_in_range(accepts, 1, 4);
 }
 
-static void a_busy_first_socket_does_not_starve_the_second(void **state)
+TEST(a_busy_first_socket_does_not_starve_the_second)
 {
-    (void)state;
     check_fair(0, 1);
 }
 
-static void a_busy_second_socket_does_not_starve_the_first(void **state)
+TEST(a_busy_second_socket_does_not_starve_the_first)
 {
-    (void)state;
     check_fair(1, 0);
 }
 
@@ -1147,13 +1089,12 @@ static void until_accepting(const struct task *task)
     eventually(thread_waits(task->tid, FOR_EVENTS) || thread_waits(task->tid, FOR_A_LOCK));
 }
 
-static void several_threads_accept_each_connection_once(void **state)
+TEST(several_threads_accept_each_connection_once)
 {
     nb_address address = listen_on("localhost:0");
     struct task tasks[4];
     atomic_int count = 0;
 
-    (void)state;
     endings = 0;
     for (size_t i = 0; i < COUNT(tasks); i++)
         task_start(&tasks[i], accept_until_stopped, &count);
@@ -1169,13 +1110,12 @@ static void several_threads_accept_each_connection_once(void **state)
     assert_int_equal(count, 40);
 }
 
-static void a_connection_wakes_one_of_many_that_accept(void **state)
+TEST(a_connection_wakes_one_of_many_that_accept)
 {
     nb_address address = listen_on("127.0.0.1:0");
     struct task tasks[16];
     atomic_int count = 0;
 
-    (void)state;
     endings = 0;
     for (size_t i = 0; i < COUNT(tasks); i++)
         task_start(&tasks[i], accept_until_stopped, &count);
@@ -1218,12 +1158,11 @@ static void start_to_accept(struct accepting *accepting, nb_deadline by)
     task_start(&accepting->task, accept_once, accepting);
 }
 
-static void who_waits_for_a_turn_keeps_his_deadline(void **state)
+TEST(who_waits_for_a_turn_keeps_his_deadline)
 {
     struct accepting first;
     nb_deadline by;
 
-    (void)state;
     (void)listen_on("127.0.0.1:0");
     start_to_accept(&first, nb_forever());
     task_until_blocked(&first.task);
@@ -1236,12 +1175,11 @@ static void who_waits_for_a_turn_keeps_his_deadline(void **state)
     assert_status((nb_status)first.status, NB_CANCELLED);
 }
 
-static void whose_time_is_over_hands_his_turn_on(void **state)
+TEST(whose_time_is_over_hands_his_turn_on)
 {
     nb_address address = listen_on("127.0.0.1:0");
     struct accepting first, second;
 
-    (void)state;
     start_to_accept(&first, nb_after_ms(200));
     task_until_blocked(&first.task);
     start_to_accept(&second, plenty());
@@ -1252,13 +1190,12 @@ static void whose_time_is_over_hands_his_turn_on(void **state)
     assert_status((nb_status)second.status, NB_OK);
 }
 
-static void who_waits_for_a_turn_hears_of_the_shortage(void **state)
+TEST(who_waits_for_a_turn_hears_of_the_shortage)
 {
     nb_address address = listen_on("127.0.0.1:0");
     struct accepting first;
     nb_error err;
 
-    (void)state;
     (void)dial(&address);
     fail_next(ON_ACCEPT, EMFILE, -1);
     start_to_accept(&first, nb_forever());
@@ -1272,13 +1209,12 @@ static void who_waits_for_a_turn_hears_of_the_shortage(void **state)
 
 /* --- Stopping --- */
 
-static void a_stop_wakes_a_blocked_accept(void **state)
+TEST(a_stop_wakes_a_blocked_accept)
 {
     struct task task;
     atomic_int count = 0;
     int64_t begin;
 
-    (void)state;
     endings = 0;
     (void)listen_on("localhost:0");
     task_start(&task, accept_until_stopped, &count);
@@ -1290,22 +1226,20 @@ static void a_stop_wakes_a_blocked_accept(void **state)
     assert_int_equal(endings, 1);
 }
 
-static void a_stop_before_accept_is_not_lost(void **state)
+TEST(a_stop_before_accept_is_not_lost)
 {
     nb_error err;
 
-    (void)state;
     (void)listen_on("127.0.0.1:0");
     nb_listener_stop(the_listener);
     assert_status(accept_one(nb_forever(), &err), NB_CANCELLED);
     assert_int_equal(err.system_error, 0);
 }
 
-static void a_stop_stays(void **state)
+TEST(a_stop_stays)
 {
     nb_address address = listen_on("127.0.0.1:0");
 
-    (void)state;
     (void)dial(&address);
     for (int i = 0; i < 3; i++) {
         nb_listener_stop(the_listener);
@@ -1314,17 +1248,15 @@ static void a_stop_stays(void **state)
     assert_int_equal(calls(ON_ACCEPT), 0);
 }
 
-static void a_stop_comes_before_an_expired_deadline(void **state)
+TEST(a_stop_comes_before_an_expired_deadline)
 {
-    (void)state;
     (void)listen_on("127.0.0.1:0");
     nb_listener_stop(the_listener);
     assert_status(accept_one(nb_after_ms(0), NULL), NB_CANCELLED);
 }
 
-static void a_thousand_stops_never_block(void **state)
+TEST(a_thousand_stops_never_block)
 {
-    (void)state;
     (void)listen_on("127.0.0.1:0");
     for (int i = 0; i < 1000; i++)
         nb_listener_stop(the_listener);
@@ -1351,13 +1283,12 @@ static void accept_with_signals(void *count)
     accept_until_stopped(count);
 }
 
-static void a_stop_from_a_signal_handler_ends_the_accept_it_interrupts(void **state)
+TEST(a_stop_from_a_signal_handler_ends_the_accept_it_interrupts)
 {
     struct sigaction action, old;
     struct task task;
     atomic_int count = 0;
 
-    (void)state;
     endings = 0;
     memset(&action, 0, sizeof(action));
     action.sa_handler = stop_in_a_handler;
@@ -1373,13 +1304,12 @@ static void a_stop_from_a_signal_handler_ends_the_accept_it_interrupts(void **st
 }
 
 /* The child shares the descriptor that wakes who accepts, but not the stop. */
-static void a_stop_of_a_forked_childs_copy_makes_nobody_spin(void **state)
+TEST(a_stop_of_a_forked_childs_copy_makes_nobody_spin)
 {
     nb_address address = listen_on("127.0.0.1:0");
     struct task tasks[3];
     atomic_int count = 0;
 
-    (void)state;
     skip_without_children();
     endings = 0;
     for (size_t i = 0; i < COUNT(tasks); i++)
@@ -1396,13 +1326,12 @@ static void a_stop_of_a_forked_childs_copy_makes_nobody_spin(void **state)
     assert_int_equal(endings, COUNT(tasks));
 }
 
-static void after_the_close_nobody_listens(void **state)
+TEST(after_the_close_nobody_listens)
 {
     nb_address address = listen_on("localhost:0");
     struct task task;
     atomic_int count = 0;
 
-    (void)state;
     task_start(&task, accept_until_stopped, &count);
     task_until_blocked(&task);
     nb_listener_stop(the_listener);
@@ -1415,7 +1344,7 @@ static void after_the_close_nobody_listens(void **state)
 
 /* --- Peers that are gone --- */
 
-static void a_peer_that_reset_before_accept_still_comes_with_its_address(void **state)
+TEST(a_peer_that_reset_before_accept_still_comes_with_its_address)
 {
     nb_address address = listen_on("127.0.0.1:0");
     struct sockaddr_storage raw;
@@ -1426,7 +1355,6 @@ static void a_peer_that_reset_before_accept_still_comes_with_its_address(void **
     char buf[8];
     size_t received;
 
-    (void)state;
     assert_int_equal(getsockname(client, (struct sockaddr *)&raw, &length), 0);
     client_address = nb__address_from((struct sockaddr *)&raw, length);
     say(client, "last", 4);
@@ -1440,12 +1368,11 @@ static void a_peer_that_reset_before_accept_still_comes_with_its_address(void **
     nb_abort(conn);
 }
 
-static void peers_that_are_gone_do_not_keep_others_out(void **state)
+TEST(peers_that_are_gone_do_not_keep_others_out)
 {
     nb_address address = listen_on("127.0.0.1:0");
     bool found = false;
 
-    (void)state;
     for (int i = 0; i < 5; i++)
         break_off(dial(&address));
     say(dial(&address), "!", 1);
@@ -1485,7 +1412,7 @@ static void unlimit_descriptors(void)
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit_before), 0);
 }
 
-static void without_descriptors_accept_ends_at_its_deadline_and_does_not_spin(void **state)
+TEST(without_descriptors_accept_ends_at_its_deadline_and_does_not_spin)
 {
     nb_address address = listen_on("127.0.0.1:0");
     int64_t ms = 150;
@@ -1493,7 +1420,6 @@ static void without_descriptors_accept_ends_at_its_deadline_and_does_not_spin(vo
     nb_status status;
     nb_error err;
 
-    (void)state;
     (void)dial(&address);
     limit_descriptors(0);
     do { /* until there was time to try twice */
@@ -1508,11 +1434,10 @@ static void without_descriptors_accept_ends_at_its_deadline_and_does_not_spin(vo
     assert_in_range(calls(ON_ACCEPT), 2, 10); /* after 0, 5, 15, 35, 75 ms, and at the end */
 }
 
-static void without_descriptors_and_without_a_client_it_is_a_timeout(void **state)
+TEST(without_descriptors_and_without_a_client_it_is_a_timeout)
 {
     nb_status status;
 
-    (void)state;
     (void)listen_on("127.0.0.1:0");
     limit_descriptors(0);
     status = accept_one(nb_after_ms(20), NULL);
@@ -1530,12 +1455,11 @@ static void free_descriptors_at_the_third_try(void *unused)
     (void)setrlimit(RLIMIT_NOFILE, &limit_before);
 }
 
-static void accept_recovers_by_itself_when_descriptors_come_free(void **state)
+TEST(accept_recovers_by_itself_when_descriptors_come_free)
 {
     nb_address address = listen_on("127.0.0.1:0");
     struct task task;
 
-    (void)state;
     (void)dial(&address);
     limit_descriptors(0);
     task_start(&task, free_descriptors_at_the_third_try, NULL);
@@ -1545,11 +1469,10 @@ static void accept_recovers_by_itself_when_descriptors_come_free(void **state)
 }
 
 /* Each retry waits on the clock, not anew after each signal. */
-static void signals_do_not_put_the_next_try_off(void **state)
+TEST(signals_do_not_put_the_next_try_off)
 {
     nb_address address = listen_on("127.0.0.1:0");
 
-    (void)state;
     (void)dial(&address);
     fail_next(ON_ACCEPT, EMFILE, 3);
     storm_begin(0);
@@ -1582,19 +1505,17 @@ static int64_t stop_during_a_shortage(void)
     return ms;
 }
 
-static void a_stop_ends_the_wait_for_descriptors(void **state)
+TEST(a_stop_ends_the_wait_for_descriptors)
 {
     int slow = 0;
 
-    (void)state;
     while (stop_during_a_shortage() > 450)
         assert_true(++slow < 5); /* on a busy machine one may take as long as the wait */
 }
 
 /* At most so many descriptors as a socket pair and its wake-up need. */
-static void listening_with_too_few_descriptors_leaks_none(void **state)
+TEST(listening_with_too_few_descriptors_leaks_none)
 {
-    (void)state;
     for (int more = 0; more < 3; more++) {
         size_t before = open_descriptors();
         nb_listener *listener;
@@ -1609,23 +1530,21 @@ static void listening_with_too_few_descriptors_leaks_none(void **state)
     }
 }
 
-static void a_wake_up_that_cannot_be_made_fails_the_listener(void **state)
+TEST(a_wake_up_that_cannot_be_made_fails_the_listener)
 {
     nb_error err;
 
-    (void)state;
     fail_next(ON_WAKE_OPEN, EMFILE, 1);
     assert_status(try_listen("127.0.0.1:0", &err), NB_NO_DESCRIPTORS);
     assert_int_equal(err.system_error, EMFILE);
     assert_non_null(strstr(err.message, "127.0.0.1:0"));
 }
 
-static void no_memory_for_a_listener_leaks_nothing(void **state)
+TEST(no_memory_for_a_listener_leaks_nothing)
 {
     nb_status status = NB_NO_MEMORY;
     int failed = 0;
 
-    (void)state;
     while (status == NB_NO_MEMORY && failed < 20) {
         fail_after(ON_MALLOC, failed++, ENOMEM, 1);
         status = try_listen("localhost:0", NULL);
@@ -1635,11 +1554,10 @@ static void no_memory_for_a_listener_leaks_nothing(void **state)
     assert_true(failed > 1);
 }
 
-static void no_memory_for_a_connection_is_said_and_the_next_accept_works(void **state)
+TEST(no_memory_for_a_connection_is_said_and_the_next_accept_works)
 {
     nb_address address = listen_on("127.0.0.1:0");
 
-    (void)state;
     (void)dial(&address);
     fail_next(ON_MALLOC, ENOMEM, 1);
     assert_status(accept_one(plenty(), NULL), NB_NO_MEMORY);
@@ -1648,11 +1566,10 @@ static void no_memory_for_a_connection_is_said_and_the_next_accept_works(void **
 }
 
 /* As `ss -K` does to a listening socket. */
-static void a_socket_that_was_destroyed_is_an_error_and_no_loop(void **state)
+TEST(a_socket_that_was_destroyed_is_an_error_and_no_loop)
 {
     nb_error err;
 
-    (void)state;
     (void)listen_on("127.0.0.1:0");
     assert_int_equal(shutdown(nb_listener_fd(the_listener, 0), SHUT_RDWR), 0);
     assert_status(accept_one(plenty(), &err), NB_SYSTEM);
@@ -1660,95 +1577,4 @@ static void a_socket_that_was_destroyed_is_an_error_and_no_loop(void **state)
     assert_int_equal(calls(ON_ACCEPT), 1);
 }
 
-int main(void)
-{
-    const struct CMUnitTest cases[] = {
-        NET_CASE(an_ipv4_literal_is_one_socket),
-        NET_CASE(an_ipv6_literal_is_one_socket),
-        NET_CASE(localhost_is_two_sockets_on_one_port),
-        NET_CASE(a_name_below_localhost_is_two_sockets_on_one_port),
-        NET_CASE(no_host_is_all_interfaces_of_both_families),
-        NET_CASE(a_star_is_all_interfaces_of_both_families),
-        NET_CASE(all_interfaces_are_reached_over_both_families),
-        NET_CASE(a_fixed_port_is_the_one_that_is_bound),
-        NET_CASE(a_busy_port_is_named),
-        NET_CASE(a_port_busy_in_one_family_is_busy),
-        NET_CASE(an_address_of_another_machine_is_unavailable),
-        NET_CASE(a_port_that_is_not_allowed_is_a_permission),
-        NET_CASE(what_is_no_endpoint_is_refused_and_named),
-        NET_CASE(names_are_not_looked_up),
-        NET_CASE(control_bytes_of_an_endpoint_are_escaped),
-        NET_CASE(a_null_argument_is_invalid),
-        NET_CASE(a_socket_that_is_not_there_has_no_address_and_no_descriptor),
-        NET_CASE(success_keeps_errno),
-        NET_CASE(options_whose_size_was_never_set_are_invalid),
-        NET_CASE(options_of_an_older_version_are_accepted),
-        NET_CASE(an_option_of_later_is_accepted_while_it_is_zero),
-        NET_CASE(an_option_of_later_that_is_set_is_invalid),
-        NET_CASE(a_backlog_of_zero_or_less_is_the_maximum_of_the_system),
-        NET_CASE(a_backlog_that_is_asked_for_is_set),
-        NET_CASE(a_backlog_of_any_size_is_cut_to_the_maximum_of_the_system),
-        NET_CASE(ipv6_sockets_never_take_ipv4),
-        NET_CASE(sockets_can_be_used_again_but_are_not_shared),
-        NET_CASE(a_second_listener_cannot_share_the_port),
-        NET_CASE(every_descriptor_is_close_on_exec),
-        NET_CASE(a_restart_works_while_connections_are_in_time_wait),
-        NET_CASE(a_port_that_is_busy_in_the_second_family_is_chosen_again),
-        NET_CASE(a_port_that_turns_out_busy_at_listen_is_chosen_again),
-        NET_CASE(the_families_take_turns_in_choosing_the_port),
-        NET_CASE(a_late_choice_of_a_port_is_good_enough),
-        NET_CASE(after_sixteen_choices_it_gives_up),
-        NET_CASE(only_a_busy_port_is_chosen_again),
-        NET_CASE(one_family_missing_leaves_the_other),
-        NET_CASE(one_family_that_is_not_allowed_leaves_the_other),
-        NET_CASE(one_family_without_the_address_leaves_the_other),
-        NET_CASE(where_no_family_works_the_status_is_what_tells_most),
-        NET_CASE(an_option_that_one_family_refuses_is_not_left_out),
-        NET_CASE(no_family_at_all_is_an_error),
-        NET_CASE(a_literal_of_a_missing_family_is_unsupported),
-        NET_CASE(other_failures_of_one_family_fail_the_whole),
-        NET_CASE(an_ipv6_socket_that_cannot_be_kept_from_ipv4_fails),
-        NET_CASE(an_option_that_is_optional_does_not_fail_it),
-        NET_CASE(a_host_with_ipv6_switched_off_is_served_over_ipv4),
-        NET_CASE(one_accept_serves_all_endpoints),
-        NET_CASE(an_endpoint_that_cannot_be_added_leaves_the_listener_as_it_was),
-        NET_CASE(a_listener_has_sixty_four_sockets_at_most),
-        NET_CASE(nothing_is_added_to_a_stopped_listener),
-        NET_CASE(options_of_an_added_endpoint_count),
-        NET_CASE(an_accepted_connection_is_blocking_close_on_exec_and_without_delay),
-        NET_CASE(the_peer_of_an_accepted_connection_is_the_client),
-        NET_CASE(without_a_client_accept_ends_at_its_deadline),
-        NET_CASE(signals_do_not_move_the_deadline_of_accept),
-        NET_CASE(an_expired_deadline_takes_nothing_although_a_client_waits),
-        NET_CASE(an_accepted_connection_outlives_its_listener),
-        NET_CASE(a_busy_first_socket_does_not_starve_the_second),
-        NET_CASE(a_busy_second_socket_does_not_starve_the_first),
-        NET_CASE(several_threads_accept_each_connection_once),
-        NET_CASE(a_connection_wakes_one_of_many_that_accept),
-        NET_CASE(who_waits_for_a_turn_keeps_his_deadline),
-        NET_CASE(whose_time_is_over_hands_his_turn_on),
-        NET_CASE(who_waits_for_a_turn_hears_of_the_shortage),
-        NET_CASE(a_stop_wakes_a_blocked_accept),
-        NET_CASE(a_stop_before_accept_is_not_lost),
-        NET_CASE(a_stop_stays),
-        NET_CASE(a_stop_comes_before_an_expired_deadline),
-        NET_CASE(a_thousand_stops_never_block),
-        NET_CASE(a_stop_from_a_signal_handler_ends_the_accept_it_interrupts),
-        NET_CASE(a_stop_of_a_forked_childs_copy_makes_nobody_spin),
-        NET_CASE(after_the_close_nobody_listens),
-        NET_CASE(a_peer_that_reset_before_accept_still_comes_with_its_address),
-        NET_CASE(peers_that_are_gone_do_not_keep_others_out),
-        NET_CASE(without_descriptors_accept_ends_at_its_deadline_and_does_not_spin),
-        NET_CASE(without_descriptors_and_without_a_client_it_is_a_timeout),
-        NET_CASE(accept_recovers_by_itself_when_descriptors_come_free),
-        NET_CASE(signals_do_not_put_the_next_try_off),
-        NET_CASE(a_stop_ends_the_wait_for_descriptors),
-        NET_CASE(listening_with_too_few_descriptors_leaks_none),
-        NET_CASE(a_wake_up_that_cannot_be_made_fails_the_listener),
-        NET_CASE(no_memory_for_a_listener_leaks_nothing),
-        NET_CASE(no_memory_for_a_connection_is_said_and_the_next_accept_works),
-        NET_CASE(a_socket_that_was_destroyed_is_an_error_and_no_loop),
-    };
-
-    return cmocka_run_group_tests(cases, move_to_own_network, NULL);
-}
+TEST_GROUP(move_to_own_network, NULL)

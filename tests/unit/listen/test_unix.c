@@ -442,14 +442,15 @@ static void check_reached(void)
     assert_status(nb_close(conn, plenty()), NB_OK);
 }
 
+#define TEST(name) TEST_AS(name, NET_CASE)
+
 /* --- Where it listens --- */
 
-static void a_path_is_listened_on(void **state)
+TEST(a_path_is_listened_on)
 {
     nb_address wanted = address_of(endpoint);
     nb_address address;
 
-    (void)state;
     listen_on(endpoint, NULL);
     address = first_address();
     assert_int_equal(nb_listener_count(the_listener), 1);
@@ -467,12 +468,11 @@ static const char *abstract_endpoint(void)
     return text;
 }
 
-static void an_abstract_name_is_listened_on(void **state)
+TEST(an_abstract_name_is_listened_on)
 {
     nb_address wanted = address_of(abstract_endpoint());
     nb_address address;
 
-    (void)state;
     listen_on(abstract_endpoint(), NULL);
     address = first_address();
     assert_true(nb_address_equal(&address, &wanted));
@@ -481,12 +481,11 @@ static void an_abstract_name_is_listened_on(void **state)
     check_refused(abstract_endpoint(), NULL, NB_ADDRESS_IN_USE, "EADDRINUSE");
 }
 
-static void a_path_that_fits_to_the_last_byte_is_listened_on(void **state)
+TEST(a_path_that_fits_to_the_last_byte_is_listened_on)
 {
     char name[128];
     char text[160];
 
-    (void)state;
     (void)snprintf(name, sizeof(name), "%s/%0*d", directory, (int)(106 - strlen(directory)), 1);
     assert_int_equal(strlen(name), 107);
     (void)snprintf(text, sizeof(text), "unix:%s", name);
@@ -495,23 +494,21 @@ static void a_path_that_fits_to_the_last_byte_is_listened_on(void **state)
     check_reached();
 }
 
-static void a_path_that_does_not_fit_is_refused(void **state)
+TEST(a_path_that_does_not_fit_is_refused)
 {
     char text[160];
 
-    (void)state;
     (void)snprintf(text, sizeof(text), "unix:%s/%0*d", directory, (int)(107 - strlen(directory)),
                    1);
     check_refused(text, NULL, NB_BAD_ENDPOINT, "too long");
     assert_int_equal(files(), 0);
 }
 
-static void unix_sockets_stand_beside_others_behind_one_accept(void **state)
+TEST(unix_sockets_stand_beside_others_behind_one_accept)
 {
     nb_listen_options odd = with_mode(0);
     nb_error err;
 
-    (void)state;
     odd.backlog = 1;
     listen_on(endpoint, NULL);
     assert_status(nb_listener_add(the_listener, "127.0.0.1:0", NULL, NULL), NB_OK);
@@ -529,12 +526,11 @@ static void unix_sockets_stand_beside_others_behind_one_accept(void **state)
     }
 }
 
-static void a_listener_takes_no_more_unix_sockets_than_it_can_hold(void **state)
+TEST(a_listener_takes_no_more_unix_sockets_than_it_can_hold)
 {
     char text[80];
     nb_error err;
 
-    (void)state;
     listen_on(abstract_endpoint(), NULL);
     for (int i = 1; i < NB_LISTENER_SOCKETS_MAX; i++) {
         (void)snprintf(text, sizeof(text), "%s/%d", abstract_endpoint(), i);
@@ -545,11 +541,10 @@ static void a_listener_takes_no_more_unix_sockets_than_it_can_hold(void **state)
     assert_int_equal(files(), 0);
 }
 
-static void a_directory_that_is_not_there_is_named(void **state)
+TEST(a_directory_that_is_not_there_is_named)
 {
     char text[96];
 
-    (void)state;
     (void)snprintf(text, sizeof(text), "unix:%s/none/socket", directory);
     check_refused(text, NULL, NB_ADDRESS_UNAVAILABLE, "ENOENT");
 }
@@ -572,18 +567,16 @@ static void count_inheritable(void)
 }
 
 /* The one of the lock, too, which is there only until the socket listens. */
-static void no_descriptor_is_inherited_meanwhile(void **state)
+TEST(no_descriptor_is_inherited_meanwhile)
 {
-    (void)state;
     meanwhile.before_listen = count_inheritable;
     inheritable_meanwhile = -1;
     listen_on(endpoint, NULL);
     assert_int_equal(inheritable_meanwhile, inheritable());
 }
 
-static void success_keeps_errno_and_descriptors_are_close_on_exec(void **state)
+TEST(success_keeps_errno_and_descriptors_are_close_on_exec)
 {
-    (void)state;
     leave_dead_socket(path);
     errno = 4711;
     listen_on(endpoint, NULL);
@@ -591,11 +584,10 @@ static void success_keeps_errno_and_descriptors_are_close_on_exec(void **state)
     assert_int_equal(fcntl(nb_listener_fd(the_listener, 0), F_GETFD), FD_CLOEXEC);
 }
 
-static void options_of_tcp_are_refused(void **state)
+TEST(options_of_tcp_are_refused)
 {
     nb_listen_options options = NB_LISTEN_OPTIONS_INIT;
 
-    (void)state;
     options.keepalive_count = 3;
     check_refused(endpoint, &options, NB_UNSUPPORTED, "keepalive_count");
     assert_int_equal(files(), 0);
@@ -617,20 +609,18 @@ static int mode_under(mode_t mask, int64_t asked)
     return mode;
 }
 
-static void the_file_is_the_owners_alone_unless_asked_otherwise(void **state)
+TEST(the_file_is_the_owners_alone_unless_asked_otherwise)
 {
-    (void)state;
     assert_int_equal(mode_under(0, 0), 0600);
     assert_int_equal(mode_under(022, 0), 0600);
     assert_int_equal(mode_under(0777, 0), 0600);
 }
 
-static void the_mode_is_the_one_that_was_asked_for_whatever_the_umask(void **state)
+TEST(the_mode_is_the_one_that_was_asked_for_whatever_the_umask)
 {
     static const mode_t masks[] = {0, 022, 077, 0777};
     static const int modes[] = {0660, 0666, 0777, 0200, 0001};
 
-    (void)state;
     for (size_t i = 0; i < COUNT(masks); i++) {
         for (size_t j = 0; j < COUNT(modes); j++)
             assert_int_equal(mode_under(masks[i], modes[j]), modes[j]);
@@ -647,9 +637,8 @@ static void check_as_asked(void)
     assert_int_equal(mode_of(path), 0620);
 }
 
-static void at_no_time_are_there_more_rights_than_asked_for(void **state)
+TEST(at_no_time_are_there_more_rights_than_asked_for)
 {
-    (void)state;
     meanwhile.after_bind = check_not_wider;
     meanwhile.before_listen = check_as_asked;
     assert_int_equal(mode_under(0, 0620), 0620);
@@ -657,18 +646,16 @@ static void at_no_time_are_there_more_rights_than_asked_for(void **state)
     assert_int_equal(calls(ON_LISTEN), 2);
 }
 
-static void a_mode_that_cannot_be_set_beforehand_is_set_before_it_listens(void **state)
+TEST(a_mode_that_cannot_be_set_beforehand_is_set_before_it_listens)
 {
-    (void)state;
     meanwhile.before_listen = check_as_asked;
     fail_next(ON_SET_MODE, EINVAL, -1);
     assert_int_equal(mode_under(0, 0620), 0620);
 }
 
 /* The C library may need /proc for what the kernel does not do by itself. */
-static void a_mode_is_set_where_links_cannot_be_excluded(void **state)
+TEST(a_mode_is_set_where_links_cannot_be_excluded)
 {
-    (void)state;
     meanwhile.before_listen = check_as_asked;
     fail_next(ON_FILE_SET_MODE, EOPNOTSUPP, -1);
     assert_int_equal(mode_under(0777, 0620), 0620);
@@ -719,20 +706,18 @@ static int listen_without_proc(void)
     return 0;
 }
 
-static void a_mode_is_set_without_proc(void **state)
+TEST(a_mode_is_set_without_proc)
 {
     skip_under_valgrind("there is no way without /proc");
     skip_under_qemu("there is no way without /proc");
-    (void)state;
     check_in_child(listen_without_proc, "/proc cannot be hidden here");
 }
 
-static void a_mode_that_the_file_system_refuses_is_named(void **state)
+TEST(a_mode_that_the_file_system_refuses_is_named)
 {
     nb_listen_options options = with_mode(0666);
     mode_t mask = umask(022);
 
-    (void)state;
     fail_next(ON_FILE_SET_MODE, EINVAL, 1);
     check_refused(endpoint, &options, NB_SYSTEM, "unix_mode: ");
     fail_next(ON_FILE_SET_MODE, EOPNOTSUPP, 1);
@@ -743,12 +728,11 @@ static void a_mode_that_the_file_system_refuses_is_named(void **state)
 }
 
 /* As on FUSE, where everything has the mode that whoever mounted it wants. */
-static void a_mode_that_the_file_system_ignores_is_named(void **state)
+TEST(a_mode_that_the_file_system_ignores_is_named)
 {
     nb_listen_options options = with_mode(0666);
     mode_t mask = umask(0);
 
-    (void)state;
     meanwhile.modes_are_ignored = true;
     check_refused(endpoint, NULL, NB_UNSUPPORTED, "unix_mode: ");
     check_refused(endpoint, &options, NB_UNSUPPORTED, "unix_mode: ");
@@ -756,12 +740,11 @@ static void a_mode_that_the_file_system_ignores_is_named(void **state)
     assert_int_equal(files(), 0);
 }
 
-static void a_mode_that_is_none_is_invalid(void **state)
+TEST(a_mode_that_is_none_is_invalid)
 {
     static const int64_t modes[] = {-1, 01000, 010600, INT64_MAX, INT64_MIN};
     nb_error err;
 
-    (void)state;
     for (size_t i = 0; i < COUNT(modes); i++) {
         nb_listen_options options = with_mode(modes[i]);
 
@@ -772,11 +755,10 @@ static void a_mode_that_is_none_is_invalid(void **state)
     assert_int_equal(files(), 0);
 }
 
-static void a_mode_for_what_has_no_file_is_not_supported(void **state)
+TEST(a_mode_for_what_has_no_file_is_not_supported)
 {
     nb_listen_options options = with_mode(0600);
 
-    (void)state;
     check_refused(abstract_endpoint(), &options, NB_UNSUPPORTED, "unix_mode");
     check_refused("127.0.0.1:0", &options, NB_UNSUPPORTED, "unix_mode");
     check_refused("localhost:0", &options, NB_UNSUPPORTED, "unix_mode");
@@ -784,9 +766,8 @@ static void a_mode_for_what_has_no_file_is_not_supported(void **state)
 
 /* --- What was left behind --- */
 
-static void a_dead_socket_is_replaced(void **state)
+TEST(a_dead_socket_is_replaced)
 {
-    (void)state;
     leave_dead_socket(path);
     listen_on(endpoint, NULL);
     assert_int_equal(mode_of(path), 0600);
@@ -794,14 +775,13 @@ static void a_dead_socket_is_replaced(void **state)
     check_unlocked();
 }
 
-static void a_live_server_stays_and_is_not_harmed(void **state)
+TEST(a_live_server_stays_and_is_not_harmed)
 {
     int server = listening_socket(path, 8);
     nb_address address = address_of(endpoint);
     int knocked;
     char byte;
 
-    (void)state;
     check_stays("a server listens there");
     knocked = accept(server, NULL, NULL);
     assert_int_equal(recv(knocked, &byte, 1, 0), 0);
@@ -812,30 +792,27 @@ static void a_live_server_stays_and_is_not_harmed(void **state)
     remove_file(path);
 }
 
-static void a_live_server_whose_queue_is_full_stays(void **state)
+TEST(a_live_server_whose_queue_is_full_stays)
 {
     int server = listening_socket(path, 0);
     nb_address address = address_of(endpoint);
 
-    (void)state;
     (void)dial(&address); /* one fits even into a queue of none */
     check_stays("a server listens there");
     raw_close(server);
     remove_file(path);
 }
 
-static void a_listener_of_this_library_stays(void **state)
+TEST(a_listener_of_this_library_stays)
 {
-    (void)state;
     listen_on(endpoint, NULL);
     check_stays("a server listens there");
 }
 
-static void a_symbolic_link_stays(void **state)
+TEST(a_symbolic_link_stays)
 {
     char target[64];
 
-    (void)state;
     (void)snprintf(target, sizeof(target), "%s/target", directory);
     assert_int_equal(symlink(target, path), 0);
     check_stays("symbolic link"); /* to nothing */
@@ -846,9 +823,8 @@ static void a_symbolic_link_stays(void **state)
     remove_file(target);
 }
 
-static void other_kinds_of_files_stay(void **state)
+TEST(other_kinds_of_files_stay)
 {
-    (void)state;
     make_file(path);
     check_stays("no socket");
     remove_file(path);
@@ -860,11 +836,10 @@ static void other_kinds_of_files_stay(void **state)
     assert_int_equal(rmdir(path), 0);
 }
 
-static void sockets_of_other_types_stay(void **state)
+TEST(sockets_of_other_types_stay)
 {
     static const int types[] = {SOCK_DGRAM, SOCK_SEQPACKET};
 
-    (void)state;
     for (size_t i = 0; i < COUNT(types); i++) {
         int fd = bound_socket(path, types[i]);
 
@@ -876,11 +851,10 @@ static void sockets_of_other_types_stay(void **state)
     }
 }
 
-static void a_socket_that_may_not_be_asked_stays(void **state)
+TEST(a_socket_that_may_not_be_asked_stays)
 {
     static const int errors[] = {EACCES, EPERM, EIO};
 
-    (void)state;
     leave_dead_socket(path);
     for (size_t i = 0; i < COUNT(errors); i++) {
         fail_next(ON_CONNECT, errors[i], 1);
@@ -914,16 +888,14 @@ static int replace_on_overlay(void)
     return 2;
 }
 
-static void a_dead_socket_on_an_overlay_is_replaced(void **state)
+TEST(a_dead_socket_on_an_overlay_is_replaced)
 {
-    (void)state;
     check_in_child(replace_on_overlay, "no overlay can be mounted here");
 }
 
 /* A server may listen on another machine, or below a file system that a program makes up. */
-static void a_socket_that_others_see_too_stays(void **state)
+TEST(a_socket_that_others_see_too_stays)
 {
-    (void)state;
     leave_dead_socket(path);
     meanwhile.not_local = true;
     check_stays("nobody can tell");
@@ -953,9 +925,8 @@ static void replace_socket(void)
     assert_int_equal(rename(other, path), 0);
 }
 
-static void a_socket_that_takes_the_place_of_the_dead_one_stays(void **state)
+TEST(a_socket_that_takes_the_place_of_the_dead_one_stays)
 {
-    (void)state;
     check_another_stays(replace_socket);
 }
 
@@ -964,9 +935,8 @@ static void change_device(void)
     meanwhile.another_device = true;
 }
 
-static void a_socket_of_the_same_number_on_another_device_stays(void **state)
+TEST(a_socket_of_the_same_number_on_another_device_stays)
 {
-    (void)state;
     check_another_stays(change_device);
 }
 
@@ -976,9 +946,8 @@ static void remove_socket(void)
     remove_file(path);
 }
 
-static void a_dead_socket_that_goes_by_itself_is_no_obstacle(void **state)
+TEST(a_dead_socket_that_goes_by_itself_is_no_obstacle)
 {
-    (void)state;
     leave_dead_socket(path);
     meanwhile.after_connect = remove_socket;
     listen_and_close(NULL);
@@ -995,9 +964,8 @@ static void a_dead_socket_that_goes_by_itself_is_no_obstacle(void **state)
     remove_file(path);
 }
 
-static void somebody_who_is_faster_has_the_place(void **state)
+TEST(somebody_who_is_faster_has_the_place)
 {
-    (void)state;
     leave_dead_socket(path);
     fail_next(ON_BIND, EADDRINUSE, 2);
     check_refused(endpoint, NULL, NB_ADDRESS_IN_USE, "EADDRINUSE");
@@ -1005,9 +973,8 @@ static void somebody_who_is_faster_has_the_place(void **state)
     assert_int_equal(files(), 0);
 }
 
-static void what_fails_while_a_dead_socket_is_looked_at_is_told(void **state)
+TEST(what_fails_while_a_dead_socket_is_looked_at_is_told)
 {
-    (void)state;
     leave_dead_socket(path);
     fail_after(ON_SOCKET, 1, EMFILE, 1);
     check_refused(endpoint, NULL, NB_NO_DESCRIPTORS, "EMFILE");
@@ -1030,12 +997,11 @@ static void what_fails_while_a_dead_socket_is_looked_at_is_told(void **state)
 
 /* --- The lock --- */
 
-static void without_the_lock_a_dead_socket_stays(void **state)
+TEST(without_the_lock_a_dead_socket_stays)
 {
     int64_t begin = now_ns();
     int lock;
 
-    (void)state;
     leave_dead_socket(path);
     lock = lock_path_of_case();
     check_refused(endpoint, NULL, NB_ADDRESS_IN_USE, "locked by somebody else");
@@ -1050,11 +1016,10 @@ static void without_the_lock_a_dead_socket_stays(void **state)
     listen_and_close(NULL);
 }
 
-static void without_the_lock_a_free_path_is_listened_on(void **state)
+TEST(without_the_lock_a_free_path_is_listened_on)
 {
     int lock = lock_path_of_case();
 
-    (void)state;
     listen_and_close(NULL);
     unlock_path(lock);
     fail_next(ON_LOCK_FILE_OPEN, EACCES, 1);
@@ -1062,11 +1027,10 @@ static void without_the_lock_a_free_path_is_listened_on(void **state)
 }
 
 /* Anybody can lock a directory that he can read. */
-static void a_lock_on_the_directory_keeps_nobody_out(void **state)
+TEST(a_lock_on_the_directory_keeps_nobody_out)
 {
     int lock = lock_of(directory, O_RDONLY | O_DIRECTORY);
 
-    (void)state;
     assert_true(lock >= 0);
     leave_dead_socket(path);
     listen_and_close(NULL);
@@ -1081,11 +1045,10 @@ static void note_mode_of_lock(void)
 }
 
 /* Nobody else can open it, and so nobody else can lock it. */
-static void the_lock_is_the_owners_alone(void **state)
+TEST(the_lock_is_the_owners_alone)
 {
     mode_t mask = umask(0);
 
-    (void)state;
     meanwhile.before_listen = note_mode_of_lock;
     listen_on(endpoint, NULL);
     umask(mask);
@@ -1093,9 +1056,8 @@ static void the_lock_is_the_owners_alone(void **state)
     assert_int_equal(files(), 1);
 }
 
-static void a_lock_that_was_left_behind_is_no_obstacle(void **state)
+TEST(a_lock_that_was_left_behind_is_no_obstacle)
 {
-    (void)state;
     leave_dead_socket(path);
     make_file(lock_path);
     listen_and_close(NULL);
@@ -1103,11 +1065,10 @@ static void a_lock_that_was_left_behind_is_no_obstacle(void **state)
 }
 
 /* Other programs keep their number in such files. */
-static void a_lock_of_another_program_stays(void **state)
+TEST(a_lock_of_another_program_stays)
 {
     int file = open(lock_path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
 
-    (void)state;
     assert_int_equal(write(file, "4711", 4), 4);
     raw_close(file);
     listen_and_close(NULL);
@@ -1116,11 +1077,10 @@ static void a_lock_of_another_program_stays(void **state)
     remove_file(lock_path);
 }
 
-static void what_is_no_file_to_lock_stays(void **state)
+TEST(what_is_no_file_to_lock_stays)
 {
     char target[64];
 
-    (void)state;
     leave_dead_socket(path);
     (void)snprintf(target, sizeof(target), "%s/target", directory);
     assert_int_equal(symlink(target, lock_path), 0);
@@ -1149,11 +1109,10 @@ static void replace_lock(void)
     make_file(lock_path);
 }
 
-static void a_lock_that_goes_while_it_is_waited_for_is_asked_for_again(void **state)
+TEST(a_lock_that_goes_while_it_is_waited_for_is_asked_for_again)
 {
     static void (*const ends[])(void) = {remove_lock, replace_lock};
 
-    (void)state;
     for (size_t i = 0; i < COUNT(ends); i++) {
         leave_dead_socket(path);
         meanwhile.after_lock_open = ends[i];
@@ -1163,9 +1122,8 @@ static void a_lock_that_goes_while_it_is_waited_for_is_asked_for_again(void **st
     }
 }
 
-static void the_lock_is_waited_for(void **state)
+TEST(the_lock_is_waited_for)
 {
-    (void)state;
     leave_dead_socket(path);
     fail_next(ON_LOCK, EAGAIN, 3);
     fail_next(ON_POLL, EINTR, 1);
@@ -1178,9 +1136,8 @@ static void check_locked(void)
     assert_int_equal(lock_of(lock_path, O_RDWR), -1);
 }
 
-static void the_path_is_locked_until_the_socket_listens(void **state)
+TEST(the_path_is_locked_until_the_socket_listens)
 {
-    (void)state;
     meanwhile.after_bind = meanwhile.before_listen = check_locked;
     listen_on(endpoint, NULL);
     check_unlocked();
@@ -1200,11 +1157,10 @@ static void fork_child(void)
     }
 }
 
-static void a_child_forked_meanwhile_does_not_keep_the_lock(void **state)
+TEST(a_child_forked_meanwhile_does_not_keep_the_lock)
 {
     int status;
 
-    (void)state;
     assert_int_equal(pipe(child_ends_with), 0);
     meanwhile.before_listen = fork_child;
     listen_on(endpoint, NULL);
@@ -1233,7 +1189,7 @@ static pid_t start_rival(const int barrier[2], const int end[2], int report)
     _exit(0);
 }
 
-static void of_many_who_replace_a_dead_socket_one_succeeds(void **state)
+TEST(of_many_who_replace_a_dead_socket_one_succeeds)
 {
     enum { RIVALS = 6 };
     pid_t rivals[RIVALS];
@@ -1241,7 +1197,6 @@ static void of_many_who_replace_a_dead_socket_one_succeeds(void **state)
     int barrier[2], end[2], report[2];
     int winners = 0;
 
-    (void)state;
     leave_dead_socket(path);
     assert_int_equal(pipe(barrier) | pipe(end) | pipe(report), 0);
     for (int i = 0; i < RIVALS; i++)
@@ -1268,7 +1223,7 @@ static void of_many_who_replace_a_dead_socket_one_succeeds(void **state)
 
 /* --- Failures leave nothing behind --- */
 
-static void a_failure_after_the_bind_leaves_no_file(void **state)
+TEST(a_failure_after_the_bind_leaves_no_file)
 {
     static const struct {
         enum faulty on;
@@ -1282,7 +1237,6 @@ static void a_failure_after_the_bind_leaves_no_file(void **state)
     nb_listen_options options = with_mode(0666);
     mode_t mask = umask(022);
 
-    (void)state;
     for (size_t i = 0; i < COUNT(rows); i++) {
         fail_next(rows[i].on, rows[i].error, 1);
         check_refused(endpoint, &options, rows[i].status, nb_status_text(rows[i].status));
@@ -1292,9 +1246,8 @@ static void a_failure_after_the_bind_leaves_no_file(void **state)
     umask(mask);
 }
 
-static void a_failure_before_the_bind_leaves_no_file(void **state)
+TEST(a_failure_before_the_bind_leaves_no_file)
 {
-    (void)state;
     fail_next(ON_SOCKET, EMFILE, 1);
     check_refused(endpoint, NULL, NB_NO_DESCRIPTORS, "EMFILE");
     fail_next(ON_BIND, EACCES, 1);
@@ -1306,9 +1259,8 @@ static void a_failure_before_the_bind_leaves_no_file(void **state)
 
 /* --- The end --- */
 
-static void the_file_goes_with_the_listener(void **state)
+TEST(the_file_goes_with_the_listener)
 {
-    (void)state;
     listen_on(endpoint, NULL);
     assert_int_equal(files(), 1);
     nb_listener_stop(the_listener);
@@ -1316,9 +1268,8 @@ static void the_file_goes_with_the_listener(void **state)
     assert_int_equal(files(), 0);
 }
 
-static void what_has_taken_the_place_of_the_file_stays(void **state)
+TEST(what_has_taken_the_place_of_the_file_stays)
 {
-    (void)state;
     listen_on(endpoint, NULL);
     remove_file(path);
     leave_dead_socket(path);
@@ -1333,18 +1284,16 @@ static void what_has_taken_the_place_of_the_file_stays(void **state)
     remove_file(path);
 }
 
-static void a_file_that_is_gone_already_is_no_trouble(void **state)
+TEST(a_file_that_is_gone_already_is_no_trouble)
 {
-    (void)state;
     listen_on(endpoint, NULL);
     remove_file(path);
     close_listener();
     assert_int_equal(files(), 0);
 }
 
-static void a_file_that_cannot_be_removed_is_no_trouble(void **state)
+TEST(a_file_that_cannot_be_removed_is_no_trouble)
 {
-    (void)state;
     listen_on(endpoint, NULL);
     fail_next(ON_FILE_REMOVE, EACCES, 1);
     close_listener();
@@ -1360,9 +1309,8 @@ static void check_listening(void)
 }
 
 /* As long as it listens nobody takes it for dead, and its inode for another. */
-static void the_file_goes_before_the_socket(void **state)
+TEST(the_file_goes_before_the_socket)
 {
-    (void)state;
     listen_on(endpoint, NULL);
     meanwhile.before_remove = check_listening;
     close_listener();
@@ -1371,7 +1319,7 @@ static void the_file_goes_before_the_socket(void **state)
 
 /* --- The accept loop --- */
 
-static void the_accept_loop_serves_unix_sockets(void **state)
+TEST_AS(the_accept_loop_serves_unix_sockets, NET_CASE_FOR_BOTH)
 {
     struct server *server = server_new(endpoint, echo, *state);
 
@@ -1389,7 +1337,7 @@ static void the_accept_loop_serves_unix_sockets(void **state)
     assert_int_equal(server_stats(server).accepted, 3);
 }
 
-static void a_reply_is_not_lost_to_what_was_not_read(void **state)
+TEST_AS(a_reply_is_not_lost_to_what_was_not_read, NET_CASE_FOR_BOTH)
 {
     struct server *server = server_new(endpoint, say_hello, *state);
     int client;
@@ -1443,20 +1391,18 @@ static void check_stop_shuts_out(const char *where, int refusal)
     assert_int_equal(latecomer.result, -refusal);
 }
 
-static void after_the_stop_nobody_new_finds_a_path(void **state)
+TEST(after_the_stop_nobody_new_finds_a_path)
 {
-    (void)state;
     check_stop_shuts_out(endpoint, ENOENT);
     assert_int_equal(files(), 0);
 }
 
-static void after_the_stop_nobody_new_gets_into_an_abstract_name(void **state)
+TEST(after_the_stop_nobody_new_gets_into_an_abstract_name)
 {
-    (void)state;
     check_stop_shuts_out(abstract_endpoint(), ECONNREFUSED);
 }
 
-static void those_in_the_queue_are_served_after_the_stop(void **state)
+TEST_AS(those_in_the_queue_are_served_after_the_stop, NET_CASE_FOR_BOTH)
 {
     int waiting;
     struct server *server = busy_server(endpoint, *state, &waiting);
@@ -1469,7 +1415,7 @@ static void those_in_the_queue_are_served_after_the_stop(void **state)
     assert_int_equal(server_stats(server).accepted, 2);
 }
 
-static void a_queue_that_cannot_be_shut_is_emptied_all_the_same(void **state)
+TEST_AS(a_queue_that_cannot_be_shut_is_emptied_all_the_same, NET_CASE_FOR_BOTH)
 {
     int waiting;
     struct server *server = busy_server(abstract_endpoint(), *state, &waiting);
@@ -1481,72 +1427,4 @@ static void a_queue_that_cannot_be_shut_is_emptied_all_the_same(void **state)
     hang_up_all();
     assert_status(server_wait(server), NB_OK);
     assert_int_equal(server_stats(server).accepted, 2);
-}
-
-int main(void)
-{
-    const struct CMUnitTest cases[] = {
-        NET_CASE(a_path_is_listened_on),
-        NET_CASE(an_abstract_name_is_listened_on),
-        NET_CASE(a_path_that_fits_to_the_last_byte_is_listened_on),
-        NET_CASE(a_path_that_does_not_fit_is_refused),
-        NET_CASE(unix_sockets_stand_beside_others_behind_one_accept),
-        NET_CASE(a_listener_takes_no_more_unix_sockets_than_it_can_hold),
-        NET_CASE(a_directory_that_is_not_there_is_named),
-        NET_CASE(no_descriptor_is_inherited_meanwhile),
-        NET_CASE(success_keeps_errno_and_descriptors_are_close_on_exec),
-        NET_CASE(options_of_tcp_are_refused),
-        NET_CASE(the_file_is_the_owners_alone_unless_asked_otherwise),
-        NET_CASE(the_mode_is_the_one_that_was_asked_for_whatever_the_umask),
-        NET_CASE(at_no_time_are_there_more_rights_than_asked_for),
-        NET_CASE(a_mode_that_cannot_be_set_beforehand_is_set_before_it_listens),
-        NET_CASE(a_mode_is_set_where_links_cannot_be_excluded),
-        NET_CASE(a_mode_is_set_without_proc),
-        NET_CASE(a_mode_that_the_file_system_refuses_is_named),
-        NET_CASE(a_mode_that_the_file_system_ignores_is_named),
-        NET_CASE(a_mode_that_is_none_is_invalid),
-        NET_CASE(a_mode_for_what_has_no_file_is_not_supported),
-        NET_CASE(a_dead_socket_is_replaced),
-        NET_CASE(a_live_server_stays_and_is_not_harmed),
-        NET_CASE(a_live_server_whose_queue_is_full_stays),
-        NET_CASE(a_listener_of_this_library_stays),
-        NET_CASE(a_symbolic_link_stays),
-        NET_CASE(other_kinds_of_files_stay),
-        NET_CASE(sockets_of_other_types_stay),
-        NET_CASE(a_socket_that_may_not_be_asked_stays),
-        NET_CASE(a_dead_socket_on_an_overlay_is_replaced),
-        NET_CASE(a_socket_that_others_see_too_stays),
-        NET_CASE(a_socket_that_takes_the_place_of_the_dead_one_stays),
-        NET_CASE(a_socket_of_the_same_number_on_another_device_stays),
-        NET_CASE(a_dead_socket_that_goes_by_itself_is_no_obstacle),
-        NET_CASE(somebody_who_is_faster_has_the_place),
-        NET_CASE(what_fails_while_a_dead_socket_is_looked_at_is_told),
-        NET_CASE(without_the_lock_a_dead_socket_stays),
-        NET_CASE(without_the_lock_a_free_path_is_listened_on),
-        NET_CASE(a_lock_on_the_directory_keeps_nobody_out),
-        NET_CASE(the_lock_is_the_owners_alone),
-        NET_CASE(a_lock_that_was_left_behind_is_no_obstacle),
-        NET_CASE(a_lock_of_another_program_stays),
-        NET_CASE(what_is_no_file_to_lock_stays),
-        NET_CASE(a_lock_that_goes_while_it_is_waited_for_is_asked_for_again),
-        NET_CASE(the_lock_is_waited_for),
-        NET_CASE(the_path_is_locked_until_the_socket_listens),
-        NET_CASE(a_child_forked_meanwhile_does_not_keep_the_lock),
-        NET_CASE(of_many_who_replace_a_dead_socket_one_succeeds),
-        NET_CASE(a_failure_after_the_bind_leaves_no_file),
-        NET_CASE(a_failure_before_the_bind_leaves_no_file),
-        NET_CASE(the_file_goes_with_the_listener),
-        NET_CASE(what_has_taken_the_place_of_the_file_stays),
-        NET_CASE(a_file_that_is_gone_already_is_no_trouble),
-        NET_CASE(a_file_that_cannot_be_removed_is_no_trouble),
-        NET_CASE(the_file_goes_before_the_socket),
-        NET_CASE_FOR_BOTH(the_accept_loop_serves_unix_sockets),
-        NET_CASE_FOR_BOTH(a_reply_is_not_lost_to_what_was_not_read),
-        NET_CASE(after_the_stop_nobody_new_finds_a_path),
-        NET_CASE(after_the_stop_nobody_new_gets_into_an_abstract_name),
-        NET_CASE_FOR_BOTH(those_in_the_queue_are_served_after_the_stop),
-        NET_CASE_FOR_BOTH(a_queue_that_cannot_be_shut_is_emptied_all_the_same),
-    };
-
-    return cmocka_run_group_tests(cases, NULL, NULL);
 }

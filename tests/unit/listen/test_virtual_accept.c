@@ -90,9 +90,10 @@ static size_t short_of(int error, size_t times)
 static const int64_t back_off_ms[] = {5, 10, 20, 40, 80, 160, 320, 640, 1000, 1000, 1000};
 static const int shortages[] = {EMFILE, ENFILE, ENOBUFS, ENOMEM};
 
-static void accept_tries_after_5_ms_doubling_to_a_second(void **state)
+#define TEST(name) TEST_AS(name, CASE)
+
+TEST(accept_tries_after_5_ms_doubling_to_a_second)
 {
-    (void)state;
     for (size_t i = 0; i < COUNT(shortages); i++) {
         nb_conn *conn;
 
@@ -104,11 +105,10 @@ static void accept_tries_after_5_ms_doubling_to_a_second(void **state)
     }
 }
 
-static void accept_during_a_shortage_ends_at_its_deadline(void **state)
+TEST(accept_during_a_shortage_ends_at_its_deadline)
 {
     static const int64_t times_ms[] = {1, 5, 6, 35, 36, 2000};
 
-    (void)state;
     for (size_t i = 0; i < COUNT(times_ms); i++) {
         nb_deadline by;
         nb_conn *conn;
@@ -121,11 +121,10 @@ static void accept_during_a_shortage_ends_at_its_deadline(void **state)
     }
 }
 
-static void stop_ends_the_wait_of_a_shortage_at_once(void **state)
+TEST(stop_ends_the_wait_of_a_shortage_at_once)
 {
     nb_conn *conn;
 
-    (void)state;
     listen_to(clients, short_of(EMFILE, CLIENTS_MAX - 1));
     kernel_at(KERNEL_START + 1700 * KERNEL_MS, stop, NULL);
     assert_status(nb_accept(listener, &conn, nb_forever(), NULL), NB_CANCELLED);
@@ -133,11 +132,10 @@ static void stop_ends_the_wait_of_a_shortage_at_once(void **state)
     finish();
 }
 
-static void signals_do_not_shorten_the_wait_of_a_shortage(void **state)
+TEST(signals_do_not_shorten_the_wait_of_a_shortage)
 {
     nb_conn *conn;
 
-    (void)state;
     listen_to(clients, short_of(EMFILE, 11));
     kernel.signal_every_ns = 300 * KERNEL_MS;
     assert_status(nb_accept(listener, &conn, nb_forever(), NULL), NB_OK);
@@ -147,11 +145,10 @@ static void signals_do_not_shorten_the_wait_of_a_shortage(void **state)
     finish();
 }
 
-static void lost_connections_cost_no_time(void **state)
+TEST(lost_connections_cost_no_time)
 {
     static const int errors[] = {ECONNABORTED, EPROTO, EPERM, ENETDOWN, EHOSTUNREACH, ETIMEDOUT};
 
-    (void)state;
     for (size_t i = 0; i < COUNT(errors); i++) {
         nb_conn *conn;
 
@@ -163,11 +160,10 @@ static void lost_connections_cost_no_time(void **state)
     }
 }
 
-static void accept_keeps_its_deadline_to_the_nanosecond(void **state)
+TEST(accept_keeps_its_deadline_to_the_nanosecond)
 {
     static const int64_t ns[] = {0, 1, 50 * KERNEL_MS, 20000 * KERNEL_MS};
 
-    (void)state;
     for (size_t i = 0; i < 2 * COUNT(ns); i++) {
         nb_deadline by;
         nb_conn *conn;
@@ -182,12 +178,11 @@ static void accept_keeps_its_deadline_to_the_nanosecond(void **state)
     }
 }
 
-static void queue_that_is_readable_for_nothing_is_waited_for(void **state)
+TEST(queue_that_is_readable_for_nothing_is_waited_for)
 {
     nb_deadline by;
     nb_conn *conn;
 
-    (void)state;
     listen_to(NULL, 0);
     kernel.idle_poll_ns = KERNEL_MS;
     by = KERNEL_IN(1000 * KERNEL_MS);
@@ -197,11 +192,10 @@ static void queue_that_is_readable_for_nothing_is_waited_for(void **state)
     finish();
 }
 
-static void accept_with_a_deadline_that_has_passed_takes_nobody(void **state)
+TEST(accept_with_a_deadline_that_has_passed_takes_nobody)
 {
     nb_conn *conn;
 
-    (void)state;
     listen_to(clients, short_of(0, 0));
     assert_status(nb_accept(listener, &conn, (nb_deadline){INT64_MIN}, NULL), NB_TIMEOUT);
     assert_status(nb_accept(listener, &conn, KERNEL_IN(0), NULL), NB_TIMEOUT);
@@ -262,11 +256,10 @@ static void serve_until(int64_t stop_ms, nb_handler *handler, const nb_serve_opt
     assert_status(nb_serve(listener, handler, NULL, options, NULL), NB_OK);
 }
 
-static void loop_tries_after_5_ms_doubling_to_a_second_and_says_so_once(void **state)
+TEST(loop_tries_after_5_ms_doubling_to_a_second_and_says_so_once)
 {
     nb_serve_options options = alone();
 
-    (void)state;
     listen_to(clients, short_of(EMFILE, COUNT(back_off_ms)));
     serve_until(10000, read_hello, &options);
     assert_accept_waits(back_off_ms, COUNT(back_off_ms));
@@ -322,30 +315,27 @@ static const char *end_of_line(void)
     return strchr(closed_line + strlen(peer), ':') + 2;
 }
 
-static void client_that_ends_in_order_is_closed_at_once(void **state)
+TEST(client_that_ends_in_order_is_closed_at_once)
 {
     nb_serve_options options = alone();
 
-    (void)state;
     assert_closed(one_polite, read_hello, &options, NB_OK, 0);
 }
 
-static void client_that_never_ends_lingers_for_linger_ms(void **state)
+TEST(client_that_never_ends_lingers_for_linger_ms)
 {
     nb_serve_options options = alone();
 
-    (void)state;
     assert_closed(one_lasting, read_hello, &options, NB_TIMEOUT, 5000);
     options = alone();
     options.linger_ms = 123456;
     assert_closed(one_lasting, read_hello, &options, NB_TIMEOUT, 123456);
 }
 
-static void line_about_the_end_says_why_and_after_what(void **state)
+TEST(line_about_the_end_says_why_and_after_what)
 {
     nb_serve_options options = alone();
 
-    (void)state;
     assert_closed(one_polite, read_hello, &options, NB_OK, 0);
     assert_string_equal(end_of_line(), "closed after 0.000 s, 5 bytes received, 0 sent");
     options = alone();
@@ -354,31 +344,28 @@ static void line_about_the_end_says_why_and_after_what(void **state)
     assert_string_equal(end_of_line(), "timed out after 123.456 s, 5 bytes received, 0 sent");
 }
 
-static void life_of_a_connection_ends_its_lingering(void **state)
+TEST(life_of_a_connection_ends_its_lingering)
 {
     nb_serve_options options = alone();
 
-    (void)state;
     options.linger_ms = 60000;
     options.connection_ms = 7000;
     assert_closed(one_lasting, read_hello, &options, NB_TIMEOUT, 7000);
 }
 
-static void client_that_talks_on_lingers_for_linger_bytes(void **state)
+TEST(client_that_talks_on_lingers_for_linger_bytes)
 {
     nb_serve_options options = alone();
 
-    (void)state;
     options.linger_ms = 900000;
     options.linger_bytes = 1000;
     assert_closed(one_talking, read_hello, &options, NB_TOO_LONG, 11000);
 }
 
-static void handler_that_retries_time_outs_ends_with_the_life(void **state)
+TEST(handler_that_retries_time_outs_ends_with_the_life)
 {
     nb_serve_options options = alone();
 
-    (void)state;
     options.connection_ms = 60000;
     assert_closed(one_silent, wait_for_ever, &options, NB_CANCELLED, 60000);
     assert_status(handler_status, NB_CANCELLED);
@@ -388,13 +375,12 @@ static void handler_that_retries_time_outs_ends_with_the_life(void **state)
     assert_status(handler_status, NB_CANCELLED);
 }
 
-static void stop_takes_no_longer_than_drain_ms(void **state)
+TEST(stop_takes_no_longer_than_drain_ms)
 {
     static const int64_t drains_ms[] = {1, 5, 100, 500, 1000, 10000, 77777};
     /* In the beginning of the wait, and when it goes on for long. */
     static const int64_t stops_ms[] = {1, 3000};
 
-    (void)state;
     for (size_t i = 0; i < COUNT(drains_ms) * COUNT(stops_ms); i++) {
         int64_t drain_ms = drains_ms[i / COUNT(stops_ms)];
         int64_t stop_ms = stops_ms[i % COUNT(stops_ms)];
@@ -415,7 +401,7 @@ static void stop_takes_no_longer_than_drain_ms(void **state)
     }
 }
 
-static void those_who_wait_at_the_stop_are_served_and_those_who_come_later_are_not(void **state)
+TEST(those_who_wait_at_the_stop_are_served_and_those_who_come_later_are_not)
 {
     static const struct kernel_client crowd[] = {{2000 * KERNEL_MS, 0, &polite, 0},
                                                  {1000 * KERNEL_MS, 0, &polite, 0},
@@ -428,7 +414,6 @@ static void those_who_wait_at_the_stop_are_served_and_those_who_come_later_are_n
     nb_serve_options options = alone();
     nb_serve_stats stats = NB_SERVE_STATS_INIT;
 
-    (void)state;
     listen_to(crowd, COUNT(crowd));
     serve_until(3000, read_hello, &options);
     nb_serve_counters(listener, &stats);
@@ -444,11 +429,10 @@ static void those_who_wait_at_the_stop_are_served_and_those_who_come_later_are_n
     finish();
 }
 
-static void lingering_ends_with_the_drain(void **state)
+TEST(lingering_ends_with_the_drain)
 {
     nb_serve_options options = alone();
 
-    (void)state;
     options.linger_ms = 3600000;
     options.drain_ms = 2500;
     listen_to(one_lasting, 1);
@@ -457,28 +441,4 @@ static void lingering_ends_with_the_drain(void **state)
     finish();
 }
 
-int main(void)
-{
-    const struct CMUnitTest cases[] = {
-        CASE(accept_tries_after_5_ms_doubling_to_a_second),
-        CASE(accept_during_a_shortage_ends_at_its_deadline),
-        CASE(stop_ends_the_wait_of_a_shortage_at_once),
-        CASE(signals_do_not_shorten_the_wait_of_a_shortage),
-        CASE(lost_connections_cost_no_time),
-        CASE(accept_keeps_its_deadline_to_the_nanosecond),
-        CASE(queue_that_is_readable_for_nothing_is_waited_for),
-        CASE(accept_with_a_deadline_that_has_passed_takes_nobody),
-        CASE(loop_tries_after_5_ms_doubling_to_a_second_and_says_so_once),
-        CASE(client_that_ends_in_order_is_closed_at_once),
-        CASE(client_that_never_ends_lingers_for_linger_ms),
-        CASE(line_about_the_end_says_why_and_after_what),
-        CASE(life_of_a_connection_ends_its_lingering),
-        CASE(client_that_talks_on_lingers_for_linger_bytes),
-        CASE(handler_that_retries_time_outs_ends_with_the_life),
-        CASE(stop_takes_no_longer_than_drain_ms),
-        CASE(those_who_wait_at_the_stop_are_served_and_those_who_come_later_are_not),
-        CASE(lingering_ends_with_the_drain),
-    };
-
-    return cmocka_run_group_tests(cases, fill_scripts, NULL);
-}
+TEST_GROUP(fill_scripts, NULL)

@@ -4,14 +4,13 @@
 #undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
+#include "cases.h"
 #include "net/address_internal.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <net/if.h>
 #include <netinet/in.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -19,8 +18,6 @@
 #include <string.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define ODD_ERRNO 4711
@@ -104,20 +101,20 @@ static nb_address from_unix(const void *name, size_t name_length)
     return nb__address_from(&from.head, (socklen_t)(UNIX_OFFSET + name_length));
 }
 
-static void family_values_are_frozen(void **state)
+#define TEST(name) TEST_AS(name, cmocka_unit_test)
+
+TEST(family_values_are_frozen)
 {
-    (void)state;
     assert_int_equal(NB_FAMILY_NONE, 0);
     assert_int_equal(NB_FAMILY_IPV4, 1);
     assert_int_equal(NB_FAMILY_IPV6, 2);
     assert_int_equal(NB_FAMILY_UNIX, 3);
 }
 
-static void zeroed_address_is_no_address(void **state)
+TEST(zeroed_address_is_no_address)
 {
     nb_address none;
 
-    (void)state;
     memset(&none, 0, sizeof(none));
     assert_int_equal(nb_address_family(&none), NB_FAMILY_NONE);
     assert_int_equal(nb_address_port(&none), 0);
@@ -125,18 +122,17 @@ static void zeroed_address_is_no_address(void **state)
     assert_string_equal(formatted(&none), "(none)");
 }
 
-static void null_arguments_of_parse_are_invalid(void **state)
+TEST(null_arguments_of_parse_are_invalid)
 {
     nb_address address = {{0}, 0};
 
-    (void)state;
     assert_int_equal(nb_address_parse(NULL, "127.0.0.1:80"), NB_INVALID);
     assert_int_equal(nb_address_parse(&address, NULL), NB_INVALID);
     assert_int_equal(nb_address_parse(NULL, NULL), NB_INVALID);
     assert_int_equal(nb_address_family(&address), NB_FAMILY_NONE);
 }
 
-static void canonical_addresses_read_back_as_they_are(void **state)
+TEST(canonical_addresses_read_back_as_they_are)
 {
     static const char *const texts[] = {
         "127.0.0.1:80",
@@ -164,12 +160,11 @@ static void canonical_addresses_read_back_as_they_are(void **state)
         "unix:@@",
     };
 
-    (void)state;
     for (size_t i = 0; i < COUNT(texts); i++)
         check_reads_as(texts[i], texts[i]);
 }
 
-static void family_and_port_are_those_of_the_text(void **state)
+TEST(family_and_port_are_those_of_the_text)
 {
     static const struct {
         const char *text;
@@ -187,7 +182,6 @@ static void family_and_port_are_those_of_the_text(void **state)
         {"unix:@80", NB_FAMILY_UNIX, AF_UNIX, 0},
     };
 
-    (void)state;
     for (size_t i = 0; i < COUNT(rows); i++) {
         nb_address address = parsed(rows[i].text);
 
@@ -197,11 +191,10 @@ static void family_and_port_are_those_of_the_text(void **state)
     }
 }
 
-static void every_port_reads_back(void **state)
+TEST(every_port_reads_back)
 {
     char text[32];
 
-    (void)state;
     for (unsigned port = 0; port <= 65535; port++) {
         nb_address address;
 
@@ -212,7 +205,7 @@ static void every_port_reads_back(void **state)
     }
 }
 
-static void port_that_is_not_plain_decimal_is_refused(void **state)
+TEST(port_that_is_not_plain_decimal_is_refused)
 {
     static const char *const ports[] = {
         "",         " ",    " 80",  "80 ",  "+80",  "-1",     "-0",     "080",  "00",
@@ -222,7 +215,6 @@ static void port_that_is_not_plain_decimal_is_refused(void **state)
     };
     char text[64];
 
-    (void)state;
     for (size_t i = 0; i < COUNT(ports); i++) {
         (void)snprintf(text, sizeof(text), "127.0.0.1:%s", ports[i]);
         check_refused(text);
@@ -231,7 +223,7 @@ static void port_that_is_not_plain_decimal_is_refused(void **state)
     }
 }
 
-static void port_above_65535_is_refused(void **state)
+TEST(port_above_65535_is_refused)
 {
     static const char *const ports[] = {
         "65536",
@@ -250,7 +242,6 @@ static void port_above_65535_is_refused(void **state)
     };
     char text[64];
 
-    (void)state;
     for (size_t i = 0; i < COUNT(ports); i++) {
         (void)snprintf(text, sizeof(text), "127.0.0.1:%s", ports[i]);
         check_refused(text);
@@ -259,7 +250,7 @@ static void port_above_65535_is_refused(void **state)
     }
 }
 
-static void ipv4_that_is_not_four_plain_decimal_parts_is_refused(void **state)
+TEST(ipv4_that_is_not_four_plain_decimal_parts_is_refused)
 {
     static const char *const texts[] = {
         "1:80",           "127.1:80",        "127.0.1:80",
@@ -275,11 +266,10 @@ static void ipv4_that_is_not_four_plain_decimal_parts_is_refused(void **state)
         "127.0.0.1/8:80",
     };
 
-    (void)state;
     check_all_refused(texts, COUNT(texts));
 }
 
-static void text_that_is_not_host_and_port_is_refused(void **state)
+TEST(text_that_is_not_host_and_port_is_refused)
 {
     static const char *const texts[] = {
         "",
@@ -299,22 +289,20 @@ static void text_that_is_not_host_and_port_is_refused(void **state)
         "user@127.0.0.1:80",
     };
 
-    (void)state;
     check_all_refused(texts, COUNT(texts));
 }
 
-static void name_instead_of_a_numeric_host_is_refused(void **state)
+TEST(name_instead_of_a_numeric_host_is_refused)
 {
     static const char *const texts[] = {
         "localhost:80",     "*:80", ":80", "example.org:80", "[localhost]:80",
         "ip6-localhost:80", "a:1",
     };
 
-    (void)state;
     check_all_refused(texts, COUNT(texts));
 }
 
-static void ipv6_is_written_as_rfc_5952_says(void **state)
+TEST(ipv6_is_written_as_rfc_5952_says)
 {
     static const char *const rows[][2] = {
         {"[2001:DB8::AbCd]:80", "[2001:db8::abcd]:80"},
@@ -333,12 +321,11 @@ static void ipv6_is_written_as_rfc_5952_says(void **state)
         {"[2001:db8::192.0.2.1]:80", "[2001:db8::c000:201]:80"},
     };
 
-    (void)state;
     for (size_t i = 0; i < COUNT(rows); i++)
         check_reads_as(rows[i][0], rows[i][1]);
 }
 
-static void broken_ipv6_is_refused(void **state)
+TEST(broken_ipv6_is_refused)
 {
     static const char *const texts[] = {
         "[]:80",
@@ -363,11 +350,10 @@ static void broken_ipv6_is_refused(void **state)
         "[[::1]]:80",
     };
 
-    (void)state;
     check_all_refused(texts, COUNT(texts));
 }
 
-static void broken_brackets_are_refused(void **state)
+TEST(broken_brackets_are_refused)
 {
     static const char *const texts[] = {
         "::1:80",    "::1",       "[::1",        "[::1:80",        "::1]:80",
@@ -376,15 +362,13 @@ static void broken_brackets_are_refused(void **state)
         " [::1]:80", "[::1]::80", "[::1]:80:90", "2001:db8::1:80",
     };
 
-    (void)state;
     check_all_refused(texts, COUNT(texts));
 }
 
-static void host_of_any_length_is_no_danger(void **state)
+TEST(host_of_any_length_is_no_danger)
 {
     char text[600];
 
-    (void)state;
     for (int length = 1; length < 500; length++) {
         (void)snprintf(text, sizeof(text), "%0*d:80", length, 1);
         check_refused(text);
@@ -395,13 +379,12 @@ static void host_of_any_length_is_no_danger(void **state)
     }
 }
 
-static void zone_may_be_the_name_of_an_interface(void **state)
+TEST(zone_may_be_the_name_of_an_interface)
 {
     nb_address address;
     socklen_t length;
     struct sockaddr_in6 in6;
 
-    (void)state;
     if (if_nametoindex("lo") == 0)
         skip();
     address = parsed("[fe80::1%lo]:80");
@@ -410,12 +393,11 @@ static void zone_may_be_the_name_of_an_interface(void **state)
     assert_string_equal(formatted(&address), "[fe80::1%lo]:80");
 }
 
-static void zone_may_be_the_number_of_an_interface(void **state)
+TEST(zone_may_be_the_number_of_an_interface)
 {
     char text[64];
     nb_address address;
 
-    (void)state;
     if (if_nametoindex("lo") == 0)
         skip();
     (void)snprintf(text, sizeof(text), "[fe80::1%%%u]:80", if_nametoindex("lo"));
@@ -423,13 +405,12 @@ static void zone_may_be_the_number_of_an_interface(void **state)
     assert_string_equal(formatted(&address), "[fe80::1%lo]:80");
 }
 
-static void zone_number_without_an_interface_is_kept(void **state)
+TEST(zone_number_without_an_interface_is_kept)
 {
-    (void)state;
     check_reads_as("[fe80::1%2147483646]:80", "[fe80::1%2147483646]:80");
 }
 
-static void zone_that_is_no_interface_is_refused(void **state)
+TEST(zone_that_is_no_interface_is_refused)
 {
     static const char *const texts[] = {
         "[fe80::1%]:80",
@@ -456,20 +437,18 @@ static void zone_that_is_no_interface_is_refused(void **state)
         "[fe80::1]%lo:80",
     };
 
-    (void)state;
     check_all_refused(texts, COUNT(texts));
 }
 
-static void zone_with_something_after_the_name_is_refused(void **state)
+TEST(zone_with_something_after_the_name_is_refused)
 {
     static const char *const texts[] = {"[fe80::1%lo:]:80", "[fe80::1%lo:1]:80",
                                         "[fe80::1%lo:x]:80"};
 
-    (void)state;
     check_all_refused(texts, COUNT(texts));
 }
 
-static void mapped_ipv4_is_read_as_ipv4(void **state)
+TEST(mapped_ipv4_is_read_as_ipv4)
 {
     static const char *const rows[][2] = {
         {"[::ffff:192.0.2.1]:80", "192.0.2.1:80"},
@@ -479,7 +458,6 @@ static void mapped_ipv4_is_read_as_ipv4(void **state)
         {"[::ffff:127.0.0.1%1]:80", "127.0.0.1:80"},
     };
 
-    (void)state;
     for (size_t i = 0; i < COUNT(rows); i++) {
         nb_address mapped = parsed(rows[i][0]);
         nb_address plain = parsed(rows[i][1]);
@@ -491,12 +469,11 @@ static void mapped_ipv4_is_read_as_ipv4(void **state)
     }
 }
 
-static void mapped_ipv4_from_the_kernel_is_ipv4(void **state)
+TEST(mapped_ipv4_from_the_kernel_is_ipv4)
 {
     nb_address address = from_ipv6("::ffff:192.0.2.1", 8080, 5, 3);
     socklen_t length;
 
-    (void)state;
     assert_int_equal(nb_address_family(&address), NB_FAMILY_IPV4);
     assert_int_equal(nb_address_port(&address), 8080);
     assert_string_equal(formatted(&address), "192.0.2.1:8080");
@@ -504,14 +481,13 @@ static void mapped_ipv4_from_the_kernel_is_ipv4(void **state)
     assert_int_equal(length, sizeof(struct sockaddr_in));
 }
 
-static void address_that_is_only_nearly_mapped_stays_ipv6(void **state)
+TEST(address_that_is_only_nearly_mapped_stays_ipv6)
 {
     static const char *const texts[] = {
         "[::192.0.2.1]:80",      "[::ffff:0:192.0.2.1]:80", "[64:ff9b::192.0.2.1]:80",
         "[::fffe:192.0.2.1]:80", "[::1:ffff:192.0.2.1]:80",
     };
 
-    (void)state;
     for (size_t i = 0; i < COUNT(texts); i++) {
         nb_address address = parsed(texts[i]);
 
@@ -519,20 +495,19 @@ static void address_that_is_only_nearly_mapped_stays_ipv6(void **state)
     }
 }
 
-static void flow_label_from_the_kernel_is_not_kept(void **state)
+TEST(flow_label_from_the_kernel_is_not_kept)
 {
     nb_address address = from_ipv6("2001:db8::1", 80, 0x12345, 0);
     struct sockaddr_in6 in6;
     socklen_t length;
 
-    (void)state;
     memcpy(&in6, nb__address_sockaddr(&address, &length), sizeof(in6));
     assert_int_equal(length, sizeof(in6));
     assert_int_equal(in6.sin6_flowinfo, 0);
     assert_string_equal(formatted(&address), "[2001:db8::1]:80");
 }
 
-static void short_or_unknown_socket_addresses_are_no_address(void **state)
+TEST(short_or_unknown_socket_addresses_are_no_address)
 {
     union {
         struct sockaddr head;
@@ -555,7 +530,6 @@ static void short_or_unknown_socket_addresses_are_no_address(void **state)
         {"unknown family", 250, sizeof(struct sockaddr_storage)},
     };
 
-    (void)state;
     for (size_t i = 0; i < COUNT(rows); i++) {
         nb_address address;
 
@@ -567,7 +541,7 @@ static void short_or_unknown_socket_addresses_are_no_address(void **state)
     }
 }
 
-static void socket_address_longer_than_its_family_needs_is_fine(void **state)
+TEST(socket_address_longer_than_its_family_needs_is_fine)
 {
     union {
         struct sockaddr head;
@@ -576,14 +550,13 @@ static void socket_address_longer_than_its_family_needs_is_fine(void **state)
     } from;
     nb_address address;
 
-    (void)state;
     memset(&from, 0x7f, sizeof(from));
     from.in.sin_family = AF_INET;
     address = nb__address_from(&from.head, sizeof(from));
     assert_string_equal(formatted(&address), "127.127.127.127:32639");
 }
 
-static void socket_address_is_the_one_that_bind_takes(void **state)
+TEST(socket_address_is_the_one_that_bind_takes)
 {
     nb_address four = parsed("192.0.2.1:80");
     nb_address six = parsed("[2001:db8::1%7]:443");
@@ -591,7 +564,6 @@ static void socket_address_is_the_one_that_bind_takes(void **state)
     struct sockaddr_in6 in6;
     socklen_t length;
 
-    (void)state;
     memcpy(&in, nb__address_sockaddr(&four, &length), sizeof(in));
     assert_int_equal(length, sizeof(in));
     assert_int_equal(in.sin_family, AF_INET);
@@ -605,14 +577,13 @@ static void socket_address_is_the_one_that_bind_takes(void **state)
     assert_int_equal(in6.sin6_addr.s6_addr[15], 1);
 }
 
-static void addresses_survive_the_way_through_the_kernels_form(void **state)
+TEST(addresses_survive_the_way_through_the_kernels_form)
 {
     static const char *const texts[] = {
         "127.0.0.1:80", "[::1]:80", "[fe80::1%4711]:22", "unix:/run/socket",
         "unix:@name",   "[::]:0",   "0.0.0.0:65535",
     };
 
-    (void)state;
     for (size_t i = 0; i < COUNT(texts); i++) {
         nb_address address = parsed(texts[i]);
         socklen_t length;
@@ -624,13 +595,12 @@ static void addresses_survive_the_way_through_the_kernels_form(void **state)
     }
 }
 
-static void unix_path_of_107_bytes_fits(void **state)
+TEST(unix_path_of_107_bytes_fits)
 {
     char text[5 + UNIX_PATH_MAX + 1] = "unix:/";
     nb_address address;
     socklen_t length;
 
-    (void)state;
     memset(text + 6, 'p', UNIX_PATH_MAX - 2);
     address = parsed(text);
     assert_int_equal(strlen(text + 5), UNIX_PATH_MAX - 1);
@@ -639,11 +609,10 @@ static void unix_path_of_107_bytes_fits(void **state)
     assert_int_equal(length, sizeof(struct sockaddr_un));
 }
 
-static void unix_path_of_108_bytes_or_more_is_refused(void **state)
+TEST(unix_path_of_108_bytes_or_more_is_refused)
 {
     char text[5 + 1000] = "unix:/";
 
-    (void)state;
     memset(text + 6, 'p', UNIX_PATH_MAX - 1);
     assert_int_equal(strlen(text + 5), UNIX_PATH_MAX);
     check_refused(text);
@@ -651,14 +620,13 @@ static void unix_path_of_108_bytes_or_more_is_refused(void **state)
     check_refused(text);
 }
 
-static void longest_abstract_name_reads_back(void **state)
+TEST(longest_abstract_name_reads_back)
 {
     char text[5 + UNIX_PATH_MAX + 1] = "unix:@";
     char name[UNIX_PATH_MAX];
     nb_address address;
     nb_address back;
 
-    (void)state;
     memset(text + 6, 'n', UNIX_PATH_MAX - 1);
     memset(name, 'n', sizeof(name));
     name[0] = '\0';
@@ -668,40 +636,37 @@ static void longest_abstract_name_reads_back(void **state)
     assert_true(nb_address_equal(&address, &back));
 }
 
-static void abstract_name_longer_than_the_kernel_takes_is_refused(void **state)
+TEST(abstract_name_longer_than_the_kernel_takes_is_refused)
 {
     char text[5 + UNIX_PATH_MAX + 2] = "unix:@";
 
-    (void)state;
     memset(text + 6, 'n', UNIX_PATH_MAX);
     check_refused(text);
 }
 
-static void unix_name_that_is_neither_path_nor_abstract_is_refused(void **state)
+TEST(unix_name_that_is_neither_path_nor_abstract_is_refused)
 {
     static const char *const texts[] = {
         "unix:", "unix:@",     "unix:relative", "unix:./relative", "unix: /path", "unix:~/path",
         "unix",  "UNIX:/path", "Unix:@name",    " unix:/path",     "/path",       "@name",
     };
 
-    (void)state;
     check_all_refused(texts, COUNT(texts));
 }
 
-static void abstract_name_is_stored_with_a_leading_nul(void **state)
+TEST(abstract_name_is_stored_with_a_leading_nul)
 {
     nb_address address = parsed("unix:@name");
     struct sockaddr_un un;
     socklen_t length;
 
-    (void)state;
     memcpy(&un, nb__address_sockaddr(&address, &length), sizeof(un));
     assert_int_equal(length, UNIX_OFFSET + 5);
     assert_int_equal(un.sun_family, AF_UNIX);
     assert_memory_equal(un.sun_path, "\0name", 5);
 }
 
-static void unix_names_from_the_kernel_are_written_safely(void **state)
+TEST(unix_names_from_the_kernel_are_written_safely)
 {
     static const struct {
         const char *name;
@@ -724,7 +689,6 @@ static void unix_names_from_the_kernel_are_written_safely(void **state)
         {"/%s%n", 5, "unix:/%s%n"},
     };
 
-    (void)state;
     for (size_t i = 0; i < COUNT(rows); i++) {
         nb_address address = from_unix(rows[i].name, rows[i].length);
 
@@ -733,13 +697,12 @@ static void unix_names_from_the_kernel_are_written_safely(void **state)
     }
 }
 
-static void unix_path_from_the_kernel_without_a_nul_is_whole(void **state)
+TEST(unix_path_from_the_kernel_without_a_nul_is_whole)
 {
     char path[UNIX_PATH_MAX + 1] = "/";
     nb_address address;
     nb_address terminated;
 
-    (void)state;
     memset(path + 1, 'p', UNIX_PATH_MAX - 1);
     address = from_unix(path, UNIX_PATH_MAX);
     terminated = from_unix(path, UNIX_PATH_MAX + 1);
@@ -748,7 +711,7 @@ static void unix_path_from_the_kernel_without_a_nul_is_whole(void **state)
     assert_true(nb_address_equal(&address, &terminated));
 }
 
-static void unix_names_of_real_sockets_read_back(void **state)
+TEST(unix_names_of_real_sockets_read_back)
 {
     char text[64];
     nb_address address;
@@ -758,7 +721,6 @@ static void unix_names_of_real_sockets_read_back(void **state)
     socklen_t length;
     int fd = socket(AF_UNIX, SOCK_STREAM, 0);
 
-    (void)state;
     (void)snprintf(text, sizeof(text), "unix:@netbasics test %ld", (long)getpid());
     address = parsed(text);
     length = sizeof(from);
@@ -775,12 +737,11 @@ static void unix_names_of_real_sockets_read_back(void **state)
     assert_int_equal(close(fd), 0);
 }
 
-static void worst_case_fits_into_the_announced_size(void **state)
+TEST(worst_case_fits_into_the_announced_size)
 {
     char name[UNIX_PATH_MAX];
     nb_address address;
 
-    (void)state;
     memset(name, 0xff, sizeof(name));
     address = from_unix(name, sizeof(name));
     assert_int_equal(strlen(formatted(&address)), 5 + 4 * UNIX_PATH_MAX);
@@ -792,12 +753,11 @@ static void worst_case_fits_into_the_announced_size(void **state)
                         "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:fff0%4294967295]:65535");
 }
 
-static void text_is_cut_to_any_capacity(void **state)
+TEST(text_is_cut_to_any_capacity)
 {
     static const char *const texts[] = {"127.0.0.1:80", "[2001:db8::1%4711]:443", "unix:/run/\x01"};
     char buf[64];
 
-    (void)state;
     for (size_t i = 0; i < COUNT(texts); i++) {
         nb_address address = parsed(texts[i]);
         size_t whole = strlen(formatted(&address));
@@ -812,23 +772,21 @@ static void text_is_cut_to_any_capacity(void **state)
     }
 }
 
-static void capacity_zero_gives_an_empty_text_and_writes_nothing(void **state)
+TEST(capacity_zero_gives_an_empty_text_and_writes_nothing)
 {
     nb_address address = parsed("127.0.0.1:80");
     char untouched = '#';
 
-    (void)state;
     assert_string_equal(nb_address_format(&address, &untouched, 0), "");
     assert_int_equal(untouched, '#');
     assert_string_equal(nb_address_format(&address, NULL, 0), "");
 }
 
-static void capacity_one_gives_an_empty_text(void **state)
+TEST(capacity_one_gives_an_empty_text)
 {
     static const char *const texts[] = {"127.0.0.1:80", "[::1]:80", "unix:/x"};
     char buf[2];
 
-    (void)state;
     for (size_t i = 0; i < COUNT(texts); i++) {
         nb_address address = parsed(texts[i]);
 
@@ -838,7 +796,7 @@ static void capacity_one_gives_an_empty_text(void **state)
     }
 }
 
-static void addresses_are_equal_when_all_that_counts_is_the_same(void **state)
+TEST(addresses_are_equal_when_all_that_counts_is_the_same)
 {
     static const struct {
         const char *a;
@@ -871,7 +829,6 @@ static void addresses_are_equal_when_all_that_counts_is_the_same(void **state)
         {"unix:/127.0.0.1:80", "127.0.0.1:80", false},
     };
 
-    (void)state;
     for (size_t i = 0; i < COUNT(rows); i++) {
         nb_address a = parsed(rows[i].a);
         nb_address b = parsed(rows[i].b);
@@ -881,40 +838,37 @@ static void addresses_are_equal_when_all_that_counts_is_the_same(void **state)
     }
 }
 
-static void flow_label_does_not_count(void **state)
+TEST(flow_label_does_not_count)
 {
     nb_address a = from_ipv6("2001:db8::1", 80, 1, 0);
     nb_address b = from_ipv6("2001:db8::1", 80, 2, 0);
 
-    (void)state;
     assert_true(nb_address_equal(&a, &b));
 }
 
-static void bytes_after_a_unix_path_do_not_count(void **state)
+TEST(bytes_after_a_unix_path_do_not_count)
 {
     nb_address plain = parsed("unix:/run/x");
     nb_address bare = from_unix("/run/x", 6);
     nb_address terminated = from_unix("/run/x\0", 7);
     nb_address trailed = from_unix("/run/x\0garbage", 14);
 
-    (void)state;
     assert_true(nb_address_equal(&plain, &bare));
     assert_true(nb_address_equal(&plain, &terminated));
     assert_true(nb_address_equal(&plain, &trailed));
 }
 
-static void path_that_begins_with_an_at_does_not_look_abstract(void **state)
+TEST(path_that_begins_with_an_at_does_not_look_abstract)
 {
     nb_address path = from_unix("@name", 5);
     nb_address abstract = from_unix("\0name", 5);
 
-    (void)state;
     assert_string_equal(formatted(&abstract), "unix:@name");
     assert_string_equal(formatted(&path), "unix:\\x40name");
     assert_false(nb_address_equal(&path, &abstract));
 }
 
-static void every_byte_of_an_abstract_name_counts(void **state)
+TEST(every_byte_of_an_abstract_name_counts)
 {
     nb_address plain = parsed("unix:@x");
     nb_address same = from_unix("\0x", 2);
@@ -922,13 +876,12 @@ static void every_byte_of_an_abstract_name_counts(void **state)
     nb_address a = from_unix("\0x\0a", 4);
     nb_address b = from_unix("\0x\0b", 4);
 
-    (void)state;
     assert_true(nb_address_equal(&plain, &same));
     assert_false(nb_address_equal(&plain, &trailed));
     assert_false(nb_address_equal(&a, &b));
 }
 
-static void nothing_equals_only_nothing(void **state)
+TEST(nothing_equals_only_nothing)
 {
     nb_address none = {{0}, 0};
     nb_address other = {{0}, 0};
@@ -936,24 +889,22 @@ static void nothing_equals_only_nothing(void **state)
     nb_address unnamed = from_unix("", 0);
     nb_address unnamed_too = from_unix("", 0);
 
-    (void)state;
     assert_true(nb_address_equal(&none, &other));
     assert_true(nb_address_equal(&unnamed, &unnamed_too));
     assert_false(nb_address_equal(&none, &any));
     assert_false(nb_address_equal(&none, &unnamed));
 }
 
-static void copy_of_an_address_is_equal_to_it(void **state)
+TEST(copy_of_an_address_is_equal_to_it)
 {
     nb_address address = parsed("[2001:db8::1]:443");
     nb_address copy = address;
 
-    (void)state;
     assert_true(nb_address_equal(&address, &copy));
     assert_string_equal(formatted(&copy), "[2001:db8::1]:443");
 }
 
-static void peers_are_the_same_by_ipv4_address_or_ipv6_network(void **state)
+TEST(peers_are_the_same_by_ipv4_address_or_ipv6_network)
 {
     static const struct {
         const char *a;
@@ -979,7 +930,6 @@ static void peers_are_the_same_by_ipv4_address_or_ipv6_network(void **state)
     };
     nb_address none = {{0}, 0};
 
-    (void)state;
     for (size_t i = 0; i < COUNT(rows); i++) {
         nb_address a = parsed(rows[i].a);
         nb_address b = parsed(rows[i].b);
@@ -991,21 +941,20 @@ static void peers_are_the_same_by_ipv4_address_or_ipv6_network(void **state)
     assert_false(nb__address_same_peer(&none, &none));
 }
 
-static void any_and_loopback_exist_in_both_families(void **state)
+TEST(any_and_loopback_exist_in_both_families)
 {
     nb_address any4 = nb__address_any(NB_FAMILY_IPV4, 80);
     nb_address any6 = nb__address_any(NB_FAMILY_IPV6, 80);
     nb_address loopback4 = nb__address_loopback(NB_FAMILY_IPV4, 65535);
     nb_address loopback6 = nb__address_loopback(NB_FAMILY_IPV6, 0);
 
-    (void)state;
     assert_string_equal(formatted(&any4), "0.0.0.0:80");
     assert_string_equal(formatted(&any6), "[::]:80");
     assert_string_equal(formatted(&loopback4), "127.0.0.1:65535");
     assert_string_equal(formatted(&loopback6), "[::1]:0");
 }
 
-static void address_with_another_port_keeps_the_rest(void **state)
+TEST(address_with_another_port_keeps_the_rest)
 {
     static const char *const rows[][2] = {
         {"192.0.2.1:80", "192.0.2.1:8080"},
@@ -1013,7 +962,6 @@ static void address_with_another_port_keeps_the_rest(void **state)
         {"[fe80::1%4711]:0", "[fe80::1%4711]:8080"},
     };
 
-    (void)state;
     for (size_t i = 0; i < COUNT(rows); i++) {
         nb_address before = parsed(rows[i][0]);
         nb_address after = nb__address_with_port(&before, 8080);
@@ -1022,11 +970,10 @@ static void address_with_another_port_keeps_the_rest(void **state)
     }
 }
 
-static void errno_stays_when_addresses_are_read_and_written(void **state)
+TEST(errno_stays_when_addresses_are_read_and_written)
 {
     nb_address address = {{0}, 0};
 
-    (void)state;
     errno = ODD_ERRNO;
     check_refused("127.1:80");
     check_refused("[::1%nosuchif]:80");
@@ -1044,11 +991,10 @@ static uint32_t next_random(uint64_t *seed)
     return (uint32_t)(*seed >> 32);
 }
 
-static void all_sorts_of_ipv6_addresses_read_back(void **state)
+TEST(all_sorts_of_ipv6_addresses_read_back)
 {
     uint64_t seed = 88172645463325252U;
 
-    (void)state;
     for (int i = 0; i < 20000; i++) {
         struct sockaddr_in6 in6;
         nb_address address;
@@ -1069,14 +1015,13 @@ static void all_sorts_of_ipv6_addresses_read_back(void **state)
 }
 
 /* Whatever nonsense is accepted after all must mean one address, written in one way. */
-static void what_is_read_from_damaged_text_reads_back(void **state)
+TEST(what_is_read_from_damaged_text_reads_back)
 {
     static const char *const texts[] = {"127.0.0.1:8080", "[2001:db8::1%7]:443",
                                         "[::ffff:1.2.3.4]:9", "unix:/run/x", "unix:@name"};
     static const char alphabet[] = "0123456789abcdefx:.[]%@/ +-*lo";
     uint64_t seed = 88172645463325252U;
 
-    (void)state;
     for (int i = 0; i < 200000; i++) {
         nb_address address;
         char text[64];
@@ -1092,66 +1037,4 @@ static void what_is_read_from_damaged_text_reads_back(void **state)
             check(nb_address_equal(&address, &back), text);
         }
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest cases[] = {
-        cmocka_unit_test(family_values_are_frozen),
-        cmocka_unit_test(zeroed_address_is_no_address),
-        cmocka_unit_test(null_arguments_of_parse_are_invalid),
-        cmocka_unit_test(canonical_addresses_read_back_as_they_are),
-        cmocka_unit_test(family_and_port_are_those_of_the_text),
-        cmocka_unit_test(every_port_reads_back),
-        cmocka_unit_test(port_that_is_not_plain_decimal_is_refused),
-        cmocka_unit_test(port_above_65535_is_refused),
-        cmocka_unit_test(ipv4_that_is_not_four_plain_decimal_parts_is_refused),
-        cmocka_unit_test(text_that_is_not_host_and_port_is_refused),
-        cmocka_unit_test(name_instead_of_a_numeric_host_is_refused),
-        cmocka_unit_test(ipv6_is_written_as_rfc_5952_says),
-        cmocka_unit_test(broken_ipv6_is_refused),
-        cmocka_unit_test(broken_brackets_are_refused),
-        cmocka_unit_test(host_of_any_length_is_no_danger),
-        cmocka_unit_test(zone_may_be_the_name_of_an_interface),
-        cmocka_unit_test(zone_may_be_the_number_of_an_interface),
-        cmocka_unit_test(zone_number_without_an_interface_is_kept),
-        cmocka_unit_test(zone_that_is_no_interface_is_refused),
-        cmocka_unit_test(zone_with_something_after_the_name_is_refused),
-        cmocka_unit_test(mapped_ipv4_is_read_as_ipv4),
-        cmocka_unit_test(mapped_ipv4_from_the_kernel_is_ipv4),
-        cmocka_unit_test(address_that_is_only_nearly_mapped_stays_ipv6),
-        cmocka_unit_test(flow_label_from_the_kernel_is_not_kept),
-        cmocka_unit_test(short_or_unknown_socket_addresses_are_no_address),
-        cmocka_unit_test(socket_address_longer_than_its_family_needs_is_fine),
-        cmocka_unit_test(socket_address_is_the_one_that_bind_takes),
-        cmocka_unit_test(addresses_survive_the_way_through_the_kernels_form),
-        cmocka_unit_test(unix_path_of_107_bytes_fits),
-        cmocka_unit_test(unix_path_of_108_bytes_or_more_is_refused),
-        cmocka_unit_test(longest_abstract_name_reads_back),
-        cmocka_unit_test(abstract_name_longer_than_the_kernel_takes_is_refused),
-        cmocka_unit_test(unix_name_that_is_neither_path_nor_abstract_is_refused),
-        cmocka_unit_test(abstract_name_is_stored_with_a_leading_nul),
-        cmocka_unit_test(unix_names_from_the_kernel_are_written_safely),
-        cmocka_unit_test(unix_path_from_the_kernel_without_a_nul_is_whole),
-        cmocka_unit_test(unix_names_of_real_sockets_read_back),
-        cmocka_unit_test(worst_case_fits_into_the_announced_size),
-        cmocka_unit_test(text_is_cut_to_any_capacity),
-        cmocka_unit_test(capacity_zero_gives_an_empty_text_and_writes_nothing),
-        cmocka_unit_test(capacity_one_gives_an_empty_text),
-        cmocka_unit_test(addresses_are_equal_when_all_that_counts_is_the_same),
-        cmocka_unit_test(flow_label_does_not_count),
-        cmocka_unit_test(bytes_after_a_unix_path_do_not_count),
-        cmocka_unit_test(path_that_begins_with_an_at_does_not_look_abstract),
-        cmocka_unit_test(every_byte_of_an_abstract_name_counts),
-        cmocka_unit_test(nothing_equals_only_nothing),
-        cmocka_unit_test(copy_of_an_address_is_equal_to_it),
-        cmocka_unit_test(peers_are_the_same_by_ipv4_address_or_ipv6_network),
-        cmocka_unit_test(any_and_loopback_exist_in_both_families),
-        cmocka_unit_test(address_with_another_port_keeps_the_rest),
-        cmocka_unit_test(errno_stays_when_addresses_are_read_and_written),
-        cmocka_unit_test(all_sorts_of_ipv6_addresses_read_back),
-        cmocka_unit_test(what_is_read_from_damaged_text_reads_back),
-    };
-
-    return cmocka_run_group_tests(cases, NULL, NULL);
 }

@@ -4,19 +4,16 @@
 #undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
+#include "cases.h"
 #include "net/endpoint.h"
 
 #include <errno.h>
 #include <net/if.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define ODD_ERRNO 4711
@@ -94,39 +91,36 @@ static void check_kind(const char *text, enum nb__endpoint_kind kind, uint16_t p
         fail_msg("\"%s\" is of kind %d, port %u", text, (int)endpoint.kind, endpoint.port);
 }
 
-static void numeric_ipv4_is_a_literal(void **state)
+#define TEST(name) TEST_AS(name, cmocka_unit_test)
+
+TEST(numeric_ipv4_is_a_literal)
 {
-    (void)state;
     check_literal("127.0.0.1:80", "127.0.0.1:80");
     check_literal("0.0.0.0:0", "0.0.0.0:0");
     check_literal("255.255.255.255:65535", "255.255.255.255:65535");
 }
 
-static void ipv6_in_brackets_is_a_literal(void **state)
+TEST(ipv6_in_brackets_is_a_literal)
 {
-    (void)state;
     check_literal("[::1]:80", "[::1]:80");
     check_literal("[::]:0", "[::]:0");
     check_literal("[2001:DB8:0:0::1]:65535", "[2001:db8::1]:65535");
 }
 
-static void mapped_ipv4_is_an_ipv4_literal(void **state)
+TEST(mapped_ipv4_is_an_ipv4_literal)
 {
-    (void)state;
     check_literal("[::ffff:192.0.2.1]:80", "192.0.2.1:80");
 }
 
-static void literal_may_have_a_zone(void **state)
+TEST(literal_may_have_a_zone)
 {
-    (void)state;
     check_literal("[fe80::1%2147483646]:80", "[fe80::1%2147483646]:80");
     if (if_nametoindex("lo") != 0)
         check_literal("[fe80::1%lo]:80", "[fe80::1%lo]:80");
 }
 
-static void star_or_no_host_is_every_interface(void **state)
+TEST(star_or_no_host_is_every_interface)
 {
-    (void)state;
     check_kind("*:80", NB__ENDPOINT_ANY, 80);
     check_kind(":80", NB__ENDPOINT_ANY, 80);
     check_kind("*:0", NB__ENDPOINT_ANY, 0);
@@ -134,34 +128,30 @@ static void star_or_no_host_is_every_interface(void **state)
     check_kind(":65535", NB__ENDPOINT_ANY, 65535);
 }
 
-static void localhost_in_any_case_is_the_loopback(void **state)
+TEST(localhost_in_any_case_is_the_loopback)
 {
-    (void)state;
     check_kind("localhost:9999", NB__ENDPOINT_LOCALHOST, 9999);
     check_kind("LOCALHOST:0", NB__ENDPOINT_LOCALHOST, 0);
     check_kind("LocalHost:80", NB__ENDPOINT_LOCALHOST, 80);
     check_kind("localhosT:65535", NB__ENDPOINT_LOCALHOST, 65535);
 }
 
-static void localhost_with_its_dot_is_the_loopback(void **state)
+TEST(localhost_with_its_dot_is_the_loopback)
 {
-    (void)state;
     check_kind("localhost.:80", NB__ENDPOINT_LOCALHOST, 80);
     check_kind("LocalHost.:0", NB__ENDPOINT_LOCALHOST, 0);
 }
 
-static void name_below_localhost_is_the_loopback(void **state)
+TEST(name_below_localhost_is_the_loopback)
 {
-    (void)state;
     check_kind("app.localhost:80", NB__ENDPOINT_LOCALHOST, 80);
     check_kind("App.LOCALHOST.:80", NB__ENDPOINT_LOCALHOST, 80);
     check_kind("a.b.c.localhost:80", NB__ENDPOINT_LOCALHOST, 80);
     check_kind("localhost.localhost:80", NB__ENDPOINT_LOCALHOST, 80);
 }
 
-static void name_near_localhost_is_a_name(void **state)
+TEST(name_near_localhost_is_a_name)
 {
-    (void)state;
     check_kind("localhost6:80", NB__ENDPOINT_NAME, 80);
     check_kind("localhos:80", NB__ENDPOINT_NAME, 80);
     check_kind("localhost.localdomain:80", NB__ENDPOINT_NAME, 80);
@@ -172,7 +162,7 @@ static void name_near_localhost_is_a_name(void **state)
     check_kind("ocalhost:80", NB__ENDPOINT_NAME, 80);
 }
 
-static void host_names_are_kept_as_they_are_written(void **state)
+TEST(host_names_are_kept_as_they_are_written)
 {
     static const char *const hosts[] = {
         "example.org",
@@ -200,7 +190,6 @@ static void host_names_are_kept_as_they_are_written(void **state)
     };
     char text[64];
 
-    (void)state;
     for (size_t i = 0; i < COUNT(hosts); i++) {
         struct nb__endpoint endpoint;
 
@@ -213,14 +202,13 @@ static void host_names_are_kept_as_they_are_written(void **state)
 }
 
 /* Where one is needed that somebody can listen at. */
-static void port_below_the_least_is_refused_with_the_range(void **state)
+TEST(port_below_the_least_is_refused_with_the_range)
 {
     static const char *const texts[] = {"localhost:0", "127.0.0.1:0", "[::1]:0", "localhost:65536",
                                         "localhost:x"};
     struct nb__endpoint endpoint;
     nb_error err;
 
-    (void)state;
     for (size_t i = 0; i < COUNT(texts); i++) {
         check(nb__endpoint_parse(&endpoint, OPERATION, texts[i], 1, &err) == NB_BAD_ENDPOINT,
               texts[i], &err);
@@ -238,13 +226,12 @@ static void make_name(char *name, size_t length)
     name[length] = '\0';
 }
 
-static void name_of_253_bytes_is_whole(void **state)
+TEST(name_of_253_bytes_is_whole)
 {
     char name[255];
     char text[260];
     struct nb__endpoint endpoint;
 
-    (void)state;
     make_name(name, 253);
     (void)snprintf(text, sizeof(text), "%s:80", name);
     endpoint = read_endpoint(text);
@@ -255,14 +242,13 @@ static void name_of_253_bytes_is_whole(void **state)
     assert_string_equal(read_endpoint(text).host, name);
 }
 
-static void name_of_254_bytes_or_more_is_refused(void **state)
+TEST(name_of_254_bytes_or_more_is_refused)
 {
     static const size_t lengths[] = {254, 255, 256, 400};
     char name[401];
     char text[410];
     char shown[201];
 
-    (void)state;
     for (size_t i = 0; i < COUNT(lengths); i++) {
         make_name(name, lengths[i]);
         (void)snprintf(text, sizeof(text), "%s:80", name);
@@ -271,7 +257,7 @@ static void name_of_254_bytes_or_more_is_refused(void **state)
     }
 }
 
-static void name_with_a_character_that_no_name_has_is_refused(void **state)
+TEST(name_with_a_character_that_no_name_has_is_refused)
 {
     static const char *const texts[] = {
         "a b:80",       "exa mple.org:80", " example.org:80", "example.org :80", "a/b:80",
@@ -281,11 +267,10 @@ static void name_with_a_character_that_no_name_has_is_refused(void **state)
         "+1:80",        "127.0.0.1 x:80",  "127.0.0.1/8:80",  "(none):80",       "a!:80",
     };
 
-    (void)state;
     check_all_refused(texts, COUNT(texts), "character");
 }
 
-static void byte_outside_ascii_in_a_name_is_refused_and_shown_escaped(void **state)
+TEST(byte_outside_ascii_in_a_name_is_refused_and_shown_escaped)
 {
     static const char *const rows[][2] = {
         {"a\nb:80", "\"a\\x0ab:80\""},
@@ -301,12 +286,11 @@ static void byte_outside_ascii_in_a_name_is_refused_and_shown_escaped(void **sta
         {"a\tb:80", "\"a\\x09b:80\""},
     };
 
-    (void)state;
     for (size_t i = 0; i < COUNT(rows); i++)
         check_refused(NB_BAD_ENDPOINT, rows[i][0], rows[i][1], "character");
 }
 
-static void control_bytes_are_escaped_wherever_they_stand(void **state)
+TEST(control_bytes_are_escaped_wherever_they_stand)
 {
     static const char *const rows[][3] = {
         {"localhost:80\n", "\"localhost:80\\x0a\"", "65535"},
@@ -317,22 +301,20 @@ static void control_bytes_are_escaped_wherever_they_stand(void **state)
         {"[fe80::1%\x1b]:80", "\"[fe80::1%\\x1b]:80\"", "zone"},
     };
 
-    (void)state;
     for (size_t i = 0; i < COUNT(rows); i++)
         check_refused(NB_BAD_ENDPOINT, rows[i][0], rows[i][1], rows[i][2]);
 }
 
-static void text_without_a_port_is_refused(void **state)
+TEST(text_without_a_port_is_refused)
 {
     static const char *const texts[] = {"",          " ",         "*",           "80",
                                         "localhost", "127.0.0.1", "example.org", "]",
                                         "/run/x",    "@name",     "unix",        "systemd"};
 
-    (void)state;
     check_all_refused(texts, COUNT(texts), "HOST:PORT");
 }
 
-static void port_that_is_not_plain_decimal_up_to_65535_is_refused(void **state)
+TEST(port_that_is_not_plain_decimal_up_to_65535_is_refused)
 {
     static const char *const ports[] = {
         "",
@@ -360,7 +342,6 @@ static void port_that_is_not_plain_decimal_up_to_65535_is_refused(void **state)
     static const char *const hosts[] = {"127.0.0.1", "[::1]", "localhost", "*", "", "example.org"};
     char text[64];
 
-    (void)state;
     for (size_t i = 0; i < COUNT(hosts); i++) {
         for (size_t j = 0; j < COUNT(ports); j++) {
             (void)snprintf(text, sizeof(text), "%s:%s", hosts[i], ports[j]);
@@ -369,63 +350,57 @@ static void port_that_is_not_plain_decimal_up_to_65535_is_refused(void **state)
     }
 }
 
-static void ipv6_without_brackets_is_refused(void **state)
+TEST(ipv6_without_brackets_is_refused)
 {
     static const char *const texts[] = {
         "::1:80", "::1",           "::",     "2001:db8::1:80", "127.0.0.1:80:90",
         "a:b:c",  "localhost::80", "::1]:80"};
 
-    (void)state;
     check_all_refused(texts, COUNT(texts), "IPv6 addresses stand in brackets");
 }
 
-static void bracket_that_is_not_closed_is_refused(void **state)
+TEST(bracket_that_is_not_closed_is_refused)
 {
     static const char *const texts[] = {"[", "[::1", "[::1:80", "[localhost:80"};
 
-    (void)state;
     check_all_refused(texts, COUNT(texts), "closing ]");
 }
 
-static void bracket_without_a_port_behind_it_is_refused(void **state)
+TEST(bracket_without_a_port_behind_it_is_refused)
 {
     static const char *const texts[] = {"[]",        "[::1]",     "[::1]80",
                                         "[::1]]:80", "[::1]x:80", "[::1] :80"};
 
-    (void)state;
     check_all_refused(texts, COUNT(texts), ":PORT");
 }
 
-static void something_else_than_ipv6_in_brackets_is_refused(void **state)
+TEST(something_else_than_ipv6_in_brackets_is_refused)
 {
     static const char *const texts[] = {"[]:80",    "[localhost]:80", "[127.0.0.1]:80",
                                         "[*]:80",   "[1::2::3]:80",   "[example.org]:80",
                                         "[:::]:80", "[g::]:80"};
 
-    (void)state;
     check_all_refused(texts, COUNT(texts), "IPv6");
 }
 
-static void zone_that_is_no_interface_is_refused(void **state)
+TEST(zone_that_is_no_interface_is_refused)
 {
     static const char *const texts[] = {"[fe80::1%]:80", "[fe80::1%nosuchif]:80", "[fe80::1%0]:80"};
 
-    (void)state;
     check_all_refused(texts, COUNT(texts), "interface");
 }
 
 /* The kernel would only say EINVAL. Its neighbours need none. */
-static void link_local_address_without_a_zone_is_refused(void **state)
+TEST(link_local_address_without_a_zone_is_refused)
 {
     static const char *const texts[] = {"[fe80::1]:80", "[fe80::]:0", "[febf:ffff::1]:80"};
 
-    (void)state;
     check_all_refused(texts, COUNT(texts), "zone, as in [fe80::1%eth0]:80");
     check_literal("[fe7f:ffff::1]:80", "[fe7f:ffff::1]:80");
     check_literal("[fec0::1]:80", "[fec0::1]:80");
 }
 
-static void numeric_host_that_is_not_four_decimal_parts_is_refused(void **state)
+TEST(numeric_host_that_is_not_four_decimal_parts_is_refused)
 {
     static const char *const texts[] = {
         "1:80",          "0:80",          "127.1:80",          "127.0.1:80",    "1.2.3:80",
@@ -435,7 +410,6 @@ static void numeric_host_that_is_not_four_decimal_parts_is_refused(void **state)
         "1..2:80",       "example.99:80", "99999999999999:80",
     };
 
-    (void)state;
     check_all_refused(texts, COUNT(texts), "four decimal parts");
 }
 
@@ -451,12 +425,11 @@ static const char *unix_text(char first, size_t length)
     return text;
 }
 
-static void unix_paths_and_abstract_names_are_addresses(void **state)
+TEST(unix_paths_and_abstract_names_are_addresses)
 {
     const char *const texts[] = {"unix:/run/x", "unix:/", "unix:@name", "unix:@/x", "unix:/a:1"};
     char address[NB_ADDRESS_TEXT_MAX];
 
-    (void)state;
     for (size_t i = 0; i < COUNT(texts); i++) {
         struct nb__endpoint endpoint = read_endpoint(texts[i]);
 
@@ -467,31 +440,28 @@ static void unix_paths_and_abstract_names_are_addresses(void **state)
     }
 }
 
-static void unix_names_that_are_none_are_refused(void **state)
+TEST(unix_names_that_are_none_are_refused)
 {
     static const char *const neither[] = {"unix:", "unix:x", "unix:./x", "unix: /x"};
 
-    (void)state;
     check_all_refused(neither, COUNT(neither), "unix:/PATH or unix:@NAME");
     check_refused(NB_BAD_ENDPOINT, "unix:@", "unix:@", "missing");
     check_refused(NB_BAD_ENDPOINT, "unix:a\n", "\"unix:a\\x0a\"", "unix:/PATH");
 }
 
-static void unix_name_longer_than_its_place_is_refused(void **state)
+TEST(unix_name_longer_than_its_place_is_refused)
 {
-    (void)state;
     assert_int_equal(read_endpoint(unix_text('/', 107)).kind, NB__ENDPOINT_UNIX);
     assert_int_equal(read_endpoint(unix_text('@', 108)).kind, NB__ENDPOINT_UNIX);
     check_refused(NB_BAD_ENDPOINT, unix_text('/', 108), "unix:/aaa", "too long");
     check_refused(NB_BAD_ENDPOINT, unix_text('@', 109), "unix:@aaa", "too long");
 }
 
-static void descriptor_is_a_plain_number(void **state)
+TEST(descriptor_is_a_plain_number)
 {
     static const char *const none[] = {"fd:",   "fd:-1",         "fd:+3",  "fd: 3",         "fd:3 ",
                                        "fd:03", "fd:2147483648", "fd:0x3", "fd:4294967299", "fd:a"};
 
-    (void)state;
     assert_int_equal(read_endpoint("fd:3").kind, NB__ENDPOINT_FD);
     assert_int_equal(read_endpoint("fd:3").fd, 3);
     assert_int_equal(read_endpoint("fd:0").fd, 0);
@@ -499,31 +469,28 @@ static void descriptor_is_a_plain_number(void **state)
     check_all_refused(none, COUNT(none), "number of a descriptor");
 }
 
-static void systemd_stands_alone(void **state)
+TEST(systemd_stands_alone)
 {
-    (void)state;
     assert_int_equal(read_endpoint("systemd:").kind, NB__ENDPOINT_SYSTEMD);
     assert_int_equal(read_endpoint("systemd:").fd, -1);
     check_refused(NB_BAD_ENDPOINT, "systemd:name", "systemd:name", "nothing behind");
     check_refused(NB_BAD_ENDPOINT, "systemd", "systemd", "HOST:PORT");
 }
 
-static void null_error_is_fine(void **state)
+TEST(null_error_is_fine)
 {
     struct nb__endpoint endpoint;
 
-    (void)state;
     assert_int_equal(nb__endpoint_parse(&endpoint, OPERATION, "localhost:80", 0, NULL), NB_OK);
     assert_int_equal(nb__endpoint_parse(&endpoint, OPERATION, "nowhere", 0, NULL), NB_BAD_ENDPOINT);
     assert_int_equal(nb__endpoint_parse(&endpoint, OPERATION, "fd:x", 0, NULL), NB_BAD_ENDPOINT);
     assert_int_equal(nb__endpoint_refuse(NULL, OPERATION, "*:80", "no"), NB_BAD_ENDPOINT);
 }
 
-static void endpoint_for_another_purpose_is_refused_with_the_reason(void **state)
+TEST(endpoint_for_another_purpose_is_refused_with_the_reason)
 {
     nb_error err;
 
-    (void)state;
     memset(&err, 'x', sizeof(err));
     assert_int_equal(nb__endpoint_refuse(&err, "connect to", "*:80\n", "only for listening"),
                      NB_BAD_ENDPOINT);
@@ -532,13 +499,12 @@ static void endpoint_for_another_purpose_is_refused_with_the_reason(void **state
     assert_string_equal(err.message, "connect to \"*:80\\x0a\": bad endpoint: only for listening");
 }
 
-static void text_of_any_length_gives_a_printable_line(void **state)
+TEST(text_of_any_length_gives_a_printable_line)
 {
     static char text[2 * NB_ERROR_MESSAGE_MAX];
     struct nb__endpoint endpoint;
     nb_error err;
 
-    (void)state;
     for (size_t length = 0; length < sizeof(text) - 1; length++) {
         memset(&err, 'x', sizeof(err));
         text[length] = (char)(1 + length % 255);
@@ -550,67 +516,22 @@ static void text_of_any_length_gives_a_printable_line(void **state)
     }
 }
 
-static void text_too_long_to_show_is_marked_as_cut_and_the_reason_is_there(void **state)
+TEST(text_too_long_to_show_is_marked_as_cut_and_the_reason_is_there)
 {
     static char text[2 * NB_ERROR_MESSAGE_MAX];
     struct nb__endpoint endpoint;
     nb_error err;
 
-    (void)state;
     memset(text, 'a', sizeof(text) - 1);
     assert_int_equal(nb__endpoint_parse(&endpoint, OPERATION, text, 0, &err), NB_BAD_ENDPOINT);
     assert_non_null(strstr(err.message, "a...\": bad endpoint: expected HOST:PORT"));
 }
 
-static void errno_stays_when_an_endpoint_is_read(void **state)
+TEST(errno_stays_when_an_endpoint_is_read)
 {
-    (void)state;
     errno = ODD_ERRNO;
     check_literal("127.0.0.1:80", "127.0.0.1:80");
     check_refused(NB_BAD_ENDPOINT, "[fe80::1%nosuchif]:80", "nosuchif", "interface");
     check_refused(NB_BAD_ENDPOINT, "a b:80", "a b:80", "character");
     assert_int_equal(errno, ODD_ERRNO);
-}
-
-int main(void)
-{
-    const struct CMUnitTest cases[] = {
-        cmocka_unit_test(numeric_ipv4_is_a_literal),
-        cmocka_unit_test(ipv6_in_brackets_is_a_literal),
-        cmocka_unit_test(mapped_ipv4_is_an_ipv4_literal),
-        cmocka_unit_test(literal_may_have_a_zone),
-        cmocka_unit_test(star_or_no_host_is_every_interface),
-        cmocka_unit_test(localhost_in_any_case_is_the_loopback),
-        cmocka_unit_test(localhost_with_its_dot_is_the_loopback),
-        cmocka_unit_test(name_below_localhost_is_the_loopback),
-        cmocka_unit_test(name_near_localhost_is_a_name),
-        cmocka_unit_test(host_names_are_kept_as_they_are_written),
-        cmocka_unit_test(name_of_253_bytes_is_whole),
-        cmocka_unit_test(name_of_254_bytes_or_more_is_refused),
-        cmocka_unit_test(name_with_a_character_that_no_name_has_is_refused),
-        cmocka_unit_test(byte_outside_ascii_in_a_name_is_refused_and_shown_escaped),
-        cmocka_unit_test(control_bytes_are_escaped_wherever_they_stand),
-        cmocka_unit_test(text_without_a_port_is_refused),
-        cmocka_unit_test(port_that_is_not_plain_decimal_up_to_65535_is_refused),
-        cmocka_unit_test(port_below_the_least_is_refused_with_the_range),
-        cmocka_unit_test(ipv6_without_brackets_is_refused),
-        cmocka_unit_test(bracket_that_is_not_closed_is_refused),
-        cmocka_unit_test(bracket_without_a_port_behind_it_is_refused),
-        cmocka_unit_test(something_else_than_ipv6_in_brackets_is_refused),
-        cmocka_unit_test(zone_that_is_no_interface_is_refused),
-        cmocka_unit_test(link_local_address_without_a_zone_is_refused),
-        cmocka_unit_test(numeric_host_that_is_not_four_decimal_parts_is_refused),
-        cmocka_unit_test(unix_paths_and_abstract_names_are_addresses),
-        cmocka_unit_test(unix_names_that_are_none_are_refused),
-        cmocka_unit_test(unix_name_longer_than_its_place_is_refused),
-        cmocka_unit_test(descriptor_is_a_plain_number),
-        cmocka_unit_test(systemd_stands_alone),
-        cmocka_unit_test(null_error_is_fine),
-        cmocka_unit_test(endpoint_for_another_purpose_is_refused_with_the_reason),
-        cmocka_unit_test(text_of_any_length_gives_a_printable_line),
-        cmocka_unit_test(text_too_long_to_show_is_marked_as_cut_and_the_reason_is_there),
-        cmocka_unit_test(errno_stays_when_an_endpoint_is_read),
-    };
-
-    return cmocka_run_group_tests(cases, NULL, NULL);
 }

@@ -164,7 +164,9 @@ static int listen_through_fuse(const char *directory)
 }
 #endif
 
-static void a_socket_that_is_seen_through_fuse_stays(void **state)
+#define TEST(name) TEST_AS(name, CASE)
+
+TEST(a_socket_that_is_seen_through_fuse_stays)
 {
     skip_under_valgrind("no file system is made");
     skip_under_qemu("no file system is made");
@@ -172,7 +174,6 @@ static void a_socket_that_is_seen_through_fuse_stays(void **state)
     int status;
     pid_t child;
 
-    (void)state;
     assert_non_null(mkdtemp(directory));
     child = fork();
     if (child == 0) {
@@ -188,13 +189,4 @@ static void a_socket_that_is_seen_through_fuse_stays(void **state)
     if (WEXITSTATUS(status) == 5)
         skip_because("this system has no header of FUSE for this C library");
     assert_int_equal(WEXITSTATUS(status), 0);
-}
-
-int main(void)
-{
-    const struct CMUnitTest cases[] = {
-        CASE(a_socket_that_is_seen_through_fuse_stays),
-    };
-
-    return cmocka_run_group_tests(cases, NULL, NULL);
 }

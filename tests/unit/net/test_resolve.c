@@ -258,12 +258,13 @@ static int resolve_case_begin(void **state)
 #undef NET_CASE
 #define NET_CASE(name) cmocka_unit_test_setup_teardown(name, resolve_case_begin, net_case_end)
 
-static void literals_are_never_looked_up(void **state)
+#define TEST(name) TEST_AS(name, NET_CASE)
+
+TEST(literals_are_never_looked_up)
 {
     nb_address v4, v6;
     int threads = calls(ON_THREAD);
 
-    (void)state;
     (void)bare_listener("127.0.0.1:0", 8, &v4);
     (void)bare_listener("[::1]:0", 8, &v6);
     assert_status(try_connect(host_at("127.0.0.1", &v4), NULL), NB_OK);
@@ -272,12 +273,11 @@ static void literals_are_never_looked_up(void **state)
     assert_int_equal(calls(ON_THREAD), threads);
 }
 
-static void localhost_is_never_looked_up(void **state)
+TEST(localhost_is_never_looked_up)
 {
     nb_address v4;
     int threads = calls(ON_THREAD);
 
-    (void)state;
     (void)bare_listener("127.0.0.1:0", 8, &v4);
     assert_status(try_connect(host_at("localhost", &v4), NULL), NB_OK);
     assert_status(try_connect(host_at("LocalHost", &v4), NULL), NB_OK);
@@ -287,11 +287,10 @@ static void localhost_is_never_looked_up(void **state)
     assert_int_equal(calls(ON_THREAD), threads);
 }
 
-static void a_name_is_looked_up_once_and_without_its_port(void **state)
+TEST(a_name_is_looked_up_once_and_without_its_port)
 {
     nb_address v4;
 
-    (void)state;
     (void)bare_listener("127.0.0.1:0", 8, &v4);
     answer_with(0, 0);
     answer_address("127.0.0.1:9");
@@ -300,11 +299,10 @@ static void a_name_is_looked_up_once_and_without_its_port(void **state)
     assert_string_equal(asked_for, "some-host.test");
 }
 
-static void the_port_goes_to_every_address(void **state)
+TEST(the_port_goes_to_every_address)
 {
     nb_address v4;
 
-    (void)state;
     (void)bare_listener("127.0.0.1:0", 8, &v4);
     answer_with(0, 0);
     answer_address("[::1]:9");
@@ -313,12 +311,11 @@ static void the_port_goes_to_every_address(void **state)
     assert_status(try_connect(host_at("some.test", &v4), NULL), NB_OK);
 }
 
-static void addresses_are_tried_in_the_order_of_the_resolver(void **state)
+TEST(addresses_are_tried_in_the_order_of_the_resolver)
 {
     nb_address first, second, peer;
     nb_conn *conn;
 
-    (void)state;
     (void)bare_listener("127.0.0.3:0", 8, &first);
     (void)bare_listener(host_at("127.0.0.2", &first), 8, &second);
     answer_with(0, 0);
@@ -330,7 +327,7 @@ static void addresses_are_tried_in_the_order_of_the_resolver(void **state)
     assert_true(nb_address_equal(&peer, &first));
 }
 
-static void every_failure_of_a_lookup_has_its_status(void **state)
+TEST(every_failure_of_a_lookup_has_its_status)
 {
     static const struct {
         int code, number;
@@ -349,7 +346,6 @@ static void every_failure_of_a_lookup_has_its_status(void **state)
     };
     nb_error err;
 
-    (void)state;
     for (size_t i = 0; i < COUNT(rows); i++) {
         answer_with(rows[i].code, rows[i].number);
         assert_status(try_connect("some.test:80", &err), rows[i].status);
@@ -361,29 +357,26 @@ static void every_failure_of_a_lookup_has_its_status(void **state)
     assert_int_equal(calls(ON_FREEADDRINFO), 0);
 }
 
-static void a_failed_lookup_says_why(void **state)
+TEST(a_failed_lookup_says_why)
 {
     nb_error err;
 
-    (void)state;
     answer_with(EAI_NONAME, 0);
     assert_status(try_connect("some.test:80", &err), NB_NAME_NOT_FOUND);
     assert_non_null(strstr(err.message, nb_status_text(NB_NAME_NOT_FOUND)));
     assert_non_null(strstr(err.message, "EAI_NONAME"));
 }
 
-static void a_lookup_without_addresses_is_name_not_found(void **state)
+TEST(a_lookup_without_addresses_is_name_not_found)
 {
-    (void)state;
     answer_with(0, 0);
     assert_status(try_connect("some.test:80", NULL), NB_NAME_NOT_FOUND);
 }
 
-static void addresses_of_other_families_are_left_out(void **state)
+TEST(addresses_of_other_families_are_left_out)
 {
     nb_address v4;
 
-    (void)state;
     (void)bare_listener("127.0.0.1:0", 8, &v4);
     answer_with(0, 0);
     answer_other_family();
@@ -391,21 +384,19 @@ static void addresses_of_other_families_are_left_out(void **state)
     assert_status(try_connect(host_at("some.test", &v4), NULL), NB_OK);
 }
 
-static void only_addresses_of_other_families_is_name_not_found(void **state)
+TEST(only_addresses_of_other_families_is_name_not_found)
 {
-    (void)state;
     answer_with(0, 0);
     answer_other_family();
     assert_status(try_connect("some.test:80", NULL), NB_NAME_NOT_FOUND);
     assert_int_equal(calls(ON_FREEADDRINFO), 1);
 }
 
-static void a_mapped_address_of_the_resolver_becomes_ipv4(void **state)
+TEST(a_mapped_address_of_the_resolver_becomes_ipv4)
 {
     nb_address v4, peer;
     nb_conn *conn;
 
-    (void)state;
     (void)bare_listener("127.0.0.1:0", 8, &v4);
     answer_with(0, 0);
     answer_mapped_loopback();
@@ -416,12 +407,11 @@ static void a_mapped_address_of_the_resolver_becomes_ipv4(void **state)
 }
 
 /* A hosts file can hold it; no socket can be connected to it. */
-static void a_link_local_address_of_the_resolver_without_its_zone_is_passed_over(void **state)
+TEST(a_link_local_address_of_the_resolver_without_its_zone_is_passed_over)
 {
     nb_address v4;
     nb_error err;
 
-    (void)state;
     (void)bare_listener("127.0.0.1:0", 8, &v4);
     answer_with(0, 0);
     answer_address("[fe80::1]:0");
@@ -432,11 +422,10 @@ static void a_link_local_address_of_the_resolver_without_its_zone_is_passed_over
     assert_status(try_connect(host_at("some.test", &v4), NULL), NB_OK);
 }
 
-static void the_list_is_freed_once(void **state)
+TEST(the_list_is_freed_once)
 {
     nb_address v4, dead;
 
-    (void)state;
     (void)bare_listener("127.0.0.1:0", 8, &v4);
     (void)dead_port("127.0.0.1:0", &dead);
     answer_with(0, 0);
@@ -448,13 +437,12 @@ static void the_list_is_freed_once(void **state)
     assert_int_equal(calls(ON_FREEADDRINFO), 2);
 }
 
-static void a_lookup_that_outlasts_the_deadline_is_a_timeout(void **state)
+TEST(a_lookup_that_outlasts_the_deadline_is_a_timeout)
 {
     nb_address v4;
     nb_conn *conn;
     nb_error err;
 
-    (void)state;
     (void)bare_listener("127.0.0.1:0", 8, &v4);
     answer_with(0, 0);
     answer_address("127.0.0.1:0");
@@ -469,13 +457,12 @@ static void a_lookup_that_outlasts_the_deadline_is_a_timeout(void **state)
     eventually(calls(ON_FREEADDRINFO) == calls(ON_GETADDRINFO));
 }
 
-static void a_lookup_that_fails_too_late_is_a_timeout(void **state)
+TEST(a_lookup_that_fails_too_late_is_a_timeout)
 {
     nb_deadline by = nb_after_ms(30);
     nb_conn *conn;
     nb_error err;
 
-    (void)state;
     answer_with(EAI_AGAIN, 0);
     answer_not_until(by);
     assert_status(nb_connect(&conn, "some.test:80", NULL, by, &err), NB_TIMEOUT);
@@ -484,17 +471,16 @@ static void a_lookup_that_fails_too_late_is_a_timeout(void **state)
     assert_non_null(strstr(err.message, "some.test:80: timed out"));
 }
 
-static void an_expired_deadline_does_not_look_up(void **state)
+TEST(an_expired_deadline_does_not_look_up)
 {
     nb_conn *conn;
 
-    (void)state;
     answer_with(0, 0);
     assert_status(nb_connect(&conn, "some.test:80", NULL, nb_after_ms(0), NULL), NB_TIMEOUT);
     assert_int_equal(calls(ON_GETADDRINFO), 0);
 }
 
-static void what_is_no_name_never_reaches_the_resolver(void **state)
+TEST(what_is_no_name_never_reaches_the_resolver)
 {
     static const char *const rows[] = {
         "1:80",          "127.1:80",       "0177.0.0.1:80", "0x7f.1:80",    "2130706433:80",
@@ -503,7 +489,6 @@ static void what_is_no_name_never_reaches_the_resolver(void **state)
     };
     nb_error err;
 
-    (void)state;
     answer_with(EAI_NONAME, 0);
     for (size_t i = 0; i < COUNT(rows); i++) {
         assert_status(try_connect(rows[i], &err), NB_BAD_ENDPOINT);
@@ -512,12 +497,11 @@ static void what_is_no_name_never_reaches_the_resolver(void **state)
     assert_int_equal(calls(ON_GETADDRINFO), 0);
 }
 
-static void the_longest_name_is_looked_up_and_a_longer_one_is_not(void **state)
+TEST(the_longest_name_is_looked_up_and_a_longer_one_is_not)
 {
     char endpoint[300];
     const int longest = 253;
 
-    (void)state;
     answer_with(EAI_NONAME, 0);
     memset(endpoint, 'a', sizeof(endpoint));
     (void)snprintf(endpoint + longest, sizeof(endpoint) - (size_t)longest, ":80");
@@ -529,13 +513,12 @@ static void the_longest_name_is_looked_up_and_a_longer_one_is_not(void **state)
     assert_int_equal(calls(ON_GETADDRINFO), 1);
 }
 
-static void a_hundred_dead_addresses_end_in_one_bounded_line(void **state)
+TEST(a_hundred_dead_addresses_end_in_one_bounded_line)
 {
     char text[32];
     nb_address dead;
     nb_error err;
 
-    (void)state;
     (void)dead_port("127.0.1.1:0", &dead);
     answer_with(0, 0);
     for (int i = 1; i <= 100; i++) {
@@ -549,13 +532,12 @@ static void a_hundred_dead_addresses_end_in_one_bounded_line(void **state)
 }
 
 /* One allocation after the other fails, until none is left to fail. */
-static void no_memory_for_a_lookup_leaks_nothing(void **state)
+TEST(no_memory_for_a_lookup_leaks_nothing)
 {
     nb_address v4;
     nb_status status = NB_NO_MEMORY;
     int failed = 0;
 
-    (void)state;
     (void)bare_listener("127.0.0.1:0", 64, &v4);
     answer_with(0, 0);
     answer_address("127.0.0.1:0");
@@ -597,12 +579,11 @@ static nb_deadline look_up_in_vain(int64_t ms, nb_error *err)
     return by;
 }
 
-static void a_lookup_that_hangs_is_left_alone_at_the_deadline(void **state)
+TEST(a_lookup_that_hangs_is_left_alone_at_the_deadline)
 {
     nb_deadline by;
     nb_error err;
 
-    (void)state;
     atomic_store(&hangs, true);
     by = look_up_in_vain(100, &err);
     assert_passed(by, 10000);
@@ -611,11 +592,10 @@ static void a_lookup_that_hangs_is_left_alone_at_the_deadline(void **state)
     assert_string_equal(err.message, "connect to some.test:80: timed out");
 }
 
-static void signals_do_not_move_the_deadline_of_a_lookup(void **state)
+TEST(signals_do_not_move_the_deadline_of_a_lookup)
 {
     nb_deadline by;
 
-    (void)state;
     atomic_store(&hangs, true);
     storm_begin(0);
     by = nb_after_ms(150);
@@ -642,11 +622,10 @@ static void look_up_until_cancelled(void *argument)
     nb_abort(conn);
 }
 
-static void a_lookup_that_hangs_can_be_cancelled(void **state)
+TEST(a_lookup_that_hangs_can_be_cancelled)
 {
     struct cancelled cancelled;
 
-    (void)state;
     assert_int_equal(pipe(cancelled.fds), 0);
     atomic_store(&hangs, true);
     task_start(&cancelled.task, look_up_until_cancelled, &cancelled);
@@ -672,13 +651,12 @@ static void leave_behind(int count)
     eventually(gate_waiting() == before + count);
 }
 
-static void the_seventeenth_lookup_waits_while_sixteen_hang(void **state)
+TEST(the_seventeenth_lookup_waits_while_sixteen_hang)
 {
     nb_deadline by;
     nb_address v4;
     nb_error err;
 
-    (void)state;
     (void)bare_listener("127.0.0.1:0", 8, &v4);
     leave_behind(16);
     by = nb_after_ms(150);
@@ -693,11 +671,10 @@ static void the_seventeenth_lookup_waits_while_sixteen_hang(void **state)
     assert_status(try_connect(host_at("localhost", &v4), NULL), NB_OK);
 }
 
-static void lookups_work_again_once_one_that_hung_has_ended(void **state)
+TEST(lookups_work_again_once_one_that_hung_has_ended)
 {
     nb_address v4;
 
-    (void)state;
     (void)bare_listener("127.0.0.1:0", 8, &v4);
     for (int round = 0; round < 3; round++) {
         size_t threads = running_threads();
@@ -737,12 +714,11 @@ static void open_the_gate_soon(void *argument)
 }
 
 /* Whoever chose the names of those that hang holds it up no longer than they take. */
-static void a_good_name_waits_for_a_place_and_is_found(void **state)
+TEST(a_good_name_waits_for_a_place_and_is_found)
 {
     struct task task;
     nb_address v4;
 
-    (void)state;
     (void)bare_listener("127.0.0.1:0", 8, &v4);
     answer_address("127.0.0.1:0");
     leave_behind(16);
@@ -769,12 +745,11 @@ static void look_up_a_good_name(void *argument)
 }
 
 /* Whoever asks for slow names again and again, with short deadlines, does not get a place before it. */
-static void who_waits_for_a_place_is_overtaken_by_nobody(void **state)
+TEST(who_waits_for_a_place_is_overtaken_by_nobody)
 {
     struct good good = {.status = -1};
     int polls;
 
-    (void)state;
     (void)bare_listener("127.0.0.1:0", 8, &good.to);
     atomic_store(&good_asked, false);
     leave_behind(16);
@@ -790,12 +765,11 @@ static void who_waits_for_a_place_is_overtaken_by_nobody(void **state)
 }
 
 /* More than can be noted wait, and all of them are served when the places come free. */
-static void a_crowd_that_waits_for_places_gets_them(void **state)
+TEST(a_crowd_that_waits_for_places_gets_them)
 {
     static struct waiter waiters[80];
     int polls;
 
-    (void)state;
     leave_behind(16);
     polls = calls(ON_POLL);
     for (size_t i = 0; i < COUNT(waiters); i++)
@@ -810,12 +784,11 @@ static void a_crowd_that_waits_for_places_gets_them(void **state)
     assert_int_equal(calls(ON_GETADDRINFO), 16 + COUNT(waiters));
 }
 
-static void waiting_for_a_place_can_be_cancelled(void **state)
+TEST(waiting_for_a_place_can_be_cancelled)
 {
     struct cancelled cancelled;
     int polls;
 
-    (void)state;
     leave_behind(16);
     assert_int_equal(pipe(cancelled.fds), 0);
     polls = calls(ON_POLL);
@@ -831,11 +804,10 @@ static void waiting_for_a_place_can_be_cancelled(void **state)
     raw_close(cancelled.fds[1]);
 }
 
-static void a_failure_to_wait_for_a_place_is_told(void **state)
+TEST(a_failure_to_wait_for_a_place_is_told)
 {
     nb_error err;
 
-    (void)state;
     leave_behind(16);
     fail_next(ON_POLL, ENOMEM, 1);
     assert_status(try_by("some.test:80", plenty(), &err), NB_NO_MEMORY);
@@ -845,11 +817,10 @@ static void a_failure_to_wait_for_a_place_is_told(void **state)
 }
 
 /* Only those that nobody waits for count. */
-static void lookups_that_are_waited_for_do_not_count(void **state)
+TEST(lookups_that_are_waited_for_do_not_count)
 {
     static struct waiter waiters[20];
 
-    (void)state;
     atomic_store(&hangs, true);
     for (size_t i = 0; i < COUNT(waiters); i++)
         task_start(&waiters[i].task, wait_for_lookup, &waiters[i]);
@@ -863,17 +834,15 @@ static void lookups_that_are_waited_for_do_not_count(void **state)
     }
 }
 
-static void a_lookup_runs_with_the_signals_of_the_process_blocked(void **state)
+TEST(a_lookup_runs_with_the_signals_of_the_process_blocked)
 {
-    (void)state;
     answer_with(EAI_NONAME, 0);
     assert_status(try_connect("some.test:80", NULL), NB_NAME_NOT_FOUND);
     assert_true(atomic_load(&signals_blocked));
 }
 
-static void a_lookup_has_a_stack_that_the_resolver_can_work_with(void **state)
+TEST(a_lookup_has_a_stack_that_the_resolver_can_work_with)
 {
-    (void)state;
     answer_with(EAI_NONAME, 0);
     assert_status(try_connect("some.test:80", NULL), NB_NAME_NOT_FOUND);
     /* A sanitizer adds its own thread-local variables. */
@@ -881,24 +850,22 @@ static void a_lookup_has_a_stack_that_the_resolver_can_work_with(void **state)
 }
 
 /* Whatever it answers here: it runs. It may wait for an answer as long as it does by itself. */
-static void the_systems_own_resolver_runs_in_the_thread(void **state)
+TEST(the_systems_own_resolver_runs_in_the_thread)
 {
     nb_status status;
     nb_error err;
 
-    (void)state;
     atomic_store(&asks_system, true);
     status = try_by("no-such-host.invalid:80", plenty(), &err);
     assert_true(status == NB_NAME_NOT_FOUND || status == NB_NAME_TEMPORARY || status == NB_TIMEOUT);
     assert_non_null(strstr(err.message, "no-such-host.invalid:80"));
 }
 
-static void a_thread_that_cannot_be_started_is_no_memory(void **state)
+TEST(a_thread_that_cannot_be_started_is_no_memory)
 {
     nb_address v4;
     nb_error err;
 
-    (void)state;
     (void)bare_listener("127.0.0.1:0", 8, &v4);
     answer_address("127.0.0.1:0");
     fail_next(ON_THREAD, EAGAIN, 1);
@@ -907,12 +874,11 @@ static void a_thread_that_cannot_be_started_is_no_memory(void **state)
     assert_status(try_connect(host_at("some.test", &v4), NULL), NB_OK);
 }
 
-static void without_a_descriptor_for_the_lookup_it_says_so(void **state)
+TEST(without_a_descriptor_for_the_lookup_it_says_so)
 {
     nb_address v4;
     nb_error err;
 
-    (void)state;
     (void)bare_listener("127.0.0.1:0", 8, &v4);
     answer_address("127.0.0.1:0");
     fail_next(ON_WAKE_OPEN, EMFILE, 1);
@@ -922,12 +888,11 @@ static void without_a_descriptor_for_the_lookup_it_says_so(void **state)
     assert_status(try_connect(host_at("some.test", &v4), NULL), NB_OK);
 }
 
-static void without_what_a_thread_takes_it_is_no_memory(void **state)
+TEST(without_what_a_thread_takes_it_is_no_memory)
 {
     nb_address v4;
     nb_error err;
 
-    (void)state;
     (void)bare_listener("127.0.0.1:0", 8, &v4);
     answer_address("127.0.0.1:0");
     without_library = true;
@@ -942,11 +907,10 @@ static void without_what_a_thread_takes_it_is_no_memory(void **state)
     assert_status(try_connect(host_at("some.test", &v4), NULL), NB_OK);
 }
 
-static void a_lookup_that_cannot_be_waited_for_is_left_behind(void **state)
+TEST(a_lookup_that_cannot_be_waited_for_is_left_behind)
 {
     nb_error err;
 
-    (void)state;
     atomic_store(&hangs, true);
     fail_next(ON_POLL, ENOMEM, 1);
     assert_status(try_connect("some.test:80", &err), NB_NO_MEMORY);
@@ -955,9 +919,8 @@ static void a_lookup_that_cannot_be_waited_for_is_left_behind(void **state)
 }
 
 /* It is over when its caller gives up: then it counts for nothing, and its answer is freed. */
-static void a_lookup_that_ends_as_it_is_given_up_leaves_nothing(void **state)
+TEST(a_lookup_that_ends_as_it_is_given_up_leaves_nothing)
 {
-    (void)state;
     answer_address("127.0.0.1:0");
     answers_too_late = true;
     while (calls(ON_GETADDRINFO) < 20) {
@@ -966,11 +929,10 @@ static void a_lookup_that_ends_as_it_is_given_up_leaves_nothing(void **state)
     }
 }
 
-static void lookups_that_are_left_behind_at_once_are_counted_each(void **state)
+TEST(lookups_that_are_left_behind_at_once_are_counted_each)
 {
     nb_error err;
 
-    (void)state;
     atomic_store(&hangs, true);
     fail_next(ON_POLL, ENOMEM, 2);
     meanwhile.questions = 0;
@@ -985,14 +947,13 @@ static void lookups_that_are_left_behind_at_once_are_counted_each(void **state)
 }
 
 /* The threads that hang in the parent do not exist in the child. */
-static void a_child_is_not_held_up_by_what_hangs_in_its_parent(void **state)
+TEST(a_child_is_not_held_up_by_what_hangs_in_its_parent)
 {
     nb_status status = NB_SYSTEM;
     nb_error err;
     pid_t child;
     int fds[2];
 
-    (void)state;
     skip_under_qemu("a fork beside other threads ends the emulator");
 #ifdef __SANITIZE_THREAD__
     skip_because("the thread sanitizer cannot start threads in a child");
@@ -1018,51 +979,4 @@ static void a_child_is_not_held_up_by_what_hangs_in_its_parent(void **state)
     assert_non_null(strstr(err.message, "(16 earlier lookups still go on)"));
 }
 
-int main(void)
-{
-    const struct CMUnitTest cases[] = {
-        NET_CASE(literals_are_never_looked_up),
-        NET_CASE(localhost_is_never_looked_up),
-        NET_CASE(a_name_is_looked_up_once_and_without_its_port),
-        NET_CASE(the_port_goes_to_every_address),
-        NET_CASE(addresses_are_tried_in_the_order_of_the_resolver),
-        NET_CASE(every_failure_of_a_lookup_has_its_status),
-        NET_CASE(a_failed_lookup_says_why),
-        NET_CASE(a_lookup_without_addresses_is_name_not_found),
-        NET_CASE(addresses_of_other_families_are_left_out),
-        NET_CASE(only_addresses_of_other_families_is_name_not_found),
-        NET_CASE(a_mapped_address_of_the_resolver_becomes_ipv4),
-        NET_CASE(a_link_local_address_of_the_resolver_without_its_zone_is_passed_over),
-        NET_CASE(the_list_is_freed_once),
-        NET_CASE(a_lookup_that_outlasts_the_deadline_is_a_timeout),
-        NET_CASE(a_lookup_that_fails_too_late_is_a_timeout),
-        NET_CASE(an_expired_deadline_does_not_look_up),
-        NET_CASE(what_is_no_name_never_reaches_the_resolver),
-        NET_CASE(the_longest_name_is_looked_up_and_a_longer_one_is_not),
-        NET_CASE(a_hundred_dead_addresses_end_in_one_bounded_line),
-        NET_CASE(no_memory_for_a_lookup_leaks_nothing),
-        NET_CASE(a_lookup_that_hangs_is_left_alone_at_the_deadline),
-        NET_CASE(signals_do_not_move_the_deadline_of_a_lookup),
-        NET_CASE(a_lookup_that_hangs_can_be_cancelled),
-        NET_CASE(the_seventeenth_lookup_waits_while_sixteen_hang),
-        NET_CASE(a_good_name_waits_for_a_place_and_is_found),
-        NET_CASE(who_waits_for_a_place_is_overtaken_by_nobody),
-        NET_CASE(a_crowd_that_waits_for_places_gets_them),
-        NET_CASE(waiting_for_a_place_can_be_cancelled),
-        NET_CASE(a_failure_to_wait_for_a_place_is_told),
-        NET_CASE(lookups_work_again_once_one_that_hung_has_ended),
-        NET_CASE(lookups_that_are_waited_for_do_not_count),
-        NET_CASE(a_lookup_runs_with_the_signals_of_the_process_blocked),
-        NET_CASE(a_lookup_has_a_stack_that_the_resolver_can_work_with),
-        NET_CASE(the_systems_own_resolver_runs_in_the_thread),
-        NET_CASE(a_thread_that_cannot_be_started_is_no_memory),
-        NET_CASE(without_a_descriptor_for_the_lookup_it_says_so),
-        NET_CASE(without_what_a_thread_takes_it_is_no_memory),
-        NET_CASE(a_lookup_that_cannot_be_waited_for_is_left_behind),
-        NET_CASE(a_lookup_that_ends_as_it_is_given_up_leaves_nothing),
-        NET_CASE(lookups_that_are_left_behind_at_once_are_counted_each),
-        NET_CASE(a_child_is_not_held_up_by_what_hangs_in_its_parent),
-    };
-
-    return cmocka_run_group_tests(cases, move_to_own_network, NULL);
-}
+TEST_GROUP(move_to_own_network, NULL)

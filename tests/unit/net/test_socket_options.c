@@ -157,11 +157,12 @@ static nb_conn *accepted_from(nb_listener *listener)
     return conn;
 }
 
+#define TEST(name) TEST_AS(name, OPTION_CASE)
+
 /* ---- what the kernel is told ---- */
 
-static void each_option_reaches_the_socket_that_connects(void **state)
+TEST(each_option_reaches_the_socket_that_connects)
 {
-    (void)state;
     for (size_t i = 0; i < COUNT(options); i++) {
         const struct option *option = &options[i];
         nb_connect_options made = connecting_with(option, option->value);
@@ -176,9 +177,8 @@ static void each_option_reaches_the_socket_that_connects(void **state)
     }
 }
 
-static void each_option_reaches_every_socket_that_listens_and_what_it_accepts(void **state)
+TEST(each_option_reaches_every_socket_that_listens_and_what_it_accepts)
 {
-    (void)state;
     for (size_t i = 0; i < COUNT(options); i++) {
         const struct option *option = &options[i];
         nb_listen_options made = listening_with(option, option->value);
@@ -195,9 +195,8 @@ static void each_option_reaches_every_socket_that_listens_and_what_it_accepts(vo
     }
 }
 
-static void the_largest_values_are_taken(void **state)
+TEST(the_largest_values_are_taken)
 {
-    (void)state;
     for (size_t i = 0; i < COUNT(options); i++) {
         const struct option *option = &options[i];
         nb_listen_options made = listening_with(option, option->most);
@@ -210,14 +209,13 @@ static void the_largest_values_are_taken(void **state)
     }
 }
 
-static void milliseconds_are_rounded_up_to_the_kernels_seconds(void **state)
+TEST(milliseconds_are_rounded_up_to_the_kernels_seconds)
 {
     static const struct {
         int64_t ms;
         int seconds;
     } rows[] = {{1, 1}, {999, 1}, {1000, 1}, {1001, 2}, {60000, 60}, {32766001, 32767}};
 
-    (void)state;
     for (size_t i = 0; i < COUNT(rows); i++) {
         nb_connect_options made = NB_CONNECT_OPTIONS_INIT;
         nb_conn *conn;
@@ -230,9 +228,8 @@ static void milliseconds_are_rounded_up_to_the_kernels_seconds(void **state)
     }
 }
 
-static void each_of_the_three_turns_keepalive_on(void **state)
+TEST(each_of_the_three_turns_keepalive_on)
 {
-    (void)state;
     for (size_t i = 0; i < COUNT(options); i++) {
         const struct option *option = &options[i];
         nb_connect_options made = connecting_with(option, option->value);
@@ -247,12 +244,11 @@ static void each_of_the_three_turns_keepalive_on(void **state)
     }
 }
 
-static void by_default_there_is_no_delay_and_nothing_else_is_touched(void **state)
+TEST(by_default_there_is_no_delay_and_nothing_else_is_touched)
 {
     nb_conn *conn;
     int fresh = socket(AF_INET, SOCK_STREAM, 0);
 
-    (void)state;
     conn = connected_with(NULL);
     assert_int_equal(now.before + now.after, 1);
     assert_int_equal(option_of(nb_conn_fd(conn), IPPROTO_TCP, TCP_NODELAY), 1);
@@ -266,25 +262,23 @@ static void by_default_there_is_no_delay_and_nothing_else_is_touched(void **stat
     raw_close(fresh);
 }
 
-static void with_nagle_the_delay_is_not_even_switched_off_first(void **state)
+TEST(with_nagle_the_delay_is_not_even_switched_off_first)
 {
     nb_connect_options made = NB_CONNECT_OPTIONS_INIT;
     nb_conn *conn;
 
-    (void)state;
     made.nagle = true;
     conn = connected_with(&made);
     assert_int_equal(now.before + now.after, 1);
     nb_abort(conn);
 }
 
-static void options_are_set_before_the_socket_is_used(void **state)
+TEST(options_are_set_before_the_socket_is_used)
 {
     nb_connect_options connecting = NB_CONNECT_OPTIONS_INIT;
     nb_listen_options made = NB_LISTEN_OPTIONS_INIT;
     nb_conn *conn;
 
-    (void)state;
     connecting.receive_buffer_bytes = connecting.user_timeout_ms = 4096;
     conn = connected_with(&connecting);
     assert_int_equal(now.before, 3);
@@ -311,11 +305,10 @@ static void assert_explained(const nb_error *err, const struct option *option)
     assert_non_null(strstr(err->message, most));
 }
 
-static void a_value_out_of_its_range_is_invalid_and_named(void **state)
+TEST(a_value_out_of_its_range_is_invalid_and_named)
 {
     static const int64_t below = -1;
 
-    (void)state;
     for (size_t i = 0; i < COUNT(options); i++) {
         const struct option *option = &options[i];
         const int64_t wrong[] = {below, option->most + 1, INT64_MIN, INT64_MAX};
@@ -353,9 +346,8 @@ static void refuse(const struct option *option)
     now.error = ENOPROTOOPT;
 }
 
-static void an_option_asked_for_that_is_refused_fails_the_connect_with_its_name(void **state)
+TEST(an_option_asked_for_that_is_refused_fails_the_connect_with_its_name)
 {
-    (void)state;
     for (size_t i = 0; i < COUNT(options); i++) {
         nb_connect_options made = connecting_with(&options[i], options[i].value);
         nb_conn *conn;
@@ -372,9 +364,8 @@ static void an_option_asked_for_that_is_refused_fails_the_connect_with_its_name(
     }
 }
 
-static void an_option_asked_for_that_is_refused_fails_the_listen_with_its_name(void **state)
+TEST(an_option_asked_for_that_is_refused_fails_the_listen_with_its_name)
 {
-    (void)state;
     for (size_t i = 0; i < COUNT(options); i++) {
         nb_listen_options made = listening_with(&options[i], options[i].value);
         nb_listener *listener;
@@ -389,13 +380,12 @@ static void an_option_asked_for_that_is_refused_fails_the_listen_with_its_name(v
     }
 }
 
-static void keepalive_that_is_refused_is_named_after_what_asked_for_it(void **state)
+TEST(keepalive_that_is_refused_is_named_after_what_asked_for_it)
 {
     nb_connect_options made = NB_CONNECT_OPTIONS_INIT;
     nb_conn *conn;
     nb_error err;
 
-    (void)state;
     made.keepalive_count = 3;
     now.level = SOL_SOCKET;
     now.name = SO_KEEPALIVE;
@@ -404,14 +394,13 @@ static void keepalive_that_is_refused_is_named_after_what_asked_for_it(void **st
     assert_non_null(strstr(err.message, "keepalive_count"));
 }
 
-static void a_refused_option_is_named_for_every_address_that_was_tried(void **state)
+TEST(a_refused_option_is_named_for_every_address_that_was_tried)
 {
     nb_connect_options made = NB_CONNECT_OPTIONS_INIT;
     nb_address address;
     nb_conn *conn;
     nb_error err;
 
-    (void)state;
     (void)bare_listener("127.0.0.1:0", 8, &address);
     made.user_timeout_ms = 1000;
     now.level = IPPROTO_TCP;
@@ -423,11 +412,10 @@ static void a_refused_option_is_named_for_every_address_that_was_tried(void **st
     assert_non_null(strstr(err.message, "tried "));
 }
 
-static void a_default_that_is_refused_fails_nothing(void **state)
+TEST(a_default_that_is_refused_fails_nothing)
 {
     nb_listener *listener;
 
-    (void)state;
     now.level = IPPROTO_TCP;
     now.name = TCP_NODELAY;
     now.error = ENOPROTOOPT;
@@ -453,7 +441,7 @@ static bool is_for_any_socket(const struct option *option)
     return option->option == SO_SNDBUF || option->option == SO_RCVBUF;
 }
 
-static void on_unix_sockets_the_buffers_are_set_at_both_ends(void **state)
+TEST(on_unix_sockets_the_buffers_are_set_at_both_ends)
 {
     nb_listen_options made = NB_LISTEN_OPTIONS_INIT;
     nb_connect_options connecting = NB_CONNECT_OPTIONS_INIT;
@@ -461,7 +449,6 @@ static void on_unix_sockets_the_buffers_are_set_at_both_ends(void **state)
     nb_conn *client;
     nb_conn *conn;
 
-    (void)state;
     made.send_buffer_bytes = 20000;
     made.receive_buffer_bytes = 30000;
     connecting.send_buffer_bytes = 10000;
@@ -478,11 +465,10 @@ static void on_unix_sockets_the_buffers_are_set_at_both_ends(void **state)
     nb_listener_close(listener);
 }
 
-static void on_unix_sockets_the_options_of_tcp_are_unsupported_and_named(void **state)
+TEST(on_unix_sockets_the_options_of_tcp_are_unsupported_and_named)
 {
     nb_listener *listener = listening(unix_endpoint(), NULL);
 
-    (void)state;
     memset(&now, 0, sizeof(now));
     for (size_t i = 0; i < COUNT(options); i++) {
         nb_listen_options made = listening_with(&options[i], options[i].value);
@@ -508,14 +494,13 @@ static void on_unix_sockets_the_options_of_tcp_are_unsupported_and_named(void **
     nb_listener_close(listener);
 }
 
-static void an_option_that_fails_on_an_accepted_socket_ends_no_connection(void **state)
+TEST(an_option_that_fails_on_an_accepted_socket_ends_no_connection)
 {
     nb_listen_options made = NB_LISTEN_OPTIONS_INIT;
     nb_listener *listener;
     nb_conn *client;
     nb_conn *conn;
 
-    (void)state;
     made.send_buffer_bytes = 20000;
     listener = listening(unix_endpoint(), &made);
     assert_status(nb_connect(&client, unix_endpoint(), NULL, plenty(), NULL), NB_OK);
@@ -528,13 +513,12 @@ static void an_option_that_fails_on_an_accepted_socket_ends_no_connection(void *
     nb_listener_close(listener);
 }
 
-static void accepting_over_tcp_sets_no_option(void **state)
+TEST(accepting_over_tcp_sets_no_option)
 {
     nb_listen_options made = NB_LISTEN_OPTIONS_INIT;
     nb_listener *listener;
     nb_conn *conn;
 
-    (void)state;
     made.send_buffer_bytes = 20000;
     listener = listening("127.0.0.1:0", &made);
     conn = accepted_from(listener);
@@ -545,14 +529,13 @@ static void accepting_over_tcp_sets_no_option(void **state)
 
 /* ---- sharing a port ---- */
 
-static void a_port_is_shared_only_when_both_ask_for_it(void **state)
+TEST(a_port_is_shared_only_when_both_ask_for_it)
 {
     nb_listen_options made = NB_LISTEN_OPTIONS_INIT;
     nb_listener *first;
     nb_listener *second;
     nb_address address;
 
-    (void)state;
     made.reuse_port = true;
     first = listening("127.0.0.1:0", &made);
     assert_status(nb_listener_address(first, 0, &address), NB_OK);
@@ -563,29 +546,4 @@ static void a_port_is_shared_only_when_both_ask_for_it(void **state)
     nb_listener_close(first);
 }
 
-int main(void)
-{
-    const struct CMUnitTest cases[] = {
-        OPTION_CASE(each_option_reaches_the_socket_that_connects),
-        OPTION_CASE(each_option_reaches_every_socket_that_listens_and_what_it_accepts),
-        OPTION_CASE(the_largest_values_are_taken),
-        OPTION_CASE(milliseconds_are_rounded_up_to_the_kernels_seconds),
-        OPTION_CASE(each_of_the_three_turns_keepalive_on),
-        OPTION_CASE(by_default_there_is_no_delay_and_nothing_else_is_touched),
-        OPTION_CASE(with_nagle_the_delay_is_not_even_switched_off_first),
-        OPTION_CASE(options_are_set_before_the_socket_is_used),
-        OPTION_CASE(a_value_out_of_its_range_is_invalid_and_named),
-        OPTION_CASE(an_option_asked_for_that_is_refused_fails_the_connect_with_its_name),
-        OPTION_CASE(an_option_asked_for_that_is_refused_fails_the_listen_with_its_name),
-        OPTION_CASE(keepalive_that_is_refused_is_named_after_what_asked_for_it),
-        OPTION_CASE(a_refused_option_is_named_for_every_address_that_was_tried),
-        OPTION_CASE(a_default_that_is_refused_fails_nothing),
-        OPTION_CASE(on_unix_sockets_the_buffers_are_set_at_both_ends),
-        OPTION_CASE(on_unix_sockets_the_options_of_tcp_are_unsupported_and_named),
-        OPTION_CASE(an_option_that_fails_on_an_accepted_socket_ends_no_connection),
-        OPTION_CASE(accepting_over_tcp_sets_no_option),
-        OPTION_CASE(a_port_is_shared_only_when_both_ask_for_it),
-    };
-
-    return cmocka_run_group_tests(cases, move_to_own_network, NULL);
-}
+TEST_GROUP(move_to_own_network, NULL)

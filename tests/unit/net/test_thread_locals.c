@@ -58,11 +58,12 @@ static nb_status use_stack_and_say_hello(nb_conn *conn, void *context)
     return say_hello(conn, context);
 }
 
-static void a_handler_has_its_stack_beside_the_thread_local_variables(void **state)
+#define TEST(name) TEST_AS(name, NET_CASE)
+
+TEST(a_handler_has_its_stack_beside_the_thread_local_variables)
 {
     struct server *server = server_new("127.0.0.1:0", use_stack_and_say_hello, &workers);
 
-    (void)state;
     server_run(server);
     for (int i = 0; i < 3; i++)
         assert_int_equal(answer(dial(&server->address), HELLO), 0);
@@ -70,20 +71,9 @@ static void a_handler_has_its_stack_beside_the_thread_local_variables(void **sta
     assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF), 0);
 }
 
-static void a_lookup_has_its_stack_beside_the_thread_local_variables(void **state)
+TEST(a_lookup_has_its_stack_beside_the_thread_local_variables)
 {
     nb_conn *conn;
 
-    (void)state;
     assert_status(nb_connect(&conn, "some.test:80", NULL, plenty(), NULL), NB_NAME_NOT_FOUND);
-}
-
-int main(void)
-{
-    const struct CMUnitTest cases[] = {
-        NET_CASE(a_handler_has_its_stack_beside_the_thread_local_variables),
-        NET_CASE(a_lookup_has_its_stack_beside_the_thread_local_variables),
-    };
-
-    return cmocka_run_group_tests(cases, NULL, NULL);
 }

@@ -83,13 +83,14 @@ static void look_up_in_vain(connect_function *connect)
         assert_status(connect(&conn, "some.test:80", NULL, nb_after_ms(ms), NULL), NB_TIMEOUT);
 }
 
-static void a_plugin_that_nothing_holds_is_unloaded_at_once(void **state)
+#define TEST(name) TEST_AS(name, UNLOAD_CASE)
+
+TEST(a_plugin_that_nothing_holds_is_unloaded_at_once)
 {
     connect_function *connect;
     void *library = load(PLUGIN, &connect);
     nb_conn *conn;
 
-    (void)state;
     gate_open();
     assert_status(connect(&conn, "some.test:80", NULL, plenty(), NULL), NB_NAME_TEMPORARY);
     assert_int_equal(atomic_load(&lookups), 1);
@@ -97,9 +98,8 @@ static void a_plugin_that_nothing_holds_is_unloaded_at_once(void **state)
     assert_false(is_mapped(PLUGIN));
 }
 
-static void a_lookup_that_hangs_holds_a_plugin_and_lets_it_go_at_its_end(void **state)
+TEST(a_lookup_that_hangs_holds_a_plugin_and_lets_it_go_at_its_end)
 {
-    (void)state;
     for (int round = 0; round < 3; round++) {
         connect_function *connect;
         void *library = load(PLUGIN, &connect);
@@ -119,7 +119,7 @@ static void a_lookup_that_hangs_holds_a_plugin_and_lets_it_go_at_its_end(void **
 }
 
 /* Loaded again while lookups of before hang, it is the same library and knows of them. */
-static void a_plugin_that_is_loaded_again_still_counts_what_hangs(void **state)
+TEST(a_plugin_that_is_loaded_again_still_counts_what_hangs)
 {
     connect_function *connect;
     void *library = load(PLUGIN, &connect);
@@ -127,7 +127,6 @@ static void a_plugin_that_is_loaded_again_still_counts_what_hangs(void **state)
     nb_error err;
     nb_conn *conn;
 
-    (void)state;
     for (int i = 0; i < 16; i++)
         look_up_in_vain(connect);
     assert_int_equal(dlclose(library), 0);
@@ -142,13 +141,12 @@ static void a_plugin_that_is_loaded_again_still_counts_what_hangs(void **state)
 }
 
 /* Whoever loaded it may close it at any time. */
-static void the_shared_library_stays_once_it_was_loaded(void **state)
+TEST(the_shared_library_stays_once_it_was_loaded)
 {
     connect_function *connect;
     void *library = load(SHARED_LIBRARY, &connect);
     size_t threads = running_threads();
 
-    (void)state;
     look_up_in_vain(connect);
     eventually(gate_waiting() == 1);
     assert_int_equal(dlclose(library), 0);
@@ -156,16 +154,4 @@ static void the_shared_library_stays_once_it_was_loaded(void **state)
     gate_open();
     eventually(running_threads() == threads);
     assert_true(is_loaded(SHARED_LIBRARY));
-}
-
-int main(void)
-{
-    const struct CMUnitTest cases[] = {
-        UNLOAD_CASE(a_plugin_that_nothing_holds_is_unloaded_at_once),
-        UNLOAD_CASE(a_lookup_that_hangs_holds_a_plugin_and_lets_it_go_at_its_end),
-        UNLOAD_CASE(a_plugin_that_is_loaded_again_still_counts_what_hangs),
-        UNLOAD_CASE(the_shared_library_stays_once_it_was_loaded),
-    };
-
-    return cmocka_run_group_tests(cases, NULL, NULL);
 }

@@ -37,9 +37,10 @@ static void assert_text(uint32_t zone, const char *expected)
     assert_true(nb_address_equal(&address, &back));
 }
 
-static void zone_is_written_by_the_name_of_its_interface(void **state)
+#define TEST(name) TEST_AS(name, cmocka_unit_test)
+
+TEST(zone_is_written_by_the_name_of_its_interface)
 {
-    (void)state;
     assert_text(1, "[fe80::1%lo]:0");
     assert_text(2, "[fe80::1%eth0]:0");
     assert_text(7, "[fe80::1%br-lan.7]:0");
@@ -47,38 +48,33 @@ static void zone_is_written_by_the_name_of_its_interface(void **state)
     assert_text(12, "[fe80::1%fifteen-letters]:0");
 }
 
-static void name_that_is_another_interfaces_number_is_written_as_a_number(void **state)
+TEST(name_that_is_another_interfaces_number_is_written_as_a_number)
 {
-    (void)state;
     assert_text(3, "[fe80::1%3]:0"); /* it is called "7" */
 }
 
-static void name_that_ends_the_brackets_is_written_as_a_number(void **state)
+TEST(name_that_ends_the_brackets_is_written_as_a_number)
 {
-    (void)state;
     assert_text(8, "[fe80::1%8]:0");
     assert_text(16, "[fe80::1%16]:0");
 }
 
-static void name_that_is_not_printable_is_written_as_a_number(void **state)
+TEST(name_that_is_not_printable_is_written_as_a_number)
 {
-    (void)state;
     assert_text(11, "[fe80::1%11]:0");
     assert_text(18, "[fe80::1%18]:0");
     assert_text(19, "[fe80::1%19]:0");
 }
 
-static void zone_without_an_interface_is_written_as_a_number(void **state)
+TEST(zone_without_an_interface_is_written_as_a_number)
 {
-    (void)state;
     assert_text(99, "[fe80::1%99]:0");
     assert_text(2147483648, "[fe80::1%2147483648]:0");
     assert_text(4294967295, "[fe80::1%4294967295]:0");
 }
 
-static void every_zone_reads_back(void **state)
+TEST(every_zone_reads_back)
 {
-    (void)state;
     for (uint32_t zone = 0; zone < 100; zone++) {
         nb_address address = at_zone(zone);
         char text[NB_ADDRESS_TEXT_MAX];
@@ -92,7 +88,7 @@ static void every_zone_reads_back(void **state)
 }
 
 /* Text that a stranger may have chosen: asking makes the kernel look, and perhaps load a module. */
-static void nothing_is_asked_about_what_is_no_address_with_a_zone(void **state)
+TEST(nothing_is_asked_about_what_is_no_address_with_a_zone)
 {
     static const char *const texts[] = {
         "[%lo]:80",          "[fe80::1::2%lo]:80",  "[fe80::1 %lo]:80",
@@ -104,7 +100,6 @@ static void nothing_is_asked_about_what_is_no_address_with_a_zone(void **state)
     };
     int asked = interfaces_asked();
 
-    (void)state;
     for (size_t i = 0; i < COUNT(texts); i++) {
         nb_address address;
 
@@ -114,28 +109,11 @@ static void nothing_is_asked_about_what_is_no_address_with_a_zone(void **state)
     assert_int_equal(interfaces_asked(), asked);
 }
 
-static void zone_of_an_address_that_has_none_is_written_as_a_number(void **state)
+TEST(zone_of_an_address_that_has_none_is_written_as_a_number)
 {
     nb_address address;
     char text[NB_ADDRESS_TEXT_MAX];
 
-    (void)state;
     assert_status(nb_address_parse(&address, "[2001:db8::1%1]:80"), NB_OK);
     assert_string_equal(nb_address_format(&address, text, sizeof(text)), "[2001:db8::1%1]:80");
-}
-
-int main(void)
-{
-    const struct CMUnitTest cases[] = {
-        cmocka_unit_test(zone_is_written_by_the_name_of_its_interface),
-        cmocka_unit_test(name_that_is_another_interfaces_number_is_written_as_a_number),
-        cmocka_unit_test(name_that_ends_the_brackets_is_written_as_a_number),
-        cmocka_unit_test(name_that_is_not_printable_is_written_as_a_number),
-        cmocka_unit_test(zone_without_an_interface_is_written_as_a_number),
-        cmocka_unit_test(every_zone_reads_back),
-        cmocka_unit_test(nothing_is_asked_about_what_is_no_address_with_a_zone),
-        cmocka_unit_test(zone_of_an_address_that_has_none_is_written_as_a_number),
-    };
-
-    return cmocka_run_group_tests(cases, NULL, NULL);
 }

@@ -129,9 +129,11 @@ static void check_all_in_order(struct server *server)
         assert_status(server_event(server, NB_EVENT_CLOSED, i).status, NB_OK);
 }
 
+#define TEST(name) TEST_AS(name, IDLE_CASE_FOR_BOTH)
+
 /* --- Connections between two requests --- */
 
-static void idle_connections_end_in_order_at_a_stop(void **state)
+TEST(idle_connections_end_in_order_at_a_stop)
 {
     const struct mode *mode = *state;
     struct server *server = patient_server(serve_requests, NULL, mode);
@@ -199,7 +201,7 @@ static nb_status receive_in_all_ways(nb_conn *conn, void *seen)
     return nb_recv_line(conn, line, sizeof(line), NULL, plenty());
 }
 
-static void every_receive_is_told_of_the_stop_and_consumes_nothing(void **state)
+TEST(every_receive_is_told_of_the_stop_and_consumes_nothing)
 {
     atomic_int seen[WAYS + 1] = {0};
     struct server *server = patient_server(receive_in_all_ways, seen, *state);
@@ -215,7 +217,7 @@ static void every_receive_is_told_of_the_stop_and_consumes_nothing(void **state)
     check_all_in_order(server);
 }
 
-static void a_request_that_has_begun_is_finished_after_the_stop(void **state)
+TEST(a_request_that_has_begun_is_finished_after_the_stop)
 {
     struct server *server = patient_server(serve_requests, NULL, *state);
     int client = ask_once(server);
@@ -245,7 +247,7 @@ static nb_status mark_within_a_request(nb_conn *conn, void *seen)
     return (nb_status)*status;
 }
 
-static void a_request_that_is_partly_read_ahead_has_begun(void **state)
+TEST(a_request_that_is_partly_read_ahead_has_begun)
 {
     atomic_int seen = NB_OK;
     struct server *server;
@@ -264,7 +266,7 @@ static void a_request_that_is_partly_read_ahead_has_begun(void **state)
     assert_status(seen, NB_TIMEOUT);
 }
 
-static void who_never_speaks_is_told_after_a_second(void **state)
+TEST(who_never_speaks_is_told_after_a_second)
 {
     struct server *server = patient_server(serve_requests, NULL, *state);
     int64_t dialled_at = now_ns();
@@ -276,7 +278,7 @@ static void who_never_speaks_is_told_after_a_second(void **state)
     check_all_in_order(server);
 }
 
-static void a_first_request_within_the_second_is_served(void **state)
+TEST(a_first_request_within_the_second_is_served)
 {
     struct server *server = patient_server(serve_requests, NULL, *state);
     int client = dial(&server->address);
@@ -345,7 +347,7 @@ static void keep_asking(void *argument)
     close(fd);
 }
 
-static void busy_clients_lose_no_request_at_a_stop(void **state)
+TEST(busy_clients_lose_no_request_at_a_stop)
 {
     const struct mode *mode = *state;
     struct server *server = server_new("127.0.0.1:0", serve_until_the_stop, mode);
@@ -403,12 +405,12 @@ static void check_told_of_the_stop(bool waits, const struct mode *mode)
     check_all_in_order(server);
 }
 
-static void short_waits_are_told_of_the_stop(void **state)
+TEST(short_waits_are_told_of_the_stop)
 {
     check_told_of_the_stop(true, *state);
 }
 
-static void short_receives_are_told_of_the_stop(void **state)
+TEST(short_receives_are_told_of_the_stop)
 {
     check_told_of_the_stop(false, *state);
 }
@@ -433,7 +435,7 @@ static nb_status serve_after_a_pause(nb_conn *conn, void *unused)
     return status;
 }
 
-static void a_request_that_comes_before_the_stop_is_received_by_a_short_receive(void **state)
+TEST(a_request_that_comes_before_the_stop_is_received_by_a_short_receive)
 {
     struct server *server = patient_server(serve_after_a_pause, NULL, *state);
     int client = ask_once(server);
@@ -455,7 +457,7 @@ static nb_status close_while_idle(nb_conn *conn, void *seen)
     return NB_OK;
 }
 
-static void a_close_waits_for_the_end_and_not_for_a_request(void **state)
+TEST(a_close_waits_for_the_end_and_not_for_a_request)
 {
     atomic_int seen = -1;
     struct server *server = patient_server(close_while_idle, &seen, *state);
@@ -480,7 +482,7 @@ static nb_status wait_a_little(nb_conn *conn, void *unused)
     return nb_recv_line(conn, line, sizeof(line), NULL, nb_after_ms(50));
 }
 
-static void a_timeout_is_an_end_in_order_while_no_request_has_begun(void **state)
+TEST(a_timeout_is_an_end_in_order_while_no_request_has_begun)
 {
     struct server *server = patient_server(wait_a_little, NULL, *state);
     int client = dial(&server->address);
@@ -496,7 +498,7 @@ static void a_timeout_is_an_end_in_order_while_no_request_has_begun(void **state
     assert_status(server_event(server, NB_EVENT_CLOSED, 1).status, NB_TIMEOUT);
 }
 
-static void where_timers_cannot_be_set_the_stop_is_seen_too(void **state)
+TEST(where_timers_cannot_be_set_the_stop_is_seen_too)
 {
     struct server *server = patient_server(serve_requests, NULL, *state);
     int client;
@@ -508,7 +510,7 @@ static void where_timers_cannot_be_set_the_stop_is_seen_too(void **state)
     check_all_in_order(server);
 }
 
-static void a_mark_costs_no_system_call_per_request(void **state)
+TEST(a_mark_costs_no_system_call_per_request)
 {
     enum { REQUESTS = 200 };
     struct server *server = patient_server(serve_requests, NULL, *state);
@@ -527,14 +529,13 @@ static void a_mark_costs_no_system_call_per_request(void **state)
     check_all_in_order(server);
 }
 
-static void outside_of_a_server_a_mark_does_nothing(void **state)
+TEST_AS(outside_of_a_server_a_mark_does_nothing, IDLE_CASE)
 {
     nb_conn *a;
     nb_conn *b;
     size_t got;
     char byte;
 
-    (void)state;
     conn_pair(OVER_IPV4, &a, &b);
     nb_conn_idle(NULL);
     options_set = 0;
@@ -554,14 +555,13 @@ static bool is_readable(nb_fd fd)
     return poll(&entry, 1, 0) == 1;
 }
 
-static void a_stop_can_be_seen_and_waited_for(void **state)
+TEST_AS(a_stop_can_be_seen_and_waited_for, IDLE_CASE)
 {
     nb_connect_options options = NB_CONNECT_OPTIONS_INIT;
     nb_listener *listener;
     nb_conn *conn;
     nb_fd stop;
 
-    (void)state;
     assert_status(nb_listen(&listener, "127.0.0.1:0", NULL, NULL), NB_OK);
     stop = nb_listener_stop_fd(listener);
     assert_false(nb_listener_stopping(listener));
@@ -578,7 +578,7 @@ static void a_stop_can_be_seen_and_waited_for(void **state)
     assert_int_equal(nb_listener_stop_fd(NULL), -1);
 }
 
-static void the_stop_stays_readable_through_the_drain(void **state)
+TEST(the_stop_stays_readable_through_the_drain)
 {
     atomic_int seen = NB_OK;
     struct server *server = patient_server(wait_for_ever, &seen, *state);
@@ -596,7 +596,7 @@ static void the_stop_stays_readable_through_the_drain(void **state)
 
 /* --- The end of the drain on demand --- */
 
-static void the_drain_ends_when_it_is_told_to(void **state)
+TEST(the_drain_ends_when_it_is_told_to)
 {
     const struct mode *mode = *state;
     atomic_int seen = NB_OK;
@@ -623,7 +623,7 @@ static void stop_now_from_signal(int number)
     nb_listener_stop_now(to_be_stopped);
 }
 
-static void a_signal_handler_may_end_the_drain(void **state)
+TEST(a_signal_handler_may_end_the_drain)
 {
     atomic_int seen = NB_OK;
     struct server *server = patient_server(wait_for_ever, &seen, *state);
@@ -644,7 +644,7 @@ static void a_signal_handler_may_end_the_drain(void **state)
     assert_int_equal(sigaction(SIGUSR2, &old, NULL), 0);
 }
 
-static void a_drain_that_is_not_wanted_takes_no_time(void **state)
+TEST(a_drain_that_is_not_wanted_takes_no_time)
 {
     atomic_int seen = NB_OK;
     struct server *server = patient_server(wait_for_ever, &seen, *state);
@@ -657,7 +657,7 @@ static void a_drain_that_is_not_wanted_takes_no_time(void **state)
     nb_listener_stop_now(NULL);
 }
 
-static void lingering_ends_with_the_drain(void **state)
+TEST(lingering_ends_with_the_drain)
 {
     struct server *server = patient_server(say_hello, NULL, *state);
 
@@ -714,39 +714,11 @@ static void check_undisturbed_by_a_child(nb_handler *handler, const struct mode 
     check_all_in_order(server);
 }
 
-static void a_child_that_stops_its_copy_disturbs_nobody(void **state)
+TEST(a_child_that_stops_its_copy_disturbs_nobody)
 {
     skip_without_children();
     check_undisturbed_by_a_child(serve_requests_always, *state);
     check_undisturbed_by_a_child(serve_requests, *state);
 }
 
-int main(void)
-{
-    const struct CMUnitTest cases[] = {
-        IDLE_CASE_FOR_BOTH(idle_connections_end_in_order_at_a_stop),
-        IDLE_CASE_FOR_BOTH(every_receive_is_told_of_the_stop_and_consumes_nothing),
-        IDLE_CASE_FOR_BOTH(a_request_that_has_begun_is_finished_after_the_stop),
-        IDLE_CASE_FOR_BOTH(a_request_that_is_partly_read_ahead_has_begun),
-        IDLE_CASE_FOR_BOTH(who_never_speaks_is_told_after_a_second),
-        IDLE_CASE_FOR_BOTH(a_first_request_within_the_second_is_served),
-        IDLE_CASE_FOR_BOTH(busy_clients_lose_no_request_at_a_stop),
-        IDLE_CASE_FOR_BOTH(short_waits_are_told_of_the_stop),
-        IDLE_CASE_FOR_BOTH(short_receives_are_told_of_the_stop),
-        IDLE_CASE_FOR_BOTH(a_request_that_comes_before_the_stop_is_received_by_a_short_receive),
-        IDLE_CASE_FOR_BOTH(a_close_waits_for_the_end_and_not_for_a_request),
-        IDLE_CASE_FOR_BOTH(a_timeout_is_an_end_in_order_while_no_request_has_begun),
-        IDLE_CASE_FOR_BOTH(where_timers_cannot_be_set_the_stop_is_seen_too),
-        IDLE_CASE_FOR_BOTH(a_mark_costs_no_system_call_per_request),
-        IDLE_CASE(outside_of_a_server_a_mark_does_nothing),
-        IDLE_CASE(a_stop_can_be_seen_and_waited_for),
-        IDLE_CASE_FOR_BOTH(the_stop_stays_readable_through_the_drain),
-        IDLE_CASE_FOR_BOTH(the_drain_ends_when_it_is_told_to),
-        IDLE_CASE_FOR_BOTH(a_signal_handler_may_end_the_drain),
-        IDLE_CASE_FOR_BOTH(a_drain_that_is_not_wanted_takes_no_time),
-        IDLE_CASE_FOR_BOTH(lingering_ends_with_the_drain),
-        IDLE_CASE_FOR_BOTH(a_child_that_stops_its_copy_disturbs_nobody),
-    };
-
-    return cmocka_run_group_tests(cases, move_to_own_network, NULL);
-}
+TEST_GROUP(move_to_own_network, NULL)

@@ -33,59 +33,56 @@ static void check_rows(const struct row *rows, size_t count)
     }
 }
 
-static void who_waits_from_look_to_look_has_waited(void **state)
+#define TEST(name) TEST_AS(name, CASE)
+
+TEST(who_waits_from_look_to_look_has_waited)
 {
     static const struct row rows[] = {
         {true, true, 1, 10, SAME}, {false, true, 1, 10, REACHED}, {false, true, 1, 10, SAME}};
 
-    (void)state;
     check_rows(rows, COUNT(rows));
 }
 
-static void who_comes_while_all_places_are_taken_is_told_of_a_look_later(void **state)
+TEST(who_comes_while_all_places_are_taken_is_told_of_a_look_later)
 {
     static const struct row rows[] = {{true, true, 0, 10, SAME},
                                       {false, true, 0, 10, SAME},
                                       {false, true, 1, 10, SAME},
                                       {false, true, 1, 10, REACHED}};
 
-    (void)state;
     check_rows(rows, COUNT(rows));
 }
 
 /* All who waited at the one look have got a place before the next: others wait then. */
-static void queue_that_moves_on_is_no_waiting_in_vain(void **state)
+TEST(queue_that_moves_on_is_no_waiting_in_vain)
 {
     static const struct row rows[] = {{true, true, 5, 10, SAME},
                                       {true, true, 7, 15, SAME},
                                       {true, true, 9, 22, SAME},
                                       {true, true, 3, 1000, SAME}};
 
-    (void)state;
     check_rows(rows, COUNT(rows));
 }
 
-static void queue_that_moves_on_too_slowly_is_one(void **state)
+TEST(queue_that_moves_on_too_slowly_is_one)
 {
     static const struct row rows[] = {{true, true, 5, 10, SAME}, {true, true, 4, 14, REACHED}};
 
-    (void)state;
     check_rows(rows, COUNT(rows));
 }
 
-static void empty_queue_and_free_places_are_none(void **state)
+TEST(empty_queue_and_free_places_are_none)
 {
     static const struct row emptied[] = {{true, true, 5, 10, SAME}, {true, true, 0, 10, SAME}};
     static const struct row freed[] = {{true, true, 5, 10, SAME}, {true, false, 5, 10, SAME}};
     static const struct row newly_taken[] = {{true, false, 5, 10, SAME}, {true, true, 5, 10, SAME}};
 
-    (void)state;
     check_rows(emptied, COUNT(emptied));
     check_rows(freed, COUNT(freed));
     check_rows(newly_taken, COUNT(newly_taken));
 }
 
-static void episode_ends_after_a_second_with_free_places_all_the_time(void **state)
+TEST(episode_ends_after_a_second_with_free_places_all_the_time)
 {
     static const struct row rows[] = {
         {true, true, 1, 10, SAME},      {false, true, 1, 10, REACHED},
@@ -95,17 +92,15 @@ static void episode_ends_after_a_second_with_free_places_all_the_time(void **sta
         {false, true, 1, 40, REACHED},
     };
 
-    (void)state;
     check_rows(rows, COUNT(rows));
     assert_true(saturation.watched);
 }
 
-static void nobody_looks_when_there_is_nothing_to_see(void **state)
+TEST(nobody_looks_when_there_is_nothing_to_see)
 {
     static const struct row rows[] = {{true, true, 0, 10, SAME}, {false, false, 0, 10, SAME}};
     static const struct nb__saturation_look places = {false, 0, 10, 10};
 
-    (void)state;
     saturation = (struct nb__saturation){.watched = false};
     assert_true(nb__saturation_full(&saturation));
     assert_false(nb__saturation_full(&saturation));
@@ -117,30 +112,13 @@ static void nobody_looks_when_there_is_nothing_to_see(void **state)
 }
 
 /* Who was taken between the two counts of one look counts as taken both before and after it. */
-static void those_taken_during_a_look_wait_no_longer(void **state)
+TEST(those_taken_during_a_look_wait_no_longer)
 {
     const struct nb__saturation_look first = {true, 3, 10, 13};
     const struct nb__saturation_look second = {true, 2, 13, 13};
 
-    (void)state;
     saturation = (struct nb__saturation){.watched = false};
     (void)nb__saturation_full(&saturation);
     assert_int_equal(nb__saturation_look(&saturation, &first), SAME);
     assert_int_equal(nb__saturation_look(&saturation, &second), SAME);
-}
-
-int main(void)
-{
-    const struct CMUnitTest cases[] = {
-        CASE(who_waits_from_look_to_look_has_waited),
-        CASE(who_comes_while_all_places_are_taken_is_told_of_a_look_later),
-        CASE(queue_that_moves_on_is_no_waiting_in_vain),
-        CASE(queue_that_moves_on_too_slowly_is_one),
-        CASE(empty_queue_and_free_places_are_none),
-        CASE(episode_ends_after_a_second_with_free_places_all_the_time),
-        CASE(nobody_looks_when_there_is_nothing_to_see),
-        CASE(those_taken_during_a_look_wait_no_longer),
-    };
-
-    return cmocka_run_group_tests(cases, NULL, NULL);
 }

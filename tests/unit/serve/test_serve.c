@@ -174,7 +174,10 @@ static nb_status say_hello_and_count(nb_conn *conn, void *count)
     return NB_OK;
 }
 
-static void each_connection_gets_its_handler_and_the_context(void **state)
+#define CLOSED_CASE_FOR_BOTH(name) CLOSED_CASE_FOR(name, sequential), CLOSED_CASE_FOR(name, workers)
+#define TEST(name) TEST_AS(name, NET_CASE_FOR_BOTH)
+
+TEST(each_connection_gets_its_handler_and_the_context)
 {
     atomic_int count = 0;
     struct server *server = run_server(say_hello_and_count, &count, *state);
@@ -222,7 +225,7 @@ static int closed_case_end(void **state)
 #define CLOSED_CASE_FOR(name, mode) CASE_WITH(name, mode, closed_case_begin, closed_case_end)
 
 /* The wakeups of the listener are descriptors 0 and 1 then, and its first socket is 2. */
-static void with_the_standard_descriptors_closed_a_server_serves(void **state)
+TEST_AS(with_the_standard_descriptors_closed_a_server_serves, CLOSED_CASE_FOR_BOTH)
 {
     struct server *server = server_new("localhost:0", say_hello, *state);
 
@@ -233,7 +236,7 @@ static void with_the_standard_descriptors_closed_a_server_serves(void **state)
     server_free(server);
 }
 
-static void both_families_are_served(void **state)
+TEST(both_families_are_served)
 {
     struct server *server = server_new("localhost:0", say_hello, *state);
     nb_address v6 = address_of(host_at("[::1]", &server->address));
@@ -244,7 +247,7 @@ static void both_families_are_served(void **state)
     assert_status(server_finish(server), NB_OK);
 }
 
-static void a_conversation_takes_as_long_as_it_likes(void **state)
+TEST(a_conversation_takes_as_long_as_it_likes)
 {
     struct server *server = run_server(echo, NULL, *state);
     int client = dial(&server->address);
@@ -258,11 +261,10 @@ static void a_conversation_takes_as_long_as_it_likes(void **state)
     assert_status(server_finish(server), NB_OK);
 }
 
-static void null_options_are_the_defaults(void **state)
+TEST_AS(null_options_are_the_defaults, NET_CASE)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
 
-    (void)state;
     server_run_by_default(server);
     assert_int_equal(answer(dial(&server->address), HELLO), 0);
     assert_status(server_finish(server), NB_OK);
@@ -307,7 +309,7 @@ static const struct {
     {NB_CANCELLED, false}, {NB_NO_MEMORY, false}, {(nb_status)-1, false},  {(nb_status)1000, false},
 };
 
-static void what_a_handler_returns_says_how_its_connection_ends(void **state)
+TEST(what_a_handler_returns_says_how_its_connection_ends)
 {
     nb_status returned;
     struct server *server = run_server(say_hello_and_return, &returned, *state);
@@ -332,7 +334,7 @@ static nb_status send_in_vain(nb_conn *conn, void *unused)
 }
 
 /* A hole in the stream stays a hole, whatever the handler thinks of it. */
-static void a_content_handler_does_not_make_a_hole_whole(void **state)
+TEST(a_content_handler_does_not_make_a_hole_whole)
 {
     struct server *server = run_server(send_in_vain, NULL, *state);
 
@@ -341,7 +343,7 @@ static void a_content_handler_does_not_make_a_hole_whole(void **state)
     assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_TIMEOUT);
 }
 
-static void a_handler_may_close_its_connection(void **state)
+TEST(a_handler_may_close_its_connection)
 {
     struct server *server = run_server(close_it, NULL, *state);
 
@@ -354,7 +356,7 @@ static void a_handler_may_close_its_connection(void **state)
     assert_status(server_finish(server), NB_OK);
 }
 
-static void a_handler_may_abort_its_connection(void **state)
+TEST(a_handler_may_abort_its_connection)
 {
     struct server *server = run_server(abort_it, NULL, *state);
 
@@ -364,7 +366,7 @@ static void a_handler_may_abort_its_connection(void **state)
     assert_status(server_finish(server), NB_OK);
 }
 
-static void a_handler_may_keep_its_connection(void **state)
+TEST(a_handler_may_keep_its_connection)
 {
     atomic_int descriptor = -1;
     struct server *server = run_server(detach_it, &descriptor, *state);
@@ -386,7 +388,7 @@ static nb_status detach_in_vain(nb_conn *conn, void *seen)
     return NB_OK;
 }
 
-static void a_connection_that_was_just_cancelled_cannot_be_kept(void **state)
+TEST(a_connection_that_was_just_cancelled_cannot_be_kept)
 {
     atomic_int seen = NB_OK;
     struct server *server = run_server(detach_in_vain, &seen, *state);
@@ -414,7 +416,7 @@ static nb_status offer_and_wait(nb_conn *conn, void *argument)
     return NB_OK;
 }
 
-static void a_connection_may_be_cancelled_from_outside(void **state)
+TEST(a_connection_may_be_cancelled_from_outside)
 {
     struct offer offer = {NULL, NB_OK};
     struct server *server = run_server(offer_and_wait, &offer, *state);
@@ -430,7 +432,7 @@ static void a_connection_may_be_cancelled_from_outside(void **state)
     assert_status(server_finish(server), NB_OK);
 }
 
-static void clients_that_are_gone_do_not_keep_others_out(void **state)
+TEST(clients_that_are_gone_do_not_keep_others_out)
 {
     struct server *server = run_server(echo, NULL, *state);
     int client;
@@ -453,12 +455,11 @@ static nb_status note_thread(nb_conn *conn, void *thread)
     return NB_OK;
 }
 
-static void one_at_a_time_runs_in_the_calling_thread_and_starts_none(void **state)
+TEST_AS(one_at_a_time_runs_in_the_calling_thread_and_starts_none, NET_CASE)
 {
     atomic_int thread = 0;
     struct server *server = run_server(note_thread, &thread, &sequential);
 
-    (void)state;
     for (int i = 0; i < 10; i++)
         assert_int_equal(answer(dial(&server->address), HELLO), 0);
     assert_int_equal(thread, server->tid);
@@ -466,24 +467,22 @@ static void one_at_a_time_runs_in_the_calling_thread_and_starts_none(void **stat
     assert_int_equal(calls(ON_THREAD), 1); /* that of the server itself */
 }
 
-static void workers_are_other_threads(void **state)
+TEST_AS(workers_are_other_threads, NET_CASE)
 {
     atomic_int thread = 0;
     struct server *server = run_server(note_thread, &thread, &workers);
 
-    (void)state;
     assert_int_equal(answer(dial(&server->address), HELLO), 0);
     assert_int_not_equal(thread, server->tid);
     assert_int_not_equal(thread, 0);
     assert_status(server_finish(server), NB_OK);
 }
 
-static void short_connections_start_no_threads_once_workers_exist(void **state)
+TEST_AS(short_connections_start_no_threads_once_workers_exist, NET_CASE)
 {
     struct mode by_default = {0};
     struct server *server = run_server(say_hello, NULL, &by_default);
 
-    (void)state;
     for (int i = 0; i < 1000; i++) {
         int client = dial(&server->address);
 
@@ -495,14 +494,13 @@ static void short_connections_start_no_threads_once_workers_exist(void **state)
     assert_in_range(calls(ON_THREAD), 2, 16);
 }
 
-static void only_so_many_handlers_run_and_the_others_wait_in_the_queue(void **state)
+TEST_AS(only_so_many_handlers_run_and_the_others_wait_in_the_queue, NET_CASE)
 {
     struct mode three = {3};
     struct server *server = run_server(say_hello_later, NULL, &three);
     int fd = nb_listener_fd(server->listener, 0);
     int clients[5];
 
-    (void)state;
     for (size_t i = 0; i < COUNT(clients); i++)
         clients[i] = dial(&server->address);
     eventually(gate_waiting() == 3);
@@ -547,26 +545,23 @@ static void check_waiting_in_vain(const char *endpoint)
     assert_status(server_finish(server), NB_OK);
 }
 
-static void who_finds_no_place_for_a_second_is_told_of_once(void **state)
+TEST_AS(who_finds_no_place_for_a_second_is_told_of_once, NET_CASE)
 {
-    (void)state;
     check_waiting_in_vain("127.0.0.1:0");
 }
 
-static void who_finds_no_place_at_a_unix_socket_is_told_of_once(void **state)
+TEST_AS(who_finds_no_place_at_a_unix_socket_is_told_of_once, NET_CASE)
 {
-    (void)state;
     check_waiting_in_vain("unix:@netbasics-no-place");
 }
 
 /* As many looks as it takes to find out, and then another. */
-static void while_nobody_waits_it_is_nothing_that_all_places_are_taken(void **state)
+TEST_AS(while_nobody_waits_it_is_nothing_that_all_places_are_taken, NET_CASE)
 {
     struct mode three = {3};
     struct server *server = server_new("127.0.0.1:0", say_hello_later, &three);
     int polls;
 
-    (void)state;
     server_run(server);
     for (int i = 0; i < three.concurrency; i++)
         (void)dial(&server->address);
@@ -579,12 +574,11 @@ static void while_nobody_waits_it_is_nothing_that_all_places_are_taken(void **st
     assert_status(server_finish(server), NB_OK);
 }
 
-static void one_at_a_time_takes_the_next_when_the_last_is_done(void **state)
+TEST_AS(one_at_a_time_takes_the_next_when_the_last_is_done, NET_CASE)
 {
     struct server *server = run_server(say_hello_later, NULL, &sequential);
     int clients[3];
 
-    (void)state;
     for (size_t i = 0; i < COUNT(clients); i++)
         clients[i] = dial(&server->address);
     eventually(gate_waiting() == 1);
@@ -597,7 +591,7 @@ static void one_at_a_time_takes_the_next_when_the_last_is_done(void **state)
     assert_int_equal(server_stats(server).peak, 1);
 }
 
-static void a_crowd_that_waits_to_be_spoken_to_is_served(void **state)
+TEST(a_crowd_that_waits_to_be_spoken_to_is_served)
 {
     struct server *server = run_server(say_hello_later, NULL, *state);
     int clients[300];
@@ -656,13 +650,12 @@ static nb_status look_at_signals(nb_conn *conn, void *context)
     return NB_OK;
 }
 
-static void workers_block_signals_but_not_those_of_the_thread(void **state)
+TEST_AS(workers_block_signals_but_not_those_of_the_thread, NET_CASE)
 {
     skip_under_qemu("two signals belong to the emulator");
     struct signals seen = {0, 0, 0};
     struct server *server = run_server(look_at_signals, &seen, &workers);
 
-    (void)state;
     assert_int_equal(answer(dial(&server->address), HELLO), 0);
     assert_true(seen.blocked > 0);
     assert_int_equal(seen.open, 0);
@@ -672,14 +665,13 @@ static void workers_block_signals_but_not_those_of_the_thread(void **state)
 }
 
 /* A program may wait for SIGABRT with sigwait(3), with all of its threads blocking it. */
-static void what_the_calling_thread_blocks_workers_block_too(void **state)
+TEST_AS(what_the_calling_thread_blocks_workers_block_too, NET_CASE)
 {
     skip_under_qemu("two signals belong to the emulator");
     struct signals seen = {0, 0, 0};
     struct server *server;
     sigset_t all, before;
 
-    (void)state;
     (void)sigfillset(&all);
     assert_int_equal(pthread_sigmask(SIG_SETMASK, &all, &before), 0);
     server = run_server(look_at_signals, &seen, &workers);
@@ -690,12 +682,11 @@ static void what_the_calling_thread_blocks_workers_block_too(void **state)
     assert_status(server_finish(server), NB_OK);
 }
 
-static void the_calling_thread_keeps_its_signal_mask(void **state)
+TEST_AS(the_calling_thread_keeps_its_signal_mask, NET_CASE)
 {
     struct signals seen = {0, 0, 0};
     struct server *server = run_server(look_at_signals, &seen, &sequential);
 
-    (void)state;
     assert_int_equal(answer(dial(&server->address), HELLO), 0);
     assert_int_equal(seen.blocked + seen.blocked_of_thread, 0);
     assert_true(seen.open > 0);
@@ -704,7 +695,7 @@ static void the_calling_thread_keeps_its_signal_mask(void **state)
 }
 
 /* The child shares the descriptor that wakes the loop, but not the stop. */
-static void a_stop_of_a_forked_childs_copy_changes_nothing(void **state)
+TEST(a_stop_of_a_forked_childs_copy_changes_nothing)
 {
     struct server *server;
     int polls;
@@ -721,7 +712,7 @@ static void a_stop_of_a_forked_childs_copy_changes_nothing(void **state)
 }
 
 /* While the wakeup of the child is silenced, the real one comes. */
-static void a_stop_that_comes_after_a_forked_childs_is_not_lost(void **state)
+TEST(a_stop_that_comes_after_a_forked_childs_is_not_lost)
 {
     struct server *server;
 
@@ -760,12 +751,11 @@ static int stack_kib(size_t asked)
     return kib;
 }
 
-static void workers_have_the_stack_that_was_asked_for(void **state)
+TEST_AS(workers_have_the_stack_that_was_asked_for, NET_CASE)
 {
     int by_default = stack_kib(0); /* sanitizers add some of their own */
     int asked_for = stack_kib((size_t)1 << 20);
 
-    (void)state;
     assert_in_range(by_default, 240, 2000);
     assert_in_range(asked_for, 1000, 2000);
 }
@@ -780,7 +770,7 @@ static nb_status hello_until_the_send_fails(nb_conn *conn, void *unused)
     return NB_OK;
 }
 
-static void after_a_failed_send_the_peer_sees_a_reset(void **state)
+TEST(after_a_failed_send_the_peer_sees_a_reset)
 {
     struct server *server = run_server(hello_until_the_send_fails, NULL, *state);
     int client = dial(&server->address);
@@ -800,7 +790,7 @@ static nb_status hello_to_who_speaks(nb_conn *conn, void *unused)
     return NB_OK;
 }
 
-static void unread_input_costs_the_client_nothing(void **state)
+TEST(unread_input_costs_the_client_nothing)
 {
     struct server *server = run_server(hello_to_who_speaks, NULL, *state);
     static const char much[30000];
@@ -816,7 +806,7 @@ static void unread_input_costs_the_client_nothing(void **state)
     assert_status(server_finish(server), NB_OK);
 }
 
-static void many_who_linger_hold_up_nobody(void **state)
+TEST(many_who_linger_hold_up_nobody)
 {
     struct mode few = {((const struct mode *)*state)->concurrency == 1 ? 1 : 2};
     struct server *server = server_new("127.0.0.1:0", say_hello, &few);
@@ -830,7 +820,7 @@ static void many_who_linger_hold_up_nobody(void **state)
     assert_int_equal(server_heard(server, NB_EVENT_CLOSED), 0);
 }
 
-static void a_client_that_ends_is_not_lingered_for(void **state)
+TEST(a_client_that_ends_is_not_lingered_for)
 {
     struct server *server = run_server(say_hello, NULL, *state);
     int client = dial(&server->address);
@@ -843,7 +833,7 @@ static void a_client_that_ends_is_not_lingered_for(void **state)
     assert_int_equal(server_stats(server).lingering, 0);
 }
 
-static void a_reset_while_it_lingers_is_told(void **state)
+TEST(a_reset_while_it_lingers_is_told)
 {
     struct server *server = run_server(say_hello, NULL, *state);
     int client = dial(&server->address);
@@ -855,7 +845,7 @@ static void a_reset_while_it_lingers_is_told(void **state)
     assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_RESET);
 }
 
-static void a_client_that_does_not_end_is_lingered_for_so_long(void **state)
+TEST(a_client_that_does_not_end_is_lingered_for_so_long)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, *state);
     int64_t begin = now_ns();
@@ -872,7 +862,7 @@ static void a_client_that_does_not_end_is_lingered_for_so_long(void **state)
     eventually(is_broken(client));
 }
 
-static void a_client_that_trickles_is_lingered_for_no_longer(void **state)
+TEST(a_client_that_trickles_is_lingered_for_no_longer)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, *state);
     int64_t begin = now_ns();
@@ -898,7 +888,7 @@ static nb_status say_hello_before_the_hail(nb_conn *conn, void *unused)
     return NB_OK;
 }
 
-static void a_hail_of_signals_extends_no_lingering(void **state)
+TEST(a_hail_of_signals_extends_no_lingering)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello_before_the_hail, *state);
 
@@ -910,7 +900,7 @@ static void a_hail_of_signals_extends_no_lingering(void **state)
     fail_next(ON_POLL, 0, 0);
 }
 
-static void a_client_that_goes_on_sending_is_cut_off(void **state)
+TEST(a_client_that_goes_on_sending_is_cut_off)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, *state);
     static const char much[20000];
@@ -929,7 +919,7 @@ static void a_client_that_goes_on_sending_is_cut_off(void **state)
 }
 
 /* Of 2^32 bytes, a size_t of 32 bits holds none. */
-static void bytes_without_number_may_be_lingered_for(void **state)
+TEST(bytes_without_number_may_be_lingered_for)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, *state);
     int client;
@@ -945,7 +935,7 @@ static void bytes_without_number_may_be_lingered_for(void **state)
     assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_OK);
 }
 
-static void beyond_linger_max_the_oldest_makes_room(void **state)
+TEST(beyond_linger_max_the_oldest_makes_room)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, *state);
     int clients[4];
@@ -970,7 +960,7 @@ static void beyond_linger_max_the_oldest_makes_room(void **state)
     assert_int_equal(server_heard(server, NB_EVENT_CLOSED), 2);
 }
 
-static void by_default_256_may_linger(void **state)
+TEST(by_default_256_may_linger)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, *state);
 
@@ -982,7 +972,7 @@ static void by_default_256_may_linger(void **state)
     assert_int_equal(server_stats(server).lingering, 256);
 }
 
-static void without_lingering_a_connection_ends_at_once(void **state)
+TEST(without_lingering_a_connection_ends_at_once)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, *state);
 
@@ -995,7 +985,7 @@ static void without_lingering_a_connection_ends_at_once(void **state)
 
 /* The time of lingering is a window in which nothing happens: whoever looked all the time would look
    thousands of times. */
-static void who_lingers_costs_nothing(void **state)
+TEST(who_lingers_costs_nothing)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, *state);
 
@@ -1009,7 +999,7 @@ static void who_lingers_costs_nothing(void **state)
 /* What a loop polls for apart from those that linger: the bell or the listening socket, and the stop. */
 #define POLLED_ANYHOW 2
 
-static void without_memory_to_watch_who_lingers_all_are_served(void **state)
+TEST(without_memory_to_watch_who_lingers_all_are_served)
 {
     struct server *server = run_server(say_hello, NULL, *state);
 
@@ -1071,7 +1061,7 @@ static void assert_lost_nothing(struct server *server, int client)
     assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_TIMEOUT);
 }
 
-static void who_makes_room_for_another_one_loses_nothing(void **state)
+TEST(who_makes_room_for_another_one_loses_nothing)
 {
     int client;
     struct server *server = server_with_unread_bytes(&client, 10 * PATIENCE_MS, *state);
@@ -1080,7 +1070,7 @@ static void who_makes_room_for_another_one_loses_nothing(void **state)
     assert_lost_nothing(server, client);
 }
 
-static void who_lingers_for_too_long_loses_nothing(void **state)
+TEST(who_lingers_for_too_long_loses_nothing)
 {
     int client;
     struct server *server = server_with_unread_bytes(&client, 300, *state);
@@ -1088,7 +1078,7 @@ static void who_lingers_for_too_long_loses_nothing(void **state)
     assert_lost_nothing(server, client);
 }
 
-static void who_lingers_at_the_end_of_the_drain_loses_nothing(void **state)
+TEST(who_lingers_at_the_end_of_the_drain_loses_nothing)
 {
     int client;
     struct server *server = server_with_unread_bytes(&client, 10 * PATIENCE_MS, *state);
@@ -1128,7 +1118,7 @@ static bool delivered_to_who_makes_room(const char *endpoint, const struct mode 
     return event.delivered;
 }
 
-static void whether_all_was_delivered_is_told(void **state)
+TEST(whether_all_was_delivered_is_told)
 {
     char path[64];
 
@@ -1140,12 +1130,11 @@ static void whether_all_was_delivered_is_told(void **state)
 }
 
 /* As it may for descriptors that a peer has sent: closing them can take as long as the peer likes. */
-static void a_receive_that_hangs_while_one_lingers_holds_up_nobody(void **state)
+TEST_AS(a_receive_that_hangs_while_one_lingers_holds_up_nobody, NET_CASE)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
     int client;
 
-    (void)state;
     server->options.linger_ms = 10 * PATIENCE_MS;
     server->options.linger_max = 2;
     server->options.max_per_peer = 10;
@@ -1168,12 +1157,11 @@ static void a_receive_that_hangs_while_one_lingers_holds_up_nobody(void **state)
 }
 
 /* With room for one alone, which is being drained just now: who comes makes room itself. */
-static void a_receive_that_hangs_while_the_only_one_lingers_holds_up_nobody(void **state)
+TEST_AS(a_receive_that_hangs_while_the_only_one_lingers_holds_up_nobody, NET_CASE)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
     int client;
 
-    (void)state;
     server->options.linger_ms = 10 * PATIENCE_MS;
     server->options.linger_max = 1;
     server_run(server);
@@ -1194,7 +1182,7 @@ static void a_receive_that_hangs_while_the_only_one_lingers_holds_up_nobody(void
 }
 
 /* Each look takes 5 ms and two polls. */
-static void without_memory_to_watch_it_lingering_ends_in_time(void **state)
+TEST(without_memory_to_watch_it_lingering_ends_in_time)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, *state);
     nb_status status;
@@ -1238,7 +1226,7 @@ static void check_life(nb_handler *handler, const struct mode *mode)
     assert_status(server_finish(server), NB_OK);
 }
 
-static void a_handler_that_waits_for_ever_ends_with_the_life(void **state)
+TEST(a_handler_that_waits_for_ever_ends_with_the_life)
 {
     check_life(wait_for_ever, *state);
 }
@@ -1256,7 +1244,7 @@ static nb_status retry_timeouts(nb_conn *conn, void *seen)
     return NB_OK;
 }
 
-static void a_handler_that_retries_timeouts_ends_with_the_life(void **state)
+TEST(a_handler_that_retries_timeouts_ends_with_the_life)
 {
     check_life(retry_timeouts, *state);
 }
@@ -1270,7 +1258,7 @@ static nb_status wait_long(nb_conn *conn, void *seen)
     return NB_OK;
 }
 
-static void a_handler_that_waits_long_ends_with_the_life(void **state)
+TEST(a_handler_that_waits_long_ends_with_the_life)
 {
     check_life(wait_long, *state);
 }
@@ -1287,7 +1275,7 @@ static nb_status send_for_ever(nb_conn *conn, void *seen)
     return NB_OK;
 }
 
-static void a_handler_that_is_stuck_in_a_send_ends_with_the_life(void **state)
+TEST(a_handler_that_is_stuck_in_a_send_ends_with_the_life)
 {
     check_life(send_for_ever, *state);
 }
@@ -1298,12 +1286,12 @@ static nb_status wait_until_readable(nb_conn *conn, void *seen)
     return NB_OK;
 }
 
-static void a_handler_that_waits_for_input_ends_with_the_life(void **state)
+TEST(a_handler_that_waits_for_input_ends_with_the_life)
 {
     check_life(wait_until_readable, *state);
 }
 
-static void lingering_lies_within_the_life(void **state)
+TEST(lingering_lies_within_the_life)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, *state);
     int64_t begin = now_ns();
@@ -1316,7 +1304,7 @@ static void lingering_lies_within_the_life(void **state)
     assert_true(server_event(server, NB_EVENT_CLOSED, 0).status != NB_OK);
 }
 
-static void a_life_without_limit_is_a_life(void **state)
+TEST(a_life_without_limit_is_a_life)
 {
     struct server *server = server_new("127.0.0.1:0", echo, *state);
     int client;
@@ -1332,7 +1320,7 @@ static void a_life_without_limit_is_a_life(void **state)
 }
 
 /* As above: a life is a window in which nothing happens, here with others in the queue. */
-static void waiting_costs_nothing_at_the_limit(void **state)
+TEST(waiting_costs_nothing_at_the_limit)
 {
     struct mode most = {((const struct mode *)*state)->concurrency == 1 ? 1 : 2};
     struct server *server = server_new("127.0.0.1:0", wait_for_ever, &most);
@@ -1350,13 +1338,12 @@ static void waiting_costs_nothing_at_the_limit(void **state)
 
 /* --- Limits for one peer --- */
 
-static void one_peer_has_only_so_many_connections(void **state)
+TEST_AS(one_peer_has_only_so_many_connections, NET_CASE)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello_later, &workers);
     nb_address refused, told;
     int third;
 
-    (void)state;
     server->options.max_per_peer = 2;
     server_run(server);
     (void)dial(&server->address);
@@ -1375,11 +1362,10 @@ static void one_peer_has_only_so_many_connections(void **state)
 
 /* A worker has accepted a connection and cannot start the next worker at once; the supervisor does,
    and that one accepts too, before the first has come to call its handler. */
-static void the_limit_of_one_peer_holds_before_its_handler_has_begun(void **state)
+TEST_AS(the_limit_of_one_peer_holds_before_its_handler_has_begun, NET_CASE)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello_later, &workers);
 
-    (void)state;
     server->options.max_per_peer = 1;
     fail_after(ON_THREAD, 2, EAGAIN, 1);
     (void)dial(&server->address);
@@ -1393,12 +1379,11 @@ static void the_limit_of_one_peer_holds_before_its_handler_has_begun(void **stat
 }
 
 /* Its handler has returned, its stream is about to be ended, and it does not linger yet. */
-static void the_limit_of_one_peer_holds_while_a_connection_is_ended(void **state)
+TEST_AS(the_limit_of_one_peer_holds_while_a_connection_is_ended, NET_CASE)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
     int first;
 
-    (void)state;
     server->options.max_per_peer = 1;
     held_at_the_end = server;
     server_run(server);
@@ -1411,11 +1396,10 @@ static void the_limit_of_one_peer_holds_while_a_connection_is_ended(void **state
 }
 
 /* Who has seen the end of a connection may come again at once. */
-static void a_peer_that_has_seen_the_end_is_not_over_its_limit(void **state)
+TEST_AS(a_peer_that_has_seen_the_end_is_not_over_its_limit, NET_CASE)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
 
-    (void)state;
     server->options.max_per_peer = 1;
     server->options.linger_ms = NB_NO_LINGER;
     server_run(server);
@@ -1424,11 +1408,10 @@ static void a_peer_that_has_seen_the_end_is_not_over_its_limit(void **state)
     assert_int_equal(server_stats(server).refused, 0);
 }
 
-static void the_limit_of_one_peer_holds_in_a_crowd(void **state)
+TEST_AS(the_limit_of_one_peer_holds_in_a_crowd, NET_CASE)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello_later, &workers);
 
-    (void)state;
     server->options.max_per_peer = 1;
     for (int i = 0; i < 200; i++)
         (void)dial(&server->address);
@@ -1437,11 +1420,10 @@ static void the_limit_of_one_peer_holds_in_a_crowd(void **state)
     assert_int_equal(server_stats(server).accepted, 1);
 }
 
-static void another_peer_has_its_own_limit(void **state)
+TEST_AS(another_peer_has_its_own_limit, NET_CASE)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello_later, &workers);
 
-    (void)state;
     server->options.max_per_peer = 1;
     server_run(server);
     (void)dial(&server->address);
@@ -1451,11 +1433,10 @@ static void another_peer_has_its_own_limit(void **state)
     assert_int_equal(answer(dial_from("127.0.0.2:0", &server->address), ""), ECONNRESET);
 }
 
-static void an_ipv6_peer_has_a_limit_too(void **state)
+TEST_AS(an_ipv6_peer_has_a_limit_too, NET_CASE)
 {
     struct server *server = server_new("[::1]:0", say_hello_later, &workers);
 
-    (void)state;
     server->options.max_per_peer = 1;
     server_run(server);
     (void)dial(&server->address);
@@ -1463,7 +1444,7 @@ static void an_ipv6_peer_has_a_limit_too(void **state)
     assert_int_equal(answer(dial(&server->address), ""), ECONNRESET);
 }
 
-static void those_that_linger_count_for_the_limit(void **state)
+TEST(those_that_linger_count_for_the_limit)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, *state);
     int first;
@@ -1481,11 +1462,10 @@ static void those_that_linger_count_for_the_limit(void **state)
     assert_int_equal(server_stats(server).refused, 1);
 }
 
-static void without_a_limit_one_peer_has_many(void **state)
+TEST_AS(without_a_limit_one_peer_has_many, NET_CASE)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello_later, &workers);
 
-    (void)state;
     server->options.max_per_peer = NB_NO_LIMIT;
     server_run(server);
     for (int i = 0; i < workers.concurrency; i++)
@@ -1506,11 +1486,10 @@ static struct server *serve_users(int64_t most)
     return server;
 }
 
-static void a_unix_peer_is_its_user(void **state)
+TEST_AS(a_unix_peer_is_its_user, NET_CASE)
 {
     struct server *server = serve_users(2);
 
-    (void)state;
     (void)dial(&server->address);
     (void)dial(&server->address);
     eventually(gate_waiting() == 2);
@@ -1523,11 +1502,10 @@ static void a_unix_peer_is_its_user(void **state)
     assert_status(server_finish(server), NB_OK);
 }
 
-static void unix_peers_whose_user_nobody_knows_have_no_limit(void **state)
+TEST_AS(unix_peers_whose_user_nobody_knows_have_no_limit, NET_CASE)
 {
     struct server *server = serve_users(1);
 
-    (void)state;
     user_unknown = true;
     (void)dial(&server->address);
     (void)dial(&server->address);
@@ -1537,11 +1515,10 @@ static void unix_peers_whose_user_nobody_knows_have_no_limit(void **state)
     assert_status(server_finish(server), NB_OK);
 }
 
-static void without_a_limit_nobody_asks_for_the_user(void **state)
+TEST_AS(without_a_limit_nobody_asks_for_the_user, NET_CASE)
 {
     struct server *server = serve_users(NB_NO_LIMIT);
 
-    (void)state;
     (void)dial(&server->address);
     eventually(gate_waiting() == 1);
     assert_int_equal(users_asked, 0);
@@ -1616,7 +1593,7 @@ static void say_neither_true_nor_false(nb_serve_options *options)
     options->stop_on_signals = 2;
 }
 
-static void a_bad_option_is_named_and_nothing_is_done(void **state)
+TEST(a_bad_option_is_named_and_nothing_is_done)
 {
     static const struct {
         void (*spoil)(nb_serve_options *options);
@@ -1654,12 +1631,11 @@ static void a_bad_option_is_named_and_nothing_is_done(void **state)
     assert_status(server_finish(server), NB_OK);
 }
 
-static void a_null_listener_or_handler_is_invalid(void **state)
+TEST_AS(a_null_listener_or_handler_is_invalid, NET_CASE)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, &sequential);
     nb_error err;
 
-    (void)state;
     assert_status(nb_serve(NULL, say_hello, NULL, NULL, &err), NB_INVALID);
     assert_status(err.status, NB_INVALID);
     assert_status(nb_serve(server->listener, NULL, NULL, NULL, NULL), NB_INVALID);
@@ -1670,14 +1646,13 @@ struct later_options {
     char later[24];
 };
 
-static void options_whose_size_was_never_set_are_invalid(void **state)
+TEST_AS(options_whose_size_was_never_set_are_invalid, NET_CASE)
 {
     static const size_t sizes[] = SIZES_NEVER_SET;
     struct server *server = server_new("127.0.0.1:0", say_hello, &sequential);
     nb_listener *listener = server->listener;
     nb_error err;
 
-    (void)state;
     for (size_t i = 0; i < COUNT(sizes); i++) {
         server->options.size = sizes[i];
         assert_status(nb_serve(listener, say_hello, NULL, &server->options, &err), NB_INVALID);
@@ -1685,12 +1660,11 @@ static void options_whose_size_was_never_set_are_invalid(void **state)
     }
 }
 
-static void an_option_of_later_that_is_set_is_invalid(void **state)
+TEST_AS(an_option_of_later_that_is_set_is_invalid, NET_CASE)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, &sequential);
     struct later_options options;
 
-    (void)state;
     memset(&options, 0, sizeof(options));
     options.known.size = sizeof(options);
     options.later[sizeof(options.later) - 1] = 1;
@@ -1701,11 +1675,10 @@ static void an_option_of_later_that_is_set_is_invalid(void **state)
 }
 
 /* A caller that knows only the first field: what lies behind it is not looked at. */
-static void options_of_an_older_version_are_accepted(void **state)
+TEST_AS(options_of_an_older_version_are_accepted, NET_CASE)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, &sequential);
 
-    (void)state;
     server->options.size = offsetof(nb_serve_options, max_per_peer);
     server->options.max_per_peer = -77;
     server->options.linger_max = -77;
@@ -1715,7 +1688,7 @@ static void options_of_an_older_version_are_accepted(void **state)
     assert_int_equal(server_heard(server, NB_EVENT_STOPPED), 0);
 }
 
-static void a_listener_is_served_only_once(void **state)
+TEST(a_listener_is_served_only_once)
 {
     struct server *server = run_server(say_hello, NULL, *state);
     nb_error err;
@@ -1727,7 +1700,7 @@ static void a_listener_is_served_only_once(void **state)
     assert_status(nb_serve(server->listener, say_hello, NULL, NULL, NULL), NB_INVALID);
 }
 
-static void nothing_is_added_to_a_listener_that_is_served(void **state)
+TEST(nothing_is_added_to_a_listener_that_is_served)
 {
     struct server *server = run_server(say_hello, NULL, *state);
 
@@ -1735,7 +1708,7 @@ static void nothing_is_added_to_a_listener_that_is_served(void **state)
     assert_int_equal(nb_listener_count(server->listener), 1);
 }
 
-static void afterwards_the_sockets_are_closed_and_their_addresses_known(void **state)
+TEST(afterwards_the_sockets_are_closed_and_their_addresses_known)
 {
     struct server *server = run_server(say_hello, NULL, *state);
     nb_address address;
@@ -1748,7 +1721,7 @@ static void afterwards_the_sockets_are_closed_and_their_addresses_known(void **s
     assert_int_equal(dial_quietly(&address), -ECONNREFUSED);
 }
 
-static void success_clears_the_error_and_keeps_errno(void **state)
+TEST(success_clears_the_error_and_keeps_errno)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, *state);
     nb_error err;
@@ -1775,7 +1748,7 @@ static nb_status answer_four_bytes(nb_conn *conn, void *unused)
     return NB_OK;
 }
 
-static void the_events_of_one_connection_come_in_order(void **state)
+TEST(the_events_of_one_connection_come_in_order)
 {
     static const nb_event_kind kinds[] = {NB_EVENT_LISTENING, NB_EVENT_LISTENING, NB_EVENT_ACCEPTED,
                                           NB_EVENT_CLOSED,    NB_EVENT_DRAINING,  NB_EVENT_STOPPED};
@@ -1794,7 +1767,7 @@ static void the_events_of_one_connection_come_in_order(void **state)
         assert_int_equal(server->events[i].kind, kinds[i]);
 }
 
-static void listening_tells_each_socket(void **state)
+TEST(listening_tells_each_socket)
 {
     struct server *server = server_new("localhost:0", say_hello, *state);
     nb_address told, expected;
@@ -1807,7 +1780,7 @@ static void listening_tells_each_socket(void **state)
     }
 }
 
-static void accepted_and_closed_tell_the_peer_and_closed_the_bytes(void **state)
+TEST(accepted_and_closed_tell_the_peer_and_closed_the_bytes)
 {
     struct server *server = run_server(answer_four_bytes, NULL, *state);
     int client = dial(&server->address);
@@ -1829,7 +1802,7 @@ static void accepted_and_closed_tell_the_peer_and_closed_the_bytes(void **state)
     assert_int_equal(closed.sent, strlen(HELLO));
 }
 
-static void closed_tells_of_a_reset(void **state)
+TEST(closed_tells_of_a_reset)
 {
     atomic_int seen = NB_OK;
     struct server *server = run_server(wait_for_ever, &seen, *state);
@@ -1866,7 +1839,7 @@ static void check_event(const nb_event *event, void *unused)
     bad_events += !is_line(event->message);
 }
 
-static void each_event_has_its_size_and_a_line_and_those_of_connections_an_id(void **state)
+TEST(each_event_has_its_size_and_a_line_and_those_of_connections_an_id)
 {
     struct server *server = server_new("127.0.0.1:0", echo, *state);
     int client;
@@ -1886,7 +1859,7 @@ static void each_event_has_its_size_and_a_line_and_those_of_connections_an_id(vo
     assert_int_equal(bad_events, 0);
 }
 
-static void every_connection_has_an_id_of_its_own(void **state)
+TEST(every_connection_has_an_id_of_its_own)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, *state);
     bool seen[41] = {false};
@@ -1925,7 +1898,7 @@ static void keep_line(const nb_event *event, void *unused)
 }
 
 /* Its name would clear a terminal and forge a line of the log. */
-static void a_hostile_name_of_a_peer_is_escaped_in_the_line(void **state)
+TEST(a_hostile_name_of_a_peer_is_escaped_in_the_line)
 {
     struct sockaddr_un name = {.sun_family = AF_UNIX, .sun_path = "\0\x1b[2J\nforged"};
     struct server *server = server_new("unix:@netbasics-hostile-name", say_hello, *state);
@@ -1953,7 +1926,7 @@ static bool was_accepted_before(const struct server *server, size_t closed)
     return false;
 }
 
-static void every_connection_is_accepted_before_it_is_closed(void **state)
+TEST(every_connection_is_accepted_before_it_is_closed)
 {
     struct server *server = run_server(say_hello, NULL, *state);
     int clients[100];
@@ -1984,7 +1957,7 @@ static void ask_and_stop(const nb_event *event, void *context)
     (void)server_stats(server);
 }
 
-static void an_event_handler_may_ask_and_stop(void **state)
+TEST(an_event_handler_may_ask_and_stop)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, *state);
     int client;
@@ -2007,11 +1980,10 @@ static void stay_in_closed(const nb_event *event, void *unused)
         gate_pass();
 }
 
-static void an_event_handler_that_takes_its_time_holds_up_only_its_thread(void **state)
+TEST_AS(an_event_handler_that_takes_its_time_holds_up_only_its_thread, NET_CASE)
 {
     struct server *server = server_new("127.0.0.1:0", abort_it, &workers);
 
-    (void)state;
     server->also = stay_in_closed;
     server_run(server);
     (void)dial(&server->address);
@@ -2053,7 +2025,7 @@ static nb_status end_it_somehow(nb_conn *conn, void *count)
 }
 
 /* As documented, for those who hold a lock then. */
-static void closed_is_told_inside_the_call_that_ends_a_connection(void **state)
+TEST(closed_is_told_inside_the_call_that_ends_a_connection)
 {
     atomic_int count = 0;
     struct server *server = server_new("127.0.0.1:0", end_it_somehow, *state);
@@ -2081,12 +2053,11 @@ static void stay_in_the_first(const nb_event *event, void *context)
         gate_pass();
 }
 
-static void who_takes_its_time_over_accepted_holds_up_nobody_who_connects(void **state)
+TEST_AS(who_takes_its_time_over_accepted_holds_up_nobody_who_connects, NET_CASE)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
     int slow;
 
-    (void)state;
     slow_kind = NB_EVENT_ACCEPTED;
     server->also = stay_in_the_first;
     server_run(server);
@@ -2100,11 +2071,10 @@ static void who_takes_its_time_over_accepted_holds_up_nobody_who_connects(void *
     assert_status(server_finish(server), NB_OK);
 }
 
-static void who_takes_its_time_over_refused_holds_up_nobody_who_connects(void **state)
+TEST_AS(who_takes_its_time_over_refused_holds_up_nobody_who_connects, NET_CASE)
 {
     struct server *server = server_new("127.0.0.1:0", echo, &workers);
 
-    (void)state;
     slow_kind = NB_EVENT_REFUSED;
     server->also = stay_in_the_first;
     server->options.max_per_peer = 1;
@@ -2138,38 +2108,35 @@ static size_t count_written(const struct server *server, size_t size, nb_status 
     return written;
 }
 
-static void counters_whose_size_was_never_set_are_invalid_and_left_alone(void **state)
+TEST_AS(counters_whose_size_was_never_set_are_invalid_and_left_alone, NET_CASE)
 {
     static const size_t sizes[] = SIZES_NEVER_SET;
     struct server *server = server_new("127.0.0.1:0", say_hello, &sequential);
 
-    (void)state;
     for (size_t i = 0; i < COUNT(sizes); i++)
         assert_int_equal(count_written(server, sizes[i], NB_INVALID), 0);
     assert_int_equal(count_written(server, sizeof(size_t), NB_OK), 0);
 }
 
-static void counters_of_nothing_are_invalid(void **state)
+TEST_AS(counters_of_nothing_are_invalid, NET_CASE)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, &sequential);
     nb_serve_stats stats = NB_SERVE_STATS_INIT;
 
-    (void)state;
     assert_status(nb_serve_counters(NULL, &stats), NB_INVALID);
     assert_status(nb_serve_counters(server->listener, NULL), NB_INVALID);
 }
 
-static void the_counters_begin_at_zero(void **state)
+TEST_AS(the_counters_begin_at_zero, NET_CASE)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, &sequential);
     nb_serve_stats stats, zero = NB_SERVE_STATS_INIT;
 
-    (void)state;
     stats = server_stats(server);
     assert_memory_equal(&stats, &zero, sizeof(stats));
 }
 
-static void the_counters_stay_after_the_end(void **state)
+TEST(the_counters_stay_after_the_end)
 {
     struct server *server = run_server(say_hello, NULL, *state);
     nb_serve_stats stats;
@@ -2185,7 +2152,7 @@ static void the_counters_stay_after_the_end(void **state)
     assert_int_equal(stats.refused + stats.lost_accepts + stats.forced + stats.unserved, 0);
 }
 
-static void the_counters_fill_what_the_caller_knows(void **state)
+TEST(the_counters_fill_what_the_caller_knows)
 {
     struct server *server = run_server(say_hello, NULL, *state);
     struct {
@@ -2206,108 +2173,4 @@ static void the_counters_fill_what_the_caller_knows(void **state)
     assert_true(stats.later[0] == 0 && stats.later[1] == 0);
 }
 
-int main(void)
-{
-    const struct CMUnitTest cases[] = {
-        NET_CASE_FOR_BOTH(each_connection_gets_its_handler_and_the_context),
-        CLOSED_CASE_FOR(with_the_standard_descriptors_closed_a_server_serves, sequential),
-        CLOSED_CASE_FOR(with_the_standard_descriptors_closed_a_server_serves, workers),
-        NET_CASE_FOR_BOTH(both_families_are_served),
-        NET_CASE_FOR_BOTH(a_conversation_takes_as_long_as_it_likes),
-        NET_CASE(null_options_are_the_defaults),
-        NET_CASE_FOR_BOTH(what_a_handler_returns_says_how_its_connection_ends),
-        NET_CASE_FOR_BOTH(a_content_handler_does_not_make_a_hole_whole),
-        NET_CASE_FOR_BOTH(a_handler_may_close_its_connection),
-        NET_CASE_FOR_BOTH(a_handler_may_abort_its_connection),
-        NET_CASE_FOR_BOTH(a_handler_may_keep_its_connection),
-        NET_CASE_FOR_BOTH(a_connection_that_was_just_cancelled_cannot_be_kept),
-        NET_CASE_FOR_BOTH(a_connection_may_be_cancelled_from_outside),
-        NET_CASE_FOR_BOTH(clients_that_are_gone_do_not_keep_others_out),
-        NET_CASE(one_at_a_time_runs_in_the_calling_thread_and_starts_none),
-        NET_CASE(workers_are_other_threads),
-        NET_CASE(short_connections_start_no_threads_once_workers_exist),
-        NET_CASE(only_so_many_handlers_run_and_the_others_wait_in_the_queue),
-        NET_CASE(who_finds_no_place_for_a_second_is_told_of_once),
-        NET_CASE(who_finds_no_place_at_a_unix_socket_is_told_of_once),
-        NET_CASE(while_nobody_waits_it_is_nothing_that_all_places_are_taken),
-        NET_CASE(one_at_a_time_takes_the_next_when_the_last_is_done),
-        NET_CASE_FOR_BOTH(a_crowd_that_waits_to_be_spoken_to_is_served),
-        NET_CASE(workers_block_signals_but_not_those_of_the_thread),
-        NET_CASE(what_the_calling_thread_blocks_workers_block_too),
-        NET_CASE_FOR_BOTH(a_stop_of_a_forked_childs_copy_changes_nothing),
-        NET_CASE_FOR_BOTH(a_stop_that_comes_after_a_forked_childs_is_not_lost),
-        NET_CASE(the_calling_thread_keeps_its_signal_mask),
-        NET_CASE(workers_have_the_stack_that_was_asked_for),
-        NET_CASE_FOR_BOTH(after_a_failed_send_the_peer_sees_a_reset),
-        NET_CASE_FOR_BOTH(unread_input_costs_the_client_nothing),
-        NET_CASE_FOR_BOTH(many_who_linger_hold_up_nobody),
-        NET_CASE_FOR_BOTH(a_client_that_ends_is_not_lingered_for),
-        NET_CASE_FOR_BOTH(a_reset_while_it_lingers_is_told),
-        NET_CASE_FOR_BOTH(a_client_that_does_not_end_is_lingered_for_so_long),
-        NET_CASE_FOR_BOTH(a_client_that_trickles_is_lingered_for_no_longer),
-        NET_CASE_FOR_BOTH(a_hail_of_signals_extends_no_lingering),
-        NET_CASE_FOR_BOTH(a_client_that_goes_on_sending_is_cut_off),
-        NET_CASE_FOR_BOTH(bytes_without_number_may_be_lingered_for),
-        NET_CASE_FOR_BOTH(beyond_linger_max_the_oldest_makes_room),
-        NET_CASE_FOR_BOTH(whether_all_was_delivered_is_told),
-        NET_CASE_FOR_BOTH(by_default_256_may_linger),
-        NET_CASE_FOR_BOTH(without_lingering_a_connection_ends_at_once),
-        NET_CASE_FOR_BOTH(who_lingers_costs_nothing),
-        NET_CASE_FOR_BOTH(without_memory_to_watch_who_lingers_all_are_served),
-        NET_CASE_FOR_BOTH(without_memory_to_watch_it_lingering_ends_in_time),
-        NET_CASE_FOR_BOTH(who_makes_room_for_another_one_loses_nothing),
-        NET_CASE(a_receive_that_hangs_while_one_lingers_holds_up_nobody),
-        NET_CASE(a_receive_that_hangs_while_the_only_one_lingers_holds_up_nobody),
-        NET_CASE_FOR_BOTH(who_lingers_for_too_long_loses_nothing),
-        NET_CASE_FOR_BOTH(who_lingers_at_the_end_of_the_drain_loses_nothing),
-        NET_CASE_FOR_BOTH(a_handler_that_waits_for_ever_ends_with_the_life),
-        NET_CASE_FOR_BOTH(a_handler_that_retries_timeouts_ends_with_the_life),
-        NET_CASE_FOR_BOTH(a_handler_that_waits_long_ends_with_the_life),
-        NET_CASE_FOR_BOTH(a_handler_that_is_stuck_in_a_send_ends_with_the_life),
-        NET_CASE_FOR_BOTH(a_handler_that_waits_for_input_ends_with_the_life),
-        NET_CASE_FOR_BOTH(lingering_lies_within_the_life),
-        NET_CASE_FOR_BOTH(a_life_without_limit_is_a_life),
-        NET_CASE_FOR_BOTH(waiting_costs_nothing_at_the_limit),
-        NET_CASE(one_peer_has_only_so_many_connections),
-        NET_CASE(the_limit_of_one_peer_holds_before_its_handler_has_begun),
-        NET_CASE(the_limit_of_one_peer_holds_while_a_connection_is_ended),
-        NET_CASE(a_peer_that_has_seen_the_end_is_not_over_its_limit),
-        NET_CASE(the_limit_of_one_peer_holds_in_a_crowd),
-        NET_CASE(another_peer_has_its_own_limit),
-        NET_CASE(an_ipv6_peer_has_a_limit_too),
-        NET_CASE(a_unix_peer_is_its_user),
-        NET_CASE(unix_peers_whose_user_nobody_knows_have_no_limit),
-        NET_CASE(without_a_limit_nobody_asks_for_the_user),
-        NET_CASE_FOR_BOTH(those_that_linger_count_for_the_limit),
-        NET_CASE(without_a_limit_one_peer_has_many),
-        NET_CASE_FOR_BOTH(a_bad_option_is_named_and_nothing_is_done),
-        NET_CASE(a_null_listener_or_handler_is_invalid),
-        NET_CASE(options_whose_size_was_never_set_are_invalid),
-        NET_CASE(an_option_of_later_that_is_set_is_invalid),
-        NET_CASE(options_of_an_older_version_are_accepted),
-        NET_CASE_FOR_BOTH(a_listener_is_served_only_once),
-        NET_CASE_FOR_BOTH(nothing_is_added_to_a_listener_that_is_served),
-        NET_CASE_FOR_BOTH(afterwards_the_sockets_are_closed_and_their_addresses_known),
-        NET_CASE_FOR_BOTH(success_clears_the_error_and_keeps_errno),
-        NET_CASE_FOR_BOTH(the_events_of_one_connection_come_in_order),
-        NET_CASE_FOR_BOTH(listening_tells_each_socket),
-        NET_CASE_FOR_BOTH(accepted_and_closed_tell_the_peer_and_closed_the_bytes),
-        NET_CASE_FOR_BOTH(closed_tells_of_a_reset),
-        NET_CASE_FOR_BOTH(each_event_has_its_size_and_a_line_and_those_of_connections_an_id),
-        NET_CASE_FOR_BOTH(every_connection_has_an_id_of_its_own),
-        NET_CASE_FOR_BOTH(a_hostile_name_of_a_peer_is_escaped_in_the_line),
-        NET_CASE_FOR_BOTH(every_connection_is_accepted_before_it_is_closed),
-        NET_CASE_FOR_BOTH(an_event_handler_may_ask_and_stop),
-        NET_CASE(an_event_handler_that_takes_its_time_holds_up_only_its_thread),
-        NET_CASE_FOR_BOTH(closed_is_told_inside_the_call_that_ends_a_connection),
-        NET_CASE(who_takes_its_time_over_accepted_holds_up_nobody_who_connects),
-        NET_CASE(who_takes_its_time_over_refused_holds_up_nobody_who_connects),
-        NET_CASE(the_counters_begin_at_zero),
-        NET_CASE(counters_whose_size_was_never_set_are_invalid_and_left_alone),
-        NET_CASE(counters_of_nothing_are_invalid),
-        NET_CASE_FOR_BOTH(the_counters_stay_after_the_end),
-        NET_CASE_FOR_BOTH(the_counters_fill_what_the_caller_knows),
-    };
-
-    return cmocka_run_group_tests(cases, move_to_own_network, NULL);
-}
+TEST_GROUP(move_to_own_network, NULL)

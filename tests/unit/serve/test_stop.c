@@ -159,9 +159,12 @@ static void wait_for_the_drain(struct server *server)
     eventually(server_heard(server, NB_EVENT_DRAINING) == 1);
 }
 
+#define SIGNAL_CASE_FOR_WORKERS(name) SIGNAL_CASE_FOR(name, workers)
+#define TEST(name) TEST_AS(name, NET_CASE_FOR_BOTH)
+
 /* --- The stop --- */
 
-static void a_stop_ends_a_server_that_waits(void **state)
+TEST(a_stop_ends_a_server_that_waits)
 {
     struct server *server = server_new("localhost:0", say_hello, *state);
     int64_t begin;
@@ -175,12 +178,11 @@ static void a_stop_ends_a_server_that_waits(void **state)
     assert_int_equal(server->events[server->event_count - 1].kind, NB_EVENT_STOPPED);
 }
 
-static void a_stop_ends_a_server_whose_workers_wait(void **state)
+TEST_AS(a_stop_ends_a_server_whose_workers_wait, NET_CASE)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello_later, &workers);
     int clients[8];
 
-    (void)state;
     server_run(server);
     for (size_t i = 0; i < COUNT(clients); i++)
         clients[i] = dial(&server->address);
@@ -193,7 +195,7 @@ static void a_stop_ends_a_server_whose_workers_wait(void **state)
     assert_int_equal(calls(ON_JOIN), calls(ON_THREAD));
 }
 
-static void a_stop_before_the_start_is_not_lost(void **state)
+TEST(a_stop_before_the_start_is_not_lost)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, *state);
 
@@ -205,7 +207,7 @@ static void a_stop_before_the_start_is_not_lost(void **state)
     assert_int_equal(server_heard(server, NB_EVENT_STOPPED), 1);
 }
 
-static void clients_that_came_before_a_stop_before_the_start_are_served(void **state)
+TEST(clients_that_came_before_a_stop_before_the_start_are_served)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, *state);
     int clients[20];
@@ -221,7 +223,7 @@ static void clients_that_came_before_a_stop_before_the_start_are_served(void **s
     assert_int_equal(server_stats(server).accepted, COUNT(clients));
 }
 
-static void many_stops_are_one(void **state)
+TEST(many_stops_are_one)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, *state);
 
@@ -241,7 +243,7 @@ static void stop_it(void *argument)
         nb_listener_stop(server->listener);
 }
 
-static void several_threads_may_stop(void **state)
+TEST(several_threads_may_stop)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, *state);
     struct task tasks[4];
@@ -263,7 +265,7 @@ static nb_status hello_and_stop(nb_conn *conn, void *argument)
     return NB_OK;
 }
 
-static void a_handler_may_stop_and_finish(void **state)
+TEST(a_handler_may_stop_and_finish)
 {
     struct server *server = server_new("127.0.0.1:0", hello_and_stop, *state);
 
@@ -299,7 +301,7 @@ static void check_stop_at(nb_event_kind kind, const struct mode *mode)
     assert_status(server_wait(server), NB_OK);
 }
 
-static void an_event_handler_may_stop(void **state)
+TEST(an_event_handler_may_stop)
 {
     check_stop_at(NB_EVENT_LISTENING, *state);
     check_stop_at(NB_EVENT_ACCEPTED, *state);
@@ -307,12 +309,11 @@ static void an_event_handler_may_stop(void **state)
     check_stop_at(NB_EVENT_STOPPED, *state);
 }
 
-static void a_stop_while_a_worker_accepts_ends(void **state)
+TEST_AS(a_stop_while_a_worker_accepts_ends, NET_CASE)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
     int client;
 
-    (void)state;
     server_run(server);
     stopping_in_accept = server;
     client = dial(&server->address);
@@ -329,7 +330,7 @@ static void stop_from_signal(int number)
     nb_listener_stop(to_be_stopped);
 }
 
-static void a_signal_handler_may_stop(void **state)
+TEST(a_signal_handler_may_stop)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, *state);
     struct sigaction action, old;
@@ -351,7 +352,7 @@ static void do_nothing(int number)
     (void)number;
 }
 
-static void signals_disturb_nobody(void **state)
+TEST(signals_disturb_nobody)
 {
     struct server *server = server_new("127.0.0.1:0", echo, *state);
     struct sigaction action, old;
@@ -374,7 +375,7 @@ static void signals_disturb_nobody(void **state)
 
 /* --- The drain --- */
 
-static void handlers_may_finish_during_the_drain(void **state)
+TEST(handlers_may_finish_during_the_drain)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello_later, *state);
     int client;
@@ -391,7 +392,7 @@ static void handlers_may_finish_during_the_drain(void **state)
     assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_OK);
 }
 
-static void conversations_go_on_during_the_drain(void **state)
+TEST(conversations_go_on_during_the_drain)
 {
     struct server *server = server_new("127.0.0.1:0", echo, *state);
     int client;
@@ -443,7 +444,7 @@ static void check_cut_off(nb_handler *handler, const struct mode *mode, int clie
     check_cut_off_within(0, handler, mode, clients);
 }
 
-static void handlers_that_wait_for_ever_are_cut_off_at_the_end_of_the_drain(void **state)
+TEST(handlers_that_wait_for_ever_are_cut_off_at_the_end_of_the_drain)
 {
     check_cut_off(wait_for_ever, *state, concurrency_of(state) == 1 ? 1 : 16);
 }
@@ -461,7 +462,7 @@ static nb_status retry_timeouts(nb_conn *conn, void *seen)
     return NB_OK;
 }
 
-static void handlers_that_retry_timeouts_are_cut_off_too(void **state)
+TEST(handlers_that_retry_timeouts_are_cut_off_too)
 {
     check_cut_off(retry_timeouts, *state, 1);
 }
@@ -478,20 +479,20 @@ static nb_status send_for_ever(nb_conn *conn, void *seen)
     return NB_OK;
 }
 
-static void handlers_that_are_stuck_in_a_send_are_cut_off_too(void **state)
+TEST(handlers_that_are_stuck_in_a_send_are_cut_off_too)
 {
     check_cut_off(send_for_ever, *state, 1);
 }
 
 /* Neither their deadline nor the life of their connection ends the wait. */
-static void handlers_without_any_limit_of_time_are_cut_off_too(void **state)
+TEST(handlers_without_any_limit_of_time_are_cut_off_too)
 {
     check_cut_off_within(NB_NO_LIMIT, wait_for_ever, *state, 1);
     check_cut_off_within(NB_NO_LIMIT, send_for_ever, *state, 1);
 }
 
 /* The shortest drain there is: everything is over as soon as somebody looks. */
-static void a_drain_of_a_millisecond_ends_at_once(void **state)
+TEST(a_drain_of_a_millisecond_ends_at_once)
 {
     struct server *server = server_new("127.0.0.1:0", wait_for_ever, *state);
     atomic_int seen = NB_OK;
@@ -506,7 +507,7 @@ static void a_drain_of_a_millisecond_ends_at_once(void **state)
     assert_int_equal(server_stats(server).forced, 1);
 }
 
-static void a_drain_without_limit_waits_for_the_handlers(void **state)
+TEST(a_drain_without_limit_waits_for_the_handlers)
 {
     struct server *server = server_new("127.0.0.1:0", echo, *state);
     int client;
@@ -526,12 +527,11 @@ static void a_drain_without_limit_waits_for_the_handlers(void **state)
 }
 
 /* The gate is a handler's own code: the library cannot cut it short. */
-static void a_handler_outside_the_library_is_waited_for(void **state)
+TEST_AS(a_handler_outside_the_library_is_waited_for, NET_CASE)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello_later, &workers);
     int client;
 
-    (void)state;
     server->options.drain_ms = 20;
     server_run(server);
     client = dial(&server->address);
@@ -559,13 +559,12 @@ static nb_status wait_at_the_gate_or_for_ever(nb_conn *conn, void *seen)
     return NB_OK;
 }
 
-static void a_connection_cancelled_before_is_not_counted_as_forced(void **state)
+TEST_AS(a_connection_cancelled_before_is_not_counted_as_forced, NET_CASE)
 {
     struct server *server = server_new("127.0.0.1:0", wait_at_the_gate_or_for_ever, &workers);
     atomic_int seen = NB_OK;
     int client;
 
-    (void)state;
     cancelled_before = NULL;
     server->context = &seen;
     server->options.drain_ms = 20;
@@ -582,7 +581,7 @@ static void a_connection_cancelled_before_is_not_counted_as_forced(void **state)
     assert_int_equal(server_stats(server).forced, 1);
 }
 
-static void who_lingers_is_waited_for_until_the_end_of_the_drain(void **state)
+TEST(who_lingers_is_waited_for_until_the_end_of_the_drain)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, *state);
     int64_t begin;
@@ -598,7 +597,7 @@ static void who_lingers_is_waited_for_until_the_end_of_the_drain(void **state)
     assert_int_equal(server_heard(server, NB_EVENT_CLOSED), 1);
 }
 
-static void who_lingers_may_end_during_the_drain(void **state)
+TEST(who_lingers_may_end_during_the_drain)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, *state);
     int client;
@@ -615,7 +614,7 @@ static void who_lingers_may_end_during_the_drain(void **state)
 }
 
 /* A handler of the drain may be the last to speak to a peer that sends more than it reads. */
-static void input_that_nobody_read_costs_nothing_during_the_drain(void **state)
+TEST(input_that_nobody_read_costs_nothing_during_the_drain)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello_later, *state);
     static const char much[30000];
@@ -649,7 +648,7 @@ static struct server *full_server(void **state, int *clients, int waiting)
     return server;
 }
 
-static void those_in_the_queue_are_served_after_the_stop(void **state)
+TEST(those_in_the_queue_are_served_after_the_stop)
 {
     int clients[10];
     struct server *server = full_server(state, clients, COUNT(clients));
@@ -665,7 +664,7 @@ static void those_in_the_queue_are_served_after_the_stop(void **state)
     assert_int_equal(server_heard(server, NB_EVENT_CLOSED), server_stats(server).accepted);
 }
 
-static void the_limit_of_handlers_holds_in_the_drain(void **state)
+TEST(the_limit_of_handlers_holds_in_the_drain)
 {
     int clients[10];
     struct server *server = full_server(state, clients, COUNT(clients));
@@ -680,7 +679,7 @@ static void the_limit_of_handlers_holds_in_the_drain(void **state)
 }
 
 /* Who waits in the queue of the stop counts for its peer, or one peer would have all the workers. */
-static void the_limit_of_one_peer_holds_in_the_drain(void **state)
+TEST(the_limit_of_one_peer_holds_in_the_drain)
 {
     struct mode few = {concurrency_of(state) == 1 ? 1 : 4};
     struct server *server = server_new("127.0.0.1:0", say_hello_later, &few);
@@ -702,11 +701,10 @@ static void the_limit_of_one_peer_holds_in_the_drain(void **state)
     assert_int_equal(server_stats(server).unserved, 0);
 }
 
-static void more_workers_start_for_the_queue_of_the_stop(void **state)
+TEST_AS(more_workers_start_for_the_queue_of_the_stop, NET_CASE)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello_later, &workers);
 
-    (void)state;
     for (int i = 0; i < 10; i++)
         (void)dial(&server->address);
     nb_listener_stop(server->listener);
@@ -715,7 +713,7 @@ static void more_workers_start_for_the_queue_of_the_stop(void **state)
 }
 
 /* The errors of accept mean the same after the stop. The two that were lost are of those in the queue. */
-static void a_lost_connection_at_the_stop_costs_no_other(void **state)
+TEST(a_lost_connection_at_the_stop_costs_no_other)
 {
     int clients[5];
     struct server *server = full_server(state, clients, COUNT(clients));
@@ -730,7 +728,7 @@ static void a_lost_connection_at_the_stop_costs_no_other(void **state)
     assert_int_equal(server_stats(server).lost_accepts, 2);
 }
 
-static void losses_without_end_at_the_stop_end_with_the_queue(void **state)
+TEST(losses_without_end_at_the_stop_end_with_the_queue)
 {
     skip_under_qemu("TCP_INFO is cut short");
     struct server *server = server_new("127.0.0.1:0", say_hello, *state);
@@ -756,7 +754,7 @@ static void check_all_served(struct server *server, const int *clients, size_t c
     assert_status(server_wait(server), NB_OK);
 }
 
-static void an_interrupted_accept_at_the_stop_costs_nobody(void **state)
+TEST(an_interrupted_accept_at_the_stop_costs_nobody)
 {
     int clients[5];
     struct server *server = full_server(state, clients, COUNT(clients));
@@ -765,7 +763,7 @@ static void an_interrupted_accept_at_the_stop_costs_nobody(void **state)
     check_all_served(server, clients, COUNT(clients));
 }
 
-static void a_shortage_at_the_stop_costs_nobody(void **state)
+TEST(a_shortage_at_the_stop_costs_nobody)
 {
     int clients[5];
     struct server *server = full_server(state, clients, COUNT(clients));
@@ -796,19 +794,19 @@ static void check_unserved_after(int error, const struct mode *mode)
     fail_next(ON_ACCEPT, 0, 0);
 }
 
-static void those_that_cannot_be_accepted_in_time_are_counted(void **state)
+TEST(those_that_cannot_be_accepted_in_time_are_counted)
 {
     skip_under_qemu("TCP_INFO is cut short");
     check_unserved_after(EMFILE, *state);
 }
 
-static void signals_without_end_do_not_outlast_the_drain(void **state)
+TEST(signals_without_end_do_not_outlast_the_drain)
 {
     skip_under_qemu("TCP_INFO is cut short");
     check_unserved_after(EINTR, *state);
 }
 
-static void those_in_a_queue_of_unknown_length_are_served_too(void **state)
+TEST(those_in_a_queue_of_unknown_length_are_served_too)
 {
     int clients[5];
     struct server *server = full_server(state, clients, COUNT(clients));
@@ -818,7 +816,7 @@ static void those_in_a_queue_of_unknown_length_are_served_too(void **state)
 }
 
 /* A Unix socket that is shut lets nobody in any more: all who are in are taken, however many. */
-static void the_queue_of_a_unix_socket_is_taken_whole_whatever_its_length(void **state)
+TEST(the_queue_of_a_unix_socket_is_taken_whole_whatever_its_length)
 {
     char where[64];
     struct server *server;
@@ -839,7 +837,7 @@ static void the_queue_of_a_unix_socket_is_taken_whole_whatever_its_length(void *
 }
 
 /* Accepted and closed, so that they could be counted, they would see an end. */
-static void who_cannot_be_accepted_from_a_unix_socket_in_time_sees_a_reset(void **state)
+TEST(who_cannot_be_accepted_from_a_unix_socket_in_time_sees_a_reset)
 {
     struct server *server;
     char where[64];
@@ -862,7 +860,7 @@ static void who_cannot_be_accepted_from_a_unix_socket_in_time_sees_a_reset(void 
 
 /* Not one too many, not one too few; and who is not served is told so at once, although it believes
    to be connected and may wait to be spoken to. */
-static void a_stop_takes_as_many_as_waited_and_resets_who_comes_later(void **state)
+TEST(a_stop_takes_as_many_as_waited_and_resets_who_comes_later)
 {
     skip_under_qemu("TCP_INFO is cut short");
     int clients[3];
@@ -886,7 +884,7 @@ static void a_stop_takes_as_many_as_waited_and_resets_who_comes_later(void **sta
 }
 
 /* Those of one socket do not take the places of those of another. */
-static void each_queue_is_taken_on_its_own(void **state)
+TEST(each_queue_is_taken_on_its_own)
 {
     skip_under_qemu("TCP_INFO is cut short");
     struct server *server = server_new("localhost:0", say_hello, *state);
@@ -907,7 +905,7 @@ static void each_queue_is_taken_on_its_own(void **state)
     assert_int_equal(server_stats(server).accepted, COUNT(clients));
 }
 
-static void those_for_whom_no_time_is_left_are_reset_and_counted(void **state)
+TEST(those_for_whom_no_time_is_left_are_reset_and_counted)
 {
     struct mode few = {concurrency_of(state) == 1 ? 1 : 2};
     struct server *server = server_new("127.0.0.1:0", wait_for_ever, &few);
@@ -952,13 +950,12 @@ static nb_status wait_in_both_directions(nb_conn *conn, void *seen)
     return NB_OK;
 }
 
-static void a_connection_that_two_threads_cut_off_is_cut_off_once(void **state)
+TEST_AS(a_connection_that_two_threads_cut_off_is_cut_off_once, NET_CASE)
 {
     struct server *server = server_new("127.0.0.1:0", wait_in_both_directions, &sequential);
     atomic_int seen = NB_OK;
     int client;
 
-    (void)state;
     many_cancel_begin(1);
     server->context = &seen;
     server->options.drain_ms = 20;
@@ -1022,11 +1019,10 @@ static nb_status end_while_others_cancel(nb_conn *conn, void *to)
 }
 
 /* Which of the two goes on first is up to the system. */
-static void a_handler_may_end_a_connection_that_others_are_cutting_off(void **state)
+TEST_AS(a_handler_may_end_a_connection_that_others_are_cutting_off, NET_CASE)
 {
     nb_address address;
 
-    (void)state;
     (void)bare_listener("127.0.0.1:0", 64, &address);
     for (int i = 0; i < 16; i++) {
         struct server *server = server_new("127.0.0.1:0", end_while_others_cancel, &sequential);
@@ -1046,13 +1042,12 @@ static void a_handler_may_end_a_connection_that_others_are_cutting_off(void **st
     }
 }
 
-static void nobody_new_gets_in_during_the_drain(void **state)
+TEST_AS(nobody_new_gets_in_during_the_drain, NET_CASE)
 {
     struct server *server = server_new("localhost:0", say_hello_later, &workers);
     nb_address v6 = address_of(host_at("[::1]", &server->address));
     int client;
 
-    (void)state;
     server_run(server);
     client = dial(&server->address);
     eventually(gate_waiting() == 1);
@@ -1137,7 +1132,7 @@ static void one_round_under_load(const struct mode *mode, struct load *load)
     server_free(server);
 }
 
-static void a_stop_under_load_loses_no_complete_connection(void **state)
+TEST(a_stop_under_load_loses_no_complete_connection)
 {
     struct mode few = {concurrency_of(state) == 1 ? 1 : 3};
     static struct load load;
@@ -1212,7 +1207,7 @@ static struct server *signalled_server(nb_handler *handler, void **state)
     return server;
 }
 
-static void sigterm_stops_when_asked_to(void **state)
+TEST_AS(sigterm_stops_when_asked_to, SIGNAL_CASE_FOR_BOTH)
 {
     struct server *server = signalled_server(say_hello, state);
 
@@ -1221,7 +1216,7 @@ static void sigterm_stops_when_asked_to(void **state)
     assert_status(server_wait(server), NB_OK);
 }
 
-static void sigint_stops_when_asked_to(void **state)
+TEST_AS(sigint_stops_when_asked_to, SIGNAL_CASE_FOR_BOTH)
 {
     struct server *server = signalled_server(say_hello, state);
 
@@ -1230,7 +1225,7 @@ static void sigint_stops_when_asked_to(void **state)
     assert_status(server_wait(server), NB_OK);
 }
 
-static void a_signal_to_the_thread_that_serves_stops(void **state)
+TEST_AS(a_signal_to_the_thread_that_serves_stops, SIGNAL_CASE_FOR_BOTH)
 {
     struct server *server = signalled_server(say_hello, state);
 
@@ -1240,7 +1235,7 @@ static void a_signal_to_the_thread_that_serves_stops(void **state)
     assert_status(server_wait(server), NB_OK);
 }
 
-static void a_conversation_goes_on_after_the_signal(void **state)
+TEST_AS(a_conversation_goes_on_after_the_signal, SIGNAL_CASE_FOR_BOTH)
 {
     struct server *server = signalled_server(echo, state);
     int client;
@@ -1269,7 +1264,7 @@ static void block_signals(void)
     assert_int_equal(pthread_sigmask(SIG_BLOCK, &both, NULL), 0);
 }
 
-static void signals_that_every_thread_blocks_stop_when_asked_to(void **state)
+TEST_AS(signals_that_every_thread_blocks_stop_when_asked_to, SIGNAL_CASE_FOR_BOTH)
 {
     static const int numbers[] = {SIGTERM, SIGINT};
 
@@ -1287,7 +1282,7 @@ static void signals_that_every_thread_blocks_stop_when_asked_to(void **state)
     }
 }
 
-static void a_blocked_signal_during_a_handler_stops_afterwards(void **state)
+TEST_AS(a_blocked_signal_during_a_handler_stops_afterwards, SIGNAL_CASE_FOR_BOTH)
 {
     struct server *server = signalled_server(say_hello_later, state);
     int client;
@@ -1305,7 +1300,7 @@ static void a_blocked_signal_during_a_handler_stops_afterwards(void **state)
 }
 
 /* What the program has blocked is its own affair where it has not asked for a stop. */
-static void without_being_asked_it_opens_no_signal(void **state)
+TEST_AS(without_being_asked_it_opens_no_signal, SIGNAL_CASE_FOR_BOTH)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, *state);
     sigset_t pending;
@@ -1321,7 +1316,7 @@ static void without_being_asked_it_opens_no_signal(void **state)
     assert_int_equal(sigismember(&pending, SIGTERM), 1);
 }
 
-static void the_old_dispositions_come_back(void **state)
+TEST_AS(the_old_dispositions_come_back, SIGNAL_CASE_FOR_BOTH)
 {
     struct server *server = signalled_server(say_hello, state);
 
@@ -1337,7 +1332,7 @@ static void the_old_dispositions_come_back(void **state)
     assert_int_equal(own_signals, 1);
 }
 
-static void a_disposition_that_the_program_sets_meanwhile_stays(void **state)
+TEST_AS(a_disposition_that_the_program_sets_meanwhile_stays, SIGNAL_CASE_FOR_BOTH)
 {
     struct server *server = signalled_server(say_hello, state);
 
@@ -1353,7 +1348,7 @@ static void a_disposition_that_the_program_sets_meanwhile_stays(void **state)
 }
 
 /* As a program does that saves what it finds, sets its own for a while, and puts the old back. */
-static void a_handler_that_is_put_back_after_the_end_swallows_no_signal(void **state)
+TEST_AS(a_handler_that_is_put_back_after_the_end_swallows_no_signal, SIGNAL_CASE_FOR_BOTH)
 {
     struct server *server = signalled_server(say_hello, state);
     struct sigaction found;
@@ -1384,7 +1379,7 @@ static void raise_with_an_alternate_stack(void *memory)
 }
 
 /* Threads may have too little stack for a signal: it is handled where they say. */
-static void a_signal_is_handled_on_the_alternate_stack_of_its_thread(void **state)
+TEST_AS(a_signal_is_handled_on_the_alternate_stack_of_its_thread, SIGNAL_CASE_FOR_BOTH)
 {
     static char memory[ALTERNATE_STACK_SIZE];
     struct server *server = signalled_server(say_hello, state);
@@ -1402,7 +1397,7 @@ static void a_signal_is_handled_on_the_alternate_stack_of_its_thread(void **stat
     assert_true(used > 0);
 }
 
-static void an_ignored_signal_stays_ignored(void **state)
+TEST_AS(an_ignored_signal_stays_ignored, SIGNAL_CASE_FOR_BOTH)
 {
     struct server *server = signalled_server(say_hello, state);
 
@@ -1418,7 +1413,7 @@ static void an_ignored_signal_stays_ignored(void **state)
     assert_true(disposition_of(SIGINT).sa_handler == SIG_IGN);
 }
 
-static void its_signal_handlers_restart_system_calls_and_keep_errno(void **state)
+TEST_AS(its_signal_handlers_restart_system_calls_and_keep_errno, SIGNAL_CASE_FOR_BOTH)
 {
     struct server *server = signalled_server(say_hello, state);
 
@@ -1431,7 +1426,7 @@ static void its_signal_handlers_restart_system_calls_and_keep_errno(void **state
     assert_status(server_wait(server), NB_OK);
 }
 
-static void without_being_asked_it_leaves_signals_alone(void **state)
+TEST_AS(without_being_asked_it_leaves_signals_alone, SIGNAL_CASE_FOR_BOTH)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, *state);
 
@@ -1446,7 +1441,7 @@ static void without_being_asked_it_leaves_signals_alone(void **state)
     assert_int_equal(server_heard(server, NB_EVENT_DRAINING), 1);
 }
 
-static void only_one_of_the_process_has_the_signals(void **state)
+TEST_AS(only_one_of_the_process_has_the_signals, SIGNAL_CASE_FOR_BOTH)
 {
     struct server *server = signalled_server(say_hello, state);
     struct server *other = signalled_server(say_hello, state);
@@ -1466,7 +1461,7 @@ static void only_one_of_the_process_has_the_signals(void **state)
     assert_status(server_wait(other), NB_OK);
 }
 
-static void one_after_the_other_may_have_the_signals(void **state)
+TEST_AS(one_after_the_other_may_have_the_signals, SIGNAL_CASE_FOR_BOTH)
 {
     for (int i = 0; i < 10; i++) {
         struct server *server = signalled_server(say_hello, state);
@@ -1478,7 +1473,7 @@ static void one_after_the_other_may_have_the_signals(void **state)
     }
 }
 
-static void a_hail_of_signals_is_one_stop(void **state)
+TEST_AS(a_hail_of_signals_is_one_stop, SIGNAL_CASE_FOR_BOTH)
 {
     struct server *server = signalled_server(say_hello_later, state);
     int client;
@@ -1496,7 +1491,7 @@ static void a_hail_of_signals_is_one_stop(void **state)
 }
 
 /* As Ctrl-C twice: the handler would wait for its client for ever. */
-static void a_signal_again_ends_the_drain(void **state)
+TEST_AS(a_signal_again_ends_the_drain, SIGNAL_CASE_FOR_WORKERS)
 {
     struct server *server = signalled_server(wait_for_ever, state);
     atomic_int seen = NB_OK;
@@ -1521,7 +1516,7 @@ static void a_signal_again_ends_the_drain(void **state)
 }
 
 /* As timeout(1) sends them. A machine may be so slow that they do not come at once. */
-static void two_signals_at_once_are_one(void **state)
+TEST_AS(two_signals_at_once_are_one, SIGNAL_CASE_FOR_WORKERS)
 {
     struct server *server = signalled_server(say_hello_later, state);
     int64_t begin;
@@ -1544,7 +1539,7 @@ static void two_signals_at_once_are_one(void **state)
 }
 
 /* The second one belongs to another run. */
-static void a_signal_of_the_run_before_does_not_count(void **state)
+TEST_AS(a_signal_of_the_run_before_does_not_count, SIGNAL_CASE_FOR_WORKERS)
 {
     int64_t begin = now_ns();
     struct server *server = signalled_server(say_hello, state);
@@ -1616,7 +1611,7 @@ static void check_undisturbed(struct server *server)
     assert_status(server_wait(server), NB_OK);
 }
 
-static void a_signal_to_a_forked_child_is_its_own(void **state)
+TEST_AS(a_signal_to_a_forked_child_is_its_own, SIGNAL_CASE_FOR_BOTH)
 {
     struct server *server;
     int status;
@@ -1636,7 +1631,7 @@ static void exit_with_42(int number)
     _exit(42);
 }
 
-static void a_forked_child_has_the_dispositions_of_before(void **state)
+TEST_AS(a_forked_child_has_the_dispositions_of_before, SIGNAL_CASE_FOR_BOTH)
 {
     struct server *server;
     int status;
@@ -1652,7 +1647,7 @@ static void a_forked_child_has_the_dispositions_of_before(void **state)
 }
 
 /* As in a container whose first process starts another container. */
-static void a_signal_to_a_child_with_the_same_number_is_its_own(void **state)
+TEST_AS(a_signal_to_a_child_with_the_same_number_is_its_own, SIGNAL_CASE_FOR_BOTH)
 {
     struct server *server;
     int status;
@@ -1708,12 +1703,12 @@ static void check_child_that_serves(void **state)
     check_undisturbed(server);
 }
 
-static void a_forked_child_may_serve_and_be_stopped_itself(void **state)
+TEST_AS(a_forked_child_may_serve_and_be_stopped_itself, SIGNAL_CASE_FOR_BOTH)
 {
     check_child_that_serves(state);
 }
 
-static void a_child_with_the_same_number_may_serve_and_be_stopped_itself(void **state)
+TEST_AS(a_child_with_the_same_number_may_serve_and_be_stopped_itself, SIGNAL_CASE_FOR_BOTH)
 {
     skip_under_qemu("it clears nothing at a fork");
     number_of_all = 1;
@@ -1753,12 +1748,11 @@ static void live_with_a_fault(int number)
     _exit(nb_serve(listener, come_to_grief, &number, &options, NULL) == NB_OK ? 96 : 94);
 }
 
-static void a_fault_in_a_handler_reaches_the_programs_own_signal_handler(void **state)
+TEST_AS(a_fault_in_a_handler_reaches_the_programs_own_signal_handler, NET_CASE)
 {
     static const int numbers[] = {SIGSEGV, SIGBUS, SIGFPE,  SIGILL,
                                   SIGTRAP, SIGSYS, SIGABRT, SIGPROF};
 
-    (void)state;
     skip_without_children();
     for (size_t i = 0; i < COUNT(numbers); i++) {
         int status = -1;
@@ -1773,80 +1767,4 @@ static void a_fault_in_a_handler_reaches_the_programs_own_signal_handler(void **
     }
 }
 
-int main(void)
-{
-    const struct CMUnitTest cases[] = {
-        NET_CASE_FOR_BOTH(a_stop_ends_a_server_that_waits),
-        NET_CASE(a_stop_ends_a_server_whose_workers_wait),
-        NET_CASE_FOR_BOTH(a_stop_before_the_start_is_not_lost),
-        NET_CASE_FOR_BOTH(clients_that_came_before_a_stop_before_the_start_are_served),
-        NET_CASE_FOR_BOTH(many_stops_are_one),
-        NET_CASE_FOR_BOTH(several_threads_may_stop),
-        NET_CASE_FOR_BOTH(a_handler_may_stop_and_finish),
-        NET_CASE_FOR_BOTH(an_event_handler_may_stop),
-        NET_CASE(a_stop_while_a_worker_accepts_ends),
-        NET_CASE_FOR_BOTH(a_signal_handler_may_stop),
-        NET_CASE_FOR_BOTH(signals_disturb_nobody),
-        NET_CASE_FOR_BOTH(handlers_may_finish_during_the_drain),
-        NET_CASE_FOR_BOTH(conversations_go_on_during_the_drain),
-        NET_CASE_FOR_BOTH(handlers_that_wait_for_ever_are_cut_off_at_the_end_of_the_drain),
-        NET_CASE_FOR_BOTH(handlers_that_retry_timeouts_are_cut_off_too),
-        NET_CASE_FOR_BOTH(handlers_that_are_stuck_in_a_send_are_cut_off_too),
-        NET_CASE_FOR_BOTH(handlers_without_any_limit_of_time_are_cut_off_too),
-        NET_CASE_FOR_BOTH(a_drain_of_a_millisecond_ends_at_once),
-        NET_CASE_FOR_BOTH(a_drain_without_limit_waits_for_the_handlers),
-        NET_CASE(a_handler_outside_the_library_is_waited_for),
-        NET_CASE(a_connection_cancelled_before_is_not_counted_as_forced),
-        NET_CASE_FOR_BOTH(who_lingers_is_waited_for_until_the_end_of_the_drain),
-        NET_CASE_FOR_BOTH(who_lingers_may_end_during_the_drain),
-        NET_CASE_FOR_BOTH(input_that_nobody_read_costs_nothing_during_the_drain),
-        NET_CASE_FOR_BOTH(those_in_the_queue_are_served_after_the_stop),
-        NET_CASE_FOR_BOTH(the_limit_of_handlers_holds_in_the_drain),
-        NET_CASE_FOR_BOTH(the_limit_of_one_peer_holds_in_the_drain),
-        NET_CASE(more_workers_start_for_the_queue_of_the_stop),
-        NET_CASE_FOR_BOTH(a_lost_connection_at_the_stop_costs_no_other),
-        NET_CASE_FOR_BOTH(an_interrupted_accept_at_the_stop_costs_nobody),
-        NET_CASE_FOR_BOTH(a_shortage_at_the_stop_costs_nobody),
-        NET_CASE_FOR_BOTH(losses_without_end_at_the_stop_end_with_the_queue),
-        NET_CASE_FOR_BOTH(those_that_cannot_be_accepted_in_time_are_counted),
-        NET_CASE_FOR_BOTH(signals_without_end_do_not_outlast_the_drain),
-        NET_CASE_FOR_BOTH(those_in_a_queue_of_unknown_length_are_served_too),
-        NET_CASE_FOR_BOTH(the_queue_of_a_unix_socket_is_taken_whole_whatever_its_length),
-        NET_CASE_FOR_BOTH(who_cannot_be_accepted_from_a_unix_socket_in_time_sees_a_reset),
-        NET_CASE_FOR_BOTH(a_stop_takes_as_many_as_waited_and_resets_who_comes_later),
-        NET_CASE_FOR_BOTH(each_queue_is_taken_on_its_own),
-        NET_CASE_FOR_BOTH(those_for_whom_no_time_is_left_are_reset_and_counted),
-        NET_CASE(a_connection_that_two_threads_cut_off_is_cut_off_once),
-        NET_CASE(a_handler_may_end_a_connection_that_others_are_cutting_off),
-        NET_CASE(nobody_new_gets_in_during_the_drain),
-        NET_CASE_FOR_BOTH(a_stop_under_load_loses_no_complete_connection),
-        SIGNAL_CASE_FOR_BOTH(sigterm_stops_when_asked_to),
-        SIGNAL_CASE_FOR_BOTH(sigint_stops_when_asked_to),
-        SIGNAL_CASE_FOR_BOTH(a_signal_to_the_thread_that_serves_stops),
-        SIGNAL_CASE_FOR_BOTH(signals_that_every_thread_blocks_stop_when_asked_to),
-        SIGNAL_CASE_FOR_BOTH(a_blocked_signal_during_a_handler_stops_afterwards),
-        SIGNAL_CASE_FOR_BOTH(without_being_asked_it_opens_no_signal),
-        SIGNAL_CASE_FOR_BOTH(a_conversation_goes_on_after_the_signal),
-        SIGNAL_CASE_FOR_BOTH(the_old_dispositions_come_back),
-        SIGNAL_CASE_FOR_BOTH(a_disposition_that_the_program_sets_meanwhile_stays),
-        SIGNAL_CASE_FOR_BOTH(a_handler_that_is_put_back_after_the_end_swallows_no_signal),
-        SIGNAL_CASE_FOR_BOTH(a_signal_is_handled_on_the_alternate_stack_of_its_thread),
-        SIGNAL_CASE_FOR_BOTH(an_ignored_signal_stays_ignored),
-        SIGNAL_CASE_FOR_BOTH(its_signal_handlers_restart_system_calls_and_keep_errno),
-        SIGNAL_CASE_FOR_BOTH(without_being_asked_it_leaves_signals_alone),
-        SIGNAL_CASE_FOR_BOTH(only_one_of_the_process_has_the_signals),
-        SIGNAL_CASE_FOR_BOTH(one_after_the_other_may_have_the_signals),
-        SIGNAL_CASE_FOR_BOTH(a_hail_of_signals_is_one_stop),
-        SIGNAL_CASE_FOR(a_signal_again_ends_the_drain, workers),
-        SIGNAL_CASE_FOR(two_signals_at_once_are_one, workers),
-        SIGNAL_CASE_FOR(a_signal_of_the_run_before_does_not_count, workers),
-        SIGNAL_CASE_FOR_BOTH(a_signal_to_a_forked_child_is_its_own),
-        SIGNAL_CASE_FOR_BOTH(a_forked_child_has_the_dispositions_of_before),
-        SIGNAL_CASE_FOR_BOTH(a_signal_to_a_child_with_the_same_number_is_its_own),
-        SIGNAL_CASE_FOR_BOTH(a_child_with_the_same_number_may_serve_and_be_stopped_itself),
-        SIGNAL_CASE_FOR_BOTH(a_forked_child_may_serve_and_be_stopped_itself),
-        NET_CASE(a_fault_in_a_handler_reaches_the_programs_own_signal_handler),
-    };
-
-    return cmocka_run_group_tests(cases, move_to_own_network, NULL);
-}
+TEST_GROUP(move_to_own_network, NULL)

@@ -105,15 +105,15 @@ static void check_nothing_is_held(void)
     assert_int_equal(closed, 0);
 }
 
-static void in_a_program_nothing_is_held(void **state)
+#define TEST(name) TEST_AS(name, LIBRARY_CASE)
+
+TEST(in_a_program_nothing_is_held)
 {
-    (void)state;
     check_nothing_is_held();
 }
 
-static void what_the_linker_does_not_know_is_not_held(void **state)
+TEST(what_the_linker_does_not_know_is_not_held)
 {
-    (void)state;
     be_shared();
     linker.nothing_known = true;
     nb__sys_library_find();
@@ -121,19 +121,17 @@ static void what_the_linker_does_not_know_is_not_held(void **state)
 }
 
 /* Somebody who loads a library for as long as its constructors take would have to be waited for. */
-static void nothing_is_asked_of_the_linker_when_there_is_nothing_to_hold(void **state)
+TEST(nothing_is_asked_of_the_linker_when_there_is_nothing_to_hold)
 {
-    (void)state;
     asked = 0;
     check_nothing_is_held();
     assert_int_equal(asked, 0);
 }
 
-static void a_shared_library_is_held_until_it_is_released(void **state)
+TEST(a_shared_library_is_held_until_it_is_released)
 {
     void *held = NULL;
 
-    (void)state;
     be_shared();
     errno = ODD_ERRNO;
     assert_int_equal(nb__sys_library_hold(&held), 0);
@@ -144,11 +142,10 @@ static void a_shared_library_is_held_until_it_is_released(void **state)
     assert_int_equal(closed, 1);
 }
 
-static void a_library_that_cannot_be_held_is_told_of(void **state)
+TEST(a_library_that_cannot_be_held_is_told_of)
 {
     void *held = &linker;
 
-    (void)state;
     be_shared();
     linker.closed_already = true;
     errno = ODD_ERRNO;
@@ -168,11 +165,10 @@ static void hold_until_the_end(void *argument)
     closed_within = closed;
 }
 
-static void a_thread_lets_it_go_when_it_has_ended(void **state)
+TEST(a_thread_lets_it_go_when_it_has_ended)
 {
     struct task task;
 
-    (void)state;
     be_shared();
     task_start(&task, hold_until_the_end, NULL);
     task_join(&task);
@@ -183,11 +179,10 @@ static void a_thread_lets_it_go_when_it_has_ended(void **state)
 }
 
 /* The C library would end the process. */
-static void without_memory_a_thread_never_lets_it_go(void **state)
+TEST(without_memory_a_thread_never_lets_it_go)
 {
     struct task task;
 
-    (void)state;
     be_shared();
     without_memory = true;
     task_start(&task, hold_until_the_end, NULL);
@@ -196,23 +191,5 @@ static void without_memory_a_thread_never_lets_it_go(void **state)
     assert_int_equal(closed, 0);
     nb__sys_library_release(held_at_the_end);
 }
-#endif
 
-int main(void)
-{
-#ifdef __GLIBC__
-    const struct CMUnitTest cases[] = {
-        LIBRARY_CASE(in_a_program_nothing_is_held),
-        LIBRARY_CASE(what_the_linker_does_not_know_is_not_held),
-        LIBRARY_CASE(nothing_is_asked_of_the_linker_when_there_is_nothing_to_hold),
-        LIBRARY_CASE(a_shared_library_is_held_until_it_is_released),
-        LIBRARY_CASE(a_library_that_cannot_be_held_is_told_of),
-        LIBRARY_CASE(a_thread_lets_it_go_when_it_has_ended),
-        LIBRARY_CASE(without_memory_a_thread_never_lets_it_go),
-    };
-
-    return cmocka_run_group_tests(cases, NULL, NULL);
-#else
-    return 0; /* nothing is held elsewhere */
 #endif
-}

@@ -91,9 +91,13 @@ static int lock_case_end(void **state)
 #define LOCK_CASE(name) cmocka_unit_test_setup_teardown(name, lock_case_begin, lock_case_end)
 #define LOCK_CASE_FOR(name, which) CASE_WITH(name, which, lock_case_begin, lock_case_end)
 
+#define LOCK_CASE_FOR_BOTH(name)                                                                   \
+    LOCK_CASE_FOR(name, own_connect), LOCK_CASE_FOR(name, shared_connect)
+#define TEST(name) TEST_AS(name, LOCK_CASE_FOR_BOTH)
+
 /* --- What goes on meanwhile. --- */
 
-static void a_lookup_keeps_its_deadline(void **state)
+TEST(a_lookup_keeps_its_deadline)
 {
     connect_function *connect = *(connect_function **)*state;
     size_t threads = running_threads();
@@ -108,7 +112,7 @@ static void a_lookup_keeps_its_deadline(void **state)
     eventually(running_threads() == threads);
 }
 
-static void a_lookup_is_answered(void **state)
+TEST(a_lookup_is_answered)
 {
     connect_function *connect = *(connect_function **)*state;
     nb_conn *conn;
@@ -116,11 +120,10 @@ static void a_lookup_is_answered(void **state)
     assert_status(connect(&conn, "some.test:80", NULL, plenty(), NULL), NB_NAME_NOT_FOUND);
 }
 
-static void a_server_begins_serves_and_ends(void **state)
+TEST_AS(a_server_begins_serves_and_ends, LOCK_CASE)
 {
     struct server *server = server_new("localhost:0", say_hello, &workers);
 
-    (void)state;
     server_run(server);
     for (int i = 0; i < 3; i++) {
         nb_conn *conn;
@@ -146,15 +149,4 @@ static int load_shared_library(void **state)
     return 0;
 }
 
-int main(void)
-{
-    const struct CMUnitTest cases[] = {
-        LOCK_CASE_FOR(a_lookup_keeps_its_deadline, own_connect),
-        LOCK_CASE_FOR(a_lookup_keeps_its_deadline, shared_connect),
-        LOCK_CASE_FOR(a_lookup_is_answered, own_connect),
-        LOCK_CASE_FOR(a_lookup_is_answered, shared_connect),
-        LOCK_CASE(a_server_begins_serves_and_ends),
-    };
-
-    return cmocka_run_group_tests(cases, load_shared_library, NULL);
-}
+TEST_GROUP(load_shared_library, NULL)

@@ -19,9 +19,7 @@
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <sched.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -34,8 +32,6 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define ODD_ERRNO 4711
@@ -237,9 +233,19 @@ static void with_descriptors(const struct rlimit *old)
     assert_int_equal(setrlimit(RLIMIT_NOFILE, old), 0);
 }
 
+static int let_the_kernel_disconnect(void **state)
+{
+    (void)state;
+    atomic_store(&kernel_refuses_to_disconnect, false);
+    return 0;
+}
+
+#define DISCONNECT_CASE(name) cmocka_unit_test_teardown(name, let_the_kernel_disconnect)
+#define TEST(name) TEST_AS(name, cmocka_unit_test)
+
 /* ---- errors ---- */
 
-static void calls_on_a_bad_descriptor_give_their_errno_and_leave_errno_alone(void **state)
+TEST(calls_on_a_bad_descriptor_give_their_errno_and_leave_errno_alone)
 {
     static const int bad_wake[2] = {-1, -1};
     struct sockaddr_in address = loopback(0);
@@ -249,7 +255,6 @@ static void calls_on_a_bad_descriptor_give_their_errno_and_leave_errno_alone(voi
     int64_t ids[3];
     int value = 0;
 
-    (void)state;
     assert_result(kept(nb__sys_bind(-1, head, length)), -EBADF);
     assert_result(kept(nb__sys_listen(-1, 1)), -EBADF);
     assert_result(kept(nb__sys_accept(-1, NULL, NULL)), -EBADF);
@@ -275,7 +280,7 @@ static void calls_on_a_bad_descriptor_give_their_errno_and_leave_errno_alone(voi
     assert_result(kept(nb__sys_peer_credentials(-1, &ids[0], &ids[1], &ids[2])), -EBADF);
 }
 
-static void failures_of_other_kinds_give_their_errno_and_leave_errno_alone(void **state)
+TEST(failures_of_other_kinds_give_their_errno_and_leave_errno_alone)
 {
     struct sockaddr_in address;
     int first;
@@ -284,7 +289,6 @@ static void failures_of_other_kinds_give_their_errno_and_leave_errno_alone(void 
     socklen_t length = sizeof(address);
     char byte = 0;
 
-    (void)state;
     if (under_valgrind()) /* there SIGKILL may be given a handler */
         skip();
     first = bound(&address);
@@ -306,13 +310,12 @@ static void failures_of_other_kinds_give_their_errno_and_leave_errno_alone(void 
     assert_result(kept(nb__sys_close(second)), -EBADF);
 }
 
-static void flags_are_told_and_given_back(void **state)
+TEST(flags_are_told_and_given_back)
 {
     int fd = nb__sys_socket(AF_INET);
     struct nb__flags before;
     struct nb__flags after = {-1, -1};
 
-    (void)state;
     assert_result(kept(nb__sys_get_flags(fd, &before)), 0);
     assert_int_equal(before.of_descriptor, FD_CLOEXEC);
     assert_true((before.of_file & O_NONBLOCK) != 0);
@@ -329,7 +332,7 @@ static void flags_are_told_and_given_back(void **state)
     assert_result(kept(nb__sys_set_flags(fd, &before)), -EBADF);
 }
 
-static void call_without_a_descriptor_left_says_so_and_leaves_errno_alone(void **state)
+TEST(call_without_a_descriptor_left_says_so_and_leaves_errno_alone)
 {
     struct sockaddr_in address;
     int listener = listening(&address);
@@ -338,7 +341,6 @@ static void call_without_a_descriptor_left_says_so_and_leaves_errno_alone(void *
     long opened[3];
     int wake[2];
 
-    (void)state;
     await(listener, POLLIN);
     old = without_descriptors();
     opened[0] = kept(nb__sys_socket(AF_INET));
@@ -352,13 +354,12 @@ static void call_without_a_descriptor_left_says_so_and_leaves_errno_alone(void *
     assert_result(nb__sys_close(listener), 0);
 }
 
-static void connect_to_a_dead_port_is_refused(void **state)
+TEST(connect_to_a_dead_port_is_refused)
 {
     struct sockaddr_in address;
     int dead = bound(&address);
     int fd = nb__sys_socket(AF_INET);
 
-    (void)state;
     assert_result(nb__sys_set_blocking(fd, true), 0);
     assert_result(kept(nb__sys_connect(fd, (struct sockaddr *)&address, sizeof(address))),
                   -ECONNREFUSED);
@@ -368,11 +369,10 @@ static void connect_to_a_dead_port_is_refused(void **state)
 
 /* ---- descriptors ---- */
 
-static void socket_is_close_on_exec_and_non_blocking_from_birth(void **state)
+TEST(socket_is_close_on_exec_and_non_blocking_from_birth)
 {
     static const int families[] = {AF_INET, AF_INET6, AF_UNIX};
 
-    (void)state;
     for (size_t i = 0; i < COUNT(families); i++) {
         int fd = (int)kept(nb__sys_socket(families[i]));
         int type = 0;
@@ -389,14 +389,13 @@ static void socket_is_close_on_exec_and_non_blocking_from_birth(void **state)
     }
 }
 
-static void accepted_socket_is_close_on_exec_and_blocking_from_birth(void **state)
+TEST(accepted_socket_is_close_on_exec_and_blocking_from_birth)
 {
     struct sockaddr_in address;
     int listener = listening(&address);
     int client = connected(&address);
     int fd;
 
-    (void)state;
     await(listener, POLLIN);
     assert_false(is_blocking(listener));
     fd = (int)kept(nb__sys_accept(listener, NULL, NULL));
@@ -407,7 +406,7 @@ static void accepted_socket_is_close_on_exec_and_blocking_from_birth(void **stat
     assert_result(nb__sys_close(listener), 0);
 }
 
-static void accept_tells_the_peer(void **state)
+TEST(accept_tells_the_peer)
 {
     struct sockaddr_in address;
     struct sockaddr_in peer;
@@ -417,7 +416,6 @@ static void accept_tells_the_peer(void **state)
     int client = connected(&address);
     int fd;
 
-    (void)state;
     await(listener, POLLIN);
     fd = (int)kept(nb__sys_accept(listener, (struct sockaddr *)&peer, &length));
     assert_int_equal(length, sizeof(peer));
@@ -432,21 +430,19 @@ static void accept_tells_the_peer(void **state)
     assert_result(nb__sys_close(listener), 0);
 }
 
-static void accept_with_nobody_waiting_does_not_wait(void **state)
+TEST(accept_with_nobody_waiting_does_not_wait)
 {
     struct sockaddr_in address;
     int listener = listening(&address);
 
-    (void)state;
     assert_result(kept(nb__sys_accept(listener, NULL, NULL)), -EAGAIN);
     assert_result(nb__sys_close(listener), 0);
 }
 
-static void blocking_can_be_set_both_ways_and_changes_nothing_else(void **state)
+TEST(blocking_can_be_set_both_ways_and_changes_nothing_else)
 {
     int fds[2];
 
-    (void)state;
     unix_pair(fds);
     assert_int_equal(fcntl(fds[0], F_SETFL, O_APPEND), 0);
     assert_result(kept(nb__sys_set_blocking(fds[0], false)), 0);
@@ -457,11 +453,10 @@ static void blocking_can_be_set_both_ways_and_changes_nothing_else(void **state)
     close_both(fds);
 }
 
-static void close_on_exec_can_be_set(void **state)
+TEST(close_on_exec_can_be_set)
 {
     int fds[2];
 
-    (void)state;
     unix_pair(fds);
     assert_false(is_cloexec(fds[0]));
     assert_result(kept(nb__sys_set_cloexec(fds[0])), 0);
@@ -469,13 +464,12 @@ static void close_on_exec_can_be_set(void **state)
     close_both(fds);
 }
 
-static void option_that_was_set_can_be_read(void **state)
+TEST(option_that_was_set_can_be_read)
 {
     int fd = nb__sys_socket(AF_INET);
     int value = 1;
     socklen_t length = sizeof(value);
 
-    (void)state;
     assert_result(kept(nb__sys_setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &value, length)), 0);
     value = 0;
     assert_result(kept(nb__sys_getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &value, &length)), 0);
@@ -485,12 +479,11 @@ static void option_that_was_set_can_be_read(void **state)
 
 /* ---- bytes ---- */
 
-static void bytes_arrive_with_exact_counts(void **state)
+TEST(bytes_arrive_with_exact_counts)
 {
     char buf[8] = "";
     int fds[2];
 
-    (void)state;
     tcp_pair(fds);
     assert_result(kept(nb__sys_send(fds[0], "hello", 5, 0)), 5);
     assert_result(kept(nb__sys_recv(fds[1], buf, 5, MSG_WAITALL)), 5);
@@ -498,14 +491,13 @@ static void bytes_arrive_with_exact_counts(void **state)
     close_both(fds);
 }
 
-static void gathered_parts_arrive_in_order(void **state)
+TEST(gathered_parts_arrive_in_order)
 {
     char words[] = "one two three";
     struct iovec parts[] = {{words, 4}, {words, 0}, {words + 4, 4}, {words + 8, 5}};
     char buf[32] = "";
     int fds[2];
 
-    (void)state;
     tcp_pair(fds);
     assert_result(kept(nb__sys_sendmsg(fds[0], parts, COUNT(parts), 0)), 13);
     assert_result(kept(nb__sys_recv(fds[1], buf, 13, MSG_WAITALL)), 13);
@@ -513,14 +505,13 @@ static void gathered_parts_arrive_in_order(void **state)
     close_both(fds);
 }
 
-static void flags_reach_the_kernel(void **state)
+TEST(flags_reach_the_kernel)
 {
     static char chunk[65536];
     struct iovec part = {chunk, sizeof(chunk)};
     int fds[2];
     long sent;
 
-    (void)state;
     unix_pair(fds);
     assert_result(kept(nb__sys_recv(fds[0], chunk, 1, MSG_DONTWAIT)), -EAGAIN);
     do
@@ -532,12 +523,11 @@ static void flags_reach_the_kernel(void **state)
     close_both(fds);
 }
 
-static void end_of_the_stream_is_zero(void **state)
+TEST(end_of_the_stream_is_zero)
 {
     char byte;
     int fds[2];
 
-    (void)state;
     tcp_pair(fds);
     assert_result(kept(nb__sys_shutdown(fds[0], SHUT_WR)), 0);
     assert_result(kept(nb__sys_recv(fds[1], &byte, 1, 0)), 0);
@@ -560,13 +550,12 @@ static void let_sigpipe_kill(void)
     assert_int_equal(pthread_sigmask(SIG_UNBLOCK, &pipe_only, NULL), 0);
 }
 
-static void sends_to_a_closed_unix_peer_fail_without_a_signal(void **state)
+TEST(sends_to_a_closed_unix_peer_fail_without_a_signal)
 {
     char byte = 'x';
     struct iovec part = {&byte, 1};
     int fds[2];
 
-    (void)state;
     let_sigpipe_kill();
     unix_pair(fds);
     assert_result(nb__sys_close(fds[1]), 0);
@@ -575,13 +564,12 @@ static void sends_to_a_closed_unix_peer_fail_without_a_signal(void **state)
     assert_result(nb__sys_close(fds[0]), 0);
 }
 
-static void sends_to_a_reset_tcp_peer_fail_without_a_signal(void **state)
+TEST(sends_to_a_reset_tcp_peer_fail_without_a_signal)
 {
     char byte = 'x';
     struct iovec part = {&byte, 1};
     int fds[2];
 
-    (void)state;
     let_sigpipe_kill();
     tcp_pair(fds);
     reset(fds[1]);
@@ -592,13 +580,12 @@ static void sends_to_a_reset_tcp_peer_fail_without_a_signal(void **state)
     assert_result(nb__sys_close(fds[0]), 0);
 }
 
-static void sends_after_our_own_end_fail_without_a_signal(void **state)
+TEST(sends_after_our_own_end_fail_without_a_signal)
 {
     char byte = 'x';
     struct iovec part = {&byte, 1};
     int fds[2];
 
-    (void)state;
     let_sigpipe_kill();
     tcp_pair(fds);
     assert_result(nb__sys_shutdown(fds[0], SHUT_WR), 0);
@@ -609,12 +596,11 @@ static void sends_after_our_own_end_fail_without_a_signal(void **state)
 
 /* ---- waiting ---- */
 
-static void poll_with_a_deadline_that_has_passed_looks_once(void **state)
+TEST(poll_with_a_deadline_that_has_passed_looks_once)
 {
     static const int64_t passed[] = {0, 1, -1, INT64_MIN};
     int fds[2];
 
-    (void)state;
     unix_pair(fds);
     for (size_t i = 0; i < COUNT(passed); i++)
         assert_result(kept(poll_one(fds[0], POLLIN, (nb_deadline){passed[i]})), 0);
@@ -624,12 +610,11 @@ static void poll_with_a_deadline_that_has_passed_looks_once(void **state)
     close_both(fds);
 }
 
-static void poll_without_an_end_returns_what_is_ready(void **state)
+TEST(poll_without_an_end_returns_what_is_ready)
 {
     struct pollfd polled[2];
     int fds[2];
 
-    (void)state;
     unix_pair(fds);
     assert_result(nb__sys_send(fds[1], "x", 1, 0), 1);
     polled[0] = (struct pollfd){fds[0], POLLIN | POLLOUT, 0};
@@ -640,14 +625,13 @@ static void poll_without_an_end_returns_what_is_ready(void **state)
     close_both(fds);
 }
 
-static void poll_takes_deadlines_of_any_distance(void **state)
+TEST(poll_takes_deadlines_of_any_distance)
 {
     /* The fifth is 80 years: more seconds than a time_t of 32 bits can hold. */
     static const int64_t ahead[] = {
         1, 1000, INT64_C(1) << 31, INT64_C(1) << 40, INT64_C(80) * 365 * 86400 * 1000, INT64_MAX};
     int fds[2];
 
-    (void)state;
     unix_pair(fds);
     for (size_t i = 0; i < COUNT(ahead); i++)
         assert_result(kept(poll_one(fds[0], POLLOUT, nb_after_ms(ahead[i]))), 1);
@@ -655,12 +639,11 @@ static void poll_takes_deadlines_of_any_distance(void **state)
     close_both(fds);
 }
 
-static void poll_ends_at_its_deadline_and_not_before(void **state)
+TEST(poll_ends_at_its_deadline_and_not_before)
 {
     static const int64_t ahead[] = {1, 3, 20};
     int fds[2];
 
-    (void)state;
     unix_pair(fds);
     for (size_t i = 0; i < COUNT(ahead); i++) {
         nb_deadline by = nb_after_ms(ahead[i]);
@@ -671,35 +654,32 @@ static void poll_ends_at_its_deadline_and_not_before(void **state)
     close_both(fds);
 }
 
-static void poll_for_less_than_a_millisecond_does_not_spin_or_hang(void **state)
+TEST(poll_for_less_than_a_millisecond_does_not_spin_or_hang)
 {
     nb_deadline by = {nb__now_ns() + NB__NS_PER_MS / 4};
     int fds[2];
 
-    (void)state;
     unix_pair(fds);
     assert_result(kept(poll_one(fds[0], POLLIN, by)), 0);
     assert_true(nb_expired(by));
     close_both(fds);
 }
 
-static void poll_of_nothing_waits_for_its_deadline(void **state)
+TEST(poll_of_nothing_waits_for_its_deadline)
 {
     nb_deadline by = nb_after_ms(1);
 
-    (void)state;
     assert_result(kept(nb__sys_poll(NULL, 0, by)), 0);
     assert_true(nb_expired(by));
 }
 
-static void poll_of_too_many_fails(void **state)
+TEST(poll_of_too_many_fails)
 {
     struct pollfd polled[65];
     struct rlimit old;
     struct rlimit few;
     long result;
 
-    (void)state;
     if (under_valgrind()) /* it only imitates the limit of descriptors */
         skip();
     for (size_t i = 0; i < COUNT(polled); i++)
@@ -717,7 +697,7 @@ static void ignore_alarm(int number)
     (void)number;
 }
 
-static void poll_reports_a_signal(void **state)
+TEST(poll_reports_a_signal)
 {
     struct sigaction act;
     struct sigaction old;
@@ -726,7 +706,6 @@ static void poll_reports_a_signal(void **state)
     timer_t timer;
     long result;
 
-    (void)state;
     memset(&act, 0, sizeof(act));
     memset(&event, 0, sizeof(event));
     act.sa_handler = ignore_alarm;
@@ -743,11 +722,10 @@ static void poll_reports_a_signal(void **state)
 
 /* ---- wake-ups ---- */
 
-static void wake_is_silent_close_on_exec_and_non_blocking_from_birth(void **state)
+TEST(wake_is_silent_close_on_exec_and_non_blocking_from_birth)
 {
     int wake[2];
 
-    (void)state;
     assert_result(kept(nb__sys_wake_open(wake)), 0);
     assert_false(is_readable(wake[0]));
     for (int i = 0; i < 2; i++) {
@@ -759,11 +737,10 @@ static void wake_is_silent_close_on_exec_and_non_blocking_from_birth(void **stat
     assert_int_equal(errno, ODD_ERRNO);
 }
 
-static void ring_stays_until_it_is_cleared(void **state)
+TEST(ring_stays_until_it_is_cleared)
 {
     int wake[2];
 
-    (void)state;
     assert_result(nb__sys_wake_open(wake), 0);
     assert_true(kept(nb__sys_wake_ring(wake)) >= 0);
     for (int i = 0; i < 3; i++)
@@ -773,11 +750,10 @@ static void ring_stays_until_it_is_cleared(void **state)
     nb__sys_wake_close(wake);
 }
 
-static void one_clear_is_enough_for_many_rings(void **state)
+TEST(one_clear_is_enough_for_many_rings)
 {
     int wake[2];
 
-    (void)state;
     assert_result(nb__sys_wake_open(wake), 0);
     for (int i = 0; i < 1000; i++)
         assert_true(kept(nb__sys_wake_ring(wake)) >= 0);
@@ -787,11 +763,10 @@ static void one_clear_is_enough_for_many_rings(void **state)
     nb__sys_wake_close(wake);
 }
 
-static void cleared_wake_can_be_rung_again(void **state)
+TEST(cleared_wake_can_be_rung_again)
 {
     int wake[2];
 
-    (void)state;
     assert_result(nb__sys_wake_open(wake), 0);
     for (int i = 0; i < 3; i++) {
         assert_true(kept(nb__sys_wake_ring(wake)) >= 0);
@@ -802,22 +777,20 @@ static void cleared_wake_can_be_rung_again(void **state)
     nb__sys_wake_close(wake);
 }
 
-static void clear_of_a_silent_wake_does_not_wait(void **state)
+TEST(clear_of_a_silent_wake_does_not_wait)
 {
     int wake[2];
 
-    (void)state;
     assert_result(nb__sys_wake_open(wake), 0);
     assert_result(kept(nb__sys_wake_clear(wake)), -EAGAIN);
     assert_false(is_readable(wake[0]));
     nb__sys_wake_close(wake);
 }
 
-static void wake_is_closed_once_and_leaves_no_descriptor(void **state)
+TEST(wake_is_closed_once_and_leaves_no_descriptor)
 {
     int wake[2];
 
-    (void)state;
     assert_result(nb__sys_wake_open(wake), 0);
     atomic_store(&bad_closes, 0);
     nb__sys_wake_close(wake);
@@ -832,12 +805,11 @@ static void *ring(void *wake)
     return NULL;
 }
 
-static void ring_from_another_thread_ends_a_poll_without_an_end(void **state)
+TEST(ring_from_another_thread_ends_a_poll_without_an_end)
 {
     pthread_t thread;
     int wake[2];
 
-    (void)state;
     assert_result(nb__sys_wake_open(wake), 0);
     assert_int_equal(pthread_create(&thread, NULL, ring, wake), 0);
     assert_result(kept(poll_one(wake[0], POLLIN, nb_forever())), 1);
@@ -853,12 +825,11 @@ static void ring_in_a_handler(int number)
     (void)nb__sys_wake_ring(wake_of_the_handler);
 }
 
-static void ring_in_a_signal_handler_leaves_errno_alone(void **state)
+TEST(ring_in_a_signal_handler_leaves_errno_alone)
 {
     struct sigaction act;
     struct sigaction old;
 
-    (void)state;
     memset(&act, 0, sizeof(act));
     act.sa_handler = ring_in_a_handler;
     assert_result(nb__sys_wake_open(wake_of_the_handler), 0);
@@ -880,11 +851,10 @@ pid_t __wrap_getpid(void)
     return other_number != 0 ? other_number : __real_getpid();
 }
 
-static void process_is_the_same_whoever_asks_and_whenever(void **state)
+TEST(process_is_the_same_whoever_asks_and_whenever)
 {
     int self = nb__sys_process();
 
-    (void)state;
     assert_true(self > 0);
     for (int i = 0; i < 3; i++)
         assert_int_equal(kept(nb__sys_process()), self);
@@ -892,11 +862,10 @@ static void process_is_the_same_whoever_asks_and_whenever(void **state)
 
 /* As in a child that shares the memory of its parent, as vfork(2) makes one, or where the kernel clears
    nothing at a fork. */
-static void process_with_another_number_is_another_one(void **state)
+TEST(process_with_another_number_is_another_one)
 {
     int self = nb__sys_process();
 
-    (void)state;
     other_number = __real_getpid() + 1;
     assert_int_not_equal(nb__sys_process(), self);
     assert_true(nb__sys_process() > 0);
@@ -919,12 +888,11 @@ static void tell_who(int to, int generations)
     _exit(0);
 }
 
-static void process_is_none_that_it_was_forked_from(void **state)
+TEST(process_is_none_that_it_was_forked_from)
 {
     int who[5];
     int fds[2];
 
-    (void)state;
     skip_under_qemu("it clears nothing at a fork");
     other_number = 1;
     who[0] = nb__sys_process();
@@ -946,14 +914,13 @@ static void process_is_none_that_it_was_forked_from(void **state)
 
 /* ---- the queue of a listener ---- */
 
-static void length_of_a_queue_is_what_waits_to_be_accepted(void **state)
+TEST(length_of_a_queue_is_what_waits_to_be_accepted)
 {
     skip_under_qemu("TCP_INFO is cut short");
     struct sockaddr_in address;
     int listener = listening(&address);
     int clients[3];
 
-    (void)state;
     assert_result(kept(nb__sys_queue_length(listener)), 0);
     for (size_t i = 0; i < COUNT(clients); i++) {
         clients[i] = connected(&address);
@@ -971,22 +938,20 @@ static void length_of_a_queue_is_what_waits_to_be_accepted(void **state)
 }
 
 /* What it tells is 0 of everything then, which says nothing. */
-static void length_of_a_queue_that_takes_none_is_not_told(void **state)
+TEST(length_of_a_queue_that_takes_none_is_not_told)
 {
     struct sockaddr_in address;
     int fd = bound(&address);
 
-    (void)state;
     assert_result(nb__sys_listen(fd, 0), 0);
     assert_result(kept(nb__sys_queue_length(fd)), -EOPNOTSUPP);
     assert_result(nb__sys_close(fd), 0);
 }
 
-static void length_of_a_queue_is_told_of_listening_tcp_sockets_only(void **state)
+TEST(length_of_a_queue_is_told_of_listening_tcp_sockets_only)
 {
     int fds[2];
 
-    (void)state;
     tcp_pair(fds);
     assert_result(nb__sys_send(fds[0], "x", 1, 0), 1);
     assert_result(kept(nb__sys_queue_length(fds[0])), -EOPNOTSUPP);
@@ -998,11 +963,10 @@ static void length_of_a_queue_is_told_of_listening_tcp_sockets_only(void **state
 
 /* ---- connections that are no more ---- */
 
-static void live_connection_is_not_closed(void **state)
+TEST(live_connection_is_not_closed)
 {
     int fds[2];
 
-    (void)state;
     skip_under_qemu("TCP_INFO is cut short");
     tcp_pair(fds);
     assert_result(kept(nb__sys_tcp_closed(fds[0])), 0);
@@ -1012,12 +976,11 @@ static void live_connection_is_not_closed(void **state)
     close_both(fds);
 }
 
-static void half_closed_connection_is_not_closed(void **state)
+TEST(half_closed_connection_is_not_closed)
 {
     char byte;
     int fds[2];
 
-    (void)state;
     skip_under_qemu("TCP_INFO is cut short");
     tcp_pair(fds);
     assert_result(nb__sys_shutdown(fds[0], SHUT_WR), 0);
@@ -1039,12 +1002,11 @@ static void await_tcp_closed(int fd)
     assert_result(kept(nb__sys_tcp_ended(fd)), 1);
 }
 
-static void connection_that_both_have_ended_is_closed(void **state)
+TEST(connection_that_both_have_ended_is_closed)
 {
     char byte;
     int fds[2];
 
-    (void)state;
     skip_under_qemu("TCP_INFO is cut short");
     tcp_pair(fds);
     assert_result(nb__sys_shutdown(fds[0], SHUT_WR), 0);
@@ -1055,11 +1017,10 @@ static void connection_that_both_have_ended_is_closed(void **state)
     close_both(fds);
 }
 
-static void connection_that_the_peer_has_reset_is_closed(void **state)
+TEST(connection_that_the_peer_has_reset_is_closed)
 {
     int fds[2];
 
-    (void)state;
     skip_under_qemu("TCP_INFO is cut short");
     tcp_pair(fds);
     reset(fds[1]);
@@ -1067,23 +1028,21 @@ static void connection_that_the_peer_has_reset_is_closed(void **state)
     assert_result(nb__sys_close(fds[0]), 0);
 }
 
-static void question_for_tcp_fails_on_a_unix_socket(void **state)
+TEST(question_for_tcp_fails_on_a_unix_socket)
 {
     int fds[2];
 
-    (void)state;
     unix_pair(fds);
     assert_true(kept(nb__sys_tcp_closed(fds[0])) < 0);
     assert_true(kept(nb__sys_tcp_ended(fds[0])) < 0);
     close_both(fds);
 }
 
-static void disconnect_shows_a_tcp_peer_a_reset(void **state)
+TEST(disconnect_shows_a_tcp_peer_a_reset)
 {
     char byte;
     int fds[2];
 
-    (void)state;
     tcp_pair(fds);
     assert_result(kept(nb__sys_disconnect(fds[0])), 0);
     await(fds[1], POLLIN);
@@ -1091,13 +1050,12 @@ static void disconnect_shows_a_tcp_peer_a_reset(void **state)
     close_both(fds);
 }
 
-static void disconnect_of_a_reply_half_sent_does_not_look_like_its_end(void **state)
+TEST(disconnect_of_a_reply_half_sent_does_not_look_like_its_end)
 {
     static char chunk[65536];
     int fds[2];
     long received;
 
-    (void)state;
     tcp_pair(fds);
     assert_true(nb__sys_send(fds[0], chunk, sizeof(chunk), MSG_DONTWAIT) > 0);
     assert_result(kept(nb__sys_disconnect(fds[0])), 0);
@@ -1108,12 +1066,11 @@ static void disconnect_of_a_reply_half_sent_does_not_look_like_its_end(void **st
     close_both(fds);
 }
 
-static void disconnect_ends_both_directions_of_a_unix_socket(void **state)
+TEST(disconnect_ends_both_directions_of_a_unix_socket)
 {
     char byte;
     int fds[2];
 
-    (void)state;
     let_sigpipe_kill();
     unix_pair(fds);
     assert_result(nb__sys_disconnect(fds[0]), 0);
@@ -1124,11 +1081,10 @@ static void disconnect_ends_both_directions_of_a_unix_socket(void **state)
     close_both(fds);
 }
 
-static void disconnect_of_a_unix_socket_leaves_errno_alone(void **state)
+TEST(disconnect_of_a_unix_socket_leaves_errno_alone)
 {
     int fds[2];
 
-    (void)state;
     unix_pair(fds);
     assert_result(kept(nb__sys_disconnect(fds[0])), 0);
     close_both(fds);
@@ -1237,38 +1193,27 @@ static void check_disconnect_wakes_all_kinds_of_waits(make_pair *pair)
     }
 }
 
-static void disconnect_wakes_all_kinds_of_waits_on_tcp(void **state)
+TEST(disconnect_wakes_all_kinds_of_waits_on_tcp)
 {
-    (void)state;
     check_disconnect_wakes_all_kinds_of_waits(tcp_pair);
 }
 
-static void disconnect_wakes_all_kinds_of_waits_on_a_unix_socket(void **state)
+TEST(disconnect_wakes_all_kinds_of_waits_on_a_unix_socket)
 {
-    (void)state;
     check_disconnect_wakes_all_kinds_of_waits(unix_pair);
 }
 
-static void disconnect_wakes_all_kinds_of_waits_when_the_kernel_refuses_it(void **state)
+TEST_AS(disconnect_wakes_all_kinds_of_waits_when_the_kernel_refuses_it, DISCONNECT_CASE)
 {
-    (void)state;
     atomic_store(&kernel_refuses_to_disconnect, true);
     check_disconnect_wakes_all_kinds_of_waits(tcp_pair);
 }
 
-static int let_the_kernel_disconnect(void **state)
-{
-    (void)state;
-    atomic_store(&kernel_refuses_to_disconnect, false);
-    return 0;
-}
-
-static void disconnect_that_the_kernel_refuses_leaves_errno_alone(void **state)
+TEST_AS(disconnect_that_the_kernel_refuses_leaves_errno_alone, DISCONNECT_CASE)
 {
     char byte;
     int fds[2];
 
-    (void)state;
     tcp_pair(fds);
     atomic_store(&kernel_refuses_to_disconnect, true);
     assert_result(kept(nb__sys_disconnect(fds[0])), 0);
@@ -1288,12 +1233,11 @@ static bool kernel_disconnects_under_a_wait(void)
            !(major == 6 && minor >= 4 && minor <= 6);
 }
 
-static void disconnect_under_a_blocked_recv_shows_the_peer_a_reset(void **state)
+TEST(disconnect_under_a_blocked_recv_shows_the_peer_a_reset)
 {
     char byte;
     int fds[2];
 
-    (void)state;
     if (!kernel_disconnects_under_a_wait())
         skip();
     tcp_pair(fds);
@@ -1305,12 +1249,11 @@ static void disconnect_under_a_blocked_recv_shows_the_peer_a_reset(void **state)
 
 /* ---- names ---- */
 
-static void interface_is_found_by_name_and_by_index(void **state)
+TEST(interface_is_found_by_name_and_by_index)
 {
     unsigned index = if_nametoindex("lo");
     char name[IF_NAMESIZE];
 
-    (void)state;
     if (index == 0)
         skip();
     assert_result(kept(nb__sys_if_index("lo")), index);
@@ -1318,11 +1261,10 @@ static void interface_is_found_by_name_and_by_index(void **state)
     assert_string_equal(name, "lo");
 }
 
-static void interface_that_does_not_exist_is_not_found(void **state)
+TEST(interface_that_does_not_exist_is_not_found)
 {
     char name[IF_NAMESIZE];
 
-    (void)state;
     assert_result(kept(nb__sys_if_index("nosuchif")), -ENXIO);
     assert_result(kept(nb__sys_if_index("")), -ENXIO);
     assert_result(kept(nb__sys_if_index("a name too long for any interface")), -ENXIO);
@@ -1331,12 +1273,11 @@ static void interface_that_does_not_exist_is_not_found(void **state)
     assert_result(kept(nb__sys_if_name(UINT32_MAX, name)), -ENXIO);
 }
 
-static void lookup_of_a_numeric_host_gives_its_stream_address(void **state)
+TEST(lookup_of_a_numeric_host_gives_its_stream_address)
 {
     struct addrinfo *list = NULL;
     int number = 0;
 
-    (void)state;
     assert_result(kept(nb__sys_getaddrinfo("127.0.0.1", &list, &number)), 0);
     assert_non_null(list);
     assert_int_equal(list->ai_family, AF_INET);
@@ -1348,80 +1289,10 @@ static void lookup_of_a_numeric_host_gives_its_stream_address(void **state)
 }
 
 /* The zone makes it fail before any name server is asked. */
-static void lookup_that_fails_gives_its_code_and_leaves_errno_alone(void **state)
+TEST(lookup_that_fails_gives_its_code_and_leaves_errno_alone)
 {
     struct addrinfo *list = NULL;
     int number = 0;
 
-    (void)state;
     assert_result(kept(nb__sys_getaddrinfo("::1%nosuchif", &list, &number)), EAI_NONAME);
-}
-
-int main(void)
-{
-    const struct CMUnitTest cases[] = {
-        cmocka_unit_test(calls_on_a_bad_descriptor_give_their_errno_and_leave_errno_alone),
-        cmocka_unit_test(failures_of_other_kinds_give_their_errno_and_leave_errno_alone),
-        cmocka_unit_test(flags_are_told_and_given_back),
-        cmocka_unit_test(call_without_a_descriptor_left_says_so_and_leaves_errno_alone),
-        cmocka_unit_test(connect_to_a_dead_port_is_refused),
-        cmocka_unit_test(socket_is_close_on_exec_and_non_blocking_from_birth),
-        cmocka_unit_test(accepted_socket_is_close_on_exec_and_blocking_from_birth),
-        cmocka_unit_test(accept_tells_the_peer),
-        cmocka_unit_test(accept_with_nobody_waiting_does_not_wait),
-        cmocka_unit_test(blocking_can_be_set_both_ways_and_changes_nothing_else),
-        cmocka_unit_test(close_on_exec_can_be_set),
-        cmocka_unit_test(option_that_was_set_can_be_read),
-        cmocka_unit_test(bytes_arrive_with_exact_counts),
-        cmocka_unit_test(gathered_parts_arrive_in_order),
-        cmocka_unit_test(flags_reach_the_kernel),
-        cmocka_unit_test(end_of_the_stream_is_zero),
-        cmocka_unit_test(sends_to_a_closed_unix_peer_fail_without_a_signal),
-        cmocka_unit_test(sends_to_a_reset_tcp_peer_fail_without_a_signal),
-        cmocka_unit_test(sends_after_our_own_end_fail_without_a_signal),
-        cmocka_unit_test(poll_with_a_deadline_that_has_passed_looks_once),
-        cmocka_unit_test(poll_without_an_end_returns_what_is_ready),
-        cmocka_unit_test(poll_takes_deadlines_of_any_distance),
-        cmocka_unit_test(poll_ends_at_its_deadline_and_not_before),
-        cmocka_unit_test(poll_for_less_than_a_millisecond_does_not_spin_or_hang),
-        cmocka_unit_test(poll_of_nothing_waits_for_its_deadline),
-        cmocka_unit_test(poll_of_too_many_fails),
-        cmocka_unit_test(poll_reports_a_signal),
-        cmocka_unit_test(wake_is_silent_close_on_exec_and_non_blocking_from_birth),
-        cmocka_unit_test(ring_stays_until_it_is_cleared),
-        cmocka_unit_test(one_clear_is_enough_for_many_rings),
-        cmocka_unit_test(cleared_wake_can_be_rung_again),
-        cmocka_unit_test(clear_of_a_silent_wake_does_not_wait),
-        cmocka_unit_test(wake_is_closed_once_and_leaves_no_descriptor),
-        cmocka_unit_test(ring_from_another_thread_ends_a_poll_without_an_end),
-        cmocka_unit_test(ring_in_a_signal_handler_leaves_errno_alone),
-        cmocka_unit_test(process_is_the_same_whoever_asks_and_whenever),
-        cmocka_unit_test(process_with_another_number_is_another_one),
-        cmocka_unit_test(process_is_none_that_it_was_forked_from),
-        cmocka_unit_test(length_of_a_queue_is_what_waits_to_be_accepted),
-        cmocka_unit_test(length_of_a_queue_that_takes_none_is_not_told),
-        cmocka_unit_test(length_of_a_queue_is_told_of_listening_tcp_sockets_only),
-        cmocka_unit_test(live_connection_is_not_closed),
-        cmocka_unit_test(half_closed_connection_is_not_closed),
-        cmocka_unit_test(connection_that_both_have_ended_is_closed),
-        cmocka_unit_test(connection_that_the_peer_has_reset_is_closed),
-        cmocka_unit_test(question_for_tcp_fails_on_a_unix_socket),
-        cmocka_unit_test(disconnect_shows_a_tcp_peer_a_reset),
-        cmocka_unit_test(disconnect_of_a_reply_half_sent_does_not_look_like_its_end),
-        cmocka_unit_test(disconnect_ends_both_directions_of_a_unix_socket),
-        cmocka_unit_test(disconnect_of_a_unix_socket_leaves_errno_alone),
-        cmocka_unit_test(disconnect_wakes_all_kinds_of_waits_on_tcp),
-        cmocka_unit_test(disconnect_wakes_all_kinds_of_waits_on_a_unix_socket),
-        cmocka_unit_test_teardown(disconnect_wakes_all_kinds_of_waits_when_the_kernel_refuses_it,
-                                  let_the_kernel_disconnect),
-        cmocka_unit_test_teardown(disconnect_that_the_kernel_refuses_leaves_errno_alone,
-                                  let_the_kernel_disconnect),
-        cmocka_unit_test(disconnect_under_a_blocked_recv_shows_the_peer_a_reset),
-        cmocka_unit_test(interface_is_found_by_name_and_by_index),
-        cmocka_unit_test(interface_that_does_not_exist_is_not_found),
-        cmocka_unit_test(lookup_of_a_numeric_host_gives_its_stream_address),
-        cmocka_unit_test(lookup_that_fails_gives_its_code_and_leaves_errno_alone),
-    };
-
-    return cmocka_run_group_tests(cases, NULL, NULL);
 }
