@@ -4,8 +4,8 @@
 
 usage: pages.py XML_DIR OUT_DIR VERSION DATE
 
-Doxygen's own man pages are one for each group of functions, and the converters from its XML that are
-packaged (doxygen2man 2.0) lose what follows a reference within a sentence.
+Doxygen itself writes one man page for each group of functions, and the packaged converters of its XML
+(doxygen2man 2.0) lose the text that follows a reference within a sentence.
 """
 
 import pathlib
@@ -17,11 +17,11 @@ import xml.etree.ElementTree as ElementTree
 WIDTH = 78  # of a line of source text
 COLUMNS = 72  # of a line of code, so that it fits a terminal of 80 with its indentation
 
-# The page that has what is said about a whole group.
+# The page that has the notes of a whole group.
 TOPICS = {"address": "nb_address", "conn": "nb_conn", "deadline": "nb_deadline", "error": "nb_error",
           "listener": "nb_listener", "serve": "nb_serve"}
 
-# Macros that make values of a structure stand on its page.
+# The initialiser of a structure is shown on its page.
 INITIALISERS = {
     "nb_credentials": "NB_CREDENTIALS_INIT",
     "nb_connect_options": "NB_CONNECT_OPTIONS_INIT",
@@ -208,7 +208,7 @@ def brief_of(element):
 
 
 def see_also(name, element, known):
-    """What the page mentions: types of the declaration, and references of the text."""
+    """The pages of all types and functions that this page names."""
     text = " ".join(element.itertext())
     names = sorted(other for other in known if other != name and re.search(rf"\b{other}\b", text))
     return section("SEE ALSO", [".ad l", *wrapped(", ".join(
@@ -242,7 +242,7 @@ def opaque_page(member, known, release):
 
 
 def with_topic(page, group, known):
-    """A page with what the group says about all that is in it, before SEE ALSO."""
+    """A page with the notes of its group before SEE ALSO."""
     description = group.find("compounddef/detaileddescription")
     at = next(i for i, line in enumerate(page) if line == ".SH SEE ALSO")
     return page[:at] + section("NOTES", blocks(description, known)) + titled(description, known) \
