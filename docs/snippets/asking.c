@@ -14,9 +14,9 @@ static void see_whether_all_was_sent(nb_conn *conn)
 {
     /* [nb_conn_status] */
     for (int i = 0; i < 3; i++)
-        /* A failure stays, ... */
+        /* A failure is sticky, ... */
         nb_send_all(conn, "tick\n", 5, NULL, nb_after_ms(5000));
-    /* ... so one look is enough. */
+    /* ... so it is enough to check once. */
     if (nb_conn_status(conn, NB_SEND) != NB_OK)
         fputs("not everything could be sent\n", stderr);
     /* [nb_conn_status] */
@@ -71,8 +71,7 @@ static void count_what_waits(nb_conn *conn)
                         nb_after_ms(60000)) == NB_OK);
     /* [nb_conn_buffered] */
     if (nb_conn_buffered(conn) > 0)
-        puts("the next line may be here already, without another "
-             "system call");
+        puts("the next line may be in the buffer already");
     /* [nb_conn_buffered] */
     EXPECT(nb_recv_line(conn, line, sizeof(line), NULL,
                         nb_after_ms(60000)) == NB_OK);
@@ -137,15 +136,15 @@ static void take_the_descriptor_back(nb_conn *conn)
     EXPECT(nb_recv_line(conn, line, sizeof(line), NULL,
                         nb_after_ms(60000)) == NB_OK);
     /* [nb_conn_detach] */
-    /* What was received with a line, and lies behind it: 16 KiB at
-       most, unless a longer line was asked for. */
+    /* The read-ahead behind the last line: at most 16 KiB, unless a
+       longer line was asked for. */
     char waiting[16384];
     size_t length;
     nb_fd fd;
 
     if (nb_conn_detach(conn, &fd, waiting, sizeof(waiting), &length) ==
         NB_OK)
-        printf("descriptor %d is ours, and so are %zu bytes\n", fd,
+        printf("got descriptor %d and %zu bytes of read-ahead\n", fd,
                length);
     /* [nb_conn_detach] */
     EXPECT(length == 4);

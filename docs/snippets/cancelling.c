@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief Snippets of the reference: giving up a connect. */
+ *  @brief Snippets of the reference: cancelling a connect. */
 #undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 /* [tie] */
-/* For a handler: what a backend says, for as long as conn may last. */
+/* For a handler: asks a backend, for no longer than conn lives. */
 static nb_status ask(nb_conn *conn, const char *backend, char *line,
                      size_t capacity)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief Snippets of the reference: making and ending connections. */
+ *  @brief Snippets of the reference: opening and ending connections. */
 #include "stage.h"
 
 #include <string.h>
@@ -8,7 +8,7 @@
 static nb_conn *connect_to(const char *endpoint)
 {
     /* [nb_connect] */
-    /* Name lookup and every attempt, together. */
+    /* For the name lookup and all attempts together. */
     nb_deadline by = nb_after_ms(5000);
     nb_conn *conn;
     nb_error err;
@@ -25,7 +25,7 @@ static nb_conn *connect_to(const char *endpoint)
 static void end_in_order(nb_conn *conn)
 {
     /* [nb_close] */
-    /* Freed, whatever comes back. */
+    /* Frees it, whatever the result. */
     nb_status status = nb_close(conn, nb_after_ms(5000));
 
     if (status != NB_OK)
@@ -40,7 +40,7 @@ static void break_off(nb_conn *conn)
     const bool nonsense = true;
     /* [nb_abort] */
     if (nonsense)
-        /* The peer sees a reset and cannot take what it has for all. */
+        /* The peer sees a reset, and knows that something is missing. */
         nb_abort(conn);
     /* [nb_abort] */
 }
@@ -50,7 +50,7 @@ static void cancel(nb_conn *conn)
     char buf[10];
     size_t received;
     /* [nb_cancel] */
-    /* From any thread: whoever is blocked in a call on it wakes up. */
+    /* From any thread: wakes every call that is blocked on it. */
     nb_cancel(conn);
     /* [nb_cancel] */
     EXPECT(nb_recv(conn, buf, sizeof(buf), &received, nb_forever()) ==
@@ -70,7 +70,7 @@ int main(void)
     stage.client = connect_to(stage.endpoint);
     EXPECT(nb_accept(stage.listener, &stage.server, nb_after_ms(60000),
                      NULL) == NB_OK);
-    nb_abort(stage.server); /* That was the one which was broken off. */
+    nb_abort(stage.server); /* The one that was reset. */
     EXPECT(nb_accept(stage.listener, &stage.server, nb_after_ms(60000),
                      NULL) == NB_OK);
     EXPECT(nb_shutdown_send(stage.server) == NB_OK);

@@ -32,7 +32,7 @@ static void listen_on_one_more(nb_listener *listener)
     nb_error err;
 
     if (nb_listener_add(listener, "127.0.0.2:0", NULL, &err) != NB_OK)
-        /* The listener is as it was. */
+        /* The listener is unchanged. */
         fprintf(stderr, "%s\n", err.message);
     /* [nb_listener_add] */
     EXPECT(err.status == NB_OK);
@@ -63,7 +63,7 @@ static void accept_one(nb_listener *listener)
     if (status == NB_OK)
         nb_close(conn, nb_after_ms(5000));
     else if (status == NB_CANCELLED)
-        puts("somebody called nb_listener_stop()");
+        puts("nb_listener_stop() was called");
     else
         fprintf(stderr, "%s\n", err.message);
     /* [nb_accept] */
@@ -84,7 +84,7 @@ static void on_signal(int number)
 static void stop_now(nb_listener *listener)
 {
     /* [nb_listener_stop_now] */
-    /* A second Ctrl-C: nobody wants to wait for the drain. */
+    /* After a second Ctrl-C, for example: ends the drain. */
     nb_listener_stop_now(listener);
     /* [nb_listener_stop_now] */
     EXPECT(nb_listener_stopping(listener));
@@ -102,7 +102,7 @@ static void give_up_at_the_stop(nb_listener *listener)
     status = nb_connect(&conn, "localhost:12345", &options,
                         nb_after_ms(5000), NULL);
     if (status == NB_CANCELLED)
-        puts("the server was stopped meanwhile");
+        puts("the server has been stopped");
     /* [nb_listener_stop_fd] */
     EXPECT(status == NB_CANCELLED);
 }
@@ -133,7 +133,7 @@ int main(void)
     give_up_at_the_stop(listener);
     stop_now(listener);
     /* [nb_listener_close] */
-    /* Connections that it accepted live on. */
+    /* Connections that it has accepted stay open. */
     nb_listener_close(listener);
     /* [nb_listener_close] */
     return 0;

@@ -16,7 +16,7 @@ static void receive_what_is_there(nb_conn *conn)
     if (status == NB_OK)
         printf("%zu bytes\n", received);
     else if (status == NB_EOF)
-        puts("the peer has nothing more to say");
+        puts("the peer has ended its stream");
     else
         /* "timed out", "connection reset" */
         fprintf(stderr, "%s\n", nb_status_text(status));
@@ -49,10 +49,10 @@ static void receive_a_header_block(nb_conn *conn)
                       nb_after_ms(5000));
 
     if (status == NB_OK)
-        /* The body is what the next call receives. */
+        /* The next call receives the body. */
         printf("the head has %zu bytes\n", length);
     else if (status == NB_TOO_LONG)
-        fprintf(stderr, "a head of more than %zu bytes is refused\n",
+        fprintf(stderr, "the head has more than %zu bytes\n",
                 sizeof(head));
     /* [nb_recv_until] */
     EXPECT(status == NB_OK && length == 19);
@@ -78,7 +78,7 @@ static void receive_lines(nb_conn *conn)
     EXPECT(status == NB_EOF && lines == 2);
 }
 
-static void pass_over_lines_that_are_too_long(nb_conn *conn)
+static void skip_lines_that_are_too_long(nb_conn *conn)
 {
     int lines = 0;
     /* [nb_skip_line] */
@@ -90,10 +90,8 @@ static void pass_over_lines_that_are_too_long(nb_conn *conn)
 
         status = nb_recv_line(conn, line, sizeof(line), NULL, by);
         if (status == NB_TOO_LONG) {
-            fputs("a line of more than 63 bytes is passed over\n",
-                  stderr);
-            /* Whoever sends a line of more than 64 KiB is not
-               listened to any longer. */
+            fputs("skipping a line of more than 63 bytes\n", stderr);
+            /* A line of more than 64 KiB ends the loop. */
             status = nb_skip_line(conn, 65536, by);
         } else if (status == NB_OK) {
             printf("%s\n", line);
@@ -106,7 +104,7 @@ static void pass_over_lines_that_are_too_long(nb_conn *conn)
     EXPECT(status == NB_EOF && lines == 2);
 }
 
-static void pass_over_a_head(nb_conn *conn)
+static void skip_a_head(nb_conn *conn)
 {
     char byte;
     size_t received;
@@ -123,7 +121,7 @@ static void pass_over_a_head(nb_conn *conn)
     EXPECT(byte == 'b');
 }
 
-/* Answers together what has come together. */
+/* Answers together the commands that arrived together. */
 static void answer_commands(nb_conn *conn)
 {
     int answers = 0;
@@ -134,7 +132,7 @@ static void answer_commands(nb_conn *conn)
 
     while ((status = nb_recv_line(conn, command, sizeof(command), NULL,
                                   by)) == NB_OK) {
-        /* ... append the reply to what is to be sent ... */
+        /* ... append the reply to the output ... */
         answers++;
         /* The next one must be here already. */
         by = nb_after_ms(0);
@@ -157,8 +155,8 @@ static void receive_the_rest(nb_conn *conn)
         printf("%zu bytes, and that is all of it\n", length);
     else if (status == NB_TOO_LONG)
         fprintf(stderr,
-                "more than %zu bytes; the next call goes on with the "
-                "rest\n",
+                "more than %zu bytes; the next call continues with "
+                "the rest\n",
                 length);
     /* [nb_recv_to_end] */
     EXPECT(status == NB_OK && length == 7);
@@ -179,7 +177,7 @@ static void receive_frames(nb_conn *conn)
     }
     if (status == NB_TOO_LONG)
         fprintf(stderr, "a frame of %zu bytes was announced\n", length);
-    /* An end inside a frame is NB_RESET: no half message passes. */
+    /* The end of the stream inside a frame is NB_RESET. */
     else if (status != NB_EOF)
         fprintf(stderr, "%s\n", nb_status_text(status));
     /* [nb_recv_frame] */
@@ -189,23 +187,23 @@ static void receive_frames(nb_conn *conn)
 static void ask_whether_something_is_there(nb_conn *conn)
 {
     /* [nb_wait_readable] */
-    /* Asks once, without waiting. */
+    /* Checks once, without waiting. */
     nb_status status = nb_wait_readable(conn, nb_after_ms(0));
 
     if (status == NB_TIMEOUT)
-        puts("nothing yet: time for something else");
+        puts("nothing yet: do something else");
     else
         puts("nb_recv() would return at once");
     /* [nb_wait_readable] */
     EXPECT(status == NB_TIMEOUT);
 }
 
-/* Runs a snippet on a connection whose peer has said something, and then nothing more. */
-static void on(const char *said, void snippet(nb_conn *))
+/* Runs a snippet on a connection whose peer sends a text and then ends its stream. */
+static void on(const char *text, void snippet(nb_conn *))
 {
     struct stage stage = stage_connect();
 
-    stage_say_last(&stage, said);
+    stage_say_last(&stage, text);
     snippet(stage.client);
     stage_close(&stage);
 }
@@ -228,11 +226,11 @@ int main(void)
     on("GET / HTTP/1.1\n\r\n\r\nbody", receive_a_header_block);
     on("first\r\nsecond\n", receive_lines);
     on("first\n"
-       "a line of which nobody can say that it has no more than "
-       "sixty-three bytes\n"
+       "a line that is longer than the sixty-three bytes that the "
+       "buffer can hold\n"
        "second\n",
-       pass_over_lines_that_are_too_long);
-    on("GET / HTTP/1.1\r\nHost: a\r\n\r\nbody", pass_over_a_head);
+       skip_lines_that_are_too_long);
+    on("GET / HTTP/1.1\r\nHost: a\r\n\r\nbody", skip_a_head);
     on("PING\nPING\nPI", answer_commands);
     on("the end", receive_the_rest);
     return 0;

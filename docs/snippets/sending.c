@@ -68,13 +68,13 @@ static void send_part_of_a_file(nb_conn *conn)
 static void end_the_request(nb_conn *conn)
 {
     /* [nb_shutdown_send] */
-    /* A failure stays, ... */
+    /* A failure is sticky, ... */
     nb_send_all(conn, "that is all", 11, NULL, nb_after_ms(5000));
-    /* ... so this one look does. */
+    /* ... so it is enough to check here. */
     if (nb_shutdown_send(conn) != NB_OK)
         fprintf(stderr, "%s\n",
                 nb_status_text(nb_conn_status(conn, NB_SEND)));
-    /* The peer sees the end; receiving goes on. */
+    /* The peer sees the end of the stream; we can still receive. */
     /* [nb_shutdown_send] */
     EXPECT(nb_conn_status(conn, NB_SEND) == NB_OK);
 }

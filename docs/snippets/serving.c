@@ -23,9 +23,9 @@ static nb_status answer_lines(nb_conn *conn, void *listener)
         nb_deadline by = nb_after_ms(60000);
         const char *reply;
 
-        nb_conn_idle(conn); /* Until the next line begins. */
+        nb_conn_idle(conn); /* Idle until the next line begins. */
         status = nb_recv_line(conn, line, sizeof(line), NULL, by);
-        if (status == NB_STOPPING) /* It was asked for nothing. */
+        if (status == NB_STOPPING) /* There is no request. */
             return nb_send_all(conn, "goodbye\n", 8, NULL, by);
         if (status != NB_OK)
             return status;
@@ -52,9 +52,9 @@ static nb_status serve(nb_listener *listener)
     nb_status status;
     nb_error err;
 
-    options.concurrency = 64; /* At most so many handlers at once. */
-    options.connection_ms = 30000; /* Nobody stays longer. */
-    /* After the stop, handlers have that long. */
+    options.concurrency = 64;      /* At most 64 handlers at once. */
+    options.connection_ms = 30000; /* No connection lives longer. */
+    /* After the stop, handlers may continue for that long. */
     options.drain_ms = 5000;
     options.on_event = report;
     status = nb_serve(listener, greet, NULL, &options, &err);
@@ -93,7 +93,7 @@ static void *visit(void *context)
     return NULL;
 }
 
-/* Asks once, and is told of the stop while it asks for nothing. */
+/* Sends one request, and hears of the stop while it is idle. */
 static void *ask(void *context)
 {
     struct stage *stage = context;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief Snippets of the reference: programs that handlers start. */
+ *  @brief Snippets of the reference: starting programs from handlers. */
 #undef _DEFAULT_SOURCE
 #define _DEFAULT_SOURCE
 
@@ -18,16 +18,16 @@ static int start(pid_t *pid, char *const argv[])
 {
     posix_spawnattr_t attr;
     sigset_t none;
-    int failed = posix_spawnattr_init(&attr);
+    int error = posix_spawnattr_init(&attr);
 
-    if (failed != 0)
-        return failed;
+    if (error != 0)
+        return error;
     sigemptyset(&none);
     posix_spawnattr_setsigmask(&attr, &none);
     posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
-    failed = posix_spawnp(pid, argv[0], NULL, &attr, argv, environ);
+    error = posix_spawnp(pid, argv[0], NULL, &attr, argv, environ);
     posix_spawnattr_destroy(&attr);
-    return failed;
+    return error;
 }
 /* [spawn] */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief What the snippets of the reference act on: both ends of a connection on loopback. */
+ *  @brief Both ends of a loopback connection, for the snippets of the reference. */
 #ifndef NETBASICS_SNIPPETS_STAGE_H
 #define NETBASICS_SNIPPETS_STAGE_H
 
@@ -8,12 +8,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* What a snippet claims is checked, so that the reference cannot promise what is not so. */
+/* Checks what a snippet claims, so that the reference cannot promise what is not true. */
 #define EXPECT(condition)                                              \
     do {                                                               \
         if (!(condition)) {                                            \
-            fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, \
-                    #condition);                                       \
+            fprintf(stderr, "%s:%d: not true: %s\n", __FILE__,         \
+                    __LINE__, #condition);                             \
             exit(1);                                                   \
         }                                                              \
     } while (0)
@@ -25,15 +25,15 @@ struct stage {
     nb_conn *server;
 };
 
-/* Listens on a port of the system's choice. */
+/* Listens on a port that the system chooses. */
 struct stage stage_listen(void);
 /* The same, and connects. */
 struct stage stage_connect(void);
-/* Ends what the snippet has left. */
+/* Closes what the snippet has left open. */
 void stage_close(struct stage *stage);
-/* Sends a string from the server's end. */
+/* Sends a string from the server. */
 void stage_say(const struct stage *stage, const char *text);
-/* Sends from the server's end, and ends its stream. */
+/* Sends a string from the server, then ends its stream. */
 void stage_say_last(const struct stage *stage, const char *text);
 
 #endif

@@ -14,7 +14,7 @@ static nb_status echo(nb_conn *conn, void *context)
 
     (void)context;
     while (status == NB_OK) {
-        /* Nothing is under way: a stop may end it here. */
+        /* Between requests: a stop may end the connection here. */
         nb_conn_idle(conn);
         status = nb_recv(conn, buffer, sizeof buffer, &length,
                          nb_after_ms(30000));
@@ -22,9 +22,9 @@ static nb_status echo(nb_conn *conn, void *context)
             status = nb_send_all(conn, buffer, length, NULL,
                                  nb_after_ms(30000));
     }
-    /* An end in order when the client has ended, at a stop, and when no
-       byte came in time; else a reset: the client must not take what it
-       got for the whole. */
+    /* The connection ends in order when the client has ended its
+       stream, at a stop, and when no byte came in time. Otherwise it
+       is reset: the client must not take what it got for the whole. */
     return status;
 }
 /* [handler] */
@@ -45,7 +45,7 @@ int main(int argc, char **argv)
     nb_listener *listener;
     nb_error err;
 
-    /* Ctrl-C: whoever is being served may finish. */
+    /* After Ctrl-C, requests in progress may finish. */
     options.stop_on_signals = true;
     options.on_event = report;
     if (nb_listen(&listener, endpoint, NULL, &err) != NB_OK) {

@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief Tutorial, third step: a bounded line protocol of one's own. */
+ *  @brief Tutorial, third step: a line protocol with bounds. */
 /* [all] */
 #include <netbasics/netbasics.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
-/* What the handlers share: they run in several threads at once. */
+/* Shared by all handlers, which run in several threads at once. */
 struct score {
     pthread_mutex_t lock;
     long points;
 };
 
 /* [answer] */
-/* ADD N answers the new total, TOTAL the total, QUIT says goodbye. */
+/* ADD N adds N; ADD and TOTAL reply with the total; QUIT ends. */
 static bool answer(struct score *score, const char *line, size_t length,
                    char *reply, size_t capacity)
 {
-    /* To strcmp() and sscanf() a line ends at a NUL; to us it does not. */
+    /* strcmp() and sscanf() stop at a NUL, which a line may contain. */
     bool whole = strlen(line) == length;
     bool more = !whole || strcmp(line, "QUIT") != 0;
     long points = 0;
@@ -55,19 +55,19 @@ static nb_status serve_player(nb_conn *conn, void *context)
         /* For one command and its reply. */
         nb_deadline by = nb_after_ms(60000);
 
-        nb_conn_idle(conn); /* Until the next command begins. */
+        nb_conn_idle(conn); /* Idle until the next command begins. */
         status = nb_recv_line(conn, line, sizeof line, &length, by);
         if (status == NB_STOPPING)
             return nb_send_all(conn, "BYE\r\n", 5, NULL, by);
-        if (status == NB_TOO_LONG) /* An answer, and so a good end. */
+        if (status == NB_TOO_LONG) /* An error reply is a reply, too. */
             return nb_send_all(conn, "ERROR line too long\r\n", 21,
                                NULL, by);
         if (status != NB_OK)
-            return status; /* After NB_EOF the loop ends it in order. */
+            return status; /* After NB_EOF, the loop closes in order. */
         more = answer(context, line, length, reply, sizeof reply);
         status = nb_send_all(conn, reply, strlen(reply), NULL, by);
         if (status != NB_OK)
-            return status; /* The loop resets it. */
+            return status; /* The loop resets the connection. */
     }
     return NB_OK;
 }
@@ -90,9 +90,9 @@ int main(int argc, char **argv)
     nb_error err;
 
     /* [limits] */
-    /* Players at once; more wait in the kernel's queue. */
+    /* Players at once; others wait in the accept queue. */
     options.concurrency = 100;
-    options.max_per_peer = 10; /* Of one address. */
+    options.max_per_peer = 10; /* Per address. */
     /* Nobody plays longer than an hour. */
     options.connection_ms = 3600000;
     options.drain_ms = 2000; /* After Ctrl-C. */

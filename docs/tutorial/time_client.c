@@ -8,7 +8,7 @@
 int main(int argc, char **argv)
 {
     const char *endpoint = argc > 1 ? argv[1] : "localhost:9999";
-    nb_deadline by = nb_after_ms(5000); /* For all of it. */
+    nb_deadline by = nb_after_ms(5000); /* For everything. */
     char line[100];
     nb_conn *conn;
     nb_error err;
