@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Builds netbasics with warnings as errors, runs a part of its tests, and ends with the counts of their
-# cases. Installs what is missing for that.
+# cases. Installs missing packages first.
 set -eu
 cd "$(dirname "$0")/.."
 . cmake/need.sh
@@ -9,25 +9,25 @@ cd "$(dirname "$0")/.."
 usage='usage: sh tests/run.sh [PART] [--preset NAME] [--build-dir DIR] [--nightly]
 
 PART is quick (default; under two minutes), or one of the slow parts:
-  faults    every system call fails in every way
-  fuzz      hostile inputs, NETBASICS_FUZZ_SECONDS (60) of them for each fuzzer
-  netns     bad networks, in namespaces of their own (as root)
-  soak      great numbers and races
-  sanitize  the quick tests under sanitizers and valgrind, and what analysers find in the sources
-  docs      the site in a browser, and the man pages
-  package   the packages, the source archive and the binary interface, on a new Debian (as root);
-            with --nightly also each part of this, briefly, on a new Debian of its own
-  platforms the C tests with another C library, on other processors (under qemu), at -O0 to -O3
-            and with LTO; of these only NETBASICS_PLATFORMS, if it is set
-  coverage  all of them but fuzz and soak, counting which lines and branches of the library run
-  mutate    negates a sample of the conditionals of the library, and counts who notices
+  faults     every system call fails in every way
+  fuzz       hostile inputs, for NETBASICS_FUZZ_SECONDS (60) per fuzzer
+  netns      bad networks, in network namespaces (as root)
+  soak       large numbers, and races
+  sanitize   the quick tests under sanitizers and valgrind, and analysers on the sources
+  docs       the web site in a browser, and the man pages
+  package    the packages, the source archive and the binary interface, on a fresh Debian (as root);
+             with --nightly also each of these parts, briefly, on a fresh Debian
+  platforms  the C tests with another C library, on other processors (under qemu), at -O0 to -O3
+             and with LTO; only those in NETBASICS_PLATFORMS, if it is set
+  coverage   all parts except fuzz and soak, counting which lines and branches of the library run
+  mutate     negates a sample of the conditionals of the library, and counts how many the tests notice
 
-  --preset NAME    how to build: dev (default) or another one of CMakePresets.json
-  --build-dir DIR  where to build; default build/NAME
-  --nightly        at full length (hours), instead of minutes
+  --preset NAME    how to build: dev (default) or another preset of CMakePresets.json
+  --build-dir DIR  where to build (default: build/NAME)
+  --nightly        at full length (hours instead of minutes)
 
-The last line is "N passed, N failed", with ", N skipped" where that happened. The exit status is 0
-when cases ran and all passed. CC chooses the compiler of a new build directory.'
+The last line is "N passed, N failed", followed by ", N skipped" if cases were skipped. The exit status
+is 0 if cases ran and all passed. CC sets the compiler for a new build directory.'
 
 part=quick
 case ${1:-} in
@@ -63,21 +63,21 @@ while [ $# -gt 0 ]; do
         ;;
     esac
 done
-# configure_and_build: what is in $build after it was made as $preset says.
+# configure_and_build: builds with $preset in $build.
 configure_and_build() {
     cmake --preset "$preset" -B "$build" -DNETBASICS_WERROR=ON "-DPython3_EXECUTABLE=$PYTHON"
     cmake --build "$build" --parallel "$(processors)"
 }
 
-# What the tests on bad networks take, which only root may make.
+# What the tests on bad networks need. Only root may create network namespaces.
 need_networks() {
     [ "$(id -u)" -eq 0 ] || return 0
     need iproute2 ip
     need nftables nft
 }
 
-# run_ctest NAME OPTION...: the tests that ctest's options choose; the results go to $build/NAME.xml.
-# Whether something failed is for count_cases.py to say, which sees each case.
+# run_ctest NAME OPTION...: runs the tests that ctest's options select; the results go to $build/NAME.xml.
+# count_cases.py decides whether something failed, because it sees each case.
 run_ctest() {
     results=$1.xml
     shift
@@ -87,7 +87,7 @@ run_ctest() {
         --test-output-size-passed 10000000 --test-output-size-failed 10000000 || true
 }
 
-# run_quick NAME OPTION...: the same for the tests that belong to none of the slow parts.
+# run_quick NAME OPTION...: the same for the tests that are not in a slow part.
 run_quick() {
     run_ctest "$@" --label-exclude '^(faults|fuzz|netns|soak|docs|package)$'
 }
