@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-# What compiler and linker can do so that a bug is caught rather than used: checked buffers and stacks,
-# guarded jumps and returns, and no memory that is both written and run. tests/checks/check_hardening.py looks
-# for it in what was built.
+# Compiler and linker options that make an exploitable bug end the program: checked buffers and stacks,
+# guarded jumps and returns, and no memory that is both writable and executable. The built files are checked
+# by tests/checks/check_hardening.py.
 include(CheckCCompilerFlag)
 include(CheckCSourceCompiles)
 
-# A libc that does not know level 3 warns of it, and takes it for 2.
+# A libc that does not know level 3 warns about it and uses level 2.
 set(CMAKE_REQUIRED_FLAGS "-O2 -Werror -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3")
 check_c_source_compiles("#include <stdio.h>\nint main(void) { return 0; }" NETBASICS_HAS_FORTIFY_3)
 unset(CMAKE_REQUIRED_FLAGS)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# What is installed of the library: headers, both libraries, and how CMake and pkg-config find them.
+# Installs the library: headers, both libraries, and the files with which CMake and pkg-config find them.
 include(CMakePackageConfigHelpers)
 
 set(cmake_dir ${CMAKE_INSTALL_LIBDIR}/cmake/netbasics)
@@ -19,7 +19,7 @@ install(FILES
     ${CMAKE_CURRENT_BINARY_DIR}/netbasics-config-version.cmake
     DESTINATION ${cmake_dir})
 
-# The paths in netbasics.pc start from its own folder, so that the whole installation can move.
+# The paths in netbasics.pc are relative to its own folder, so that the whole installation can be moved.
 foreach(dir IN ITEMS INSTALL_PREFIX INSTALL_FULL_LIBDIR INSTALL_FULL_INCLUDEDIR)
     cmake_path(RELATIVE_PATH CMAKE_${dir}
         BASE_DIRECTORY ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig OUTPUT_VARIABLE PC_${dir})

@@ -1,11 +1,10 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: MIT
-# Sourced by the scripts that set things up themselves: finds out which packages are missing, and
-# installs them. The names are those of Debian and Ubuntu.
+# Sourced by scripts that install what they need: finds the missing packages and installs them. Their names
+# are those of Debian and Ubuntu.
 missing=
 
-# need PACKAGE THING...: the package is missing unless one of the things, commands or absolute paths,
-# is there.
+# need PACKAGE THING...: the package is missing unless one of the things (commands or absolute paths) exists.
 need() {
     package=$1
     shift
@@ -18,7 +17,7 @@ need() {
     missing="$missing $package"
 }
 
-# What it takes to build the library.
+# What the library needs to be built.
 need_compiler() {
     need gcc "${CC:-cc}"
     need libc6-dev /usr/include/stdio.h
@@ -39,23 +38,23 @@ as_root() {
     fi
 }
 
-# Installs what is missing and says so; where it cannot, names the packages and exits.
+# Says which packages are missing and installs them; where it cannot, it lists them and exits.
 install_missing() {
     [ -n "$missing" ] || return 0
-    echo "Missing, to be installed by apt-get:$missing" >&2
+    echo "Missing packages, to be installed with apt-get:$missing" >&2
     # shellcheck disable=SC2086 # a list of words
     if ! command -v apt-get >/dev/null ||
         ! as_root env DEBIAN_FRONTEND=noninteractive apt-get -q update >&2 ||
         ! as_root env DEBIAN_FRONTEND=noninteractive \
             apt-get -q install -y --no-install-recommends $missing >&2; then
-        echo "Cannot install packages here. Please install these, or what they are called here:$missing" >&2
+        echo "Cannot install packages here. Please install these, or their equivalents:$missing" >&2
         exit 1
     fi
     missing=
 }
 
-# Sets PYTHON, what runs the scripts: the system's own Python, unless that is too old. Another one may
-# stand in front of it in PATH, but what only that is able to do is not what others have.
+# Sets PYTHON, which runs the scripts, to the system's own Python unless that is too old. Another Python that
+# comes first in PATH may have modules that other machines lack.
 find_python() {
     for candidate in "${PYTHON:-/usr/bin/python3}" python3; do
         PYTHON=$(command -v "$candidate") &&
@@ -65,14 +64,14 @@ find_python() {
     exit 1
 }
 
-# Ninja is faster; whatever CMake takes by default does as well.
+# Prefers Ninja, which is faster, to CMake's default.
 prefer_ninja() {
     if [ -z "${CMAKE_GENERATOR:-}" ] && command -v ninja >/dev/null; then
         export CMAKE_GENERATOR=Ninja
     fi
 }
 
-# How many processors there are to build and test with.
+# The number of processors to build and test with.
 processors() {
     getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2
 }

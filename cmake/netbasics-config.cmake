@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # find_package(netbasics [COMPONENTS shared static]) gives netbasics::shared and netbasics::static.
-# netbasics::netbasics is the one of them that was asked for; without components, or with both, it
-# follows BUILD_SHARED_LIBS.
+# netbasics::netbasics is the one that was requested; without components, or with both, it follows
+# BUILD_SHARED_LIBS.
 include(CMakeFindDependencyMacro)
 set(THREADS_PREFER_PTHREAD_FLAG ON)
 find_dependency(Threads)

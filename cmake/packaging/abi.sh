@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Compares the binary interface of the shared library with its committed description, lib/netbasics.abi.
-# With --update the description is written anew: for a release, and for what was only added since.
-# Installs what is missing for that.
+# With --update it rewrites the description: for a release, and for additions since then. Installs missing
+# packages first.
 #
 # usage: sh cmake/packaging/abi.sh [--update]
 set -eu
@@ -14,7 +14,7 @@ need abigail-tools abidiff
 install_missing
 prefer_ninja
 
-# Debugging information is what the description is made of.
+# The description is made from debugging information.
 build=build/abi
 cmake -B "$build" -DCMAKE_BUILD_TYPE=Debug -DNETBASICS_BUILD_EXAMPLES=OFF \
     -DNETBASICS_BUILD_TESTS=OFF -DNETBASICS_BUILD_DOCS=OFF >/dev/null

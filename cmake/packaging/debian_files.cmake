@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# Run by cpack before it packs: what Debian's policy asks of each package beyond its files.
+# cpack runs this before it packs. It adds what Debian policy requires in each package besides its files.
 set(packages
     runtime=${CPACK_DEBIAN_RUNTIME_PACKAGE_NAME}
     development=${CPACK_DEBIAN_DEVELOPMENT_PACKAGE_NAME}

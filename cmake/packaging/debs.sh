@@ -1,7 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Makes the Debian packages in build/package/packages, and says what they are. Installs what is missing
-# for that.
+# Builds the Debian packages in build/package/packages, and lists them. Installs missing packages first.
 #
 # usage: sh cmake/packaging/debs.sh [BUILD_DIR]
 set -eu

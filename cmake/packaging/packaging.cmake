@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# What `cpack` makes in a build directory: the Debian packages. (`sh cmake/packaging/debs.sh` builds
+# The Debian packages that `cpack` makes in a build directory. (`sh cmake/packaging/debs.sh` builds
 # everything that goes into them; `sh cmake/packaging/tarball.sh` makes the source archive.)
 set(major_minor ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
 set(CPACK_GENERATOR DEB)
@@ -26,13 +26,13 @@ set(same "(= ${PROJECT_VERSION}-1)")
 
 set(CPACK_DEBIAN_RUNTIME_PACKAGE_NAME libnetbasics${major_minor})
 set(CPACK_DEBIAN_RUNTIME_PACKAGE_SECTION libs)
-# How other packages find out that they depend on this one, and the library its way into the cache.
+# Lets other packages find their dependency on this one, and has ldconfig run for the library.
 file(WRITE ${PROJECT_BINARY_DIR}/debian/shlibs
     "libnetbasics ${major_minor} libnetbasics${major_minor} (>= ${PROJECT_VERSION})\n")
 file(WRITE ${PROJECT_BINARY_DIR}/debian/triggers "activate-noawait ldconfig\n")
 set(CPACK_DEBIAN_RUNTIME_PACKAGE_CONTROL_EXTRA
     ${PROJECT_BINARY_DIR}/debian/shlibs ${PROJECT_BINARY_DIR}/debian/triggers)
-# The first line of a description is the package's summary; another, the same for all, would precede it.
+# The first line of a description is the package's summary; a common summary would be put in front of it.
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "")
 set(CPACK_COMPONENT_RUNTIME_DESCRIPTION
     "blocking TCP made right and easy - shared library
@@ -40,7 +40,7 @@ netbasics is a C library of blocking TCP primitives for servers and clients:
 listen, accept, an accept loop with a callback per connection, send-all,
 bounded receive, connect, each with a deadline.
 .
-This package has the shared library.")
+This package contains the shared library.")
 
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_NAME libnetbasics-dev)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION libdevel)
@@ -53,7 +53,7 @@ netbasics is a C library of blocking TCP primitives for servers and clients:
 listen, accept, an accept loop with a callback per connection, send-all,
 bounded receive, connect, each with a deadline.
 .
-This package has the headers, the static library, the files for CMake and
+This package contains the headers, the static library, the files for CMake and
 pkg-config, and the man pages of the functions.")
 
 set(CPACK_DEBIAN_EXAMPLES_PACKAGE_NAME netbasics-examples)
@@ -63,8 +63,8 @@ set(CPACK_COMPONENT_EXAMPLES_DESCRIPTION
     "blocking TCP made right and easy - example programs
 netbasics is a C library of blocking TCP primitives for servers and clients.
 .
-This package has its example programs, time and echo servers with their
-clients, and their source.")
+This package contains its example programs, time and echo servers with their
+clients, and their source code.")
 
 set(CPACK_DEBIAN_DOCUMENTATION_PACKAGE_NAME netbasics-doc)
 set(CPACK_DEBIAN_DOCUMENTATION_PACKAGE_SECTION doc)
@@ -74,6 +74,6 @@ set(CPACK_COMPONENT_DOCUMENTATION_DESCRIPTION
     "blocking TCP made right and easy - documentation
 netbasics is a C library of blocking TCP primitives for servers and clients.
 .
-This package has its guides and its reference, to be read in a browser.")
+This package contains its guides and its reference as web pages.")
 
 include(CPack)

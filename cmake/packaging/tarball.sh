@@ -14,7 +14,7 @@ version=$(sed -n 's/^ *VERSION \([0-9.]*\)$/\1/p' CMakeLists.txt)
     exit 1
 }
 mkdir -p "$out"
-# Plain tar from git has the commit's time for every file; gzip -n has no time of its own.
+# git gives every file in the archive the time of the commit, and gzip -n adds no time of its own.
 LC_ALL=C git -c tar.umask=0022 archive --format=tar --prefix="netbasics-$version/" HEAD |
     gzip -9n >"$out/netbasics-$version.tar.gz"
 echo "$out/netbasics-$version.tar.gz"
