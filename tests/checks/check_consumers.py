@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Checks that netbasics can be used by each way that the README names, from an installation that was
+"""Checks that netbasics can be used in each way that the README lists, from an installation that was
 moved into a folder with a space in its name, and as a part of another build.
 
 usage: check_consumers.py SOURCE_DIR BUILD_DIR C_COMPILER [CXX_COMPILER]
@@ -15,7 +15,7 @@ from pathlib import Path
 import tap
 from commands import Failed, cases_of, expect, run
 
-# What builds define for all of their sources: everything, and less than the library asks for.
+# Feature macros that a surrounding build may define: all of them, and fewer than the library needs.
 FEATURE_MACROS = {
     "all": "-D_GNU_SOURCE -D_DEFAULT_SOURCE -D_BSD_SOURCE -D_POSIX_C_SOURCE=200112L "
            "-D_XOPEN_SOURCE=700 -D_FILE_OFFSET_BITS=64 -D_REENTRANT",
@@ -25,7 +25,7 @@ FEATURE_MACRO = re.compile(r"^(#define (_\w+_SOURCE|_FILE_OFFSET_BITS|_TIME_BITS
 
 
 class Consumers:
-    """The cases, each a method; its doc string is its name."""
+    """The cases, one per method, named by the doc string."""
 
     def __init__(self, temporary, source, build, cc, cxx=None):
         self.source, self.build_tree, self.cc, self.cxx = source, build, cc, cxx
@@ -82,7 +82,7 @@ class Consumers:
             run(program, "--version")
 
     def case_find_package(self):
-        """find_package gives the three targets, static unless told otherwise"""
+        """find_package gives the three targets, static by default"""
         directory = self.build_and_run("find-package")
         if self.linked_with_the_shared_library(directory / "consumer_netbasics"):
             raise Failed("netbasics::netbasics is the shared library")
@@ -100,7 +100,7 @@ class Consumers:
             raise Failed("netbasics::netbasics is the static library")
 
     def case_standards(self):
-        """programs of C11, C17, C++17 and C++20 take the headers without a warning (C99, C++11: above)"""
+        """the headers compile without a warning as C11, C17, C++17 and C++20 (C99, C++11: above)"""
         self.build_and_run("newer", "-DCONSUMER_C=11", "-DCONSUMER_CXX=17")
         self.build_and_run("newest", "-DCONSUMER_C=17", "-DCONSUMER_CXX=20")
 
@@ -113,13 +113,13 @@ class Consumers:
         self.build_and_run("subdirectory", f"-DNETBASICS_SOURCE={self.source}")
 
     def case_feature_macros(self):
-        """a build with feature macros of its own and warnings as errors takes it in, with its examples"""
+        """it builds, with its examples, inside a build with feature macros of its own and warnings as errors"""
         for directory, macros in FEATURE_MACROS.items():
             self.build_and_run(directory, f"-DNETBASICS_SOURCE={self.source}",
                                "-DNETBASICS_BUILD_EXAMPLES=ON", f"-DCMAKE_C_FLAGS=-Werror {macros}")
 
     def case_feature_macros_of_all_sources(self):
-        """every source that defines a feature macro takes back first what a build has made of it"""
+        """every source that defines a feature macro undefines it first"""
         for folder in ("lib", "examples", "tests", "docs"):
             for path in (self.source / folder).rglob("*.[ch]"):
                 text = path.read_text()
@@ -158,7 +158,7 @@ class Consumers:
         expect(said, "no component 'dynamic'")
 
     def case_uninstall(self):
-        """what the README says takes away every file of an installation"""
+        """the command in the README uninstalls every file"""
         command = next(line for line in (self.source / "README.md").read_text().splitlines()
                        if "install_manifest.txt" in line).split("`")[1]
         prefix = self.temporary / "short-lived prefix"

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Looks in the built files for what the hardened build promises.
+"""Checks in the built files that the hardened build does what it promises.
 
 usage: check_hardening.py C_COMPILER STATIC_LIBRARY SHARED_LIBRARY PROGRAM...
 """
@@ -25,20 +25,20 @@ def absent(pattern, text, problem):
 
 
 def linked(path):
-    """What the linker had to do, in a program or a shared library."""
+    """The linker's part, in a program or a shared library."""
     dynamic, segments = output("readelf", "-Wd", path), output("readelf", "-Wl", path)
     name = path.rsplit("/", 1)[-1]
     yield (f"{name}: all symbols are bound at the start",
            absent(r"BIND_NOW|FLAGS_1.*\bNOW\b", dynamic, dynamic))
-    yield (f"{name}: what the linker relocates is read-only afterwards",
+    yield (f"{name}: relocated data is read-only after the start",
            absent(r"^ *GNU_RELRO ", segments, segments))
     yield f"{name}: the stack is not executable", absent(r"^ *GNU_STACK .* RW +0x", segments, segments)
     both = re.findall(r"^ *LOAD .* (RWE|RW E|WE) .*$", segments, re.MULTILINE)
-    yield f"{name}: no memory is both written and run", segments if both else ""
+    yield f"{name}: no memory is both writable and executable", segments if both else ""
 
 
 def guarded_jumps(text):
-    """How many of the files that readelf -n tells of guard jumps (IBT) and returns (SHSTK)."""
+    """How many files in the output of readelf -n guard jumps (IBT) and returns (SHSTK)."""
     return len(re.findall(r"x86 feature: IBT, SHSTK", text))
 
 

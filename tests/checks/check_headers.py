@@ -23,7 +23,7 @@ extern const nb_serve_options serving = NB_SERVE_OPTIONS_INIT;
 
 
 def compile_text(compiler, language, standard, text, options=()):
-    """What the compiler says against a program text; nothing if it is fine."""
+    """The compiler's complaints about a program text; empty if it is fine."""
     run = subprocess.run(
         [compiler, "-x", language, f"-std={standard}", *WARNINGS, *options, "-fsyntax-only", "-"],
         input=text, capture_output=True, text=True)
@@ -42,7 +42,7 @@ def cases(compiler, include_dirs):
             yield (f"{header} compiles as {standard}",
                    skip or compile_text(compiler, language, standard, text, options))
         if language == "c++":
-            yield (f"options begin without a warning as {standard}",
+            yield (f"the _INIT macros compile without a warning as {standard}",
                    skip or compile_text(compiler, language, standard, OPTIONS, cxx_options))
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Checks how the library is layered, and that it is a good guest in the process it runs in.
+"""Checks the layers of the library, and that it is a good guest in its process.
 
 - A folder of lib/ is a layer. Includes and calls lead from one to another in one direction only.
 - Inside a folder they lead from one module (a source and its headers) to another in one direction only.

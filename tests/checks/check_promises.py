@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Checks that the tests which docs/promises.md names exist: cases, or checks of their own.
+"""Checks that the tests named in docs/promises.md exist, as cases or as check_*.py.
 
 usage: check_promises.py SOURCE_DIR
 """

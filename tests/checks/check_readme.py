@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Compiles and links every C program that README.md shows, as C and C++, without a warning, runs its
-server and its client against each other, and follows the links of the pages that are read in the repository.
+"""Compiles and links every C program in README.md, as C and C++, without a warning, runs its server and
+client against each other, and follows the links of the pages that are read in the repository.
 
 usage: check_readme.py README C_COMPILER STATIC_LIBRARY INCLUDE_DIR...
 """
@@ -17,12 +17,12 @@ from pathlib import Path
 import tap
 
 STANDARDS = [("c", "c99"), ("c", "c11"), ("c++", "c++17")]
-ENDPOINT = '"localhost:12345"'  # That of the programs.
-LIMIT = 30  # Seconds for what takes none.
+ENDPOINT = '"localhost:12345"'  # As the programs have it.
+LIMIT = 30  # Seconds for what should take almost none.
 
 
 def build(program, compiler, language, standard, text, library, include_dirs):
-    """What the compiler says against a program; nothing if it is fine."""
+    """The compiler's complaints about a program; empty if it is fine."""
     run = subprocess.run(
         [compiler, "-x", language, f"-std={standard}", "-Wall", "-Wextra", "-pedantic", "-Werror",
          *(f"-I{path}" for path in include_dirs), "-o", program, "-", "-x", "none", library, "-pthread"],
@@ -31,7 +31,7 @@ def build(program, compiler, language, standard, text, library, include_dirs):
 
 
 def told(run):
-    """How a program ended, and what it said."""
+    """The exit status of a program, and its output."""
     return run.returncode, run.stdout, run.stderr
 
 
@@ -43,7 +43,7 @@ def stopped(server):
 
 
 def conversation(directory, build_program, server_text, client_text):
-    """What goes wrong when the server and the client of the README meet, and when they cannot."""
+    """What goes wrong between the server and the client of the README, together and alone."""
     with socket.create_server(("127.0.0.1", 0)) as sock, socket.socket() as deaf:
         deaf.bind(("127.0.0.1", 0))
         port, nobody = (each.getsockname()[1] for each in (sock, deaf))
@@ -71,7 +71,7 @@ def conversation(directory, build_program, server_text, client_text):
 
 
 def anchors(text):
-    """The anchors that the headings of a page get."""
+    """The anchors of the headings of a page."""
     return {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-")
             for heading in re.findall(r"^#+ (.*?)(?: \{#\w+\})?$", text, re.MULTILINE)}
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Checks that every Python script here is of the oldest Python that is promised to do.
+"""Checks that every Python script here works with the oldest Python that is supported.
 
 usage: check_scripts.py SOURCE_DIR
 """
@@ -26,10 +26,10 @@ def main(source):
     wanted = re.findall(r"find_package\(Python3 (\d+)\.(\d+) ", "".join(
         (source / folder / "CMakeLists.txt").read_text() for folder in ("docs", "docs/snippets", "tests")))
     wanted += re.findall(r"sys\.version_info < \((\d+), (\d+)\)", (source / "cmake/need.sh").read_text())
-    yield "all that ask for Python ask for the same", "" if len(set(wanted)) == 1 else f"{wanted}"
+    yield "everything asks for the same version of Python", "" if len(set(wanted)) == 1 else f"{wanted}"
     oldest = tuple(map(int, wanted[0]))
     for path in sorted([*(source / "tests").rglob("*.py"), *(source / "docs").rglob("*.py")]):
-        yield f"{path.relative_to(source)} is of the oldest Python", problem(path, oldest)
+        yield f"{path.relative_to(source)} works with the oldest Python", problem(path, oldest)
 
 
 if __name__ == "__main__":

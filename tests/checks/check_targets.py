@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Checks that a target which cannot be made in a build fails and says why, whichever program builds.
+"""Checks that a target which cannot be built fails and says why, with every build program.
 
 usage: check_targets.py SOURCE_DIR C_COMPILER
 """
@@ -14,7 +14,7 @@ import tap
 from commands import Failed, expect, run
 
 GENERATORS = {"Unix Makefiles": "make", "Ninja": "ninja"}
-# The options, the target, and what its failure says.
+# The options, the target, and a part of its error message.
 ROWS = {
     "docs without Doxygen": ("-DCMAKE_DISABLE_FIND_PACKAGE_Doxygen=ON", "docs", "did not find Doxygen"),
     "docs without Python": ("-DCMAKE_DISABLE_FIND_PACKAGE_Python3=ON", "docs", "Python3"),

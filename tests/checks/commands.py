@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the checks of installations and packages share: commands, and cases made of them."""
+"""Shared by the checks of installations and packages: commands, and test cases made of them."""
 
 import os
 import shlex
@@ -11,7 +11,7 @@ class Failed(Exception):
 
 
 def run(*command, fails=False, cwd=None, **env):
-    """The output of a command; it is an error when it fails, or with fails=True when it succeeds."""
+    """The output of a command, which must succeed, or with fails=True must fail."""
     done = subprocess.run(list(map(str, command)), env={**os.environ, **env}, cwd=cwd, text=True,
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, check=False)
@@ -26,7 +26,7 @@ def expect(text, part):
 
 
 def cases_of(subject):
-    """Runs the methods called case_..., in order; their doc strings are the names of the cases."""
+    """Runs the methods named case_..., in order; their doc strings are the names of the cases."""
     for name in [name for name in vars(type(subject)) if name.startswith("case_")]:
         case, problem = getattr(subject, name), ""
         try:

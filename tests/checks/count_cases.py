@@ -1,14 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Counts the test cases in JUnit files of CTest, whose tests are whole programs: the cases within
-are read from what they printed. Shows what the tests that failed printed, but for their good cases;
-the last line is the sum.
+"""Counts the test cases in JUnit files of CTest. To CTest a test is a whole program; the cases within it
+are read from its output. Shows the output of the failed tests, without the cases that passed; the last line
+is the sum.
 
-A test that failed without a failing case (it crashed, it hung), that ran no case at all, or that ran
-not as many as it announced, counts as one failed case. So does one of whose cases all were skipped on a
-machine that lets us do everything: what it needs should have been installed. With --show, what the tests
-that passed said beside their cases is shown as well: the figures that they measured. A file NAME.log is
-what one test printed.
+A test counts as one failed case if it failed without a failing case (it crashed or hung), ran no case at
+all, or ran fewer or more cases than it announced. So does a test whose cases were all skipped on a machine
+that lets us do everything: what it needs should have been installed. With --show, the figures that passing
+tests have printed are shown as well. A file NAME.log is the output of one test.
 
 usage: count_cases.py [--show] FILE...
 """
@@ -30,7 +29,7 @@ UNITTEST_RAN = re.compile(r"^Ran (\d+) tests? in ", re.MULTILINE)
 UNITTEST_BAD = re.compile(r"\b(failures|errors|unexpected successes|skipped)=(\d+)")
 NOISE = re.compile(r"^(TAP version.*|1\.\.\d+|-{20,}|Ran \d+ tests? in .*|OK( \(.*\))?|)\n", re.MULTILINE)
 GOOD_CASE = re.compile(r"^(ok \d+\b.*|\S+ \(.*\) \.\.\. ok)\n", re.MULTILINE)
-# What the skipping of a case says when no package can help.
+# The reasons for skipping a case that no package can remove.
 EXCUSED = re.compile(r"^# skipped: (?:under|this system|the kernel has) ", re.MULTILINE)
 
 
@@ -84,14 +83,14 @@ def count(output, succeeded):
 
 
 def may_everything():
-    """Whether we are root, and not in a container that takes its powers away."""
+    """Whether we are root, and not in a container without root's privileges."""
     return os.geteuid() == 0 and bool(shutil.which("unshare")) and subprocess.run(
         ["unshare", "--net", "true"], stderr=subprocess.DEVNULL, check=False).returncode == 0
 
 
 def judged(counts, could_run, output=""):
-    """With one failed case more when all were skipped, though they could have run: unless each said that
-    this system, or what instruments the program, does not have what it needs."""
+    """Adds a failed case if all were skipped although they could have run: unless each said that this
+    system, or the instrumentation, does not have what it needs."""
     excused = len(EXCUSED.findall(output)) == counts.skipped
     if could_run and counts.skipped and not counts.passed and not counts.failed and not excused:
         return Counts(0, 1, counts.skipped)
@@ -99,7 +98,7 @@ def judged(counts, could_run, output=""):
 
 
 def figures(output):
-    """What a test printed beside its cases."""
+    """What a test printed besides its cases."""
     return NOISE.sub("", GOOD_CASE.sub("", output + "\n"))
 
 

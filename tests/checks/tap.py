@@ -5,7 +5,7 @@ import sys
 
 
 class Skip(str):
-    """Why a case was not run."""
+    """The reason why a case was skipped."""
 
 
 def report(cases):

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Runs a command, and reports it as one case, which passes when the command succeeds.
+"""Runs a command, and reports it as one case, which passes if the command succeeds.
 
 usage: tap_command.py NAME COMMAND...
 """

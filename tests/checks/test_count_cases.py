@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Tests of the counting of test cases: no failure may be lost, and nothing counts that did not run."""
+"""Tests of count_cases.py: no failure may be lost, and nothing counts that did not run."""
 
 import unittest
 

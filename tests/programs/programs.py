@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What the tests of the example programs share: how to run them, and the other side of them.
+"""Shared by the tests of the example programs: how to run them, and their peers.
 
-The programs are looked for in NETBASICS_BIN_DIR, or else in build/dev/examples.
+The programs are in NETBASICS_BIN_DIR, by default build/dev/examples.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("NETBASICS_BIN_DIR") or ROOT / "build/dev/examples").resolve()
 
-LIMIT = 30  # Seconds for anything that has to happen; nothing takes that long unless it is broken.
+LIMIT = 30  # Seconds for anything that has to happen; only something broken takes that long.
 TEST_LIMIT = 60  # Seconds for one test.
 
 SERVERS = ("time_server", "echo_server")
@@ -51,11 +51,11 @@ IS_OPENBSD_NETCAT = NETCAT is not None and b"-N" in subprocess.run(
 
 
 def wait_until(condition, what):
-    """Polls for something that cannot be waited for in another way."""
+    """Polls for a condition that cannot be waited for in any other way."""
     end = time.monotonic() + LIMIT
     while not condition():
         if time.monotonic() > end:
-            raise AssertionError(f"in vain for {LIMIT} s: {what}")
+            raise AssertionError(f"did not happen within {LIMIT} s: {what}")
         time.sleep(0.005)
 
 
@@ -70,12 +70,12 @@ def run(name, *arguments, **options):
 
 
 def with_closed(descriptors, command):
-    """The command that runs a command with these descriptors closed."""
+    """A command that runs the given command with these descriptors closed."""
     closed = " ".join(f"{fd}>&-" for fd in descriptors)
     return ["sh", "-c", f'exec "$@" {closed}', "sh", *command]
 
 
-# Puts the descriptors of its first argument at 3 and up, and becomes the command that follows.
+# Moves the descriptors in its first argument to 3 and up, and executes the command that follows.
 ACTIVATION = """
 import fcntl, os, sys
 moved = [fcntl.fcntl(int(fd), fcntl.F_DUPFD, 100) for fd in sys.argv[1].split()]
@@ -88,7 +88,7 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 
 def activated(*sockets):
-    """The options of a server that gets these sockets as from a service manager."""
+    """Options to start a server with these sockets, as a service manager would."""
     fds = [sock.fileno() for sock in sockets]
     numbers = " ".join(map(str, fds))
     return {"pass_fds": fds,
@@ -137,7 +137,7 @@ def ask_time(endpoint):
 
 
 def echo(endpoint, data):
-    """What comes back for the data, which must fit into the buffers on the way."""
+    """The echo of the data, which must fit into the buffers on the way."""
     with connect(endpoint) as sock:
         sock.sendall(data)
         sock.shutdown(socket.SHUT_WR)
@@ -152,7 +152,7 @@ def reset(sock):
 
 @contextlib.contextmanager
 def reserved_endpoint():
-    """An endpoint for a server that cannot say where it listens; nobody else gets it meanwhile."""
+    """An endpoint for a server that cannot say where it listens; nobody else can take it meanwhile."""
     with socket.socket() as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(("127.0.0.1", 0))
@@ -160,7 +160,7 @@ def reserved_endpoint():
 
 
 def is_taken(endpoint):
-    """Whether the port cannot be had without SO_REUSEADDR: it is in use or in TIME_WAIT."""
+    """Whether the port cannot be bound without SO_REUSEADDR: it is in use or in TIME_WAIT."""
     with socket.socket() as sock:
         try:
             sock.bind(split_endpoint(endpoint))
@@ -193,7 +193,7 @@ class Lines:
                 self.changed.notify_all()
 
     def wait_for(self, prefix, count=1):
-        """What follows the prefix, in so many lines that begin with it."""
+        """Waits for `count` lines that begin with the prefix, and returns what follows it in each."""
         with self.changed:
             if not self.changed.wait_for(lambda: len(self.find(prefix)) >= count, LIMIT):
                 raise AssertionError(f"no {prefix!r} in {self.lines}")
@@ -208,7 +208,7 @@ class Lines:
 
 
 class Server:
-    """A server program: runs in a with block, and is killed at its end if it still runs."""
+    """A server program that runs in a with block, and is killed at its end if it still runs."""
 
     def __init__(self, name, *arguments, endpoint="127.0.0.1:0", command=None, **options):
         options.setdefault("stdin", subprocess.DEVNULL)
@@ -248,7 +248,7 @@ class Server:
         return split_endpoint(self.endpoint)[1]
 
     def stop(self, number=signal.SIGTERM):
-        """Stops the server and gives its exit status."""
+        """Stops the server and returns its exit status."""
         self.process.send_signal(number)
         return self.process.wait(LIMIT)
 
@@ -315,7 +315,7 @@ def serve_echo(conn):
 
 
 def serve_bytes(data):
-    """A server that says this, whoever asks."""
+    """A server that sends this to every client."""
     def serve(conn):
         conn.sendall(data)
     return serve
@@ -333,14 +333,14 @@ class Silence:
 
 
 def wait_for_end(conn):
-    """Reads until the client is gone, in whatever way."""
+    """Reads until the client is gone, with a FIN or a reset."""
     with contextlib.suppress(ConnectionError):
         return receive_to_end(conn)
     return None
 
 
 class TestCase(unittest.TestCase):
-    """What all tests share: a time limit, and what a failure must look like."""
+    """Shared by all tests: a time limit, and what a failure must look like."""
 
     def setUp(self):
         def stop(*_):

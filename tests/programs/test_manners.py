@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Tests of the manners of the example programs: advice, and progress on a terminal."""
+"""Tests of the example programs' manners: advice after a failure, and progress on a terminal."""
 
 import os
 import pty
@@ -78,7 +78,7 @@ class Watched:
         self.process.stdin.flush()
 
     def look(self):
-        """Takes in what was shown within a twentieth of a second; whether there may be more."""
+        """Reads what is shown within a twentieth of a second; returns whether there may be more."""
         if not select.select([self.terminal], [], [], 0.05)[0]:
             return True
         try:
@@ -89,7 +89,7 @@ class Watched:
         return bool(data)
 
     def end(self):
-        """Ends the input, and gives the exit status."""
+        """Ends the input, and returns the exit status."""
         if self.process.stdin:
             self.process.stdin.close()
         status = self.process.wait(programs.LIMIT)

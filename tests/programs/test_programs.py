@@ -2,8 +2,7 @@
 # SPDX-License-Identifier: MIT
 """The example programs end to end: real processes, Python's sockets and netcat as the other side.
 
-Every test finds its own port, waits only for things that happen, and is stopped when it takes too
-long.
+Every test uses a free port, waits only for things that happen, and is stopped if it takes too long.
 """
 
 import calendar
@@ -174,7 +173,7 @@ class TimeServer(TestCase):
                     self.assertIn(answer, expected)
 
     def test_days_and_months_are_written_as_ctime_does(self):
-        # A zone that is years away from Greenwich makes any day of this one.
+        # With a time zone that is years away from UTC, today can be any day.
         for month in range(1, 13):
             now = int(time.time())
             offset = calendar.timegm((2014, month, month, 12, 0, 0)) - now
@@ -244,7 +243,7 @@ class TimeServer(TestCase):
             self.assert_is_time(answer)
 
     def ask_many(self, endpoint, count):
-        """Connects so many clients before it reads anything."""
+        """Connects `count` clients before it reads anything."""
         answers = {}
         with contextlib.ExitStack() as stack, selectors.DefaultSelector() as selector:
             for _ in range(count):
@@ -354,7 +353,7 @@ class EchoServer(TestCase):
                 with self.subTest(name=name, limit=limit), contextlib.ExitStack() as stack, \
                         Server(name, "--max-per-peer", str(limit)) as server:
                     served = [stack.enter_context(connect(server.endpoint)) for _ in range(limit)]
-                    for sock in served:  # A time server waits for their ends.
+                    for sock in served:  # A time server lingers for their FINs.
                         sock.sendall(b"x")
                         sock.recv(1)
                     self.assertRaises(ConnectionResetError, ask_time, server.endpoint)
@@ -366,7 +365,7 @@ class EchoServer(TestCase):
 
     @staticmethod
     def is_served(endpoint):
-        """Whether the server has a place for one more."""
+        """Whether the server serves one more client."""
         try:
             return bool(echo(endpoint, b"hello"))
         except ConnectionError:
@@ -378,7 +377,7 @@ class EchoServer(TestCase):
             with self.subTest(concurrency=concurrency), Server("echo_server", *arguments) as server:
                 begin = time.monotonic()
                 with connect(server.endpoint) as sock:
-                    self.assertEqual(b"", sock.recv(1))  # In order: nothing was under way.
+                    self.assertEqual(b"", sock.recv(1))  # In order: the connection was idle.
                 self.assertGreater(time.monotonic() - begin, 0.19)
                 with connect(server.endpoint) as sock:
                     sock.sendall(b"x")
@@ -541,7 +540,7 @@ class Load:
 
 
 class Stopping(TestCase):
-    """How servers end, and what their clients see of it."""
+    """How servers stop, and what their clients see."""
 
     def test_both_signals_stop_an_idle_server(self):
         for name in SERVERS:
@@ -698,7 +697,7 @@ class Stopping(TestCase):
 
 
 class Resources(TestCase):
-    """Servers that lack something."""
+    """Servers that run out of something."""
 
     def test_a_server_out_of_descriptors_recovers_and_burns_no_cpu(self):
         with Server("echo_server", "--quiet") as server, contextlib.ExitStack() as stack:
@@ -769,7 +768,7 @@ class Resources(TestCase):
 
     @staticmethod
     def small_pipe(blocking):
-        """A pipe that is soon full."""
+        """A pipe with a small buffer."""
         reader, writer = os.pipe()
         fcntl.fcntl(writer, getattr(fcntl, "F_SETPIPE_SZ", 1031), 4096)
         os.set_blocking(writer, blocking)
@@ -777,7 +776,7 @@ class Resources(TestCase):
 
     @staticmethod
     def small_socket():
-        """A pair of sockets that is soon full."""
+        """A socket pair with small buffers."""
         reader, writer = socket.socketpair()
         writer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
         return reader.detach(), writer.detach()
@@ -984,7 +983,7 @@ class EchoClient(TestCase):
         def serve(conn):  # As ncat does with the output of a program.
             data = conn.recv(100)
             if select.select([conn], [], [], 0.05)[0] and not conn.recv(100, socket.MSG_PEEK):
-                return  # The client's end has come before the echo: there will be none.
+                return  # The client's FIN has come before the echo: there will be none.
             conn.sendall(data)
             serve_echo(conn)
         for message in ("Hello, world", "-"):
@@ -1010,7 +1009,7 @@ class EchoClient(TestCase):
     def test_a_server_may_end_as_soon_as_it_has_echoed(self):
         def serve(conn):
             conn.sendall(receive_exactly(conn, 12))
-        for _ in range(20):  # The end can come before the sender knows that it is done.
+        for _ in range(20):  # The FIN can come before the sender knows that it is done.
             with Peer(serve) as peer:
                 self.assert_ok(run("echo_client", peer.endpoint), b"Received 'Hello, world'\n")
 
@@ -1201,7 +1200,7 @@ class Descriptors(TestCase):
 
     @staticmethod
     def full_pipe():
-        """A pipe, non-blocking for who writes, and how much it holds: all that it can."""
+        """A full pipe whose write end is non-blocking, and how much it holds."""
         reader, writer = os.pipe()
         os.set_blocking(writer, False)
         held = 0
@@ -1211,7 +1210,7 @@ class Descriptors(TestCase):
         return open(reader, "rb"), open(writer, "wb", buffering=0), held
 
     def assert_waits_for_room(self, stream, expected, name, *arguments, status=0):
-        """A program that finds this stream full says everything when it is read at last."""
+        """A program that finds this stream full writes everything once the stream is read."""
         reader, writer, held = self.full_pipe()
         with reader, writer:
             with subprocess.Popen([BIN / name, *arguments], stdin=subprocess.DEVNULL,

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Tests of the programs of the tutorial: each does what the text beside it says."""
+"""Tests of the tutorial's programs: each does what the text says."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ BIN = pathlib.Path(os.environ.get("NETBASICS_TUTORIAL_DIR") or
 
 @contextlib.contextmanager
 def running(name):
-    """A server on a port of the system's choice: the process and its endpoint."""
+    """A server on a port that the system chooses: the process and its endpoint."""
     with subprocess.Popen([BIN / name, "127.0.0.1:0"], stdout=subprocess.PIPE) as process:
         try:
             line = process.stdout.readline().decode()

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Sums up what gcov counted of lib/, names each line and branch that never ran, and writes HTML.
+"""Sums up gcov's counts for lib/, names each line and branch that never ran, and writes HTML.
 
 usage: coverage.py BUILD_DIR
 """
@@ -22,7 +22,7 @@ def gcovr(build_dir, *formats):
 
 
 def figures(files):
-    """The (reached, all) numbers of lines and of branches, and a text for each that was not reached."""
+    """The (reached, total) numbers of lines and of branches, and a text for each one not reached."""
     total, missing = {"lines": [0, 0], "branches": [0, 0]}, []
     for file in files:
         for line in file["lines"]:

@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: MIT
-# Sourced by run.sh: which lines and branches of lib/ the tests run, all of them but the endurance runs
-# and the fuzzers, which add numbers and no paths.
+# Sourced by run.sh: which lines and branches of lib/ the tests run. The soak tests and the fuzzers are left
+# out: they repeat much, but reach no further paths.
 need gcovr gcovr
 need_networks
 install_missing

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: MIT
-# Sourced by run.sh: lets each fuzzer look for inputs that break something, for NETBASICS_FUZZ_SECONDS.
+# Sourced by run.sh: lets each fuzzer search for failing inputs for NETBASICS_FUZZ_SECONDS.
 need clang clang
 need libclang-rt-dev "$(clang -print-resource-dir 2>/dev/null)"/lib/linux/libclang_rt.fuzzer-*.a
 install_missing

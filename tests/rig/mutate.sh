@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: MIT
-# Sourced by run.sh: negates conditionals of lib/, a sample of them (NETBASICS_MUTANTS, chosen by
+# Sourced by run.sh: negates conditionals of lib/, either a sample (NETBASICS_MUTANTS of them, chosen by
 # NETBASICS_SEED) or, at full length, all, and counts how many of these mutants the tests notice.
 preset=${preset:-coverage}
 build=${build:-build/$preset}

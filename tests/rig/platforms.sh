@@ -1,10 +1,11 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: MIT
-# Sourced by run.sh: the tests on other C libraries, word sizes, byte orders and processors, and under
-# other levels of optimisation. Programs for other processors run under qemu's user mode; what cannot
-# work there is left out, each with its reason, by tests/rig/left_out/PLATFORM.
+# Sourced by run.sh: the tests with other C libraries, word sizes, byte orders and processors, and at other
+# levels of optimisation. Programs for other processors run under qemu's user mode; tests/rig/left_out/PLATFORM
+# lists the tests that cannot work there, with the reasons.
 
-# platform NAME: its compiler, its flags, its level of optimisation, and what runs its programs (nothing: the machine itself).
+# platform NAME: sets its compiler, flags, level of optimisation, and what runs its programs (nothing: the
+# machine itself).
 platform() {
     compiler=gcc
     flags=
@@ -67,7 +68,7 @@ install_missing
 root=$(pwd)/${build:-build/platforms}
 mkdir -p "$root"
 
-# cmocka for each of them is built from Debian's source, which a list of its own finds.
+# cmocka is built for each platform from Debian's source package, found through a separate sources.list.
 get_cmocka() {
     [ -d "$root/cmocka" ] && return
     apt=$root/apt
@@ -80,7 +81,7 @@ get_cmocka() {
     dpkg-source --extract "$apt"/cmocka_*.dsc "$root/cmocka"
 }
 
-# The names of the tests that a platform leaves out, as one expression; "-" matches none.
+# The names of the tests that a platform leaves out, as a regular expression; "-" matches none.
 left_out() {
     if [ -f "tests/rig/left_out/$1" ]; then
         sed -n 's/^\([a-z_0-9]*\) .*/^\1$/p' "tests/rig/left_out/$1" | paste -s -d '|'
@@ -89,8 +90,8 @@ left_out() {
     fi
 }
 
-# configure SOURCE BUILD OPTION...: as the platform says. To CMake each is another system, for which the
-# parts of the rig are not built.
+# configure SOURCE BUILD OPTION...: for the current platform. CMake takes it for another system, for which
+# the slow parts of the tests are not built.
 configure() {
     source=$1
     there=$2
@@ -115,7 +116,7 @@ build_platform() {
         cmake --build "$root/$1" --parallel "$(processors)"
 }
 
-# One case more tells whether it can be built; what that said is in NAME/build.txt.
+# An additional case says whether the platform builds; the output of the build is in NAME/build.txt.
 build_and_test() {
     platform "$1"
     mkdir -p "$root/$1"

@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: MIT
-# Sourced by run.sh: the quick tests under every sanitizer and under valgrind, and what the analysers
-# find in the sources. All must find nothing; what is suppressed has its reason beside it, in
+# Sourced by run.sh: the quick tests under every sanitizer and under valgrind, and the analysers on the
+# sources. None may find anything; each suppression has its reason beside it, in
 # tests/rig/tsan.supp, tests/rig/helgrind.supp, .clang-tidy and .ci/cppcheck-suppressions.txt.
 need clang clang
 need libclang-rt-dev /usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.msan-*
@@ -10,7 +10,7 @@ need cppcheck cppcheck
 need valgrind valgrind
 install_missing
 
-# tests_under PRESET [ctest option...]: with the preset's instruments, the tests that are quick without.
+# tests_under PRESET [ctest option...]: runs the quick tests with the instruments of a preset.
 tests_under() {
     preset=$1
     build=build/$1
@@ -23,15 +23,15 @@ tests_under() {
 set_of_results=
 tests_under asan
 tests_under tsan
-# A hundred thousand rounds of races, made for this.
+# A hundred thousand rounds of races, written for the thread sanitizer.
 run_ctest races --tests-regex '^test_races$'
 set_of_results="$set_of_results $build/races.xml"
-# The memory sanitizer does not see what the dynamic linker writes of the libraries that it has loaded.
+# The memory sanitizer does not see what the dynamic linker writes about the libraries that it loads.
 tests_under msan --exclude-regex '^test_(library|loader_lock|unload_lookup)$'
-# Python tests run programs, which valgrind would not follow. test_timing is left out, for it makes so
-# many calls on its virtual clock, in one thread, that it would take minutes; the others judge it.
+# The Python tests run programs, which valgrind would not follow. test_timing makes so many calls on its
+# virtual clock, in one thread, that it would take minutes here; the other instruments cover it.
 tests_under memcheck --tests-regex '^test_' --exclude-regex '^test_(timing|programs|count_cases)$'
-# helgrind looks at every byte of a send anew, and test_send makes thousands of eight megabytes.
+# helgrind checks every byte of every send, and test_send makes thousands of sends of eight megabytes.
 tests_under helgrind --tests-regex '^test_' --exclude-regex '^test_(timing|send|programs|count_cases)$'
 
 # for_each_source COMMAND...: runs a command for each source of the library and the examples.

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Runs netbasics and the same loops written with bare system calls in turn, and prints a table.
 
-Speed is measured here, not asserted: a missed target is shown, and only a program that broke makes
+Speed is measured here, not asserted: a missed target is shown, and only a program that fails makes
 the exit status non-zero.
 """
 import argparse
@@ -21,9 +21,9 @@ import sys
 import tempfile
 import time
 
-# Longest that one program may take before it counts as broken.
+# Longest time that one program may take before it counts as broken.
 PATIENCE_S = 60
-# Connections at once where many are measured.
+# Concurrent connections where many are measured.
 MANY = 100
 
 
@@ -36,10 +36,10 @@ class Bench:
 
     def __init__(self, args):
         self.nb_server, self.bare_server, self.load = args.nb_server, args.bare_server, args.load
-        # Many short runs in turn, so that the machine's moods meet all servers alike.
+        # Many short runs in turn, so that changes of the machine's speed affect all servers alike.
         self.runs = 5 if args.quick else 21
         self.seconds = 0.05 if args.quick else 0.1
-        # On one core the rate is the work of both sides, and not the luck of the scheduler.
+        # On one core the rate depends on the work of both sides, not on the scheduler.
         spread = args.spread or not hasattr(os, "sched_setaffinity")
         self.cores = None if spread else {min(os.sched_getaffinity(0))}
         self.where = "on all cores" if spread else "on one core"
@@ -53,7 +53,7 @@ class Bench:
         return [self.nb_server, work, str(concurrency), None, deadline, linger]
 
     def lines(self, bound, deadline="forever"):
-        """Lines of less than so many bytes; 0: a buffer of its own over nb_recv()."""
+        """Lines shorter than this many bytes; 0: its own buffer on top of nb_recv()."""
         return [self.nb_server, "lines", str(bound), None, deadline, "linger"]
 
     # How it is run.
@@ -99,10 +99,10 @@ class Bench:
         return int(re.search(r"Collected : (\d+)", self.run(server, 1, round_trips, tracer)[2])[1])
 
     def rates(self, servers, connections=None, trial=200):
-        """Runs the servers in turn; returns for each its median rate and CPU microseconds.
+        """Runs the servers in turn; returns the median rate and CPU microseconds of each.
 
-        Without a number of connections at once the unit is a short connection, else a round trip or
-        a line. A trial of so many says how many fill the time.
+        Without a number of concurrent connections the unit is a short connection, otherwise a round
+        trip or a line. A trial run determines how many units fill the time.
         """
         def once(server, amount):
             rate, cpu, _ = self.run(server, connections or amount, connections and amount)
@@ -143,7 +143,7 @@ def parse_strace(summary):
 
 
 def per_unit(measure, short, long):
-    """What one more of something costs, so that the start and the end do not count."""
+    """The cost of one more unit, so that start and end do not count."""
     return (measure(long) - measure(short)) / (long - short)
 
 
@@ -159,7 +159,7 @@ def heading(text):
 
 
 def rate_rows(figure, bare, ours, least=None):
-    """Rates per second, and the CPU time of the server, which is much steadier than they are."""
+    """Rates per second, and the CPU time of the server, which varies much less."""
     rate, cpu = (mine / other for mine, other in zip(ours, bare))
     row(figure, f"{bare[0]:.0f}", f"{ours[0]:.0f}", f"{rate:.3f}",
         f">= {least:.2f}" if least else "(information)", rate >= least if least else None)
@@ -167,7 +167,7 @@ def rate_rows(figure, bare, ours, least=None):
 
 
 def line_row(figure, bare, ours, least=None):
-    """Lines per second; and what is compared, because the load costs as much: CPU time per line."""
+    """Lines per second, and CPU time per line, which is compared because the load costs as much."""
     ratio = bare[1] / ours[1]
     row(figure, f"{bare[0]:.0f}", f"{ours[0]:.0f}", f"{ours[0] / bare[0]:.3f}", "(information)")
     row("    ns of server CPU", f"{bare[1] * 1e3:.1f}", f"{ours[1] * 1e3:.1f}", f"{ratio:.3f}",
@@ -225,9 +225,9 @@ def echo_instructions(bench):
     def count(server):
         return per_unit(lambda n: bench.instructions(server, n), 500, 2500)
 
-    # The bare loop reads the clock as often as the deadlines of the other one make it do. It runs
-    # in a thread where the other one does: there libc's own system calls cost more. With a
-    # concurrency of 1 each wait has to look at the stop: not what the limit is for.
+    # The bare loop reads the clock as often as netbasics does for its deadlines. It runs in a thread
+    # where netbasics does, because libc's system calls cost more there. With a concurrency of 1 each
+    # wait also checks for the stop, which the limit does not cover.
     plain, two, three = (count(bench.bare("echo", clock_readings=n)) for n in (0, 2, 3))
     thread = count(bench.bare("echo", "threads"))
     for name, bare, server, most in (
@@ -265,7 +265,7 @@ def line_rates(bench):
 
 
 def ask_until_the_last(client):
-    """Asks until a reply says that it is the last: how many requests were lost."""
+    """Sends requests until a reply says that it is the last; returns how many were lost."""
     reply = b"more\n"
     while reply == b"more\n":
         client.sendall(b"request\n")

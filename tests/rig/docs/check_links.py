@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Checks the links of the built site: every page and anchor that it refers to is there.
+"""Checks the links of the built site: every page and anchor that it links to exists.
 
 usage: check_links.py HTML_DIR
 """
@@ -14,7 +14,7 @@ import tap
 
 
 class Page(html.parser.HTMLParser):
-    """The anchors of a page, and what it refers to."""
+    """The anchors and the links of a page."""
 
     def __init__(self, path):
         super().__init__()

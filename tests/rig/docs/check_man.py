@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Checks the man pages: that each is there, well formed, fits a terminal, and says what the programs say.
+"""Checks that each man page exists, is well formed, fits a terminal, and agrees with the program's --help.
 
 usage: check_man.py MAN_DIR SYMBOL_MAP PROGRAM_DIR
 """
@@ -80,7 +80,7 @@ def cases(man_dir, symbol_map, program_dir):
     for name in functions & set(pages):
         text = rendered(pages[name])
         lacks = [part for part in ("EXAMPLES", "BLOCKING, THREADS, SIGNALS") if f"\n{part}\n" not in text]
-        yield f"{name}.3 tells about threads and has an example", ", ".join(lacks)
+        yield f"{name}.3 documents threads and has an example", ", ".join(lacks)
     for name in PROGRAMS:
         usage = run(str(Path(program_dir) / name), "--help")
         difference = options_of(usage) ^ options_of(rendered(pages[name]).split("EXAMPLES")[0])

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Reads the functions of lib/sys/sys.h, so that each of them can be made to fail: writes the list of them
-(calls.h) and a function that stands before each one (wraps.c), except for those that WRAPS_FILE writes
-by hand; prints the names for the linker's --wrap.
+"""Reads the functions of lib/sys/sys.h, so that each of them can be made to fail: writes a list of them
+(calls.h) and a wrapper for each (wraps.c), except for those that WRAPS_FILE has by hand; prints the names
+for the linker's --wrap.
 
 usage: generate.py SYS_HEADER WRAPS_FILE OUTPUT_DIR
 """

@@ -1,10 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Lets a fuzzer look for inputs that break something, for NETBASICS_FUZZ_SECONDS (60; nightly an hour).
+"""Lets a fuzzer search for failing inputs for NETBASICS_FUZZ_SECONDS (60; nightly an hour).
 
-New inputs that reach new code are kept beside the fuzzer, for the next run. What breaks something stays
-there as well, and its path is told. With --merge, the inputs that are worth keeping are copied to where
-the kept ones are.
+New inputs that reach new code are kept beside the fuzzer, for the next run. A failing input stays there as
+well, and its path is printed. With --merge, the inputs worth keeping are copied to KEPT_INPUTS.
 
 usage: run_fuzzer.py [--merge] FUZZER KEPT_INPUTS
 """
@@ -17,7 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-# More inputs are found in each run; few and small ones are kept.
+# Each run finds more inputs; only a few small ones are kept.
 KEPT_MOST = 40
 
 
@@ -57,7 +56,7 @@ def run(fuzzer, kept, found):
 
 
 def merge(fuzzer, kept, found):
-    """Replaces the kept inputs by the smallest that together reach what all reach, as few as may be."""
+    """Replaces the kept inputs by as few and as small ones as possible that reach the same code."""
     with tempfile.TemporaryDirectory() as directory:
         small = Path(directory)
         subprocess.run([str(fuzzer), "-merge=1", "-use_value_profile=0", str(small), str(kept),

@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: MIT
 """Negates each conditional of lib/ in turn, and counts how many of these mutants the tests notice.
 
-The coverage build is not optimised, so that each conditional of the source is a conditional jump (or
-a conditional set) of its own. One mutant is one such instruction turned into its
-opposite: a single bit in a copy of each test program. The programs that reach the line, as gcov counted
-it, are run on the copy until one of them fails or does not end in time.
+The coverage build is not optimised, so each conditional of the source is a conditional jump (or set) of
+its own. A mutant is one such instruction turned into its opposite: a single bit in a copy of each test
+program. The programs that reach the line, according to gcov, are run as such copies until one of them fails
+or does not end in time.
 
-A mutant may run wild: it runs in a session of its own that is killed afterwards, with limits on memory,
-files and time, in a directory of its own.
+A mutant may run wild: it runs in its own directory and session, which is killed afterwards, with limits on
+memory, files and time.
 
 usage: mutate.py COVERAGE_BUILD_DIR [--sample N] [--seed N] [--only FILE] [--null]
 """
@@ -35,7 +35,7 @@ ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "tests/checks"))
 import tap  # noqa: E402
 GOAL = 98  # percent
-GOAL_OF_SAMPLE = 92  # a sample of 150 strays from the whole by so much, once in a thousand times
+GOAL_OF_SAMPLE = 92  # a sample of 150 differs from the whole by more than this only once in a thousand times
 SLOW_PARTS = {"faults", "fuzz", "netns", "soak", "docs", "package"}
 LIMITS = {resource.RLIMIT_DATA: 1 << 30, resource.RLIMIT_AS: 1 << 36,
           resource.RLIMIT_FSIZE: 1 << 34, resource.RLIMIT_CORE: 0}
@@ -163,7 +163,7 @@ class Program:
 
 
 def find_programs(build_dir, slow_parts):
-    """The C programs among the tests, but for slow parts."""
+    """The C programs among the tests, without the slow parts."""
     listing = json.loads(output("ctest", "--test-dir", build_dir, "--show-only=json-v1"))
     for test in listing["tests"]:
         properties = {item["name"]: item["value"] for item in test.get("properties", [])}
@@ -206,7 +206,7 @@ def run(program, image, directory, seconds, log=subprocess.DEVNULL):
 
 
 def measure(program):
-    """What the unchanged program printed if it fails, or ""; how long it takes, and which lines of lib/ it
+    """The output of the unchanged program if it fails, or ""; how long it takes; which lines of lib/ it
     runs."""
     with tempfile.TemporaryDirectory() as directory, tempfile.TemporaryFile("w+") as log:
         begin = time.monotonic()
@@ -218,11 +218,11 @@ def measure(program):
 
 
 def measure_twice(program):
-    """The same, of a second try where the first one fails: whether tests fail now and then is for the other
-    parts to say."""
+    """The same, with a second try if the first one fails: flaky tests are the business of the other
+    parts."""
     failure = measure(program)
     if failure:
-        print(f"unchanged, once: {failure}", flush=True)
+        print(f"failed once without a mutation: {failure}", flush=True)
     return failure and measure(program)
 
 
@@ -264,7 +264,7 @@ def noticed_by(mutant, programs, null):
 
 
 def equivalents():
-    """The (file, text of the line, number) of mutants that no test can tell from the original."""
+    """The (file, text of the line, number) of mutants that behave like the original."""
     known = set()
     for row in (Path(__file__).parent / "equivalent.txt").read_text().splitlines():
         if row and not row.startswith("#"):
@@ -330,7 +330,7 @@ def cases(args):
                 survivors.append(mutant)
                 print(f"survives: {mutant}: {text_of(mutant)}", flush=True)
     for name, count in sorted(by.items(), key=lambda item: -item[1]):
-        print(f"  {name or 'nobody'}: {count}")
+        print(f"  {name or 'no program'}: {count}")
     noticed = len(chosen) - len(survivors)
     percent = 100 * noticed / max(1, len(chosen))
     print(f"judged: {len(chosen)}, noticed: {noticed} = {percent:.1f} %")

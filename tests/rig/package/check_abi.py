@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Checks that the binary interface is as its committed description says, and that a change is noticed.
+"""Checks that the binary interface matches its committed description, and that a change is noticed.
 
 usage: check_abi.py SOURCE_DIR
 """

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Walks a newcomer's path on a new Debian: install the packages, write the server of the README into a
+"""Does what a new user does on a fresh Debian: install the packages, copy the server of the README into a
 new folder, compile it in each documented way, run it, read its man page, remove the packages.
 
 usage: check_debs.py SOURCE_DIR [ROOT]
 
-Without ROOT, a Debian is made for it with debootstrap; without root, only the packages are looked at.
+Without ROOT, debootstrap makes a Debian; not run as root, only the packages themselves are checked.
 """
 
 import re
@@ -25,7 +25,7 @@ find_package(netbasics 0.1 REQUIRED)
 add_executable(server server.c)
 target_link_libraries(server PRIVATE netbasics::{})
 """
-# Serves, is asked for an echo, and is stopped by a signal.
+# Starts the server, asks it for an echo, and stops it with a signal.
 USE = """set -eu
 {} & server=$!
 for i in $(seq 100); do
@@ -51,7 +51,7 @@ class Debs:
         self.files = sorted((self.source / "build/package/packages").glob("*.deb"))
         names = {file.name.split("_")[0] for file in self.files}
         if names != set(PACKAGES):
-            raise Failed(f"made: {', '.join(sorted(names))}")
+            raise Failed(f"unexpected packages: {', '.join(sorted(names))}")
 
     def case_descriptions(self):
         """each package's summary is its own"""
@@ -66,7 +66,7 @@ class Debs:
 
 
 class Walk:
-    """The cases of the walk."""
+    """The cases on the fresh Debian."""
 
     def __init__(self, source, files, debian):
         self.source, self.files, self.root = source, files, debian.root
@@ -74,13 +74,13 @@ class Walk:
         self.before = set()
 
     def tree(self):
-        """Every file outside of what the package tools and caches keep for themselves."""
+        """Every file except those that belong to package tools and caches."""
         return set(self.shell("find /usr /etc -xdev ! -path '/etc/ld.so.cache*' "
                               "! -path '/usr/share/doc' | sort").splitlines())
 
     def case_tools(self):
         """a new Debian gets a compiler"""
-        # A minimal system leaves man pages out; whoever reads them does not.
+        # A minimal system leaves man pages out; these tests need them.
         for rules in self.root.glob("etc/dpkg/dpkg.cfg.d/*"):
             rules.unlink()
         self.inside("apt-get", "-q", "update")
@@ -111,7 +111,7 @@ class Walk:
             self.shell(f"cd /root/new && cmake -B {kind}-build && cmake --build {kind}-build")
 
     def case_run(self):
-        """what was compiled serves, and stops at a signal"""
+        """the compiled server serves, and stops on a signal"""
         for program in ("plain", "flags", "static", "shared-build/server", "static-build/server"):
             self.shell(USE.format(f"/root/new/{program}"))
         self.shell(USE.format("echo_server --quiet"))
@@ -124,7 +124,7 @@ class Walk:
         self.shell("test -f /usr/share/doc/netbasics/html/index.html")
 
     def case_remove(self):
-        """the packages can be removed, and nothing of them stays"""
+        """the packages can be removed, and leave nothing behind"""
         self.inside("apt-get", "-q", "purge", "-y", *PACKAGES)
         left = self.tree() - self.before
         if left:
@@ -138,7 +138,7 @@ def main(source, root=None):
     if root:
         yield from cases_of(Walk(Path(source), debs.files, Debian(root)))
     elif why:
-        yield "a newcomer's path on a new Debian", why
+        yield "a new user's steps on a fresh Debian", why
     else:
         with new_debian() as debian:
             yield from cases_of(Walk(Path(source), debs.files, debian))

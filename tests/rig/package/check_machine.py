@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Runs each part of the rig once, briefly, on a Debian of its own in which nothing is installed but what
-the part installs itself; and the scripts that the documents name. Takes an hour or two.
+"""Runs each part of the tests, and the scripts that the documents name, once and briefly, each on a fresh
+Debian that has only what the part installs itself. Takes an hour or two.
 
 usage: check_machine.py SOURCE_DIR [PART...]
 
-What is tested is the last commit, whose clone the new machine gets.
+It tests the last commit: the new machine gets a clone.
 """
 
 import os
@@ -34,7 +34,7 @@ def parts(source):
 
 
 def give_network(debian):
-    """The way out of this machine: its certificates, which a proxy may have changed."""
+    """The certificates of this machine, to which a proxy may have added its own."""
     if not CERTIFICATES.exists():
         return {}
     (debian.root / "root/certificates.crt").write_bytes(CERTIFICATES.read_bytes())
@@ -42,7 +42,7 @@ def give_network(debian):
 
 
 def problem(debian, source, command):
-    """What went wrong on a copy of a Debian that has nothing but a clone."""
+    """What went wrong on a copy of a Debian that has only a clone."""
     with debian.copied() as machine:
         run("git", "-c", "safe.directory=*", "clone", "--quiet", source, machine.root / "root/netbasics")
         try:
@@ -58,12 +58,12 @@ def main(source, *chosen):
     source = Path(source)
     why = why_none()
     if why:
-        yield "each part of the rig runs on a new Debian", why
+        yield "each part of the tests runs on a fresh Debian", why
         return
     commands = {**SCRIPTS, **{part: f"sh tests/run.sh {part}" for part in parts(source)}}
     with new_debian() as debian:
         for name in chosen or commands:
-            yield f"{commands[name]} runs on a new Debian", problem(debian, source, commands[name])
+            yield f"{commands[name]} runs on a fresh Debian", problem(debian, source, commands[name])
 
 
 if __name__ == "__main__":

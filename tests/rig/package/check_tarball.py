@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Checks the source archive: the same bytes wherever it is made, and enough to build without a network.
+"""Checks that the source archive has the same bytes wherever it is made, and builds without a network.
 
 usage: check_tarball.py SOURCE_DIR
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A new Debian, made by debootstrap, and commands in it."""
+"""A fresh Debian, made by debootstrap, and commands that run in it."""
 
 import contextlib
 import os
@@ -10,8 +10,8 @@ from pathlib import Path
 import tap
 from commands import run
 
-# A system of its own as far as mounts and processes go: whatever ends the command, both end with it.
-# Its root is a mount, as roots are. /dev and /sys are the machine's.
+# A system with its own mounts and processes, which end with the command, however it ends. Its root is a
+# mount, as a root should be; /dev and /sys are the host's.
 ENTER = """set -e
 root=$1
 shift
@@ -26,7 +26,7 @@ ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "HOME": "/root", "LC_ALL": "
 
 
 class Debian:
-    """One that is there, at a path."""
+    """An existing Debian, at a path."""
 
     def __init__(self, root):
         self.root = Path(root)
@@ -42,7 +42,7 @@ class Debian:
 
     @contextlib.contextmanager
     def copied(self):
-        """A copy, for a while."""
+        """A temporary copy."""
         with tempfile.TemporaryDirectory() as temporary:
             run("cp", "-a", self.root, Path(temporary) / "root")
             yield Debian(Path(temporary) / "root")
@@ -57,7 +57,7 @@ def why_none():
 
 @contextlib.contextmanager
 def new_debian():
-    """A minimal system, for a while."""
+    """A temporary minimal system."""
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary) / "root"
         run("debootstrap", "--variant=minbase", "bookworm", root)
