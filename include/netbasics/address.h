@@ -62,9 +62,7 @@ NB_BEGIN_DECLS
  * @par Blocking, threads, signals
  * Never blocks; safe from any thread; not for signal handlers. (inet_pton(3), if_nametoindex(3),
  * RFC 4007 for zones, unix(7).)
- *
- * @par Example
- * @snippet snippets/values.c nb_address_parse
+ * @sample{values.c, nb_address_parse}
  */
 NB_NODISCARD NB_API nb_status nb_address_parse(nb_address *out, const char *text);
 
@@ -85,9 +83,7 @@ NB_NODISCARD NB_API nb_status nb_address_parse(nb_address *out, const char *text
  *
  * @par Blocking, threads, signals
  * Never blocks; safe from any thread; not for signal handlers.
- *
- * @par Example
- * @snippet snippets/values.c nb_address_format
+ * @sample{values.c, nb_address_format}
  */
 NB_API const char *nb_address_format(const nb_address *address, char *buf, size_t capacity);
 
@@ -97,9 +93,7 @@ NB_API const char *nb_address_format(const nb_address *address, char *buf, size_
  * @return its family.
  * @par Blocking, threads, signals
  * Never blocks; safe from any thread and from a signal handler.
- *
- * @par Example
- * @snippet snippets/values.c nb_address_family
+ * @sample{values.c, nb_address_family}
  */
 NB_API nb_family nb_address_family(const nb_address *address);
 
@@ -109,9 +103,7 @@ NB_API nb_family nb_address_family(const nb_address *address);
  * @return the port in host byte order; 0 for families that have none.
  * @par Blocking, threads, signals
  * Never blocks; safe from any thread and from a signal handler.
- *
- * @par Example
- * @snippet snippets/values.c nb_address_family
+ * @sample{values.c, nb_address_family}
  */
 NB_API uint16_t nb_address_port(const nb_address *address);
 
@@ -124,9 +116,7 @@ NB_API uint16_t nb_address_port(const nb_address *address);
  *         without an address.
  * @par Blocking, threads, signals
  * Never blocks; safe from any thread and from a signal handler.
- *
- * @par Example
- * @snippet snippets/values.c nb_address_equal
+ * @sample{values.c, nb_address_equal}
  */
 NB_API bool nb_address_equal(const nb_address *a, const nb_address *b);
 

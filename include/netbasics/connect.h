@@ -164,9 +164,7 @@ NB_BEGIN_DECLS
  * @par Blocking, threads, signals
  * Blocks until @p by; signals do not cut it short. Safe from any thread. (connect(2); RFC 6724 for
  * the order of addresses, as getaddrinfo(3) gives it.)
- *
- * @par Example
- * @snippet snippets/connecting.c nb_connect
+ * @sample{connecting.c, nb_connect}
  *
  * @see nb_recv(), nb_send_all(), nb_cancel(), nb_listen()
  */

@@ -43,9 +43,7 @@ NB_BEGIN_DECLS
  *
  * @par Blocking, threads, signals
  * Never blocks; safe from any thread and from a signal handler.
- *
- * @par Example
- * @snippet snippets/values.c nb_forever
+ * @sample{values.c, nb_forever}
  */
 NB_API nb_deadline nb_forever(void);
 
@@ -58,9 +56,7 @@ NB_API nb_deadline nb_forever(void);
  *
  * @par Blocking, threads, signals
  * Never blocks; safe from any thread and from a signal handler (clock_gettime(2)).
- *
- * @par Example
- * @snippet snippets/values.c nb_after_ms
+ * @sample{values.c, nb_after_ms}
  */
 NB_API nb_deadline nb_after_ms(int64_t ms);
 
@@ -73,9 +69,7 @@ NB_API nb_deadline nb_after_ms(int64_t ms);
  *
  * @par Blocking, threads, signals
  * Never blocks; safe from any thread and from a signal handler.
- *
- * @par Example
- * @snippet snippets/values.c nb_remaining_ms
+ * @sample{values.c, nb_remaining_ms}
  */
 NB_API int64_t nb_remaining_ms(nb_deadline by);
 
@@ -87,9 +81,7 @@ NB_API int64_t nb_remaining_ms(nb_deadline by);
  *
  * @par Blocking, threads, signals
  * Never blocks; safe from any thread and from a signal handler.
- *
- * @par Example
- * @snippet snippets/values.c nb_expired
+ * @sample{values.c, nb_expired}
  */
 NB_API bool nb_expired(nb_deadline by);
 

@@ -94,9 +94,7 @@ NB_BEGIN_DECLS
  *
  * @par Blocking, threads, signals
  * Never blocks; safe from any thread and from a signal handler.
- *
- * @par Example
- * @snippet snippets/values.c nb_status_name
+ * @sample{values.c, nb_status_name}
  */
 NB_API const char *nb_status_name(nb_status status);
 
@@ -111,9 +109,7 @@ NB_API const char *nb_status_name(nb_status status);
  *
  * @par Blocking, threads, signals
  * Never blocks; safe from any thread and from a signal handler.
- *
- * @par Example
- * @snippet snippets/values.c nb_status_name
+ * @sample{values.c, nb_status_name}
  */
 NB_API const char *nb_status_text(nb_status status);
 

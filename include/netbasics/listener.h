@@ -171,9 +171,7 @@ NB_BEGIN_DECLS
  * @par Blocking, threads, signals
  * Never blocks, but for a path that is locked: a tenth of a second at most. Safe from any
  * thread; not for signal handlers. (bind(2), listen(2), ipv6(7), unix(7), sd_listen_fds(3).)
- *
- * @par Example
- * @snippet snippets/listening.c nb_listen
+ * @sample{listening.c, nb_listen}
  *
  * @see nb_accept(), nb_listener_add(), nb_listener_stop(), nb_connect()
  */
@@ -200,9 +198,7 @@ NB_NODISCARD NB_API nb_status nb_listen(nb_listener **out, const char *endpoint,
  *
  * @par Blocking, threads, signals
  * As nb_listen().
- *
- * @par Example
- * @snippet snippets/listening.c nb_listener_add
+ * @sample{listening.c, nb_listener_add}
  */
 NB_NODISCARD NB_API nb_status nb_listener_add(nb_listener *listener, const char *endpoint,
                                               const nb_listen_options *options, nb_error *err);
@@ -232,9 +228,7 @@ NB_NODISCARD NB_API nb_status nb_listener_add(nb_listener *listener, const char 
  * Blocks until @p by or the stop; signals do not cut it short. Several threads may accept from one
  * listener, but not while it is being served: a connection wakes one of them. No signal handler may leave
  * the call with longjmp(3): the other threads wait for it to end. (accept(2).)
- *
- * @par Example
- * @snippet snippets/listening.c nb_accept
+ * @sample{listening.c, nb_accept}
  *
  * @see nb_listen(), nb_listener_stop(), nb_serve()
  */
@@ -253,9 +247,7 @@ NB_NODISCARD NB_API nb_status nb_accept(nb_listener *listener, nb_conn **out, nb
  * @par Blocking, threads, signals
  * Never blocks; safe from any thread, any number of times, and from a signal handler, where it
  * leaves errno alone.
- *
- * @par Example
- * @snippet snippets/listening.c nb_listener_stop
+ * @sample{listening.c, nb_listener_stop}
  *
  * @see nb_listener_stopping(), nb_listener_stop_now(), nb_conn_idle(), nb_cancel()
  */
@@ -273,9 +265,7 @@ NB_API void nb_listener_stop(nb_listener *listener);
  *
  * @par Blocking, threads, signals
  * As nb_listener_stop().
- *
- * @par Example
- * @snippet snippets/listening.c nb_listener_stop_now
+ * @sample{listening.c, nb_listener_stop_now}
  */
 NB_API void nb_listener_stop_now(nb_listener *listener);
 
@@ -289,9 +279,7 @@ NB_API void nb_listener_stop_now(nb_listener *listener);
  *
  * @par Blocking, threads, signals
  * Never blocks; safe from any thread and from a signal handler.
- *
- * @par Example
- * @snippet snippets/serving.c nb_conn_idle
+ * @sample{serving.c, nb_conn_idle}
  *
  * @see nb_conn_idle()
  */
@@ -310,9 +298,7 @@ NB_API bool nb_listener_stopping(const nb_listener *listener);
  *
  * @par Blocking, threads, signals
  * Never blocks; safe from any thread.
- *
- * @par Example
- * @snippet snippets/listening.c nb_listener_stop_fd
+ * @sample{listening.c, nb_listener_stop_fd}
  */
 NB_API nb_fd nb_listener_stop_fd(const nb_listener *listener);
 
@@ -324,9 +310,7 @@ NB_API nb_fd nb_listener_stop_fd(const nb_listener *listener);
  *
  * @par Blocking, threads, signals
  * Never blocks; safe from any thread, but not during nb_listener_add().
- *
- * @par Example
- * @snippet snippets/listening.c nb_listener_address
+ * @sample{listening.c, nb_listener_address}
  */
 NB_API size_t nb_listener_count(const nb_listener *listener);
 
@@ -342,9 +326,7 @@ NB_API size_t nb_listener_count(const nb_listener *listener);
  *
  * @par Blocking, threads, signals
  * Never blocks; safe from any thread, but not during nb_listener_add().
- *
- * @par Example
- * @snippet snippets/listening.c nb_listener_address
+ * @sample{listening.c, nb_listener_address}
  */
 NB_API nb_status nb_listener_address(const nb_listener *listener, size_t index, nb_address *out);
 
@@ -358,9 +340,7 @@ NB_API nb_status nb_listener_address(const nb_listener *listener, size_t index, 
  *
  * @par Blocking, threads, signals
  * Never blocks; safe from any thread, but not during nb_listener_add() or the end of nb_serve().
- *
- * @par Example
- * @snippet snippets/listening.c nb_listener_fd
+ * @sample{listening.c, nb_listener_fd}
  */
 NB_API nb_fd nb_listener_fd(const nb_listener *listener, size_t index);
 
@@ -374,9 +354,7 @@ NB_API nb_fd nb_listener_fd(const nb_listener *listener, size_t index);
  *
  * @par Blocking, threads, signals
  * Never blocks.
- *
- * @par Example
- * @snippet snippets/listening.c nb_listener_close
+ * @sample{listening.c, nb_listener_close}
  */
 NB_API void nb_listener_close(nb_listener *listener);
 

@@ -282,9 +282,7 @@ NB_BEGIN_DECLS
  * starts are all gone when it returns. They have signals blocked, so that none is handled on them, but
  * for SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT and SIGPROF, which are as in the calling
  * thread: a program's own handlers of faults, and its profiler, work in connection handlers, too.
- *
- * @par Example
- * @snippet snippets/serving.c nb_serve
+ * @sample{serving.c, nb_serve}
  *
  * @see nb_listen(), nb_accept(), nb_serve_counters(), nb_cancel()
  */
@@ -303,9 +301,7 @@ NB_NODISCARD NB_API nb_status nb_serve(nb_listener *listener, nb_handler *handle
  * @par Blocking, threads, signals
  * Never blocks; safe from any thread, during nb_serve() and after it. Each number is right, but
  * they are not all from the same moment.
- *
- * @par Example
- * @snippet snippets/serving.c nb_serve_counters
+ * @sample{serving.c, nb_serve_counters}
  */
 NB_API nb_status nb_serve_counters(const nb_listener *listener, nb_serve_stats *stats);
 
