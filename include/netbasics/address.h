@@ -47,14 +47,14 @@ NB_BEGIN_DECLS
 /**
  * @brief Reads a numeric address.
  *
- * The forms are `192.0.2.1:80`, `[2001:db8::1]:80`, `[fe80::1%2]:80`, `unix:/path` and
- * `unix:@name` (Linux's abstract names). A port is decimal, 0 to 65535, nothing else; IPv4 is
- * exactly four decimal parts without leading zeroes; a zone is the number of an interface or, for a
- * link-local address, its name. No name of a host is ever looked up, and the system is asked for no
- * interface before the rest was found right.
+ * The forms are `192.0.2.1:80`, `[2001:db8::1]:80`, `[fe80::1%2]:80`, `unix:/path` and `unix:@name`
+ * (Linux's abstract names). A port is decimal, 0 to 65535, nothing else; IPv4 is exactly four
+ * decimal parts without leading zeroes; a zone is the number of an interface or, for a link-local
+ * address, its name. Host names are never looked up, and the system is asked for an interface only
+ * after the rest was found valid.
  *
- * @param[out] out  receives the address; unchanged on failure. Must not be NULL.
- * @param text      the text, NUL-terminated. Must not be NULL.
+ * @param[out] out  receives the address; unchanged on failure.
+ * @param text      the text, NUL-terminated.
  * @retval NB_OK            the address was read.
  * @retval NB_BAD_ENDPOINT  the text is not of one of these forms.
  * @retval NB_INVALID       an argument is NULL.
@@ -69,17 +69,18 @@ NB_NODISCARD NB_API nb_status nb_address_parse(nb_address *out, const char *text
 /**
  * @brief Writes an address as text, in the form that nb_address_parse() reads.
  *
- * IPv6 is written in the canonical form of RFC 5952; its zone by the name of the interface, or by its
- * number where the name would not read back. Bytes of a Unix path that are not printable ASCII, the
- * backslash, and an @ at the start of a path come out as `\xNN`, so that the line is safe to print; a
- * path that has any does not read back, and no more does one that fills its 108 bytes without a NUL.
- * An unnamed Unix socket is `unix:`, no address is `(none)`.
+ * IPv6 is written in the canonical form of RFC 5952, with its zone as the name of the interface, or
+ * as its number if the name would not read back. Bytes of a Unix path that are not printable ASCII,
+ * the backslash, and an @ at the start of a path come out as `\xNN`, so that the line is safe to
+ * print. A path that contains any does not read back; neither does one that fills its 108 bytes
+ * without a NUL. An unnamed Unix socket is `unix:`, and no address, or NULL, is `(none)`.
  *
- * @param address   the address. Must not be NULL.
+ * @param address   the address.
  * @param[out] buf  receives the text and a NUL, cut to fit. NB_ADDRESS_TEXT_MAX bytes always
  *                  suffice.
  * @param capacity  bytes of @p buf; with 0 nothing is written.
- * @return @p buf, so that the call can stand as an argument; "" when @p capacity is 0.
+ * @return @p buf, so that the call can stand as an argument; "" when @p capacity is 0 or @p buf is
+ *         NULL.
  *
  * @par Blocking, threads, signals
  * Never blocks; safe from any thread; not for signal handlers.
@@ -88,9 +89,9 @@ NB_NODISCARD NB_API nb_status nb_address_parse(nb_address *out, const char *text
 NB_API const char *nb_address_format(const nb_address *address, char *buf, size_t capacity);
 
 /**
- * @brief Tells the kind of an address.
- * @param address  the address. Must not be NULL.
- * @return its family.
+ * @brief Returns the kind of an address.
+ * @param address  the address.
+ * @return its family; ::NB_FAMILY_NONE for NULL.
  * @par Blocking, threads, signals
  * Never blocks; safe from any thread and from a signal handler.
  * @sample{values.c, nb_address_family}
@@ -98,9 +99,9 @@ NB_API const char *nb_address_format(const nb_address *address, char *buf, size_
 NB_API nb_family nb_address_family(const nb_address *address);
 
 /**
- * @brief Tells the port of an address.
- * @param address  the address. Must not be NULL.
- * @return the port in host byte order; 0 for families that have none.
+ * @brief Returns the port of an address.
+ * @param address  the address.
+ * @return the port in host byte order; 0 for families that have none, and for NULL.
  * @par Blocking, threads, signals
  * Never blocks; safe from any thread and from a signal handler.
  * @sample{values.c, nb_address_family}
@@ -109,11 +110,11 @@ NB_API uint16_t nb_address_port(const nb_address *address);
 
 /**
  * @brief Compares two addresses.
- * @param a  one address. Must not be NULL.
- * @param b  the other. Must not be NULL.
+ * @param a  one address.
+ * @param b  the other.
  * @return true when family, host, port and (IPv6) zone, or (Unix) name, are the same. The flow
  *         label of IPv6 does not count. Two unnamed Unix sockets are equal, and so are two values
- *         without an address.
+ *         without an address. false when one is NULL.
  * @par Blocking, threads, signals
  * Never blocks; safe from any thread and from a signal handler.
  * @sample{values.c, nb_address_equal}

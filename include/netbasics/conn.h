@@ -621,11 +621,12 @@ NB_API nb_status nb_conn_status(const nb_conn *conn, nb_direction direction);
  * and NB_NO_MEMORY of a receive), even if calls have succeeded since. (NB_INVALID belongs to the
  * call, not to the connection: it is not kept.)
  *
- * @param conn       the connection. Must not be NULL.
+ * @param conn       the connection.
  * @param direction  which direction.
- * @param[out] err   receives the status, the errno behind it, and a line such as `send to
- *                   192.0.2.7:80: connection reset (ECONNRESET)` or `receive from 192.0.2.7:80:
- *                   timed out`; NB_OK and an empty line when nothing has failed. Must not be NULL.
+ * @param[out] err   receives the status, the errno behind it, and a line such as `send to 192.0.2.7:80:
+ *                   connection reset (ECONNRESET)` or `receive from 192.0.2.7:80: timed out`; NB_OK
+ *                   and an empty line when nothing has failed; NB_INVALID for a NULL connection or
+ *                   another value of @p direction.
  * @copydetails conn_query
  * @sample{asking.c, nb_conn_error}
  */
@@ -634,9 +635,8 @@ NB_API void nb_conn_error(const nb_conn *conn, nb_direction direction, nb_error 
 /**
  * @brief Gives the peer's address, as it was when the connection was made.
  *
- * @param conn      the connection. Must not be NULL.
- * @param[out] out  receives the address; ::NB_FAMILY_NONE when the system did not tell. Must not be
- *                  NULL.
+ * @param conn      the connection.
+ * @param[out] out  receives the address; ::NB_FAMILY_NONE when the system did not tell.
  * @copydetails conn_query
  * @sample{asking.c, nb_conn_peer}
  */
@@ -665,9 +665,9 @@ NB_NODISCARD NB_API nb_status nb_conn_peer_credentials(const nb_conn *conn, nb_c
 /**
  * @brief Gives the local address of a connection. (getsockname(2).)
  *
- * @param conn      the connection. Must not be NULL.
+ * @param conn      the connection.
  * @param[out] out  receives the address; ::NB_FAMILY_NONE when the system does not tell, as after
- *                  nb_cancel(). Must not be NULL.
+ *                  nb_cancel().
  * @copydetails conn_query
  * @sample{asking.c, nb_conn_local}
  */
@@ -683,7 +683,7 @@ NB_API void nb_conn_local(const nb_conn *conn, nb_address *out);
  * A server must not wait for 0 before it sends its replies: half a command may be there. Receive
  * with an expired deadline, and send them at NB_TIMEOUT.
  *
- * @param conn  the connection. Must not be NULL.
+ * @param conn  the connection.
  * @return bytes.
  *
  * @par Blocking, threads, signals
@@ -695,7 +695,7 @@ NB_API size_t nb_conn_buffered(const nb_conn *conn);
 /**
  * @brief Gives how many bytes went through a connection.
  *
- * @param conn           the connection. Must not be NULL.
+ * @param conn           the connection.
  * @param[out] received  bytes of the stream that receive calls have consumed, ends of lines
  *                       included; may be NULL.
  * @param[out] sent      bytes that sends have reported; may be NULL.
@@ -713,7 +713,7 @@ NB_API void nb_conn_counters(const nb_conn *conn, uint64_t *received, uint64_t *
  * the same, until we have ended our own stream; over a Unix socket, and elsewhere, the stream then
  * looks as if it had ended in order.
  *
- * @param conn  the connection. Must not be NULL.
+ * @param conn  the connection.
  * @return the descriptor, which the connection still owns; 0 is a valid one.
  * @copydetails conn_query
  * @sample{asking.c, nb_conn_fd}

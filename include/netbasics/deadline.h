@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * @file
- * @brief The moment until which a call may wait.
+ * @brief Deadlines: until when a call may wait.
  */
 #ifndef NETBASICS_DEADLINE_H
 #define NETBASICS_DEADLINE_H
@@ -17,18 +17,18 @@
  *  many steps that takes, and neither a signal nor progress extends it. Make one deadline and pass
  *  it to several calls to bound them together. Setting the wall clock has no influence.
  *
- *  A deadline that has passed makes a call fail with NB_TIMEOUT at once, even when it could have
- *  been served, and nothing is consumed. Only nb_recv_line(), nb_recv_until(), nb_recv_frame() and the calls
- *  that skip still take what is complete in the connection's buffer. (nb_wait_readable() is the way to ask
- *  whether something is there right now.)
+ *  With an expired deadline a call fails with NB_TIMEOUT at once, even if it could have succeeded,
+ *  and nothing is consumed. Only nb_recv_line(), nb_recv_until(), nb_recv_frame(), nb_skip_line()
+ *  and nb_skip_until() still take what is complete in the connection's read-ahead. (To ask whether
+ *  something is there right now, use nb_wait_readable().)
  *  @{
  */
 
 /**
  * @brief A point in time.
  *
- * A structure and not a number, so that the compiler rejects a time-out passed by mistake. All
- * zeroes is a deadline that has passed.
+ * A structure and not a number, so that the compiler rejects a timeout passed by mistake. All
+ * zeroes is an expired deadline.
  */
 typedef struct nb_deadline {
     int64_t ns; /**< Nanoseconds on CLOCK_MONOTONIC; INT64_MAX means never. Treat as private. */
@@ -50,8 +50,8 @@ NB_API nb_deadline nb_forever(void);
 /**
  * @brief Makes a deadline that many milliseconds from now.
  *
- * @param ms  milliseconds from now. 0 or less: a deadline that has passed already. Values too large
- *            for the clock give nb_forever().
+ * @param ms  milliseconds from now. 0 or less: an expired deadline. Values too large for the clock
+ *            give nb_forever().
  * @return the deadline.
  *
  * @par Blocking, threads, signals
@@ -61,7 +61,7 @@ NB_API nb_deadline nb_forever(void);
 NB_API nb_deadline nb_after_ms(int64_t ms);
 
 /**
- * @brief Tells how much time is left.
+ * @brief Returns how much time is left.
  *
  * @param by  the deadline.
  * @return milliseconds, rounded up (so that 0 means exactly that the deadline has passed);
@@ -74,7 +74,7 @@ NB_API nb_deadline nb_after_ms(int64_t ms);
 NB_API int64_t nb_remaining_ms(nb_deadline by);
 
 /**
- * @brief Tells whether a deadline has passed.
+ * @brief Returns whether a deadline has passed.
  *
  * @param by  the deadline.
  * @return true from that moment on; never for nb_forever().

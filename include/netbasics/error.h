@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * @file
- * @brief What can go wrong, as a status that programs decide by and as a line that people read.
+ * @brief Statuses for programs to decide by, and errors with a line for people to read.
  */
 #ifndef NETBASICS_ERROR_H
 #define NETBASICS_ERROR_H
@@ -9,11 +9,17 @@
 #include <netbasics/export.h>
 
 /** @defgroup error Statuses and errors
- *  @brief One enumeration for every outcome, and a caller-owned value that tells the whole story.
+ *  @brief One enumeration for every outcome, and a value in the caller's memory with the details.
  *
  *  Functions return an ::nb_status; their results come through out-parameters. A function with more
- *  to tell than a status (which endpoint, which attempt failed how) takes an ::nb_error last, and
+ *  to report than a status (which endpoint, which attempt failed how) takes an ::nb_error last, and
  *  accepts NULL there.
+ *
+ *  @par NULL arguments
+ *  An argument may be NULL only if its description says so. If another one is NULL, a function that
+ *  returns a status returns NB_INVALID and does nothing. Any other function does nothing, or gives
+ *  what stands for nothing: 0, false, "", -1 for a descriptor, ::NB_FAMILY_NONE. Functions that
+ *  close, abort, cancel or stop something take NULL as done.
  *  @{
  */
 
@@ -72,21 +78,21 @@ typedef enum nb_status {
 /**
  * @brief What went wrong, in the caller's memory.
  *
- * Needs no initialisation and no clean-up. A function that takes one writes all of it when it
- * fails, and sets it to NB_OK, 0 and an empty message when it succeeds.
+ * Needs no initialisation and no cleanup. A function that takes one writes all of it when it fails,
+ * and sets it to NB_OK, 0 and an empty message when it succeeds.
  */
 typedef struct nb_error {
     nb_status status; /**< The status that the function returned. */
     int system_error; /**< The errno, or the EAI code of a name lookup, behind it; 0 if none. */
-    /** @brief One printable line: operation, endpoint, reason, and every attempt that was made. Bytes
-     *  that came from outside are escaped. */
+    /** @brief One printable line: operation, endpoint, reason, and every attempt that was made.
+     *  Bytes from outside the program are escaped. */
     char message[NB_ERROR_MESSAGE_MAX];
 } nb_error;
 
 NB_BEGIN_DECLS
 
 /**
- * @brief Names a status as the source code does.
+ * @brief Returns the name of a status, as in the source code.
  *
  * @param status  a status, or any other value that an int can have.
  * @return such as "NB_REFUSED", or "NB_UNKNOWN" for a value that is no status: a constant string,
@@ -99,7 +105,7 @@ NB_BEGIN_DECLS
 NB_API const char *nb_status_name(nb_status status);
 
 /**
- * @brief Says in a few English words what a status means.
+ * @brief Returns in a few English words what a status means.
  *
  * The text does not follow the locale.
  *
