@@ -76,25 +76,41 @@ void nb_conn_error(const nb_conn *conn, nb_direction direction, nb_error *err)
 
 void nb_conn_peer(const nb_conn *conn, nb_address *out)
 {
-    *out = conn->peer;
+    if (out == NULL)
+        return;
+    if (conn != NULL)
+        *out = conn->peer;
+    else
+        memset(out, 0, sizeof(*out));
 }
 
 void nb_conn_local(const nb_conn *conn, nb_address *out)
 {
-    (void)nb__socket_local(conn->fd, out);
-    if (atomic_load(&conn->cancelled)) /* the system tells something, but no longer the address */
+    if (out == NULL)
+        return;
+    if (conn != NULL)
+        (void)nb__socket_local(conn->fd, out);
+    /* After a cancellation the system tells something, but no longer the address. */
+    if (conn == NULL || atomic_load(&conn->cancelled))
         memset(out, 0, sizeof(*out));
+}
+
+static uint64_t bytes_of(const nb_conn *conn, nb_direction direction)
+{
+    if (conn == NULL)
+        return 0;
+    return atomic_load_explicit(&conn->sides[direction].bytes, memory_order_relaxed);
 }
 
 void nb_conn_counters(const nb_conn *conn, uint64_t *received, uint64_t *sent)
 {
     if (received != NULL)
-        *received = atomic_load_explicit(&conn->sides[NB_RECEIVE].bytes, memory_order_relaxed);
+        *received = bytes_of(conn, NB_RECEIVE);
     if (sent != NULL)
-        *sent = atomic_load_explicit(&conn->sides[NB_SEND].bytes, memory_order_relaxed);
+        *sent = bytes_of(conn, NB_SEND);
 }
 
 nb_fd nb_conn_fd(const nb_conn *conn)
 {
-    return conn->fd;
+    return conn != NULL ? conn->fd : -1;
 }

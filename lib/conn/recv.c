@@ -309,5 +309,5 @@ nb_status nb_wait_readable(nb_conn *conn, nb_deadline by)
 
 size_t nb_conn_buffered(const nb_conn *conn)
 {
-    return nb__conn_readahead(conn);
+    return conn != NULL ? nb__conn_readahead(conn) : 0;
 }

@@ -198,7 +198,7 @@ nb_fd nb_listener_stop_fd(const nb_listener *listener)
 
 size_t nb_listener_count(const nb_listener *listener)
 {
-    return listener->count;
+    return listener != NULL ? listener->count : 0;
 }
 
 nb_status nb_listener_address(const nb_listener *listener, size_t index, nb_address *out)

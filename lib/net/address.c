@@ -184,6 +184,8 @@ nb_address nb__address_with_port(const nb_address *address, uint16_t port)
 
 nb_family nb_address_family(const nb_address *address)
 {
+    if (address == NULL)
+        return NB_FAMILY_NONE;
     switch (nb__address_domain(address)) {
     case AF_INET:
         return NB_FAMILY_IPV4;
@@ -243,7 +245,7 @@ static bool same_unix_name(const nb_address *a, const nb_address *b)
 
 bool nb_address_equal(const nb_address *a, const nb_address *b)
 {
-    if (nb_address_family(a) != nb_address_family(b))
+    if (a == NULL || b == NULL || nb_address_family(a) != nb_address_family(b))
         return false;
     switch (nb_address_family(a)) {
     case NB_FAMILY_NONE:
@@ -468,10 +470,11 @@ static void format_unix(struct nb__text *text, const nb_address *address)
 
 const char *nb_address_format(const nb_address *address, char *buf, size_t capacity)
 {
-    struct nb__text text = nb__text_in(buf, capacity);
+    struct nb__text text;
 
-    if (capacity == 0)
+    if (buf == NULL || capacity == 0)
         return "";
+    text = nb__text_in(buf, capacity);
     switch (nb_address_family(address)) {
     case NB_FAMILY_IPV4:
         format_ipv4(&text, address);
