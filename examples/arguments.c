@@ -16,18 +16,18 @@
 
 enum { OPTIONS_MAX = 6, BAD_USAGE = 2 };
 
-/* An option and where its value goes: a whole number from 1 to max or, if max is 0, a flag. */
+/* An option: a flag, or a whole number from 1 to max. */
 typedef struct option_rule {
     const char *name;
     int64_t max;
     int64_t *number;
-    bool *flag;
+    bool *flag; /* NULL: it is a number. */
 } option_rule;
 
-/* What arguments of a program may be, and where they go. */
+/* The arguments that a program takes, and where their values go. */
 typedef struct argument_rules {
     const char *help;
-    option_rule options[OPTIONS_MAX]; /* to the first without a name */
+    option_rule options[OPTIONS_MAX]; /* Ends at the first without a name. */
     const char **operands[2];
     int operand_count;
 } argument_rules;
@@ -38,8 +38,8 @@ static void end_with_usage(const char *help, const char *problem, const char *ar
     char text[ESCAPED_ARGUMENT_MAX];
 
     escape(text, sizeof text, argument, strlen(argument));
-    fail("%s: '%s'\n%.*s\nTry '%s --help' for more.", problem, text, (int)strcspn(help, "\n"), help,
-         program_name());
+    fail("%s: '%s'\n%.*s\nTry '%s --help' for more information.", problem, text,
+         (int)strcspn(help, "\n"), help, program_name());
     exit(BAD_USAGE);
 }
 
@@ -90,7 +90,7 @@ static void take_option(const argument_rules *rules, int option, const char *arg
     } else if (option == 'V') {
         end_with_version();
     } else if (option == ':') {
-        end_with_usage(rules->help, "value missing after option", argument);
+        end_with_usage(rules->help, "option needs a value", argument);
     } else {
         end_with_usage(rules->help, "unknown option", argument);
     }
@@ -133,7 +133,7 @@ static void read_arguments(const argument_rules *rules, int argc, char **argv)
 void read_server_arguments(server_arguments *arguments, const char *name, const char *help,
                            int argc, char **argv)
 {
-    const bool waits = arguments->idle_ms != 0;
+    const bool takes_idle_ms = arguments->idle_ms != 0;
     nb_serve_options *options = arguments->options;
     const argument_rules rules = {
         help,
@@ -142,7 +142,7 @@ void read_server_arguments(server_arguments *arguments, const char *name, const 
          {"drain-ms", INT32_MAX, &options->drain_ms, NULL},
          {"max-per-peer", 65536, &options->max_per_peer, NULL},
          {"quiet", 0, NULL, &arguments->quiet},
-         {waits ? "idle-ms" : NULL, INT32_MAX, &arguments->idle_ms, NULL}},
+         {takes_idle_ms ? "idle-ms" : NULL, INT32_MAX, &arguments->idle_ms, NULL}},
         {&arguments->endpoint},
         1};
 
@@ -153,13 +153,13 @@ void read_server_arguments(server_arguments *arguments, const char *name, const 
 void read_client_arguments(client_arguments *arguments, const char *name, const char *help,
                            int argc, char **argv)
 {
-    const bool messages = arguments->message != NULL;
-    /* Only what takes a message can take long enough to show progress. */
+    const bool takes_message = arguments->message != NULL;
+    /* Without a message to send, no transfer is long enough to show its progress. */
     const argument_rules rules = {help,
                                   {{"timeout-ms", INT32_MAX, &arguments->timeout_ms, NULL},
-                                   {messages ? "quiet" : NULL, 0, NULL, &arguments->quiet}},
+                                   {takes_message ? "quiet" : NULL, 0, NULL, &arguments->quiet}},
                                   {&arguments->endpoint, &arguments->message},
-                                  messages ? 2 : 1};
+                                  takes_message ? 2 : 1};
 
     prepare_standard_io(name);
     read_arguments(&rules, argc, argv);

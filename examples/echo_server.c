@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief Sends back to everybody who connects every byte, until the end of the stream. */
+ *  @brief Sends every byte back to the client that sent it. */
 #include "arguments.h"
 #include "event_log.h"
 #include "failure.h"
 #include <netbasics/netbasics.h>
 
 static const char help[] = "Usage: echo_server [OPTION]... [ENDPOINT]\n"
-                           "Sends back every byte it gets, until the client ends its stream.\n"
+                           "Sends back every byte that a client sends, until it ends its stream.\n"
                            "Listens on ENDPOINT, by default localhost:12345.\n"
                            "\n" WAITING_SERVER_HELP;
 
@@ -31,7 +31,7 @@ static nb_status echo(nb_conn *conn, void *context)
             status = nb_send_all(conn, buffer, length, NULL, nb_after_ms(arguments->idle_ms));
     }
     /* If nothing more came (NB_EOF, NB_STOPPING, NB_TIMEOUT), nb_serve() closes the connection in
-     * order. After anything else the client sees a reset, and does not take what it got for all. */
+     * order. Otherwise the client sees a reset, and does not take what it got for the whole echo. */
     return status;
 }
 

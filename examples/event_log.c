@@ -87,7 +87,7 @@ void log_event(const nb_event *event, void *context)
         break;
     case NB_EVENT_REFUSED:
         if (!log->quiet)
-            log_line(log->output, "Refused %s, which has enough connections", address);
+            log_line(log->output, "Refused %s, which has too many connections", address);
         break;
     case NB_EVENT_ACCEPT_BACKING_OFF:
     case NB_EVENT_ACCEPT_RECOVERED:

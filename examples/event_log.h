@@ -12,16 +12,16 @@
 /** @brief Where and how a server logs. */
 typedef struct event_log {
     const char *greeting; /**< Begins the line for a new connection. */
-    bool quiet;           /**< No line for each connection. */
-    int output;           /**< The descriptor for what happens every day. */
+    bool quiet;           /**< Do not log each connection. */
+    int output;           /**< The descriptor for ordinary events. */
     int errors;           /**< The descriptor for problems. */
 } event_log;
 
 /**
- * @brief Opens the log: standard output for what happens every day, standard error for problems.
+ * @brief Opens the log: standard output for ordinary events, standard error for problems.
  * @param[out] log  what log_event() takes as its context.
  * @param greeting  begins the line for a new connection; the client's address follows.
- * @param quiet     no line for each connection.
+ * @param quiet     do not log each connection.
  */
 void open_event_log(event_log *log, const char *greeting, bool quiet);
 

@@ -7,13 +7,13 @@
 #include <netbasics/netbasics.h>
 
 static const char help[] = "Usage: time_client [OPTION]... [ENDPOINT]\n"
-                           "Prints the line that the time server at ENDPOINT tells, by default\n"
-                           "localhost:9999.\n"
+                           "Asks the time server at ENDPOINT, by default localhost:9999, for the\n"
+                           "time and prints it.\n"
                            "\n" CLIENT_HELP;
 
 /*
- * Receives one line. It is the whole answer only if the server's end of stream follows: nothing
- * more, and not a reset either.
+ * Receives one line. The answer is complete only if the end of the server's stream follows: not more
+ * bytes, and not a reset either.
  */
 static nb_status receive_time(nb_conn *conn, char *line, size_t capacity, size_t *length,
                               nb_deadline by)
@@ -29,12 +29,12 @@ int main(int argc, char **argv)
     client_arguments arguments = {.endpoint = "localhost:9999", .timeout_ms = 10000};
     nb_conn *conn;
     nb_error err;
-    char line[64]; /* Never trust a peer to stop by itself. */
+    char line[64]; /* A bound: never trust a peer to stop by itself. */
     size_t length;
 
     read_client_arguments(&arguments, "time_client", help, argc, argv);
 
-    /* One deadline for all that follows: nothing on the way can make the whole take longer. */
+    /* One deadline for everything: no step on the way can make the whole take longer. */
     nb_deadline by = nb_after_ms(arguments.timeout_ms);
     if (nb_connect(&conn, arguments.endpoint, NULL, by, &err) != NB_OK)
         return fail_with(&err);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief Tells everybody who connects what time it is, and hangs up. */
+ *  @brief Sends each client the time, and ends the connection. */
 #undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
@@ -13,17 +13,17 @@
 #include <time.h>
 
 static const char help[] = "Usage: time_server [OPTION]... [ENDPOINT]\n"
-                           "Tells everybody who connects the local time, such as\n"
+                           "Sends each client the local time, such as\n"
                            "\"Wed Jan 29 19:14:15 2014\" and CRLF, and ends the connection.\n"
                            "Listens on ENDPOINT, by default localhost:9999.\n"
                            "\n" SERVER_HELP;
 
-/* Not strftime() for the names: they would follow the locale. */
+/* Not from strftime(): its names depend on the locale. */
 static const char days[7][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
 static const char months[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                    "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 
-/* Handlers run in several threads at once, hence localtime_r() and no static buffer. */
+/* Handlers run in several threads at once: hence localtime_r(), and no static buffer. */
 static void write_time(char *text, size_t capacity)
 {
     time_t now = time(NULL);
@@ -36,8 +36,8 @@ static void write_time(char *text, size_t capacity)
 }
 
 /*
- * Serves one connection. What it returns tells nb_serve() how to end it: in order, so that the
- * client gets everything, or after a failure with a reset. Ten seconds are plenty for so few bytes.
+ * Serves one connection. What it returns tells nb_serve() how to end it: in order, so that the client
+ * gets everything, or with a reset after a failure. Ten seconds are plenty for so few bytes.
  */
 static nb_status tell_time(nb_conn *conn, void *context)
 {
@@ -58,7 +58,7 @@ int main(int argc, char **argv)
 
     read_server_arguments(&arguments, "time_server", help, argc, argv);
     open_event_log(&events, "Got a connection from", arguments.quiet);
-    tzset(); /* localtime_r() need not look at TZ by itself. */
+    tzset(); /* localtime_r() alone need not read TZ. */
 
     if (nb_listen(&listener, arguments.endpoint, NULL, &err) != NB_OK)
         return fail_with(&err);

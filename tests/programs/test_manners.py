@@ -31,18 +31,18 @@ class Advice(unittest.TestCase):
         for client in programs.CLIENTS:
             silence = programs.Silence()
             with programs.Peer(silence) as peer:
-                self.assert_advice("timed out; --timeout-ms gives it more time", client,
+                self.assert_advice("timed out; --timeout-ms allows more time", client,
                                    "--timeout-ms", "50", peer.endpoint)
                 silence.end()
 
     def test_a_busy_port_makes_one_choose_another(self):
         with programs.Server("echo_server") as server:
             self.assert_advice("is it running already? "
-                               "Choose another path or port (0: any that is free)",
+                               "Choose another path or port (0: any free port)",
                                "echo_server", server.endpoint)
 
     def test_another_machines_address_is_refused_with_what_was_expected(self):
-        self.assert_advice("expected an address of this machine, and a free port",
+        self.assert_advice("expected an address of this machine and a free port",
                            "time_server", "192.0.2.1:0")
 
     def test_a_path_that_leads_nowhere_makes_one_check_it(self):
