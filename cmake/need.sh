@@ -42,11 +42,12 @@ as_root() {
 install_missing() {
     [ -n "$missing" ] || return 0
     echo "Missing packages, to be installed with apt-get:$missing" >&2
+    # Scripts that run at the same time install one after the other.
     # shellcheck disable=SC2086 # a list of words
     if ! command -v apt-get >/dev/null ||
-        ! as_root env DEBIAN_FRONTEND=noninteractive apt-get -q update >&2 ||
-        ! as_root env DEBIAN_FRONTEND=noninteractive \
-            apt-get -q install -y --no-install-recommends $missing >&2; then
+        ! as_root flock "${TMPDIR:-/tmp}/netbasics-install" sh -c '
+            export DEBIAN_FRONTEND=noninteractive
+            apt-get -q update && apt-get -q install -y --no-install-recommends "$@"' sh $missing >&2; then
         echo "Cannot install packages here. Please install these, or their equivalents:$missing" >&2
         exit 1
     fi

@@ -13,7 +13,8 @@ PART is quick (default; under two minutes), or one of the slow parts:
   fuzz       hostile inputs, for NETBASICS_FUZZ_SECONDS (60) per fuzzer
   netns      bad networks, in network namespaces (as root)
   soak       large numbers, and races
-  sanitize   the quick tests under sanitizers and valgrind, and analysers on the sources
+  sanitize   the quick tests under sanitizers and valgrind
+  analyse    static analysers on the sources
   docs       the web site in a browser, and the man pages
   package    the packages, the source archive and the binary interface, on a fresh Debian (as root);
              with --nightly also each of these parts, briefly, on a fresh Debian
@@ -31,7 +32,7 @@ is 0 if cases ran and all passed. CC sets the compiler for a new build directory
 
 part=quick
 case ${1:-} in
-quick | faults | fuzz | netns | soak | sanitize | docs | package | platforms | coverage | mutate)
+quick | faults | fuzz | netns | soak | sanitize | analyse | docs | package | platforms | coverage | mutate)
     part=$1
     shift
     ;;
@@ -77,12 +78,13 @@ need_networks() {
 }
 
 # run_ctest NAME OPTION...: runs the tests that ctest's options select; the results go to $build/NAME.xml.
-# count_cases.py decides whether something failed, because it sees each case.
+# count_cases.py decides whether something failed, because it sees each case. Tests mostly
+# wait, so two run at a time on each processor.
 run_ctest() {
     results=$1.xml
     shift
     rm -f "$build/$results"
-    ctest "$@" --test-dir "$build" --timeout 600 --parallel "$(processors)" \
+    ctest "$@" --test-dir "$build" --timeout 600 --parallel "$(($(processors) * 2))" \
         --output-junit "$results" \
         --test-output-size-passed 10000000 --test-output-size-failed 10000000 || true
 }

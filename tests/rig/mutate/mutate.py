@@ -315,7 +315,7 @@ def read_arguments():
 def cases(args):
     programs = list(find_programs(args.build_dir, SLOW_PARTS - ({"faults"} if args.faults else set())))
     by, survivors = defaultdict(int), []
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    with concurrent.futures.ThreadPoolExecutor(2 * (os.cpu_count() or 1)) as pool:  # they mostly wait
         failures = dict(zip(programs, pool.map(measure_twice, programs)))
         yield "the tests succeed without any mutation", "".join(failures.values())
         programs = sorted((program for program in programs if not failures[program]),
