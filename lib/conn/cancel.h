@@ -5,7 +5,7 @@
 #define NETBASICS_CANCEL_H
 
 #include "conn/conn_internal.h"
-#include "wait/wait.h"
+#include "wait/cancellable.h"
 
 #include <netbasics/error.h>
 

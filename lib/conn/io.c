@@ -10,6 +10,7 @@
 #include "conn/io.h"
 
 #include "base/error_internal.h"
+#include "wait/wait.h"
 
 #include <sys/time.h>
 
@@ -144,7 +145,7 @@ static int poll_for(const nb_conn *conn, short events, struct span *span)
 {
     struct nb__outlook *outlook = &span->outlook;
     struct pollfd entries[] = {{conn->fd, events, 0}, {outlook->fd, POLLIN, 0}};
-    int ready = nb__sys_poll(entries, outlook->fd >= 0 ? 2 : 1, outlook->until);
+    int ready = nb__wait(entries, outlook->fd >= 0 ? 2 : 1, outlook->until);
 
     outlook->rung = ready > 0 && entries[1].revents != 0;
     return outlook->rung && entries[0].revents == 0 ? 0 : ready;

@@ -14,6 +14,7 @@
 #include "net/resolve.h"
 #include "net/socket_options.h"
 #include "sys/sys.h"
+#include "wait/wait.h"
 
 #include <stdbool.h>
 #include <string.h>
@@ -163,7 +164,7 @@ static nb_status read_errand(struct connect_request *request, const char *endpoi
 static nb_status look_at_cancel_fd(const struct connect_request *request, nb_error *err)
 {
     struct pollfd entry = {request->cancels.fds[0], POLLIN, 0};
-    int ready = entry.fd < 0 ? 0 : nb__sys_poll(&entry, 1, (nb_deadline){0});
+    int ready = entry.fd < 0 ? 0 : nb__wait(&entry, 1, (nb_deadline){0});
 
     if (ready <= 0) /* a failure will show again when it is waited for */
         return NB_OK;

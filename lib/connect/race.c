@@ -106,7 +106,7 @@ static nb_status wait_for_news(struct nb__race *race, nb_deadline by)
 {
     struct pollfd entries[NB__ADDRESSES_MAX + NB__WAIT_ROOM];
     nb_deadline until = list_waits(race, by, entries);
-    int ready = nb__wait(entries, race->begun, until, race->cancels);
+    int ready = nb__wait_cancellable(entries, race->begun, until, race->cancels);
 
     if (ready == -EINTR)
         return NB_OK;

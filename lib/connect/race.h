@@ -7,7 +7,7 @@
 #include "base/text.h"
 #include "connect/attempt.h"
 #include "net/resolve.h"
-#include "wait/wait.h"
+#include "wait/cancellable.h"
 
 #include <netbasics/deadline.h>
 

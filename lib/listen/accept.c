@@ -12,6 +12,7 @@
 #include "net/inherited.h"
 #include "net/socket.h"
 #include "sys/sys.h"
+#include "wait/wait.h"
 
 #include <errno.h>
 
@@ -188,7 +189,7 @@ static bool is_ready(int fd)
 {
     struct pollfd polled = {fd, POLLIN, 0};
 
-    return nb__sys_poll(&polled, 1, nb_after_ms(0)) > 0;
+    return nb__wait(&polled, 1, nb_after_ms(0)) > 0;
 }
 
 uint64_t nb__accept_waiting(const nb_listener *listener)
@@ -217,7 +218,7 @@ static enum nb__accept_result wait_and_try(nb_listener *listener, struct nb__acc
     bool short_of = accepting->backoff_ms > 0;
     size_t count = nb__accept_watch(listener, fds);
     nb_deadline until = nb__earlier(by, nb__accept_retry(accepting));
-    int ready = nb__sys_poll(fds, (nfds_t)(short_of ? 1 : count), until);
+    int ready = nb__wait(fds, (nfds_t)(short_of ? 1 : count), until);
 
     if (ready < 0 && ready != -EINTR) {
         *system_error = -ready;

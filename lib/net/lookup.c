@@ -184,7 +184,7 @@ static nb_status wait_once(int fd, struct nb__cancels *cancels, nb_deadline unti
                            int *system_error)
 {
     struct pollfd entries[1 + NB__WAIT_ROOM] = {{fd, POLLIN, 0}};
-    int ready = nb__wait(entries, 1, until, cancels);
+    int ready = nb__wait_cancellable(entries, 1, until, cancels);
 
     if (ready == -ECANCELED)
         return NB_CANCELLED;

@@ -4,7 +4,7 @@
 #ifndef NETBASICS_LOOKUP_H
 #define NETBASICS_LOOKUP_H
 
-#include "wait/wait.h"
+#include "wait/cancellable.h"
 
 #include <netbasics/deadline.h>
 #include <netbasics/error.h>

@@ -5,7 +5,7 @@
 #define NETBASICS_RESOLVE_H
 
 #include "net/endpoint.h"
-#include "wait/wait.h"
+#include "wait/cancellable.h"
 
 #include <netbasics/address.h>
 #include <netbasics/deadline.h>

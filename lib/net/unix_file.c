@@ -10,6 +10,7 @@
 #include "base/deadline_internal.h"
 #include "net/address_internal.h"
 #include "net/socket.h"
+#include "wait/wait.h"
 
 #include <errno.h>
 #include <string.h>
@@ -62,7 +63,7 @@ void nb__unix_lock(struct nb__unix_lock *out, const char *path)
     memcpy(out->path + length, ".lock", sizeof(".lock"));
     out->fd = try_lock(out);
     while ((out->fd == -EAGAIN || out->fd == -EINTR) && !nb_expired(by)) {
-        (void)nb__sys_poll(NULL, 0, nb__earlier(by, nb_after_ms(LOCK_AGAIN_MS)));
+        (void)nb__wait(NULL, 0, nb__earlier(by, nb_after_ms(LOCK_AGAIN_MS)));
         out->fd = try_lock(out);
     }
 }

@@ -10,6 +10,7 @@
 #include "serve/events.h"
 #include "serve/linger.h"
 #include "sys/sys.h"
+#include "wait/wait.h"
 
 #include <errno.h>
 
@@ -163,8 +164,7 @@ static enum nb__accept_result await_and_try(struct nb__server *server, struct po
     *out = NULL;
     if (shortage)
         count = 1; /* the stop alone */
-    ready =
-        tend ? nb__linger_poll(server, fds, count, until) : nb__sys_poll(fds, (nfds_t)count, until);
+    ready = tend ? nb__linger_poll(server, fds, count, until) : nb__wait(fds, (nfds_t)count, until);
     if (ready < 0 && ready != -EINTR)
         return note_outcome(
             server, nb__accept_poll_failed(server->listener, &server->accepting, -ready), -ready);

@@ -10,14 +10,14 @@
 #include "net/address_internal.h"
 #include "serve/stop_signals.h"
 #include "sys/sys.h"
+#include "wait/wait.h"
 
 #include <string.h>
 
 int nb__server_poll(const struct nb__server *server, struct pollfd *fds, nfds_t count,
                     nb_deadline by)
 {
-    return server->opens_signals ? nb__stop_signals_poll(fds, count, by)
-                                 : nb__sys_poll(fds, count, by);
+    return server->opens_signals ? nb__stop_signals_poll(fds, count, by) : nb__wait(fds, count, by);
 }
 
 void nb__server_lock(struct nb__server *server)

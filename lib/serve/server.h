@@ -67,7 +67,7 @@ struct nb__server {
     size_t lingering; /* options.linger_max at most */
 };
 
-/* Waits as nb__sys_poll() does; for the calling thread of nb_serve(). */
+/* Waits as nb__wait() does; for the calling thread of nb_serve(). */
 int nb__server_poll(const struct nb__server *server, struct pollfd *fds, nfds_t count,
                     nb_deadline by);
 

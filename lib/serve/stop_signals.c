@@ -8,6 +8,7 @@
 
 #include "base/deadline_internal.h"
 #include "sys/sys.h"
+#include "wait/wait.h"
 
 #include <sched.h>
 #include <signal.h>
@@ -162,7 +163,7 @@ int nb__stop_signals_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
 
     for (size_t i = 0; i < COUNT(numbers); i++)
         blocked[i] = open_blocked(i);
-    ready = nb__sys_poll(fds, count, by);
+    ready = nb__wait(fds, count, by);
     for (size_t i = 0; i < COUNT(numbers); i++) {
         if (blocked[i])
             (void)nb__sys_signal_block(numbers[i]);

@@ -15,7 +15,7 @@ int nb__stop_signals_take(nb_listener *listener);
 /* Whether the calling thread blocks one of the signals that were taken. (One that is pending is handled.) */
 bool nb__stop_signals_are_blocked(void);
 
-/* nb__sys_poll() with those signals open in the calling thread meanwhile. */
+/* nb__wait() with those signals open in the calling thread meanwhile. */
 int nb__stop_signals_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
 
 /* Puts the dispositions back, except for those that the program has changed meanwhile. Afterwards no handler uses the listener any more. */

@@ -1,30 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief Waiting for descriptors, and for what makes the wait pointless. */
-#undef _POSIX_C_SOURCE
-#define _POSIX_C_SOURCE 200809L
-
+ *  @brief The one place where the library waits for descriptors. */
 #include "wait/wait.h"
 
 #include "sys/sys.h"
 
-#include <errno.h>
-
-int nb__wait(struct pollfd *fds, nfds_t count, nb_deadline by, struct nb__cancels *cancels)
+int nb__wait(struct pollfd *fds, nfds_t count, nb_deadline by)
 {
-    struct pollfd *others = fds + count;
-    int clock = -1;
-    int ready;
-
-    if (cancels->look != NULL)
-        by = cancels->look(cancels->context, cancels->rung, by, &clock);
-    /* poll passes over descriptors below 0 */
-    others[0] = (struct pollfd){cancels->fds[0], POLLIN, 0};
-    others[1] = (struct pollfd){cancels->fds[1], POLLIN, 0};
-    others[2] = (struct pollfd){clock, POLLIN, 0};
-    ready = nb__sys_poll(fds, count + NB__WAIT_ROOM, by);
-    cancels->rung = ready > 0 && others[2].revents != 0;
-    if (ready > 0 && (others[0].revents | others[1].revents) != 0)
-        return -ECANCELED;
-    return cancels->rung ? ready - 1 : ready;
+    return nb__sys_poll(fds, count, by);
 }

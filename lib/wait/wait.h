@@ -1,29 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief Private: waiting for descriptors, and for what makes the wait pointless. */
+ *  @brief Private: the one place where the library waits for descriptors. */
 #ifndef NETBASICS_WAIT_H
 #define NETBASICS_WAIT_H
 
 #include <netbasics/deadline.h>
 #include <poll.h>
-#include <stdbool.h>
 
-/* How many entries more nb__wait() needs. */
-#define NB__WAIT_ROOM 3
-
-/* What can end a wait besides its deadline. */
-struct nb__cancels {
-    int fds[2]; /* readable: give up; -1: none */
-    /* Where nobody else watches the clock: called before each wait. It may make one of these readable, and
-       says until when to wait, and for which descriptor (-1: none), before it is called again. NULL:
-       somebody does. */
-    nb_deadline (*look)(void *context, bool rung, nb_deadline by, int *fd);
-    void *context;
-    bool rung; /* that descriptor was readable */
-};
-
-/* Waits as nb__sys_poll() does, perhaps not as long: 0 is no proof that the deadline has passed.
-   -ECANCELED: give up. The array has room for NB__WAIT_ROOM entries more. */
-int nb__wait(struct pollfd *fds, nfds_t count, nb_deadline by, struct nb__cancels *cancels);
+/* Waits for events of descriptors until a deadline: how many have some, 0 when the deadline has passed (or
+   after 68 years), or -errno. An expired deadline asks once. Descriptors below 0 are passed over. */
+int nb__wait(struct pollfd *fds, nfds_t count, nb_deadline by);
 
 #endif

@@ -5,6 +5,7 @@
 - A folder of lib/ is a layer. Includes and calls lead from one to another in one direction only.
 - Inside a folder they lead from one module (a source and its headers) to another in one direction only.
 - Only sys makes system calls and names errno; only sys and deadline ask which system this is.
+- Only wait polls: there is one place where the library waits for descriptors.
 - Nothing prints, aborts, exits, touches what belongs to the whole process, or calls what is not safe
   beside other threads or follows the locale.
 
@@ -23,6 +24,7 @@ import tap
 MAY_NAME_ERRNO = {"sys.c"}
 MAY_ASK_FOR_THE_SYSTEM = {"sys.c", "deadline.c"}
 MAY_CALL_THE_SYSTEM = {"sys"}
+MAY_POLL = {"wait"}
 
 SYSTEM_MACRO = re.compile(
     r"\b(__linux__|__linux|__ANDROID__|__APPLE__|__MACH__|__\w*BSD__|__DragonFly__|__sun|_AIX"
@@ -155,6 +157,8 @@ def system_problems(name, used):
     if name not in MAY_CALL_THE_SYSTEM:
         for symbol in sorted(used & SYSTEM_CALLS):
             yield f"calls the system by itself: {symbol}"
+    if name not in MAY_POLL and "nb__sys_poll" in used:
+        yield "polls, which is for nb__wait() alone"
     for symbol in sorted(used & FORBIDDEN):
         yield f"uses {symbol}"
 
