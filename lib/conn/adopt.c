@@ -126,12 +126,12 @@ nb_status nb_conn_detach(nb_conn *conn, nb_fd *out, void *buffered, size_t capac
     nb__conn_untie(conn);
     if (nb__conn_check(conn, NB_RECEIVE) == NB_CANCELLED) /* until then, by what it was tied to */
         return NB_CANCELLED;
-    set_time_outs_to_none(conn->fd);
+    set_time_outs_to_none(conn->waitable.fd);
     if (conn->refuses_rights)
-        (void)nb__sys_pass_rights(conn->fd, true);
+        (void)nb__sys_pass_rights(conn->waitable.fd, true);
     if (conn->claimed)
-        nb__owned_release(conn->fd);
-    *out = conn->fd;
+        nb__owned_release(conn->waitable.fd);
+    *out = conn->waitable.fd;
     nb__conn_free(conn);
     return NB_OK;
 }

@@ -9,7 +9,6 @@
 
 #include "conn/cancel.h"
 
-#include "base/deadline_internal.h"
 #include "base/error_internal.h"
 #include "sys/sys.h"
 
@@ -120,7 +119,7 @@ void nb_cancel(nb_conn *conn)
     if (conn == NULL)
         return;
     atomic_store(&conn->cancelled, true);
-    (void)nb__sys_disconnect(conn->fd);
+    (void)nb__sys_disconnect(conn->waitable.fd);
     ties = atomic_load(&conn->ties); /* whoever ties something later looks at `cancelled` then */
     if (ties == NULL)
         return;
@@ -136,7 +135,7 @@ void nb_cancel(nb_conn *conn)
 
 /* Lets the owner look of the connection that something is tied to. It may cancel that, and so what is
    tied. */
-static void look(struct nb__tie *tie, struct nb__outlook *outlook)
+static void look(struct nb__tie *tie, struct nb__wait_bounds *bounds)
 {
     struct nb__ties *ties = tie->ties;
     bool there;
@@ -147,27 +146,23 @@ static void look(struct nb__tie *tie, struct nb__outlook *outlook)
     (void)pthread_mutex_unlock(&ties->lock);
     if (!there)
         return;
-    (void)ties->owner->before_wait(ties->owner, ties->to, outlook);
+    (void)ties->owner->before_wait(ties->owner, ties->to, bounds);
     (void)pthread_mutex_lock(&ties->lock);
     ties->looks--;
     (void)pthread_cond_broadcast(&ties->changed);
     (void)pthread_mutex_unlock(&ties->lock);
 }
 
-static nb_deadline look_for_connect(void *tie, bool rung, nb_deadline by, int *fd)
+static void look_for_connect(void *tie, struct nb__wait_bounds *bounds)
 {
-    struct nb__outlook outlook = {.now_ns = nb__now_ns(), .rung = rung, .until = by, .fd = -1};
-
-    look(tie, &outlook);
-    *fd = outlook.fd;
-    return outlook.until;
+    look(tie, bounds);
 }
 
 static nb_status look_for_conn(struct nb__conn_owner *owner, nb_conn *conn,
-                               struct nb__outlook *outlook)
+                               struct nb__wait_bounds *bounds)
 {
     (void)conn;
-    look((struct nb__tie *)owner, outlook);
+    look((struct nb__tie *)owner, bounds);
     return NB_OK; /* it is never idle */
 }
 
@@ -235,7 +230,7 @@ nb_status nb__tie_begin(struct nb__tie **out, nb_conn *to, int *system_error)
 void nb__tie_cancels(struct nb__tie *tie, struct nb__cancels *out)
 {
     out->fds[1] = tie->wake[0];
-    out->look = tie->ties->owner != NULL ? look_for_connect : NULL;
+    out->before_wait = tie->ties->owner != NULL ? look_for_connect : NULL;
     out->context = tie;
 }
 

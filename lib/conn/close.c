@@ -46,7 +46,7 @@ nb_status nb__conn_drain(nb_conn *conn, uint64_t *budget)
     if (nb__conn_check(conn, NB_RECEIVE) == NB_EOF)
         return NB_OK;
     for (int reads = 0; reads < DRAIN_READS && length > 0; reads++) {
-        length = nb__sys_recv(conn->fd, dropped, sizeof(dropped), MSG_DONTWAIT);
+        length = nb__sys_recv(conn->waitable.fd, dropped, sizeof(dropped), MSG_DONTWAIT);
         if (length > 0 && (uint64_t)length > *budget)
             return NB_TOO_LONG;
         if (length > 0)
@@ -66,7 +66,7 @@ nb_status nb__conn_drain(nb_conn *conn, uint64_t *budget)
 
 bool nb__conn_delivered(const nb_conn *conn)
 {
-    return nb__conn_check(conn, NB_SEND) == NB_OK && nb__sys_acknowledged(conn->fd) == 1;
+    return nb__conn_check(conn, NB_SEND) == NB_OK && nb__sys_acknowledged(conn->waitable.fd) == 1;
 }
 
 /* Makes close(2) send a reset. */
@@ -74,7 +74,7 @@ static void close_resets(const nb_conn *conn)
 {
     struct linger at_once = {1, 0};
 
-    (void)nb__sys_setsockopt(conn->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+    (void)nb__sys_setsockopt(conn->waitable.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
 }
 
 /* Tells the owner, while the descriptor is still the connection's. */
@@ -89,8 +89,8 @@ static void destroy(nb_conn *conn, nb_status how)
     leave(conn, how);
     nb__conn_untie(conn);
     if (conn->claimed)
-        nb__owned_release(conn->fd);
-    (void)nb__sys_close(conn->fd);
+        nb__owned_release(conn->waitable.fd);
+    (void)nb__sys_close(conn->waitable.fd);
     nb__conn_free(conn);
 }
 

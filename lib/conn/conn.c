@@ -18,7 +18,7 @@ nb_conn *nb__conn_new(void)
 
     if (conn == NULL)
         return NULL;
-    conn->fd = -1;
+    conn->waitable.fd = -1;
     conn->idle_at = NB__NOT_IDLE;
     for (size_t i = 0; i < 2; i++)
         conn->sides[i].timer_from_ns = conn->sides[i].timer_to_ns = INT64_MAX;
@@ -33,7 +33,7 @@ void nb__conn_free(nb_conn *conn)
 
 void nb__conn_open(nb_conn *conn, int fd, nb_family family, const nb_address *peer)
 {
-    conn->fd = fd;
+    conn->waitable.fd = fd;
     conn->peer = *peer;
     conn->timed_sends = family != NB_FAMILY_UNIX;
     conn->refuses_rights = family == NB_FAMILY_UNIX;
@@ -89,7 +89,7 @@ void nb_conn_local(const nb_conn *conn, nb_address *out)
     if (out == NULL)
         return;
     if (conn != NULL)
-        (void)nb__socket_local(conn->fd, out);
+        (void)nb__socket_local(conn->waitable.fd, out);
     /* After a cancellation the system tells something, but no longer the address. */
     if (conn == NULL || atomic_load(&conn->cancelled))
         memset(out, 0, sizeof(*out));
@@ -112,5 +112,5 @@ void nb_conn_counters(const nb_conn *conn, uint64_t *received, uint64_t *sent)
 
 nb_fd nb_conn_fd(const nb_conn *conn)
 {
-    return conn != NULL ? conn->fd : -1;
+    return conn != NULL ? conn->waitable.fd : -1;
 }

@@ -4,21 +4,13 @@
 #ifndef NETBASICS_CONN_INTERNAL_H
 #define NETBASICS_CONN_INTERNAL_H
 
+#include "wait/wait.h"
+
 #include <netbasics/conn.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-/* What a wait has to heed besides its connection. */
-struct nb__outlook {
-    int64_t now_ns;    /* in: the clock */
-    bool idle;         /* in: the connection is between two requests */
-    bool rung;         /* in: `fd` was readable */
-    nb_deadline until; /* in: the caller's deadline; out: when to look again, at the latest */
-    int fd;            /* out: look again when it is readable; -1: none */
-    bool soon;         /* out: it has to be noticed sooner than a timer of the socket fires */
-};
 
 /* What whoever owns connections hangs on them (the accept loop does). */
 struct nb__conn_owner {
@@ -30,10 +22,10 @@ struct nb__conn_owner {
     bool (*on_detach)(struct nb__conn_owner *owner, nb_conn *conn);
 
     /* Called before each wait of a connection that is idle, and of all if `before_every_wait`: then nobody else
-       watches the clock for them. It may cancel the connection. NB_OK, or NB_STOPPING when one that is
-       idle is to end. */
+       watches the clock for them. It may narrow the bounds, and cancel the connection. NB_OK, or
+       NB_STOPPING when one that is idle is to end. */
     nb_status (*before_wait)(struct nb__conn_owner *owner, nb_conn *conn,
-                             struct nb__outlook *outlook);
+                             struct nb__wait_bounds *bounds);
     bool before_every_wait;
 };
 
@@ -77,7 +69,7 @@ struct nb__tie;
 struct nb__ties;
 
 struct nb_conn {
-    int fd;
+    struct nb__waitable waitable;
     bool timed_sends;       /* SO_SNDTIMEO bounds a send as a whole: TCP, not Unix */
     bool claimed;           /* its number is: see nb__owned_claim() */
     bool refuses_rights;    /* SO_PASSRIGHTS is off, by our doing */

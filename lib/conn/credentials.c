@@ -16,7 +16,7 @@ static bool is_unix(const nb_conn *conn)
 {
     nb_address local;
 
-    (void)nb__socket_local(conn->fd, &local);
+    (void)nb__socket_local(conn->waitable.fd, &local);
     return nb_address_family(&local) == NB_FAMILY_UNIX;
 }
 
@@ -28,7 +28,7 @@ nb_status nb_conn_peer_credentials(const nb_conn *conn, nb_credentials *out)
     if (out == NULL || !nb__versioned_sized(out))
         return NB_INVALID;
     if (conn != NULL && is_unix(conn))
-        rc = nb__sys_peer_credentials(conn->fd, &known.pid, &known.uid, &known.gid);
+        rc = nb__sys_peer_credentials(conn->waitable.fd, &known.pid, &known.uid, &known.gid);
     (void)nb__versioned_write(out, &known, sizeof(known),
                               0xff); /* -1 is nobody, and 0 the superuser */
     if (conn == NULL)

@@ -10,7 +10,6 @@
 #include "conn/io.h"
 
 #include "base/error_internal.h"
-#include "wait/wait.h"
 
 #include <sys/time.h>
 
@@ -36,10 +35,10 @@ static ssize_t move_bytes(const nb_conn *conn, const struct transfer *transfer, 
     struct iovec *first = transfer->parts;
 
     if (transfer->direction == NB_RECEIVE)
-        return nb__sys_recv(conn->fd, first->iov_base, first->iov_len, flags);
+        return nb__sys_recv(conn->waitable.fd, first->iov_base, first->iov_len, flags);
     if (transfer->count == 1)
-        return nb__sys_send(conn->fd, first->iov_base, first->iov_len, flags);
-    return nb__sys_sendmsg(conn->fd, first, transfer->count, flags);
+        return nb__sys_send(conn->waitable.fd, first->iov_base, first->iov_len, flags);
+    return nb__sys_sendmsg(conn->waitable.fd, first, transfer->count, flags);
 }
 
 /* How much time a timer of so many milliseconds can take, and a little for what comes after it. */
@@ -79,15 +78,16 @@ static bool set_timer(nb_conn *conn, nb_direction direction, int32_t ms)
     static const int options[] = {[NB_RECEIVE] = SO_RCVTIMEO, [NB_SEND] = SO_SNDTIMEO};
     struct timeval value = {ms / 1000, (suseconds_t)(ms % 1000) * 1000};
 
-    if (nb__sys_setsockopt(conn->fd, SOL_SOCKET, options[direction], &value, sizeof(value)) < 0)
+    if (nb__sys_setsockopt(conn->waitable.fd, SOL_SOCKET, options[direction], &value,
+                           sizeof(value)) < 0)
         return false;
     note_timer(&conn->sides[direction], ms);
     return true;
 }
 
-/* How long the next step may wait, and what else it has to heed. */
+/* The next step: how long it may wait. */
 struct span {
-    struct nb__outlook outlook;
+    struct nb__wait_bounds bounds;
     int64_t left_ns;
     bool fired;    /* a timer has, before the first look */
     bool stopping; /* a connection that is idle is to end when it has waited for that long */
@@ -103,58 +103,47 @@ static bool has_waited(const nb_conn *conn, const struct span *span)
 /* Asks the owner of the connection. */
 static void ask_owner(nb_conn *conn, struct span *span)
 {
-    nb_status status = conn->owner->before_wait(conn->owner, conn, &span->outlook);
+    nb_status status = conn->owner->before_wait(conn->owner, conn, &span->bounds);
 
-    if (!span->outlook.idle)
+    if (!span->bounds.idle)
         return;
     if (conn->request_by.ns == 0)
         conn->request_by =
-            nb__ms_after(span->outlook.now_ns, has_waited(conn, span) ? 0 : (int64_t)ATTENTIVE_MS);
+            nb__ms_after(span->bounds.now_ns, has_waited(conn, span) ? 0 : (int64_t)ATTENTIVE_MS);
     span->stopping = status == NB_STOPPING;
     if (span->stopping)
-        span->outlook.until = nb__earlier(span->outlook.until, conn->request_by);
+        span->bounds.until = nb__earlier(span->bounds.until, conn->request_by);
 }
 
 /* Decides how long the next step may wait: NB_OK, or why it may not. */
 static nb_status look_at_clock(nb_conn *conn, nb_direction direction, nb_deadline by,
                                struct span *span)
 {
-    struct nb__outlook *outlook = &span->outlook;
+    struct nb__wait_bounds *bounds = &span->bounds;
 
-    outlook->idle = direction == NB_RECEIVE && nb__conn_is_idle(conn);
-    outlook->until = by;
-    outlook->fd = -1;
-    outlook->soon = false;
+    bounds->idle = direction == NB_RECEIVE && nb__conn_is_idle(conn);
+    bounds->until = by;
+    bounds->fd = -1;
+    bounds->soon = false;
     span->left_ns = INT64_MAX;
     span->stopping = false;
-    if (nb__is_forever(by) && !conn->slow_path && !outlook->idle)
+    if (nb__is_forever(by) && !conn->slow_path && !bounds->idle)
         return NB_OK;
-    outlook->now_ns = nb__now_ns();
-    if (conn->slow_path || outlook->idle)
+    bounds->now_ns = nb__now_ns();
+    if (conn->slow_path || bounds->idle)
         ask_owner(conn, span);
     if (atomic_load(&conn->cancelled))
         return NB_CANCELLED;
-    span->left_ns = nb__remaining_ns(outlook->until, outlook->now_ns);
+    span->left_ns = nb__remaining_ns(bounds->until, bounds->now_ns);
     if (span->left_ns > 0)
         return NB_OK;
-    return span->stopping && by.ns > outlook->now_ns ? NB_STOPPING : NB_TIMEOUT;
-}
-
-/* Whether the connection has events; 0 to look again, or -errno. */
-static int poll_for(const nb_conn *conn, short events, struct span *span)
-{
-    struct nb__outlook *outlook = &span->outlook;
-    struct pollfd entries[] = {{conn->fd, events, 0}, {outlook->fd, POLLIN, 0}};
-    int ready = nb__wait(entries, outlook->fd >= 0 ? 2 : 1, outlook->until);
-
-    outlook->rung = ready > 0 && entries[1].revents != 0;
-    return outlook->rung && entries[0].revents == 0 ? 0 : ready;
+    return span->stopping && by.ns > bounds->now_ns ? NB_STOPPING : NB_TIMEOUT;
 }
 
 static ssize_t poll_and_move(const nb_conn *conn, const struct transfer *transfer,
                              struct span *span)
 {
-    int ready = poll_for(conn, transfer->direction == NB_RECEIVE ? POLLIN : POLLOUT, span);
+    int ready = nb__wait_on(&conn->waitable, transfer->direction, &span->bounds);
 
     if (ready <= 0)
         return ready == 0 ? -EAGAIN : ready;
@@ -167,7 +156,7 @@ static ssize_t step(nb_conn *conn, const struct transfer *transfer, enum nb__sta
 {
     nb_direction direction = transfer->direction;
     const struct nb__side *side = &conn->sides[direction];
-    bool timed = *stage != NB__TIMER_FIRED && !span->outlook.soon &&
+    bool timed = *stage != NB__TIMER_FIRED && !span->bounds.soon &&
                  span->left_ns >= POLL_BELOW_NS &&
                  (conn->timed_sends || direction == NB_RECEIVE ||
                   (span->left_ns == INT64_MAX && !side->attentive));
@@ -265,7 +254,7 @@ nb_status nb__io_recv_now(nb_conn *conn, void *buf, size_t capacity, size_t *rec
     ssize_t outcome = -EAGAIN;
 
     if (!conn->slow_path)
-        outcome = nb__sys_recv(conn->fd, buf, most, MSG_DONTWAIT);
+        outcome = nb__sys_recv(conn->waitable.fd, buf, most, MSG_DONTWAIT);
     *received = outcome > 0 ? (size_t)outcome : 0;
     return outcome > 0 ? NB_OK : settle(conn, NB_RECEIVE, outcome);
 }
@@ -298,7 +287,7 @@ nb_status nb__io_wait_readable(nb_conn *conn, nb_deadline by)
 
         if (status == NB_CANCELLED)
             return status;
-        ready = poll_for(conn, POLLIN, &span);
+        ready = nb__wait_on(&conn->waitable, NB_RECEIVE, &span.bounds);
         if (atomic_load(&conn->cancelled))
             return NB_CANCELLED;
         if (ready > 0)
@@ -321,7 +310,8 @@ nb_status nb__io_end_of_stream(const nb_conn *conn)
         return (nb_status)sending;
     if (atomic_load(&conn->was_reset))
         return NB_RESET;
-    if (conn->ended_before || atomic_load(&conn->ended) || nb__sys_tcp_closed(conn->fd) != 1)
+    if (conn->ended_before || atomic_load(&conn->ended) ||
+        nb__sys_tcp_closed(conn->waitable.fd) != 1)
         return NB_EOF;
     /* The thread that sends may have ended our stream since. */
     return atomic_load(&conn->ended) ? NB_EOF : NB_RESET;

@@ -94,7 +94,7 @@ static inline nb_status nb__io_recv(nb_conn *conn, void *buf, size_t capacity, s
     ssize_t outcome = -EINTR;
 
     if (!conn->slow_path && nb__io_timer_fits(conn, NB_RECEIVE, nb__io_left_ns(by)))
-        outcome = nb__sys_recv(conn->fd, buf, most, 0);
+        outcome = nb__sys_recv(conn->waitable.fd, buf, most, 0);
     if (outcome > 0) {
         *received = (size_t)outcome;
         return NB_OK;
@@ -112,7 +112,7 @@ static inline nb_status nb__io_send(nb_conn *conn, const void *data, size_t leng
     ssize_t outcome = -EINTR;
 
     if (!conn->slow_path && left_ns > 0)
-        outcome = nb__sys_send(conn->fd, data, length, fits ? 0 : MSG_DONTWAIT);
+        outcome = nb__sys_send(conn->waitable.fd, data, length, fits ? 0 : MSG_DONTWAIT);
     if (outcome > 0) {
         *sent = (size_t)outcome;
         return NB_OK;

@@ -141,7 +141,7 @@ nb_status nb_send_all(nb_conn *conn, const void *data, size_t length, size_t *se
    else why, and tells an end from then on. */
 static void note_reset(nb_conn *conn)
 {
-    if (!conn->ended_before && nb__sys_tcp_closed(conn->fd) == 1)
+    if (!conn->ended_before && nb__sys_tcp_closed(conn->waitable.fd) == 1)
         atomic_store(&conn->was_reset, true);
 }
 
@@ -152,7 +152,7 @@ nb_status nb_shutdown_send(nb_conn *conn)
 
     if (status != NB_OK || atomic_exchange(&conn->ended, true))
         return status;
-    rc = nb__sys_shutdown(conn->fd, SHUT_WR);
+    rc = nb__sys_shutdown(conn->waitable.fd, SHUT_WR);
     if (rc == -ENOTCONN) /* the peer has reset it: the next receive tells */
         note_reset(conn);
     if (rc == 0 || rc == -ENOTCONN)

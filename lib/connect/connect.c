@@ -189,7 +189,7 @@ static void run_tied(struct connect_request *request, nb_conn *conn, nb_deadline
     }
     request->status = nb__tie_complete(tie, conn);
     if (request->status != NB_OK)
-        (void)nb__sys_close(conn->fd);
+        (void)nb__sys_close(conn->waitable.fd);
 }
 
 nb_status nb_connect(nb_conn **out, const char *endpoint, const nb_connect_options *options,

@@ -160,6 +160,7 @@ void nb__server_event_of(const struct nb__server *server, nb_event_kind kind, co
     nb_event event = nb__server_describe(kind, conn, status);
 
     if (kind == NB_EVENT_CLOSED && server->options.on_event != NULL) /* it takes a system call */
-        event.delivered = conn->fd >= 0 ? nb__conn_delivered(conn) : conn->lingering.delivered;
+        event.delivered =
+            conn->waitable.fd >= 0 ? nb__conn_delivered(conn) : conn->lingering.delivered;
     nb__server_tell(server, &event);
 }

@@ -41,80 +41,80 @@ static bool let_go(struct nb__conn_owner *owner, nb_conn *conn)
 /* What a connection between two requests has to heed: the stop. One that has not spoken yet has a moment
    for its first word: it came in time. */
 static nb_status heed_stop(const struct nb__handling *handling, const nb_conn *conn,
-                           struct nb__outlook *outlook)
+                           struct nb__wait_bounds *bounds)
 {
     const nb_listener *listener = handling->server->listener;
     nb_deadline first_word = nb__ms_after(handling->begun_ns, FIRST_WORD_MS);
 
     if (!nb__listener_stopped(listener)) {
-        outlook->fd = listener->stop[0];
+        bounds->fd = listener->stop[0];
         return NB_OK;
     }
-    if (nb__conn_come(conn) > 0 || first_word.ns <= outlook->now_ns)
+    if (nb__conn_come(conn) > 0 || first_word.ns <= bounds->now_ns)
         return NB_STOPPING;
-    outlook->until = nb__earlier(outlook->until, first_word);
+    bounds->until = nb__earlier(bounds->until, first_word);
     return NB_OK;
 }
 
 /* During the drain, which is over sooner when somebody rings. */
-static void watch_drain(const struct nb__handling *handling, struct nb__outlook *outlook)
+static void watch_drain(const struct nb__handling *handling, struct nb__wait_bounds *bounds)
 {
     const nb_listener *listener = handling->server->listener;
     nb_deadline end;
 
-    if (outlook->rung)
+    if (bounds->fd_ready)
         (void)nb__sys_wake_clear(listener->wake);
     end = nb__server_drain_end(handling->server);
-    if (end.ns <= outlook->now_ns)
+    if (end.ns <= bounds->now_ns)
         nb__server_cancel_all(handling->server);
     else
-        outlook->until = nb__earlier(outlook->until, end);
-    outlook->fd = listener->wake[0];
+        bounds->until = nb__earlier(bounds->until, end);
+    bounds->fd = listener->wake[0];
 }
 
 /* Ends the connection's time where nobody else does: in the thread that accepts, no one looks at the stop
    and at the clock meanwhile. Who looks may have been tied to one that its handler has just ended or kept, so
    that only the run knows whether there is still something to cancel. */
-static void watch(const struct nb__handling *handling, struct nb__outlook *outlook)
+static void watch(const struct nb__handling *handling, struct nb__wait_bounds *bounds)
 {
     const nb_listener *listener = handling->server->listener;
 
-    outlook->fd = listener->stop[0];
+    bounds->fd = listener->stop[0];
     if (nb__listener_stopped(listener))
-        watch_drain(handling, outlook);
-    if (handling->life.ns <= outlook->now_ns)
+        watch_drain(handling, bounds);
+    if (handling->life.ns <= bounds->now_ns)
         (void)nb__server_end_lives(handling->server);
     else
-        outlook->until = nb__earlier(outlook->until, handling->life);
+        bounds->until = nb__earlier(bounds->until, handling->life);
 }
 
 __attribute__((cold)) static nb_status look_closely(struct nb__handling *handling, nb_conn *conn,
-                                                    struct nb__outlook *outlook)
+                                                    struct nb__wait_bounds *bounds)
 {
     const nb_listener *listener = handling->server->listener;
     nb_status status = NB_OK;
 
-    if (outlook->rung)
+    if (bounds->fd_ready)
         nb__listener_wake_clear(listener, listener->stop);
-    if (outlook->idle)
-        status = heed_stop(handling, conn, outlook);
+    if (bounds->idle)
+        status = heed_stop(handling, conn, bounds);
     if (handling->owner.before_every_wait)
-        watch(handling, outlook);
+        watch(handling, bounds);
     return status;
 }
 
 /* Nearly always there is nothing to see: that way leads past the rest. */
-static nb_status look(struct nb__conn_owner *owner, nb_conn *conn, struct nb__outlook *outlook)
+static nb_status look(struct nb__conn_owner *owner, nb_conn *conn, struct nb__wait_bounds *bounds)
 {
     struct nb__handling *handling = (struct nb__handling *)owner;
     const nb_listener *listener = handling->server->listener;
 
-    outlook->soon = handling->impatient;
-    if (outlook->idle || outlook->rung || nb__listener_stopped(listener) ||
-        handling->life.ns <= outlook->now_ns)
-        return look_closely(handling, conn, outlook);
-    outlook->fd = listener->stop[0];
-    outlook->until = nb__earlier(outlook->until, handling->life);
+    bounds->soon = handling->impatient;
+    if (bounds->idle || bounds->fd_ready || nb__listener_stopped(listener) ||
+        handling->life.ns <= bounds->now_ns)
+        return look_closely(handling, conn, bounds);
+    bounds->fd = listener->stop[0];
+    bounds->until = nb__earlier(bounds->until, handling->life);
     return NB_OK;
 }
 

@@ -122,7 +122,7 @@ static int64_t user_of(const struct nb__server *server, const nb_conn *conn)
 
     if (server->options.max_per_peer == NB_NO_LIMIT ||
         nb_address_family(&conn->peer) != NB_FAMILY_UNIX ||
-        nb__sys_peer_credentials(conn->fd, &pid, &uid, &gid) < 0)
+        nb__sys_peer_credentials(conn->waitable.fd, &pid, &uid, &gid) < 0)
         return -1;
     return uid;
 }

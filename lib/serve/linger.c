@@ -166,8 +166,8 @@ bool nb__linger_make_room(struct nb__server *server)
         return false;
     conn->lingering.how = drain_at_last(conn);
     conn->lingering.delivered = nb__conn_delivered(conn);
-    (void)nb__sys_close(conn->fd);
-    conn->fd = -1;
+    (void)nb__sys_close(conn->waitable.fd);
+    conn->waitable.fd = -1;
     conn->next = atomic_load(&server->untold);
     while (!atomic_compare_exchange_weak(&server->untold, &conn->next, conn))
         ;
@@ -199,7 +199,7 @@ static size_t watch(struct nb__server *server, struct pollfd *fds, nb_deadline *
 
     nb__server_lock(server);
     for (const nb_conn *conn = server->oldest_lingerer; conn != NULL; conn = conn->next) {
-        fds[count++] = (struct pollfd){conn->fd, POLLIN, 0};
+        fds[count++] = (struct pollfd){conn->waitable.fd, POLLIN, 0};
         *until = nb__earlier(*until, conn->lingering.until);
     }
     nb__server_unlock(server);
@@ -217,7 +217,7 @@ static nb_conn *choose(struct nb__server *server, const struct pollfd *fds, size
     size_t at = 0;
 
     for (nb_conn *conn = server->oldest_lingerer; conn != NULL; conn = conn->next) {
-        while (at < listed && fds[at].fd != conn->fd)
+        while (at < listed && fds[at].fd != conn->waitable.fd)
             at++;
         if (conn->lingering.until.ns <= now || (at < listed && fds[at].revents != 0)) {
             conn->lingering.busy = true;

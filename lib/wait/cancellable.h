@@ -4,9 +4,7 @@
 #ifndef NETBASICS_CANCELLABLE_H
 #define NETBASICS_CANCELLABLE_H
 
-#include <netbasics/deadline.h>
-#include <poll.h>
-#include <stdbool.h>
+#include "wait/wait.h"
 
 /* How many entries more nb__wait_cancellable() needs. */
 #define NB__WAIT_ROOM 3
@@ -14,12 +12,11 @@
 /* What can end a wait besides its deadline. */
 struct nb__cancels {
     int fds[2]; /* readable: give up; -1: none */
-    /* Where nobody else watches the clock: called before each wait. It may make one of these readable, and
-       says until when to wait, and for which descriptor (-1: none), before it is called again. NULL:
-       somebody does. */
-    nb_deadline (*look)(void *context, bool rung, nb_deadline by, int *fd);
+    /* Called before each wait, where nobody else watches the clock: it may make one of these readable, and
+       narrows the bounds. NULL: somebody does. */
+    void (*before_wait)(void *context, struct nb__wait_bounds *bounds);
     void *context;
-    bool rung; /* that descriptor was readable */
+    bool fd_ready; /* the descriptor of those bounds was */
 };
 
 /* Waits as nb__wait() does, perhaps not as long: 0 is no proof that the deadline has passed.

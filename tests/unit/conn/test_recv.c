@@ -1235,11 +1235,12 @@ TEST(expired_deadline_reads_nothing_however_full_the_last_receive_was)
 
 static int looks;
 
-static nb_status look(struct nb__conn_owner *keeper, nb_conn *watched, struct nb__outlook *outlook)
+static nb_status look(struct nb__conn_owner *keeper, nb_conn *watched,
+                      struct nb__wait_bounds *bounds)
 {
     (void)keeper;
     (void)watched;
-    (void)outlook;
+    (void)bounds;
     looks++;
     return NB_OK;
 }
