@@ -66,7 +66,6 @@ struct nb__lingering {
 #define NB__NOT_IDLE UINT64_MAX
 
 struct nb__tie;
-struct nb__ties;
 
 struct nb_conn {
     struct nb__waitable waitable;
@@ -89,8 +88,7 @@ struct nb_conn {
     int64_t peer_uid;             /* the user of a Unix peer, for who accepted it; -1: not known */
     struct nb__lingering lingering;
     nb_address peer;
-    struct nb__tie *tie;             /* to what it is tied, or NULL */
-    _Atomic(struct nb__ties *) ties; /* what is tied to it; NULL: nothing ever was */
+    struct nb__tie *tie; /* to what it is tied, or NULL */
 };
 
 /* Memory for a connection, before there is a socket; NULL when there is none. */
