@@ -25,15 +25,15 @@ static void send_everything(nb_conn *conn)
 
 static void send_pieces(nb_conn *conn)
 {
-    /* [nb_send_all_v] */
+    /* [nb_send_slices] */
     const char *body = "Hello";
     char head[64];
     int length = snprintf(head, sizeof(head),
                           "Content-Length: %zu\r\n\r\n", strlen(body));
     nb_slice pieces[] = {{head, (size_t)length}, {body, strlen(body)}};
     nb_status status =
-        nb_send_all_v(conn, pieces, 2, NULL, nb_after_ms(5000));
-    /* [nb_send_all_v] */
+        nb_send_slices(conn, pieces, 2, NULL, nb_after_ms(5000));
+    /* [nb_send_slices] */
     EXPECT(status == NB_OK);
 }
 

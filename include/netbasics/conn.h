@@ -426,7 +426,7 @@ NB_API void nb_conn_idle(nb_conn *conn);
  *  Blocks until @p by; signals do not cut it short. One thread at a time may send. Never raises
  *  SIGPIPE.
  *
- *  @see nb_send_all(), nb_send_all_v(), nb_send_frame(), nb_send_file(), nb_close()
+ *  @see nb_send_all(), nb_send_slices(), nb_send_frame(), nb_send_file(), nb_close()
  *  @{
  */
 
@@ -462,10 +462,10 @@ NB_API nb_status nb_send_all(nb_conn *conn, const void *data, size_t length, siz
  * @param by         bounds the whole call.
  * @retval NB_OK           everything is sent.
  * @copydetails conn_send
- * @sample{sending.c, nb_send_all_v}
+ * @sample{sending.c, nb_send_slices}
  */
-NB_API nb_status nb_send_all_v(nb_conn *conn, const nb_slice *slices, size_t count, size_t *sent,
-                               nb_deadline by);
+NB_API nb_status nb_send_slices(nb_conn *conn, const nb_slice *slices, size_t count, size_t *sent,
+                                nb_deadline by);
 
 /**
  * @brief Sends a frame: the length in four bytes, the most significant first, and then the body.

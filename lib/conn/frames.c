@@ -24,7 +24,7 @@ nb_status nb_send_frame(nb_conn *conn, const void *data, size_t length, nb_deadl
 
     if (length > UINT32_MAX)
         return NB_INVALID;
-    return nb_send_all_v(conn, parts, 2, NULL, by);
+    return nb_send_slices(conn, parts, 2, NULL, by);
 }
 
 /* Reads ahead until so many bytes are in the buffer, and none beyond `most` if it has to grow. An end

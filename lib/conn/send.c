@@ -85,8 +85,8 @@ static bool add_up(const nb_slice *slices, size_t count, size_t *total)
     return true;
 }
 
-nb_status nb_send_all_v(nb_conn *conn, const nb_slice *slices, size_t count, size_t *sent,
-                        nb_deadline by)
+nb_status nb_send_slices(nb_conn *conn, const nb_slice *slices, size_t count, size_t *sent,
+                         nb_deadline by)
 {
     struct rest rest = {slices, count, 0};
     size_t total = 0;

@@ -168,7 +168,7 @@ static void broken_pipe(bool slices)
     if (conn == NULL)
         return;
     if (slices)
-        (void)STEP_ON(conn, API_SEND, S(NB_RESET), nb_send_all_v(conn, parts, 2, NULL, soon()));
+        (void)STEP_ON(conn, API_SEND, S(NB_RESET), nb_send_slices(conn, parts, 2, NULL, soon()));
     else
         (void)STEP_ON(conn, API_SEND, S(NB_RESET), nb_send_all(conn, "gone", 4, NULL, soon()));
     (void)STEP_ON(conn, API_CLOSE, 0, nb_close(conn, soon()));

@@ -71,7 +71,7 @@ void send_texts(nb_conn *conn, const char *a, const char *b, struct account *acc
     char whole[64];
     size_t sent = 99;
     nb_status status =
-        STEP_ON(conn, API_SEND, S(NB_OK), nb_send_all_v(conn, slices, 2, &sent, soon()));
+        STEP_ON(conn, API_SEND, S(NB_OK), nb_send_slices(conn, slices, 2, &sent, soon()));
 
     holds(status == NB_OK ? sent == strlen(a) + strlen(b) : sent < strlen(a) + strlen(b));
     memcpy(whole, a, strlen(a));

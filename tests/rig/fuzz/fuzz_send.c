@@ -181,7 +181,7 @@ static void send_all(struct input *in)
     check(status, length, sent);
 }
 
-static void send_all_v(struct input *in)
+static void send_slices(struct input *in)
 {
     size_t sent = 4711;
     size_t total = 0;
@@ -196,7 +196,7 @@ static void send_all_v(struct input *in)
         total += length;
     }
     begin(in);
-    status = nb_send_all_v(model.conn, model.slices, model.count, &sent, model.by);
+    status = nb_send_slices(model.conn, model.slices, model.count, &sent, model.by);
     check(status, total, sent);
 }
 
@@ -230,7 +230,7 @@ static void one_call(struct input *in)
         break;
     case 2:
     case 3:
-        send_all_v(in);
+        send_slices(in);
         break;
     default:
         send_all(in);

@@ -79,7 +79,7 @@ static nb_status send_slices(void)
     size_t half = (size_t)(LENGTH / 2);
     nb_slice slices[] = {{much, half}, {much + half, (size_t)LENGTH - half}};
     size_t sent;
-    nb_status status = nb_send_all_v(sender.conn, slices, COUNT(slices), &sent, nb_forever());
+    nb_status status = nb_send_slices(sender.conn, slices, COUNT(slices), &sent, nb_forever());
 
     sender.sent = sent;
     return status;

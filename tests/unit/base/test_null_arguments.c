@@ -84,9 +84,9 @@ TEST(sends_refuse_null)
 
     REFUSED(nb_send_all(NULL, "x", 1, &length, by));
     REFUSED(nb_send_all(conn, NULL, 1, &length, by));
-    REFUSED(nb_send_all_v(NULL, &nowhere, 0, &length, by));
-    REFUSED(nb_send_all_v(conn, NULL, 1, &length, by));
-    REFUSED(nb_send_all_v(conn, &nowhere, 1, &length, by));
+    REFUSED(nb_send_slices(NULL, &nowhere, 0, &length, by));
+    REFUSED(nb_send_slices(conn, NULL, 1, &length, by));
+    REFUSED(nb_send_slices(conn, &nowhere, 1, &length, by));
     REFUSED(nb_send_frame(NULL, "x", 1, by));
     REFUSED(nb_send_frame(conn, NULL, 1, by));
     REFUSED(nb_send_file(NULL, 0, 0, 1, NULL, by));

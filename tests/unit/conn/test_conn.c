@@ -1306,16 +1306,16 @@ static void call_send_all(void *argument)
     call_status = nb_send_all(conn, large, LARGE, &call_done, call_by);
 }
 
-static void call_send_all_v(void *argument)
+static void call_send_slices(void *argument)
 {
     nb_slice slices[] = {{large, LARGE / 2}, {large, LARGE / 2}};
 
     (void)argument;
-    call_status = nb_send_all_v(conn, slices, 2, &call_done, call_by);
+    call_status = nb_send_slices(conn, slices, 2, &call_done, call_by);
 }
 
 static void (*const calls[])(void *) = {call_recv,   call_exact, call_until,    call_line,
-                                        call_to_end, call_wait,  call_send_all, call_send_all_v};
+                                        call_to_end, call_wait,  call_send_all, call_send_slices};
 
 static void wake_each(nb_deadline by)
 {

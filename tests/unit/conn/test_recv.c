@@ -2091,7 +2091,7 @@ static void send_two_slices(void *argument)
     nb_slice slices[] = {{"x", 1}, {"y", 1}};
 
     (void)argument;
-    send_status = nb_send_all_v(conn, slices, 2, NULL, nb_forever());
+    send_status = nb_send_slices(conn, slices, 2, NULL, nb_forever());
 }
 
 /* Starts a send in a thread: the kernel has seen it, the library not yet. */

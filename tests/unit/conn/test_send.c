@@ -134,13 +134,13 @@ TEST_AS(sends_refuse_what_is_not_a_length_or_a_place, TCP)
     assert_status(nb_send_all(conn, NULL, 1, &sent, plenty()), NB_INVALID);
     assert_status(nb_send_all(conn, "x", TOO_LARGE, &sent, plenty()), NB_INVALID);
     assert_status(nb_send_all(conn, "x", SIZE_MAX, &sent, plenty()), NB_INVALID);
-    assert_status(nb_send_all_v(NULL, NULL, 0, &sent, plenty()), NB_INVALID);
-    assert_status(nb_send_all_v(conn, NULL, 1, &sent, plenty()), NB_INVALID);
-    assert_status(nb_send_all_v(conn, &no_data, 1, &sent, plenty()), NB_INVALID);
-    assert_status(nb_send_all_v(conn, &too_large, 1, &sent, plenty()), NB_INVALID);
-    assert_status(nb_send_all_v(conn, together_too_large, 2, &sent, plenty()), NB_INVALID);
-    assert_status(nb_send_all_v(conn, overflowing, 3, &sent, plenty()), NB_INVALID);
-    assert_status(nb_send_all_v(conn, bad_at_the_end, 3, &sent, plenty()), NB_INVALID);
+    assert_status(nb_send_slices(NULL, NULL, 0, &sent, plenty()), NB_INVALID);
+    assert_status(nb_send_slices(conn, NULL, 1, &sent, plenty()), NB_INVALID);
+    assert_status(nb_send_slices(conn, &no_data, 1, &sent, plenty()), NB_INVALID);
+    assert_status(nb_send_slices(conn, &too_large, 1, &sent, plenty()), NB_INVALID);
+    assert_status(nb_send_slices(conn, together_too_large, 2, &sent, plenty()), NB_INVALID);
+    assert_status(nb_send_slices(conn, overflowing, 3, &sent, plenty()), NB_INVALID);
+    assert_status(nb_send_slices(conn, bad_at_the_end, 3, &sent, plenty()), NB_INVALID);
     assert_status(nb_shutdown_send(NULL), NB_INVALID);
     assert_int_equal(sent, 0);
     assert_int_equal(probe_total(), 0);
@@ -158,7 +158,7 @@ TEST_AS(broken_contract_comes_before_a_cancellation, TCP)
 {
     nb_cancel(conn);
     assert_status(nb_send_all(conn, NULL, 1, &sent, past()), NB_INVALID);
-    assert_status(nb_send_all_v(conn, NULL, 1, &sent, past()), NB_INVALID);
+    assert_status(nb_send_slices(conn, NULL, 1, &sent, past()), NB_INVALID);
     assert_status(send_text("x", past()), NB_CANCELLED);
 }
 
@@ -176,7 +176,7 @@ TEST_AS(failure_that_stays_comes_before_a_length_of_zero, TCP)
     probe_fail(&probe.send, 1, ECONNRESET);
     assert_status(send_text("x", plenty()), NB_RESET);
     assert_status(send_text("", plenty()), NB_RESET);
-    assert_status(nb_send_all_v(conn, NULL, 0, &sent, plenty()), NB_RESET);
+    assert_status(nb_send_slices(conn, NULL, 0, &sent, plenty()), NB_RESET);
     assert_status(send_text("x", past()), NB_RESET);
 }
 
@@ -185,8 +185,8 @@ TEST_AS(length_of_zero_comes_before_an_expired_deadline, TCP)
     nb_slice empty[] = {{NULL, 0}, {"", 0}};
 
     assert_status(nb_send_all(conn, NULL, 0, &sent, past()), NB_OK);
-    assert_status(nb_send_all_v(conn, NULL, 0, &sent, past()), NB_OK);
-    assert_status(nb_send_all_v(conn, empty, 2, &sent, past()), NB_OK);
+    assert_status(nb_send_slices(conn, NULL, 0, &sent, past()), NB_OK);
+    assert_status(nb_send_slices(conn, empty, 2, &sent, past()), NB_OK);
     assert_int_equal(sent, 0);
     assert_status(nb_conn_status(conn, NB_SEND), NB_OK);
 }
@@ -198,8 +198,8 @@ TEST_AS(length_of_zero_makes_no_system_call, TCP)
     probe_clear();
     assert_status(nb_send_all(conn, NULL, 0, &sent, nb_forever()), NB_OK);
     assert_status(nb_send_all(conn, "x", 0, &sent, plenty()), NB_OK);
-    assert_status(nb_send_all_v(conn, NULL, 0, NULL, plenty()), NB_OK);
-    assert_status(nb_send_all_v(conn, empty, 2, NULL, plenty()), NB_OK);
+    assert_status(nb_send_slices(conn, NULL, 0, NULL, plenty()), NB_OK);
+    assert_status(nb_send_slices(conn, empty, 2, NULL, plenty()), NB_OK);
     assert_int_equal(probe_total(), 0);
 }
 
@@ -235,7 +235,7 @@ TEST_AS(count_may_be_null, TCP)
     nb_slice slice = {"lo", 2};
 
     assert_status(nb_send_all(conn, "hel", 3, NULL, plenty()), NB_OK);
-    assert_status(nb_send_all_v(conn, &slice, 1, NULL, plenty()), NB_OK);
+    assert_status(nb_send_slices(conn, &slice, 1, NULL, plenty()), NB_OK);
     peer_receives("hello");
     assert_status(nb_send_all(conn, "x", 1, NULL, past()), NB_TIMEOUT);
 }
@@ -288,7 +288,7 @@ TEST(header_and_body_are_one_send)
     nb_slice slices[] = {{"header ", 7}, {NULL, 0}, {"body", 4}};
 
     probe_clear();
-    assert_status(nb_send_all_v(conn, slices, 3, &sent, nb_forever()), NB_OK);
+    assert_status(nb_send_slices(conn, slices, 3, &sent, nb_forever()), NB_OK);
     assert_int_equal(sent, 11);
     assert_int_equal(probe_total(), 1);
     peer_receives("header body");
@@ -308,7 +308,7 @@ TEST_AS(one_system_call_never_gets_more_than_a_gibibyte, TCP)
     slices[1] = (nb_slice){place, huge / 2}; /* together what 32 bits allow */
     probe_clear();
     probe_fail(&probe.send, 1, EPIPE);
-    assert_status(nb_send_all_v(conn, slices, 2, &sent, nb_forever()), NB_RESET);
+    assert_status(nb_send_slices(conn, slices, 2, &sent, nb_forever()), NB_RESET);
     assert_true(atomic_load(&probe.send.longest) <= (size_t)1 << 30);
     assert_true(atomic_load(&probe.send.longest) >= (size_t)1 << 20);
     assert_int_equal(munmap(place, huge), 0);
@@ -368,7 +368,7 @@ static void check_slices(size_t count, size_t limit)
     total = cut_to_slices(slices, count);
     memcpy(before, slices, count * sizeof(*slices));
     probe.send.limit = limit;
-    assert_status(nb_send_all_v(conn, slices, count, &sent, plenty()), NB_OK);
+    assert_status(nb_send_slices(conn, slices, count, &sent, plenty()), NB_OK);
     assert_int_equal(sent, total);
     assert_memory_equal(slices, before, count * sizeof(*slices));
     raw_recv(peer, copy, total);
@@ -407,7 +407,7 @@ TEST(large_slices_arrive_whole_through_small_buffers)
     shrink();
     pattern_fill(large, LARGE, 0);
     task_start(&reader, read_slowly, &total);
-    assert_status(nb_send_all_v(conn, slices, COUNT(slices), &sent, plenty()), NB_OK);
+    assert_status(nb_send_slices(conn, slices, COUNT(slices), &sent, plenty()), NB_OK);
     assert_int_equal(sent, LARGE);
     task_join(&reader);
     assert_true(pattern_holds(copy, total, 0));
@@ -554,7 +554,7 @@ TEST(failure_in_the_middle_reports_what_was_sent)
 
     probe.send.limit = 4;
     probe_fail(&probe.send, 0, 0);
-    assert_status(nb_send_all_v(conn, slices, 2, &sent, plenty()), NB_OK);
+    assert_status(nb_send_slices(conn, slices, 2, &sent, plenty()), NB_OK);
     assert_int_equal(sent, 5);
     peer_receives("hello");
     peer_closes();
@@ -586,7 +586,7 @@ TEST(timeout_of_slices_reports_exactly_what_was_sent)
 
     shrink();
     pattern_fill(large, LARGE, 0);
-    assert_status(nb_send_all_v(conn, slices, 3, &sent, before_long()), NB_TIMEOUT);
+    assert_status(nb_send_slices(conn, slices, 3, &sent, before_long()), NB_TIMEOUT);
     nb_conn_counters(conn, NULL, &counted);
     assert_int_equal(counted, sent);
     raw_recv(peer, copy, sent);
@@ -628,7 +628,7 @@ TEST_AS(send_to_a_peer_that_is_gone_is_a_reset_without_a_signal, ALL)
     /* The first may still be taken; it makes the other end answer with a reset. */
     if (send_text("x", plenty()) == NB_OK)
         until_event(nb_conn_fd(conn), POLLHUP);
-    assert_status(nb_send_all_v(conn, slices, 2, &sent, plenty()), NB_RESET);
+    assert_status(nb_send_slices(conn, slices, 2, &sent, plenty()), NB_RESET);
     assert_int_equal(sent, 0);
     assert_status(send_text("x", plenty()), NB_RESET);
     assert_int_equal(sigaction(SIGPIPE, NULL, &action), 0);
@@ -648,7 +648,7 @@ TEST(send_of_any_kind_raises_no_signal)
         if (over == OVER_IPV4) /* the first error is the reset, only the second a broken pipe */
             assert_int_equal(recv(nb_conn_fd(conn), copy, 1, 0), -1);
         by = i < 4 ? deadlines[i / 2] : nb_after_ms(15);
-        status = i % 2 != 0 ? nb_send_all_v(conn, slices, 2, &sent, by) : send_text("x", by);
+        status = i % 2 != 0 ? nb_send_slices(conn, slices, 2, &sent, by) : send_text("x", by);
         if (i < 4 || status != NB_TIMEOUT) { /* else there was no time to begin: once more */
             assert_status(status, NB_RESET);
             i++;
@@ -716,7 +716,7 @@ TEST(sends_after_shutdown_are_invalid)
     assert_status(send_text("x", plenty()), NB_INVALID);
     assert_int_equal(sent, 0);
     assert_status(send_text("", plenty()), NB_INVALID);
-    assert_status(nb_send_all_v(conn, &slice, 1, &sent, past()), NB_INVALID);
+    assert_status(nb_send_slices(conn, &slice, 1, &sent, past()), NB_INVALID);
     nb_cancel(conn);
     assert_status(send_text("x", plenty()), NB_INVALID);
 }

@@ -329,7 +329,7 @@ static nb_status wait_send_v(nb_deadline by)
 {
     nb_slice slices[] = {{large, LARGE / 2}, {large, LARGE / 2}};
 
-    return nb_send_all_v(conn, slices, 2, &got, by);
+    return nb_send_slices(conn, slices, 2, &got, by);
 }
 
 static nb_status wait_close(nb_deadline by)
@@ -348,7 +348,7 @@ static const struct call {
              {"nb_recv_until", wait_until, true},   {"nb_recv_line", wait_line, true},
              {"nb_recv_to_end", wait_to_end, true}, {"nb_wait_readable", wait_readable, false},
              {"nb_close", wait_close, true},        {"nb_send_all", wait_send, false},
-             {"nb_send_all_v", wait_send_v, false}};
+             {"nb_send_slices", wait_send_v, false}};
 
 enum { SEND_ALL = 7, SEND_ALL_V = 8 };
 

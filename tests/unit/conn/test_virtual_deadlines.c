@@ -88,7 +88,7 @@ static nb_status wait_send_v(nb_deadline by)
 {
     nb_slice slices[] = {{large, LARGE / 2}, {NULL, 0}, {large, LARGE / 2}};
 
-    return nb_send_all_v(conn, slices, 3, &got, by);
+    return nb_send_slices(conn, slices, 3, &got, by);
 }
 
 static nb_status wait_close(nb_deadline by)
@@ -115,7 +115,7 @@ static const struct call {
              {"nb_wait_readable", wait_readable, LOOKS, true},
              {"nb_close", wait_close, CLOSES, false},
              {"nb_send_all", wait_send, SENDS, false},
-             {"nb_send_all_v", wait_send_v, SENDS, false},
+             {"nb_send_slices", wait_send_v, SENDS, false},
              {"nb_send_frame", wait_send_frame, SENDS, false}};
 
 /* ---- fixtures ---- */
