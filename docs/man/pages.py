@@ -27,7 +27,7 @@ INITIALISERS = {
     "nb_connect_options": "NB_CONNECT_OPTIONS_INIT",
     "nb_listen_options": "NB_LISTEN_OPTIONS_INIT",
     "nb_serve_options": "NB_SERVE_OPTIONS_INIT",
-    "nb_serve_stats": "NB_SERVE_STATS_INIT",
+    "nb_serve_counters": "NB_SERVE_COUNTERS_INIT",
 }
 
 

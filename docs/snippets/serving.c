@@ -66,15 +66,15 @@ static nb_status serve(nb_listener *listener)
 
 static void print_counters(const nb_listener *listener)
 {
-    /* [nb_serve_counters] */
-    nb_serve_stats stats = NB_SERVE_STATS_INIT;
+    /* [nb_listener_counters] */
+    nb_serve_counters counters = NB_SERVE_COUNTERS_INIT;
 
-    nb_serve_counters(listener, &stats);
+    nb_listener_counters(listener, &counters);
     printf("%llu accepted, %llu of them not served\n",
-           (unsigned long long)stats.accepted,
-           (unsigned long long)stats.unserved);
-    /* [nb_serve_counters] */
-    EXPECT(stats.accepted == 1);
+           (unsigned long long)counters.accepted,
+           (unsigned long long)counters.unserved);
+    /* [nb_listener_counters] */
+    EXPECT(counters.accepted == 1);
 }
 
 static void *visit(void *context)

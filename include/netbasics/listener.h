@@ -247,9 +247,9 @@ NB_API void nb_listener_stop(nb_listener *listener);
  * @brief Stops a listener, and ends the drain of nb_serve() at once: what still runs is cancelled.
  *
  * For a second request to stop, when nobody wants to wait any longer. Connections whose handlers
- * run are cancelled and counted in nb_serve_stats::forced; those that have no handler yet are reset
- * and counted in nb_serve_stats::unserved. A listener that was not stopped before is stopped, with
- * no time for a drain.
+ * run are cancelled and counted in nb_serve_counters::forced; those that have no handler yet are
+ * reset and counted in nb_serve_counters::unserved. A listener that was not stopped before is
+ * stopped, with no time for a drain.
  *
  * @param listener  the listener; NULL does nothing. Every call of this function must have returned
  *                  before nb_listener_close().

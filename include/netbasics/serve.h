@@ -38,7 +38,7 @@
  *  @par Stop and drain
  *  When the loop notices nb_listener_stop(), it counts the connections in the accept queues; they
  *  completed before the stop. They are served, as far as the drain time allows, or counted in
- *  nb_serve_stats::unserved, or refused: all of them count for nb_serve_options::max_per_peer at
+ *  nb_serve_counters::unserved, or refused: all of them count for nb_serve_options::max_per_peer at
  *  once. Then the sockets are closed, and later connections are refused or reset at once, even if
  *  their handshake was already under way. (The length of a Unix socket's queue is not known: its
  *  file is removed, no new connections are let in, and then the queue is emptied; those that could
@@ -161,7 +161,7 @@ typedef struct nb_event {
  *
  * It runs on the loop's threads, on several at once: keep it short, and pass slow work to a thread
  * of your own. No lock of the library is held, and the thread whose turn it is to accept never runs
- * it. It may call nb_listener_stop() and nb_serve_counters(). Which thread runs it:
+ * it. It may call nb_listener_stop() and nb_listener_counters(). Which thread runs it:
  * - ACCEPTED, REFUSED and CLOSED: the worker that has the connection. CLOSED comes from inside
  *   nb_close(), nb_abort() and nb_conn_detach() when a handler calls these: it must not then hold a
  *   lock that the event callback takes. A worker also reports the connection that made room (@c
@@ -241,10 +241,10 @@ typedef struct nb_serve_options {
 /**
  * @brief What happened to a listener's connections while it was served.
  *
- * Set @c size before the call, or start from NB_SERVE_STATS_INIT. Later versions append fields.
+ * Set @c size before the call, or start from NB_SERVE_COUNTERS_INIT. Later versions append fields.
  */
-typedef struct nb_serve_stats {
-    size_t size; /**< sizeof(nb_serve_stats), as the caller knows it. */
+typedef struct nb_serve_counters {
+    size_t size; /**< sizeof(nb_serve_counters), as the caller knows it. */
     /** @brief Connections that were accepted and not refused: given to a handler, still waiting for
      *  one, or among @c unserved. */
     uint64_t accepted;
@@ -257,12 +257,12 @@ typedef struct nb_serve_stats {
     uint64_t unserved; /**< Connections complete at the stop that were not served in time: reset. */
     uint64_t
         limit_reached; /**< How often NB_EVENT_LIMIT_REACHED was reported, or would have been. */
-} nb_serve_stats;
+} nb_serve_counters;
 
-/** @brief An empty ::nb_serve_stats. */
-#define NB_SERVE_STATS_INIT                                                                        \
+/** @brief An empty ::nb_serve_counters. */
+#define NB_SERVE_COUNTERS_INIT                                                                     \
     {                                                                                              \
-        sizeof(nb_serve_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0                                          \
+        sizeof(nb_serve_counters), 0, 0, 0, 0, 0, 0, 0, 0, 0                                       \
     }
 
 NB_BEGIN_DECLS
@@ -297,7 +297,7 @@ NB_BEGIN_DECLS
  * calling thread: a program's fault handlers and its profiler work in connection handlers, too.
  * @sample{serving.c, nb_serve}
  *
- * @see nb_listen(), nb_accept(), nb_serve_counters(), nb_cancel()
+ * @see nb_listen(), nb_accept(), nb_listener_counters(), nb_cancel()
  */
 NB_NODISCARD NB_API nb_status nb_serve(nb_listener *listener, nb_handler *handler, void *context,
                                        const nb_serve_options *options, nb_error *err);
@@ -305,18 +305,18 @@ NB_NODISCARD NB_API nb_status nb_serve(nb_listener *listener, nb_handler *handle
 /**
  * @brief Gives what happened to a listener's connections while it was served.
  *
- * @param listener    the listener.
- * @param[out] stats  its @c size says how much of it to fill; fields that this library does not
- *                    know are zeroed.
+ * @param listener  the listener.
+ * @param[out] out  its @c size says how much of it to fill; fields that this library does not know
+ *                  are zeroed.
  * @retval NB_OK       filled.
  * @retval NB_INVALID  a NULL argument, or a @c size that was not set. Nothing was filled.
  *
  * @par Blocking, threads, signals
  * Never blocks; safe from any thread, during nb_serve() and after it. Each counter is exact; the
  * set is not an atomic snapshot.
- * @sample{serving.c, nb_serve_counters}
+ * @sample{serving.c, nb_listener_counters}
  */
-NB_API nb_status nb_serve_counters(const nb_listener *listener, nb_serve_stats *stats);
+NB_API nb_status nb_listener_counters(const nb_listener *listener, nb_serve_counters *out);
 
 NB_END_DECLS
 

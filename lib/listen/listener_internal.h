@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What the accept loop counts; see nb_serve_stats. */
+/* What the accept loop counts; see nb_serve_counters. */
 struct nb__counters {
     _Atomic uint64_t accepted;
     _Atomic uint64_t active;

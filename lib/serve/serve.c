@@ -22,7 +22,7 @@
 static const char operation[] = "serve";
 
 NB__VERSIONED_SOLID(nb_serve_options, 2, 9);
-NB__VERSIONED_SOLID(nb_serve_stats, 0, 9);
+NB__VERSIONED_SOLID(nb_serve_counters, 0, 9);
 
 /* A number among the options: zero means its default, and NB_NO_LIMIT may be allowed. */
 struct number {
@@ -197,12 +197,12 @@ static uint64_t read_counter(const _Atomic uint64_t *counter)
     return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
-nb_status nb_serve_counters(const nb_listener *listener, nb_serve_stats *stats)
+nb_status nb_listener_counters(const nb_listener *listener, nb_serve_counters *out)
 {
     const struct nb__counters *counters;
-    nb_serve_stats known;
+    nb_serve_counters known;
 
-    if (listener == NULL || stats == NULL)
+    if (listener == NULL || out == NULL)
         return NB_INVALID;
     counters = &listener->counters;
     memset(&known, 0, sizeof(known));
@@ -215,5 +215,5 @@ nb_status nb_serve_counters(const nb_listener *listener, nb_serve_stats *stats)
     known.forced = read_counter(&counters->forced);
     known.unserved = read_counter(&counters->unserved);
     known.limit_reached = read_counter(&counters->limit_reached);
-    return nb__versioned_write(stats, &known, sizeof(known), 0) ? NB_OK : NB_INVALID;
+    return nb__versioned_write(out, &known, sizeof(known), 0) ? NB_OK : NB_INVALID;
 }

@@ -619,12 +619,12 @@ nb_status server_stop(struct server *server)
     return server_wait(server);
 }
 
-nb_serve_stats server_stats(const struct server *server)
+nb_serve_counters server_counters(const struct server *server)
 {
-    nb_serve_stats stats = NB_SERVE_STATS_INIT;
+    nb_serve_counters counters = NB_SERVE_COUNTERS_INIT;
 
-    nb_serve_counters(server->listener, &stats);
-    return stats;
+    nb_listener_counters(server->listener, &counters);
+    return counters;
 }
 
 int server_heard(const struct server *server, nb_event_kind kind)

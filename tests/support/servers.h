@@ -186,7 +186,7 @@ nb_status server_stop(struct server *server);
 nb_status server_finish(struct server *server);
 /* Frees a server that has ended; for cases that need many, one after the other. */
 void server_free(struct server *server);
-nb_serve_stats server_stats(const struct server *server);
+nb_serve_counters server_counters(const struct server *server);
 /* How many events of a kind there were, and the first of them that is kept. */
 int server_heard(const struct server *server, nb_event_kind kind);
 nb_event server_event(struct server *server, nb_event_kind kind, int index);

@@ -15,7 +15,7 @@ import tap
 
 TYPES = ("nb_address", "nb_conn", "nb_connect_options", "nb_credentials", "nb_deadline", "nb_direction", "nb_error",
          "nb_event", "nb_event_handler", "nb_event_kind", "nb_family", "nb_handler",
-         "nb_listen_options", "nb_listener", "nb_serve_options", "nb_serve_stats", "nb_slice",
+         "nb_listen_options", "nb_listener", "nb_serve_options", "nb_serve_counters", "nb_slice",
          "nb_status")
 PROGRAMS = ("time_server", "time_client", "echo_server", "echo_client")
 SECTIONS = {"1": ("NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXIT STATUS", "EXAMPLES", "SEE ALSO"),

@@ -146,13 +146,13 @@ static bool was_answered(int fd)
 
 static void check_counts(nb_status status)
 {
-    nb_serve_stats stats = NB_SERVE_STATS_INIT;
+    nb_serve_counters counters = NB_SERVE_COUNTERS_INIT;
     int began = atomic_load(&net.heard[NB_EVENT_LISTENING]) > 0;
 
-    nb_serve_counters(net.listener, &stats);
-    holds(stats.active == 0 && stats.lingering == 0);
-    holds(stats.accepted == (uint64_t)atomic_load(&net.heard[NB_EVENT_ACCEPTED]));
-    holds(stats.refused == (uint64_t)atomic_load(&net.heard[NB_EVENT_REFUSED]));
+    nb_listener_counters(net.listener, &counters);
+    holds(counters.active == 0 && counters.lingering == 0);
+    holds(counters.accepted == (uint64_t)atomic_load(&net.heard[NB_EVENT_ACCEPTED]));
+    holds(counters.refused == (uint64_t)atomic_load(&net.heard[NB_EVENT_REFUSED]));
     holds(atomic_load(&net.heard[NB_EVENT_CLOSED]) == atomic_load(&net.heard[NB_EVENT_ACCEPTED]));
     holds(atomic_load(&net.heard[NB_EVENT_STOPPED]) == began);
     holds(atomic_load(&net.heard[NB_EVENT_DRAINING]) == began);

@@ -241,20 +241,21 @@ static int64_t longest_stop(const nb_serve_options *options)
     return (drain_ms + drain_ms / 4 + 2) * MS;
 }
 
-static void check_stats(nb_status status)
+static void check_counters(nb_status status)
 {
-    nb_serve_stats stats = NB_SERVE_STATS_INIT;
+    nb_serve_counters counters = NB_SERVE_COUNTERS_INIT;
 
-    nb_serve_counters(listener, &stats);
-    require(stats.accepted == served.events[NB_EVENT_ACCEPTED]);
-    require(stats.refused == served.events[NB_EVENT_REFUSED]);
-    require(stats.accepted + stats.refused == count_accepted());
-    require(served.events[NB_EVENT_CLOSED] == stats.accepted);
+    nb_listener_counters(listener, &counters);
+    require(counters.accepted == served.events[NB_EVENT_ACCEPTED]);
+    require(counters.refused == served.events[NB_EVENT_REFUSED]);
+    require(counters.accepted + counters.refused == count_accepted());
+    require(served.events[NB_EVENT_CLOSED] == counters.accepted);
     require(served.events[NB_EVENT_STOPPED] == 1 && served.events[NB_EVENT_DRAINING] == 1);
-    require(served.handled + stats.unserved >= stats.accepted && served.handled <= stats.accepted);
-    require(stats.active == 0 && stats.lingering == 0);
-    require(stats.peak == (served.handled > 0));
-    require(stats.lost_accepts <= count_errors(lost, COUNT(lost)));
+    require(served.handled + counters.unserved >= counters.accepted &&
+            served.handled <= counters.accepted);
+    require(counters.active == 0 && counters.lingering == 0);
+    require(counters.peak == (served.handled > 0));
+    require(counters.lost_accepts <= count_errors(lost, COUNT(lost)));
     require(status == NB_OK || count_errors(fatal, COUNT(fatal)) > 0 ||
             count_errors(lost, COUNT(lost)) > 10);
 }
@@ -262,11 +263,11 @@ static void check_stats(nb_status status)
 /* Who came before the stop was taken, or is counted; and nobody's connection is left open. */
 static void check_clients(nb_status status)
 {
-    nb_serve_stats stats = NB_SERVE_STATS_INIT;
+    nb_serve_counters counters = NB_SERVE_COUNTERS_INIT;
     int64_t came_ns = KERNEL_START;
     size_t in_time = 0;
 
-    nb_serve_counters(listener, &stats);
+    nb_listener_counters(listener, &counters);
     for (size_t i = 0; i < kernel.client_count; i++) {
         const struct kernel_outcome *outcome = &kernel.outcomes[i];
 
@@ -275,7 +276,7 @@ static void check_clients(nb_status status)
         in_time += outcome->queued && came_ns < stopped_ns;
     }
     if (status == NB_OK)
-        require(stats.accepted + stats.refused + stats.unserved >= in_time);
+        require(counters.accepted + counters.refused + counters.unserved >= in_time);
 }
 
 static void serve_them(struct input *in, int64_t stop_ns)
@@ -293,7 +294,7 @@ static void serve_them(struct input *in, int64_t stop_ns)
     require(err.status == status);
     if (options.drain_ms != NB_NO_LIMIT)
         require(kernel.now <= stopped_ns + longest_stop(&options));
-    check_stats(status);
+    check_counters(status);
     check_clients(status);
     require(kernel.accepts <= 3 * kernel.client_count + kernel.polls + 4);
 }

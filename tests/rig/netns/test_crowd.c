@@ -196,7 +196,7 @@ TEST(more_clients_than_may_linger_each_get_the_whole_reply)
     print_message(
         "# %zu replies whole, %zu cut short, %zu broken off, %zu unfinished, %zu packets\n",
         crowd.whole, crowd.cut, crowd.broken, crowd.unfinished, carried);
-    print_message("# at most %d handlers at once\n", (int)server_stats(server).peak);
+    print_message("# at most %d handlers at once\n", (int)server_counters(server).peak);
     assert_int_equal(crowd.cut, 0);
     assert_int_equal(crowd.broken, 0);
     assert_true(crowd.whole >= COUNT(clients));
@@ -213,7 +213,7 @@ static size_t read_until_it_lingers(int fd, const struct server *server)
     nb_deadline until = plenty();
     size_t received = 0;
 
-    while (server_stats(server).lingering == 0 && !nb_expired(until)) {
+    while (server_counters(server).lingering == 0 && !nb_expired(until)) {
         ssize_t length = recv(fd, piece, sizeof(piece), 0);
 
         if (length <= 0 || !pattern_holds(piece, (size_t)length, received))
@@ -264,7 +264,7 @@ TEST(a_stranger_with_300_connections_costs_a_slow_reader_nothing)
     server = serve_by_default(send_the_first_a_long_reply);
     reader = dial(&server->address);
     before = read_until_it_lingers(reader, server);
-    assert_int_equal(server_stats(server).lingering, 1);
+    assert_int_equal(server_counters(server).lingering, 1);
     print_message("# %zu bytes read when the handler had returned\n", before);
     assert_true(before < LONG_REPLY - ((size_t)64 << 10));
     crowd = crowd_new(server);

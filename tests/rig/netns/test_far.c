@@ -145,7 +145,7 @@ TEST(a_stop_amid_handshakes_leaves_nobody_in_silence)
         (void)nb_address_format(&server->address, visits[i].endpoint, sizeof(visits[i].endpoint));
         task_start(&visits[i].task, visit, &visits[i]);
     }
-    eventually(server_stats(server).accepted > 0);
+    eventually(server_counters(server).accepted > 0);
     assert_status(server_stop(server), NB_OK);
     for (size_t i = 0; i < COUNT(visits); i++)
         task_join(&visits[i].task);

@@ -206,7 +206,7 @@ TEST(a_peer_that_has_forgotten_us_is_a_reset)
     need_hosts();
     server = serve_there(THERE_IPV4, listen_to_pattern, &heard);
     conn = connect_to(server, NULL);
-    eventually(server_stats(server).active == 1);
+    eventually(server_counters(server).active == 1);
     black_out();
     assert_status(server_stop(server), NB_OK); /* its farewell is not heard */
     calm();
@@ -237,7 +237,7 @@ static struct server *server_of_vanished(int clients, int64_t connection_ms)
     server_run(server);
     for (int i = 0; i < clients; i++)
         (void)dial(&server->address);
-    eventually(server_stats(server).active == (uint64_t)clients);
+    eventually(server_counters(server).active == (uint64_t)clients);
     black_out();
     return server;
 }
@@ -263,7 +263,7 @@ TEST(vanished_clients_hold_up_no_stop)
     begin = now_ns();
     assert_status(server_stop(server), NB_OK);
     assert_true(ms_since(begin) < server->options.drain_ms + LATE_MS);
-    assert_int_equal(server_stats(server).forced, 4);
+    assert_int_equal(server_counters(server).forced, 4);
 }
 
 TEST(keepalive_frees_a_handler_whose_client_has_vanished)
@@ -279,7 +279,7 @@ TEST(keepalive_frees_a_handler_whose_client_has_vanished)
     server = server_there(THERE_IPV4, listen_to_pattern, &heard, &options);
     server_run(server);
     (void)dial(&server->address);
-    eventually(server_stats(server).active == 1);
+    eventually(server_counters(server).active == 1);
     black_out();
     eventually(heard.ended);
     assert_status((nb_status)heard.status, NB_UNREACHABLE);

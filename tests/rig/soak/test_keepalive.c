@@ -126,8 +126,8 @@ TEST(a_stop_ends_idle_and_busy_clients_in_order)
             task_join(&tasks[i]);
         assert_int_equal(clients.lost, 0);
         assert_int_equal(clients.reset, 0);
-        assert_int_equal(server_stats(server).forced, 0);
-        assert_int_equal(server_stats(server).unserved, 0);
+        assert_int_equal(server_counters(server).forced, 0);
+        assert_int_equal(server_counters(server).unserved, 0);
         server_free(server);
     }
     printf("# %zu stops with %d idle and %d busy clients: the longest took %d ms\n", count, IDLE,

@@ -112,7 +112,7 @@ static const char *endpoint_of(const struct server *server, size_t number)
 
 static void until_idle(const struct server *server)
 {
-    eventually(server_stats(server).active == 0 && server_stats(server).lingering == 0);
+    eventually(server_counters(server).active == 0 && server_counters(server).lingering == 0);
 }
 
 static void visit_often(const struct server *server, size_t first, size_t count)
@@ -142,7 +142,7 @@ static void serve_many(const char *listen_at, size_t count, const char *what)
     before = usage_now();
     visit_often(server, WARM_UP, count);
     assert_no_growth(&before, count, what);
-    assert_true(server_stats(server).accepted >= WARM_UP + count);
+    assert_true(server_counters(server).accepted >= WARM_UP + count);
     assert_status(server_stop(server), NB_OK);
 }
 

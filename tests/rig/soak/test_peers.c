@@ -94,7 +94,7 @@ static void begin_peers(int visits)
 /* Whoever was served got all of it, whoever was not was reset and counted. */
 static void check_peers(const struct server *server, int visits)
 {
-    nb_serve_stats stats = server_stats(server);
+    nb_serve_counters counters = server_counters(server);
     uint64_t served = 0;
     uint64_t refused = 0;
 
@@ -106,8 +106,8 @@ static void check_peers(const struct server *server, int visits)
     }
     print_message("# %llu served, %llu refused\n", (unsigned long long)served,
                   (unsigned long long)refused);
-    assert_int_equal(stats.accepted, served);
-    assert_int_equal(stats.refused, refused);
+    assert_int_equal(counters.accepted, served);
+    assert_int_equal(counters.refused, refused);
     assert_true(refused > 0);
     assert_int_equal(peers[PEERS].served, visits);
 }

@@ -336,7 +336,7 @@ static void end_lives(size_t count, size_t round)
         task_join(&tasks[i]);
     assert_status(server_stop(server), NB_OK);
     assert_int_equal(visits.failed, 0);
-    assert_int_equal(server_stats(server).accepted, count);
+    assert_int_equal(server_counters(server).accepted, count);
     server_free(server);
 }
 

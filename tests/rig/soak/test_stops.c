@@ -47,9 +47,9 @@ static struct seen {
 /* Connections that came out of the kernel's queues. */
 static uint64_t taken(const struct server *server)
 {
-    nb_serve_stats stats = server_stats(server);
+    nb_serve_counters counters = server_counters(server);
 
-    return stats.accepted + stats.refused + stats.lost_accepts;
+    return counters.accepted + counters.refused + counters.lost_accepts;
 }
 
 static void note_stop(void)
@@ -206,7 +206,7 @@ static void begin_round(struct server *server, const struct way *way)
 
 static void check_round(const struct server *server, const struct way *way, int64_t took_ms)
 {
-    nb_serve_stats stats = server_stats(server);
+    nb_serve_counters counters = server_counters(server);
     uint64_t after = taken(server) - seen.taken;
 
     assert_in_range(took_ms, 0, way->drain_ms + MARGIN_MS);
@@ -215,11 +215,11 @@ static void check_round(const struct server *server, const struct way *way, int6
         assert_int_equal(after, seen.held);
     /* Each client has one connection at a time; as long as it gets in that may be a new one. */
     assert_in_range(after, 0, seen.told || seen.shut ? CLIENTS + way->sitters : QUEUE_MOST);
-    assert_int_equal(stats.accepted, (uint64_t)handled + stats.unserved);
-    assert_int_equal(server_heard(server, NB_EVENT_CLOSED), stats.accepted);
+    assert_int_equal(counters.accepted, (uint64_t)handled + counters.unserved);
+    assert_int_equal(server_heard(server, NB_EVENT_CLOSED), counters.accepted);
     if (way->sitters == 0)
-        assert_int_equal(stats.unserved + stats.forced, 0);
-    assert_in_range(load.lost, 0, stats.unserved + stats.forced);
+        assert_int_equal(counters.unserved + counters.forced, 0);
+    assert_in_range(load.lost, 0, counters.unserved + counters.forced);
     assert_int_equal(load.lies, 0);
     assert_int_equal(load.hung, 0);
 }
@@ -237,7 +237,7 @@ static void add_up(struct sum *sum, const struct server *server, int64_t took_ms
 {
     uint64_t after = taken(server) - seen.taken;
 
-    sum->accepted += server_stats(server).accepted;
+    sum->accepted += server_counters(server).accepted;
     sum->after += after;
     sum->after_most = after > sum->after_most ? after : sum->after_most;
     sum->complete += (uint64_t)load.complete;

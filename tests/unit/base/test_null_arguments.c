@@ -122,7 +122,7 @@ TEST(calls_that_make_something_refuse_null)
 TEST(queries_with_a_status_refuse_null)
 {
     nb_credentials credentials = NB_CREDENTIALS_INIT;
-    nb_serve_stats stats = NB_SERVE_STATS_INIT;
+    nb_serve_counters counters = NB_SERVE_COUNTERS_INIT;
     nb_address address;
     nb_fd fd;
 
@@ -134,8 +134,8 @@ TEST(queries_with_a_status_refuse_null)
     REFUSED(nb_conn_detach(conn, &fd, NULL, 1, NULL));
     REFUSED(nb_listener_address(NULL, 0, &address));
     REFUSED(nb_listener_address(listener, 0, NULL));
-    REFUSED(nb_serve_counters(NULL, &stats));
-    REFUSED(nb_serve_counters(listener, NULL));
+    REFUSED(nb_listener_counters(NULL, &counters));
+    REFUSED(nb_listener_counters(listener, NULL));
 }
 
 TEST(queries_of_null_give_nothing)

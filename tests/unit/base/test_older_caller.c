@@ -46,7 +46,7 @@ struct serve_options {
     void *event_context;
 };
 
-struct serve_stats {
+struct serve_counters {
     size_t size;
     uint64_t accepted;
     uint64_t active;
@@ -67,7 +67,7 @@ void nb_listener_stop(nb_listener *);
 void nb_listener_close(nb_listener *);
 nb_status nb_serve(nb_listener *, nb_status (*)(nb_conn *, void *), void *,
                    const struct serve_options *, nb_error *);
-nb_status nb_serve_counters(const nb_listener *, struct serve_stats *);
+nb_status nb_listener_counters(const nb_listener *, struct serve_counters *);
 nb_status nb_conn_peer_credentials(const nb_conn *, struct credentials *);
 void nb_abort(nb_conn *);
 
@@ -182,7 +182,7 @@ TEST(an_older_program_serves_and_counts)
     nb_listener *listener = listening("127.0.0.1:0", NULL);
     nb_conn *client = connected(listener);
     struct serve_options *options = at_the_end(sizeof(*options));
-    struct serve_stats *stats;
+    struct serve_counters *counters;
     struct service service = {listener, 0, 0, false};
     nb_error err;
 
@@ -193,10 +193,10 @@ TEST(an_older_program_serves_and_counts)
     assert_int_equal(service.served, 1);
     assert_int_equal(service.heard, 5); /* listening, accepted, closed, draining, stopped */
     assert_true(service.at_the_end);
-    stats = at_the_end(sizeof(*stats));
-    assert_status(nb_serve_counters(listener, stats), NB_OK);
-    assert_int_equal(stats->accepted, 1);
-    assert_int_equal(stats->active, 0);
+    counters = at_the_end(sizeof(*counters));
+    assert_status(nb_listener_counters(listener, counters), NB_OK);
+    assert_int_equal(counters->accepted, 1);
+    assert_int_equal(counters->active, 0);
     nb_abort(client);
     nb_listener_close(listener);
 }

@@ -372,10 +372,10 @@ static void check_the_drain_ends_it(bool reaches_it, const struct mode *mode)
 
     server->options.drain_ms = 200;
     server_run(server);
-    eventually(server_stats(server).active == 1);
+    eventually(server_counters(server).active == 1);
     assert_status(server_stop(server), NB_OK); /* which would wait for ever */
     assert_status((nb_status)atomic_load(&proxy.status), NB_CANCELLED);
-    assert_int_equal(server_stats(server).forced, 1);
+    assert_int_equal(server_counters(server).forced, 1);
     assert_int_equal(raw_ending(client, NULL), ECONNRESET);
 }
 

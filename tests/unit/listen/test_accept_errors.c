@@ -299,7 +299,7 @@ TEST_AS(the_loop_tries_again, NET_CASE_FOR_BOTH)
     for (size_t i = 0; i < COUNT(again); i++) {
         struct server *server = served_despite(again[i], 3, *state);
 
-        assert_int_equal(server_stats(server).lost_accepts, 0);
+        assert_int_equal(server_counters(server).lost_accepts, 0);
         assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF), 0);
         server_free(server);
     }
@@ -311,8 +311,8 @@ TEST_AS(the_loop_counts_lost_connections_and_goes_on, NET_CASE_FOR_BOTH)
     for (size_t i = 0; i < COUNT(lost); i++) {
         struct server *server = served_despite(lost[i], 3, *state);
 
-        assert_int_equal(server_stats(server).lost_accepts, 3);
-        assert_int_equal(server_stats(server).accepted, 1);
+        assert_int_equal(server_counters(server).lost_accepts, 3);
+        assert_int_equal(server_counters(server).accepted, 1);
         assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF), 0);
         server_free(server);
     }
@@ -331,7 +331,7 @@ TEST_AS(the_loop_backs_off_from_a_shortage_and_recovers, NET_CASE_FOR_BOTH)
         eventually(server_heard(server, NB_EVENT_ACCEPT_RECOVERED) == 1);
         assert_status(event.status, shortages[i].status);
         assert_int_equal(event.system_error, shortages[i].error);
-        assert_int_equal(server_stats(server).lost_accepts, 0);
+        assert_int_equal(server_counters(server).lost_accepts, 0);
         server_free(server);
     }
     assert_in_range(calls(ON_ACCEPT), 4 * COUNT(shortages), 8 * COUNT(shortages));
@@ -538,7 +538,7 @@ TEST(handlers_finish_before_the_broken_loop_ends)
     assert_int_equal(answer(client, HELLO), 0);
     hang_up_all();
     assert_status(server_wait(server), NB_SYSTEM);
-    assert_int_equal(server_stats(server).forced, 0);
+    assert_int_equal(server_counters(server).forced, 0);
 }
 
 /* As `ss -K` does to a listening socket. */
@@ -559,8 +559,8 @@ TEST_AS(the_loop_takes_ten_in_a_row_that_are_unclear, NET_CASE_FOR_BOTH)
     for (size_t i = 0; i < COUNT(unclear); i++) {
         struct server *server = served_despite(unclear[i].error, 10, *state);
 
-        assert_int_equal(server_stats(server).lost_accepts, 10);
-        assert_int_equal(server_stats(server).accepted, 1);
+        assert_int_equal(server_counters(server).lost_accepts, 10);
+        assert_int_equal(server_counters(server).accepted, 1);
         server_free(server);
     }
 }
@@ -574,7 +574,7 @@ TEST_AS(only_a_row_of_unclear_ones_counts, NET_CASE_FOR_BOTH)
         fail_next(ON_ACCEPT, unclear[i].error, 8);
         assert_int_equal(answer(dial(&server->address), HELLO), 0);
     }
-    assert_int_equal(server_stats(server).lost_accepts, 8 * COUNT(unclear));
+    assert_int_equal(server_counters(server).lost_accepts, 8 * COUNT(unclear));
     assert_status(server_finish(server), NB_OK);
 }
 
@@ -694,7 +694,7 @@ TEST_AS(in_want_of_descriptors_who_lingers_makes_room_and_loses_nothing, NET_CAS
         assert_int_equal(answer(clients[i], HELLO), 0);
     for (size_t i = 0; i < COUNT(clients); i++)
         assert_false(is_broken(clients[i]));
-    eventually(server_stats(server).lingering == 3);
+    eventually(server_counters(server).lingering == 3);
     eventually(server_heard(server, NB_EVENT_CLOSED) == COUNT(clients) - 3);
     assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_TIMEOUT);
     if (((const struct mode *)*state)->concurrency == 1) /* otherwise handlers may have them all */
@@ -709,7 +709,7 @@ TEST_AS(who_makes_room_for_nobody_is_told_of_all_the_same, NET_CASE_FOR_BOTH)
     server->options.linger_ms = 10 * PATIENCE_MS;
     server_run(server);
     assert_int_equal(answer(dial(&server->address), HELLO), 0);
-    eventually(server_stats(server).lingering == 1);
+    eventually(server_counters(server).lingering == 1);
     fail_next(ON_ACCEPT, EMFILE, 1);
     taken_elsewhere = true;
     (void)dial(&server->address);
@@ -752,7 +752,7 @@ static void check_all_served(struct server *server, const int *clients, size_t c
     for (size_t i = 0; i < count; i++)
         assert_int_equal(answer(clients[i], HELLO), 0);
     assert_status(server_finish(server), NB_OK);
-    assert_int_equal(server_stats(server).accepted, count);
+    assert_int_equal(server_counters(server).accepted, count);
 }
 
 TEST(the_first_thread_that_cannot_be_started_is_tried_again)
@@ -771,7 +771,7 @@ TEST(later_threads_that_cannot_be_started_are_done_without)
     struct server *server = server_short_of_threads(1, -1, clients, COUNT(clients));
 
     check_all_served(server, clients, COUNT(clients));
-    assert_int_equal(server_stats(server).peak, 1);
+    assert_int_equal(server_counters(server).peak, 1);
 }
 
 TEST(threads_are_started_again_when_they_can_be)
@@ -831,7 +831,7 @@ TEST(without_any_thread_those_who_wait_are_reset_at_the_end_of_the_drain)
     eventually(calls(ON_THREAD) >= 2);
     assert_status(server_stop(server), NB_OK);
     assert_int_equal(raw_ending(client, NULL), ECONNRESET);
-    assert_int_equal(server_stats(server).unserved, 1);
+    assert_int_equal(server_counters(server).unserved, 1);
 }
 
 /* What is no shortage does not go away by waiting. */
@@ -846,7 +846,7 @@ TEST(threads_that_can_never_be_started_end_the_server_with_the_reason)
     assert_status(server_wait(server), NB_SYSTEM);
     assert_int_equal(server->err.system_error, EINVAL);
     assert_int_equal(raw_ending(client, NULL), ECONNRESET);
-    assert_int_equal(server_stats(server).unserved, 1);
+    assert_int_equal(server_counters(server).unserved, 1);
     assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF), 0);
 }
 

@@ -1334,7 +1334,7 @@ TEST_AS(the_accept_loop_serves_unix_sockets, NET_CASE_FOR_BOTH)
     }
     assert_status(server_stop(server), NB_OK);
     assert_int_equal(files(), 0);
-    assert_int_equal(server_stats(server).accepted, 3);
+    assert_int_equal(server_counters(server).accepted, 3);
 }
 
 TEST_AS(a_reply_is_not_lost_to_what_was_not_read, NET_CASE_FOR_BOTH)
@@ -1387,7 +1387,7 @@ static void check_stop_shuts_out(const char *where, int refusal)
         assert_int_equal(answer(waiting[i], HELLO), 0);
     hang_up_all();
     assert_status(server_wait(server), NB_OK);
-    assert_int_equal(server_stats(server).accepted, 4);
+    assert_int_equal(server_counters(server).accepted, 4);
     assert_int_equal(latecomer.result, -refusal);
 }
 
@@ -1412,7 +1412,7 @@ TEST_AS(those_in_the_queue_are_served_after_the_stop, NET_CASE_FOR_BOTH)
     assert_int_equal(answer(waiting, HELLO), 0);
     hang_up_all();
     assert_status(server_wait(server), NB_OK);
-    assert_int_equal(server_stats(server).accepted, 2);
+    assert_int_equal(server_counters(server).accepted, 2);
 }
 
 TEST_AS(a_queue_that_cannot_be_shut_is_emptied_all_the_same, NET_CASE_FOR_BOTH)
@@ -1426,5 +1426,5 @@ TEST_AS(a_queue_that_cannot_be_shut_is_emptied_all_the_same, NET_CASE_FOR_BOTH)
     assert_int_equal(answer(waiting, HELLO), 0);
     hang_up_all();
     assert_status(server_wait(server), NB_OK);
-    assert_int_equal(server_stats(server).accepted, 2);
+    assert_int_equal(server_counters(server).accepted, 2);
 }

@@ -385,7 +385,7 @@ TEST(stop_takes_no_longer_than_drain_ms)
         int64_t drain_ms = drains_ms[i / COUNT(stops_ms)];
         int64_t stop_ms = stops_ms[i % COUNT(stops_ms)];
         nb_serve_options options = alone();
-        nb_serve_stats stats = NB_SERVE_STATS_INIT;
+        nb_serve_counters counters = NB_SERVE_COUNTERS_INIT;
         int64_t late;
 
         options.drain_ms = drain_ms;
@@ -395,8 +395,8 @@ TEST(stop_takes_no_longer_than_drain_ms)
         assert_true(late >= 0);
         /* nobody watches the clock for the handler: its own waits look at the stop four times */
         assert_true(late <= drain_ms * KERNEL_MS / 4 + KERNEL_MS);
-        nb_serve_counters(listener, &stats);
-        assert_int_equal(stats.forced, 1);
+        nb_listener_counters(listener, &counters);
+        assert_int_equal(counters.forced, 1);
         finish();
     }
 }
@@ -412,14 +412,14 @@ TEST(those_who_wait_at_the_stop_are_served_and_those_who_come_later_are_not)
                                                  {1, 0, &polite, 0},
                                                  {KERNEL_MS, 0, &polite, 0}};
     nb_serve_options options = alone();
-    nb_serve_stats stats = NB_SERVE_STATS_INIT;
+    nb_serve_counters counters = NB_SERVE_COUNTERS_INIT;
 
     listen_to(crowd, COUNT(crowd));
     serve_until(3000, read_hello, &options);
-    nb_serve_counters(listener, &stats);
-    assert_int_equal(stats.accepted, 4);
-    assert_int_equal(stats.unserved, 0);
-    assert_int_equal(stats.lost_accepts, 1);
+    nb_listener_counters(listener, &counters);
+    assert_int_equal(counters.accepted, 4);
+    assert_int_equal(counters.unserved, 0);
+    assert_int_equal(counters.lost_accepts, 1);
     for (size_t i = 0; i < COUNT(crowd); i++) {
         bool served = crowd[i].error == 0 && i < 6;
 

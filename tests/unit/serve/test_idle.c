@@ -123,8 +123,8 @@ static void check_all_in_order(struct server *server)
 {
     hang_up_all();
     assert_status(server_wait(server), NB_OK);
-    assert_int_equal(server_stats(server).forced, 0);
-    assert_int_equal(server_stats(server).unserved, 0);
+    assert_int_equal(server_counters(server).forced, 0);
+    assert_int_equal(server_counters(server).unserved, 0);
     for (int i = 0; i < server_heard(server, NB_EVENT_CLOSED); i++)
         assert_status(server_event(server, NB_EVENT_CLOSED, i).status, NB_OK);
 }
@@ -584,7 +584,7 @@ TEST(the_stop_stays_readable_through_the_drain)
     struct server *server = patient_server(wait_for_ever, &seen, *state);
 
     (void)dial(&server->address);
-    eventually(server_stats(server).active == 1);
+    eventually(server_counters(server).active == 1);
     assert_false(is_readable(nb_listener_stop_fd(server->listener)));
     nb_listener_stop(server->listener);
     wait_for_the_drain(server, *state);
@@ -604,15 +604,15 @@ TEST(the_drain_ends_when_it_is_told_to)
 
     for (int i = 0; i < mode->concurrency + 3; i++)
         (void)dial(&server->address);
-    eventually((int)server_stats(server).active == mode->concurrency);
+    eventually((int)server_counters(server).active == mode->concurrency);
     nb_listener_stop(server->listener);
     wait_for_the_drain(server, *state);
     nb_listener_stop_now(server->listener);
     nb_listener_stop_now(server->listener);
     assert_status(server_wait(server), NB_OK);
     assert_status(seen, NB_CANCELLED);
-    assert_int_equal(server_stats(server).forced, mode->concurrency);
-    assert_int_equal(server_stats(server).unserved, 3);
+    assert_int_equal(server_counters(server).forced, mode->concurrency);
+    assert_int_equal(server_counters(server).unserved, 3);
 }
 
 static nb_listener *_Atomic to_be_stopped;
@@ -635,7 +635,7 @@ TEST(a_signal_handler_may_end_the_drain)
     assert_int_equal(sigaction(SIGUSR2, &action, &old), 0);
     to_be_stopped = server->listener;
     (void)dial(&server->address);
-    eventually(server_stats(server).active == 1);
+    eventually(server_counters(server).active == 1);
     nb_listener_stop(server->listener);
     wait_for_the_drain(server, *state);
     assert_int_equal(pthread_kill(server->thread, SIGUSR2), 0);
@@ -650,10 +650,10 @@ TEST(a_drain_that_is_not_wanted_takes_no_time)
     struct server *server = patient_server(wait_for_ever, &seen, *state);
 
     (void)dial(&server->address);
-    eventually(server_stats(server).active == 1);
+    eventually(server_counters(server).active == 1);
     nb_listener_stop_now(server->listener);
     assert_status(server_wait(server), NB_OK);
-    assert_int_equal(server_stats(server).forced, 1);
+    assert_int_equal(server_counters(server).forced, 1);
     nb_listener_stop_now(NULL);
 }
 
@@ -662,12 +662,12 @@ TEST(lingering_ends_with_the_drain)
     struct server *server = patient_server(say_hello, NULL, *state);
 
     (void)dial(&server->address);
-    eventually(server_stats(server).lingering == 1);
+    eventually(server_counters(server).lingering == 1);
     nb_listener_stop(server->listener);
     wait_for_the_drain(server, *state);
     nb_listener_stop_now(server->listener);
     assert_status(server_wait(server), NB_OK);
-    assert_int_equal(server_stats(server).forced, 0);
+    assert_int_equal(server_counters(server).forced, 0);
 }
 
 /* --- A child of fork(2) shares the wakeups --- */

@@ -63,7 +63,7 @@ static void hold(struct server *_Atomic *whose)
     nb_deadline until = plenty();
 
     while (server != NULL && !nb_expired(until) &&
-           server_stats(server).accepted + server_stats(server).refused < 2)
+           server_counters(server).accepted + server_counters(server).refused < 2)
         a_moment();
 }
 
@@ -185,7 +185,7 @@ TEST(each_connection_gets_its_handler_and_the_context)
     for (int i = 0; i < 20; i++)
         assert_int_equal(answer(dial(&server->address), HELLO), 0);
     assert_int_equal(count, 20);
-    assert_int_equal(server_stats(server).accepted, 20);
+    assert_int_equal(server_counters(server).accepted, 20);
     assert_status(server_finish(server), NB_OK);
 }
 
@@ -351,8 +351,8 @@ TEST(a_handler_may_close_its_connection)
         assert_int_equal(answer(dial(&server->address), HELLO), 0);
     eventually(server_heard(server, NB_EVENT_CLOSED) == 3);
     assert_int_equal(server_event(server, NB_EVENT_CLOSED, 0).sent, strlen(HELLO));
-    assert_int_equal(server_stats(server).lingering, 0);
-    eventually(server_stats(server).active == 0);
+    assert_int_equal(server_counters(server).lingering, 0);
+    eventually(server_counters(server).active == 0);
     assert_status(server_finish(server), NB_OK);
 }
 
@@ -490,7 +490,7 @@ TEST_AS(short_connections_start_no_threads_once_workers_exist, NET_CASE)
         hang_up(client);
     }
     assert_status(server_finish(server), NB_OK);
-    assert_int_equal(server_stats(server).accepted, 1000);
+    assert_int_equal(server_counters(server).accepted, 1000);
     assert_in_range(calls(ON_THREAD), 2, 16);
 }
 
@@ -505,15 +505,15 @@ TEST_AS(only_so_many_handlers_run_and_the_others_wait_in_the_queue, NET_CASE)
         clients[i] = dial(&server->address);
     eventually(gate_waiting() == 3);
     eventually(queue_length(fd) == 2);
-    assert_int_equal(server_stats(server).active, 3);
-    assert_int_equal(server_stats(server).accepted, 3);
+    assert_int_equal(server_counters(server).active, 3);
+    assert_int_equal(server_counters(server).accepted, 3);
     assert_int_equal(server_heard(server, NB_EVENT_ACCEPTED), 3);
     gate_open();
     for (size_t i = 0; i < COUNT(clients); i++)
         assert_int_equal(answer(clients[i], HELLO), 0);
     assert_int_equal(queue_length(fd), 0);
     assert_status(server_finish(server), NB_OK);
-    assert_int_equal(server_stats(server).peak, 3);
+    assert_int_equal(server_counters(server).peak, 3);
 }
 
 /* Serves three at once: a fourth waits, and is told of; how often anybody waits in poll(2) is bounded. */
@@ -533,7 +533,7 @@ static void check_waiting_in_vain(const char *endpoint)
     polls = calls(ON_POLL);
     eventually(server_heard(server, NB_EVENT_LIMIT_REACHED) == 1);
     assert_in_range(calls(ON_POLL) - polls, 1, 10 + 3 * ms_since(begin) / 1000);
-    assert_int_equal(server_stats(server).limit_reached, 1);
+    assert_int_equal(server_counters(server).limit_reached, 1);
     assert_int_equal(server_heard(server, NB_EVENT_LIMIT_CLEARED), 0);
     gate_open();
     for (size_t i = 0; i < COUNT(clients); i++) {
@@ -569,7 +569,7 @@ TEST_AS(while_nobody_waits_it_is_nothing_that_all_places_are_taken, NET_CASE)
     polls = calls(ON_POLL);
     eventually(calls(ON_POLL) >= polls + 3);
     assert_int_equal(server_heard(server, NB_EVENT_LIMIT_REACHED), 0);
-    assert_int_equal(server_stats(server).limit_reached, 0);
+    assert_int_equal(server_counters(server).limit_reached, 0);
     gate_open();
     assert_status(server_finish(server), NB_OK);
 }
@@ -583,12 +583,12 @@ TEST_AS(one_at_a_time_takes_the_next_when_the_last_is_done, NET_CASE)
         clients[i] = dial(&server->address);
     eventually(gate_waiting() == 1);
     assert_int_equal(queue_length(nb_listener_fd(server->listener, 0)), 2);
-    assert_int_equal(server_stats(server).accepted, 1);
+    assert_int_equal(server_counters(server).accepted, 1);
     gate_open();
     for (size_t i = 0; i < COUNT(clients); i++)
         assert_int_equal(answer(clients[i], HELLO), 0);
     assert_status(server_finish(server), NB_OK);
-    assert_int_equal(server_stats(server).peak, 1);
+    assert_int_equal(server_counters(server).peak, 1);
 }
 
 TEST(a_crowd_that_waits_to_be_spoken_to_is_served)
@@ -603,7 +603,7 @@ TEST(a_crowd_that_waits_to_be_spoken_to_is_served)
     for (size_t i = 0; i < COUNT(clients); i++)
         assert_int_equal(answer(clients[i], HELLO), 0);
     assert_status(server_finish(server), NB_OK);
-    assert_int_equal(server_stats(server).accepted, COUNT(clients));
+    assert_int_equal(server_counters(server).accepted, COUNT(clients));
 }
 
 /* SIGKILL and SIGSTOP cannot be blocked, and those between SIGSYS and SIGRTMIN are the C library's. */
@@ -815,8 +815,8 @@ TEST(many_who_linger_hold_up_nobody)
     server_run(server);
     for (int i = 0; i < 40; i++)
         assert_int_equal(answer(dial(&server->address), HELLO), 0);
-    eventually(server_stats(server).lingering == 40);
-    assert_int_equal(server_stats(server).active, 0);
+    eventually(server_counters(server).lingering == 40);
+    assert_int_equal(server_counters(server).active, 0);
     assert_int_equal(server_heard(server, NB_EVENT_CLOSED), 0);
 }
 
@@ -826,11 +826,11 @@ TEST(a_client_that_ends_is_not_lingered_for)
     int client = dial(&server->address);
 
     assert_int_equal(answer(client, HELLO), 0);
-    eventually(server_stats(server).lingering == 1);
+    eventually(server_counters(server).lingering == 1);
     hang_up(client);
     eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
     assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_OK);
-    assert_int_equal(server_stats(server).lingering, 0);
+    assert_int_equal(server_counters(server).lingering, 0);
 }
 
 TEST(a_reset_while_it_lingers_is_told)
@@ -839,7 +839,7 @@ TEST(a_reset_while_it_lingers_is_told)
     int client = dial(&server->address);
 
     assert_int_equal(answer(client, HELLO), 0);
-    eventually(server_stats(server).lingering == 1);
+    eventually(server_counters(server).lingering == 1);
     break_off(client);
     eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
     assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_RESET);
@@ -928,7 +928,7 @@ TEST(bytes_without_number_may_be_lingered_for)
     server_run(server);
     client = dial(&server->address);
     assert_int_equal(answer(client, HELLO), 0);
-    eventually(server_stats(server).lingering == 1);
+    eventually(server_counters(server).lingering == 1);
     say(client, "late", 4);
     hang_up(client);
     eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
@@ -946,7 +946,7 @@ TEST(beyond_linger_max_the_oldest_makes_room)
     for (size_t i = 0; i < COUNT(clients); i++) {
         clients[i] = dial(&server->address);
         assert_int_equal(answer(clients[i], HELLO), 0);
-        eventually(server_stats(server).lingering == (i == 0 ? 1 : 2));
+        eventually(server_counters(server).lingering == (i == 0 ? 1 : 2));
         eventually(server_heard(server, NB_EVENT_CLOSED) == (i < 2 ? 0 : (int)i - 1));
     }
     for (int i = 0; i < 2; i++) {
@@ -956,7 +956,7 @@ TEST(beyond_linger_max_the_oldest_makes_room)
         eventually(is_broken(clients[i]));
     }
     assert_false(is_broken(clients[2]) || is_broken(clients[3]));
-    assert_int_equal(server_stats(server).lingering, 2);
+    assert_int_equal(server_counters(server).lingering, 2);
     assert_int_equal(server_heard(server, NB_EVENT_CLOSED), 2);
 }
 
@@ -969,7 +969,7 @@ TEST(by_default_256_may_linger)
     for (int i = 0; i < 260; i++)
         assert_int_equal(answer(dial(&server->address), HELLO), 0);
     eventually(server_heard(server, NB_EVENT_CLOSED) == 4);
-    assert_int_equal(server_stats(server).lingering, 256);
+    assert_int_equal(server_counters(server).lingering, 256);
 }
 
 TEST(without_lingering_a_connection_ends_at_once)
@@ -980,7 +980,7 @@ TEST(without_lingering_a_connection_ends_at_once)
     server_run(server);
     assert_int_equal(answer(dial(&server->address), HELLO), 0);
     eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
-    assert_int_equal(server_stats(server).lingering, 0);
+    assert_int_equal(server_counters(server).lingering, 0);
 }
 
 /* The time of lingering is a window in which nothing happens: whoever looked all the time would look
@@ -1005,7 +1005,7 @@ TEST(without_memory_to_watch_who_lingers_all_are_served)
 
     for (int i = 0; i < 4; i++)
         assert_int_equal(answer(dial(&server->address), HELLO), 0);
-    eventually(server_stats(server).lingering == 4);
+    eventually(server_counters(server).lingering == 4);
     without_room = 0;
     poll_room = POLLED_ANYHOW;
     assert_int_equal(answer(dial(&server->address), HELLO), 0);
@@ -1046,7 +1046,7 @@ static struct server *server_with_unread_bytes(int *client, int64_t linger_ms,
     unwatched = -1;
     server_run(server);
     *client = dial(&server->address);
-    eventually(server_stats(server).lingering == 1);
+    eventually(server_counters(server).lingering == 1);
     say(*client, late, sizeof(late));
     eventually(is_acknowledged(*client));
     return server;
@@ -1102,7 +1102,7 @@ static bool delivered_to_who_makes_room(const char *endpoint, const struct mode 
     client = dial(&server->address);
     if (reads)
         assert_int_equal(answer(client, HELLO), 0);
-    eventually(server_stats(server).lingering == 1);
+    eventually(server_counters(server).lingering == 1);
     if (reads || is_tcp) /* the client's system may take its time */
         eventually(is_acknowledged(unwatched));
     assert_int_equal(answer(dial(&server->address), HELLO), 0);
@@ -1141,19 +1141,19 @@ TEST_AS(a_receive_that_hangs_while_one_lingers_holds_up_nobody, NET_CASE)
     server_run(server);
     client = dial(&server->address);
     assert_int_equal(answer(client, HELLO), 0);
-    eventually(server_stats(server).lingering == 1);
+    eventually(server_counters(server).lingering == 1);
     receive_hangs = true;
     say(client, "late", 4);
     eventually(gate_waiting() == 1);
     for (int i = 0; i < 4; i++) /* the one that is being drained cannot make room: the others do */
         assert_int_equal(answer(dial(&server->address), HELLO), 0);
     eventually(server_heard(server, NB_EVENT_CLOSED) == 3);
-    assert_int_equal(server_stats(server).lingering, 2);
+    assert_int_equal(server_counters(server).lingering, 2);
     gate_open();
     hang_up(client);
     eventually(server_heard(server, NB_EVENT_CLOSED) == 4);
     assert_status(server_event(server, NB_EVENT_CLOSED, 3).status, NB_OK);
-    assert_int_equal(server_stats(server).lingering, 1);
+    assert_int_equal(server_counters(server).lingering, 1);
 }
 
 /* With room for one alone, which is being drained just now: who comes makes room itself. */
@@ -1167,14 +1167,14 @@ TEST_AS(a_receive_that_hangs_while_the_only_one_lingers_holds_up_nobody, NET_CAS
     server_run(server);
     client = dial(&server->address);
     assert_int_equal(answer(client, HELLO), 0);
-    eventually(server_stats(server).lingering == 1);
+    eventually(server_counters(server).lingering == 1);
     receive_hangs = true;
     say(client, "late", 4);
     eventually(gate_waiting() == 1);
     for (int i = 0; i < 3; i++)
         assert_int_equal(answer(dial(&server->address), HELLO), 0);
     eventually(server_heard(server, NB_EVENT_CLOSED) == 3);
-    assert_int_equal(server_stats(server).lingering, 1);
+    assert_int_equal(server_counters(server).lingering, 1);
     gate_open();
     hang_up(client);
     eventually(server_heard(server, NB_EVENT_CLOSED) == 4);
@@ -1210,7 +1210,7 @@ static void check_cancelled(struct server *server, int client, int64_t begin,
     assert_status((nb_status)*seen, NB_CANCELLED);
     assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_CANCELLED);
     assert_int_equal(raw_ending(client, NULL), ECONNRESET);
-    assert_int_equal(server_stats(server).forced, 0);
+    assert_int_equal(server_counters(server).forced, 0);
 }
 
 static void check_life(nb_handler *handler, const struct mode *mode)
@@ -1355,8 +1355,8 @@ TEST_AS(one_peer_has_only_so_many_connections, NET_CASE)
     eventually(server_heard(server, NB_EVENT_REFUSED) == 1);
     told = server_event(server, NB_EVENT_REFUSED, 0).address;
     assert_true(nb_address_equal(&told, &refused));
-    assert_int_equal(server_stats(server).refused, 1);
-    assert_int_equal(server_stats(server).accepted, 2);
+    assert_int_equal(server_counters(server).refused, 1);
+    assert_int_equal(server_counters(server).accepted, 2);
     assert_int_equal(server_heard(server, NB_EVENT_ACCEPTED), 2);
 }
 
@@ -1372,10 +1372,10 @@ TEST_AS(the_limit_of_one_peer_holds_before_its_handler_has_begun, NET_CASE)
     (void)dial(&server->address);
     held_back = server;
     server_run(server);
-    eventually(server_stats(server).accepted + server_stats(server).refused == 2);
+    eventually(server_counters(server).accepted + server_counters(server).refused == 2);
     held_back = NULL;
-    assert_int_equal(server_stats(server).accepted, 1);
-    assert_int_equal(server_stats(server).refused, 1);
+    assert_int_equal(server_counters(server).accepted, 1);
+    assert_int_equal(server_counters(server).refused, 1);
 }
 
 /* Its handler has returned, its stream is about to be ended, and it does not linger yet. */
@@ -1391,8 +1391,8 @@ TEST_AS(the_limit_of_one_peer_holds_while_a_connection_is_ended, NET_CASE)
     assert_int_equal(answer_so_far(first, HELLO), 0);
     eventually(held_at_the_end == NULL);
     assert_int_equal(answer(dial(&server->address), ""), ECONNRESET);
-    assert_int_equal(server_stats(server).accepted, 1);
-    assert_int_equal(server_stats(server).refused, 1);
+    assert_int_equal(server_counters(server).accepted, 1);
+    assert_int_equal(server_counters(server).refused, 1);
 }
 
 /* Who has seen the end of a connection may come again at once. */
@@ -1405,7 +1405,7 @@ TEST_AS(a_peer_that_has_seen_the_end_is_not_over_its_limit, NET_CASE)
     server_run(server);
     for (int i = 0; i < 50; i++)
         assert_int_equal(answer(dial(&server->address), HELLO), 0);
-    assert_int_equal(server_stats(server).refused, 0);
+    assert_int_equal(server_counters(server).refused, 0);
 }
 
 TEST_AS(the_limit_of_one_peer_holds_in_a_crowd, NET_CASE)
@@ -1416,8 +1416,8 @@ TEST_AS(the_limit_of_one_peer_holds_in_a_crowd, NET_CASE)
     for (int i = 0; i < 200; i++)
         (void)dial(&server->address);
     server_run(server);
-    eventually(server_stats(server).accepted + server_stats(server).refused == 200);
-    assert_int_equal(server_stats(server).accepted, 1);
+    eventually(server_counters(server).accepted + server_counters(server).refused == 200);
+    assert_int_equal(server_counters(server).accepted, 1);
 }
 
 TEST_AS(another_peer_has_its_own_limit, NET_CASE)
@@ -1454,12 +1454,12 @@ TEST(those_that_linger_count_for_the_limit)
     first = dial(&server->address);
     assert_int_equal(answer(first, HELLO), 0);
     assert_int_equal(answer(dial(&server->address), HELLO), 0);
-    eventually(server_stats(server).lingering == 2);
+    eventually(server_counters(server).lingering == 2);
     assert_int_equal(answer(dial(&server->address), ""), ECONNRESET);
     hang_up(first);
     eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
     assert_int_equal(answer(dial(&server->address), HELLO), 0);
-    assert_int_equal(server_stats(server).refused, 1);
+    assert_int_equal(server_counters(server).refused, 1);
 }
 
 TEST_AS(without_a_limit_one_peer_has_many, NET_CASE)
@@ -1497,7 +1497,7 @@ TEST_AS(a_unix_peer_is_its_user, NET_CASE)
     user_offset = 1;
     (void)dial(&server->address);
     eventually(gate_waiting() == 3);
-    assert_int_equal(server_stats(server).refused, 1);
+    assert_int_equal(server_counters(server).refused, 1);
     gate_open();
     assert_status(server_finish(server), NB_OK);
 }
@@ -1951,10 +1951,10 @@ static void ask_and_stop(const nb_event *event, void *context)
 {
     struct server *server = context;
 
-    (void)server_stats(server);
+    (void)server_counters(server);
     if (event->kind == NB_EVENT_CLOSED)
         nb_listener_stop(server->listener);
-    (void)server_stats(server);
+    (void)server_counters(server);
 }
 
 TEST(an_event_handler_may_ask_and_stop)
@@ -2093,18 +2093,18 @@ TEST_AS(who_takes_its_time_over_refused_holds_up_nobody_who_connects, NET_CASE)
 
 /* --- Counters --- */
 
-/* How much nb_serve_counters() has written behind the size. */
+/* How much nb_listener_counters() has written behind the size. */
 static size_t count_written(const struct server *server, size_t size, nb_status expected)
 {
-    nb_serve_stats stats;
+    nb_serve_counters counters;
     size_t written = 0;
 
-    memset(&stats, '#', sizeof(stats));
-    stats.size = size;
-    assert_status(nb_serve_counters(server->listener, &stats), expected);
-    assert_int_equal(stats.size, size);
-    for (size_t i = sizeof(stats.size); i < sizeof(stats); i++)
-        written += ((unsigned char *)&stats)[i] != '#';
+    memset(&counters, '#', sizeof(counters));
+    counters.size = size;
+    assert_status(nb_listener_counters(server->listener, &counters), expected);
+    assert_int_equal(counters.size, size);
+    for (size_t i = sizeof(counters.size); i < sizeof(counters); i++)
+        written += ((unsigned char *)&counters)[i] != '#';
     return written;
 }
 
@@ -2121,56 +2121,57 @@ TEST_AS(counters_whose_size_was_never_set_are_invalid_and_left_alone, NET_CASE)
 TEST_AS(counters_of_nothing_are_invalid, NET_CASE)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, &sequential);
-    nb_serve_stats stats = NB_SERVE_STATS_INIT;
+    nb_serve_counters counters = NB_SERVE_COUNTERS_INIT;
 
-    assert_status(nb_serve_counters(NULL, &stats), NB_INVALID);
-    assert_status(nb_serve_counters(server->listener, NULL), NB_INVALID);
+    assert_status(nb_listener_counters(NULL, &counters), NB_INVALID);
+    assert_status(nb_listener_counters(server->listener, NULL), NB_INVALID);
 }
 
 TEST_AS(the_counters_begin_at_zero, NET_CASE)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, &sequential);
-    nb_serve_stats stats, zero = NB_SERVE_STATS_INIT;
+    nb_serve_counters counters, zero = NB_SERVE_COUNTERS_INIT;
 
-    stats = server_stats(server);
-    assert_memory_equal(&stats, &zero, sizeof(stats));
+    counters = server_counters(server);
+    assert_memory_equal(&counters, &zero, sizeof(counters));
 }
 
 TEST(the_counters_stay_after_the_end)
 {
     struct server *server = run_server(say_hello, NULL, *state);
-    nb_serve_stats stats;
+    nb_serve_counters counters;
 
     for (int i = 0; i < 5; i++)
         assert_int_equal(answer(dial(&server->address), HELLO), 0);
     assert_status(server_finish(server), NB_OK);
-    stats = server_stats(server);
-    assert_int_equal(stats.accepted, 5);
-    assert_int_equal(stats.active, 0);
-    assert_in_range(stats.peak, 1, 5);
-    assert_int_equal(stats.lingering, 0);
-    assert_int_equal(stats.refused + stats.lost_accepts + stats.forced + stats.unserved, 0);
+    counters = server_counters(server);
+    assert_int_equal(counters.accepted, 5);
+    assert_int_equal(counters.active, 0);
+    assert_in_range(counters.peak, 1, 5);
+    assert_int_equal(counters.lingering, 0);
+    assert_int_equal(counters.refused + counters.lost_accepts + counters.forced + counters.unserved,
+                     0);
 }
 
 TEST(the_counters_fill_what_the_caller_knows)
 {
     struct server *server = run_server(say_hello, NULL, *state);
     struct {
-        nb_serve_stats known;
+        nb_serve_counters known;
         uint64_t later[2];
-    } stats;
+    } counters;
 
     assert_int_equal(answer(dial(&server->address), HELLO), 0);
-    memset(&stats, 0xff, sizeof(stats));
-    stats.known.size = offsetof(nb_serve_stats, active);
-    assert_status(nb_serve_counters(server->listener, &stats.known), NB_OK);
-    assert_int_equal(stats.known.accepted, 1);
-    assert_true(stats.known.active == UINT64_MAX);
-    stats.known.size = sizeof(stats);
-    assert_status(nb_serve_counters(server->listener, &stats.known), NB_OK);
-    assert_int_equal(stats.known.size, sizeof(stats));
-    assert_int_equal(stats.known.accepted, 1);
-    assert_true(stats.later[0] == 0 && stats.later[1] == 0);
+    memset(&counters, 0xff, sizeof(counters));
+    counters.known.size = offsetof(nb_serve_counters, active);
+    assert_status(nb_listener_counters(server->listener, &counters.known), NB_OK);
+    assert_int_equal(counters.known.accepted, 1);
+    assert_true(counters.known.active == UINT64_MAX);
+    counters.known.size = sizeof(counters);
+    assert_status(nb_listener_counters(server->listener, &counters.known), NB_OK);
+    assert_int_equal(counters.known.size, sizeof(counters));
+    assert_int_equal(counters.known.accepted, 1);
+    assert_true(counters.later[0] == 0 && counters.later[1] == 0);
 }
 
 TEST_GROUP(move_to_own_network, NULL)

@@ -220,7 +220,7 @@ TEST(clients_that_came_before_a_stop_before_the_start_are_served)
         assert_int_equal(answer(clients[i], HELLO), 0);
     hang_up_all();
     assert_status(server_wait(server), NB_OK);
-    assert_int_equal(server_stats(server).accepted, COUNT(clients));
+    assert_int_equal(server_counters(server).accepted, COUNT(clients));
 }
 
 TEST(many_stops_are_one)
@@ -388,7 +388,7 @@ TEST(handlers_may_finish_during_the_drain)
     assert_int_equal(answer(client, HELLO), 0);
     hang_up(client);
     assert_status(server_wait(server), NB_OK);
-    assert_int_equal(server_stats(server).forced, 0);
+    assert_int_equal(server_counters(server).forced, 0);
     assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_OK);
 }
 
@@ -425,7 +425,7 @@ static void check_cut_off_within(int64_t connection_ms, nb_handler *handler,
     server_run(server);
     for (int i = 0; i < clients; i++)
         fds[i] = dial(&server->address);
-    eventually(server_stats(server).active == (uint64_t)clients);
+    eventually(server_counters(server).active == (uint64_t)clients);
     begin = now_ns();
     nb_listener_stop(server->listener);
     for (int i = 0; i < clients; i++)
@@ -433,8 +433,8 @@ static void check_cut_off_within(int64_t connection_ms, nb_handler *handler,
     assert_status(server_wait(server), NB_OK);
     assert_in_range(ms_since(begin), 100, 5000);
     assert_status((nb_status)seen, NB_CANCELLED);
-    assert_int_equal(server_stats(server).forced, clients);
-    assert_int_equal(server_stats(server).active, 0);
+    assert_int_equal(server_counters(server).forced, clients);
+    assert_int_equal(server_counters(server).active, 0);
     assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_CANCELLED);
 }
 
@@ -501,10 +501,10 @@ TEST(a_drain_of_a_millisecond_ends_at_once)
     server->options.drain_ms = 1;
     server_run(server);
     (void)dial(&server->address);
-    eventually(server_stats(server).active == 1);
+    eventually(server_counters(server).active == 1);
     assert_status(server_stop(server), NB_OK);
     assert_status((nb_status)seen, NB_CANCELLED);
-    assert_int_equal(server_stats(server).forced, 1);
+    assert_int_equal(server_counters(server).forced, 1);
 }
 
 TEST(a_drain_without_limit_waits_for_the_handlers)
@@ -537,7 +537,7 @@ TEST_AS(a_handler_outside_the_library_is_waited_for, NET_CASE)
     client = dial(&server->address);
     eventually(gate_waiting() == 1);
     nb_listener_stop(server->listener);
-    eventually(server_stats(server).forced == 1);
+    eventually(server_counters(server).forced == 1);
     assert_int_equal(raw_ending(client, NULL), ECONNRESET);
     assert_false(server->ended);
     gate_open();
@@ -573,12 +573,12 @@ TEST_AS(a_connection_cancelled_before_is_not_counted_as_forced, NET_CASE)
     eventually(gate_waiting() == 1);
     nb_cancel(cancelled_before);
     client = dial(&server->address);
-    eventually(server_stats(server).active == 2);
+    eventually(server_counters(server).active == 2);
     nb_listener_stop(server->listener);
     assert_int_equal(raw_ending(client, NULL), ECONNRESET);
     gate_open();
     assert_status(server_wait(server), NB_OK);
-    assert_int_equal(server_stats(server).forced, 1);
+    assert_int_equal(server_counters(server).forced, 1);
 }
 
 TEST(who_lingers_is_waited_for_until_the_end_of_the_drain)
@@ -589,11 +589,11 @@ TEST(who_lingers_is_waited_for_until_the_end_of_the_drain)
     server->options.drain_ms = 100;
     server_run(server);
     assert_int_equal(answer(dial(&server->address), HELLO), 0);
-    eventually(server_stats(server).lingering == 1);
+    eventually(server_counters(server).lingering == 1);
     begin = now_ns();
     assert_status(server_stop(server), NB_OK);
     assert_in_range(ms_since(begin), 100, 5000);
-    assert_int_equal(server_stats(server).lingering, 0);
+    assert_int_equal(server_counters(server).lingering, 0);
     assert_int_equal(server_heard(server, NB_EVENT_CLOSED), 1);
 }
 
@@ -605,7 +605,7 @@ TEST(who_lingers_may_end_during_the_drain)
     server_run(server);
     client = dial(&server->address);
     assert_int_equal(answer(client, HELLO), 0);
-    eventually(server_stats(server).lingering == 1);
+    eventually(server_counters(server).lingering == 1);
     nb_listener_stop(server->listener);
     wait_for_the_drain(server);
     hang_up(client);
@@ -659,9 +659,9 @@ TEST(those_in_the_queue_are_served_after_the_stop)
         assert_int_equal(answer(clients[i], HELLO), 0);
     hang_up_all();
     assert_status(server_wait(server), NB_OK);
-    assert_int_equal(server_stats(server).unserved, 0);
-    assert_int_equal(server_heard(server, NB_EVENT_ACCEPTED), server_stats(server).accepted);
-    assert_int_equal(server_heard(server, NB_EVENT_CLOSED), server_stats(server).accepted);
+    assert_int_equal(server_counters(server).unserved, 0);
+    assert_int_equal(server_heard(server, NB_EVENT_ACCEPTED), server_counters(server).accepted);
+    assert_int_equal(server_heard(server, NB_EVENT_CLOSED), server_counters(server).accepted);
 }
 
 TEST(the_limit_of_handlers_holds_in_the_drain)
@@ -675,7 +675,7 @@ TEST(the_limit_of_handlers_holds_in_the_drain)
         assert_int_equal(answer(clients[i], HELLO), 0);
     hang_up_all();
     assert_status(server_wait(server), NB_OK);
-    assert_int_equal(server_stats(server).peak, concurrency_of(state) == 1 ? 1 : 2);
+    assert_int_equal(server_counters(server).peak, concurrency_of(state) == 1 ? 1 : 2);
 }
 
 /* Who waits in the queue of the stop counts for its peer, or one peer would have all the workers. */
@@ -692,13 +692,13 @@ TEST(the_limit_of_one_peer_holds_in_the_drain)
     nb_listener_stop(server->listener);
     server_run(server);
     wait_for_the_drain(server);
-    assert_int_equal(server_stats(server).refused, 3);
+    assert_int_equal(server_counters(server).refused, 3);
     gate_open();
     assert_int_equal(answer(other, HELLO), 0);
     hang_up_all();
     assert_status(server_wait(server), NB_OK);
-    assert_int_equal(server_stats(server).accepted, 3);
-    assert_int_equal(server_stats(server).unserved, 0);
+    assert_int_equal(server_counters(server).accepted, 3);
+    assert_int_equal(server_counters(server).unserved, 0);
 }
 
 TEST_AS(more_workers_start_for_the_queue_of_the_stop, NET_CASE)
@@ -725,7 +725,7 @@ TEST(a_lost_connection_at_the_stop_costs_no_other)
         assert_int_equal(answer(clients[i], HELLO), 0);
     hang_up_all();
     assert_status(server_wait(server), NB_OK);
-    assert_int_equal(server_stats(server).lost_accepts, 2);
+    assert_int_equal(server_counters(server).lost_accepts, 2);
 }
 
 TEST(losses_without_end_at_the_stop_end_with_the_queue)
@@ -740,7 +740,7 @@ TEST(losses_without_end_at_the_stop_end_with_the_queue)
     fail_next(ON_ACCEPT, ECONNABORTED, -1);
     server_run(server);
     assert_status(server_wait(server), NB_OK);
-    assert_int_equal(server_stats(server).lost_accepts, 70);
+    assert_int_equal(server_counters(server).lost_accepts, 70);
 }
 
 /* All who wait when the stop comes are served. */
@@ -770,7 +770,7 @@ TEST(a_shortage_at_the_stop_costs_nobody)
 
     fail_next(ON_ACCEPT, EMFILE, 2);
     check_all_served(server, clients, COUNT(clients));
-    assert_int_equal(server_stats(server).unserved, 0);
+    assert_int_equal(server_counters(server).unserved, 0);
 }
 
 /* What accept does all the time until the drain is over: those in the queue are not forgotten. */
@@ -789,8 +789,8 @@ static void check_unserved_after(int error, const struct mode *mode)
     assert_status(server_wait(server), NB_OK);
     for (size_t i = 0; i < COUNT(clients); i++)
         assert_int_equal(raw_ending(clients[i], NULL), ECONNRESET);
-    assert_int_equal(server_stats(server).accepted, 0);
-    assert_int_equal(server_stats(server).unserved, COUNT(clients));
+    assert_int_equal(server_counters(server).accepted, 0);
+    assert_int_equal(server_counters(server).unserved, COUNT(clients));
     fail_next(ON_ACCEPT, 0, 0);
 }
 
@@ -833,7 +833,7 @@ TEST(the_queue_of_a_unix_socket_is_taken_whole_whatever_its_length)
         assert_int_equal(answer(clients[i], HELLO), 0);
     hang_up_all();
     assert_status(server_wait(server), NB_OK);
-    assert_int_equal(server_stats(server).accepted, COUNT(clients));
+    assert_int_equal(server_counters(server).accepted, COUNT(clients));
 }
 
 /* Accepted and closed, so that they could be counted, they would see an end. */
@@ -855,7 +855,7 @@ TEST(who_cannot_be_accepted_from_a_unix_socket_in_time_sees_a_reset)
     for (size_t i = 0; i < COUNT(clients); i++)
         assert_int_equal(raw_ending(clients[i], NULL), ECONNRESET);
     assert_status(server_wait(server), NB_OK);
-    assert_int_equal(server_stats(server).accepted, 0);
+    assert_int_equal(server_counters(server).accepted, 0);
 }
 
 /* Not one too many, not one too few; and who is not served is told so at once, although it believes
@@ -865,7 +865,7 @@ TEST(a_stop_takes_as_many_as_waited_and_resets_who_comes_later)
     skip_under_qemu("TCP_INFO is cut short");
     int clients[3];
     struct server *server = full_server(state, clients, COUNT(clients));
-    uint64_t before = server_stats(server).accepted;
+    uint64_t before = server_counters(server).accepted;
 
     latecomers.server = server;
     nb_listener_stop(server->listener);
@@ -879,8 +879,8 @@ TEST(a_stop_takes_as_many_as_waited_and_resets_who_comes_later)
     }
     hang_up_all();
     assert_status(server_wait(server), NB_OK);
-    assert_int_equal(server_stats(server).accepted, before + COUNT(clients));
-    assert_int_equal(server_stats(server).unserved, 0);
+    assert_int_equal(server_counters(server).accepted, before + COUNT(clients));
+    assert_int_equal(server_counters(server).unserved, 0);
 }
 
 /* Those of one socket do not take the places of those of another. */
@@ -902,7 +902,7 @@ TEST(each_queue_is_taken_on_its_own)
         raw_close(latecomers.clients[i]);
     hang_up_all();
     assert_status(server_wait(server), NB_OK);
-    assert_int_equal(server_stats(server).accepted, COUNT(clients));
+    assert_int_equal(server_counters(server).accepted, COUNT(clients));
 }
 
 TEST(those_for_whom_no_time_is_left_are_reset_and_counted)
@@ -917,15 +917,15 @@ TEST(those_for_whom_no_time_is_left_are_reset_and_counted)
     server_run(server);
     for (int i = 0; i < few.concurrency; i++)
         (void)dial(&server->address);
-    eventually(server_stats(server).active == (uint64_t)few.concurrency);
+    eventually(server_counters(server).active == (uint64_t)few.concurrency);
     for (size_t i = 0; i < COUNT(clients); i++)
         clients[i] = dial(&server->address);
     nb_listener_stop(server->listener);
     for (size_t i = 0; i < COUNT(clients); i++)
         assert_int_equal(raw_ending(clients[i], NULL), ECONNRESET);
     assert_status(server_wait(server), NB_OK);
-    assert_int_equal(server_stats(server).unserved, COUNT(clients));
-    assert_int_equal(server_stats(server).forced, few.concurrency);
+    assert_int_equal(server_counters(server).unserved, COUNT(clients));
+    assert_int_equal(server_counters(server).forced, few.concurrency);
     assert_int_equal(server_heard(server, NB_EVENT_CLOSED), few.concurrency + (int)COUNT(clients));
 }
 
@@ -961,14 +961,14 @@ TEST_AS(a_connection_that_two_threads_cut_off_is_cut_off_once, NET_CASE)
     server->options.drain_ms = 20;
     server_run(server);
     client = dial(&server->address);
-    eventually(server_stats(server).active == 1);
+    eventually(server_counters(server).active == 1);
     nb_listener_stop(server->listener);
     assert_status(server_wait(server), NB_OK);
     many_cancel.others = 0;
     assert_int_equal(raw_ending(client, NULL), ECONNRESET);
     assert_status((nb_status)seen, NB_CANCELLED);
     assert_int_equal(many_cancel.cancelled, 1);
-    assert_int_equal(server_stats(server).forced, 1);
+    assert_int_equal(server_counters(server).forced, 1);
 }
 
 static void receive_in_vain(void *conn)
@@ -1037,7 +1037,7 @@ TEST_AS(a_handler_may_end_a_connection_that_others_are_cutting_off, NET_CASE)
         gate_open_for(1);
         assert_status(server_wait(server), NB_OK);
         many_cancel.others = 0;
-        assert_int_equal(server_stats(server).forced, 1);
+        assert_int_equal(server_counters(server).forced, 1);
         server_free(server);
     }
 }
@@ -1059,7 +1059,7 @@ TEST_AS(nobody_new_gets_in_during_the_drain, NET_CASE)
     assert_int_equal(answer(client, HELLO), 0);
     hang_up(client);
     assert_status(server_wait(server), NB_OK);
-    assert_int_equal(server_stats(server).accepted, 1);
+    assert_int_equal(server_counters(server).accepted, 1);
 }
 
 /* --- Under load --- */
@@ -1128,7 +1128,7 @@ static void one_round_under_load(const struct mode *mode, struct load *load)
     assert_in_range(ms_since(begin), 0, 5000);
     for (size_t i = 0; i < COUNT(tasks); i++)
         task_join(&tasks[i]);
-    assert_int_equal(server_stats(server).unserved, 0);
+    assert_int_equal(server_counters(server).unserved, 0);
     server_free(server);
 }
 
@@ -1250,7 +1250,7 @@ TEST_AS(a_conversation_goes_on_after_the_signal, SIGNAL_CASE_FOR_BOTH)
     say_no_more(client);
     assert_int_equal(answer(client, ""), 0);
     assert_status(server_wait(server), NB_OK);
-    assert_int_equal(server_stats(server).forced, 0);
+    assert_int_equal(server_counters(server).forced, 0);
 }
 
 /* As whoever starts a program may leave them. */
@@ -1502,16 +1502,16 @@ TEST_AS(a_signal_again_ends_the_drain, SIGNAL_CASE_FOR_WORKERS)
     server->options.drain_ms = NB_NO_LIMIT;
     server_run(server);
     client = dial(&server->address);
-    eventually(server_stats(server).active == 1);
+    eventually(server_counters(server).active == 1);
     begin = now_ns();
     assert_int_equal(raise(SIGINT), 0);
     eventually(server_heard(server, NB_EVENT_DRAINING) == 1);
     eventually(ms_since(begin) >= 510);
-    assert_int_equal(server_stats(server).forced, 0);
+    assert_int_equal(server_counters(server).forced, 0);
     assert_int_equal(raise(SIGTERM), 0);
     assert_status(server_wait(server), NB_OK);
     assert_status((nb_status)seen, NB_CANCELLED);
-    assert_int_equal(server_stats(server).forced, 1);
+    assert_int_equal(server_counters(server).forced, 1);
     hang_up(client);
 }
 
@@ -1535,7 +1535,7 @@ TEST_AS(two_signals_at_once_are_one, SIGNAL_CASE_FOR_WORKERS)
     assert_int_equal(answer(client, HELLO), 0);
     hang_up(client);
     assert_status(server_wait(server), NB_OK);
-    assert_int_equal(server_stats(server).forced, 0);
+    assert_int_equal(server_counters(server).forced, 0);
 }
 
 /* The second one belongs to another run. */
@@ -1560,7 +1560,7 @@ TEST_AS(a_signal_of_the_run_before_does_not_count, SIGNAL_CASE_FOR_WORKERS)
     assert_int_equal(answer(client, HELLO), 0);
     hang_up(client);
     assert_status(server_wait(server), NB_OK);
-    assert_int_equal(server_stats(server).forced, 0);
+    assert_int_equal(server_counters(server).forced, 0);
 }
 
 /* Lets a child live until it says that it is ready, sends it SIGTERM, and tells how it ended. */
