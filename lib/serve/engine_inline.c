@@ -49,7 +49,7 @@ static void drain(struct nb__server *server, struct nb__handling *handling, stru
 
     nb__incoming_stop(server);
     taken = nb__incoming_drain_backlog(server, fds, &retry);
-    nb__server_event(server, NB_EVENT_DRAINING, NB_OK, 0);
+    nb__event_of_loop(server, NB_EVENT_DRAINING, NB_OK, 0);
     while (!nb_expired(end)) {
         nb_conn *conn = nb__incoming_queued(server);
         nb_deadline until = nb_after_ms(0); /* only a look at those that linger */
@@ -80,7 +80,7 @@ void nb__engine_inline(struct nb__server *server, struct pollfd *fds)
 {
     struct nb__handling handling;
 
-    nb__server_announce(server);
+    nb__event_listening(server);
     nb__handler_prepare(&handling, server, false);
     while (!nb__listener_stopped(server->listener))
         serve_next(&handling, fds);

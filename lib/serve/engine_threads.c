@@ -260,9 +260,9 @@ static void note_silence(struct pool *pool, bool silent, int system_error)
         return;
     pool->silent = silent;
     if (silent)
-        nb__server_event(pool->server, NB_EVENT_ACCEPT_BACKING_OFF, NB_NO_MEMORY, system_error);
+        nb__event_of_loop(pool->server, NB_EVENT_ACCEPT_BACKING_OFF, NB_NO_MEMORY, system_error);
     else
-        nb__server_event(pool->server, NB_EVENT_ACCEPT_RECOVERED, NB_OK, 0);
+        nb__event_of_loop(pool->server, NB_EVENT_ACCEPT_RECOVERED, NB_OK, 0);
 }
 
 /* Whether threads that could not be started for this reason may be startable later. */
@@ -342,9 +342,9 @@ static void look_at_places(struct pool *pool)
     unlock(pool);
     if (change == NB__SATURATION_REACHED) {
         nb__count_up(&listener->counters.limit_reached);
-        nb__server_event(pool->server, NB_EVENT_LIMIT_REACHED, NB_OK, 0);
+        nb__event_of_loop(pool->server, NB_EVENT_LIMIT_REACHED, NB_OK, 0);
     } else if (change == NB__SATURATION_CLEARED) {
-        nb__server_event(pool->server, NB_EVENT_LIMIT_CLEARED, NB_OK, 0);
+        nb__event_of_loop(pool->server, NB_EVENT_LIMIT_CLEARED, NB_OK, 0);
     }
 }
 
@@ -422,7 +422,7 @@ static void drain(struct pool *pool, struct pollfd *fds)
 
     nb__incoming_stop(server);
     announce(pool, nb__incoming_drain_backlog(server, fds, &retry));
-    nb__server_event(server, NB_EVENT_DRAINING, NB_OK, 0);
+    nb__event_of_loop(server, NB_EVENT_DRAINING, NB_OK, 0);
     while (rc == 0 && !nb_expired(end) && !is_drained(pool)) {
         nb_deadline until = nb__earlier(end, retry);
 
@@ -497,7 +497,7 @@ nb_status nb__engine_threads(struct nb__server *server, struct pollfd *fds, int 
 
     if (status != NB_OK)
         return status;
-    nb__server_announce(server);
+    nb__event_listening(server);
     rc = supervise(&pool, fds);
     await_vacancy(&pool);
     if (server->broken == 0)

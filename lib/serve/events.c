@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief What the accept loop tells of, and the lines that say it to people. */
+ *  @brief The events of the accept loop, and their lines for a log. */
 #undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
@@ -96,7 +96,7 @@ static nb_event event_of(nb_event_kind kind, nb_status status, int system_error)
     return event;
 }
 
-void nb__server_tell(const struct nb__server *server, const nb_event *event)
+void nb__event_report(const struct nb__server *server, const nb_event *event)
 {
     char message[MESSAGE_MAX];
     struct nb__text text = nb__text_in(message, sizeof(message));
@@ -109,21 +109,21 @@ void nb__server_tell(const struct nb__server *server, const nb_event *event)
     server->options.on_event(&told, server->options.event_context);
 }
 
-void nb__server_event(const struct nb__server *server, nb_event_kind kind, nb_status status,
-                      int system_error)
+void nb__event_of_loop(const struct nb__server *server, nb_event_kind kind, nb_status status,
+                       int system_error)
 {
     nb_event event = event_of(kind, status, system_error);
 
-    nb__server_tell(server, &event);
+    nb__event_report(server, &event);
 }
 
-void nb__server_announce(const struct nb__server *server)
+void nb__event_listening(const struct nb__server *server)
 {
     for (size_t i = 0; i < server->listener->count; i++) {
         nb_event event = event_of(NB_EVENT_LISTENING, NB_OK, 0);
 
         event.address = server->listener->sockets[i].address;
-        nb__server_tell(server, &event);
+        nb__event_report(server, &event);
     }
 }
 
@@ -141,7 +141,7 @@ static int error_behind(const nb_conn *conn, nb_status status)
     return 0;
 }
 
-nb_event nb__server_describe(nb_event_kind kind, const nb_conn *conn, nb_status status)
+nb_event nb__event_describe(nb_event_kind kind, const nb_conn *conn, nb_status status)
 {
     nb_event event = event_of(kind, status, status == NB_OK ? 0 : error_behind(conn, status));
 
@@ -154,13 +154,13 @@ nb_event nb__server_describe(nb_event_kind kind, const nb_conn *conn, nb_status 
     return event;
 }
 
-void nb__server_event_of(const struct nb__server *server, nb_event_kind kind, const nb_conn *conn,
-                         nb_status status)
+void nb__event_of_conn(const struct nb__server *server, nb_event_kind kind, const nb_conn *conn,
+                       nb_status status)
 {
-    nb_event event = nb__server_describe(kind, conn, status);
+    nb_event event = nb__event_describe(kind, conn, status);
 
     if (kind == NB_EVENT_CLOSED && server->options.on_event != NULL) /* it takes a system call */
         event.delivered =
             conn->waitable.fd >= 0 ? nb__conn_delivered(conn) : conn->lingering.delivered;
-    nb__server_tell(server, &event);
+    nb__event_report(server, &event);
 }

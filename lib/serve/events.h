@@ -1,22 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief Private: what the accept loop tells of. Under no lock, nor in the turn to accept. */
+ *  @brief Private: the events of the accept loop. They are reported under no lock, and never by the thread
+ *         whose turn it is to accept. */
 #ifndef NETBASICS_EVENTS_H
 #define NETBASICS_EVENTS_H
 
 #include "serve/server.h"
 
-/* Tells of an event, if somebody wants to hear. */
-void nb__server_tell(const struct nb__server *server, const nb_event *event);
-void nb__server_event(const struct nb__server *server, nb_event_kind kind, nb_status status,
-                      int system_error);
+/* Calls the event callback, if there is one. */
+void nb__event_report(const struct nb__server *server, const nb_event *event);
 
-/* What there is to tell of a connection, which may be gone by the time when it is told. */
-nb_event nb__server_describe(nb_event_kind kind, const nb_conn *conn, nb_status status);
-void nb__server_event_of(const struct nb__server *server, nb_event_kind kind, const nb_conn *conn,
-                         nb_status status);
+/* An event of the loop itself. */
+void nb__event_of_loop(const struct nb__server *server, nb_event_kind kind, nb_status status,
+                       int system_error);
 
-/* Tells where it listens. */
-void nb__server_announce(const struct nb__server *server);
+/* An event of a connection. nb__event_describe() makes it, for a connection that will be gone when it is
+   reported. */
+void nb__event_of_conn(const struct nb__server *server, nb_event_kind kind, const nb_conn *conn,
+                       nb_status status);
+nb_event nb__event_describe(nb_event_kind kind, const nb_conn *conn, nb_status status);
+
+/* One event for each socket: its address. */
+void nb__event_listening(const struct nb__server *server);
 
 #endif

@@ -24,7 +24,7 @@ static void leave(struct nb__conn_owner *owner, nb_conn *conn, nb_status how)
     struct nb__handling *handling = (struct nb__handling *)owner;
 
     (void)nb__server_finish(handling->server, handling);
-    nb__server_event_of(handling->server, NB_EVENT_CLOSED, conn, how);
+    nb__event_of_conn(handling->server, NB_EVENT_CLOSED, conn, how);
 }
 
 /* The handler keeps its connection. */
@@ -34,7 +34,7 @@ static bool let_go(struct nb__conn_owner *owner, nb_conn *conn)
 
     if (nb__server_let_go(handling->server, handling) == NULL)
         return false;
-    nb__server_event_of(handling->server, NB_EVENT_CLOSED, conn, NB_OK);
+    nb__event_of_conn(handling->server, NB_EVENT_CLOSED, conn, NB_OK);
     return true;
 }
 
@@ -156,7 +156,7 @@ static void reset(struct nb__server *server, struct nb__handling *handling, nb_s
 {
     nb_conn *conn = nb__server_finish(server, handling);
 
-    nb__server_event_of(server, NB_EVENT_CLOSED, conn, why);
+    nb__event_of_conn(server, NB_EVENT_CLOSED, conn, why);
     nb_abort(conn);
 }
 
@@ -166,7 +166,7 @@ bool nb__handler_run(struct nb__handling *handling, nb_conn *conn)
     nb_status status;
     nb_conn *left;
 
-    nb__server_event_of(server, NB_EVENT_ACCEPTED, conn, NB_OK);
+    nb__event_of_conn(server, NB_EVENT_ACCEPTED, conn, NB_OK);
     status = server->handler(conn, server->context);
     left = nb__server_retire(server, handling);
     nb__count_down(&server->listener->counters.active);

@@ -48,10 +48,10 @@ void nb__incoming_tell_news(struct nb__server *server)
         int system_error = begins ? atomic_load(&server->shortage_error) : 0;
 
         if (begins)
-            nb__server_event(server, NB_EVENT_ACCEPT_BACKING_OFF, nb__accept_status(system_error),
-                             system_error);
+            nb__event_of_loop(server, NB_EVENT_ACCEPT_BACKING_OFF, nb__accept_status(system_error),
+                              system_error);
         else
-            nb__server_event(server, NB_EVENT_ACCEPT_RECOVERED, NB_OK, 0);
+            nb__event_of_loop(server, NB_EVENT_ACCEPT_RECOVERED, NB_OK, 0);
     }
     nb__linger_tell_news(server);
 }
@@ -79,10 +79,10 @@ bool nb__admit(struct nb__server *server, const nb_conn *conn)
 
 void nb__admit_refuse(struct nb__server *server, nb_conn *conn)
 {
-    nb_event event = nb__server_describe(NB_EVENT_REFUSED, conn, NB_OK);
+    nb_event event = nb__event_describe(NB_EVENT_REFUSED, conn, NB_OK);
 
     nb_abort(conn); /* whoever hears of it may take a while */
-    nb__server_tell(server, &event);
+    nb__event_report(server, &event);
 }
 
 static bool is_want_of_descriptors(enum nb__accept_result tried, int system_error)
@@ -314,8 +314,8 @@ void nb__incoming_reset_queue(struct nb__server *server)
 
     while ((conn = nb__incoming_queued(server)) != NULL) {
         nb__count_up(&server->listener->counters.unserved);
-        nb__server_event_of(server, NB_EVENT_ACCEPTED, conn, NB_OK);
-        nb__server_event_of(server, NB_EVENT_CLOSED, conn, NB_CANCELLED);
+        nb__event_of_conn(server, NB_EVENT_ACCEPTED, conn, NB_OK);
+        nb__event_of_conn(server, NB_EVENT_CLOSED, conn, NB_CANCELLED);
         nb_abort(conn);
     }
 }

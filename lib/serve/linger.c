@@ -23,7 +23,7 @@
 
 static void close_as(struct nb__server *server, nb_conn *conn, nb_status how)
 {
-    nb__server_event_of(server, NB_EVENT_CLOSED, conn, how);
+    nb__event_of_conn(server, NB_EVENT_CLOSED, conn, how);
     (void)nb__conn_dispose(conn, how);
 }
 
@@ -186,7 +186,7 @@ void nb__linger_tell_news(struct nb__server *server)
     while (conn != NULL) {
         nb_conn *next = conn->next;
 
-        nb__server_event_of(server, NB_EVENT_CLOSED, conn, conn->lingering.how);
+        nb__event_of_conn(server, NB_EVENT_CLOSED, conn, conn->lingering.how);
         nb__conn_free(conn);
         conn = next;
     }

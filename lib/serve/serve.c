@@ -134,7 +134,7 @@ static nb_status run_loop(struct nb__server *server, struct pollfd *fds, int *sy
     if (status != NB_OK)
         return status;
     server->began = true;
-    nb__server_event(server, NB_EVENT_STOPPED, NB_OK, 0);
+    nb__event_of_loop(server, NB_EVENT_STOPPED, NB_OK, 0);
     *system_error = server->broken;
     return server->broken != 0 ? nb__accept_status(server->broken) : NB_OK;
 }
