@@ -5,11 +5,14 @@
 #define _POSIX_C_SOURCE 200809L
 
 #include "base/deadline_internal.h"
+#include "serve/admit.h"
+#include "serve/backlog.h"
 #include "serve/engine.h"
 #include "serve/events.h"
 #include "serve/handler.h"
 #include "serve/incoming.h"
 #include "serve/linger.h"
+#include "serve/stop_queue.h"
 
 #include <errno.h>
 
@@ -28,7 +31,7 @@ static void serve_next(struct nb__handling *handling, struct pollfd *fds)
     nb_conn *conn = nb__incoming_next(server, fds, true);
     bool admitted;
 
-    nb__incoming_tell_news(server);
+    nb__incoming_report_events(server);
     if (conn == NULL)
         return;
     nb__server_lock(server);
@@ -47,11 +50,11 @@ static void drain(struct nb__server *server, struct nb__handling *handling, stru
     nb_deadline retry;
     bool taken;
 
-    nb__incoming_stop(server);
-    taken = nb__incoming_drain_backlog(server, fds, &retry);
+    nb__backlog_measure(server);
+    taken = nb__backlog_take(server, fds, &retry);
     nb__event_of_loop(server, NB_EVENT_DRAINING, NB_OK, 0);
     while (!nb_expired(end)) {
-        nb_conn *conn = nb__incoming_queued(server);
+        nb_conn *conn = nb__stop_queue_take(server);
         nb_deadline until = nb_after_ms(0); /* only a look at those that linger */
         int ready;
 
@@ -69,10 +72,10 @@ static void drain(struct nb__server *server, struct nb__handling *handling, stru
             break;
         }
         if (!taken && nb_expired(retry))
-            taken = nb__incoming_drain_backlog(server, fds, &retry);
+            taken = nb__backlog_take(server, fds, &retry);
     }
-    nb__incoming_end(server);
-    nb__incoming_reset_queue(server);
+    nb__backlog_end(server);
+    nb__stop_queue_reset(server);
     nb__linger_end_all(server);
 }
 

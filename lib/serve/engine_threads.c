@@ -7,12 +7,15 @@
 
 #include "base/deadline_internal.h"
 #include "base/error_internal.h"
+#include "serve/admit.h"
+#include "serve/backlog.h"
 #include "serve/engine.h"
 #include "serve/events.h"
 #include "serve/handler.h"
 #include "serve/incoming.h"
 #include "serve/linger.h"
 #include "serve/saturation.h"
+#include "serve/stop_queue.h"
 #include "sys/sys.h"
 
 #include <errno.h>
@@ -188,7 +191,7 @@ static nb_conn *accept_next(struct worker *worker)
     bool begun = conn != NULL && begin(worker, conn);
 
     hand_over(pool);
-    if (nb__incoming_has_news(pool->server))
+    if (nb__incoming_has_events(pool->server))
         ring(pool);
     if (conn != NULL && !begun)
         nb__admit_refuse(pool->server, conn);
@@ -203,7 +206,7 @@ static enum step choose_step(struct worker *worker, nb_conn **queued)
 {
     struct pool *pool = worker->pool;
 
-    *queued = nb__server_dequeue(pool->server);
+    *queued = nb__stop_queue_take_locked(pool->server);
     if (*queued != NULL) {
         nb__server_begin(pool->server, &worker->handling, *queued);
         return STEP_SERVE;
@@ -314,7 +317,7 @@ static int supervise_once(struct pool *pool, struct pollfd *fds, nb_deadline unt
         pool->rung = false;
         unlock(pool);
     }
-    nb__incoming_tell_news(pool->server);
+    nb__incoming_report_events(pool->server);
     return ready >= 0 || ready == -EINTR ? 0 : -ready;
 }
 
@@ -420,8 +423,8 @@ static void drain(struct pool *pool, struct pollfd *fds)
     nb_deadline retry;
     int rc = 0;
 
-    nb__incoming_stop(server);
-    announce(pool, nb__incoming_drain_backlog(server, fds, &retry));
+    nb__backlog_measure(server);
+    announce(pool, nb__backlog_take(server, fds, &retry));
     nb__event_of_loop(server, NB_EVENT_DRAINING, NB_OK, 0);
     while (rc == 0 && !nb_expired(end) && !is_drained(pool)) {
         nb_deadline until = nb__earlier(end, retry);
@@ -431,7 +434,7 @@ static void drain(struct pool *pool, struct pollfd *fds)
         rc = supervise_once(pool, fds, until);
         end = nb__server_drain_end_again(server, &fds[1]);
         if (!pool->taken && nb_expired(retry))
-            announce(pool, nb__incoming_drain_backlog(server, fds, &retry));
+            announce(pool, nb__backlog_take(server, fds, &retry));
     }
     if (server->broken == 0)
         server->broken = rc;
@@ -453,9 +456,9 @@ static struct worker *take_worker(struct pool *pool)
 /* The drain is over: nothing is begun any more, handlers are cut off, and the workers end. */
 static void end_all(struct pool *pool)
 {
-    nb__incoming_end(pool->server);
+    nb__backlog_end(pool->server);
     /* First the queue, or a handler that is cut off makes room for one of them. */
-    nb__incoming_reset_queue(pool->server);
+    nb__stop_queue_reset(pool->server);
     nb__server_cancel_all(pool->server);
     announce(pool, true);
     for (struct worker *worker = take_worker(pool); worker != NULL; worker = take_worker(pool)) {

@@ -168,20 +168,20 @@ bool nb__linger_make_room(struct nb__server *server)
     conn->lingering.delivered = nb__conn_delivered(conn);
     (void)nb__sys_close(conn->waitable.fd);
     conn->waitable.fd = -1;
-    conn->next = atomic_load(&server->untold);
-    while (!atomic_compare_exchange_weak(&server->untold, &conn->next, conn))
+    conn->next = atomic_load(&server->unreported);
+    while (!atomic_compare_exchange_weak(&server->unreported, &conn->next, conn))
         ;
     return true;
 }
 
-bool nb__linger_has_news(const struct nb__server *server)
+bool nb__linger_has_events(const struct nb__server *server)
 {
-    return atomic_load(&server->untold) != NULL;
+    return atomic_load(&server->unreported) != NULL;
 }
 
-void nb__linger_tell_news(struct nb__server *server)
+void nb__linger_report_events(struct nb__server *server)
 {
-    nb_conn *conn = atomic_exchange(&server->untold, NULL);
+    nb_conn *conn = atomic_exchange(&server->unreported, NULL);
 
     while (conn != NULL) {
         nb_conn *next = conn->next;
@@ -299,7 +299,7 @@ void nb__linger_end_all(struct nb__server *server)
 {
     nb_conn *conn;
 
-    nb__linger_tell_news(server);
+    nb__linger_report_events(server);
     while ((conn = pick(server)) != NULL)
         end_early(server, conn);
 }

@@ -21,8 +21,8 @@ int nb__linger_poll(struct nb__server *server, struct pollfd *fds, size_t own, n
    told later. */
 bool nb__linger_make_room(struct nb__server *server);
 /* Whether there are such events, and tells them. */
-bool nb__linger_has_news(const struct nb__server *server);
-void nb__linger_tell_news(struct nb__server *server);
+bool nb__linger_has_events(const struct nb__server *server);
+void nb__linger_report_events(struct nb__server *server);
 
 /* Ends them all, with all events told. */
 void nb__linger_end_all(struct nb__server *server);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief One run of the accept loop: events, the connections being handled, the queue of the stop. */
+ *  @brief One run of the accept loop: the connections being handled, and the end of their time. */
 #undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
@@ -194,30 +194,6 @@ void nb__server_cancel_all(struct nb__server *server)
     nb__server_unlock(server);
 }
 
-void nb__server_enqueue(struct nb__server *server, nb_conn *conn)
-{
-    conn->next = NULL;
-    if (server->queue_tail != NULL)
-        server->queue_tail->next = conn;
-    else
-        server->queue_head = conn;
-    server->queue_tail = conn;
-    server->queued++;
-}
-
-nb_conn *nb__server_dequeue(struct nb__server *server)
-{
-    nb_conn *conn = server->queue_head;
-
-    if (conn == NULL)
-        return NULL;
-    server->queue_head = conn->next;
-    if (server->queue_head == NULL)
-        server->queue_tail = NULL;
-    server->queued--;
-    return conn;
-}
-
 bool nb__server_same_peer(const nb_conn *a, const nb_conn *b)
 {
     if (a->peer_uid >= 0)
@@ -232,7 +208,5 @@ size_t nb__server_count_peer(const struct nb__server *server, const nb_conn *of)
     for (const struct nb__handling *handling = server->oldest; handling != NULL;
          handling = handling->next)
         count += nb__server_same_peer(handling->conn, of);
-    for (const nb_conn *conn = server->queue_head; conn != NULL; conn = conn->next)
-        count += nb__server_same_peer(conn, of);
     return count;
 }

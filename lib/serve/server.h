@@ -46,9 +46,10 @@ struct nb__server {
     atomic_uint shortage_changes; /* shortages that have begun, and that are over */
     atomic_int shortage_error;    /* the errno of the last one */
     atomic_uint
-        shortages_told; /* of these changes, by events; for the thread that called nb_serve() */
-    _Atomic(nb_conn *) untold; /* closed for want of descriptors; their events are still to come */
-    uint64_t made_room;        /* how many have been, in all; for who accepts */
+        shortages_reported; /* of these changes, by events; for the thread that called nb_serve() */
+    _Atomic(nb_conn *)
+        unreported;     /* closed for want of descriptors; their events are still to come */
+    uint64_t made_room; /* how many have been, in all; for who accepts */
     /* Since the stop: how many of each socket's queue may still be taken. */
     size_t backlog_left[NB_LISTENER_SOCKETS_MAX];
 
@@ -99,11 +100,7 @@ nb_deadline nb__server_end_lives(struct nb__server *server);
 /* Cancels all connections that handlers have: the drain is over. */
 void nb__server_cancel_all(struct nb__server *server);
 
-/* The queue of those that were accepted at the stop. The lock is held. */
-void nb__server_enqueue(struct nb__server *server, nb_conn *conn);
-/* NULL when it is empty. */
-nb_conn *nb__server_dequeue(struct nb__server *server);
-/* How many connections of one peer are being handled or wait in the queue. The lock is held. */
+/* How many connections of one peer are being handled. The lock is held. */
 size_t nb__server_count_peer(const struct nb__server *server, const nb_conn *of);
 
 /* Whether the peers of two connections count as one: the same user of Unix sockets, or the same host. */

@@ -3,11 +3,11 @@
  *  @brief Stops under load: clients hammer a server, and it is stopped in the middle of that, hundreds
  *         of times.
  *
- *  Wraps: nb__incoming_stop nb__sys_queue_length nb__sys_shutdown */
+ *  Wraps: nb__backlog_measure nb__sys_queue_length nb__sys_shutdown */
 #undef _GNU_SOURCE
 #define _GNU_SOURCE
 
-#include "serve/incoming.h"
+#include "serve/backlog.h"
 #include "soak.h"
 #include "sys/sys.h"
 
@@ -59,12 +59,12 @@ static void note_stop(void)
     seen.yet = true;
 }
 
-void __real_nb__incoming_stop(struct nb__server *run);
-void __wrap_nb__incoming_stop(struct nb__server *run);
-void __wrap_nb__incoming_stop(struct nb__server *run)
+void __real_nb__backlog_measure(struct nb__server *run);
+void __wrap_nb__backlog_measure(struct nb__server *run);
+void __wrap_nb__backlog_measure(struct nb__server *run)
 {
     seen.stops = true;
-    __real_nb__incoming_stop(run);
+    __real_nb__backlog_measure(run);
     seen.stops = false;
 }
 

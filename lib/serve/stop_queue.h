@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Private: the queue of the stop: connections that were in the backlog and wait for a
+ *         handler. */
+#ifndef NETBASICS_STOP_QUEUE_H
+#define NETBASICS_STOP_QUEUE_H
+
+#include "serve/server.h"
+
+/* Appends a connection. The lock is held. */
+void nb__stop_queue_add(struct nb__server *server, nb_conn *conn);
+
+/* Takes the first one; NULL when there is none. For _locked, the lock is held. */
+nb_conn *nb__stop_queue_take(struct nb__server *server);
+nb_conn *nb__stop_queue_take_locked(struct nb__server *server);
+
+/* Resets all of them: no time is left. */
+void nb__stop_queue_reset(struct nb__server *server);
+
+/* How many of one peer wait. The lock is held. */
+size_t nb__stop_queue_count_peer(const struct nb__server *server, const nb_conn *of);
+
+#endif
