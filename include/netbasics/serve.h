@@ -22,6 +22,13 @@
  *  At most nb_serve_options::concurrency handlers run at once. Beyond that, connections wait in the
  *  accept queue; none is accepted that cannot start at once.
  *
+ *  @par Admission
+ *  An accepted connection is admitted by the thread that serves it, right before its handler: only
+ *  then does nb_serve_options::max_per_peer apply, is it counted in nb_serve_counters::accepted or
+ *  nb_serve_counters::refused, and is an event reported. The same holds for connections that were in
+ *  the accept queues at the stop. One that is reset before its admission, because the drain or the
+ *  loop has ended, is counted in nb_serve_counters::unserved and has no events.
+ *
  *  @par Accept errors
  *  One table decides what an error of accept(2) means:
  *  | errno | what the loop does |
@@ -37,10 +44,10 @@
  *
  *  @par Stop and drain
  *  When the loop notices nb_listener_stop(), it counts the connections in the accept queues; they
- *  completed before the stop. They are served, as far as the drain time allows, or counted in
- *  nb_serve_counters::unserved, or refused: all of them count for nb_serve_options::max_per_peer at
- *  once. Then the sockets are closed, and later connections are refused or reset at once, even if
- *  their handshake was already under way. (The length of a Unix socket's queue is not known: its
+ *  completed before the stop. They are served, as far as the drain time and
+ *  nb_serve_options::max_per_peer allow, or counted in nb_serve_counters::unserved. Then the sockets
+ *  are closed, and later connections are refused or reset at once, even if their handshake was
+ *  already under way. (The length of a Unix socket's queue is not known: its
  *  file is removed, no new connections are let in, and then the queue is emptied; those that could
  *  not be accepted in time, for lack of descriptors, are reset and not counted. If neither is
  *  possible, as with a Unix socket that others share, at most 4096 connections are accepted.)
@@ -96,7 +103,7 @@ typedef nb_status nb_handler(nb_conn *conn, void *context);
 typedef enum nb_event_kind {
     /** The loop starts; once for each socket, with its address. */
     NB_EVENT_LISTENING = 1,
-    /** A connection was accepted; with the peer. */
+    /** A connection was admitted; with the peer. */
     NB_EVENT_ACCEPTED = 2,
     /** A connection over max_per_peer was reset; with the peer. */
     NB_EVENT_REFUSED = 3,
@@ -166,10 +173,9 @@ typedef struct nb_event {
  *   nb_close(), nb_abort() and nb_conn_detach() when a handler calls these: it must not then hold a
  *   lock that the event callback takes. A worker also reports the connection that made room (@c
  *   linger_max) for its own.
- * - The others, REFUSED at the stop, and CLOSED of connections that linger or were not served: the
- *   thread that called nb_serve(). While the callback holds it up, other lingering connections are
- *   not ended, nb_serve_options::connection_ms is not enforced, and a stop and the end of its drain
- *   wait.
+ * - The others, and CLOSED of connections that linger: the thread that called nb_serve(). While the
+ *   callback holds it up, other lingering connections are not ended,
+ *   nb_serve_options::connection_ms is not enforced, and a stop and the end of its drain wait.
  *
  * With a concurrency of 1 both are the same thread.
  *
@@ -190,12 +196,12 @@ typedef struct nb_serve_options {
      *  no thread is started. More: in up to that many worker threads, started as needed and reused.
      *  At most 2147483647, as the next two. Default 512. */
     int64_t concurrency;
-    /** @brief How many connections one peer may have, lingering ones included; one over that is
-     *  reset (over a Unix socket the peer may see an end). A peer is an IPv4 address, an IPv6 /64
-     *  (a link-local one on its link) or, for a Unix socket, the user of the process that
-     *  connected; if the system does not tell that user (Linux does), Unix peers are not counted.
-     *  Default, and NB_NO_LIMIT: only @c concurrency and @c linger_max bound it, as behind a NAT or
-     *  a proxy many clients are one peer. */
+    /** @brief How many connections one peer may have, from admission to the end of lingering; one
+     *  over that is reset (over a Unix socket the peer may see an end). A peer is an IPv4 address,
+     *  an IPv6 /64 (a link-local one on its link) or, for a Unix socket, the user of the process
+     *  that connected; if the system does not tell that user (Linux does), Unix peers are not
+     *  counted. Default, and NB_NO_LIMIT: only @c concurrency and @c linger_max bound it, as behind
+     *  a NAT or a proxy many clients are one peer. */
     int64_t max_per_peer;
     /** @brief How many connections may linger at once: for a new one the oldest makes room. What it
      *  was sent still arrives; only a peer that goes on sending sees a reset. When descriptors run
@@ -244,17 +250,15 @@ typedef struct nb_serve_options {
  * Set @c size before the call, or start from NB_SERVE_COUNTERS_INIT. Later versions append fields.
  */
 typedef struct nb_serve_counters {
-    size_t size; /**< sizeof(nb_serve_counters), as the caller knows it. */
-    /** @brief Connections that were accepted and not refused: given to a handler, still waiting for
-     *  one, or among @c unserved. */
-    uint64_t accepted;
+    size_t size;           /**< sizeof(nb_serve_counters), as the caller knows it. */
+    uint64_t accepted;     /**< Connections that were admitted: each has had a handler. */
     uint64_t active;       /**< Handlers running now. */
     uint64_t peak;         /**< The most handlers that ran at once. */
     uint64_t refused;      /**< Connections reset because of max_per_peer. */
     uint64_t lost_accepts; /**< Connections that were lost before they could be accepted. */
     uint64_t lingering; /**< Connections whose handler has returned, waiting for the peer's end. */
     uint64_t forced;    /**< Connections cancelled because the drain was over. */
-    uint64_t unserved; /**< Connections complete at the stop that were not served in time: reset. */
+    uint64_t unserved;  /**< Connections complete at the stop, but not admitted in time: reset. */
     uint64_t
         limit_reached; /**< How often NB_EVENT_LIMIT_REACHED was reported, or would have been. */
 } nb_serve_counters;
@@ -313,7 +317,7 @@ NB_NODISCARD NB_API nb_status nb_serve(nb_listener *listener, nb_handler *handle
  *
  * @par Blocking, threads, signals
  * Never blocks; safe from any thread, during nb_serve() and after it. Each counter is exact; the
- * set is not an atomic snapshot.
+ * set is not an atomic snapshot, but @c active and @c lingering together never exceed @c accepted.
  * @sample{serving.c, nb_listener_counters}
  */
 NB_API nb_status nb_listener_counters(const nb_listener *listener, nb_serve_counters *out);

@@ -8,7 +8,6 @@
 #include "serve/backlog.h"
 
 #include "base/deadline_internal.h"
-#include "serve/admit.h"
 #include "serve/incoming.h"
 #include "serve/stop_queue.h"
 #include "sys/sys.h"
@@ -38,20 +37,6 @@ void nb__backlog_measure(struct nb__server *server)
         server->backlog_left[i] = backlog_of(&server->listener->sockets[i]);
 }
 
-/* Queues a connection, unless its peer has too many. */
-static void enqueue(struct nb__server *server, nb_conn *conn)
-{
-    bool admitted;
-
-    nb__server_lock(server);
-    admitted = nb__admit(server, conn);
-    if (admitted)
-        nb__stop_queue_add(server, conn);
-    nb__server_unlock(server);
-    if (!admitted)
-        nb__admit_refuse(server, conn);
-}
-
 /* Takes one of those that a queue held. True when that has to be tried again later. */
 static bool take_from_backlog(struct nb__server *server, const struct pollfd *ready,
                               size_t *backlog_left)
@@ -60,7 +45,7 @@ static bool take_from_backlog(struct nb__server *server, const struct pollfd *re
     enum nb__accept_result tried = nb__incoming_try(server, ready, &conn);
 
     if (conn != NULL)
-        enqueue(server, conn);
+        nb__stop_queue_add(server, conn);
     if (tried == NB__ACCEPT_NOTHING)
         *backlog_left = 0;
     if (tried == NB__ACCEPT_DONE || tried == NB__ACCEPT_LOST)

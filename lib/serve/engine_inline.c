@@ -5,7 +5,6 @@
 #define _POSIX_C_SOURCE 200809L
 
 #include "base/deadline_internal.h"
-#include "serve/admit.h"
 #include "serve/backlog.h"
 #include "serve/engine.h"
 #include "serve/events.h"
@@ -21,7 +20,7 @@ static void serve(struct nb__handling *handling, nb_conn *conn)
     nb__server_lock(handling->server);
     nb__server_begin(handling->server, handling, conn);
     nb__server_unlock(handling->server);
-    (void)nb__handler_run(handling, conn);
+    (void)nb__handler_run(handling);
 }
 
 /* Serves the next one that comes, if there is one. */
@@ -29,18 +28,10 @@ static void serve_next(struct nb__handling *handling, struct pollfd *fds)
 {
     struct nb__server *server = handling->server;
     nb_conn *conn = nb__incoming_next(server, fds, true);
-    bool admitted;
 
     nb__incoming_report_events(server);
-    if (conn == NULL)
-        return;
-    nb__server_lock(server);
-    admitted = nb__admit(server, conn);
-    nb__server_unlock(server);
-    if (admitted)
+    if (conn != NULL)
         serve(handling, conn);
-    else
-        nb__admit_refuse(server, conn);
 }
 
 /* Serves those that were complete at the stop, and waits for those that linger. */

@@ -7,7 +7,6 @@
 
 #include "base/deadline_internal.h"
 #include "base/error_internal.h"
-#include "serve/admit.h"
 #include "serve/backlog.h"
 #include "serve/engine.h"
 #include "serve/events.h"
@@ -149,13 +148,17 @@ static bool is_full(const struct pool *pool)
            pool->alive >= pool->server->options.concurrency;
 }
 
-/* Ends this worker's turn to accept, so that another one can accept while it serves. */
-static void hand_over(struct pool *pool)
+/* Ends this worker's turn to accept, so that another one can accept while it serves. What it has accepted
+   is listed at once: the drain cannot be over before somebody can cancel it. */
+static void hand_over(struct worker *worker, nb_conn *accepted)
 {
+    struct pool *pool = worker->pool;
     bool needed;
     bool look;
 
     lock(pool);
+    if (accepted != NULL)
+        nb__server_begin(pool->server, &worker->handling, accepted);
     pool->accepting = false;
     (void)pthread_cond_broadcast(&pool->vacant);
     if (pool->parked > 0)
@@ -167,48 +170,29 @@ static void hand_over(struct pool *pool)
         ring(pool);
 }
 
-/* Lists a connection, before the next one is accepted, which may be of the same peer. False when that
-   has too many. */
-static bool begin(struct worker *worker, nb_conn *conn)
-{
-    struct pool *pool = worker->pool;
-    bool admitted;
-
-    lock(pool);
-    admitted = nb__admit(pool->server, conn);
-    if (admitted)
-        nb__server_begin(pool->server, &worker->handling, conn);
-    unlock(pool);
-    return admitted;
-}
-
-/* Takes the turn to accept. NULL when there is nothing to serve for this time. Events come when the turn
-   is over, so that whoever hears of them holds up nobody who connects. */
-static nb_conn *accept_next(struct worker *worker)
+/* Takes the turn to accept. False when there is nothing to serve for this time. */
+static bool accept_next(struct worker *worker)
 {
     struct pool *pool = worker->pool;
     nb_conn *conn = nb__incoming_next(pool->server, pool->accept_fds, false);
-    bool begun = conn != NULL && begin(worker, conn);
 
-    hand_over(pool);
+    hand_over(worker, conn);
     if (nb__incoming_has_events(pool->server))
         ring(pool);
-    if (conn != NULL && !begun)
-        nb__admit_refuse(pool->server, conn);
-    return begun ? conn : NULL;
+    return conn != NULL;
 }
 
 enum step { STEP_SERVE, STEP_ACCEPT, STEP_LEAVE, STEP_PARK };
 
-/* What a worker is to do next. What it takes from the queue is listed at once, so that it always
-   counts for its peer. The lock is held. */
-static enum step choose_step(struct worker *worker, nb_conn **queued)
+/* What a worker is to do next. What it takes from the queue is listed at once, as in hand_over(). The lock
+   is held. */
+static enum step choose_step(struct worker *worker)
 {
     struct pool *pool = worker->pool;
+    nb_conn *queued = nb__stop_queue_take_locked(pool->server);
 
-    *queued = nb__stop_queue_take_locked(pool->server);
-    if (*queued != NULL) {
-        nb__server_begin(pool->server, &worker->handling, *queued);
+    if (queued != NULL) {
+        nb__server_begin(pool->server, &worker->handling, queued);
         return STEP_SERVE;
     }
     if (pool->taken) {
@@ -221,13 +205,13 @@ static enum step choose_step(struct worker *worker, nb_conn **queued)
     return STEP_ACCEPT;
 }
 
-static enum step next_step(struct worker *worker, nb_conn **queued)
+static enum step next_step(struct worker *worker)
 {
     struct pool *pool = worker->pool;
     enum step step;
 
     lock(pool);
-    while ((step = choose_step(worker, queued)) == STEP_PARK) {
+    while ((step = choose_step(worker)) == STEP_PARK) {
         pool->parked++;
         (void)pthread_cond_wait(&pool->turn, &pool->server->lock);
         pool->parked--;
@@ -240,16 +224,15 @@ static void *handling(void *argument)
 {
     struct worker *worker = argument;
     struct pool *pool = worker->pool;
-    nb_conn *conn;
     enum step step;
 
     lock(pool);
     pool->starting--;
     unlock(pool);
-    while ((step = next_step(worker, &conn)) != STEP_LEAVE) {
-        if (step == STEP_ACCEPT)
-            conn = accept_next(worker);
-        if (conn != NULL && nb__handler_run(&worker->handling, conn))
+    while ((step = next_step(worker)) != STEP_LEAVE) {
+        if (step == STEP_ACCEPT && !accept_next(worker))
+            continue;
+        if (nb__handler_run(&worker->handling))
             ring(pool);
     }
     ring(pool);
@@ -322,25 +305,22 @@ static int supervise_once(struct pool *pool, struct pollfd *fds, nb_deadline unt
 }
 
 /* How many connections have been taken out of the kernel's queues. */
-static uint64_t count_taken(const nb_listener *listener)
+static uint64_t count_taken(const struct nb__server *server)
 {
-    const struct nb__counters *counters = &listener->counters;
-
-    return atomic_load(&counters->accepted) + atomic_load(&counters->refused) +
-           atomic_load(&counters->lost_accepts);
+    return atomic_load(&server->last_id) + atomic_load(&server->listener->counters.lost_accepts);
 }
 
 /* Looks whether connections wait in vain, and tells. */
 static void look_at_places(struct pool *pool)
 {
     nb_listener *listener = pool->server->listener;
-    struct nb__saturation_look look = {.taken_before = count_taken(listener)};
+    struct nb__saturation_look look = {.taken_before = count_taken(pool->server)};
     enum nb__saturation_change change;
 
     look.waiting = nb__accept_waiting(listener);
     lock(pool);
     look.full = is_full(pool);
-    look.taken = count_taken(listener);
+    look.taken = count_taken(pool->server);
     change = nb__saturation_look(&pool->saturation, &look);
     unlock(pool);
     if (change == NB__SATURATION_REACHED) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief One connection, from its handler to its end. */
+ *  @brief One connection, from its prologue to its end. */
 #undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
@@ -10,6 +10,7 @@
 #include "conn/cancel.h"
 #include "serve/events.h"
 #include "serve/linger.h"
+#include "serve/prologue.h"
 #include "sys/sys.h"
 
 #include <string.h>
@@ -160,14 +161,15 @@ static void reset(struct nb__server *server, struct nb__handling *handling, nb_s
     nb_abort(conn);
 }
 
-bool nb__handler_run(struct nb__handling *handling, nb_conn *conn)
+bool nb__handler_run(struct nb__handling *handling)
 {
     struct nb__server *server = handling->server;
     nb_status status;
     nb_conn *left;
 
-    nb__event_of_conn(server, NB_EVENT_ACCEPTED, conn, NB_OK);
-    status = server->handler(conn, server->context);
+    if (!nb__prologue(handling))
+        return false;
+    status = server->handler(handling->conn, server->context);
     left = nb__server_retire(server, handling);
     nb__count_down(&server->listener->counters.active);
     if (left == NULL)

@@ -9,7 +9,6 @@
 #include "base/deadline_internal.h"
 #include "serve/events.h"
 #include "serve/linger.h"
-#include "sys/sys.h"
 #include "wait/wait.h"
 
 #include <errno.h>
@@ -89,20 +88,6 @@ static enum nb__accept_result try_listener(struct nb__server *server, const stru
     return tried;
 }
 
-/* Who the peer of a Unix socket is, where that matters; -1 when the system does not tell. */
-static int64_t user_of(const struct nb__server *server, const nb_conn *conn)
-{
-    int64_t pid;
-    int64_t uid;
-    int64_t gid;
-
-    if (server->options.max_per_peer == NB_NO_LIMIT ||
-        nb_address_family(&conn->peer) != NB_FAMILY_UNIX ||
-        nb__sys_peer_credentials(conn->waitable.fd, &pid, &uid, &gid) < 0)
-        return -1;
-    return uid;
-}
-
 enum nb__accept_result nb__incoming_try(struct nb__server *server, const struct pollfd *ready,
                                         nb_conn **out)
 {
@@ -120,9 +105,8 @@ enum nb__accept_result nb__incoming_try(struct nb__server *server, const struct 
     if (tried == NB__ACCEPT_DONE) {
         *out = server->spare;
         server->spare = NULL;
-        (*out)->id = ++server->last_id;
+        (*out)->id = atomic_fetch_add_explicit(&server->last_id, 1, memory_order_relaxed) + 1;
         (*out)->accepted_ns = nb__now_ns();
-        (*out)->peer_uid = user_of(server, *out);
     }
     return tried;
 }

@@ -194,7 +194,7 @@ nb_status nb_serve(nb_listener *listener, nb_handler *handler, void *context,
 
 static uint64_t read_counter(const _Atomic uint64_t *counter)
 {
-    return atomic_load_explicit(counter, memory_order_relaxed);
+    return atomic_load_explicit(counter, memory_order_acquire);
 }
 
 nb_status nb_listener_counters(const nb_listener *listener, nb_serve_counters *out)
@@ -206,12 +206,13 @@ nb_status nb_listener_counters(const nb_listener *listener, nb_serve_counters *o
         return NB_INVALID;
     counters = &listener->counters;
     memset(&known, 0, sizeof(known));
-    known.accepted = read_counter(&counters->accepted);
+    /* In this order: a connection that moves on meanwhile is missed rather than counted twice. */
+    known.lingering = read_counter(&counters->lingering);
     known.active = read_counter(&counters->active);
     known.peak = read_counter(&counters->peak);
+    known.accepted = read_counter(&counters->accepted);
     known.refused = read_counter(&counters->refused);
     known.lost_accepts = read_counter(&counters->lost_accepts);
-    known.lingering = read_counter(&counters->lingering);
     known.forced = read_counter(&counters->forced);
     known.unserved = read_counter(&counters->unserved);
     known.limit_reached = read_counter(&counters->limit_reached);

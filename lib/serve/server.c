@@ -48,15 +48,6 @@ nb_deadline nb__server_drain_end_again(const struct nb__server *server, const st
     return nb__server_drain_end(server);
 }
 
-/* The lock is held. */
-static void note_active(struct nb__counters *counters)
-{
-    uint64_t active = atomic_fetch_add(&counters->active, 1) + 1;
-
-    if (active > atomic_load(&counters->peak))
-        atomic_store(&counters->peak, active);
-}
-
 static bool is_cancelled(const struct nb__handling *handling)
 {
     return nb__conn_check(handling->conn, NB_SEND) == NB_CANCELLED;
@@ -78,7 +69,7 @@ static void cancel(struct nb__server *server, struct nb__handling *handling)
     await_cancellation(server, handling);
     if (handling->conn == NULL || handling->leaving || is_cancelled(handling))
         return;
-    if (server->over)
+    if (server->over && handling->admitted) /* others count as unserved */
         nb__count_up(&server->listener->counters.forced);
     handling->being_cancelled = true;
     nb__server_unlock(server);
@@ -90,9 +81,9 @@ static void cancel(struct nb__server *server, struct nb__handling *handling)
 
 void nb__server_begin(struct nb__server *server, struct nb__handling *handling, nb_conn *conn)
 {
-    note_active(&server->listener->counters);
     nb__conn_set_owner(conn, &handling->owner);
     handling->conn = conn;
+    handling->admitted = false;
     handling->leaving = false;
     handling->begun_ns = nb__now_ns();
     handling->life = server->options.connection_ms == NB_NO_LIMIT
@@ -207,6 +198,6 @@ size_t nb__server_count_peer(const struct nb__server *server, const nb_conn *of)
 
     for (const struct nb__handling *handling = server->oldest; handling != NULL;
          handling = handling->next)
-        count += nb__server_same_peer(handling->conn, of);
+        count += handling->admitted && nb__server_same_peer(handling->conn, of);
     return count;
 }

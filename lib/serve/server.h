@@ -25,6 +25,7 @@ struct nb__handling {
     nb_deadline life;          /* when it is to be cancelled */
     bool impatient;            /* the drain is too short to be noticed late */
     bool being_cancelled;      /* by somebody else, outside the lock: it has to wait */
+    bool admitted;             /* it counts for its peer */
     bool leaving;              /* its handler has returned: nobody else may touch it */
     struct nb__handling *prev; /* in the list of the server, while `conn` is there */
     struct nb__handling *next;
@@ -41,7 +42,7 @@ struct nb__server {
     /* For who accepts: one thread at a time. */
     struct nb__accepting accepting;
     nb_conn *spare;               /* memory for the next connection */
-    uint64_t last_id;             /* of the connections accepted so far */
+    _Atomic uint64_t last_id;     /* how many connections have been accepted so far */
     int broken;                   /* the errno that ended listening; 0: none */
     atomic_uint shortage_changes; /* shortages that have begun, and that are over */
     atomic_int shortage_error;    /* the errno of the last one */
@@ -82,7 +83,8 @@ nb_deadline nb__server_drain_end(const struct nb__server *server);
 /* The same, after poll(2) has looked at the listener's wakeup: silences it. The drain has it for itself. */
 nb_deadline nb__server_drain_end_again(const struct nb__server *server, const struct pollfd *wake);
 
-/* Lists a connection as being handled. From now on others may cancel it. The lock is held. */
+/* Lists a connection as being handled, before its admission. From now on others may cancel it. The lock is
+   held. */
 void nb__server_begin(struct nb__server *server, struct nb__handling *handling, nb_conn *conn);
 /* Its handler has returned: the connection, or NULL when the handler has ended it already. Nobody
    cancels it any more, but it counts for its peer until nb__server_unlist(), wherever it goes then. */
@@ -100,21 +102,21 @@ nb_deadline nb__server_end_lives(struct nb__server *server);
 /* Cancels all connections that handlers have: the drain is over. */
 void nb__server_cancel_all(struct nb__server *server);
 
-/* How many connections of one peer are being handled. The lock is held. */
+/* How many connections of one peer are being handled and were admitted. The lock is held. */
 size_t nb__server_count_peer(const struct nb__server *server, const nb_conn *of);
 
 /* Whether the peers of two connections count as one: the same user of Unix sockets, or the same host. */
 bool nb__server_same_peer(const nb_conn *a, const nb_conn *b);
 
-/* Changes a counter of the listener. */
+/* Changes a counter of the listener. Who sees the change sees what was counted before. */
 static inline void nb__count_up(_Atomic uint64_t *counter)
 {
-    atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(counter, 1, memory_order_release);
 }
 
 static inline void nb__count_down(_Atomic uint64_t *counter)
 {
-    atomic_fetch_sub_explicit(counter, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(counter, 1, memory_order_release);
 }
 
 #endif

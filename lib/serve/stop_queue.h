@@ -7,17 +7,14 @@
 
 #include "serve/server.h"
 
-/* Appends a connection. The lock is held. */
+/* Appends a connection. */
 void nb__stop_queue_add(struct nb__server *server, nb_conn *conn);
 
 /* Takes the first one; NULL when there is none. For _locked, the lock is held. */
 nb_conn *nb__stop_queue_take(struct nb__server *server);
 nb_conn *nb__stop_queue_take_locked(struct nb__server *server);
 
-/* Resets all of them: no time is left. */
+/* Resets all of them, for which no time is left: unserved. */
 void nb__stop_queue_reset(struct nb__server *server);
-
-/* How many of one peer wait. The lock is held. */
-size_t nb__stop_queue_count_peer(const struct nb__server *server, const nb_conn *of);
 
 #endif

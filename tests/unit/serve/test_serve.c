@@ -4,11 +4,12 @@
  *         the sequential mode and for worker threads.
  *
  *  Wraps: pthread_create nb__sys_poll nb__sys_accept nb__sys_wake_ring nb__sys_wake_clear
- *  nb__sys_shutdown nb__sys_recv nb__sys_peer_credentials nb__server_let_go */
+ *  nb__sys_shutdown nb__sys_recv nb__sys_peer_credentials nb__server_let_go nb__admit */
 #undef _GNU_SOURCE
 #define _GNU_SOURCE /* pthread_getattr_np */
 
 #include "net/address_internal.h"
+#include "serve/admit.h"
 #include "serve/server.h"
 #include "servers.h"
 #include "sys/sys.h"
@@ -43,6 +44,8 @@ int __real_nb__sys_peer_credentials(int fd, int64_t *pid, int64_t *uid, int64_t 
 int __wrap_nb__sys_peer_credentials(int fd, int64_t *pid, int64_t *uid, int64_t *gid);
 nb_conn *__real_nb__server_let_go(struct nb__server *run, struct nb__handling *work);
 nb_conn *__wrap_nb__server_let_go(struct nb__server *run, struct nb__handling *work);
+bool __real_nb__admit(struct nb__handling *handling);
+bool __wrap_nb__admit(struct nb__handling *handling);
 
 int __wrap_pthread_create(pthread_t *out, const pthread_attr_t *attr, void *(*run)(void *),
                           void *argument)
@@ -52,18 +55,18 @@ int __wrap_pthread_create(pthread_t *out, const pthread_attr_t *attr, void *(*ru
     return error != 0 ? error : __real_pthread_create(out, attr, run, argument);
 }
 
-/* While set: who rings a bell, or ends a stream, goes on only when this server has seen two
-   connections. */
+/* While set: who rings a wakeup goes on only when this server has admitted or refused one connection; who
+   ends a stream, when it has two. */
 static struct server *_Atomic held_back;
 static struct server *_Atomic held_at_the_end;
 
-static void hold(struct server *_Atomic *whose)
+static void hold(struct server *_Atomic *whose, uint64_t seen)
 {
     struct server *server = atomic_exchange(whose, NULL);
     nb_deadline until = plenty();
 
     while (server != NULL && !nb_expired(until) &&
-           server_counters(server).accepted + server_counters(server).refused < 2)
+           server_counters(server).accepted + server_counters(server).refused < seen)
         a_moment();
 }
 
@@ -71,7 +74,7 @@ int __wrap_nb__sys_wake_ring(const int fds[2])
 {
     int result = __real_nb__sys_wake_ring(fds);
 
-    hold(&held_back);
+    hold(&held_back, 1);
     return result;
 }
 
@@ -89,7 +92,7 @@ int __wrap_nb__sys_wake_clear(const int fds[2])
 
 int __wrap_nb__sys_shutdown(int fd, int how)
 {
-    hold(&held_at_the_end);
+    hold(&held_at_the_end, 2);
     return __real_nb__sys_shutdown(fd, how);
 }
 
@@ -145,14 +148,30 @@ nb_conn *__wrap_nb__server_let_go(struct nb__server *run, struct nb__handling *w
 static atomic_int user_offset;
 static atomic_bool user_unknown;
 static atomic_int users_asked;
+static atomic_bool user_takes_long; /* the next one who asks waits at the gate */
 
 int __wrap_nb__sys_peer_credentials(int fd, int64_t *pid, int64_t *uid, int64_t *gid)
 {
     int failed = __real_nb__sys_peer_credentials(fd, pid, uid, gid);
 
     users_asked++;
+    if (atomic_exchange(&user_takes_long, false))
+        gate_pass();
     *uid += user_offset;
     return user_unknown ? -EOPNOTSUPP : failed;
+}
+
+/* While above zero: so many have to come before any of them is admitted. */
+static atomic_int admitted_together;
+
+bool __wrap_nb__admit(struct nb__handling *handling)
+{
+    nb_deadline until = plenty();
+
+    admitted_together--;
+    while (admitted_together > 0 && !nb_expired(until))
+        ;
+    return __real_nb__admit(handling);
 }
 
 /* A server on loopback that runs with these options. */
@@ -1360,9 +1379,10 @@ TEST_AS(one_peer_has_only_so_many_connections, NET_CASE)
     assert_int_equal(server_heard(server, NB_EVENT_ACCEPTED), 2);
 }
 
-/* A worker has accepted a connection and cannot start the next worker at once; the supervisor does,
-   and that one accepts too, before the first has come to call its handler. */
-TEST_AS(the_limit_of_one_peer_holds_before_its_handler_has_begun, NET_CASE)
+/* A worker has accepted a connection and cannot start the next worker at once; the supervisor does, and
+   that one accepts the next connection and admits it before the first worker goes on: the first connection
+   is the one over the limit. */
+TEST_AS(who_is_admitted_first_counts_whoever_was_accepted_first, NET_CASE)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello_later, &workers);
 
@@ -1376,6 +1396,9 @@ TEST_AS(the_limit_of_one_peer_holds_before_its_handler_has_begun, NET_CASE)
     held_back = NULL;
     assert_int_equal(server_counters(server).accepted, 1);
     assert_int_equal(server_counters(server).refused, 1);
+    eventually(server_heard(server, NB_EVENT_REFUSED) == 1);
+    assert_int_equal(server_event(server, NB_EVENT_REFUSED, 0).id, 1);
+    assert_int_equal(server_event(server, NB_EVENT_ACCEPTED, 0).id, 2);
 }
 
 /* Its handler has returned, its stream is about to be ended, and it does not linger yet. */
@@ -1442,6 +1465,73 @@ TEST_AS(an_ipv6_peer_has_a_limit_too, NET_CASE)
     (void)dial(&server->address);
     eventually(gate_waiting() == 1);
     assert_int_equal(answer(dial(&server->address), ""), ECONNRESET);
+}
+
+/* Two workers have accepted a connection each and admit them at the same moment. */
+TEST_AS(two_admitted_at_once_are_not_both_the_last_of_their_peer, NET_CASE)
+{
+    struct server *server = server_new("127.0.0.1:0", echo, &workers);
+
+    server->options.max_per_peer = 1;
+    server->options.linger_ms = NB_NO_LINGER;
+    server_run(server);
+    for (int i = 1; i <= 50; i++) {
+        admitted_together = 2;
+        (void)dial(&server->address);
+        (void)dial(&server->address);
+        eventually(server_heard(server, NB_EVENT_REFUSED) == i);
+        hang_up_all();
+        eventually(server_heard(server, NB_EVENT_CLOSED) == i);
+    }
+    assert_int_equal(server_counters(server).accepted, 50);
+    assert_int_equal(server_counters(server).refused, 50);
+}
+
+/* Whatever holds up the admission of one. */
+TEST_AS(who_takes_long_to_be_admitted_holds_up_nobody_who_connects, NET_CASE)
+{
+    struct server *server = server_new("unix:@netbasics-slow-user", say_hello, &workers);
+    int slow;
+
+    user_offset = 0;
+    user_unknown = false;
+    server->options.max_per_peer = 100;
+    user_takes_long = true;
+    server_run(server);
+    slow = dial(&server->address);
+    eventually(gate_waiting() == 1);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_int_equal(server_counters(server).accepted, 3);
+    assert_int_equal(server_heard(server, NB_EVENT_ACCEPTED), 3);
+    gate_open();
+    assert_int_equal(answer(slow, HELLO), 0);
+    assert_status(server_finish(server), NB_OK);
+    assert_int_equal(server_counters(server).accepted, 4);
+}
+
+/* The drain is over before the one connection is admitted: nobody serves it any more. */
+TEST_AS(who_is_not_admitted_by_the_end_of_the_drain_is_unserved, NET_CASE)
+{
+    struct server *server = server_new("unix:@netbasics-late-user", say_hello, &workers);
+    int client;
+
+    user_offset = 0;
+    user_unknown = false;
+    server->options.max_per_peer = 100;
+    server->options.drain_ms = 1;
+    user_takes_long = true;
+    server_run(server);
+    client = dial(&server->address);
+    eventually(gate_waiting() == 1);
+    nb_listener_stop(server->listener);
+    assert_int_equal(answer(client, ""), 0); /* it was cancelled; Unix sockets know no reset */
+    gate_open();
+    assert_status(server_wait(server), NB_OK);
+    assert_int_equal(server_counters(server).unserved, 1);
+    assert_int_equal(server_counters(server).accepted + server_counters(server).forced, 0);
+    assert_int_equal(server_heard(server, NB_EVENT_ACCEPTED), 0);
+    assert_int_equal(server_heard(server, NB_EVENT_CLOSED), 0);
 }
 
 TEST(those_that_linger_count_for_the_limit)
@@ -1524,6 +1614,27 @@ TEST_AS(without_a_limit_nobody_asks_for_the_user, NET_CASE)
     assert_int_equal(users_asked, 0);
     gate_open();
     assert_status(server_finish(server), NB_OK);
+}
+
+/* No thread can be started for them, and then the calling thread cannot wait any more. */
+TEST_AS(who_waits_for_a_place_when_the_run_breaks_is_unserved_without_events, NET_CASE)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
+    int clients[3];
+
+    for (size_t i = 0; i < COUNT(clients); i++)
+        clients[i] = dial(&server->address);
+    nb_listener_stop(server->listener);
+    fail_after(ON_THREAD, 1, EAGAIN, -1); /* that of the server starts */
+    fail_next(ON_POLL, EFAULT, -1);
+    server_run(server);
+    assert_status(server_wait(server), NB_SYSTEM);
+    for (size_t i = 0; i < COUNT(clients); i++)
+        assert_int_equal(raw_ending(clients[i], NULL), ECONNRESET);
+    assert_int_equal(server_counters(server).unserved, COUNT(clients));
+    assert_int_equal(server_counters(server).accepted, 0);
+    assert_int_equal(server_heard(server, NB_EVENT_ACCEPTED), 0);
+    assert_int_equal(server_heard(server, NB_EVENT_CLOSED), 0);
 }
 
 /* --- Bad options --- */
@@ -2151,6 +2262,101 @@ TEST(the_counters_stay_after_the_end)
     assert_int_equal(counters.lingering, 0);
     assert_int_equal(counters.refused + counters.lost_accepts + counters.forced + counters.unserved,
                      0);
+}
+
+/* What an event says has been counted before. */
+static void check_counted(const nb_event *event, void *context)
+{
+    const struct server *server = context;
+    nb_serve_counters counters = server_counters(server);
+
+    bad_events += counters.accepted < (uint64_t)server_heard(server, NB_EVENT_ACCEPTED);
+    bad_events += counters.refused < (uint64_t)server_heard(server, NB_EVENT_REFUSED);
+    bad_events += event->kind == NB_EVENT_ACCEPTED && counters.active < 1;
+}
+
+/* Looks at the counters until the server ends. */
+static void add_up(void *argument)
+{
+    const struct server *server = argument;
+
+    while (!server->ended) {
+        nb_serve_counters counters = server_counters(server);
+
+        bad_events += counters.active + counters.lingering > counters.accepted;
+    }
+}
+
+static void come_a_hundred_times(void *argument)
+{
+    const struct server *server = argument;
+
+    for (int i = 0; i < 100; i++) {
+        int fd = dial_quietly(&server->address);
+
+        (void)answer(fd, HELLO);
+        raw_close(fd);
+    }
+}
+
+TEST(the_counters_add_up_at_every_moment)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    struct task clients[4], looker;
+    nb_serve_counters counters;
+
+    bad_events = 0;
+    server->also = check_counted;
+    server->options.max_per_peer = 2;
+    server_run(server);
+    task_start(&looker, add_up, server);
+    for (size_t i = 0; i < COUNT(clients); i++)
+        task_start(&clients[i], come_a_hundred_times, server);
+    for (size_t i = 0; i < COUNT(clients); i++)
+        task_join(&clients[i]);
+    eventually(server_counters(server).active + server_counters(server).lingering == 0);
+    (void)dial(&server->address); /* lingers */
+    eventually(server_counters(server).lingering == 1);
+    eventually(server_counters(server).accepted ==
+               1 + (uint64_t)server_heard(server, NB_EVENT_CLOSED));
+    counters = server_counters(server);
+    assert_int_equal(counters.accepted, server_heard(server, NB_EVENT_ACCEPTED));
+    assert_int_equal(counters.refused, server_heard(server, NB_EVENT_REFUSED));
+    assert_int_equal(counters.accepted + counters.refused, COUNT(clients) * 100 + 1);
+    assert_int_equal(counters.active, 0);
+    assert_status(server_finish(server), NB_OK);
+    task_join(&looker);
+    assert_int_equal(bad_events, 0);
+}
+
+TEST_AS(accepted_are_those_that_run_linger_or_have_ended, NET_CASE)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello_later, &workers);
+    nb_serve_counters counters;
+    int first;
+
+    server->options.max_per_peer = 3;
+    server_run(server);
+    first = dial(&server->address);
+    gate_open_for(1);
+    assert_int_equal(answer(first, HELLO), 0);
+    hang_up(first);
+    eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
+    gate_open_for(1);
+    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    eventually(server_counters(server).lingering == 1);
+    (void)dial(&server->address);
+    (void)dial(&server->address);
+    eventually(gate_waiting() == 2);
+    assert_int_equal(answer(dial(&server->address), ""), ECONNRESET);
+    counters = server_counters(server);
+    assert_int_equal(counters.accepted, 4);
+    assert_int_equal(counters.active, 2);
+    assert_int_equal(counters.lingering, 1);
+    assert_int_equal(server_heard(server, NB_EVENT_CLOSED), 1);
+    assert_int_equal(counters.refused, 1);
+    gate_open();
+    assert_status(server_finish(server), NB_OK);
 }
 
 TEST(the_counters_fill_what_the_caller_knows)

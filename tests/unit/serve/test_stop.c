@@ -678,7 +678,7 @@ TEST(the_limit_of_handlers_holds_in_the_drain)
     assert_int_equal(server_counters(server).peak, concurrency_of(state) == 1 ? 1 : 2);
 }
 
-/* Who waits in the queue of the stop counts for its peer, or one peer would have all the workers. */
+/* Who is taken out of the queue of the stop is admitted like others: one peer does not get all workers. */
 TEST(the_limit_of_one_peer_holds_in_the_drain)
 {
     struct mode few = {concurrency_of(state) == 1 ? 1 : 4};
@@ -691,14 +691,33 @@ TEST(the_limit_of_one_peer_holds_in_the_drain)
     other = dial_from("127.0.0.2:0", &server->address);
     nb_listener_stop(server->listener);
     server_run(server);
-    wait_for_the_drain(server);
-    assert_int_equal(server_counters(server).refused, 3);
     gate_open();
     assert_int_equal(answer(other, HELLO), 0);
+    eventually(server_counters(server).refused == 3); /* the first two linger */
     hang_up_all();
     assert_status(server_wait(server), NB_OK);
     assert_int_equal(server_counters(server).accepted, 3);
     assert_int_equal(server_counters(server).unserved, 0);
+    assert_int_equal(server_heard(server, NB_EVENT_REFUSED), 3);
+}
+
+/* They are served one after the other, so that the peer never has more than one. */
+TEST_AS(who_waits_in_the_queue_of_the_stop_does_not_count_for_its_peer, NET_CASE)
+{
+    struct server *server = server_new("127.0.0.1:0", say_hello, &sequential);
+    int clients[3];
+
+    server->options.max_per_peer = 1;
+    server->options.linger_ms = NB_NO_LINGER;
+    for (size_t i = 0; i < COUNT(clients); i++)
+        clients[i] = dial(&server->address);
+    nb_listener_stop(server->listener);
+    server_run(server);
+    for (size_t i = 0; i < COUNT(clients); i++)
+        assert_int_equal(answer(clients[i], HELLO), 0);
+    assert_status(server_wait(server), NB_OK);
+    assert_int_equal(server_counters(server).accepted, COUNT(clients));
+    assert_int_equal(server_counters(server).refused, 0);
 }
 
 TEST_AS(more_workers_start_for_the_queue_of_the_stop, NET_CASE)
@@ -926,7 +945,10 @@ TEST(those_for_whom_no_time_is_left_are_reset_and_counted)
     assert_status(server_wait(server), NB_OK);
     assert_int_equal(server_counters(server).unserved, COUNT(clients));
     assert_int_equal(server_counters(server).forced, few.concurrency);
-    assert_int_equal(server_heard(server, NB_EVENT_CLOSED), few.concurrency + (int)COUNT(clients));
+    /* They were never admitted: nothing else is told of them. */
+    assert_int_equal(server_counters(server).accepted, few.concurrency);
+    assert_int_equal(server_heard(server, NB_EVENT_ACCEPTED), few.concurrency);
+    assert_int_equal(server_heard(server, NB_EVENT_CLOSED), few.concurrency);
 }
 
 static void *send_without_end(void *conn)
