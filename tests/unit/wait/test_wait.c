@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT */
+/** @file
+ *  @brief Tests of the wait for descriptors, and of what ends it early. */
+#undef _POSIX_C_SOURCE
+#define _POSIX_C_SOURCE 200809L
+
+#include "support.h"
+#include "wait/cancellable.h"
+
+#include <errno.h>
+#include <poll.h>
+
+/* Two pairs of sockets: what is waited for, and what ends the wait. */
+static int wanted[2];
+static int other[2];
+static struct pollfd entries[1 + NB__WAIT_ROOM];
+
+static void open_pairs(void)
+{
+    raw_pair(OVER_UNIX, wanted);
+    raw_pair(OVER_UNIX, other);
+    entries[0] = (struct pollfd){wanted[0], POLLIN, 0};
+}
+
+static void close_pairs(void)
+{
+    for (int i = 0; i < 2; i++) {
+        raw_close(wanted[i]);
+        raw_close(other[i]);
+    }
+}
+
+static void make_ready(const int pair[2])
+{
+    raw_deliver(pair[1], pair[0], "x", 1);
+}
+
+static void wait_counts_the_descriptors_that_are_ready(void **state)
+{
+    (void)state;
+    open_pairs();
+    make_ready(wanted);
+    assert_int_equal(nb__wait(entries, 1, plenty()), 1);
+    assert_int_equal(entries[0].revents, POLLIN);
+    close_pairs();
+}
+
+static void wait_ends_at_its_deadline(void **state)
+{
+    nb_deadline by = before_long();
+
+    (void)state;
+    open_pairs();
+    assert_int_equal(nb__wait(entries, 1, by), 0);
+    assert_passed(by, PATIENCE_MS);
+    close_pairs();
+}
+
+static void waitable_is_ready_when_its_descriptor_is(void **state)
+{
+    struct nb__waitable waitable = {.fd = -1};
+    struct nb__wait_bounds bounds = {.until = plenty(), .fd = -1};
+
+    (void)state;
+    open_pairs();
+    waitable.fd = wanted[0];
+    make_ready(wanted);
+    assert_true(nb__wait_on(&waitable, NB_RECEIVE, &bounds) > 0);
+    assert_true(nb__wait_on(&waitable, NB_SEND, &bounds) > 0);
+    bounds.fd = other[0];
+    make_ready(other);
+    assert_true(nb__wait_on(&waitable, NB_RECEIVE, &bounds) > 0);
+    close_pairs();
+}
+
+static void bounds_end_the_wait_on_a_waitable(void **state)
+{
+    struct nb__waitable waitable = {.fd = -1};
+    struct nb__wait_bounds bounds = {.until = before_long(), .fd = -1};
+
+    (void)state;
+    open_pairs();
+    waitable.fd = wanted[0];
+    assert_int_equal(nb__wait_on(&waitable, NB_RECEIVE, &bounds), 0);
+    assert_passed(bounds.until, PATIENCE_MS);
+    assert_false(bounds.fd_ready);
+    bounds = (struct nb__wait_bounds){.until = plenty(), .fd = other[0]};
+    make_ready(other);
+    assert_int_equal(nb__wait_on(&waitable, NB_RECEIVE, &bounds), 0);
+    assert_true(bounds.fd_ready);
+    close_pairs();
+}
+
+static void wait_is_cancelled_by_either_descriptor_even_when_others_are_ready(void **state)
+{
+    (void)state;
+    open_pairs();
+    make_ready(wanted);
+    make_ready(other);
+    for (int i = 0; i < 2; i++) {
+        struct nb__cancels cancels = {.fds = {-1, -1}};
+
+        cancels.fds[i] = other[0];
+        assert_int_equal(nb__wait_cancellable(entries, 1, plenty(), &cancels), -ECANCELED);
+    }
+    close_pairs();
+}
+
+/* What the function before each wait was told last, and how it narrows the bounds. */
+struct watch {
+    bool told_ready;
+    nb_deadline until;
+    int fd;
+};
+
+static void narrow(void *context, struct nb__wait_bounds *bounds)
+{
+    struct watch *watch = context;
+
+    watch->told_ready = bounds->fd_ready;
+    bounds->until = watch->until;
+    bounds->fd = watch->fd;
+}
+
+static void wait_ends_as_soon_as_the_function_before_it_says(void **state)
+{
+    struct watch watch = {false, before_long(), -1};
+    struct nb__cancels cancels = {.fds = {-1, -1}, .before_wait = narrow, .context = &watch};
+
+    (void)state;
+    open_pairs();
+    assert_int_equal(nb__wait_cancellable(entries, 1, nb_forever(), &cancels), 0);
+    assert_passed(watch.until, PATIENCE_MS);
+    assert_false(cancels.fd_ready);
+    close_pairs();
+}
+
+static void descriptor_of_that_function_ends_the_wait_and_it_is_told_so(void **state)
+{
+    struct watch watch = {false, plenty(), -1};
+    struct nb__cancels cancels = {.fds = {-1, -1}, .before_wait = narrow, .context = &watch};
+
+    (void)state;
+    open_pairs();
+    watch.fd = other[0];
+    make_ready(other);
+    assert_int_equal(nb__wait_cancellable(entries, 1, nb_forever(), &cancels), 0);
+    assert_false(watch.told_ready);
+    make_ready(wanted);
+    assert_int_equal(nb__wait_cancellable(entries, 1, nb_forever(), &cancels), 1);
+    assert_true(watch.told_ready);
+    close_pairs();
+}
+
+int main(void)
+{
+    const struct CMUnitTest cases[] = {
+        CASE(wait_counts_the_descriptors_that_are_ready),
+        CASE(wait_ends_at_its_deadline),
+        CASE(waitable_is_ready_when_its_descriptor_is),
+        CASE(bounds_end_the_wait_on_a_waitable),
+        CASE(wait_is_cancelled_by_either_descriptor_even_when_others_are_ready),
+        CASE(wait_ends_as_soon_as_the_function_before_it_says),
+        CASE(descriptor_of_that_function_ends_the_wait_and_it_is_told_so),
+    };
+
+    return cmocka_run_group_tests(cases, NULL, NULL);
+}
