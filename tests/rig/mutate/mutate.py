@@ -264,7 +264,7 @@ def noticed_by(mutant, programs, null):
 
 
 def equivalents():
-    """The (file, text of the line, number) of mutants that behave like the original."""
+    """The (file, number, text of the line) of mutants that behave like the original."""
     known = set()
     for row in (Path(__file__).parent / "equivalent.txt").read_text().splitlines():
         if row and not row.startswith("#"):
@@ -275,6 +275,17 @@ def equivalents():
 
 def text_of(mutant):
     return line_of(mutant.file, mutant.line)
+
+
+def key_of(mutant):
+    """As equivalents() has it."""
+    return mutant.file, mutant.number, text_of(mutant)
+
+
+def gone(known, mutants):
+    """The rows of equivalent.txt that are no mutants, a line each."""
+    return "\n".join(f"{file} | {number} | {text} | is no conditional (any more)"
+                     for file, number, text in sorted(known - set(map(key_of, mutants))))
 
 
 @functools.lru_cache(maxsize=None)
@@ -289,10 +300,9 @@ def excluded_lines(file):
     return excluded
 
 
-def choose(mutants, sample, seed, only):
-    known = equivalents()
+def choose(mutants, known, sample, seed, only):
     left = [mutant for mutant in mutants if mutant.line not in excluded_lines(mutant.file) and
-            (mutant.file, mutant.number, text_of(mutant)) not in known]
+            key_of(mutant) not in known]
     print(f"mutants: {len(mutants)}, of which {len(mutants) - len(left)} cannot be noticed")
     left = [mutant for mutant in left if only in (None, mutant.file)]
     if sample and sample < len(left):
@@ -321,8 +331,9 @@ def cases(args):
         programs = sorted((program for program in programs if not failures[program]),
                           key=lambda program: program.seconds)
         print(f"programs: {len(programs)}, {sum(program.seconds for program in programs):.0f} s together")
-        chosen = choose(find_mutants(Path(args.build_dir, "libnetbasics.a")), args.sample, args.seed,
-                        args.only)
+        mutants, known = find_mutants(Path(args.build_dir, "libnetbasics.a")), equivalents()
+        yield "the rows of equivalent.txt are there", gone(known, mutants)
+        chosen = choose(mutants, known, args.sample, args.seed, args.only)
         for mutant, name in pool.map(lambda mutant: (mutant, noticed_by(mutant, programs, args.null)),
                                      chosen):
             by[name] += 1
