@@ -6,6 +6,8 @@ The programs are in NETBASICS_BIN_DIR, by default build/dev/examples.
 
 import contextlib
 import errno
+import functools
+import itertools
 import os
 import pathlib
 import re
@@ -42,12 +44,25 @@ def has_ipv6():
     return True
 
 
-HAS_IPV6 = has_ipv6()
+needs_ipv6 = unittest.skipUnless(has_ipv6(), "no IPv6 here")
 NETCAT = shutil.which("nc")
 SOCKET_ACTIVATE = shutil.which("systemd-socket-activate")
 IS_OPENBSD_NETCAT = NETCAT is not None and b"-N" in subprocess.run(
     [NETCAT, "-h"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
     timeout=LIMIT, check=False).stdout
+
+
+def for_each(**axes):
+    """Makes a test run for every combination of these values, each in a subTest of its own."""
+    def decorate(test):
+        @functools.wraps(test)
+        def run_all(self):
+            for values in itertools.product(*axes.values()):
+                row = dict(zip(axes, values))
+                with self.subTest(**row):
+                    test(self, **row)
+        return run_all
+    return decorate
 
 
 def wait_until(condition, what):
@@ -59,20 +74,40 @@ def wait_until(condition, what):
         time.sleep(0.005)
 
 
-def run(name, *arguments, **options):
-    """Runs a program to its end."""
-    options.setdefault("stdin", subprocess.DEVNULL)
+STREAMS = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+
+
+def run(name, *arguments, closed=(), **options):
+    """Runs a program to its end, with these descriptors closed."""
+    options = {**STREAMS, **options}
     if "input" in options:
         del options["stdin"]
-    options.setdefault("stdout", subprocess.PIPE)
-    options.setdefault("stderr", subprocess.PIPE)
-    return subprocess.run([BIN / name, *arguments], timeout=LIMIT, check=False, **options)
+    return subprocess.run(with_closed(closed, [BIN / name, *arguments]), timeout=LIMIT, check=False,
+                          **options)
+
+
+@contextlib.contextmanager
+def running(name, *arguments, **options):
+    """A program that runs beside the test, and is killed at the end if it still does."""
+    with subprocess.Popen([BIN / name, *arguments], **{**STREAMS, **options}) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
 
 
 def with_closed(descriptors, command):
     """A command that runs the given command with these descriptors closed."""
     closed = " ".join(f"{fd}>&-" for fd in descriptors)
-    return ["sh", "-c", f'exec "$@" {closed}', "sh", *command]
+    return ["sh", "-c", f'exec "$@" {closed}', "sh", *command] if closed else command
+
+
+def closed_pipe():
+    """The end for writing of a pipe that nobody reads."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    return open(writer, "wb")
 
 
 # Moves the descriptors in its first argument to 3 and up, and executes the command that follows.
@@ -109,6 +144,13 @@ def connect(endpoint):
     return socket.create_connection(split_endpoint(endpoint), timeout=LIMIT)
 
 
+@contextlib.contextmanager
+def connected(endpoint, count):
+    """So many connections at once."""
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(connect(endpoint)) for _ in range(count)]
+
+
 def endpoint_of(sock):
     host, port = sock.getsockname()[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -142,6 +184,14 @@ def echo(endpoint, data):
         sock.sendall(data)
         sock.shutdown(socket.SHUT_WR)
         return receive_to_end(sock)
+
+
+def fill(sock):
+    """Sends until nothing more fits on the way, to a peer that reads too little or nothing."""
+    sock.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            sock.send(bytes(1 << 20))
 
 
 def reset(sock):
@@ -211,12 +261,9 @@ class Server:
     """A server program that runs in a with block, and is killed at its end if it still runs."""
 
     def __init__(self, name, *arguments, endpoint="127.0.0.1:0", command=None, **options):
-        options.setdefault("stdin", subprocess.DEVNULL)
-        options.setdefault("stdout", subprocess.PIPE)
-        options.setdefault("stderr", subprocess.PIPE)
-        command = command or (lambda words: words)
+        words = [BIN / name, *arguments, endpoint]
         # pylint: disable-next=consider-using-with
-        self.process = subprocess.Popen(command([BIN / name, *arguments, endpoint]), **options)
+        self.process = subprocess.Popen(command(words) if command else words, **{**STREAMS, **options})
         self.pid = self.process.pid
         self.out = Lines(self.process.stdout) if self.process.stdout else None
         self.err = Lines(self.process.stderr) if self.process.stderr else None
@@ -295,6 +342,12 @@ class Peer:
         except Exception as error:  # pylint: disable=broad-exception-caught
             self.error = error
 
+    def saw_reset(self):
+        """Whether the client has ended with a reset, which is no error then."""
+        self.thread.join(LIMIT)
+        error, self.error = self.error, None
+        return isinstance(error, ConnectionResetError)
+
     def __enter__(self):
         self.thread.start()
         return self
@@ -360,6 +413,18 @@ class TestCase(unittest.TestCase):
         self.assertRegex(error, rf"\A{name}: [ -~]+\n\Z")
         for word in words:
             self.assertIn(word, error)
+
+    def assert_comes_back(self, sock, data):
+        sock.sendall(data)
+        self.assertEqual(data, receive_exactly(sock, len(data)))
+
+    @contextlib.contextmanager
+    def assert_takes(self, least=0, most=LIMIT):
+        """What is done inside takes from so many to so many seconds."""
+        begin = time.monotonic()
+        yield
+        self.assertGreater(time.monotonic() - begin, least)
+        self.assertLess(time.monotonic() - begin, most)
 
     def assert_is_time(self, answer):
         self.assertEqual(TIME_LENGTH, len(answer), answer)
