@@ -7,17 +7,13 @@ usage: check_hardening.py C_COMPILER STATIC_LIBRARY SHARED_LIBRARY PROGRAM...
 
 import platform
 import re
-import subprocess
 import sys
 
 import tap
+from commands import output
 
 X86 = platform.machine() in ("x86_64", "i686")
 PAGE = 0x1000
-
-
-def output(*command):
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 def absent(pattern, text, problem):

@@ -14,12 +14,12 @@ usage: check_layers.py SOURCE_DIR STATIC_LIBRARY
 """
 
 import re
-import subprocess
 import sys
 from collections import defaultdict
 from pathlib import Path
 
 import tap
+from commands import output
 
 MAY_NAME_ERRNO = {"sys.c"}
 MAY_ASK_FOR_THE_SYSTEM = {"sys.c", "deadline.c"}
@@ -131,8 +131,7 @@ def line_problems(path, code):
 
 def symbols_of_members(library):
     """For each object of the static library the names that it defines, and those that it uses."""
-    listing = subprocess.run(["nm", "--format=posix", library],
-                             check=True, capture_output=True, text=True).stdout
+    listing = output("nm", "--format=posix", library)
     defined, used = {}, {}
     for line in listing.splitlines():
         member = re.search(r"\[(.*)\]:$", line)

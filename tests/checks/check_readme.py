@@ -15,19 +15,11 @@ import tempfile
 from pathlib import Path
 
 import tap
+from commands import complaints
 
 STANDARDS = [("c", "c99"), ("c", "c11"), ("c++", "c++17")]
 ENDPOINT = '"localhost:12345"'  # As the programs have it.
 LIMIT = 30  # Seconds for what should take almost none.
-
-
-def build(program, compiler, language, standard, text, library, include_dirs):
-    """The compiler's complaints about a program; empty if it is fine."""
-    run = subprocess.run(
-        [compiler, "-x", language, f"-std={standard}", "-Wall", "-Wextra", "-pedantic", "-Werror",
-         *(f"-I{path}" for path in include_dirs), "-o", program, "-", "-x", "none", library, "-pthread"],
-        input=text, capture_output=True, text=True)
-    return run.stderr or ("failed" if run.returncode else "")
 
 
 def told(run):
@@ -102,11 +94,12 @@ def cases(readme, compiler, library, *include_dirs):
     for page in [*sorted(root.glob("*.md")), *sorted(root.glob("docs/*.md"))]:
         yield f"the links of {page.name} lead somewhere", "\n".join(broken_links(page))
     yield "the badge has the version", version_problem(root)
+    options = [*(f"-I{path}" for path in include_dirs), library, "-pthread"]
     blocks = re.findall(r"^```c\n(.*?)^```", Path(readme).read_text(), re.DOTALL | re.MULTILINE)
     with tempfile.TemporaryDirectory() as directory:
         for language, standard in STANDARDS:
             def build_program(program, text, language=language, standard=standard):
-                return build(program, compiler, language, standard, text, library, include_dirs)
+                return complaints(compiler, language, standard, text, "-x", "none", *options, "-o", program)
 
             skip = tap.Skip("no such compiler") if build_program(
                 f"{directory}/empty", "int main() { return 0; }\n") else ""

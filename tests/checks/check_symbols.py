@@ -6,11 +6,11 @@ usage: check_symbols.py SOURCE_DIR VERSION_HEADER SHARED_LIBRARY STATIC_LIBRARY
 """
 
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import tap
+from commands import output
 
 
 def declared(headers):
@@ -32,8 +32,7 @@ def mapped(map_file):
 
 def exported(library, *options):
     """The symbols that a library defines; the versions themselves do not count."""
-    listing = subprocess.run(["nm", "--defined-only", "--format=posix", *options, library],
-                             check=True, capture_output=True, text=True).stdout
+    listing = output("nm", "--defined-only", "--format=posix", *options, library)
     rows = [line.split() for line in listing.splitlines()]
     return {row[0] for row in rows if len(row) > 1 and row[1].isupper() and row[1] != "A"}
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Shared by the checks of installations and packages: commands, and test cases made of them."""
+"""Shared by the checks: commands, the compiler, and test cases made of methods."""
 
 import os
 import shlex
@@ -18,6 +18,19 @@ def run(*command, fails=False, cwd=None, **env):
     if (done.returncode != 0) != fails:
         raise Failed(f"{shlex.join(map(str, command))}: status {done.returncode}\n{done.stdout}")
     return done.stdout
+
+
+def output(*command):
+    """The output of a tool that must not fail."""
+    return subprocess.run(command, check=True, capture_output=True, text=True, errors="replace").stdout
+
+
+def complaints(compiler, language, standard, text, *options):
+    """What the compiler complains about in a program text; empty if nothing."""
+    done = subprocess.run(
+        [compiler, "-x", language, f"-std={standard}", "-Wall", "-Wextra", "-pedantic", "-Werror", "-",
+         *options], input=text, capture_output=True, text=True, check=False)
+    return done.stderr or ("failed" if done.returncode else "")
 
 
 def expect(text, part):

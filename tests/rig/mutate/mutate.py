@@ -34,6 +34,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "tests/checks"))
 import tap  # noqa: E402
+from commands import output  # noqa: E402
+
 GOAL = 98  # percent
 GOAL_OF_SAMPLE = 92  # a sample of 150 differs from the whole by more than this only once in a thousand times
 SLOW_PARTS = {"faults", "fuzz", "netns", "soak", "docs", "package"}
@@ -48,10 +50,6 @@ def lines_of(file):
 
 def line_of(file, number):
     return lines_of(file)[number - 1].strip()
-
-
-def output(*command):
-    return subprocess.run(command, check=True, capture_output=True, text=True, errors="replace").stdout
 
 
 # ---- The conditionals of the library ----
