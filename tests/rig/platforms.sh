@@ -4,6 +4,12 @@
 # levels of optimisation. Programs for other processors run under qemu's user mode; tests/rig/left_out/PLATFORM
 # lists the tests that cannot work there, with the reasons.
 
+# under_qemu TRIPLE PROCESSOR: the cross compiler, and what runs its programs.
+under_qemu() {
+    compiler=$1-gcc
+    emulator="qemu-$2;-L;/usr/$1"
+}
+
 # platform NAME: sets its compiler, flags, level of optimisation, and what runs its programs (nothing: the
 # machine itself).
 platform() {
@@ -27,18 +33,9 @@ platform() {
         flags='-D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64'
         emulator="/usr/i686-linux-gnu/lib/ld-linux.so.2;--library-path;/usr/i686-linux-gnu/lib"
         ;;
-    armhf)
-        compiler=arm-linux-gnueabihf-gcc
-        emulator='qemu-arm;-L;/usr/arm-linux-gnueabihf'
-        ;;
-    aarch64)
-        compiler=aarch64-linux-gnu-gcc
-        emulator='qemu-aarch64;-L;/usr/aarch64-linux-gnu'
-        ;;
-    s390x)
-        compiler=s390x-linux-gnu-gcc
-        emulator='qemu-s390x;-L;/usr/s390x-linux-gnu'
-        ;;
+    armhf) under_qemu arm-linux-gnueabihf arm ;;
+    aarch64) under_qemu aarch64-linux-gnu aarch64 ;;
+    s390x) under_qemu s390x-linux-gnu s390x ;;
     esac
     case $1 in
     *-O[023]) level=${1##*-O} ;;
