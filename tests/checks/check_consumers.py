@@ -9,11 +9,10 @@ usage: check_consumers.py SOURCE_DIR BUILD_DIR C_COMPILER [CXX_COMPILER]
 import re
 import shlex
 import sys
-import tempfile
 from pathlib import Path
 
 import tap
-from commands import Failed, cases_of, expect, run
+from commands import Failed, cases_in_folder, expect, run
 
 # Feature macros that a surrounding build may define: all of them, and fewer than the library needs.
 FEATURE_MACROS = {
@@ -57,8 +56,11 @@ class Consumers:
             run(program)
         return self.temporary / directory
 
-    def linked_with_the_shared_library(self, program):
-        return "libnetbasics.so" in run("readelf", "--dynamic", program)
+    def build_with(self, kind, directory, *options):
+        """Builds and runs; netbasics::netbasics must be the library of this kind."""
+        program = self.build_and_run(directory, *options) / "consumer_netbasics"
+        if ("libnetbasics.so" in run("readelf", "--dynamic", program)) != (kind == "shared"):
+            raise Failed(f"netbasics::netbasics is not the {kind} library")
 
     def pkg_config(self, *options):
         pc_dirs = [str(path.parent) for path in self.prefix.rglob("netbasics.pc")]
@@ -83,21 +85,15 @@ class Consumers:
 
     def case_find_package(self):
         """find_package gives the three targets, static by default"""
-        directory = self.build_and_run("find-package")
-        if self.linked_with_the_shared_library(directory / "consumer_netbasics"):
-            raise Failed("netbasics::netbasics is the shared library")
+        self.build_with("static", "find-package")
 
     def case_find_package_shared(self):
         """netbasics::netbasics follows BUILD_SHARED_LIBS"""
-        directory = self.build_and_run("find-package-shared", "-DBUILD_SHARED_LIBS=ON")
-        if not self.linked_with_the_shared_library(directory / "consumer_netbasics"):
-            raise Failed("netbasics::netbasics is the static library")
+        self.build_with("shared", "find-package-shared", "-DBUILD_SHARED_LIBS=ON")
 
     def case_component(self):
         """a single component of find_package decides what netbasics::netbasics is"""
-        directory = self.build_and_run("component", "-DNETBASICS_COMPONENTS=shared")
-        if not self.linked_with_the_shared_library(directory / "consumer_netbasics"):
-            raise Failed("netbasics::netbasics is the static library")
+        self.build_with("shared", "component", "-DNETBASICS_COMPONENTS=shared")
 
     def case_standards(self):
         """the headers compile without a warning as C11, C17, C++17 and C++20 (C99, C++11: above)"""
@@ -168,10 +164,5 @@ class Consumers:
             raise Failed(f"left: {left}")
 
 
-def cases(source, build, cc, cxx=None):
-    with tempfile.TemporaryDirectory() as temporary:
-        yield from cases_of(Consumers(Path(temporary), Path(source), build, cc, cxx))
-
-
 if __name__ == "__main__":
-    tap.report(cases(*sys.argv[1:]))
+    tap.report(cases_in_folder(Consumers, Path(sys.argv[1]), *sys.argv[2:]))

@@ -4,6 +4,8 @@
 import os
 import shlex
 import subprocess
+import tempfile
+from pathlib import Path
 
 
 class Failed(Exception):
@@ -47,3 +49,9 @@ def cases_of(subject):
         except Failed as failure:
             problem = str(failure)
         yield case.__doc__, problem
+
+
+def cases_in_folder(subject, *arguments):
+    """The cases of a subject that is made from a temporary folder and these arguments."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield from cases_of(subject(Path(folder), *arguments))

@@ -7,17 +7,16 @@ usage: check_abi.py SOURCE_DIR
 
 import shutil
 import sys
-import tempfile
 from pathlib import Path
 
 import tap
-from commands import cases_of, expect, run
+from commands import cases_in_folder, expect, run
 
 
 class Abi:
     """The cases."""
 
-    def __init__(self, source, temporary):
+    def __init__(self, temporary, source):
         self.source, self.copy = source, temporary / "copy"
         shutil.copytree(source, self.copy, ignore=shutil.ignore_patterns("build*", ".git"))
 
@@ -49,10 +48,5 @@ class Abi:
         (self.copy / "lib/netbasics.map").write_text(text)
 
 
-def main(source):
-    with tempfile.TemporaryDirectory() as temporary:
-        yield from cases_of(Abi(Path(source), Path(temporary)))
-
-
 if __name__ == "__main__":
-    tap.report(main(*sys.argv[1:]))
+    tap.report(cases_in_folder(Abi, Path(sys.argv[1])))

@@ -7,17 +7,16 @@ usage: check_tarball.py SOURCE_DIR
 
 import os
 import sys
-import tempfile
 from pathlib import Path
 
 import tap
-from commands import Failed, cases_of, run
+from commands import Failed, cases_in_folder, run
 
 
 class Tarball:
     """The cases."""
 
-    def __init__(self, source, temporary):
+    def __init__(self, temporary, source):
         self.source, self.temporary = source, temporary
         self.archives = []
 
@@ -53,10 +52,5 @@ class Tarball:
         run(prefix / "bin/echo_server", "--version")
 
 
-def main(source):
-    with tempfile.TemporaryDirectory() as temporary:
-        yield from cases_of(Tarball(Path(source), Path(temporary)))
-
-
 if __name__ == "__main__":
-    tap.report(main(*sys.argv[1:]))
+    tap.report(cases_in_folder(Tarball, Path(sys.argv[1])))
