@@ -21,9 +21,9 @@ from pathlib import Path
 import tap
 from commands import output
 
-MAY_NAME_ERRNO = {"sys.c"}
-MAY_ASK_FOR_THE_SYSTEM = {"sys.c", "deadline.c"}
-MAY_CALL_THE_SYSTEM = {"sys"}
+MAY_NAME_ERRNO = {"sys.c", "library.c"}
+MAY_ASK_FOR_THE_SYSTEM = {"sys.c", "library.c", "deadline.c"}
+MAY_CALL_THE_SYSTEM = {"sys", "library"}
 MAY_POLL = {"wait"}
 
 SYSTEM_MACRO = re.compile(
