@@ -7,6 +7,7 @@
 #include "base/error_internal.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <netdb.h>
 #include <string.h>
 
@@ -313,5 +314,15 @@ nb_status nb__error_invalid(nb_error *err, const char *operation, const char *wh
     struct nb__text text = nb__error_begin(err, NB_INVALID, 0);
 
     nb__text_add(&text, "%s: %s", operation, what);
+    return NB_INVALID;
+}
+
+nb_status nb__error_out_of_range(nb_error *err, const char *operation, const char *option,
+                                 int64_t value, int64_t least, int64_t most)
+{
+    struct nb__text text = nb__error_begin(err, NB_INVALID, 0);
+
+    nb__text_add(&text, "%s: %s is %" PRId64 ", expected %" PRId64 " to %" PRId64, operation,
+                 option, value, least, most);
     return NB_INVALID;
 }

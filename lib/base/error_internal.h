@@ -7,6 +7,7 @@
 #include "base/text.h"
 
 #include <netbasics/error.h>
+#include <stdint.h>
 
 /* The status of an errno, from the one table that maps them. */
 nb_status nb__status_of_errno(int number);
@@ -37,5 +38,9 @@ nb_status nb__error_set(nb_error *err, nb_status status, int system_error, const
 
 /* Sets an NB_INVALID error: "OPERATION: what". Returns NB_INVALID. */
 nb_status nb__error_invalid(nb_error *err, const char *operation, const char *what);
+
+/* The same of an option's number: "OPERATION: OPTION is VALUE, expected LEAST to MOST". */
+nb_status nb__error_out_of_range(nb_error *err, const char *operation, const char *option,
+                                 int64_t value, int64_t least, int64_t most);
 
 #endif

@@ -10,7 +10,6 @@
 #include "sys/sys.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdbool.h>
@@ -98,14 +97,10 @@ nb_status nb__socket_options_check(const struct nb__socket_options *options, con
                                    nb_error *err)
 {
     for (size_t i = 0; i < COUNT(rows); i++) {
-        struct nb__text text;
+        int64_t value = options->values[i];
 
-        if (options->values[i] >= 0 && options->values[i] <= rows[i].most)
-            continue;
-        text = nb__error_begin(err, NB_INVALID, 0);
-        nb__text_add(&text, "%s: %s is %" PRId64 ", expected 0 to %" PRId64, operation,
-                     rows[i].name, options->values[i], rows[i].most);
-        return NB_INVALID;
+        if (value < 0 || value > rows[i].most)
+            return nb__error_out_of_range(err, operation, rows[i].name, value, 0, rows[i].most);
     }
     return NB_OK;
 }

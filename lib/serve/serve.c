@@ -24,13 +24,13 @@ static const char operation[] = "serve";
 NB__VERSIONED_SOLID(nb_serve_options, 2, 9);
 NB__VERSIONED_SOLID(nb_serve_counters, 0, 9);
 
-/* A number among the options: zero means its default, and NB_NO_LIMIT may be allowed. */
+/* A number among the options: zero means its default. */
 struct number {
     const char *name;
     int64_t *value;
     int64_t otherwise;
+    int64_t least; /* 0, or NB_NO_LIMIT where that is allowed */
     int64_t most;
-    bool may_be_none;
 };
 
 /* What a thread can have: the system has a minimum, and may want whole pages. */
@@ -49,50 +49,41 @@ static bool is_stack_size(int64_t size)
     return is;
 }
 
-static bool is_in_range(const struct number *number)
-{
-    if (*number->value == NB_NO_LIMIT)
-        return number->may_be_none;
-    return *number->value >= 0 && *number->value <= number->most;
-}
-
-/* Fills in the defaults. NULL, or the name of a field that is out of range. */
-static const char *complete(nb_serve_options *options)
+/* Checks the numbers and fills in the defaults. */
+static nb_status complete(nb_serve_options *options, nb_error *err)
 {
     const struct number numbers[] = {
-        {"concurrency", &options->concurrency, 512, INT_MAX, false},
-        {"max_per_peer", &options->max_per_peer, NB_NO_LIMIT, INT_MAX, true},
-        {"linger_max", &options->linger_max, 256, INT_MAX, false},
-        {"stop_on_signals", &options->stop_on_signals, 0, 1, false},
-        {"connection_ms", &options->connection_ms, 600000, INT64_MAX, true},
-        {"linger_ms", &options->linger_ms, 5000, INT64_MAX, true},
-        {"linger_bytes", &options->linger_bytes, 65536, INT64_MAX, false},
-        {"drain_ms", &options->drain_ms, 10000, INT64_MAX, true},
-        {"stack_size", &options->stack_size, INT64_C(256) << 10, INT64_MAX, false},
+        {"concurrency", &options->concurrency, 512, 0, INT_MAX},
+        {"max_per_peer", &options->max_per_peer, NB_NO_LIMIT, NB_NO_LIMIT, INT_MAX},
+        {"linger_max", &options->linger_max, 256, 0, INT_MAX},
+        {"stop_on_signals", &options->stop_on_signals, 0, 0, 1},
+        {"connection_ms", &options->connection_ms, 600000, NB_NO_LIMIT, INT64_MAX},
+        {"linger_ms", &options->linger_ms, 5000, NB_NO_LINGER, INT64_MAX},
+        {"linger_bytes", &options->linger_bytes, 65536, 0, INT64_MAX},
+        {"drain_ms", &options->drain_ms, 10000, NB_NO_LIMIT, INT64_MAX},
+        {"stack_size", &options->stack_size, INT64_C(256) << 10, 0, INT64_MAX},
     };
 
     for (size_t i = 0; i < COUNT(numbers); i++) {
-        if (!is_in_range(&numbers[i]))
-            return numbers[i].name;
-        if (*numbers[i].value == 0)
-            *numbers[i].value = numbers[i].otherwise;
+        const struct number *number = &numbers[i];
+
+        if (*number->value < number->least || *number->value > number->most)
+            return nb__error_out_of_range(err, operation, number->name, *number->value,
+                                          number->least, number->most);
+        if (*number->value == 0)
+            *number->value = number->otherwise;
     }
-    return is_stack_size(options->stack_size) ? NULL : "stack_size";
+    if (!is_stack_size(options->stack_size))
+        return nb__error_out_of_range(err, operation, "stack_size", options->stack_size,
+                                      PTHREAD_STACK_MIN, INT64_MAX);
+    return NB_OK;
 }
 
 static nb_status read_options(nb_serve_options *out, const nb_serve_options *given, nb_error *err)
 {
-    const char *bad;
-    struct nb__text text;
-
     if (!nb__versioned_read(out, sizeof(*out), given))
         return nb__error_invalid(err, operation, NB__VERSIONED_REFUSED);
-    bad = complete(out);
-    if (bad == NULL)
-        return NB_OK;
-    text = nb__error_begin(err, NB_INVALID, 0);
-    nb__text_add(&text, "%s: %s is out of range; 0 asks for its default", operation, bad);
-    return NB_INVALID;
+    return complete(out, err);
 }
 
 /* Where it listens, for messages. */
