@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Compares the binary interface of the shared library with its committed description, lib/netbasics.abi.
+# Compares the binary interface of the shared library with its committed description, cmake/packaging/netbasics.abi.
 # With --update it rewrites the description: for a release, and for additions since then. Installs missing
 # packages first.
 #
@@ -26,8 +26,8 @@ abidw --headers-dir include --headers-dir "$build/include" --drop-private-types 
     --out-file "$build/now.abi" "$build/libnetbasics.so"
 
 if [ "${1:-}" = --update ]; then
-    cp "$build/now.abi" lib/netbasics.abi
+    cp "$build/now.abi" cmake/packaging/netbasics.abi
 else
-    abidiff lib/netbasics.abi "$build/now.abi"
-    echo 'The binary interface is as lib/netbasics.abi describes it.'
+    abidiff cmake/packaging/netbasics.abi "$build/now.abi"
+    echo 'The binary interface is as cmake/packaging/netbasics.abi describes it.'
 fi

@@ -31,8 +31,8 @@ class Abi:
         return text
 
     def case_same(self):
-        """the shared library has the interface of lib/netbasics.abi"""
-        expect(self.compare(), "is as lib/netbasics.abi describes it")
+        """the shared library has the interface of cmake/packaging/netbasics.abi"""
+        expect(self.compare(), "is as cmake/packaging/netbasics.abi describes it")
 
     def case_field(self):
         """a field in the middle of a structure is noticed"""
