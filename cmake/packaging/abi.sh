@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Compares the binary interface of the shared library with its committed description, cmake/packaging/netbasics.abi.
-# With --update it rewrites the description: for a release, and for additions since then. Installs missing
-# packages first.
+# Compares the binary interface of the shared library with its committed description,
+# cmake/packaging/netbasics.abi. With --update it rewrites the description: for a release, and for additions
+# since then. Installs missing packages first.
 #
 # usage: sh cmake/packaging/abi.sh [--update]
 set -eu
