@@ -238,8 +238,8 @@ NB_NODISCARD NB_API nb_status nb_recv_until(nb_conn *conn, void *buf, size_t cap
  * @retval NB_EOF          the stream ended; @p buf holds a last line that had no LF, or "". Sticky.
  * @retval NB_TIMEOUT      the deadline passed, and no whole line had arrived. Nothing was consumed,
  *                         @p buf is "": make the same call again.
- * @retval NB_TOO_LONG     a line of more than `capacity - 1` bytes, of which that many are in @p
- *                         buf. Sticky until nb_skip_line() has found its end, as its tail would
+ * @retval NB_TOO_LONG     a line of more than `capacity - 1` bytes, of which that many are in
+ *                         @p buf. Sticky until nb_skip_line() has found its end, as its tail would
  *                         pass for the next line.
  * @copydetails conn_receive
  * @sample{receiving.c, nb_recv_line}
@@ -284,8 +284,8 @@ NB_NODISCARD NB_API nb_status nb_skip_line(nb_conn *conn, size_t most, nb_deadli
  * begin the delimiter are not dropped, and the next call goes on with them.
  *
  * @param conn              the connection.
- * @param most              how many bytes may be dropped, the delimiter included: @p
- *                          delimiter_length to SIZE_MAX/2.
+ * @param most              how many bytes may be dropped, the delimiter included:
+ *                          @p delimiter_length to SIZE_MAX/2.
  * @param delimiter         the bytes to look for.
  * @param delimiter_length  how many, at least 1.
  * @param by                bounds the whole call.
@@ -623,10 +623,10 @@ NB_API nb_status nb_conn_status(const nb_conn *conn, nb_direction direction);
  *
  * @param conn       the connection.
  * @param direction  which direction.
- * @param[out] err   receives the status, the errno behind it, and a line such as `send to 192.0.2.7:80:
- *                   connection reset (ECONNRESET)` or `receive from 192.0.2.7:80: timed out`; NB_OK
- *                   and an empty line when nothing has failed; NB_INVALID for a NULL connection or
- *                   another value of @p direction.
+ * @param[out] err   receives the status, the errno behind it, and a line such as `send to
+ *                   192.0.2.7:80: connection reset (ECONNRESET)` or `receive from 192.0.2.7:80:
+ *                   timed out`; NB_OK and an empty line when nothing has failed; NB_INVALID for a
+ *                   NULL connection or another value of @p direction.
  * @copydetails conn_query
  * @sample{asking.c, nb_conn_error}
  */

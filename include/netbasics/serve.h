@@ -25,9 +25,9 @@
  *  @par Admission
  *  An accepted connection is admitted by the thread that serves it, right before its handler: only
  *  then does nb_serve_options::max_per_peer apply, is it counted in nb_serve_counters::accepted or
- *  nb_serve_counters::refused, and is an event reported. The same holds for connections that were in
- *  the accept queues at the stop. One that is reset before its admission, because the drain or the
- *  loop has ended, is counted in nb_serve_counters::unserved and has no events.
+ *  nb_serve_counters::refused, and is an event reported. The same holds for connections that were
+ *  in the accept queues at the stop. One that is reset before its admission, because the drain or
+ *  the loop has ended, is counted in nb_serve_counters::unserved and has no events.
  *
  *  @par Accept errors
  *  One table decides what an error of accept(2) means:
@@ -45,13 +45,14 @@
  *  @par Stop and drain
  *  When the loop notices nb_listener_stop(), it counts the connections in the accept queues; they
  *  completed before the stop. They are served, as far as the drain time and
- *  nb_serve_options::max_per_peer allow, or counted in nb_serve_counters::unserved. Then the sockets
- *  are closed, and later connections are refused or reset at once, even if their handshake was
- *  already under way. (The length of a Unix socket's queue is not known: its
- *  file is removed, no new connections are let in, and then the queue is emptied; those that could
- *  not be accepted in time, for lack of descriptors, are reset and not counted. If neither is
- *  possible, as with a Unix socket that others share, at most 4096 connections are accepted.)
+ *  nb_serve_options::max_per_peer allow, or counted in nb_serve_counters::unserved. Then the
+ *  sockets are closed, and later connections are refused or reset at once, even if their handshake
+ *  was already under way. (The length of a Unix socket's queue is not known: its file is removed,
+ *  no new connections are let in, and then the queue is emptied; those that could not be accepted
+ *  in time, for lack of descriptors, are reset and not counted. If neither is possible, as with a
+ *  Unix socket that others share, at most 4096 connections are accepted.)
  *
+ *  @par Handlers in the drain
  *  Connections between two requests (nb_conn_idle()) are told of the stop at once. Other handlers
  *  may go on for nb_serve_options::drain_ms, or until nb_listener_stop_now(); then their
  *  connections are cancelled (as with nb_cancel()), and nb_serve() returns when the last handler
@@ -171,8 +172,8 @@ typedef struct nb_event {
  * it. It may call nb_listener_stop() and nb_listener_counters(). Which thread runs it:
  * - ACCEPTED, REFUSED and CLOSED: the worker that has the connection. CLOSED comes from inside
  *   nb_close(), nb_abort() and nb_conn_detach() when a handler calls these: it must not then hold a
- *   lock that the event callback takes. A worker also reports the connection that made room (@c
- *   linger_max) for its own.
+ *   lock that the event callback takes. A worker also reports the connection that made room
+ *   (@c linger_max) for its own.
  * - The others, and CLOSED of connections that linger: the thread that called nb_serve(). While the
  *   callback holds it up, other lingering connections are not ended,
  *   nb_serve_options::connection_ms is not enforced, and a stop and the end of its drain wait.
@@ -223,16 +224,16 @@ typedef struct nb_serve_options {
     int64_t stack_size;
     /** @brief Milliseconds that a connection may live, from the start of its handler (in the drain
      *  that may be later than accept) to the end of lingering; then it is cancelled. NB_NO_LIMIT:
-     *  no bound. Default 600 000 (10 minutes). */
+     *  no bound. Default 600000 (10 minutes). */
     int64_t connection_ms;
     /** @brief Milliseconds to wait for the peer's end after the handler has returned. NB_NO_LINGER:
-     *  end at once. With a concurrency of 1 it is checked between handlers. Default 5 000. */
+     *  end at once. With a concurrency of 1 it is checked between handlers. Default 5000. */
     int64_t linger_ms;
-    /** @brief Bytes to read and drop in that time; a peer that sends more sees a reset. Default 65
-     *  536. */
+    /** @brief Bytes to read and drop in that time; a peer that sends more sees a reset. Default 64
+     *  KiB. */
     int64_t linger_bytes;
     /** @brief Milliseconds that handlers may go on after the stop. NB_NO_LIMIT: no bound. Default
-     *  10 000. */
+     *  10000. */
     int64_t drain_ms;
     nb_event_handler *on_event; /**< Event callback. Default NULL: none. */
     void *event_context;        /**< Passed to @c on_event. */
@@ -259,8 +260,8 @@ typedef struct nb_serve_counters {
     uint64_t lingering; /**< Connections whose handler has returned, waiting for the peer's end. */
     uint64_t forced;    /**< Connections cancelled because the drain was over. */
     uint64_t unserved;  /**< Connections complete at the stop, but not admitted in time: reset. */
-    uint64_t
-        limit_reached; /**< How often NB_EVENT_LIMIT_REACHED was reported, or would have been. */
+    /** @brief How often NB_EVENT_LIMIT_REACHED was reported, or would have been. */
+    uint64_t limit_reached;
 } nb_serve_counters;
 
 /** @brief An empty ::nb_serve_counters. */
