@@ -127,7 +127,7 @@ typedef int nb_fd;
 NB_BEGIN_DECLS
 
 /** @defgroup conn_receive Receiving
- *  @brief Calls that receive. Their common returns:
+ *  @brief Calls that receive, and what all of them return.
  *
  *  @retval NB_STOPPING     the server is stopping and the connection is idle: see nb_conn_idle().
  *                          Nothing was consumed. No other call returns this.
@@ -136,7 +136,7 @@ NB_BEGIN_DECLS
  *  @retval NB_UNREACHABLE  the peer stopped answering (keepalive), or taking bytes (user timeout).
  *                          Sticky.
  *  @retval NB_INVALID      a NULL argument, or a length or capacity out of range. Nothing was done.
- *  @retval NB_NO_MEMORY    the system had none for it, or for the read-ahead. Otherwise as
+ *  @retval NB_NO_MEMORY    no memory, in the system or for the read-ahead: go on as after
  *                          NB_TIMEOUT.
  *  @retval NB_SYSTEM       anything else. Sticky; see nb_conn_error().
  *
@@ -407,7 +407,7 @@ NB_API void nb_conn_idle(nb_conn *conn);
 /** @} */
 
 /** @defgroup conn_send Sending
- *  @brief Calls that send. Their common returns:
+ *  @brief Calls that send, and what all of them return.
  *
  *  @retval NB_TIMEOUT      the deadline passed after some bytes, or none, were handed to the
  *                          system. Sticky in either case.
@@ -417,7 +417,7 @@ NB_API void nb_conn_idle(nb_conn *conn);
  *  @retval NB_UNREACHABLE  the peer stopped answering (keepalive), or taking bytes (user timeout).
  *                          Sticky.
  *  @retval NB_PERMISSION   a firewall refused it, here or on the way. Sticky.
- *  @retval NB_NO_MEMORY    the system had none. Sticky.
+ *  @retval NB_NO_MEMORY    no memory. Sticky.
  *  @retval NB_INVALID      a NULL argument, a length out of range, or nb_shutdown_send() was called
  *                          before. Nothing was done.
  *  @retval NB_SYSTEM       anything else. Sticky; see nb_conn_error().
@@ -591,7 +591,7 @@ NB_API void nb_abort(nb_conn *conn);
 NB_API void nb_cancel(nb_conn *conn);
 
 /** @defgroup conn_query Asking and handing over
- *  @brief Queries, and descriptors in and out of connections. Queries:
+ *  @brief Queries, and descriptors in and out of connections.
  *
  *  @par Blocking, threads, signals
  *  Never blocks; safe from any thread.
