@@ -7,6 +7,7 @@
 #include "serve/admit.h"
 
 #include "serve/events.h"
+#include "serve/handling.h"
 #include "serve/linger.h"
 #include "sys/sys.h"
 
@@ -29,7 +30,7 @@ static int64_t user_of(const struct nb__server *server, const nb_conn *conn)
 static bool has_too_many(const struct nb__server *server, const nb_conn *of)
 {
     return server->options.max_per_peer != NB_NO_LIMIT &&
-           nb__server_count_peer(server, of) + nb__linger_count_peer(server, of) >=
+           nb__handling_count_peer(server, of) + nb__linger_count_peer(server, of) >=
                (uint64_t)server->options.max_per_peer;
 }
 
@@ -64,7 +65,7 @@ static enum admission decide(struct nb__server *server, struct nb__handling *han
 static void reset(struct nb__server *server, struct nb__handling *handling,
                   enum admission admission)
 {
-    nb_conn *conn = nb__server_finish(server, handling);
+    nb_conn *conn = nb__handling_finish(handling);
     nb_event event = nb__event_describe(NB_EVENT_REFUSED, conn, NB_OK);
 
     nb_abort(conn);

@@ -6,7 +6,7 @@
 
 #include "serve/server.h"
 
-/* Admits the connection of a handling, which nb__server_begin() has listed. From then on it counts for its
+/* Admits the connection of a handling, which nb__handling_begin() has listed. From then on it counts for its
    peer, and its end is reported. False when its peer has too many, or when the drain is over: then it has
    been reset. */
 bool nb__admit(struct nb__handling *handling);

@@ -9,6 +9,7 @@
 #include "serve/engine.h"
 #include "serve/events.h"
 #include "serve/handler.h"
+#include "serve/handling.h"
 #include "serve/incoming.h"
 #include "serve/linger.h"
 #include "serve/stop_queue.h"
@@ -18,7 +19,7 @@
 static void serve(struct nb__handling *handling, nb_conn *conn)
 {
     nb__server_lock(handling->server);
-    nb__server_begin(handling->server, handling, conn);
+    nb__handling_begin(handling, conn);
     nb__server_unlock(handling->server);
     (void)nb__handler_run(handling);
 }
@@ -34,7 +35,21 @@ static void serve_next(struct nb__handling *handling, struct pollfd *fds)
         serve(handling, conn);
 }
 
-/* Serves those that were complete at the stop, and waits for those that linger. */
+/* Serves the first connection of the stop's queue. False when there is none. */
+static bool serve_queued(struct nb__handling *handling)
+{
+    struct nb__server *server = handling->server;
+    nb_conn *conn;
+
+    nb__server_lock(server);
+    conn = nb__stop_queue_take(server);
+    nb__server_unlock(server);
+    if (conn != NULL)
+        serve(handling, conn);
+    return conn != NULL;
+}
+
+/* Serves the connections that were complete at the stop, and waits for those that linger. */
 static void drain(struct nb__server *server, struct nb__handling *handling, struct pollfd *fds)
 {
     nb_deadline end = nb__server_drain_end(server);
@@ -45,16 +60,12 @@ static void drain(struct nb__server *server, struct nb__handling *handling, stru
     taken = nb__backlog_take(server, fds, &retry);
     nb__event_of_loop(server, NB_EVENT_DRAINING, NB_OK, 0);
     while (!nb_expired(end)) {
-        nb_conn *conn = nb__stop_queue_take(server);
-        nb_deadline until = nb_after_ms(0); /* only a look at those that linger */
+        bool served = serve_queued(handling);
+        nb_deadline until = served ? nb_after_ms(0) : nb__earlier(end, retry);
         int ready;
 
-        if (conn != NULL)
-            serve(handling, conn);
-        else if (taken && server->lingering == 0)
+        if (!served && taken && server->lingering == 0)
             break;
-        else
-            until = nb__earlier(end, retry);
         fds[0] = (struct pollfd){server->listener->wake[0], POLLIN, 0};
         ready = nb__linger_poll(server, fds, 1, until);
         end = nb__server_drain_end_again(server, &fds[0]);

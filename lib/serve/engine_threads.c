@@ -11,6 +11,7 @@
 #include "serve/engine.h"
 #include "serve/events.h"
 #include "serve/handler.h"
+#include "serve/handling.h"
 #include "serve/incoming.h"
 #include "serve/linger.h"
 #include "serve/saturation.h"
@@ -38,20 +39,20 @@ struct worker {
 struct pool {
     struct nb__server *server;
     int wakeup[2];                                    /* wakes the supervisor */
-    struct pollfd accept_fds[NB__ACCEPT_WATCHED_MAX]; /* for who accepts */
+    struct pollfd accept_fds[NB__ACCEPT_WATCHED_MAX]; /* for the thread that accepts */
 
     pthread_cond_t turn;   /* a worker may look for something to do */
-    pthread_cond_t vacant; /* nobody accepts any more */
+    pthread_cond_t vacant; /* no thread accepts any more */
     struct worker *workers;
-    int alive;       /* threads that run, or are being started */
-    int starting;    /* threads that are being started, and have nothing to do yet */
-    int parked;      /* threads that wait for their turn */
-    bool accepting;  /* a thread accepts, or waits to */
-    bool taken;      /* after the stop: the queue has all that will come */
-    bool rung;       /* the wakeup has been rung, and the supervisor has not looked yet */
-    bool silent;     /* there is not even one thread, as an event has told */
-    int start_error; /* why the last worker could not be started */
-    int hopeless;    /* the errno for which there will never be one; for the supervisor alone */
+    int alive;           /* threads that run, or are being started */
+    int starting;        /* threads that are being started, and have nothing to do yet */
+    int waiting;         /* threads that wait for their turn */
+    bool accepting;      /* a thread accepts, or waits to */
+    bool queue_complete; /* after the stop: the queue has all that will come */
+    bool rung;           /* the wakeup has been rung, and the supervisor has not looked yet */
+    bool no_threads;     /* there is not even one thread: that was reported */
+    int start_error;     /* why the last worker could not be started */
+    int fatal; /* the errno for which no thread will ever start; for the supervisor alone */
     struct nb__saturation saturation;
     nb_deadline next_look; /* at it; for the supervisor alone */
 };
@@ -78,10 +79,10 @@ static void ring(struct pool *pool)
         (void)nb__sys_wake_ring(pool->wakeup);
 }
 
-static void *handling(void *argument);
+static void *run_worker(void *argument);
 
 /* Starts a worker, for which `alive` counts already: 0, or -errno. It may have come to its end before it
-   is on the list; but whoever starts it ends later than that, and so end_all() finds it there. */
+   is on the list; but the thread that starts it ends later than that, and so end_all() finds it there. */
 static int start_worker(struct pool *pool)
 {
     struct worker *worker = nb__sys_calloc(1, sizeof(*worker));
@@ -91,7 +92,7 @@ static int start_worker(struct pool *pool)
         return -ENOMEM;
     worker->pool = pool;
     nb__handler_prepare(&worker->handling, pool->server, true);
-    rc = nb__sys_thread_start(&worker->thread, (size_t)pool->server->options.stack_size, handling,
+    rc = nb__sys_thread_start(&worker->thread, (size_t)pool->server->options.stack_size, run_worker,
                               worker);
     if (rc < 0) {
         free(worker);
@@ -104,21 +105,21 @@ static int start_worker(struct pool *pool)
     return 0;
 }
 
-/* Whether a worker more would have something to do and is allowed. The lock is held. */
-static bool is_short_handed(const struct pool *pool)
+/* Whether one more worker would have something to do and is allowed. The lock is held. */
+static bool needs_worker(const struct pool *pool)
 {
     const struct nb__server *server = pool->server;
-    size_t free_hands = (size_t)pool->parked + (size_t)pool->starting;
-    bool wanted = nb__listener_stopped(server->listener) ? free_hands < server->queued
-                                                         : free_hands == 0 && !pool->accepting;
+    size_t free_workers = (size_t)pool->waiting + (size_t)pool->starting;
+    bool wanted = nb__listener_stopped(server->listener) ? free_workers < server->queued
+                                                         : free_workers == 0 && !pool->accepting;
 
     return wanted && pool->alive < server->options.concurrency;
 }
 
-/* Reserves the place of a worker more, if one is needed. The lock is held. */
+/* Reserves the place of one more worker, if one is needed. The lock is held. */
 static bool reserve(struct pool *pool)
 {
-    bool needed = is_short_handed(pool);
+    bool needed = needs_worker(pool);
 
     pool->alive += needed;
     pool->starting += needed;
@@ -141,10 +142,10 @@ static bool start_reserved(struct pool *pool)
     return false;
 }
 
-/* Whether nobody is left to accept. The lock is held. */
+/* Whether no worker is left to accept. The lock is held. */
 static bool is_full(const struct pool *pool)
 {
-    return !pool->accepting && pool->parked == 0 && pool->starting == 0 &&
+    return !pool->accepting && pool->waiting == 0 && pool->starting == 0 &&
            pool->alive >= pool->server->options.concurrency;
 }
 
@@ -158,10 +159,10 @@ static void hand_over(struct worker *worker, nb_conn *accepted)
 
     lock(pool);
     if (accepted != NULL)
-        nb__server_begin(pool->server, &worker->handling, accepted);
+        nb__handling_begin(&worker->handling, accepted);
     pool->accepting = false;
     (void)pthread_cond_broadcast(&pool->vacant);
-    if (pool->parked > 0)
+    if (pool->waiting > 0)
         (void)pthread_cond_signal(&pool->turn);
     needed = reserve(pool);
     look = is_full(pool) && nb__saturation_full(&pool->saturation);
@@ -182,25 +183,25 @@ static bool accept_next(struct worker *worker)
     return conn != NULL;
 }
 
-enum step { STEP_SERVE, STEP_ACCEPT, STEP_LEAVE, STEP_PARK };
+enum step { STEP_SERVE, STEP_ACCEPT, STEP_LEAVE, STEP_WAIT };
 
 /* What a worker is to do next. What it takes from the queue is listed at once, as in hand_over(). The lock
    is held. */
 static enum step choose_step(struct worker *worker)
 {
     struct pool *pool = worker->pool;
-    nb_conn *queued = nb__stop_queue_take_locked(pool->server);
+    nb_conn *queued = nb__stop_queue_take(pool->server);
 
     if (queued != NULL) {
-        nb__server_begin(pool->server, &worker->handling, queued);
+        nb__handling_begin(&worker->handling, queued);
         return STEP_SERVE;
     }
-    if (pool->taken) {
+    if (pool->queue_complete) {
         pool->alive--;
         return STEP_LEAVE;
     }
     if (pool->accepting || nb__listener_stopped(pool->server->listener))
-        return STEP_PARK;
+        return STEP_WAIT;
     pool->accepting = true;
     return STEP_ACCEPT;
 }
@@ -211,16 +212,16 @@ static enum step next_step(struct worker *worker)
     enum step step;
 
     lock(pool);
-    while ((step = choose_step(worker)) == STEP_PARK) {
-        pool->parked++;
+    while ((step = choose_step(worker)) == STEP_WAIT) {
+        pool->waiting++;
         (void)pthread_cond_wait(&pool->turn, &pool->server->lock);
-        pool->parked--;
+        pool->waiting--;
     }
     unlock(pool);
     return step;
 }
 
-static void *handling(void *argument)
+static void *run_worker(void *argument)
 {
     struct worker *worker = argument;
     struct pool *pool = worker->pool;
@@ -239,13 +240,13 @@ static void *handling(void *argument)
     return NULL;
 }
 
-/* Tells when there is not even one worker, and when there is one again. */
-static void note_silence(struct pool *pool, bool silent, int system_error)
+/* Reports when there is not even one worker, and when there is one again. */
+static void report_threads(struct pool *pool, bool none, int system_error)
 {
-    if (silent == pool->silent)
+    if (none == pool->no_threads)
         return;
-    pool->silent = silent;
-    if (silent)
+    pool->no_threads = none;
+    if (none)
         nb__event_of_loop(pool->server, NB_EVENT_ACCEPT_BACKING_OFF, NB_NO_MEMORY, system_error);
     else
         nb__event_of_loop(pool->server, NB_EVENT_ACCEPT_RECOVERED, NB_OK, 0);
@@ -263,7 +264,7 @@ static bool start_workers(struct pool *pool)
     int system_error;
     bool needed;
     bool starved;
-    bool silent;
+    bool none;
 
     do {
         lock(pool);
@@ -271,14 +272,14 @@ static bool start_workers(struct pool *pool)
         unlock(pool);
     } while (needed && start_reserved(pool));
     lock(pool);
-    starved = is_short_handed(pool);
-    silent = starved && pool->alive == 0;
+    starved = needs_worker(pool);
+    none = starved && pool->alive == 0;
     system_error = pool->start_error;
     unlock(pool);
-    if (!silent || may_pass(system_error))
-        note_silence(pool, silent, system_error);
+    if (!none || may_pass(system_error))
+        report_threads(pool, none, system_error);
     else
-        pool->hopeless = system_error;
+        pool->fatal = system_error;
     return starved;
 }
 
@@ -288,9 +289,9 @@ static int supervise_once(struct pool *pool, struct pollfd *fds, nb_deadline unt
 {
     int ready;
 
-    if (pool->hopeless != 0)
-        return pool->hopeless;
-    until = nb__earlier(until, nb__server_end_lives(pool->server));
+    if (pool->fatal != 0)
+        return pool->fatal;
+    until = nb__earlier(until, nb__handling_end_lives(pool->server));
     fds[0] = (struct pollfd){pool->wakeup[0], POLLIN, 0};
     fds[1] = (struct pollfd){pool->server->listener->wake[0], POLLIN, 0};
     ready = nb__linger_poll(pool->server, fds, 2, until);
@@ -310,7 +311,7 @@ static uint64_t count_taken(const struct nb__server *server)
     return atomic_load(&server->last_id) + atomic_load(&server->listener->counters.lost_accepts);
 }
 
-/* Looks whether connections wait in vain, and tells. */
+/* Looks whether connections wait in vain, and reports it. */
 static void look_at_places(struct pool *pool)
 {
     nb_listener *listener = pool->server->listener;
@@ -366,8 +367,8 @@ static int supervise(struct pool *pool, struct pollfd *fds)
     return rc;
 }
 
-/* Waits until nobody accepts any more. */
-static void await_vacancy(struct pool *pool)
+/* Waits until no thread accepts any more. */
+static void await_accepting(struct pool *pool)
 {
     lock(pool);
     while (pool->accepting)
@@ -376,10 +377,10 @@ static void await_vacancy(struct pool *pool)
 }
 
 /* Lets the workers know that the queue has grown, or that it will not grow any more. */
-static void announce(struct pool *pool, bool taken)
+static void wake_workers(struct pool *pool, bool queue_complete)
 {
     lock(pool);
-    pool->taken = taken;
+    pool->queue_complete = queue_complete;
     (void)pthread_cond_broadcast(&pool->turn);
     unlock(pool);
 }
@@ -389,13 +390,13 @@ static bool is_drained(struct pool *pool)
     bool drained;
 
     lock(pool);
-    drained = pool->taken && pool->alive == 0 && pool->server->queued == 0 &&
+    drained = pool->queue_complete && pool->alive == 0 && pool->server->queued == 0 &&
               pool->server->lingering == 0;
     unlock(pool);
     return drained;
 }
 
-/* Has those served that were complete at the stop, and waits for handlers and lingerers. */
+/* Has the connections served that were complete at the stop, and waits for handlers and lingering. */
 static void drain(struct pool *pool, struct pollfd *fds)
 {
     struct nb__server *server = pool->server;
@@ -404,7 +405,7 @@ static void drain(struct pool *pool, struct pollfd *fds)
     int rc = 0;
 
     nb__backlog_measure(server);
-    announce(pool, nb__backlog_take(server, fds, &retry));
+    wake_workers(pool, nb__backlog_take(server, fds, &retry));
     nb__event_of_loop(server, NB_EVENT_DRAINING, NB_OK, 0);
     while (rc == 0 && !nb_expired(end) && !is_drained(pool)) {
         nb_deadline until = nb__earlier(end, retry);
@@ -413,8 +414,8 @@ static void drain(struct pool *pool, struct pollfd *fds)
             until = nb__earlier(until, nb_after_ms(THREAD_RETRY_MS));
         rc = supervise_once(pool, fds, until);
         end = nb__server_drain_end_again(server, &fds[1]);
-        if (!pool->taken && nb_expired(retry))
-            announce(pool, nb__backlog_take(server, fds, &retry));
+        if (!pool->queue_complete && nb_expired(retry))
+            wake_workers(pool, nb__backlog_take(server, fds, &retry));
     }
     if (server->broken == 0)
         server->broken = rc;
@@ -433,14 +434,14 @@ static struct worker *take_worker(struct pool *pool)
     return worker;
 }
 
-/* The drain is over: nothing is begun any more, handlers are cut off, and the workers end. */
+/* The drain is over: nothing begins any more, connections are cancelled, and the workers end. */
 static void end_all(struct pool *pool)
 {
     nb__backlog_end(pool->server);
-    /* First the queue, or a handler that is cut off makes room for one of them. */
+    /* First the queue, or a worker whose connection is cancelled would take the next one. */
     nb__stop_queue_reset(pool->server);
-    nb__server_cancel_all(pool->server);
-    announce(pool, true);
+    nb__handling_cancel_all(pool->server);
+    wake_workers(pool, true);
     for (struct worker *worker = take_worker(pool); worker != NULL; worker = take_worker(pool)) {
         (void)pthread_join(worker->thread, NULL);
         free(worker);
@@ -449,7 +450,7 @@ static void end_all(struct pool *pool)
 }
 
 /* Sets up what can fail: NB_OK, or what it lacks. */
-static nb_status assemble(struct pool *pool, struct nb__server *server, int *system_error)
+static nb_status open_pool(struct pool *pool, struct nb__server *server, int *system_error)
 {
     int rc;
 
@@ -465,7 +466,7 @@ static nb_status assemble(struct pool *pool, struct nb__server *server, int *sys
     return NB_OK;
 }
 
-static void dismiss(struct pool *pool)
+static void close_pool(struct pool *pool)
 {
     (void)pthread_cond_destroy(&pool->turn);
     (void)pthread_cond_destroy(&pool->vacant);
@@ -475,18 +476,18 @@ static void dismiss(struct pool *pool)
 nb_status nb__engine_threads(struct nb__server *server, struct pollfd *fds, int *system_error)
 {
     struct pool pool;
-    nb_status status = assemble(&pool, server, system_error);
+    nb_status status = open_pool(&pool, server, system_error);
     int rc;
 
     if (status != NB_OK)
         return status;
     nb__event_listening(server);
     rc = supervise(&pool, fds);
-    await_vacancy(&pool);
+    await_accepting(&pool);
     if (server->broken == 0)
         server->broken = rc;
     drain(&pool, fds);
     end_all(&pool);
-    dismiss(&pool);
+    close_pool(&pool);
     return NB_OK;
 }

@@ -9,6 +9,7 @@
 #include "base/deadline_internal.h"
 #include "conn/cancel.h"
 #include "serve/events.h"
+#include "serve/handling.h"
 #include "serve/linger.h"
 #include "serve/prologue.h"
 #include "sys/sys.h"
@@ -24,7 +25,7 @@ static void leave(struct nb__conn_owner *owner, nb_conn *conn, nb_status how)
 {
     struct nb__handling *handling = (struct nb__handling *)owner;
 
-    (void)nb__server_finish(handling->server, handling);
+    (void)nb__handling_finish(handling);
     nb__event_of_conn(handling->server, NB_EVENT_CLOSED, conn, how);
 }
 
@@ -33,7 +34,7 @@ static bool let_go(struct nb__conn_owner *owner, nb_conn *conn)
 {
     struct nb__handling *handling = (struct nb__handling *)owner;
 
-    if (nb__server_let_go(handling->server, handling) == NULL)
+    if (nb__handling_let_go(handling) == NULL)
         return false;
     nb__event_of_conn(handling->server, NB_EVENT_CLOSED, conn, NB_OK);
     return true;
@@ -67,7 +68,7 @@ static void watch_drain(const struct nb__handling *handling, struct nb__wait_bou
         (void)nb__sys_wake_clear(listener->wake);
     end = nb__server_drain_end(handling->server);
     if (end.ns <= bounds->now_ns)
-        nb__server_cancel_all(handling->server);
+        nb__handling_cancel_all(handling->server);
     else
         bounds->until = nb__earlier(bounds->until, end);
     bounds->fd = listener->wake[0];
@@ -84,7 +85,7 @@ static void watch(const struct nb__handling *handling, struct nb__wait_bounds *b
     if (nb__listener_stopped(listener))
         watch_drain(handling, bounds);
     if (handling->life.ns <= bounds->now_ns)
-        (void)nb__server_end_lives(handling->server);
+        (void)nb__handling_end_lives(handling->server);
     else
         bounds->until = nb__earlier(bounds->until, handling->life);
 }
@@ -155,7 +156,7 @@ static bool is_content(const nb_conn *conn, nb_status status)
 /* Breaks off what must not look whole. */
 static void reset(struct nb__server *server, struct nb__handling *handling, nb_status why)
 {
-    nb_conn *conn = nb__server_finish(server, handling);
+    nb_conn *conn = nb__handling_finish(handling);
 
     nb__event_of_conn(server, NB_EVENT_CLOSED, conn, why);
     nb_abort(conn);
@@ -170,7 +171,7 @@ bool nb__handler_run(struct nb__handling *handling)
     if (!nb__prologue(handling))
         return false;
     status = server->handler(handling->conn, server->context);
-    left = nb__server_retire(server, handling);
+    left = nb__handling_retire(handling);
     nb__count_down(&server->listener->counters.active);
     if (left == NULL)
         return false;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Private: one connection, from its prologue to its end. */
-#ifndef NETBASICS_HANDLE_H
-#define NETBASICS_HANDLE_H
+#ifndef NETBASICS_HANDLER_H
+#define NETBASICS_HANDLER_H
 
 #include "serve/server.h"
 
@@ -10,7 +10,7 @@
    the clock for its connections; if not, each wait of a connection does. */
 void nb__handler_prepare(struct nb__handling *handling, struct nb__server *server, bool supervised);
 
-/* Takes a connection that nb__server_begin() has listed through the prologue and its handler to its end.
+/* Takes a connection that nb__handling_begin() has listed through the prologue and its handler to its end.
    True when it lingers. */
 bool nb__handler_run(struct nb__handling *handling);
 

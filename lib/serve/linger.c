@@ -10,6 +10,7 @@
 #include "base/deadline_internal.h"
 #include "conn/close.h"
 #include "serve/events.h"
+#include "serve/handling.h"
 #include "sys/sys.h"
 
 #include <errno.h>
@@ -101,7 +102,7 @@ static nb_conn *add(struct nb__server *server, struct nb__handling *handling)
     nb_conn *conn;
 
     nb__server_lock(server);
-    conn = nb__server_unlist(server, handling);
+    conn = nb__handling_unlist(handling);
     if (server->lingering == (size_t)server->options.linger_max) {
         evicted = take_oldest(server);
         if (evicted == NULL)
@@ -135,7 +136,7 @@ bool nb__linger(struct nb__server *server, struct nb__handling *handling)
     status = end_at_once(server, conn);
     if (status != NB_TIMEOUT || nb__conn_check(conn, NB_SEND) != NB_OK) {
         /* Before it is closed: the peer may be back as soon as it sees that. */
-        (void)nb__server_finish(server, handling);
+        (void)nb__handling_finish(handling);
         close_as(server, conn, status);
         return false;
     }

@@ -8,7 +8,7 @@
 
 #include <poll.h>
 
-/* Brings a connection that nb__server_retire() has given to its end without holding up the caller: if the
+/* Brings a connection that nb__handling_retire() has given to its end without holding up the caller: if the
    peer has not ended yet, it lingers, and true is returned. */
 bool nb__linger(struct nb__server *server, struct nb__handling *handling);
 
@@ -18,13 +18,13 @@ bool nb__linger(struct nb__server *server, struct nb__handling *handling);
 int nb__linger_poll(struct nb__server *server, struct pollfd *fds, size_t own, nb_deadline until);
 
 /* Ends the oldest of those that linger, for want of descriptors. False when there is none. The event is
-   told later. */
+   reported later. */
 bool nb__linger_make_room(struct nb__server *server);
-/* Whether there are such events, and tells them. */
+/* Whether there are such events, and reports them. */
 bool nb__linger_has_events(const struct nb__server *server);
 void nb__linger_report_events(struct nb__server *server);
 
-/* Ends them all, with all events told. */
+/* Ends them all, with all events reported. */
 void nb__linger_end_all(struct nb__server *server);
 
 /* How many of one peer linger. The lock is held. */

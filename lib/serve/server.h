@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Private: one run of the accept loop: what its parts share. */
-#ifndef NETBASICS_RUN_H
-#define NETBASICS_RUN_H
+#ifndef NETBASICS_SERVER_H
+#define NETBASICS_SERVER_H
 
 #include "conn/conn_internal.h"
 #include "listen/accept.h"
@@ -39,7 +39,7 @@ struct nb__server {
     bool began;               /* the loop did: the listener cannot be served again */
     nb_serve_options options; /* with the defaults filled in; NB_NO_LIMIT where there is none */
 
-    /* For who accepts: one thread at a time. */
+    /* For the thread that accepts: one at a time. */
     struct nb__accepting accepting;
     nb_conn *spare;               /* memory for the next connection */
     _Atomic uint64_t last_id;     /* how many connections have been accepted so far */
@@ -48,9 +48,8 @@ struct nb__server {
     atomic_int shortage_error;    /* the errno of the last one */
     atomic_uint
         shortages_reported; /* of these changes, by events; for the thread that called nb_serve() */
-    _Atomic(nb_conn *)
-        unreported;     /* closed for want of descriptors; their events are still to come */
-    uint64_t made_room; /* how many have been, in all; for who accepts */
+    _Atomic(nb_conn *) unreported; /* closed for want of descriptors; their events are pending */
+    uint64_t made_room;            /* how many have been, in all; for the thread that accepts */
     /* Since the stop: how many of each socket's queue may still be taken. */
     size_t backlog_left[NB_LISTENER_SOCKETS_MAX];
 
@@ -60,7 +59,7 @@ struct nb__server {
     pthread_cond_t cancelled; /* a handling is not being cancelled any more */
     struct nb__handling *oldest;
     struct nb__handling *newest;
-    bool over;           /* the drain is: nothing begins any more, who is cancelled counts */
+    bool over;           /* drain time is up: nothing starts; cancellations count as forced */
     nb_conn *queue_head; /* accepted at the stop, not yet served */
     nb_conn *queue_tail;
     size_t queued;
@@ -82,28 +81,6 @@ nb_deadline nb__server_drain_end(const struct nb__server *server);
 
 /* The same, after poll(2) has looked at the listener's wakeup: silences it. The drain has it for itself. */
 nb_deadline nb__server_drain_end_again(const struct nb__server *server, const struct pollfd *wake);
-
-/* Lists a connection as being handled, before its admission. From now on others may cancel it. The lock is
-   held. */
-void nb__server_begin(struct nb__server *server, struct nb__handling *handling, nb_conn *conn);
-/* Its handler has returned: the connection, or NULL when the handler has ended it already. Nobody
-   cancels it any more, but it counts for its peer until nb__server_unlist(), wherever it goes then. */
-nb_conn *nb__server_retire(struct nb__server *server, struct nb__handling *handling);
-/* Takes a handling that has a connection off the list, when nobody else uses that: the connection. The lock
-   is held. */
-nb_conn *nb__server_unlist(struct nb__server *server, struct nb__handling *handling);
-/* Waits until nobody else uses its connection, and takes it off the list. */
-nb_conn *nb__server_finish(struct nb__server *server, struct nb__handling *handling);
-/* The same, unless it was cancelled: then NULL, and it stays on the list. */
-nb_conn *nb__server_let_go(struct nb__server *server, struct nb__handling *handling);
-
-/* Cancels the connections whose life is over. Returns when the next one's is, at the latest. */
-nb_deadline nb__server_end_lives(struct nb__server *server);
-/* Cancels all connections that handlers have: the drain is over. */
-void nb__server_cancel_all(struct nb__server *server);
-
-/* How many connections of one peer are being handled and were admitted. The lock is held. */
-size_t nb__server_count_peer(const struct nb__server *server, const nb_conn *of);
 
 /* Whether the peers of two connections count as one: the same user of Unix sockets, or the same host. */
 bool nb__server_same_peer(const nb_conn *a, const nb_conn *b);

@@ -19,7 +19,7 @@ void nb__stop_queue_add(struct nb__server *server, nb_conn *conn)
     nb__server_unlock(server);
 }
 
-nb_conn *nb__stop_queue_take_locked(struct nb__server *server)
+nb_conn *nb__stop_queue_take(struct nb__server *server)
 {
     nb_conn *conn = server->queue_head;
 
@@ -32,22 +32,20 @@ nb_conn *nb__stop_queue_take_locked(struct nb__server *server)
     return conn;
 }
 
-nb_conn *nb__stop_queue_take(struct nb__server *server)
-{
-    nb_conn *conn;
-
-    nb__server_lock(server);
-    conn = nb__stop_queue_take_locked(server);
-    nb__server_unlock(server);
-    return conn;
-}
-
 void nb__stop_queue_reset(struct nb__server *server)
 {
     nb_conn *conn;
 
-    while ((conn = nb__stop_queue_take(server)) != NULL) {
+    nb__server_lock(server);
+    conn = server->queue_head;
+    server->queue_head = server->queue_tail = NULL;
+    server->queued = 0;
+    nb__server_unlock(server);
+    while (conn != NULL) {
+        nb_conn *next = conn->next;
+
         nb__count_up(&server->listener->counters.unserved);
         nb_abort(conn);
+        conn = next;
     }
 }

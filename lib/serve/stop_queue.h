@@ -10,9 +10,8 @@
 /* Appends a connection. */
 void nb__stop_queue_add(struct nb__server *server, nb_conn *conn);
 
-/* Takes the first one; NULL when there is none. For _locked, the lock is held. */
+/* Takes the first one; NULL when there is none. The lock is held. */
 nb_conn *nb__stop_queue_take(struct nb__server *server);
-nb_conn *nb__stop_queue_take_locked(struct nb__server *server);
 
 /* Resets all of them, for which no time is left: unserved. */
 void nb__stop_queue_reset(struct nb__server *server);

@@ -4,13 +4,13 @@
  *         the sequential mode and for worker threads.
  *
  *  Wraps: pthread_create nb__sys_poll nb__sys_accept nb__sys_wake_ring nb__sys_wake_clear
- *  nb__sys_shutdown nb__sys_recv nb__sys_peer_credentials nb__server_let_go nb__admit */
+ *  nb__sys_shutdown nb__sys_recv nb__sys_peer_credentials nb__handling_let_go nb__admit */
 #undef _GNU_SOURCE
 #define _GNU_SOURCE /* pthread_getattr_np */
 
 #include "net/address_internal.h"
 #include "serve/admit.h"
-#include "serve/server.h"
+#include "serve/handling.h"
 #include "servers.h"
 #include "sys/sys.h"
 
@@ -42,8 +42,8 @@ ssize_t __real_nb__sys_recv(int fd, void *buf, size_t length, int flags);
 ssize_t __wrap_nb__sys_recv(int fd, void *buf, size_t length, int flags);
 int __real_nb__sys_peer_credentials(int fd, int64_t *pid, int64_t *uid, int64_t *gid);
 int __wrap_nb__sys_peer_credentials(int fd, int64_t *pid, int64_t *uid, int64_t *gid);
-nb_conn *__real_nb__server_let_go(struct nb__server *run, struct nb__handling *work);
-nb_conn *__wrap_nb__server_let_go(struct nb__server *run, struct nb__handling *work);
+nb_conn *__real_nb__handling_let_go(struct nb__handling *work);
+nb_conn *__wrap_nb__handling_let_go(struct nb__handling *work);
 bool __real_nb__admit(struct nb__handling *handling);
 bool __wrap_nb__admit(struct nb__handling *handling);
 
@@ -137,11 +137,11 @@ int __wrap_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length)
 /* While set: who wants to keep a connection finds it cancelled just before. */
 static atomic_bool cancelled_just_before;
 
-nb_conn *__wrap_nb__server_let_go(struct nb__server *run, struct nb__handling *work)
+nb_conn *__wrap_nb__handling_let_go(struct nb__handling *work)
 {
     if (atomic_exchange(&cancelled_just_before, false))
         nb_cancel(work->conn);
-    return __real_nb__server_let_go(run, work);
+    return __real_nb__handling_let_go(work);
 }
 
 /* Whose the Unix peers are: so many users further on than the test's own, or nobody knows. */
