@@ -16,7 +16,7 @@
 #define BACKLOG_MOST 4096
 
 /* How many may still be taken from a socket's queue: as many as it holds now. A Unix socket does not
-   tell, but when it is shut down for reading it refuses whoever is new, and can still be emptied. */
+   tell, but when it is shut down for reading it refuses new connections, and can still be emptied. */
 static size_t backlog_of(const struct nb__listen_socket *socket)
 {
     int length;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Private: the two forms of the accept loop. Each returns when the run is drained. */
-#ifndef NETBASICS_LOOPS_H
-#define NETBASICS_LOOPS_H
+#ifndef NETBASICS_ENGINE_H
+#define NETBASICS_ENGINE_H
 
 #include "serve/server.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Private: SIGINT and SIGTERM as a stop, for those who ask for it. */
-#ifndef NETBASICS_SIGNALS_H
-#define NETBASICS_SIGNALS_H
+#ifndef NETBASICS_STOP_SIGNALS_H
+#define NETBASICS_STOP_SIGNALS_H
 
 #include <netbasics/listener.h>
 #include <poll.h>
