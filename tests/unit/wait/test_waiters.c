@@ -13,6 +13,7 @@
 static struct nb__waitable waitable;
 static struct nb__waiter first;
 static struct nb__waiter second;
+static struct nb__waiter third;
 static atomic_int woken; /* how often one of them was */
 
 static void count(void *unused)
@@ -59,14 +60,22 @@ TEST(whoever_waits_is_woken_once)
     end();
 }
 
+/* Wherever on the list it was. */
 TEST(whoever_has_left_is_not_woken)
 {
-    begin();
-    join(&second, count, NULL);
-    leave(&second);
-    nb__waiters_wake(&waitable);
-    assert_int_equal(atomic_load(&woken), 1);
-    end();
+    struct nb__waiter *const all[] = {&first, &second, &third};
+
+    for (size_t i = 0; i < COUNT(all); i++) {
+        begin();
+        join(&second, count, NULL);
+        join(&third, count, NULL);
+        nb__waiter_leave(all[i]);
+        nb__waiters_wake(&waitable);
+        assert_int_equal(atomic_load(&woken), 2);
+        leave(&second);
+        leave(&third);
+        end();
+    }
 }
 
 TEST(whoever_joins_after_a_wake_is_woken_by_the_next_one)
@@ -142,11 +151,14 @@ TEST(a_waiter_can_be_woken_in_another_way_from_now_on)
 TEST(the_end_of_a_waitable_lets_go_of_its_waiters)
 {
     begin();
+    join(&second, count, NULL);
     nb__waiters_release(&waitable);
     assert_int_equal(nb__waiter_change(&first, count, NULL), NB__WAITER_RELEASED);
+    assert_int_equal(nb__waiter_change(&second, count, NULL), NB__WAITER_RELEASED);
     assert_false(nb__waiter_hold(&first));
     assert_int_equal(atomic_load(&woken), 0);
     leave(&first);
+    leave(&second);
 }
 
 /* --- Those that others are using just then --- */
