@@ -50,6 +50,15 @@ static int end(void **state)
     return probe_end(state);
 }
 
+/* Another connection to another peer. */
+static void start_over(void)
+{
+    nb_abort(conn);
+    if (peer >= 0)
+        raw_close(peer);
+    conn = conn_and_peer(over, &peer);
+}
+
 /* ---- what the peer does; afterwards it has arrived ---- */
 
 /* A literal, which may contain NULs. */
@@ -70,6 +79,9 @@ static void peer_resets(void)
     raw_reset(peer, nb_conn_fd(conn));
     peer = -1;
 }
+
+#define arrive_and_end(literal) (arrive(literal), peer_ends())
+#define arrive_and_reset(literal) (arrive(literal), peer_resets())
 
 /* ---- the calls, so that a case takes one line for one ---- */
 
@@ -119,12 +131,28 @@ static nb_status readable(nb_deadline by)
 /* That the last call received exactly these bytes. */
 #define assert_got(literal) assert_bytes(buf, got, literal)
 
-/* The same that a line is a string. */
-#define assert_line(literal)                                                                       \
+/* That a call returns this and receives exactly these bytes. */
+#define assert_gives(call, status, literal)                                                        \
     do {                                                                                           \
+        assert_status(call, status);                                                               \
         assert_got(literal);                                                                       \
+    } while (0)
+
+/* The same, and that they are a string. */
+#define assert_gives_line(call, status, literal)                                                   \
+    do {                                                                                           \
+        assert_gives(call, status, literal);                                                       \
         assert_int_equal(buf[got], '\0');                                                          \
     } while (0)
+
+/* How many bytes the calls have received in all. */
+static void assert_received(uint64_t expected)
+{
+    uint64_t received;
+
+    nb_conn_counters(conn, &received, NULL);
+    assert_int_equal(received, expected);
+}
 
 /* ---- what holds for each of the calls ---- */
 
@@ -223,20 +251,15 @@ TEST(every_call_refuses_what_is_not_a_length_or_a_place)
     assert_status(nb_recv_to_end(conn, NULL, 0, NULL, plenty()), NB_INVALID);
     assert_status(nb_wait_readable(NULL, plenty()), NB_INVALID);
     assert_status(nb_conn_status(conn, NB_RECEIVE), NB_OK);
-    assert_status(line(9, plenty()), NB_OK);
-    assert_line("hello");
+    assert_gives_line(line(9, plenty()), NB_OK, "hello");
 }
 
 TEST(refused_call_reports_nothing_received)
 {
-    assert_status(some(0, plenty()), NB_INVALID);
-    assert_int_equal(got, 0);
-    assert_status(exact(TOO_LARGE, plenty()), NB_INVALID);
-    assert_int_equal(got, 0);
-    assert_status(until(1, "ab", plenty()), NB_INVALID);
-    assert_int_equal(got, 0);
-    assert_status(to_end(TOO_LARGE, plenty()), NB_INVALID);
-    assert_int_equal(got, 0);
+    assert_gives(some(0, plenty()), NB_INVALID, "");
+    assert_gives(exact(TOO_LARGE, plenty()), NB_INVALID, "");
+    assert_gives(until(1, "ab", plenty()), NB_INVALID, "");
+    assert_gives(to_end(TOO_LARGE, plenty()), NB_INVALID, "");
 }
 
 TEST(broken_contract_comes_before_a_cancellation)
@@ -282,8 +305,7 @@ TEST(failure_that_stays_comes_before_an_expired_deadline)
 
 TEST(length_of_zero_comes_before_an_expired_deadline)
 {
-    assert_status(exact(0, past()), NB_OK);
-    assert_int_equal(got, 0);
+    assert_gives(exact(0, past()), NB_OK, "");
 }
 
 TEST(length_of_zero_makes_no_system_call)
@@ -301,8 +323,7 @@ TEST_AS(expired_deadline_consumes_nothing_that_has_arrived, BOTH)
     check_each((nb_deadline){0}, NB_TIMEOUT, 0, WAIT);
     check_each(nb_after_ms(0), NB_TIMEOUT, 0, WAIT);
     check_each(nb_after_ms(INT64_MIN), NB_TIMEOUT, 0, WAIT);
-    assert_status(some(9, plenty()), NB_OK);
-    assert_got("hello\n");
+    assert_gives(some(9, plenty()), NB_OK, "hello\n");
 }
 
 TEST(expired_deadline_consumes_nothing_from_the_buffer)
@@ -312,8 +333,7 @@ TEST(expired_deadline_consumes_nothing_from_the_buffer)
     check_each(past(), NB_TIMEOUT, 0, WAIT);
     assert_status(to_end(0, past()), NB_TIMEOUT);
     assert_int_equal(nb_conn_buffered(conn), 5);
-    assert_status(some(9, plenty()), NB_OK);
-    assert_got("hello");
+    assert_gives(some(9, plenty()), NB_OK, "hello");
 }
 
 /* A server that has taken every whole command that is there answers before it waits for the rest. */
@@ -322,16 +342,11 @@ TEST_AS(expired_deadline_takes_what_is_complete_in_the_buffer, BOTH)
     arrive("one\ntwo\nthree;four\r\nfi");
     assert_status(line(64, plenty()), NB_OK);
     probe_clear();
-    assert_status(line(64, past()), NB_OK);
-    assert_line("two");
-    assert_status(until(64, ";", past()), NB_OK);
-    assert_got("three;");
-    assert_status(line(64, (nb_deadline){0}), NB_OK);
-    assert_line("four");
-    assert_status(line(64, past()), NB_TIMEOUT);
-    assert_line("");
-    assert_status(until(64, "\n", past()), NB_TIMEOUT);
-    assert_int_equal(got, 0);
+    assert_gives_line(line(64, past()), NB_OK, "two");
+    assert_gives(until(64, ";", past()), NB_OK, "three;");
+    assert_gives_line(line(64, (nb_deadline){0}), NB_OK, "four");
+    assert_gives_line(line(64, past()), NB_TIMEOUT, "");
+    assert_gives(until(64, "\n", past()), NB_TIMEOUT, "");
     assert_int_equal(nb_conn_buffered(conn), 2);
     assert_int_equal(probe_total(), 0);
 }
@@ -340,8 +355,7 @@ TEST(expired_deadline_does_not_hide_what_is_too_long)
 {
     arrive("one\ntwo and more");
     assert_status(line(64, plenty()), NB_OK);
-    assert_status(line(4, past()), NB_TOO_LONG);
-    assert_line("two");
+    assert_gives_line(line(4, past()), NB_TOO_LONG, "two");
 }
 
 TEST(expired_deadline_hides_an_end)
@@ -429,8 +443,7 @@ TEST(calls_are_resumed_after_a_signal)
     }
     peer_ends();
     probe_fail(&probe.receive, 3, EINTR);
-    assert_status(to_end(64, plenty()), NB_OK);
-    assert_got("five\n");
+    assert_gives(to_end(64, plenty()), NB_OK, "five\n");
 }
 
 /* poll(2) looks at its descriptors before it looks at signals. */
@@ -443,16 +456,14 @@ TEST(wait_ends_at_its_deadline_when_signals_never_cease)
 
 TEST_AS(success_leaves_errno_alone, BOTH)
 {
-    arrive("five\nfive\nfive\nfive\nfive\n");
-    peer_ends();
+    arrive_and_end("five\nfive\nfive\nfive\nfive\n");
     errno = 1234;
     assert_status(readable(plenty()), NB_OK);
     assert_status(some(5, plenty()), NB_OK);
     assert_status(exact(5, plenty()), NB_OK);
     assert_status(until(64, "\n", plenty()), NB_OK);
     assert_status(line(64, plenty()), NB_OK);
-    assert_status(to_end(64, plenty()), NB_OK);
-    assert_got("five\n");
+    assert_gives(to_end(64, plenty()), NB_OK, "five\n");
     assert_int_equal(errno, 1234);
 }
 
@@ -511,11 +522,9 @@ TEST(want_of_memory_in_the_middle_reports_the_bytes_so_far)
     arrive("ab");
     assert_status(until(9, "\n", before_long()), NB_TIMEOUT);
     probe_fail(&probe.receive, 1, ENOBUFS);
-    assert_status(exact(5, plenty()), NB_NO_MEMORY);
-    assert_got("ab");
+    assert_gives(exact(5, plenty()), NB_NO_MEMORY, "ab");
     arrive("cde");
-    assert_status(exact(3, plenty()), NB_OK);
-    assert_got("cde");
+    assert_gives(exact(3, plenty()), NB_OK, "cde");
 }
 
 /* ---- nb_recv ---- */
@@ -523,18 +532,15 @@ TEST(want_of_memory_in_the_middle_reports_the_bytes_so_far)
 TEST_AS(recv_gives_what_is_there, ALL)
 {
     arrive("hello");
-    assert_status(some(64, plenty()), NB_OK);
-    assert_got("hello");
+    assert_gives(some(64, plenty()), NB_OK, "hello");
 }
 
 TEST_AS(recv_stops_at_capacity, BOTH)
 {
     arrive("hello");
-    assert_status(some(3, plenty()), NB_OK);
-    assert_got("hel");
+    assert_gives(some(3, plenty()), NB_OK, "hel");
     assert_int_equal(buf[3], '#');
-    assert_status(some(2, plenty()), NB_OK);
-    assert_got("lo");
+    assert_gives(some(2, plenty()), NB_OK, "lo");
 }
 
 TEST_AS(recv_gives_bytes_of_any_value, BOTH)
@@ -549,12 +555,9 @@ TEST_AS(recv_gives_bytes_of_any_value, BOTH)
 
 TEST_AS(recv_tells_the_end_after_the_last_byte, ALL)
 {
-    arrive("bye");
-    peer_ends();
-    assert_status(some(64, plenty()), NB_OK);
-    assert_got("bye");
-    assert_status(some(64, plenty()), NB_EOF);
-    assert_int_equal(got, 0);
+    arrive_and_end("bye");
+    assert_gives(some(64, plenty()), NB_OK, "bye");
+    assert_gives(some(64, plenty()), NB_EOF, "");
 }
 
 TEST_AS(end_stays_for_every_call_but_to_end, BOTH)
@@ -565,11 +568,9 @@ TEST_AS(end_stays_for_every_call_but_to_end, BOTH)
     assert_status(exact(5, plenty()), NB_EOF);
     assert_status(exact(0, plenty()), NB_EOF);
     assert_status(until(64, "\n", plenty()), NB_EOF);
-    assert_status(line(64, plenty()), NB_EOF);
-    assert_line("");
+    assert_gives_line(line(64, plenty()), NB_EOF, "");
     assert_status(readable(plenty()), NB_EOF);
-    assert_status(to_end(64, plenty()), NB_OK);
-    assert_int_equal(got, 0);
+    assert_gives(to_end(64, plenty()), NB_OK, "");
     assert_status(nb_conn_status(conn, NB_RECEIVE), NB_EOF);
 }
 
@@ -651,8 +652,7 @@ TEST(urgent_byte_is_not_part_of_the_stream)
     assert_int_equal(send(peer, "!", 1, MSG_OOB), 1);
     raw_send_text(peer, "cd");
     peer_ends();
-    assert_status(to_end(64, plenty()), NB_OK);
-    assert_got("abcd");
+    assert_gives(to_end(64, plenty()), NB_OK, "abcd");
     assert_int_equal(getsockopt(nb_conn_fd(conn), SOL_SOCKET, SO_OOBINLINE, &in_line, &length), 0);
     assert_int_equal(in_line, 0);
 }
@@ -662,50 +662,39 @@ TEST(urgent_byte_is_not_part_of_the_stream)
 TEST_AS(exact_gives_so_many_bytes_and_leaves_the_rest, BOTH)
 {
     arrive("hello, world");
-    assert_status(exact(5, plenty()), NB_OK);
-    assert_got("hello");
+    assert_gives(exact(5, plenty()), NB_OK, "hello");
     assert_int_equal(buf[5], '#');
-    assert_status(some(64, plenty()), NB_OK);
-    assert_got(", world");
+    assert_gives(some(64, plenty()), NB_OK, ", world");
 }
 
 TEST(exact_puts_pieces_together)
 {
     probe.receive.limit = 1;
     arrive("hello, world");
-    assert_status(exact(12, plenty()), NB_OK);
-    assert_got("hello, world");
+    assert_gives(exact(12, plenty()), NB_OK, "hello, world");
     assert_int_equal(buf[12], '#');
 }
 
 TEST_AS(exact_reports_a_part_at_the_end, BOTH)
 {
-    arrive("hel");
-    peer_ends();
-    assert_status(exact(5, plenty()), NB_EOF);
-    assert_got("hel");
-    assert_status(exact(5, plenty()), NB_EOF);
-    assert_int_equal(got, 0);
+    arrive_and_end("hel");
+    assert_gives(exact(5, plenty()), NB_EOF, "hel");
+    assert_gives(exact(5, plenty()), NB_EOF, "");
 }
 
 TEST_AS(exact_is_satisfied_by_the_last_bytes, BOTH)
 {
-    arrive("hello");
-    peer_ends();
-    assert_status(exact(5, plenty()), NB_OK);
-    assert_got("hello");
-    assert_status(exact(1, plenty()), NB_EOF);
-    assert_int_equal(got, 0);
+    arrive_and_end("hello");
+    assert_gives(exact(5, plenty()), NB_OK, "hello");
+    assert_gives(exact(1, plenty()), NB_EOF, "");
 }
 
 TEST_AS(exact_is_resumed_after_a_timeout, BOTH)
 {
     arrive("hel");
-    assert_status(exact(5, before_long()), NB_TIMEOUT);
-    assert_got("hel");
+    assert_gives(exact(5, before_long()), NB_TIMEOUT, "hel");
     arrive("lo");
-    assert_status(exact(2, plenty()), NB_OK);
-    assert_got("lo");
+    assert_gives(exact(2, plenty()), NB_OK, "lo");
 }
 
 /* ---- nb_recv_until ---- */
@@ -713,79 +702,64 @@ TEST_AS(exact_is_resumed_after_a_timeout, BOTH)
 TEST_AS(until_includes_the_delimiter_and_leaves_the_rest, BOTH)
 {
     arrive("one--two--three");
-    assert_status(until(64, "--", plenty()), NB_OK);
-    assert_got("one--");
+    assert_gives(until(64, "--", plenty()), NB_OK, "one--");
     assert_int_equal(buf[5], '#');
-    assert_status(until(64, "--", plenty()), NB_OK);
-    assert_got("two--");
+    assert_gives(until(64, "--", plenty()), NB_OK, "two--");
     assert_int_equal(nb_conn_buffered(conn), 5);
 }
 
 TEST(until_gives_the_first_of_several_delimiters)
 {
     arrive(",,a,");
-    assert_status(until(64, ",", plenty()), NB_OK);
-    assert_got(",");
-    assert_status(until(64, ",", plenty()), NB_OK);
-    assert_got(",");
-    assert_status(until(64, ",", plenty()), NB_OK);
-    assert_got("a,");
+    assert_gives(until(64, ",", plenty()), NB_OK, ",");
+    assert_gives(until(64, ",", plenty()), NB_OK, ",");
+    assert_gives(until(64, ",", plenty()), NB_OK, "a,");
 }
 
 TEST_AS(until_finds_a_delimiter_that_arrives_in_two_parts, BOTH)
 {
     arrive("one-");
-    assert_status(until(64, "-+-", before_long()), NB_TIMEOUT);
-    assert_int_equal(got, 0);
+    assert_gives(until(64, "-+-", before_long()), NB_TIMEOUT, "");
     assert_int_equal(nb_conn_buffered(conn), 4);
     arrive("+");
     assert_status(until(64, "-+-", before_long()), NB_TIMEOUT);
     arrive("-two");
-    assert_status(until(64, "-+-", plenty()), NB_OK);
-    assert_got("one-+-");
+    assert_gives(until(64, "-+-", plenty()), NB_OK, "one-+-");
 }
 
 TEST(until_finds_a_delimiter_that_begins_like_itself)
 {
     arrive("aaab");
-    assert_status(until(64, "aab", plenty()), NB_OK);
-    assert_got("aaab");
+    assert_gives(until(64, "aab", plenty()), NB_OK, "aaab");
     arrive("\r\n\r\r\n\r\n");
-    assert_status(until(64, "\r\n\r\n", plenty()), NB_OK);
-    assert_got("\r\n\r\r\n\r\n");
+    assert_gives(until(64, "\r\n\r\n", plenty()), NB_OK, "\r\n\r\r\n\r\n");
     probe.receive.limit = 1;
     arrive("aaab");
-    assert_status(until(64, "aab", plenty()), NB_OK);
-    assert_got("aaab");
+    assert_gives(until(64, "aab", plenty()), NB_OK, "aaab");
     arrive("\r\n\r\r\n\r\n");
-    assert_status(until(64, "\r\n\r\n", plenty()), NB_OK);
-    assert_got("\r\n\r\r\n\r\n");
+    assert_gives(until(64, "\r\n\r\n", plenty()), NB_OK, "\r\n\r\r\n\r\n");
 }
 
 TEST(until_takes_a_delimiter_with_nuls)
 {
     forget_results();
     arrive("a\0b\0\0c");
-    assert_status(nb_recv_until(conn, buf, 64, "\0\0", 2, &got, plenty()), NB_OK);
-    assert_got("a\0b\0\0");
+    assert_gives(nb_recv_until(conn, buf, 64, "\0\0", 2, &got, plenty()), NB_OK, "a\0b\0\0");
 }
 
 TEST(until_takes_what_just_fits)
 {
     arrive("abc--");
-    assert_status(until(5, "--", plenty()), NB_OK);
-    assert_got("abc--");
+    assert_gives(until(5, "--", plenty()), NB_OK, "abc--");
     assert_int_equal(buf[5], '#');
     arrive("--");
-    assert_status(until(2, "--", plenty()), NB_OK);
-    assert_got("--");
+    assert_gives(until(2, "--", plenty()), NB_OK, "--");
 }
 
 TEST(until_fails_when_the_delimiter_straddles_the_bound)
 {
     arrive("abc--");
-    assert_status(until(4, "--", plenty()), NB_TOO_LONG);
-    assert_got("abc");
+    assert_gives(until(4, "--", plenty()), NB_TOO_LONG, "abc");
     assert_int_equal(nb_conn_buffered(conn), 2);
 }
 
@@ -793,15 +767,13 @@ TEST(until_fails_when_the_delimiter_is_behind_the_bound)
 {
     arrive("x\nabcdef\n");
     assert_status(until(64, "\n", plenty()), NB_OK);
-    assert_status(until(4, "\n", plenty()), NB_TOO_LONG);
-    assert_got("abcd");
+    assert_gives(until(4, "\n", plenty()), NB_TOO_LONG, "abcd");
 }
 
 TEST(until_needs_no_more_than_its_bound_to_fail)
 {
     arrive("abcd");
-    assert_status(until(4, "--", nb_forever()), NB_TOO_LONG);
-    assert_got("abcd");
+    assert_gives(until(4, "--", nb_forever()), NB_TOO_LONG, "abcd");
 }
 
 TEST(too_long_stays_for_every_call)
@@ -816,50 +788,37 @@ TEST(too_long_stays_for_every_call)
 
 TEST_AS(until_gives_the_last_bytes_with_the_end, BOTH)
 {
-    arrive("one,two");
-    peer_ends();
+    arrive_and_end("one,two");
     assert_status(until(64, ",", plenty()), NB_OK);
-    assert_status(until(64, ",", plenty()), NB_EOF);
-    assert_got("two");
-    assert_status(until(64, ",", plenty()), NB_EOF);
-    assert_int_equal(got, 0);
+    assert_gives(until(64, ",", plenty()), NB_EOF, "two");
+    assert_gives(until(64, ",", plenty()), NB_EOF, "");
     assert_int_equal(nb_conn_buffered(conn), 0);
 }
 
 TEST(until_gives_a_delimiter_that_is_the_last_of_the_stream)
 {
-    arrive("one,");
-    peer_ends();
-    assert_status(until(64, ",", plenty()), NB_OK);
-    assert_got("one,");
-    assert_status(until(64, ",", plenty()), NB_EOF);
-    assert_int_equal(got, 0);
+    arrive_and_end("one,");
+    assert_gives(until(64, ",", plenty()), NB_OK, "one,");
+    assert_gives(until(64, ",", plenty()), NB_EOF, "");
 }
 
 TEST(until_consumes_nothing_when_it_times_out)
 {
-    uint64_t received;
-
     arrive("abc");
-    assert_status(until(64, "\n", nb_after_ms(SHORT_MS)), NB_TIMEOUT);
-    assert_int_equal(got, 0);
-    nb_conn_counters(conn, &received, NULL);
-    assert_int_equal(received, 0);
+    assert_gives(until(64, "\n", nb_after_ms(SHORT_MS)), NB_TIMEOUT, "");
+    assert_received(0);
     arrive("\n");
-    assert_status(until(64, "\n", plenty()), NB_OK);
-    assert_got("abc\n");
+    assert_gives(until(64, "\n", plenty()), NB_OK, "abc\n");
 }
 
 TEST(until_may_go_on_with_another_capacity_or_delimiter)
 {
     arrive("abcdef");
     assert_status(until(64, "\n", before_long()), NB_TIMEOUT);
-    assert_status(until(64, "c", plenty()), NB_OK);
-    assert_got("abc");
+    assert_gives(until(64, "c", plenty()), NB_OK, "abc");
     assert_status(until(4, "\n", before_long()), NB_TIMEOUT);
     arrive("gh\n");
-    assert_status(until(6, "\n", plenty()), NB_OK);
-    assert_got("defgh\n");
+    assert_gives(until(6, "\n", plenty()), NB_OK, "defgh\n");
 }
 
 /* ---- nb_recv_line ---- */
@@ -867,98 +826,76 @@ TEST(until_may_go_on_with_another_capacity_or_delimiter)
 TEST_AS(line_is_ended_by_lf_or_crlf_and_stripped, ALL)
 {
     arrive("one\ntwo\r\n\n\r\nthree\n");
-    assert_status(line(64, plenty()), NB_OK);
-    assert_line("one");
-    assert_status(line(64, plenty()), NB_OK);
-    assert_line("two");
-    assert_status(line(64, plenty()), NB_OK);
-    assert_line("");
-    assert_status(line(64, plenty()), NB_OK);
-    assert_line("");
-    assert_status(line(64, plenty()), NB_OK);
-    assert_line("three");
+    assert_gives_line(line(64, plenty()), NB_OK, "one");
+    assert_gives_line(line(64, plenty()), NB_OK, "two");
+    assert_gives_line(line(64, plenty()), NB_OK, "");
+    assert_gives_line(line(64, plenty()), NB_OK, "");
+    assert_gives_line(line(64, plenty()), NB_OK, "three");
 }
 
 TEST(line_takes_no_cr_that_another_call_has_received)
 {
     arrive("one\nab\r\nab\rtwo\n");
     assert_status(line(64, plenty()), NB_OK);
-    assert_status(exact(3, plenty()), NB_OK);
-    assert_got("ab\r");
-    assert_status(line(64, plenty()), NB_OK);
-    assert_line("");
+    assert_gives(exact(3, plenty()), NB_OK, "ab\r");
+    assert_gives_line(line(64, plenty()), NB_OK, "");
     assert_status(until(64, "\r", plenty()), NB_OK);
-    assert_status(line(64, plenty()), NB_OK);
-    assert_line("two");
+    assert_gives_line(line(64, plenty()), NB_OK, "two");
 }
 
 TEST(line_writes_nothing_behind_its_nul)
 {
     arrive("one\r\ntwo\r\n");
-    assert_status(line(64, plenty()), NB_OK);
-    assert_line("one");
+    assert_gives_line(line(64, plenty()), NB_OK, "one");
     assert_int_equal(buf[4], '#');
 }
 
 TEST(line_keeps_a_cr_that_is_not_before_the_lf)
 {
     arrive("a\rb\r\r\n\r\r\n");
-    assert_status(line(64, plenty()), NB_OK);
-    assert_line("a\rb\r");
-    assert_status(line(64, plenty()), NB_OK);
-    assert_line("\r");
+    assert_gives_line(line(64, plenty()), NB_OK, "a\rb\r");
+    assert_gives_line(line(64, plenty()), NB_OK, "\r");
 }
 
 TEST(line_keeps_embedded_nuls)
 {
     arrive("a\0b\0\n\0\n");
-    assert_status(line(64, plenty()), NB_OK);
-    assert_line("a\0b\0");
-    assert_status(line(64, plenty()), NB_OK);
-    assert_line("\0");
+    assert_gives_line(line(64, plenty()), NB_OK, "a\0b\0");
+    assert_gives_line(line(64, plenty()), NB_OK, "\0");
 }
 
 TEST_AS(line_arrives_byte_by_byte, BOTH)
 {
     probe.receive.limit = 1;
     arrive("one\r\ntwo\n");
-    assert_status(line(4, plenty()), NB_OK);
-    assert_line("one");
-    assert_status(line(4, plenty()), NB_OK);
-    assert_line("two");
+    assert_gives_line(line(4, plenty()), NB_OK, "one");
+    assert_gives_line(line(4, plenty()), NB_OK, "two");
     assert_int_equal(nb_conn_buffered(conn), 0);
 }
 
 TEST(line_of_capacity_minus_one_fits_whatever_its_end)
 {
     arrive("abc\nabc\r\n");
-    assert_status(line(4, plenty()), NB_OK);
-    assert_line("abc");
-    assert_status(line(4, plenty()), NB_OK);
-    assert_line("abc");
+    assert_gives_line(line(4, plenty()), NB_OK, "abc");
+    assert_gives_line(line(4, plenty()), NB_OK, "abc");
     assert_int_equal(buf[4], '#');
     probe.receive.limit = 1;
     arrive("abc\nabc\r\n");
-    assert_status(line(4, plenty()), NB_OK);
-    assert_line("abc");
-    assert_status(line(4, plenty()), NB_OK);
-    assert_line("abc");
+    assert_gives_line(line(4, plenty()), NB_OK, "abc");
+    assert_gives_line(line(4, plenty()), NB_OK, "abc");
 }
 
 TEST(line_of_one_byte_less_fits)
 {
     arrive("ab\nab\r\n");
-    assert_status(line(4, plenty()), NB_OK);
-    assert_line("ab");
-    assert_status(line(4, plenty()), NB_OK);
-    assert_line("ab");
+    assert_gives_line(line(4, plenty()), NB_OK, "ab");
+    assert_gives_line(line(4, plenty()), NB_OK, "ab");
 }
 
 TEST(line_of_capacity_bytes_is_too_long)
 {
     arrive("abcd\n");
-    assert_status(line(4, plenty()), NB_TOO_LONG);
-    assert_line("abc");
+    assert_gives_line(line(4, plenty()), NB_TOO_LONG, "abc");
     assert_int_equal(buf[4], '#');
     each_call_returns(NB_TOO_LONG, plenty());
 }
@@ -966,128 +903,99 @@ TEST(line_of_capacity_bytes_is_too_long)
 TEST(line_waits_for_what_follows_a_cr_at_the_bound)
 {
     arrive("abc\r");
-    assert_status(line(4, nb_after_ms(SHORT_MS)), NB_TIMEOUT);
-    assert_line("");
+    assert_gives_line(line(4, nb_after_ms(SHORT_MS)), NB_TIMEOUT, "");
     arrive("\n");
-    assert_status(line(4, plenty()), NB_OK);
-    assert_line("abc");
+    assert_gives_line(line(4, plenty()), NB_OK, "abc");
 }
 
 TEST(line_with_a_cr_at_the_bound_and_no_lf_is_too_long)
 {
     arrive("abc\rd\n");
-    assert_status(line(4, plenty()), NB_TOO_LONG);
-    assert_line("abc");
+    assert_gives_line(line(4, plenty()), NB_TOO_LONG, "abc");
 }
 
 TEST(line_with_two_crs_at_the_bound_is_too_long)
 {
     arrive("abc\r\r\n");
-    assert_status(line(4, plenty()), NB_TOO_LONG);
-    assert_line("abc");
+    assert_gives_line(line(4, plenty()), NB_TOO_LONG, "abc");
 }
 
 TEST(last_line_with_a_cr_at_the_bound_is_too_long)
 {
-    arrive("abc\r");
-    peer_ends();
-    assert_status(line(4, plenty()), NB_TOO_LONG);
-    assert_line("abc");
+    arrive_and_end("abc\r");
+    assert_gives_line(line(4, plenty()), NB_TOO_LONG, "abc");
 }
 
 TEST(line_is_too_long_in_the_buffer_too)
 {
     arrive("a\nabcdefgh\n");
     assert_status(line(64, plenty()), NB_OK);
-    assert_status(line(4, plenty()), NB_TOO_LONG);
-    assert_line("abc");
+    assert_gives_line(line(4, plenty()), NB_TOO_LONG, "abc");
 }
 
 TEST(line_of_capacity_one_is_empty_or_too_long)
 {
     arrive("\n\r\n");
-    assert_status(line(1, plenty()), NB_OK);
-    assert_line("");
-    assert_status(line(1, plenty()), NB_OK);
-    assert_line("");
+    assert_gives_line(line(1, plenty()), NB_OK, "");
+    assert_gives_line(line(1, plenty()), NB_OK, "");
     arrive("a\n");
-    assert_status(line(1, plenty()), NB_TOO_LONG);
-    assert_line("");
+    assert_gives_line(line(1, plenty()), NB_TOO_LONG, "");
     assert_int_equal(buf[1], '#');
 }
 
 TEST(line_of_capacity_one_sees_the_end)
 {
     peer_ends();
-    assert_status(line(1, plenty()), NB_EOF);
-    assert_line("");
+    assert_gives_line(line(1, plenty()), NB_EOF, "");
 }
 
 TEST_AS(last_line_without_lf_comes_with_the_end, BOTH)
 {
-    arrive("one\ntwo");
-    peer_ends();
-    assert_status(line(64, plenty()), NB_OK);
-    assert_line("one");
-    assert_status(line(64, plenty()), NB_EOF);
-    assert_line("two");
-    assert_status(line(64, plenty()), NB_EOF);
-    assert_line("");
+    arrive_and_end("one\ntwo");
+    assert_gives_line(line(64, plenty()), NB_OK, "one");
+    assert_gives_line(line(64, plenty()), NB_EOF, "two");
+    assert_gives_line(line(64, plenty()), NB_EOF, "");
 }
 
 TEST(last_line_without_lf_may_fill_the_capacity)
 {
-    arrive("abc");
-    peer_ends();
-    assert_status(line(4, plenty()), NB_EOF);
-    assert_line("abc");
+    arrive_and_end("abc");
+    assert_gives_line(line(4, plenty()), NB_EOF, "abc");
 }
 
 TEST(last_line_keeps_its_cr)
 {
-    arrive("ab\r");
-    peer_ends();
-    assert_status(line(4, plenty()), NB_EOF);
-    assert_line("ab\r");
+    arrive_and_end("ab\r");
+    assert_gives_line(line(4, plenty()), NB_EOF, "ab\r");
 }
 
 TEST(end_after_a_whole_line_comes_with_the_next)
 {
-    arrive("one\n");
-    peer_ends();
-    assert_status(line(64, plenty()), NB_OK);
-    assert_line("one");
-    assert_status(line(64, plenty()), NB_EOF);
-    assert_line("");
+    arrive_and_end("one\n");
+    assert_gives_line(line(64, plenty()), NB_OK, "one");
+    assert_gives_line(line(64, plenty()), NB_EOF, "");
 }
 
 TEST_AS(line_consumes_nothing_when_it_times_out, BOTH)
 {
     arrive("hel");
-    assert_status(line(64, nb_after_ms(SHORT_MS)), NB_TIMEOUT);
-    assert_line("");
-    assert_status(line(64, before_long()), NB_TIMEOUT);
-    assert_line("");
+    assert_gives_line(line(64, nb_after_ms(SHORT_MS)), NB_TIMEOUT, "");
+    assert_gives_line(line(64, before_long()), NB_TIMEOUT, "");
     arrive("lo\r");
     assert_status(line(64, before_long()), NB_TIMEOUT);
     arrive("\nnext");
-    assert_status(line(64, plenty()), NB_OK);
-    assert_line("hello");
+    assert_gives_line(line(64, plenty()), NB_OK, "hello");
     assert_int_equal(nb_conn_buffered(conn), 4);
 }
 
 TEST_AS(line_is_a_string_whatever_the_status, BOTH)
 {
-    assert_status(line(64, past()), NB_TIMEOUT);
-    assert_line("");
+    assert_gives_line(line(64, past()), NB_TIMEOUT, "");
     peer_resets();
-    assert_status(line(64, plenty()), NB_RESET);
-    assert_line("");
-    assert_status(line(64, plenty()), NB_RESET);
-    assert_line("");
+    assert_gives_line(line(64, plenty()), NB_RESET, "");
+    assert_gives_line(line(64, plenty()), NB_RESET, "");
     nb_cancel(conn);
-    assert_status(line(64, plenty()), NB_CANCELLED);
-    assert_line("");
+    assert_gives_line(line(64, plenty()), NB_CANCELLED, "");
 }
 
 TEST(length_of_a_line_may_be_null)
@@ -1107,8 +1015,7 @@ TEST(line_is_one_recv_and_then_none)
     assert_status(line(64, nb_forever()), NB_OK);
     assert_int_equal(probe_total(), 1);
     assert_status(line(64, nb_forever()), NB_OK);
-    assert_status(line(64, plenty()), NB_OK);
-    assert_line("three");
+    assert_gives_line(line(64, plenty()), NB_OK, "three");
     assert_int_equal(probe_total(), 1);
 }
 
@@ -1119,10 +1026,8 @@ TEST(capacity_does_not_decide_how_much_is_allocated)
     arrive("one\ntwo,");
     probe_clear();
     forget_results();
-    assert_status(nb_recv_line(conn, buf, SIZE_MAX / 2, &got, plenty()), NB_OK);
-    assert_line("one");
-    assert_status(nb_recv_until(conn, buf, SIZE_MAX / 2, ",", 1, &got, plenty()), NB_OK);
-    assert_got("two,");
+    assert_gives_line(nb_recv_line(conn, buf, SIZE_MAX / 2, &got, plenty()), NB_OK, "one");
+    assert_gives(nb_recv_until(conn, buf, SIZE_MAX / 2, ",", 1, &got, plenty()), NB_OK, "two,");
     assert_true(atomic_load(&probe.allocate.longest) <= 65536);
 }
 
@@ -1145,9 +1050,7 @@ TEST_AS(bound_does_not_decide_how_much_is_read_ahead, BOTH)
     static const size_t bounds[] = {64, 4096, SIZE_MAX / 2};
 
     for (size_t i = 0; i < COUNT(bounds); i++) {
-        nb_abort(conn);
-        raw_close(peer);
-        conn = conn_and_peer(over, &peer);
+        start_over();
         lines_arrive((size_t)30 * 3000, 30);
         probe_clear();
         for (int k = 0; k < 3000; k++) {
@@ -1192,9 +1095,7 @@ TEST_AS(connection_that_waits_with_an_empty_buffer_has_a_small_one, BOTH)
     for (size_t i = 0; i < COUNT(lengths) * COUNT(first) * 2; i++) {
         size_t length = lengths[i % COUNT(lengths)];
 
-        nb_abort(conn);
-        raw_close(peer);
-        conn = conn_and_peer(over, &peer);
+        start_over();
         probe_clear();
         lines_arrive(length, 64);
         for (size_t k = 0; k < length / 64; k++)
@@ -1265,10 +1166,7 @@ TEST_AS(end_is_told_however_full_the_last_receive_was, BOTH)
     static const nb_status told[] = {NB_EOF, NB_RESET};
 
     for (size_t i = 0; i < COUNT(ends); i++) {
-        nb_abort(conn);
-        if (peer >= 0)
-            raw_close(peer);
-        conn = conn_and_peer(over, &peer);
+        start_over();
         lines_arrive(1024 + 4096, 64);
         ends[i]();
         for (int k = 0; k < (1024 + 4096) / 64; k++)
@@ -1306,22 +1204,18 @@ TEST_AS(buffer_grows_with_what_arrives, BOTH)
     assert_memory_equal(place, sent, LENGTH);
     assert_int_equal(place[LENGTH], '\0');
     assert_true(atomic_load(&probe.allocate.calls) < 20);
-    assert_status(some(64, plenty()), NB_OK);
-    assert_got("!");
+    assert_gives(some(64, plenty()), NB_OK, "!");
 }
 
 TEST(want_of_memory_consumes_nothing_and_does_not_stay)
 {
     arrive("one\n");
     probe_fail(&probe.allocate, 1, ENOMEM);
-    assert_status(line(64, plenty()), NB_NO_MEMORY);
-    assert_line("");
+    assert_gives_line(line(64, plenty()), NB_NO_MEMORY, "");
     probe_fail(&probe.allocate, 1, ENOMEM);
-    assert_status(until(64, "\n", plenty()), NB_NO_MEMORY);
-    assert_int_equal(got, 0);
+    assert_gives(until(64, "\n", plenty()), NB_NO_MEMORY, "");
     assert_status(nb_conn_status(conn, NB_RECEIVE), NB_OK);
-    assert_status(line(64, plenty()), NB_OK);
-    assert_line("one");
+    assert_gives_line(line(64, plenty()), NB_OK, "one");
 }
 
 TEST(want_of_memory_for_a_larger_buffer_loses_nothing)
@@ -1334,8 +1228,7 @@ TEST(want_of_memory_for_a_larger_buffer_loses_nothing)
     arrive_bytes(sent, sizeof(sent));
     assert_status(nb_recv_until(conn, place, 4000, "x", 1, &got, plenty()), NB_OK);
     probe_fail(&probe.allocate, 2, ENOMEM); /* the first time there is room for a byte */
-    assert_status(nb_recv_line(conn, place, sizeof(place), &got, plenty()), NB_NO_MEMORY);
-    assert_int_equal(got, 0);
+    assert_gives(nb_recv_line(conn, place, sizeof(place), &got, plenty()), NB_NO_MEMORY, "");
     assert_status(nb_recv_line(conn, place, sizeof(place), &got, plenty()), NB_OK);
     assert_int_equal(got, 9999);
     assert_memory_equal(place, sent, 9999);
@@ -1344,8 +1237,7 @@ TEST(want_of_memory_for_a_larger_buffer_loses_nothing)
 static void two_messages_in_one_piece(void)
 {
     arrive("one\ntwo\nthree");
-    assert_status(line(64, plenty()), NB_OK);
-    assert_line("one");
+    assert_gives_line(line(64, plenty()), NB_OK, "one");
     assert_int_equal(nb_conn_buffered(conn), 9);
     probe_clear();
 }
@@ -1353,58 +1245,47 @@ static void two_messages_in_one_piece(void)
 TEST_AS(recv_serves_the_buffer_first, BOTH)
 {
     two_messages_in_one_piece();
-    assert_status(some(4, nb_forever()), NB_OK);
-    assert_got("two\n");
+    assert_gives(some(4, nb_forever()), NB_OK, "two\n");
     assert_int_equal(nb_conn_buffered(conn), 5);
-    assert_status(some(64, nb_forever()), NB_OK);
-    assert_got("three");
+    assert_gives(some(64, nb_forever()), NB_OK, "three");
     assert_int_equal(nb_conn_buffered(conn), 0);
     assert_int_equal(probe_total(), 0);
     arrive("!");
-    assert_status(some(64, plenty()), NB_OK);
-    assert_got("!");
+    assert_gives(some(64, plenty()), NB_OK, "!");
 }
 
 TEST_AS(exact_serves_the_buffer_first, BOTH)
 {
     two_messages_in_one_piece();
-    assert_status(exact(4, nb_forever()), NB_OK);
-    assert_got("two\n");
+    assert_gives(exact(4, nb_forever()), NB_OK, "two\n");
     assert_int_equal(probe_total(), 0);
     arrive(" and four");
-    assert_status(exact(9, plenty()), NB_OK);
-    assert_got("three and");
-    assert_status(some(64, plenty()), NB_OK);
-    assert_got(" four");
+    assert_gives(exact(9, plenty()), NB_OK, "three and");
+    assert_gives(some(64, plenty()), NB_OK, " four");
 }
 
 TEST(until_serves_the_buffer_first)
 {
     two_messages_in_one_piece();
-    assert_status(until(64, "wo", nb_forever()), NB_OK);
-    assert_got("two");
+    assert_gives(until(64, "wo", nb_forever()), NB_OK, "two");
     assert_int_equal(probe_total(), 0);
 }
 
 TEST_AS(to_end_serves_the_buffer_first, BOTH)
 {
     two_messages_in_one_piece();
-    arrive(" and four");
-    peer_ends();
-    assert_status(to_end(64, plenty()), NB_OK);
-    assert_got("two\nthree and four");
+    arrive_and_end(" and four");
+    assert_gives(to_end(64, plenty()), NB_OK, "two\nthree and four");
     assert_int_equal(nb_conn_buffered(conn), 0);
 }
 
 TEST(to_end_is_too_long_with_the_buffer_alone)
 {
     two_messages_in_one_piece();
-    assert_status(to_end(4, nb_forever()), NB_TOO_LONG);
-    assert_got("two\n");
+    assert_gives(to_end(4, nb_forever()), NB_TOO_LONG, "two\n");
     assert_status(to_end(0, nb_forever()), NB_TOO_LONG);
     assert_int_equal(probe_total(), 0);
-    assert_status(some(64, plenty()), NB_OK);
-    assert_got("three");
+    assert_gives(some(64, plenty()), NB_OK, "three");
 }
 
 TEST(wait_counts_the_buffer)
@@ -1421,11 +1302,9 @@ TEST(bytes_of_a_line_that_timed_out_are_for_every_call)
     arrive("half");
     assert_status(line(64, before_long()), NB_TIMEOUT);
     assert_status(readable(past()), NB_OK);
-    assert_status(exact(2, plenty()), NB_OK);
-    assert_got("ha");
+    assert_gives(exact(2, plenty()), NB_OK, "ha");
     assert_status(line(64, before_long()), NB_TIMEOUT);
-    assert_status(some(64, plenty()), NB_OK);
-    assert_got("lf");
+    assert_gives(some(64, plenty()), NB_OK, "lf");
 }
 
 /* ---- nb_skip_line, nb_skip_until ---- */
@@ -1438,14 +1317,6 @@ static nb_status skip_line(size_t most, nb_deadline by)
 static nb_status skip_crlf(size_t most, nb_deadline by)
 {
     return nb_skip_until(conn, most, "\r\n", 2, by);
-}
-
-static void assert_received(uint64_t expected)
-{
-    uint64_t received;
-
-    nb_conn_counters(conn, &received, NULL);
-    assert_int_equal(received, expected);
 }
 
 TEST(skip_refuses_what_is_not_a_bound_or_a_delimiter)
@@ -1468,14 +1339,12 @@ TEST_AS(skip_ends_a_line_that_was_too_long, ALL)
 {
     arrive("much too long\r\nnext\r\n");
     errno = 1234;
-    assert_status(line(5, plenty()), NB_TOO_LONG);
-    assert_line("much");
+    assert_gives_line(line(5, plenty()), NB_TOO_LONG, "much");
     assert_status(skip_line(11, plenty()), NB_OK);
     assert_int_equal(errno, 1234);
     assert_status(nb_conn_status(conn, NB_RECEIVE), NB_OK);
     assert_received(15);
-    assert_status(line(5, plenty()), NB_OK);
-    assert_line("next");
+    assert_gives_line(line(5, plenty()), NB_OK, "next");
     each_call_returns(NB_TIMEOUT, nb_after_ms(1));
 }
 
@@ -1483,8 +1352,7 @@ TEST(skip_needs_no_failure_before_it)
 {
     arrive("a line\nnext\n");
     assert_status(skip_line(7, plenty()), NB_OK);
-    assert_status(line(64, plenty()), NB_OK);
-    assert_line("next");
+    assert_gives_line(line(64, plenty()), NB_OK, "next");
 }
 
 /* The CR was the last byte that fitted. */
@@ -1492,11 +1360,9 @@ TEST(skip_finds_a_delimiter_that_the_bound_has_cut)
 {
     probe.receive.limit = 4;
     arrive("abc\r\nnext\r\n");
-    assert_status(until(4, "\r\n", plenty()), NB_TOO_LONG);
-    assert_got("abc");
+    assert_gives(until(4, "\r\n", plenty()), NB_TOO_LONG, "abc");
     assert_status(skip_crlf(2, plenty()), NB_OK);
-    assert_status(until(64, "\r\n", plenty()), NB_OK);
-    assert_got("next\r\n");
+    assert_gives(until(64, "\r\n", plenty()), NB_OK, "next\r\n");
 }
 
 TEST_AS(skip_drops_no_more_than_it_may, BOTH)
@@ -1508,8 +1374,7 @@ TEST_AS(skip_drops_no_more_than_it_may, BOTH)
     assert_status(nb_conn_status(conn, NB_RECEIVE), NB_TOO_LONG);
     assert_status(skip_crlf(2, plenty()), NB_OK);
     assert_received(11);
-    assert_status(until(64, "\r\n", plenty()), NB_OK);
-    assert_got("next\r\n");
+    assert_gives(until(64, "\r\n", plenty()), NB_OK, "next\r\n");
 }
 
 TEST_AS(skip_goes_on_after_a_timeout, BOTH)
@@ -1523,8 +1388,7 @@ TEST_AS(skip_goes_on_after_a_timeout, BOTH)
     each_call_returns(NB_TOO_LONG, plenty()); /* what follows is no message */
     arrive("\nnext\r\n");
     assert_status(skip_crlf(64, plenty()), NB_OK);
-    assert_status(line(64, plenty()), NB_OK);
-    assert_line("next");
+    assert_gives_line(line(64, plenty()), NB_OK, "next");
 }
 
 TEST(skip_with_an_expired_deadline_ends_what_is_in_the_buffer)
@@ -1540,24 +1404,19 @@ TEST(skip_with_an_expired_deadline_ends_what_is_in_the_buffer)
     assert_received(21);
     arrive("ur\nfive\n");
     assert_status(skip_line(64, plenty()), NB_OK);
-    assert_status(line(64, plenty()), NB_OK);
-    assert_line("five");
+    assert_gives_line(line(64, plenty()), NB_OK, "five");
 }
 
 TEST_AS(skip_tells_the_end_and_a_reset, BOTH)
 {
-    arrive("abc\r");
-    peer_ends();
+    arrive_and_end("abc\r");
     assert_status(skip_crlf(64, plenty()), NB_EOF);
     assert_received(4);
     assert_int_equal(nb_conn_buffered(conn), 0);
     assert_status(nb_conn_status(conn, NB_RECEIVE), NB_EOF);
     assert_status(skip_crlf(64, plenty()), NB_EOF);
-    nb_abort(conn);
-    raw_close(peer);
-    conn = conn_and_peer(over, &peer);
-    arrive("abc");
-    peer_resets();
+    start_over();
+    arrive_and_reset("abc");
     assert_status(line(3, plenty()), NB_TOO_LONG);
     assert_status(skip_line(64, plenty()), NB_RESET);
     each_call_returns(NB_RESET, plenty());
@@ -1580,8 +1439,7 @@ TEST(skip_without_memory_can_be_made_again)
     assert_status(skip_line(64, plenty()), NB_NO_MEMORY);
     assert_status(nb_conn_status(conn, NB_RECEIVE), NB_OK);
     assert_status(skip_line(64, plenty()), NB_OK);
-    assert_status(line(64, plenty()), NB_OK);
-    assert_line("next");
+    assert_gives_line(line(64, plenty()), NB_OK, "next");
 }
 
 static void skip_until_cancelled(void *argument)
@@ -1607,49 +1465,35 @@ TEST_AS(cancel_wakes_who_skips, BOTH)
 TEST_AS(to_end_gives_all_of_the_stream, ALL)
 {
     probe.receive.limit = 2;
-    arrive("hello");
-    peer_ends();
-    assert_status(to_end(64, plenty()), NB_OK);
-    assert_got("hello");
+    arrive_and_end("hello");
+    assert_gives(to_end(64, plenty()), NB_OK, "hello");
     assert_int_equal(buf[5], '#');
-    assert_status(to_end(64, plenty()), NB_OK);
-    assert_int_equal(got, 0);
+    assert_gives(to_end(64, plenty()), NB_OK, "");
     assert_status(nb_conn_status(conn, NB_RECEIVE), NB_EOF);
 }
 
 TEST(to_end_of_an_empty_stream_is_empty)
 {
     peer_ends();
-    assert_status(to_end(64, plenty()), NB_OK);
-    assert_int_equal(got, 0);
+    assert_gives(to_end(64, plenty()), NB_OK, "");
 }
 
 TEST(to_end_takes_what_just_fits)
 {
-    arrive("hello");
-    peer_ends();
-    assert_status(to_end(5, plenty()), NB_OK);
-    assert_got("hello");
+    arrive_and_end("hello");
+    assert_gives(to_end(5, plenty()), NB_OK, "hello");
     assert_int_equal(buf[5], '#');
 }
 
 TEST_AS(to_end_goes_on_where_it_was_too_long, BOTH)
 {
-    uint64_t received;
-
-    arrive("hello, world");
-    peer_ends();
-    assert_status(to_end(5, plenty()), NB_TOO_LONG);
-    assert_got("hello");
+    arrive_and_end("hello, world");
+    assert_gives(to_end(5, plenty()), NB_TOO_LONG, "hello");
     assert_int_equal(buf[5], '#');
-    nb_conn_counters(conn, &received, NULL);
-    assert_int_equal(received, 5);
-    assert_status(to_end(6, plenty()), NB_TOO_LONG);
-    assert_got(", worl");
-    assert_status(to_end(1, plenty()), NB_OK);
-    assert_got("d");
-    nb_conn_counters(conn, &received, NULL);
-    assert_int_equal(received, 12);
+    assert_received(5);
+    assert_gives(to_end(6, plenty()), NB_TOO_LONG, ", worl");
+    assert_gives(to_end(1, plenty()), NB_OK, "d");
+    assert_received(12);
 }
 
 TEST(other_calls_go_on_where_to_end_was_too_long)
@@ -1657,59 +1501,46 @@ TEST(other_calls_go_on_where_to_end_was_too_long)
     arrive("hello, world\nnext\nlast");
     assert_status(to_end(5, plenty()), NB_TOO_LONG);
     assert_status(nb_conn_status(conn, NB_RECEIVE), NB_OK);
-    assert_status(exact(7, plenty()), NB_OK);
-    assert_got(", world");
+    assert_gives(exact(7, plenty()), NB_OK, ", world");
     assert_status(to_end(0, plenty()), NB_TOO_LONG);
-    assert_status(line(64, plenty()), NB_OK);
-    assert_line("");
+    assert_gives_line(line(64, plenty()), NB_OK, "");
     assert_status(to_end(2, plenty()), NB_TOO_LONG);
-    assert_status(line(64, plenty()), NB_OK);
-    assert_line("xt");
+    assert_gives_line(line(64, plenty()), NB_OK, "xt");
 }
 
 TEST(to_end_waits_for_the_end_when_its_memory_is_full)
 {
     arrive("hello");
-    assert_status(to_end(5, before_long()), NB_TIMEOUT);
-    assert_got("hello");
+    assert_gives(to_end(5, before_long()), NB_TIMEOUT, "hello");
     peer_ends();
-    assert_status(to_end(5, plenty()), NB_OK);
-    assert_int_equal(got, 0);
+    assert_gives(to_end(5, plenty()), NB_OK, "");
 }
 
 TEST(to_end_without_memory_waits_for_the_end_itself)
 {
     assert_status(nb_recv_to_end(conn, NULL, 0, &got, nb_after_ms(SHORT_MS)), NB_TIMEOUT);
     arrive("x");
-    assert_status(nb_recv_to_end(conn, NULL, 0, &got, plenty()), NB_TOO_LONG);
-    assert_int_equal(got, 0);
-    assert_status(some(64, plenty()), NB_OK);
-    assert_got("x");
+    assert_gives(nb_recv_to_end(conn, NULL, 0, &got, plenty()), NB_TOO_LONG, "");
+    assert_gives(some(64, plenty()), NB_OK, "x");
     peer_ends();
-    assert_status(nb_recv_to_end(conn, NULL, 0, &got, plenty()), NB_OK);
-    assert_int_equal(got, 0);
+    assert_gives(nb_recv_to_end(conn, NULL, 0, &got, plenty()), NB_OK, "");
 }
 
 TEST_AS(to_end_is_resumed_after_a_timeout, BOTH)
 {
     arrive("hel");
-    assert_status(to_end(64, before_long()), NB_TIMEOUT);
-    assert_got("hel");
-    arrive("lo");
-    peer_ends();
-    assert_status(to_end(64, plenty()), NB_OK);
-    assert_got("lo");
+    assert_gives(to_end(64, before_long()), NB_TIMEOUT, "hel");
+    arrive_and_end("lo");
+    assert_gives(to_end(64, plenty()), NB_OK, "lo");
 }
 
 TEST(to_end_without_memory_for_the_last_byte_loses_nothing)
 {
     arrive("hello");
     probe_fail(&probe.allocate, 1, ENOMEM);
-    assert_status(to_end(4, plenty()), NB_NO_MEMORY);
-    assert_got("hell");
+    assert_gives(to_end(4, plenty()), NB_NO_MEMORY, "hell");
     assert_status(to_end(0, plenty()), NB_TOO_LONG);
-    assert_status(some(64, plenty()), NB_OK);
-    assert_got("o");
+    assert_gives(some(64, plenty()), NB_OK, "o");
 }
 
 /* ---- nb_wait_readable ---- */
@@ -1721,8 +1552,7 @@ TEST_AS(wait_consumes_nothing, BOTH)
     assert_status(readable(plenty()), NB_OK);
     assert_status(readable(nb_forever()), NB_OK);
     assert_int_equal(atomic_load(&probe.receive.calls), 0);
-    assert_status(some(64, plenty()), NB_OK);
-    assert_got("x");
+    assert_gives(some(64, plenty()), NB_OK, "x");
 }
 
 TEST_AS(wait_with_an_expired_deadline_asks_once, BOTH)
@@ -1767,59 +1597,44 @@ TEST(wait_reports_want_of_memory)
 
 TEST_AS(recv_gives_what_came_before_a_reset, ALL)
 {
-    arrive("abc");
-    peer_resets();
-    assert_status(some(64, plenty()), NB_OK);
-    assert_got("abc");
+    arrive_and_reset("abc");
+    assert_gives(some(64, plenty()), NB_OK, "abc");
     assert_status(some(64, plenty()), NB_RESET);
     each_call_returns(NB_RESET, plenty());
 }
 
 TEST_AS(exact_gives_what_came_before_a_reset, BOTH)
 {
-    arrive("abc");
-    peer_resets();
-    assert_status(exact(5, plenty()), NB_RESET);
-    assert_got("abc");
+    arrive_and_reset("abc");
+    assert_gives(exact(5, plenty()), NB_RESET, "abc");
 }
 
 TEST_AS(until_gives_what_came_before_a_reset, BOTH)
 {
-    arrive("one\nabc");
-    peer_resets();
-    assert_status(until(64, "\n", plenty()), NB_OK);
-    assert_got("one\n");
-    assert_status(until(64, "\n", plenty()), NB_RESET);
-    assert_got("abc");
+    arrive_and_reset("one\nabc");
+    assert_gives(until(64, "\n", plenty()), NB_OK, "one\n");
+    assert_gives(until(64, "\n", plenty()), NB_RESET, "abc");
 }
 
 TEST_AS(line_gives_what_came_before_a_reset, BOTH)
 {
-    arrive("one\ntwo\nabc");
-    peer_resets();
-    assert_status(line(64, plenty()), NB_OK);
-    assert_line("one");
-    assert_status(line(64, plenty()), NB_OK);
-    assert_line("two");
-    assert_status(line(64, plenty()), NB_RESET);
-    assert_line("abc");
+    arrive_and_reset("one\ntwo\nabc");
+    assert_gives_line(line(64, plenty()), NB_OK, "one");
+    assert_gives_line(line(64, plenty()), NB_OK, "two");
+    assert_gives_line(line(64, plenty()), NB_RESET, "abc");
     each_call_returns(NB_RESET, plenty());
 }
 
 TEST_AS(to_end_gives_what_came_before_a_reset, BOTH)
 {
-    arrive("abc");
-    peer_resets();
-    assert_status(to_end(64, plenty()), NB_RESET);
-    assert_got("abc");
+    arrive_and_reset("abc");
+    assert_gives(to_end(64, plenty()), NB_RESET, "abc");
 }
 
 TEST_AS(full_memory_does_not_turn_a_reset_into_an_end, BOTH)
 {
-    arrive("abc");
-    peer_resets();
-    assert_status(to_end(3, plenty()), NB_RESET);
-    assert_got("abc");
+    arrive_and_reset("abc");
+    assert_gives(to_end(3, plenty()), NB_RESET, "abc");
 }
 
 TEST(kernels_patience_is_no_timeout)
@@ -1832,8 +1647,7 @@ TEST(kernels_patience_is_no_timeout)
 /* A reset that comes after "abc", whose error a send takes. */
 static void send_takes_the_reset(void)
 {
-    arrive("abc");
-    peer_resets();
+    arrive_and_reset("abc");
     assert_status(nb_send_all(conn, "x", 1, NULL, plenty()), NB_RESET);
 }
 
@@ -1841,8 +1655,7 @@ TEST_AS(reset_that_a_send_reported_is_no_end_for_recv, ALL)
 {
     send_takes_the_reset();
     assert_status(nb_conn_status(conn, NB_RECEIVE), NB_OK);
-    assert_status(some(64, plenty()), NB_OK);
-    assert_got("abc");
+    assert_gives(some(64, plenty()), NB_OK, "abc");
     assert_status(some(64, plenty()), NB_RESET);
     each_call_returns(NB_RESET, plenty());
 }
@@ -1850,22 +1663,19 @@ TEST_AS(reset_that_a_send_reported_is_no_end_for_recv, ALL)
 TEST_AS(reset_that_a_send_reported_is_no_end_for_to_end, BOTH)
 {
     send_takes_the_reset();
-    assert_status(to_end(64, plenty()), NB_RESET);
-    assert_got("abc");
+    assert_gives(to_end(64, plenty()), NB_RESET, "abc");
 }
 
 TEST_AS(reset_that_a_send_reported_is_no_end_for_a_line, BOTH)
 {
     send_takes_the_reset();
-    assert_status(line(64, plenty()), NB_RESET);
-    assert_line("abc");
+    assert_gives_line(line(64, plenty()), NB_RESET, "abc");
 }
 
 TEST_AS(reset_that_a_send_reported_is_no_end_for_exact, BOTH)
 {
     send_takes_the_reset();
-    assert_status(exact(64, nb_forever()), NB_RESET);
-    assert_got("abc");
+    assert_gives(exact(64, nb_forever()), NB_RESET, "abc");
 }
 
 /* What happens just before the kernel is asked whether the connection still exists. */
@@ -1918,8 +1728,7 @@ TEST(peer_that_closed_and_then_resets_did_not_end_in_order)
     assert_status(nb_send_all(conn, "x", 1, NULL, plenty()), NB_OK);
     until_event(nb_conn_fd(conn), POLLHUP);
     assert_status(nb_send_all(conn, "x", 1, NULL, plenty()), NB_RESET);
-    assert_status(some(64, plenty()), NB_OK);
-    assert_got("abc");
+    assert_gives(some(64, plenty()), NB_OK, "abc");
     assert_status(some(64, plenty()), NB_RESET);
 }
 
@@ -1940,10 +1749,7 @@ TEST(reset_that_somebody_else_was_told_of_is_no_end)
 {
     skip_under_qemu("TCP_INFO is cut short");
     for (size_t i = 0; i < WAIT; i++) {
-        nb_abort(conn);
-        if (peer >= 0)
-            raw_close(peer);
-        conn = conn_and_peer(over, &peer);
+        start_over();
         take_the_reset();
         assert_status(calls[i].run(i % 2 != 0 ? plenty() : nb_forever()), NB_RESET);
         each_call_returns(NB_RESET, plenty());
@@ -1978,8 +1784,7 @@ TEST(reset_behind_the_end_of_a_peer_is_told)
     peer = -1;
     assert_status(nb_send_all(conn, "x", 1, NULL, plenty()), NB_OK);
     until_event(nb_conn_fd(conn), POLLHUP);
-    assert_status(to_end(64, plenty()), NB_RESET);
-    assert_got("abc");
+    assert_gives(to_end(64, plenty()), NB_RESET, "abc");
 }
 
 /* Whoever had the socket before may have ended our stream. */
@@ -1988,10 +1793,7 @@ TEST_AS(end_of_a_stream_that_was_ended_before_it_was_adopted_is_an_end, ALL)
     int fd;
 
     for (int closed = 0; closed < 2; closed++) {
-        nb_abort(conn);
-        if (peer >= 0)
-            raw_close(peer);
-        conn = conn_and_peer(over, &peer);
+        start_over();
         assert_status(nb_shutdown_send(conn), NB_OK);
         assert_int_equal(raw_ending(peer, NULL), 0);
         if (closed != 0) {
@@ -2007,8 +1809,7 @@ TEST_AS(end_of_a_stream_that_was_ended_before_it_was_adopted_is_an_end, ALL)
             until_event(nb_conn_fd(conn), POLLHUP);
         }
         peer = -1;
-        assert_status(to_end(64, plenty()), NB_OK);
-        assert_got("abc");
+        assert_gives(to_end(64, plenty()), NB_OK, "abc");
     }
 }
 
@@ -2027,29 +1828,23 @@ static void send_times_out(void)
 TEST_AS(end_after_a_send_that_timed_out_is_an_end, BOTH)
 {
     send_times_out();
-    arrive("abc");
-    peer_ends();
-    assert_status(to_end(64, plenty()), NB_OK);
-    assert_got("abc");
+    arrive_and_end("abc");
+    assert_gives(to_end(64, plenty()), NB_OK, "abc");
 }
 
 TEST(reset_after_a_send_that_timed_out_is_a_reset)
 {
     send_times_out();
-    arrive("abc");
-    peer_resets();
-    assert_status(to_end(64, plenty()), NB_RESET);
-    assert_got("abc");
+    arrive_and_reset("abc");
+    assert_gives(to_end(64, plenty()), NB_RESET, "abc");
 }
 
 TEST_AS(end_after_a_send_that_saw_a_reset_is_a_reset, BOTH)
 {
-    arrive("abc");
-    peer_ends();
+    arrive_and_end("abc");
     probe_fail(&probe.send, 1, ECONNRESET);
     assert_status(nb_send_all(conn, "x", 1, NULL, plenty()), NB_RESET);
-    assert_status(some(64, plenty()), NB_OK);
-    assert_got("abc");
+    assert_gives(some(64, plenty()), NB_OK, "abc");
     assert_status(some(64, plenty()), NB_RESET);
 }
 
@@ -2060,8 +1855,7 @@ TEST_AS(end_after_our_own_end_is_an_end, ALL)
     arrive("abc");
     raw_close(peer);
     peer = -1;
-    assert_status(some(64, plenty()), NB_OK);
-    assert_got("abc");
+    assert_gives(some(64, plenty()), NB_OK, "abc");
     assert_status(some(64, plenty()), NB_EOF);
 }
 
@@ -2116,11 +1910,9 @@ static void recv_while_a_send_takes_the_reset(void (*send_something)(void *))
 {
     struct task task;
 
-    arrive("abc");
-    peer_resets();
+    arrive_and_reset("abc");
     begin_send(&task, send_something);
-    assert_status(some(64, plenty()), NB_OK);
-    assert_got("abc");
+    assert_gives(some(64, plenty()), NB_OK, "abc");
     assert_status(some(64, plenty()), NB_RESET);
     end_send(&task);
     assert_status(send_status, NB_RESET);
@@ -2142,8 +1934,7 @@ TEST_AS(end_while_another_thread_sends_is_an_end, BOTH)
 {
     struct task task;
 
-    arrive("abc");
-    peer_ends();
+    arrive_and_end("abc");
     begin_send(&task, send_one_byte);
     assert_status(some(64, plenty()), NB_OK);
     assert_status(some(64, plenty()), NB_EOF);
