@@ -6,7 +6,7 @@
 #undef _GNU_SOURCE
 #define _GNU_SOURCE /* POLLRDHUP */
 
-#include "probe.h"
+#include "conn_case.h"
 #include "support.h"
 
 #include <errno.h>
@@ -20,37 +20,9 @@
 #define HEADER 4
 #define LARGE ((size_t)1 << 20)
 
-/* The connection of a case, and the socket at its other end; -1 once it is closed. */
-static nb_conn *conn;
-static int peer;
-
 /* Where the calls of a case receive, and what they reported. */
 static char buf[4096];
 static size_t got;
-
-static int begin(void **state)
-{
-    (void)probe_begin(state);
-    conn = conn_and_peer(*(const enum transport *)*state, &peer);
-    return 0;
-}
-
-static int end(void **state)
-{
-    nb_abort(conn);
-    if (peer >= 0)
-        raw_close(peer);
-    return probe_end(state);
-}
-
-/* A literal, which may contain NULs, from the peer; afterwards it has arrived. */
-#define arrive(literal) raw_deliver(peer, nb_conn_fd(conn), literal, sizeof(literal) - 1)
-
-static void peer_ends(void)
-{
-    assert_int_equal(shutdown(peer, SHUT_WR), 0);
-    until_event(nb_conn_fd(conn), POLLRDHUP);
-}
 
 static nb_status frame(size_t capacity, nb_deadline by)
 {
@@ -71,15 +43,6 @@ static void assert_nothing_consumed(void)
     nb_conn_counters(conn, &received, NULL);
     assert_int_equal(received, 0);
 }
-
-/* ---- the kinds of cases ---- */
-
-static const enum transport ipv4 = OVER_IPV4;
-static const enum transport local = OVER_UNIX;
-
-#define ON(name, transport) CASE_WITH(name, transport, begin, end)
-#define TCP(name) ON(name, ipv4)
-#define BOTH(name) ON(name, ipv4), ON(name, local)
 
 #define TEST(name) TEST_AS(name, TCP)
 
@@ -171,7 +134,7 @@ TEST_AS(frames_of_any_length_arrive_whole_through_small_buffers, BOTH)
     struct task task;
 
     pattern_fill(data, LARGE, 7);
-    conn_pair(*(const enum transport *)*state, &sender.conn, &receiver);
+    conn_pair(over, &sender.conn, &receiver);
     raw_shrink(nb_conn_fd(sender.conn));
     raw_shrink(nb_conn_fd(receiver));
     task_start(&task, send_frames, &sender);
@@ -194,7 +157,7 @@ TEST_AS(frames_survive_bytes_one_by_one_and_signals, BOTH)
     nb_conn *a;
     nb_conn *b;
 
-    conn_pair(*(const enum transport *)*state, &a, &b);
+    conn_pair(over, &a, &b);
     probe.send.limit = probe.receive.limit = 1;
     for (int i = 0; i < 3; i++) {
         probe_fail(&probe.send, 2, EINTR);
@@ -314,7 +277,7 @@ TEST(the_buffer_grows_to_no_more_than_the_frame)
     static char body[50000];
 
     memcpy(whole, "\0\0\xc3\x50", HEADER);
-    raw_deliver(peer, nb_conn_fd(conn), whole, sizeof(whole));
+    arrive_bytes(whole, sizeof(whole));
     probe_clear();
     assert_status(nb_recv_frame(conn, body, sizeof(body), &got, plenty()), NB_OK);
     assert_int_equal(got, sizeof(body));
@@ -330,10 +293,8 @@ TEST_AS(a_timeout_anywhere_in_a_frame_consumes_nothing, BOTH)
     for (size_t cut = 0; cut < sizeof(whole) - 1; cut++) {
         nb_deadline by;
 
-        nb_abort(conn);
-        raw_close(peer);
-        conn = conn_and_peer(*(const enum transport *)*state, &peer);
-        raw_deliver(peer, nb_conn_fd(conn), whole, cut);
+        start_over();
+        arrive_bytes(whole, cut);
         by = nb_after_ms(SHORT_MS);
         assert_status(frame(sizeof(buf), by), NB_TIMEOUT);
         assert_passed(by, 10000);
@@ -378,12 +339,10 @@ TEST_AS(frames_of_any_bound_are_read_ahead_alike, BOTH)
     for (size_t bound = 26; bound < 100000; bound *= 50) {
         static char body[26 * 50 * 50];
 
-        nb_abort(conn);
-        raw_close(peer);
-        conn = conn_and_peer(*(const enum transport *)*state, &peer);
+        start_over();
         for (size_t i = 0; i < sizeof(stream); i += 30)
             stream[i + 3] = 26;
-        raw_deliver(peer, nb_conn_fd(conn), stream, sizeof(stream));
+        arrive_bytes(stream, sizeof(stream));
         probe_clear();
         for (int i = 0; i < 1000; i++) {
             assert_status(nb_recv_frame(conn, body, bound, &got, plenty()), NB_OK);
@@ -399,7 +358,7 @@ TEST_AS(the_buffer_of_a_long_frame_is_given_back, BOTH)
     static char body[50000];
 
     memcpy(whole, "\0\0\xc3\x50", HEADER);
-    raw_deliver(peer, nb_conn_fd(conn), whole, sizeof(whole));
+    arrive_bytes(whole, sizeof(whole));
     probe_clear();
     assert_status(nb_recv_frame(conn, body, sizeof(body), &got, plenty()), NB_OK);
     assert_status(frame(sizeof(buf), nb_after_ms(1)), NB_TIMEOUT);
@@ -417,7 +376,7 @@ TEST_AS(no_receive_of_frames_takes_more_than_a_mebibyte, BOTH)
     struct task task;
 
     memset(data, 'x', lengths[0]);
-    conn_pair(*(const enum transport *)*state, &sender.conn, &receiver);
+    conn_pair(over, &sender.conn, &receiver);
     task_start(&task, send_frames, &sender);
     for (size_t i = 0; i < COUNT(lengths); i++) {
         assert_status(nb_recv_frame(receiver, copy, lengths[i], &got, plenty()), NB_OK);
@@ -468,10 +427,8 @@ TEST_AS(an_end_between_frames_is_an_end_and_inside_one_a_reset, BOTH)
     for (size_t cut = 0; cut < sizeof(whole) - 1; cut++) {
         nb_status ending = cut == 0 || cut == 5 ? NB_EOF : NB_RESET;
 
-        nb_abort(conn);
-        raw_close(peer);
-        conn = conn_and_peer(*(const enum transport *)*state, &peer);
-        raw_deliver(peer, nb_conn_fd(conn), whole, cut);
+        start_over();
+        arrive_bytes(whole, cut);
         peer_ends();
         if (cut >= 5)
             assert_status(frame(sizeof(buf), plenty()), NB_OK);
@@ -487,8 +444,7 @@ TEST_AS(an_end_between_frames_is_an_end_and_inside_one_a_reset, BOTH)
 TEST(a_reset_inside_a_frame_is_one)
 {
     arrive("\0\0\0\6hel");
-    raw_reset(peer, nb_conn_fd(conn));
-    peer = -1;
+    peer_breaks_off();
     assert_status(frame(sizeof(buf), plenty()), NB_RESET);
     assert_status(frame(sizeof(buf), plenty()), NB_RESET);
 }

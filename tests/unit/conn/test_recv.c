@@ -7,7 +7,7 @@
 #define _GNU_SOURCE /* POLLRDHUP */
 
 #include "conn/conn_internal.h"
-#include "probe.h"
+#include "conn_case.h"
 #include "support.h"
 #include "sys/sys.h"
 
@@ -25,63 +25,9 @@
 #define SHORT_MS 20 /* a wait that is expected to be in vain */
 #define TOO_LARGE (SIZE_MAX / 2 + 1)
 
-/* The connection of a case, and the socket at its other end; -1 once it is closed. */
-static nb_conn *conn;
-static int peer;
-static enum transport over;
-
 /* Where the calls of a case receive, and what they reported. */
 static char buf[4096];
 static size_t got;
-
-static int begin(void **state)
-{
-    (void)probe_begin(state);
-    over = *(const enum transport *)*state;
-    conn = conn_and_peer(over, &peer);
-    return 0;
-}
-
-static int end(void **state)
-{
-    nb_abort(conn);
-    if (peer >= 0)
-        raw_close(peer);
-    return probe_end(state);
-}
-
-/* Another connection to another peer. */
-static void start_over(void)
-{
-    nb_abort(conn);
-    if (peer >= 0)
-        raw_close(peer);
-    conn = conn_and_peer(over, &peer);
-}
-
-/* ---- what the peer does; afterwards it has arrived ---- */
-
-/* A literal, which may contain NULs. */
-#define arrive(literal) arrive_bytes(literal, sizeof(literal) - 1)
-#define arrive_bytes(data, length) raw_deliver(peer, nb_conn_fd(conn), data, length)
-
-static void peer_ends(void)
-{
-    assert_int_equal(shutdown(peer, SHUT_WR), 0);
-    until_event(nb_conn_fd(conn), POLLRDHUP);
-}
-
-static void peer_resets(void)
-{
-    /* The peer of a Unix socket sees a reset when something was left unread. */
-    if (over == OVER_UNIX)
-        raw_send(nb_conn_fd(conn), "?", 1);
-    raw_reset(peer, nb_conn_fd(conn));
-    peer = -1;
-}
-
-#define arrive_and_end(literal) (arrive(literal), peer_ends())
-#define arrive_and_reset(literal) (arrive(literal), peer_resets())
 
 /* ---- the calls, so that a case takes one line for one ---- */
 
@@ -204,17 +150,6 @@ static void each_call_returns(nb_status expected, nb_deadline by)
 {
     check_each(by, expected, 0, COUNT(calls));
 }
-
-/* ---- the kinds of cases ---- */
-
-static const enum transport ipv4 = OVER_IPV4;
-static const enum transport ipv6 = OVER_IPV6;
-static const enum transport local = OVER_UNIX;
-
-#define ON(name, transport) CASE_WITH(name, transport, begin, end)
-#define TCP(name) ON(name, ipv4)
-#define BOTH(name) ON(name, ipv4), ON(name, local)
-#define ALL(name) ON(name, ipv4), ON(name, ipv6), ON(name, local)
 
 #define TEST(name) TEST_AS(name, TCP)
 

@@ -7,7 +7,7 @@
 #undef _GNU_SOURCE
 #define _GNU_SOURCE /* POLLRDHUP */
 
-#include "probe.h"
+#include "conn_case.h"
 #include "support.h"
 
 #include <errno.h>
@@ -24,55 +24,12 @@
 #define TOO_LARGE (SIZE_MAX / 2 + 1)
 #define LARGE ((size_t)8 << 20) /* more than the system takes while nobody reads */
 
-/* The connection of a case, and the socket at its other end; -1 once it is closed. */
-static nb_conn *conn;
-static int peer;
-static enum transport over;
-
 /* What a call reported as sent. */
 static size_t sent;
 
 /* A lot to send, and a place to receive it. */
 static unsigned char large[LARGE];
 static unsigned char copy[LARGE];
-
-static int begin(void **state)
-{
-    (void)probe_begin(state);
-    over = *(const enum transport *)*state;
-    conn = conn_and_peer(over, &peer);
-    sent = 4321;
-    return 0;
-}
-
-static int end(void **state)
-{
-    nb_abort(conn);
-    if (peer >= 0)
-        raw_close(peer);
-    return probe_end(state);
-}
-
-static void peer_closes(void)
-{
-    raw_close(peer);
-    peer = -1;
-    until_event(nb_conn_fd(conn), POLLRDHUP);
-}
-
-/* A broken pipe for TCP and Unix alike. */
-static void peer_resets(void)
-{
-    raw_reset(peer, nb_conn_fd(conn));
-    peer = -1;
-}
-
-/* Makes a large send wait for the peer, whatever the system's own idea of buffers is. */
-static void shrink(void)
-{
-    raw_shrink(nb_conn_fd(conn));
-    raw_shrink(peer);
-}
 
 static nb_status send_text(const char *text, nb_deadline by)
 {
@@ -105,17 +62,6 @@ static void peer_receives(const char *text)
     raw_recv(peer, received, strlen(text));
     assert_memory_equal(received, text, strlen(text));
 }
-
-/* ---- the kinds of cases ---- */
-
-static const enum transport ipv4 = OVER_IPV4;
-static const enum transport ipv6 = OVER_IPV6;
-static const enum transport local = OVER_UNIX;
-
-#define ON(name, transport) CASE_WITH(name, transport, begin, end)
-#define TCP(name) ON(name, ipv4)
-#define BOTH(name) ON(name, ipv4), ON(name, local)
-#define ALL(name) ON(name, ipv4), ON(name, ipv6), ON(name, local)
 
 #define TEST(name) TEST_AS(name, BOTH)
 
@@ -644,7 +590,7 @@ TEST(send_of_any_kind_raises_no_signal)
         nb_deadline by;
         nb_status status;
 
-        peer_resets();
+        peer_breaks_off();
         if (over == OVER_IPV4) /* the first error is the reset, only the second a broken pipe */
             assert_int_equal(recv(nb_conn_fd(conn), copy, 1, 0), -1);
         by = i < 4 ? deadlines[i / 2] : nb_after_ms(15);
@@ -734,7 +680,7 @@ TEST(shutdown_after_the_peer_has_reset_is_fine)
     char byte;
     size_t got;
 
-    peer_resets();
+    peer_breaks_off();
     errno = 1234;
     assert_status(nb_shutdown_send(conn), NB_OK);
     assert_int_equal(errno, 1234);

@@ -8,7 +8,7 @@
 #undef _FILE_OFFSET_BITS
 #define _FILE_OFFSET_BITS 64
 
-#include "probe.h"
+#include "conn_case.h"
 #include "support.h"
 #include "sys/sys.h"
 
@@ -24,9 +24,7 @@
 #define PIECE ((size_t)256 << 10) /* what is read at once */
 #define LARGE ((size_t)8 << 20)   /* more than the system takes while nobody reads */
 
-/* The connection of a case, the socket at its other end (-1 once it is closed), and a file. */
-static nb_conn *conn;
-static int peer;
+/* The file of a case. */
 static FILE *stream;
 static int file;
 
@@ -75,8 +73,7 @@ static void reads_fail(int good, int bad, int error)
 
 static int begin(void **state)
 {
-    (void)probe_begin(state);
-    conn = conn_and_peer(*(const enum transport *)*state, &peer);
+    (void)conn_case_begin(state);
     stream = tmpfile();
     assert_non_null(stream);
     file = fileno(stream);
@@ -88,10 +85,7 @@ static int begin(void **state)
 static int end(void **state)
 {
     assert_int_equal(fclose(stream), 0);
-    nb_abort(conn);
-    if (peer >= 0)
-        raw_close(peer);
-    return probe_end(state);
+    return conn_case_end(state);
 }
 
 /* Makes the file so long. Each byte tells its place. */
@@ -141,13 +135,8 @@ static void receive(void *length)
 
 /* ---- the kinds of cases ---- */
 
-static const enum transport ipv4 = OVER_IPV4;
-static const enum transport local = OVER_UNIX;
-
+#undef ON
 #define ON(name, transport) CASE_WITH(name, transport, begin, end)
-#define TCP(name) ON(name, ipv4)
-#define BOTH(name) ON(name, ipv4), ON(name, local)
-
 #define TEST(name) TEST_AS(name, TCP)
 
 TEST_AS(a_file_of_any_length_arrives_whole, BOTH)
@@ -240,7 +229,7 @@ TEST_AS(a_file_shorter_than_announced_is_an_end_with_an_exact_count, BOTH)
     assert_stays(NB_EOF, 0);
     assert_status(nb_shutdown_send(conn), NB_EOF);
     assert_status(nb_close(conn, plenty()), NB_EOF);
-    if (*(const enum transport *)*state == OVER_IPV4)
+    if (over == OVER_IPV4)
         assert_int_equal(raw_ending(peer, NULL), ECONNRESET); /* it does not look whole */
     conn = NULL;
 }
@@ -294,9 +283,7 @@ TEST(a_disk_that_fails_is_told_with_an_exact_count_and_stays)
     };
 
     for (size_t i = 0; i < COUNT(rows); i++) {
-        nb_abort(conn);
-        raw_close(peer);
-        conn = conn_and_peer(*(const enum transport *)*state, &peer);
+        start_over();
         fill_file(2000);
         reads_fail(2, -1, rows[i].error);
         reads.limit = 600;
@@ -336,8 +323,7 @@ TEST_AS(a_file_that_times_out_reports_exactly_what_was_sent, BOTH)
     uint64_t counted;
 
     fill_file(LARGE);
-    raw_shrink(nb_conn_fd(conn));
-    raw_shrink(peer);
+    shrink();
     by = nb_after_ms(200);
     assert_status(send_part(0, LARGE, by), NB_TIMEOUT);
     assert_passed(by, 10000);
@@ -403,8 +389,7 @@ TEST(signals_without_end_do_not_keep_a_file_that_was_cancelled)
 TEST_AS(a_peer_that_is_gone_costs_no_signal_but_a_reset, BOTH)
 {
     fill_file(LARGE);
-    raw_reset(peer, nb_conn_fd(conn));
-    peer = -1;
+    peer_breaks_off();
     assert_status(send_part(0, LARGE, plenty()), NB_RESET);
     assert_status(send_part(0, LARGE, plenty()), NB_RESET);
 }
