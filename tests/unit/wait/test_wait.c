@@ -10,16 +10,18 @@
 #include <errno.h>
 #include <poll.h>
 
+#define TEST(name) TEST_AS(name, CASE)
+
 /* Two pairs of sockets: what is waited for, and what ends the wait. */
 static int wanted[2];
 static int other[2];
-static struct pollfd entries[1 + NB__WAIT_ROOM];
+static struct pollfd polled[1 + NB__WAIT_ROOM];
 
 static void open_pairs(void)
 {
     raw_pair(OVER_UNIX, wanted);
     raw_pair(OVER_UNIX, other);
-    entries[0] = (struct pollfd){wanted[0], POLLIN, 0};
+    polled[0] = (struct pollfd){wanted[0], POLLIN, 0};
 }
 
 static void close_pairs(void)
@@ -35,33 +37,30 @@ static void make_ready(const int pair[2])
     raw_deliver(pair[1], pair[0], "x", 1);
 }
 
-static void wait_counts_the_descriptors_that_are_ready(void **state)
+TEST(wait_counts_the_descriptors_that_are_ready)
 {
-    (void)state;
     open_pairs();
     make_ready(wanted);
-    assert_int_equal(nb__wait(entries, 1, plenty()), 1);
-    assert_int_equal(entries[0].revents, POLLIN);
+    assert_int_equal(nb__wait(polled, 1, plenty()), 1);
+    assert_int_equal(polled[0].revents, POLLIN);
     close_pairs();
 }
 
-static void wait_ends_at_its_deadline(void **state)
+TEST(wait_ends_at_its_deadline)
 {
     nb_deadline by = before_long();
 
-    (void)state;
     open_pairs();
-    assert_int_equal(nb__wait(entries, 1, by), 0);
+    assert_int_equal(nb__wait(polled, 1, by), 0);
     assert_passed(by, PATIENCE_MS);
     close_pairs();
 }
 
-static void waitable_is_ready_when_its_descriptor_is(void **state)
+TEST(waitable_is_ready_when_its_descriptor_is)
 {
     struct nb__waitable waitable = {.fd = -1};
     struct nb__wait_bounds bounds = {.until = plenty(), .fd = -1};
 
-    (void)state;
     open_pairs();
     waitable.fd = wanted[0];
     make_ready(wanted);
@@ -73,12 +72,11 @@ static void waitable_is_ready_when_its_descriptor_is(void **state)
     close_pairs();
 }
 
-static void bounds_end_the_wait_on_a_waitable(void **state)
+TEST(bounds_end_the_wait_on_a_waitable)
 {
     struct nb__waitable waitable = {.fd = -1};
     struct nb__wait_bounds bounds = {.until = before_long(), .fd = -1};
 
-    (void)state;
     open_pairs();
     waitable.fd = wanted[0];
     assert_int_equal(nb__wait_on(&waitable, NB_RECEIVE, &bounds), 0);
@@ -91,9 +89,8 @@ static void bounds_end_the_wait_on_a_waitable(void **state)
     close_pairs();
 }
 
-static void wait_is_cancelled_by_either_descriptor_even_when_others_are_ready(void **state)
+TEST(wait_is_cancelled_by_either_descriptor_even_when_others_are_ready)
 {
-    (void)state;
     open_pairs();
     make_ready(wanted);
     make_ready(other);
@@ -101,7 +98,7 @@ static void wait_is_cancelled_by_either_descriptor_even_when_others_are_ready(vo
         struct nb__cancels cancels = {.fds = {-1, -1}};
 
         cancels.fds[i] = other[0];
-        assert_int_equal(nb__wait_cancellable(entries, 1, plenty(), &cancels), -ECANCELED);
+        assert_int_equal(nb__wait_cancellable(polled, 1, plenty(), &cancels), -ECANCELED);
     }
     close_pairs();
 }
@@ -122,47 +119,30 @@ static void narrow(void *context, struct nb__wait_bounds *bounds)
     bounds->fd = watch->fd;
 }
 
-static void wait_ends_as_soon_as_the_function_before_it_says(void **state)
+TEST(wait_ends_as_soon_as_the_function_before_it_says)
 {
     struct watch watch = {false, before_long(), -1};
     struct nb__cancels cancels = {.fds = {-1, -1}, .before_wait = narrow, .context = &watch};
 
-    (void)state;
     open_pairs();
-    assert_int_equal(nb__wait_cancellable(entries, 1, nb_forever(), &cancels), 0);
+    assert_int_equal(nb__wait_cancellable(polled, 1, nb_forever(), &cancels), 0);
     assert_passed(watch.until, PATIENCE_MS);
     assert_false(cancels.fd_ready);
     close_pairs();
 }
 
-static void descriptor_of_that_function_ends_the_wait_and_it_is_told_so(void **state)
+TEST(descriptor_of_that_function_ends_the_wait_and_it_is_told_so)
 {
     struct watch watch = {false, plenty(), -1};
     struct nb__cancels cancels = {.fds = {-1, -1}, .before_wait = narrow, .context = &watch};
 
-    (void)state;
     open_pairs();
     watch.fd = other[0];
     make_ready(other);
-    assert_int_equal(nb__wait_cancellable(entries, 1, nb_forever(), &cancels), 0);
+    assert_int_equal(nb__wait_cancellable(polled, 1, nb_forever(), &cancels), 0);
     assert_false(watch.told_ready);
     make_ready(wanted);
-    assert_int_equal(nb__wait_cancellable(entries, 1, nb_forever(), &cancels), 1);
+    assert_int_equal(nb__wait_cancellable(polled, 1, nb_forever(), &cancels), 1);
     assert_true(watch.told_ready);
     close_pairs();
-}
-
-int main(void)
-{
-    const struct CMUnitTest cases[] = {
-        CASE(wait_counts_the_descriptors_that_are_ready),
-        CASE(wait_ends_at_its_deadline),
-        CASE(waitable_is_ready_when_its_descriptor_is),
-        CASE(bounds_end_the_wait_on_a_waitable),
-        CASE(wait_is_cancelled_by_either_descriptor_even_when_others_are_ready),
-        CASE(wait_ends_as_soon_as_the_function_before_it_says),
-        CASE(descriptor_of_that_function_ends_the_wait_and_it_is_told_so),
-    };
-
-    return cmocka_run_group_tests(cases, NULL, NULL);
 }
