@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -744,4 +745,132 @@ nb_status wait_for_ever(nb_conn *conn, void *status)
 
     *(atomic_int *)status = (int)nb_recv(conn, &byte, 1, &received, nb_forever());
     return NB_OK;
+}
+
+nb_status retry_timeouts(nb_conn *conn, void *status)
+{
+    nb_status ended;
+    size_t received;
+    char byte;
+
+    do
+        ended = nb_recv(conn, &byte, 1, &received, nb_after_ms(3));
+    while (ended == NB_TIMEOUT);
+    *(atomic_int *)status = (int)ended;
+    return NB_OK;
+}
+
+nb_status send_for_ever(nb_conn *conn, void *status)
+{
+    static const char much[65536];
+    nb_status ended;
+
+    do
+        ended = nb_send_all(conn, much, sizeof(much), NULL, nb_forever());
+    while (ended == NB_OK);
+    *(atomic_int *)status = (int)ended;
+    return NB_OK;
+}
+
+/* --- What cases do with servers --- */
+
+struct server *run_server_so(nb_handler *handler, const struct mode *mode,
+                             const struct server_wishes *wishes)
+{
+    const char *at = wishes->at != NULL ? wishes->at : "127.0.0.1:0";
+    struct server *server = server_new(at, handler, mode);
+
+    server->context = wishes->context;
+    server->also = wishes->also;
+    server->options.drain_ms = wishes->drain_ms;
+    server->options.linger_ms = wishes->linger_ms;
+    server->options.linger_bytes = wishes->linger_bytes;
+    server->options.linger_max = wishes->linger_max;
+    server->options.max_per_peer = wishes->max_per_peer;
+    server->options.connection_ms = wishes->connection_ms;
+    server->options.stop_on_signals = wishes->stop_on_signals;
+    server_run(server);
+    return server;
+}
+
+struct server *run_server(nb_handler *handler, void *context, const struct mode *mode)
+{
+    return run_server_with(handler, mode, .context = context);
+}
+
+int client_at_the_gate(const struct server *server)
+{
+    int client = dial(&server->address);
+
+    eventually(gate_waiting() == 1);
+    return client;
+}
+
+int active_client(const struct server *server)
+{
+    int client = dial(&server->address);
+
+    eventually(server_counters(server).active == 1);
+    return client;
+}
+
+int greeted_client(const struct server *server)
+{
+    int client = dial(&server->address);
+
+    assert_int_equal(answer(client, HELLO), 0);
+    return client;
+}
+
+int lingering_client(const struct server *server)
+{
+    int client = greeted_client(server);
+
+    eventually(server_counters(server).lingering == 1);
+    return client;
+}
+
+void dial_each(int *clients, size_t count, const nb_address *to)
+{
+    for (size_t i = 0; i < count; i++)
+        clients[i] = dial(to);
+}
+
+void dial_times(int count, const nb_address *to)
+{
+    for (int i = 0; i < count; i++)
+        (void)dial(to);
+}
+
+void stop_and_open_gate(struct server *server)
+{
+    nb_listener_stop(server->listener);
+    gate_open();
+}
+
+/* --- Descriptors that really run out --- */
+
+static struct rlimit limit_before;
+static atomic_bool limited;
+
+void limit_descriptors(int more)
+{
+    struct rlimit limit;
+    int next;
+
+    skip_under_valgrind("who was accepted beyond the limit of descriptors is lost");
+    next = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(next >= 0);
+    close(next);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit_before), 0);
+    limit = limit_before;
+    limit.rlim_cur = (rlim_t)next + (rlim_t)more;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    limited = true;
+}
+
+void unlimit_descriptors(void)
+{
+    if (atomic_exchange(&limited, false))
+        (void)setrlimit(RLIMIT_NOFILE, &limit_before);
 }

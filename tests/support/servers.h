@@ -8,6 +8,8 @@
 
 #include "support.h"
 
+#include <errno.h>
+#include <string.h>
 #include <sys/types.h>
 
 /* Waits, bounded, until a condition holds that other threads or the kernel bring about. */
@@ -191,6 +193,27 @@ nb_serve_counters server_counters(const struct server *server);
 int server_heard(const struct server *server, nb_event_kind kind);
 nb_event server_event(struct server *server, nb_event_kind kind, int index);
 
+/* What a case may want of its server; what is NULL or 0 is as server_new() has it. */
+struct server_wishes {
+    const char *at; /* NULL: loopback */
+    void *context;
+    nb_event_handler *also;
+    int64_t drain_ms;
+    int64_t linger_ms;
+    int64_t linger_bytes;
+    int64_t linger_max;
+    int64_t max_per_peer;
+    int64_t connection_ms;
+    bool stop_on_signals;
+};
+
+/* A server that runs, on loopback unless another place is wished for. */
+struct server *run_server(nb_handler *handler, void *context, const struct mode *mode);
+struct server *run_server_so(nb_handler *handler, const struct mode *mode,
+                             const struct server_wishes *wishes);
+#define run_server_with(handler, mode, ...)                                                        \
+    run_server_so(handler, mode, &(const struct server_wishes){__VA_ARGS__})
+
 /* Handlers. */
 #define HELLO "hello\n"
 nb_status say_hello(nb_conn *conn, void *unused);
@@ -200,5 +223,86 @@ nb_status say_hello_later(nb_conn *conn, void *unused);
 nb_status echo(nb_conn *conn, void *unused);
 /* Waits for the peer for ever, and stores what that call returned in the atomic_int context. */
 nb_status wait_for_ever(nb_conn *conn, void *status);
+/* Waits for the peer, again and again for three milliseconds each, and stores what ended that. */
+nb_status retry_timeouts(nb_conn *conn, void *status);
+/* Sends until that fails, and stores how. */
+nb_status send_for_ever(nb_conn *conn, void *status);
+
+/* Clients of a server that has no others: one that waits at the gate, whose handler runs, that was
+   greeted, that was greeted and is lingered for. */
+int client_at_the_gate(const struct server *server);
+int active_client(const struct server *server);
+int greeted_client(const struct server *server);
+int lingering_client(const struct server *server);
+/* Connects an array of clients, or so many that are only there. */
+#define dial_all(clients, to) dial_each(clients, COUNT(clients), to)
+void dial_each(int *clients, size_t count, const nb_address *to);
+void dial_times(int count, const nb_address *to);
+
+void stop_and_open_gate(struct server *server);
+
+/* That all of an array of clients get the greeting and an orderly end, or a reset. */
+#define assert_all_greeted(clients)                                                                \
+    do {                                                                                           \
+        for (size_t i_ = 0; i_ < COUNT(clients); i_++)                                             \
+            assert_int_equal(answer((clients)[i_], HELLO), 0);                                     \
+    } while (0)
+#define assert_all_reset(clients)                                                                  \
+    do {                                                                                           \
+        for (size_t i_ = 0; i_ < COUNT(clients); i_++)                                             \
+            assert_int_equal(raw_ending((clients)[i_], NULL), ECONNRESET);                         \
+    } while (0)
+/* That so many clients, one after the other, are greeted; they stay connected. */
+#define assert_serves(server, count)                                                               \
+    do {                                                                                           \
+        for (int i_ = 0; i_ < (count); i_++)                                                       \
+            assert_int_equal(answer(dial(&(server)->address), HELLO), 0);                          \
+    } while (0)
+/* That a text comes back; that this is all that comes after the client's end. */
+#define assert_echoes(client, text)                                                                \
+    do {                                                                                           \
+        say(client, text, strlen(text));                                                           \
+        assert_int_equal(answer_so_far(client, text), 0);                                          \
+    } while (0)
+#define assert_rest(client, text)                                                                  \
+    do {                                                                                           \
+        say_no_more(client);                                                                       \
+        assert_int_equal(answer(client, text), 0);                                                 \
+    } while (0)
+/* That one connection is closed, and how. */
+#define assert_closes_with(server, expected)                                                       \
+    do {                                                                                           \
+        eventually(server_heard(server, NB_EVENT_CLOSED) == 1);                                    \
+        assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, expected);                  \
+    } while (0)
+/* That a server which was stopped ends in order when its clients hang up; before that, one is greeted. */
+#define assert_ends(server)                                                                        \
+    do {                                                                                           \
+        hang_up_all();                                                                             \
+        assert_status(server_wait(server), NB_OK);                                                 \
+    } while (0)
+#define assert_ends_with(server, client)                                                           \
+    do {                                                                                           \
+        assert_int_equal(answer(client, HELLO), 0);                                                \
+        assert_ends(server);                                                                       \
+    } while (0)
+/* Two counters, or how often two kinds of events were told. */
+#define assert_counters(server, one, expected, other, expected_other)                              \
+    do {                                                                                           \
+        assert_int_equal(server_counters(server).one, expected);                                   \
+        assert_int_equal(server_counters(server).other, expected_other);                           \
+    } while (0)
+#define assert_heard(server, one, expected, other, expected_other)                                 \
+    do {                                                                                           \
+        assert_int_equal(server_heard(server, NB_EVENT_##one), expected);                          \
+        assert_int_equal(server_heard(server, NB_EVENT_##other), expected_other);                  \
+    } while (0)
+
+/* --- Descriptors that really run out. --- */
+
+/* Lets the process open only so many more descriptors. */
+void limit_descriptors(int more);
+/* Without an effect when there is no such limit, and from any thread. */
+void unlimit_descriptors(void);
 
 #endif

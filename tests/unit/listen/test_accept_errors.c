@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 int __real_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length);
@@ -279,16 +278,15 @@ TEST(anything_else_begins_the_row_of_unclear_ones_anew)
 
 static void check_served(struct server *server)
 {
-    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_serves(server, 1);
     assert_status(server_finish(server), NB_OK);
 }
 
 /* A server that meets this error so many times before it serves one client. */
 static struct server *served_despite(int error, int times, const struct mode *mode)
 {
-    struct server *server = server_new("127.0.0.1:0", say_hello, mode);
+    struct server *server = run_server(say_hello, NULL, mode);
 
-    server_run(server);
     fail_next(ON_ACCEPT, error, times);
     check_served(server);
     return server;
@@ -311,8 +309,7 @@ TEST_AS(the_loop_counts_lost_connections_and_goes_on, NET_CASE_FOR_BOTH)
     for (size_t i = 0; i < COUNT(lost); i++) {
         struct server *server = served_despite(lost[i], 3, *state);
 
-        assert_int_equal(server_counters(server).lost_accepts, 3);
-        assert_int_equal(server_counters(server).accepted, 1);
+        assert_counters(server, lost_accepts, 3, accepted, 1);
         assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF), 0);
         server_free(server);
     }
@@ -339,12 +336,11 @@ TEST_AS(the_loop_backs_off_from_a_shortage_and_recovers, NET_CASE_FOR_BOTH)
 
 TEST_AS(each_shortage_is_told_once, NET_CASE_FOR_BOTH)
 {
-    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    struct server *server = run_server(say_hello, NULL, *state);
 
-    server_run(server);
     for (int episode = 1; episode <= 3; episode++) {
         fail_next(ON_ACCEPT, EMFILE, 2);
-        assert_int_equal(answer(dial(&server->address), HELLO), 0);
+        assert_serves(server, 1);
         eventually(server_heard(server, NB_EVENT_ACCEPT_RECOVERED) == episode);
         assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF), episode);
     }
@@ -361,13 +357,10 @@ static void stay_in_backing_off(const nb_event *event, void *unused)
 /* Its end is told afterwards, and in order. */
 TEST(who_takes_its_time_over_a_shortage_does_not_prolong_it)
 {
-    struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
+    struct server *server = run_server_with(say_hello, &workers, .also = stay_in_backing_off);
 
-    server->also = stay_in_backing_off;
-    server_run(server);
     fail_next(ON_ACCEPT, EMFILE, 2);
-    for (int i = 0; i < 3; i++)
-        assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_serves(server, 3);
     eventually(gate_waiting() == 1);
     assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_RECOVERED), 0);
     gate_open();
@@ -389,21 +382,18 @@ TEST_AS(each_wait_for_a_shortage_is_longer_than_the_last, NET_CASE_FOR_BOTH)
 /* How many milliseconds a stop takes that comes when the next try is 640 ms away. */
 static int64_t stop_during_a_shortage(const struct mode *mode)
 {
-    struct server *server = server_new("127.0.0.1:0", say_hello, mode);
+    struct server *server = run_server(say_hello, NULL, mode);
     int tries = calls(ON_ACCEPT);
     int64_t begin;
     int client;
 
-    server_run(server);
     fail_next(ON_ACCEPT, EMFILE, -1);
     client = dial(&server->address);
     eventually(calls(ON_ACCEPT) >= tries + 8);
     fail_next(ON_ACCEPT, 0, 0);
     begin = now_ns();
     nb_listener_stop(server->listener);
-    assert_int_equal(answer(client, HELLO), 0);
-    hang_up(client);
-    assert_status(server_wait(server), NB_OK);
+    assert_ends_with(server, client);
     server_free(server);
     return ms_since(begin);
 }
@@ -418,12 +408,10 @@ TEST_AS(a_stop_during_a_shortage_ends_the_wait, NET_CASE_FOR_BOTH)
 
 TEST_AS(a_shortage_that_outlasts_the_drain_ends_with_it, NET_CASE_FOR_BOTH)
 {
-    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    struct server *server = run_server_with(say_hello, *state, .drain_ms = 100);
     int64_t begin;
     int client;
 
-    server->options.drain_ms = 100;
-    server_run(server);
     fail_next(ON_ACCEPT, EMFILE, -1);
     client = dial(&server->address);
     eventually(server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF) == 1);
@@ -465,10 +453,9 @@ TEST_AS(the_loop_ends_with_what_is_broken, NET_CASE_FOR_BOTH)
 
 TEST_AS(losses_without_end_become_a_shortage, NET_CASE_FOR_BOTH)
 {
-    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    struct server *server = run_server(say_hello, NULL, *state);
     int client;
 
-    server_run(server);
     fail_next(ON_ACCEPT, EPERM, -1);
     client = dial(&server->address);
     eventually(server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF) == 1);
@@ -482,11 +469,9 @@ TEST_AS(losses_without_end_become_a_shortage, NET_CASE_FOR_BOTH)
 
 TEST_AS(losses_without_end_do_not_outlast_the_drain, NET_CASE_FOR_BOTH)
 {
-    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    struct server *server = run_server_with(say_hello, *state, .drain_ms = 100);
     int64_t begin;
 
-    server->options.drain_ms = 100;
-    server_run(server);
     fail_next(ON_ACCEPT, EPERM, -1);
     (void)dial(&server->address);
     begin = now_ns();
@@ -499,10 +484,10 @@ TEST_AS(losses_without_end_do_not_outlast_the_drain, NET_CASE_FOR_BOTH)
 
 TEST_AS(a_loop_that_cannot_wait_ends_and_says_so, NET_CASE_FOR_BOTH)
 {
-    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    struct server *server;
 
     fail_next(ON_POLL, EINVAL, -1);
-    server_run(server);
+    server = run_server(say_hello, NULL, *state);
     assert_status(server_wait(server), NB_SYSTEM);
     assert_int_equal(server->err.system_error, EINVAL);
     assert_in_range(calls(ON_POLL), 1, 20);
@@ -524,12 +509,9 @@ TEST(memory_that_is_missing_once_for_waiting_ends_no_accept)
 
 TEST(handlers_finish_before_the_broken_loop_ends)
 {
-    struct server *server = server_new("127.0.0.1:0", say_hello_later, &workers);
-    int client;
+    struct server *server = run_server(say_hello_later, NULL, &workers);
+    int client = client_at_the_gate(server);
 
-    server_run(server);
-    client = dial(&server->address);
-    eventually(gate_waiting() == 1);
     fail_next(ON_ACCEPT, EINVAL, -1);
     knock(server);
     eventually(server_heard(server, NB_EVENT_DRAINING) == 1);
@@ -544,10 +526,9 @@ TEST(handlers_finish_before_the_broken_loop_ends)
 /* As `ss -K` does to a listening socket. */
 TEST_AS(a_socket_that_was_destroyed_ends_the_loop, NET_CASE_FOR_BOTH)
 {
-    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    struct server *server = run_server(say_hello, NULL, *state);
     int fd = nb_listener_fd(server->listener, 0);
 
-    server_run(server);
     assert_int_equal(shutdown(fd, SHUT_RDWR), 0);
     assert_status(server_wait(server), NB_SYSTEM);
     assert_int_equal(server->err.system_error, EINVAL);
@@ -559,20 +540,18 @@ TEST_AS(the_loop_takes_ten_in_a_row_that_are_unclear, NET_CASE_FOR_BOTH)
     for (size_t i = 0; i < COUNT(unclear); i++) {
         struct server *server = served_despite(unclear[i].error, 10, *state);
 
-        assert_int_equal(server_counters(server).lost_accepts, 10);
-        assert_int_equal(server_counters(server).accepted, 1);
+        assert_counters(server, lost_accepts, 10, accepted, 1);
         server_free(server);
     }
 }
 
 TEST_AS(only_a_row_of_unclear_ones_counts, NET_CASE_FOR_BOTH)
 {
-    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    struct server *server = run_server(say_hello, NULL, *state);
 
-    server_run(server);
     for (size_t i = 0; i < COUNT(unclear); i++) {
         fail_next(ON_ACCEPT, unclear[i].error, 8);
-        assert_int_equal(answer(dial(&server->address), HELLO), 0);
+        assert_serves(server, 1);
     }
     assert_int_equal(server_counters(server).lost_accepts, 8 * COUNT(unclear));
     assert_status(server_finish(server), NB_OK);
@@ -596,33 +575,6 @@ TEST_AS(the_loop_ends_when_all_are_unclear, NET_CASE_FOR_BOTH)
 }
 
 /* --- Descriptors that really run out --- */
-
-static struct rlimit limit_before;
-static bool limited;
-
-/* Lets the process open only so many more descriptors. */
-static void limit_descriptors(int more)
-{
-    struct rlimit limit;
-    int next;
-
-    skip_under_valgrind("who was accepted beyond the limit of descriptors is lost");
-    next = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_true(next >= 0);
-    close(next);
-    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit_before), 0);
-    limit = limit_before;
-    limit.rlim_cur = (rlim_t)next + (rlim_t)more;
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
-    limited = true;
-}
-
-static void unlimit_descriptors(void)
-{
-    if (limited)
-        (void)setrlimit(RLIMIT_NOFILE, &limit_before);
-    limited = false;
-}
 
 static int limited_case_end(void **state)
 {
@@ -659,8 +611,7 @@ TEST_AS(a_crowd_beyond_the_limit_of_descriptors_is_served_when_it_is_raised, NET
     eventually(calls(ON_ACCEPT) >= tries + 3);
     assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_RECOVERED), 0);
     unlimit_descriptors();
-    for (size_t i = 0; i < COUNT(clients); i++)
-        assert_int_equal(answer(clients[i], HELLO), 0);
+    assert_all_greeted(clients);
     eventually(server_heard(server, NB_EVENT_ACCEPT_RECOVERED) == 1);
     assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF), 1);
     assert_in_range(calls(ON_ACCEPT), COUNT(clients), 3 * COUNT(clients));
@@ -690,8 +641,7 @@ TEST_AS(in_want_of_descriptors_who_lingers_makes_room_and_loses_nothing, NET_CAS
     int clients[30];
     struct server *server = overrun_server(say_hello, *state, clients, COUNT(clients), 3);
 
-    for (size_t i = 0; i < COUNT(clients); i++)
-        assert_int_equal(answer(clients[i], HELLO), 0);
+    assert_all_greeted(clients);
     for (size_t i = 0; i < COUNT(clients); i++)
         assert_false(is_broken(clients[i]));
     eventually(server_counters(server).lingering == 3);
@@ -704,12 +654,9 @@ TEST_AS(in_want_of_descriptors_who_lingers_makes_room_and_loses_nothing, NET_CAS
 
 TEST_AS(who_makes_room_for_nobody_is_told_of_all_the_same, NET_CASE_FOR_BOTH)
 {
-    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    struct server *server = run_server_with(say_hello, *state, .linger_ms = 10 * PATIENCE_MS);
 
-    server->options.linger_ms = 10 * PATIENCE_MS;
-    server_run(server);
-    assert_int_equal(answer(dial(&server->address), HELLO), 0);
-    eventually(server_counters(server).lingering == 1);
+    (void)lingering_client(server);
     fail_next(ON_ACCEPT, EMFILE, 1);
     taken_elsewhere = true;
     (void)dial(&server->address);
@@ -778,8 +725,7 @@ TEST(threads_are_started_again_when_they_can_be)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello_later, &workers);
 
-    for (int i = 0; i < 5; i++)
-        (void)dial(&server->address);
+    dial_times(5, &server->address);
     fail_after(ON_THREAD, 2, EAGAIN, -1);
     server_run(server);
     eventually(gate_waiting() == 1);
@@ -855,8 +801,7 @@ TEST(later_threads_that_can_never_be_started_are_done_without)
     int clients[5];
     struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
 
-    for (size_t i = 0; i < COUNT(clients); i++)
-        clients[i] = dial(&server->address);
+    dial_all(clients, &server->address);
     fail_after(ON_THREAD, 2, EPERM, -1);
     server_run(server);
     check_all_served(server, clients, COUNT(clients));
@@ -864,11 +809,10 @@ TEST(later_threads_that_can_never_be_started_are_done_without)
 
 TEST(want_of_memory_for_the_first_thread_is_told_as_what_it_is)
 {
-    int client;
     struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
     nb_event told;
+    int client = dial(&server->address);
 
-    client = dial(&server->address);
     fail_after(ON_THREAD, 1, ENOMEM, 1);
     server_run(server);
     assert_int_equal(answer(client, HELLO), 0);
@@ -906,15 +850,12 @@ TEST_AS(memory_that_is_missing_at_the_beginning_is_said_or_got_over, NET_CASE_FO
 
 TEST_AS(memory_that_is_missing_later_costs_nobody_the_answer, NET_CASE_FOR_BOTH)
 {
-    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    struct server *server = run_server(say_hello, NULL, *state);
     int clients[5];
 
-    server_run(server);
     fail_next(ON_MALLOC, ENOMEM, 4);
-    for (size_t i = 0; i < COUNT(clients); i++)
-        clients[i] = dial(&server->address);
-    for (size_t i = 0; i < COUNT(clients); i++)
-        assert_int_equal(answer(clients[i], HELLO), 0);
+    dial_all(clients, &server->address);
+    assert_all_greeted(clients);
     assert_status(server_finish(server), NB_OK);
     assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_RECOVERED),
                      server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF));

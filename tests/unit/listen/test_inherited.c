@@ -556,9 +556,8 @@ TEST_AS(the_end_of_a_listener_leaves_a_shared_socket_alone, NET_CASE_FOR_BOTH)
     nb_address address;
     int fd = path_listener(path, &address);
     int shared = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-    struct server *server;
+    struct server *server = server_new(endpoint_of(fd), say_hello, *state);
 
-    server = server_new(endpoint_of(fd), say_hello, *state);
     server_run(server);
     assert_int_equal(answer(dial(&address), HELLO), 0);
     assert_status(server_finish(server), NB_OK);
@@ -572,15 +571,12 @@ TEST_AS(the_end_of_a_listener_leaves_a_shared_socket_alone, NET_CASE_FOR_BOTH)
 TEST(those_in_a_shared_queue_are_served_after_the_stop)
 {
     int fd = plain_listener(OVER_UNIX);
-    struct server *server = server_new(endpoint_of(fd), say_hello_later, &sequential);
+    struct server *server = run_server_with(say_hello_later, &sequential, .at = endpoint_of(fd));
     int waiting;
 
-    server_run(server);
-    (void)dial(&server->address);
-    eventually(gate_waiting() == 1);
+    (void)client_at_the_gate(server);
     waiting = dial(&server->address);
-    nb_listener_stop(server->listener);
-    gate_open();
+    stop_and_open_gate(server);
     assert_int_equal(answer(waiting, HELLO), 0);
     assert_status(server_finish(server), NB_OK);
 }

@@ -20,7 +20,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 int __real_nb__sys_socket(int family);
@@ -220,9 +219,8 @@ static void check_reached(size_t index)
 
 TEST(an_ipv4_literal_is_one_socket)
 {
-    nb_address address;
+    nb_address address = listen_on("127.0.0.1:0");
 
-    address = listen_on("127.0.0.1:0");
     assert_int_equal(nb_listener_count(the_listener), 1);
     assert_int_equal(nb_address_family(&address), NB_FAMILY_IPV4);
     assert_int_not_equal(nb_address_port(&address), 0);
@@ -231,9 +229,8 @@ TEST(an_ipv4_literal_is_one_socket)
 
 TEST(an_ipv6_literal_is_one_socket)
 {
-    nb_address address;
+    nb_address address = listen_on("[::1]:0");
 
-    address = listen_on("[::1]:0");
     assert_int_equal(nb_listener_count(the_listener), 1);
     assert_int_equal(nb_address_family(&address), NB_FAMILY_IPV6);
     assert_int_not_equal(nb_address_port(&address), 0);
@@ -1389,29 +1386,6 @@ TEST(peers_that_are_gone_do_not_keep_others_out)
 
 /* --- Out of descriptors, out of memory, broken --- */
 
-static struct rlimit limit_before;
-
-/* Lets the process open only so many more descriptors. */
-static void limit_descriptors(int more)
-{
-    struct rlimit limit;
-    int next;
-
-    skip_under_valgrind("who was accepted beyond the limit of descriptors is lost");
-    next = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_true(next >= 0);
-    close(next);
-    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit_before), 0);
-    limit = limit_before;
-    limit.rlim_cur = (rlim_t)next + (rlim_t)more;
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
-}
-
-static void unlimit_descriptors(void)
-{
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit_before), 0);
-}
-
 TEST(without_descriptors_accept_ends_at_its_deadline_and_does_not_spin)
 {
     nb_address address = listen_on("127.0.0.1:0");
@@ -1452,7 +1426,7 @@ static void free_descriptors_at_the_third_try(void *unused)
     (void)unused;
     while (calls(ON_ACCEPT) < 3 && !nb_expired(until))
         a_moment();
-    (void)setrlimit(RLIMIT_NOFILE, &limit_before);
+    unlimit_descriptors();
 }
 
 TEST(accept_recovers_by_itself_when_descriptors_come_free)

@@ -1321,15 +1321,13 @@ TEST(the_file_goes_before_the_socket)
 
 TEST_AS(the_accept_loop_serves_unix_sockets, NET_CASE_FOR_BOTH)
 {
-    struct server *server = server_new(endpoint, echo, *state);
+    struct server *server = run_server_with(echo, *state, .at = endpoint);
 
-    server_run(server);
     for (int i = 0; i < 3; i++) {
         int client = dial(&server->address);
 
         say(client, "ping", 4);
-        say_no_more(client);
-        assert_int_equal(answer(client, "ping"), 0);
+        assert_rest(client, "ping");
         hang_up(client);
     }
     assert_status(server_stop(server), NB_OK);
@@ -1339,14 +1337,11 @@ TEST_AS(the_accept_loop_serves_unix_sockets, NET_CASE_FOR_BOTH)
 
 TEST_AS(a_reply_is_not_lost_to_what_was_not_read, NET_CASE_FOR_BOTH)
 {
-    struct server *server = server_new(endpoint, say_hello, *state);
-    int client;
+    struct server *server = run_server_with(say_hello, *state, .at = endpoint);
+    int client = dial(&server->address);
 
-    server_run(server);
-    client = dial(&server->address);
     say(client, "never read", 10);
-    say_no_more(client);
-    assert_int_equal(answer(client, HELLO), 0);
+    assert_rest(client, HELLO);
     assert_status(server_finish(server), NB_OK);
 }
 
@@ -1357,8 +1352,7 @@ static struct server *busy_server(const char *where, const struct mode *mode, in
 
     server->options.concurrency = 1;
     server_run(server);
-    (void)dial(&server->address);
-    eventually(gate_waiting() == 1);
+    (void)client_at_the_gate(server);
     *waiting = dial(&server->address);
     return server;
 }
@@ -1368,10 +1362,9 @@ static const struct mode two_workers = {2};
 /* With two busy workers nothing is accepted before the stop. */
 static void check_stop_shuts_out(const char *where, int refusal)
 {
-    struct server *server = server_new(where, say_hello_later, &two_workers);
+    struct server *server = run_server_with(say_hello_later, &two_workers, .at = where);
     int waiting[2];
 
-    server_run(server);
     for (size_t i = 0; i < 2; i++) {
         (void)dial(&server->address);
         eventually(gate_waiting() == (int)i + 1);
@@ -1385,8 +1378,7 @@ static void check_stop_shuts_out(const char *where, int refusal)
     gate_open();
     for (size_t i = 0; i < 2; i++)
         assert_int_equal(answer(waiting[i], HELLO), 0);
-    hang_up_all();
-    assert_status(server_wait(server), NB_OK);
+    assert_ends(server);
     assert_int_equal(server_counters(server).accepted, 4);
     assert_int_equal(latecomer.result, -refusal);
 }
@@ -1407,11 +1399,9 @@ TEST_AS(those_in_the_queue_are_served_after_the_stop, NET_CASE_FOR_BOTH)
     int waiting;
     struct server *server = busy_server(endpoint, *state, &waiting);
 
-    nb_listener_stop(server->listener);
-    gate_open();
+    stop_and_open_gate(server);
     assert_int_equal(answer(waiting, HELLO), 0);
-    hang_up_all();
-    assert_status(server_wait(server), NB_OK);
+    assert_ends(server);
     assert_int_equal(server_counters(server).accepted, 2);
 }
 
@@ -1421,10 +1411,8 @@ TEST_AS(a_queue_that_cannot_be_shut_is_emptied_all_the_same, NET_CASE_FOR_BOTH)
     struct server *server = busy_server(abstract_endpoint(), *state, &waiting);
 
     fail_next(ON_SHUTDOWN, ENOTCONN, -1);
-    nb_listener_stop(server->listener);
-    gate_open();
+    stop_and_open_gate(server);
     assert_int_equal(answer(waiting, HELLO), 0);
-    hang_up_all();
-    assert_status(server_wait(server), NB_OK);
+    assert_ends(server);
     assert_int_equal(server_counters(server).accepted, 2);
 }

@@ -93,13 +93,8 @@ static nb_status serve_requests(nb_conn *conn, void *unused)
 /* A server whose drain nobody wants to wait for. */
 static struct server *patient_server(nb_handler *handler, void *context, const struct mode *mode)
 {
-    struct server *server = server_new("127.0.0.1:0", handler, mode);
-
-    server->context = context;
-    server->options.drain_ms = 10 * PATIENCE_MS;
-    server->options.linger_ms = 10 * PATIENCE_MS;
-    server_run(server);
-    return server;
+    return run_server_with(handler, mode, .context = context, .drain_ms = 10 * PATIENCE_MS,
+                           .linger_ms = 10 * PATIENCE_MS);
 }
 
 /* A client that has asked and was answered: now it may be idle. */
@@ -121,10 +116,8 @@ static void wait_for_the_drain(struct server *server, const struct mode *mode)
 
 static void check_all_in_order(struct server *server)
 {
-    hang_up_all();
-    assert_status(server_wait(server), NB_OK);
-    assert_int_equal(server_counters(server).forced, 0);
-    assert_int_equal(server_counters(server).unserved, 0);
+    assert_ends(server);
+    assert_counters(server, forced, 0, unserved, 0);
     for (int i = 0; i < server_heard(server, NB_EVENT_CLOSED); i++)
         assert_status(server_event(server, NB_EVENT_CLOSED, i).status, NB_OK);
 }
@@ -261,8 +254,7 @@ TEST(a_request_that_is_partly_read_ahead_has_begun)
     nb_listener_stop(server->listener);
     stop_has_come = true;
     assert_int_equal(answer(client, ""), ECONNRESET);
-    hang_up_all();
-    assert_status(server_wait(server), NB_OK);
+    assert_ends(server);
     assert_status(seen, NB_TIMEOUT);
 }
 
@@ -399,8 +391,7 @@ static void check_told_of_the_stop(bool waits, const struct mode *mode)
     struct server *server = patient_server(look_often, &waits, mode);
     int client = ask_once(server);
 
-    nb_listener_stop(server->listener);
-    gate_open();
+    stop_and_open_gate(server);
     assert_int_equal(answer(client, BYE), 0);
     check_all_in_order(server);
 }
@@ -443,8 +434,7 @@ TEST(a_request_that_comes_before_the_stop_is_received_by_a_short_receive)
     eventually(gate_waiting() == 1);
     say(client, ASK, strlen(ASK));
     eventually(is_acknowledged(client));
-    nb_listener_stop(server->listener);
-    gate_open();
+    stop_and_open_gate(server);
     assert_int_equal(answer(client, BYE), 0);
     check_all_in_order(server);
 }
@@ -461,14 +451,11 @@ TEST(a_close_waits_for_the_end_and_not_for_a_request)
 {
     atomic_int seen = -1;
     struct server *server = patient_server(close_while_idle, &seen, *state);
-    int client = dial(&server->address);
+    int client = client_at_the_gate(server);
 
-    eventually(gate_waiting() == 1);
-    nb_listener_stop(server->listener);
-    gate_open();
+    stop_and_open_gate(server);
     assert_int_equal(answer(client, ""), 0);
-    hang_up_all();
-    assert_status(server_wait(server), NB_OK);
+    assert_ends(server);
     assert_status(seen, NB_OK);
 }
 
@@ -583,14 +570,12 @@ TEST(the_stop_stays_readable_through_the_drain)
     atomic_int seen = NB_OK;
     struct server *server = patient_server(wait_for_ever, &seen, *state);
 
-    (void)dial(&server->address);
-    eventually(server_counters(server).active == 1);
+    (void)active_client(server);
     assert_false(is_readable(nb_listener_stop_fd(server->listener)));
     nb_listener_stop(server->listener);
     wait_for_the_drain(server, *state);
     assert_true(is_readable(nb_listener_stop_fd(server->listener)));
-    hang_up_all();
-    assert_status(server_wait(server), NB_OK);
+    assert_ends(server);
     assert_true(is_readable(nb_listener_stop_fd(server->listener)));
 }
 
@@ -602,8 +587,7 @@ TEST(the_drain_ends_when_it_is_told_to)
     atomic_int seen = NB_OK;
     struct server *server = patient_server(wait_for_ever, &seen, mode);
 
-    for (int i = 0; i < mode->concurrency + 3; i++)
-        (void)dial(&server->address);
+    dial_times(mode->concurrency + 3, &server->address);
     eventually((int)server_counters(server).active == mode->concurrency);
     nb_listener_stop(server->listener);
     wait_for_the_drain(server, *state);
@@ -611,8 +595,7 @@ TEST(the_drain_ends_when_it_is_told_to)
     nb_listener_stop_now(server->listener);
     assert_status(server_wait(server), NB_OK);
     assert_status(seen, NB_CANCELLED);
-    assert_int_equal(server_counters(server).forced, mode->concurrency);
-    assert_int_equal(server_counters(server).unserved, 3);
+    assert_counters(server, forced, mode->concurrency, unserved, 3);
 }
 
 static nb_listener *_Atomic to_be_stopped;
@@ -634,8 +617,7 @@ TEST(a_signal_handler_may_end_the_drain)
     action.sa_flags = SA_RESTART;
     assert_int_equal(sigaction(SIGUSR2, &action, &old), 0);
     to_be_stopped = server->listener;
-    (void)dial(&server->address);
-    eventually(server_counters(server).active == 1);
+    (void)active_client(server);
     nb_listener_stop(server->listener);
     wait_for_the_drain(server, *state);
     assert_int_equal(pthread_kill(server->thread, SIGUSR2), 0);
@@ -649,8 +631,7 @@ TEST(a_drain_that_is_not_wanted_takes_no_time)
     atomic_int seen = NB_OK;
     struct server *server = patient_server(wait_for_ever, &seen, *state);
 
-    (void)dial(&server->address);
-    eventually(server_counters(server).active == 1);
+    (void)active_client(server);
     nb_listener_stop_now(server->listener);
     assert_status(server_wait(server), NB_OK);
     assert_int_equal(server_counters(server).forced, 1);
@@ -708,8 +689,7 @@ static void check_undisturbed_by_a_child(nb_handler *handler, const struct mode 
     say(client, ASK, strlen(ASK));
     assert_int_equal(answer_so_far(client, HELLO), 0);
     assert_false(nb_listener_stopping(server->listener));
-    say_no_more(client);
-    assert_int_equal(answer(client, ""), 0);
+    assert_rest(client, "");
     nb_listener_stop(server->listener);
     check_all_in_order(server);
 }

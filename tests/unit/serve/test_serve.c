@@ -174,16 +174,6 @@ bool __wrap_nb__admit(struct nb__handling *handling)
     return __real_nb__admit(handling);
 }
 
-/* A server on loopback that runs with these options. */
-static struct server *run_server(nb_handler *handler, void *context, const struct mode *mode)
-{
-    struct server *server = server_new("127.0.0.1:0", handler, mode);
-
-    server->context = context;
-    server_run(server);
-    return server;
-}
-
 /* --- Handlers --- */
 
 static nb_status say_hello_and_count(nb_conn *conn, void *count)
@@ -201,8 +191,7 @@ TEST(each_connection_gets_its_handler_and_the_context)
     atomic_int count = 0;
     struct server *server = run_server(say_hello_and_count, &count, *state);
 
-    for (int i = 0; i < 20; i++)
-        assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_serves(server, 20);
     assert_int_equal(count, 20);
     assert_int_equal(server_counters(server).accepted, 20);
     assert_status(server_finish(server), NB_OK);
@@ -250,18 +239,17 @@ TEST_AS(with_the_standard_descriptors_closed_a_server_serves, CLOSED_CASE_FOR_BO
 
     assert_int_equal(nb_listener_fd(server->listener, 0), 2);
     server_run(server);
-    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_serves(server, 1);
     assert_status(server_finish(server), NB_OK);
     server_free(server);
 }
 
 TEST(both_families_are_served)
 {
-    struct server *server = server_new("localhost:0", say_hello, *state);
+    struct server *server = run_server_with(say_hello, *state, .at = "localhost:0");
     nb_address v6 = address_of(host_at("[::1]", &server->address));
 
-    server_run(server);
-    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_serves(server, 1);
     assert_int_equal(answer(dial(&v6), HELLO), 0);
     assert_status(server_finish(server), NB_OK);
 }
@@ -271,12 +259,9 @@ TEST(a_conversation_takes_as_long_as_it_likes)
     struct server *server = run_server(echo, NULL, *state);
     int client = dial(&server->address);
 
-    for (int i = 0; i < 100; i++) {
-        say(client, "round", 5);
-        assert_int_equal(answer_so_far(client, "round"), 0);
-    }
-    say_no_more(client);
-    assert_int_equal(answer(client, ""), 0);
+    for (int i = 0; i < 100; i++)
+        assert_echoes(client, "round");
+    assert_rest(client, "");
     assert_status(server_finish(server), NB_OK);
 }
 
@@ -285,7 +270,7 @@ TEST_AS(null_options_are_the_defaults, NET_CASE)
     struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
 
     server_run_by_default(server);
-    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_serves(server, 1);
     assert_status(server_finish(server), NB_OK);
 }
 
@@ -366,8 +351,7 @@ TEST(a_handler_may_close_its_connection)
 {
     struct server *server = run_server(close_it, NULL, *state);
 
-    for (int i = 0; i < 3; i++)
-        assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_serves(server, 3);
     eventually(server_heard(server, NB_EVENT_CLOSED) == 3);
     assert_int_equal(server_event(server, NB_EVENT_CLOSED, 0).sent, strlen(HELLO));
     assert_int_equal(server_counters(server).lingering, 0);
@@ -391,8 +375,7 @@ TEST(a_handler_may_keep_its_connection)
     struct server *server = run_server(detach_it, &descriptor, *state);
     int client = dial(&server->address);
 
-    eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
-    assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_OK);
+    assert_closes_with(server, NB_OK);
     assert_status(server_stop(server), NB_OK);
     assert_int_equal(write(descriptor, HELLO, strlen(HELLO)), strlen(HELLO));
     assert_int_equal(close(descriptor), 0);
@@ -445,8 +428,7 @@ TEST(a_connection_may_be_cancelled_from_outside)
     nb_cancel(offer.conn);
     gate_open();
     assert_int_equal(raw_ending(client, NULL), ECONNRESET);
-    eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
-    assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_CANCELLED);
+    assert_closes_with(server, NB_CANCELLED);
     assert_status((nb_status)offer.seen, NB_CANCELLED);
     assert_status(server_finish(server), NB_OK);
 }
@@ -460,8 +442,7 @@ TEST(clients_that_are_gone_do_not_keep_others_out)
         break_off(dial(&server->address));
     client = dial(&server->address);
     say(client, HELLO, strlen(HELLO));
-    say_no_more(client);
-    assert_int_equal(answer(client, HELLO), 0);
+    assert_rest(client, HELLO);
     assert_status(server_finish(server), NB_OK);
 }
 
@@ -479,8 +460,7 @@ TEST_AS(one_at_a_time_runs_in_the_calling_thread_and_starts_none, NET_CASE)
     atomic_int thread = 0;
     struct server *server = run_server(note_thread, &thread, &sequential);
 
-    for (int i = 0; i < 10; i++)
-        assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_serves(server, 10);
     assert_int_equal(thread, server->tid);
     assert_status(server_finish(server), NB_OK);
     assert_int_equal(calls(ON_THREAD), 1); /* that of the server itself */
@@ -491,7 +471,7 @@ TEST_AS(workers_are_other_threads, NET_CASE)
     atomic_int thread = 0;
     struct server *server = run_server(note_thread, &thread, &workers);
 
-    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_serves(server, 1);
     assert_int_not_equal(thread, server->tid);
     assert_int_not_equal(thread, 0);
     assert_status(server_finish(server), NB_OK);
@@ -503,9 +483,8 @@ TEST_AS(short_connections_start_no_threads_once_workers_exist, NET_CASE)
     struct server *server = run_server(say_hello, NULL, &by_default);
 
     for (int i = 0; i < 1000; i++) {
-        int client = dial(&server->address);
+        int client = greeted_client(server);
 
-        assert_int_equal(answer(client, HELLO), 0);
         hang_up(client);
     }
     assert_status(server_finish(server), NB_OK);
@@ -520,16 +499,13 @@ TEST_AS(only_so_many_handlers_run_and_the_others_wait_in_the_queue, NET_CASE)
     int fd = nb_listener_fd(server->listener, 0);
     int clients[5];
 
-    for (size_t i = 0; i < COUNT(clients); i++)
-        clients[i] = dial(&server->address);
+    dial_all(clients, &server->address);
     eventually(gate_waiting() == 3);
     eventually(queue_length(fd) == 2);
-    assert_int_equal(server_counters(server).active, 3);
-    assert_int_equal(server_counters(server).accepted, 3);
+    assert_counters(server, active, 3, accepted, 3);
     assert_int_equal(server_heard(server, NB_EVENT_ACCEPTED), 3);
     gate_open();
-    for (size_t i = 0; i < COUNT(clients); i++)
-        assert_int_equal(answer(clients[i], HELLO), 0);
+    assert_all_greeted(clients);
     assert_int_equal(queue_length(fd), 0);
     assert_status(server_finish(server), NB_OK);
     assert_int_equal(server_counters(server).peak, 3);
@@ -539,14 +515,12 @@ TEST_AS(only_so_many_handlers_run_and_the_others_wait_in_the_queue, NET_CASE)
 static void check_waiting_in_vain(const char *endpoint)
 {
     struct mode three = {3};
-    struct server *server = server_new(endpoint, say_hello_later, &three);
+    struct server *server = run_server_with(say_hello_later, &three, .at = endpoint);
     int clients[4];
     int64_t begin;
     int polls;
 
-    server_run(server);
-    for (size_t i = 0; i < COUNT(clients); i++)
-        clients[i] = dial(&server->address);
+    dial_all(clients, &server->address);
     eventually(gate_waiting() == 3);
     begin = now_ns();
     polls = calls(ON_POLL);
@@ -578,12 +552,10 @@ TEST_AS(who_finds_no_place_at_a_unix_socket_is_told_of_once, NET_CASE)
 TEST_AS(while_nobody_waits_it_is_nothing_that_all_places_are_taken, NET_CASE)
 {
     struct mode three = {3};
-    struct server *server = server_new("127.0.0.1:0", say_hello_later, &three);
+    struct server *server = run_server(say_hello_later, NULL, &three);
     int polls;
 
-    server_run(server);
-    for (int i = 0; i < three.concurrency; i++)
-        (void)dial(&server->address);
+    dial_times(three.concurrency, &server->address);
     eventually(gate_waiting() == 3);
     polls = calls(ON_POLL);
     eventually(calls(ON_POLL) >= polls + 3);
@@ -598,14 +570,12 @@ TEST_AS(one_at_a_time_takes_the_next_when_the_last_is_done, NET_CASE)
     struct server *server = run_server(say_hello_later, NULL, &sequential);
     int clients[3];
 
-    for (size_t i = 0; i < COUNT(clients); i++)
-        clients[i] = dial(&server->address);
+    dial_all(clients, &server->address);
     eventually(gate_waiting() == 1);
     assert_int_equal(queue_length(nb_listener_fd(server->listener, 0)), 2);
     assert_int_equal(server_counters(server).accepted, 1);
     gate_open();
-    for (size_t i = 0; i < COUNT(clients); i++)
-        assert_int_equal(answer(clients[i], HELLO), 0);
+    assert_all_greeted(clients);
     assert_status(server_finish(server), NB_OK);
     assert_int_equal(server_counters(server).peak, 1);
 }
@@ -615,12 +585,10 @@ TEST(a_crowd_that_waits_to_be_spoken_to_is_served)
     struct server *server = run_server(say_hello_later, NULL, *state);
     int clients[300];
 
-    for (size_t i = 0; i < COUNT(clients); i++)
-        clients[i] = dial(&server->address);
+    dial_all(clients, &server->address);
     eventually(gate_waiting() == ((const struct mode *)*state)->concurrency);
     gate_open();
-    for (size_t i = 0; i < COUNT(clients); i++)
-        assert_int_equal(answer(clients[i], HELLO), 0);
+    assert_all_greeted(clients);
     assert_status(server_finish(server), NB_OK);
     assert_int_equal(server_counters(server).accepted, COUNT(clients));
 }
@@ -675,7 +643,7 @@ TEST_AS(workers_block_signals_but_not_those_of_the_thread, NET_CASE)
     struct signals seen = {0, 0, 0};
     struct server *server = run_server(look_at_signals, &seen, &workers);
 
-    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_serves(server, 1);
     assert_true(seen.blocked > 0);
     assert_int_equal(seen.open, 0);
     assert_int_equal(seen.blocked_of_thread, 0);
@@ -695,7 +663,7 @@ TEST_AS(what_the_calling_thread_blocks_workers_block_too, NET_CASE)
     assert_int_equal(pthread_sigmask(SIG_SETMASK, &all, &before), 0);
     server = run_server(look_at_signals, &seen, &workers);
     assert_int_equal(pthread_sigmask(SIG_SETMASK, &before, NULL), 0);
-    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_serves(server, 1);
     assert_int_equal(seen.open, 0);
     assert_int_equal(seen.blocked_of_thread, 8);
     assert_status(server_finish(server), NB_OK);
@@ -706,7 +674,7 @@ TEST_AS(the_calling_thread_keeps_its_signal_mask, NET_CASE)
     struct signals seen = {0, 0, 0};
     struct server *server = run_server(look_at_signals, &seen, &sequential);
 
-    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_serves(server, 1);
     assert_int_equal(seen.blocked + seen.blocked_of_thread, 0);
     assert_true(seen.open > 0);
     assert_status(server_finish(server), NB_OK);
@@ -724,7 +692,7 @@ TEST(a_stop_of_a_forked_childs_copy_changes_nothing)
     eventually(thread_waits(server->tid, FOR_EVENTS));
     polls = calls(ON_POLL);
     stop_in_a_child(server->listener);
-    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_serves(server, 1);
     assert_in_range(calls(ON_POLL), polls, polls + 20);
     assert_int_equal(server_heard(server, NB_EVENT_DRAINING), 0);
     assert_status(server_finish(server), NB_OK);
@@ -765,7 +733,7 @@ static int stack_kib(size_t asked)
     server->context = &kib;
     server->options.stack_size = (int64_t)asked;
     server_run(server);
-    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_serves(server, 1);
     assert_status(server_finish(server), NB_OK);
     return kib;
 }
@@ -794,8 +762,7 @@ TEST(after_a_failed_send_the_peer_sees_a_reset)
     struct server *server = run_server(hello_until_the_send_fails, NULL, *state);
     int client = dial(&server->address);
 
-    eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
-    assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_TIMEOUT);
+    assert_closes_with(server, NB_TIMEOUT);
     assert_int_equal(raw_ending(client, NULL), ECONNRESET);
     assert_status(server_finish(server), NB_OK);
 }
@@ -820,20 +787,16 @@ TEST(unread_input_costs_the_client_nothing)
     say(client, much, sizeof(much));
     assert_false(is_broken(client));
     hang_up(client);
-    eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
-    assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_OK);
+    assert_closes_with(server, NB_OK);
     assert_status(server_finish(server), NB_OK);
 }
 
 TEST(many_who_linger_hold_up_nobody)
 {
     struct mode few = {((const struct mode *)*state)->concurrency == 1 ? 1 : 2};
-    struct server *server = server_new("127.0.0.1:0", say_hello, &few);
+    struct server *server = run_server_with(say_hello, &few, .linger_ms = 10 * PATIENCE_MS);
 
-    server->options.linger_ms = 10 * PATIENCE_MS;
-    server_run(server);
-    for (int i = 0; i < 40; i++)
-        assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_serves(server, 40);
     eventually(server_counters(server).lingering == 40);
     assert_int_equal(server_counters(server).active, 0);
     assert_int_equal(server_heard(server, NB_EVENT_CLOSED), 0);
@@ -842,38 +805,28 @@ TEST(many_who_linger_hold_up_nobody)
 TEST(a_client_that_ends_is_not_lingered_for)
 {
     struct server *server = run_server(say_hello, NULL, *state);
-    int client = dial(&server->address);
+    int client = lingering_client(server);
 
-    assert_int_equal(answer(client, HELLO), 0);
-    eventually(server_counters(server).lingering == 1);
     hang_up(client);
-    eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
-    assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_OK);
+    assert_closes_with(server, NB_OK);
     assert_int_equal(server_counters(server).lingering, 0);
 }
 
 TEST(a_reset_while_it_lingers_is_told)
 {
     struct server *server = run_server(say_hello, NULL, *state);
-    int client = dial(&server->address);
+    int client = lingering_client(server);
 
-    assert_int_equal(answer(client, HELLO), 0);
-    eventually(server_counters(server).lingering == 1);
     break_off(client);
-    eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
-    assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_RESET);
+    assert_closes_with(server, NB_RESET);
 }
 
 TEST(a_client_that_does_not_end_is_lingered_for_so_long)
 {
-    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    struct server *server = run_server_with(say_hello, *state, .linger_ms = 80);
     int64_t begin = now_ns();
-    int client;
+    int client = greeted_client(server);
 
-    server->options.linger_ms = 80;
-    server_run(server);
-    client = dial(&server->address);
-    assert_int_equal(answer(client, HELLO), 0);
     eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
     assert_in_range(ms_since(begin), 80, 4500);
     assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_TIMEOUT);
@@ -883,14 +836,10 @@ TEST(a_client_that_does_not_end_is_lingered_for_so_long)
 
 TEST(a_client_that_trickles_is_lingered_for_no_longer)
 {
-    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    struct server *server = run_server_with(say_hello, *state, .linger_ms = 80);
     int64_t begin = now_ns();
-    int client;
+    int client = greeted_client(server);
 
-    server->options.linger_ms = 80;
-    server_run(server);
-    client = dial(&server->address);
-    assert_int_equal(answer(client, HELLO), 0);
     while (server_heard(server, NB_EVENT_CLOSED) == 0 && ms_since(begin) < PATIENCE_MS) {
         (void)send(client, "?", 1, MSG_NOSIGNAL);
         a_moment();
@@ -909,59 +858,43 @@ static nb_status say_hello_before_the_hail(nb_conn *conn, void *unused)
 
 TEST(a_hail_of_signals_extends_no_lingering)
 {
-    struct server *server = server_new("127.0.0.1:0", say_hello_before_the_hail, *state);
+    struct server *server = run_server_with(say_hello_before_the_hail, *state, .linger_ms = 80);
 
-    server->options.linger_ms = 80;
-    server_run(server);
-    assert_int_equal(answer(dial(&server->address), HELLO), 0);
-    eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
-    assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_TIMEOUT);
+    assert_serves(server, 1);
+    assert_closes_with(server, NB_TIMEOUT);
     fail_next(ON_POLL, 0, 0);
 }
 
 TEST(a_client_that_goes_on_sending_is_cut_off)
 {
-    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    struct server *server = run_server_with(say_hello, *state, .linger_bytes = 10000);
     static const char much[20000];
-    int client;
+    int client = greeted_client(server);
 
-    server->options.linger_bytes = 10000;
-    server_run(server);
-    client = dial(&server->address);
-    assert_int_equal(answer(client, HELLO), 0);
     say(client, much, 5000);
     assert_int_equal(server_heard(server, NB_EVENT_CLOSED), 0);
     (void)send(client, much, sizeof(much), MSG_NOSIGNAL);
-    eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
-    assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_TOO_LONG);
+    assert_closes_with(server, NB_TOO_LONG);
     eventually(is_broken(client));
 }
 
 /* Of 2^32 bytes, a size_t of 32 bits holds none. */
 TEST(bytes_without_number_may_be_lingered_for)
 {
-    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
-    int client;
+    struct server *server = run_server_with(say_hello, *state, .linger_bytes = INT64_C(1) << 32);
+    int client = lingering_client(server);
 
-    server->options.linger_bytes = INT64_C(1) << 32;
-    server_run(server);
-    client = dial(&server->address);
-    assert_int_equal(answer(client, HELLO), 0);
-    eventually(server_counters(server).lingering == 1);
     say(client, "late", 4);
     hang_up(client);
-    eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
-    assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_OK);
+    assert_closes_with(server, NB_OK);
 }
 
 TEST(beyond_linger_max_the_oldest_makes_room)
 {
-    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    struct server *server =
+        run_server_with(say_hello, *state, .linger_ms = 10 * PATIENCE_MS, .linger_max = 2);
     int clients[4];
 
-    server->options.linger_ms = 10 * PATIENCE_MS;
-    server->options.linger_max = 2;
-    server_run(server);
     for (size_t i = 0; i < COUNT(clients); i++) {
         clients[i] = dial(&server->address);
         assert_int_equal(answer(clients[i], HELLO), 0);
@@ -981,23 +914,18 @@ TEST(beyond_linger_max_the_oldest_makes_room)
 
 TEST(by_default_256_may_linger)
 {
-    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    struct server *server = run_server_with(say_hello, *state, .linger_ms = 10 * PATIENCE_MS);
 
-    server->options.linger_ms = 10 * PATIENCE_MS;
-    server_run(server);
-    for (int i = 0; i < 260; i++)
-        assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_serves(server, 260);
     eventually(server_heard(server, NB_EVENT_CLOSED) == 4);
     assert_int_equal(server_counters(server).lingering, 256);
 }
 
 TEST(without_lingering_a_connection_ends_at_once)
 {
-    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    struct server *server = run_server_with(say_hello, *state, .linger_ms = NB_NO_LINGER);
 
-    server->options.linger_ms = NB_NO_LINGER;
-    server_run(server);
-    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_serves(server, 1);
     eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
     assert_int_equal(server_counters(server).lingering, 0);
 }
@@ -1006,11 +934,9 @@ TEST(without_lingering_a_connection_ends_at_once)
    thousands of times. */
 TEST(who_lingers_costs_nothing)
 {
-    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    struct server *server = run_server_with(say_hello, *state, .linger_ms = 100);
 
-    server->options.linger_ms = 100;
-    server_run(server);
-    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_serves(server, 1);
     eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
     assert_in_range(calls(ON_POLL), 1, 20);
 }
@@ -1022,14 +948,13 @@ TEST(without_memory_to_watch_who_lingers_all_are_served)
 {
     struct server *server = run_server(say_hello, NULL, *state);
 
-    for (int i = 0; i < 4; i++)
-        assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_serves(server, 4);
     eventually(server_counters(server).lingering == 4);
     without_room = 0;
     poll_room = POLLED_ANYHOW;
-    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_serves(server, 1);
     eventually(without_room >= 3);
-    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_serves(server, 1);
     poll_room = SIZE_MAX;
     assert_false(server->ended);
     hang_up_all();
@@ -1085,7 +1010,7 @@ TEST(who_makes_room_for_another_one_loses_nothing)
     int client;
     struct server *server = server_with_unread_bytes(&client, 10 * PATIENCE_MS, *state);
 
-    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_serves(server, 1);
     assert_lost_nothing(server, client);
 }
 
@@ -1109,22 +1034,20 @@ TEST(who_lingers_at_the_end_of_the_drain_loses_nothing)
 /* One makes room that has read its reply, or has not yet: whether the event says that it was delivered. */
 static bool delivered_to_who_makes_room(const char *endpoint, const struct mode *mode, bool reads)
 {
-    struct server *server = server_new(endpoint, say_hello_unwatched, mode);
+    struct server *server = run_server_with(say_hello_unwatched, mode, .at = endpoint,
+                                            .linger_ms = 10 * PATIENCE_MS, .linger_max = 1);
     bool is_tcp = nb_address_family(&server->address) != NB_FAMILY_UNIX;
     int client;
     nb_event event;
 
-    server->options.linger_ms = 10 * PATIENCE_MS;
-    server->options.linger_max = 1;
     unwatched = -1;
-    server_run(server);
     client = dial(&server->address);
     if (reads)
         assert_int_equal(answer(client, HELLO), 0);
     eventually(server_counters(server).lingering == 1);
     if (reads || is_tcp) /* the client's system may take its time */
         eventually(is_acknowledged(unwatched));
-    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_serves(server, 1);
     eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
     event = server_event(server, NB_EVENT_CLOSED, 0);
     assert_status(event.status, NB_TIMEOUT);
@@ -1151,21 +1074,14 @@ TEST(whether_all_was_delivered_is_told)
 /* As it may for descriptors that a peer has sent: closing them can take as long as the peer likes. */
 TEST_AS(a_receive_that_hangs_while_one_lingers_holds_up_nobody, NET_CASE)
 {
-    struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
-    int client;
+    struct server *server = run_server_with(say_hello, &workers, .linger_ms = 10 * PATIENCE_MS,
+                                            .linger_max = 2, .max_per_peer = 10);
+    int client = lingering_client(server);
 
-    server->options.linger_ms = 10 * PATIENCE_MS;
-    server->options.linger_max = 2;
-    server->options.max_per_peer = 10;
-    server_run(server);
-    client = dial(&server->address);
-    assert_int_equal(answer(client, HELLO), 0);
-    eventually(server_counters(server).lingering == 1);
     receive_hangs = true;
     say(client, "late", 4);
     eventually(gate_waiting() == 1);
-    for (int i = 0; i < 4; i++) /* the one that is being drained cannot make room: the others do */
-        assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_serves(server, 4); /* the one that is being drained cannot make room: the others do */
     eventually(server_heard(server, NB_EVENT_CLOSED) == 3);
     assert_int_equal(server_counters(server).lingering, 2);
     gate_open();
@@ -1178,20 +1094,14 @@ TEST_AS(a_receive_that_hangs_while_one_lingers_holds_up_nobody, NET_CASE)
 /* With room for one alone, which is being drained just now: who comes makes room itself. */
 TEST_AS(a_receive_that_hangs_while_the_only_one_lingers_holds_up_nobody, NET_CASE)
 {
-    struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
-    int client;
+    struct server *server =
+        run_server_with(say_hello, &workers, .linger_ms = 10 * PATIENCE_MS, .linger_max = 1);
+    int client = lingering_client(server);
 
-    server->options.linger_ms = 10 * PATIENCE_MS;
-    server->options.linger_max = 1;
-    server_run(server);
-    client = dial(&server->address);
-    assert_int_equal(answer(client, HELLO), 0);
-    eventually(server_counters(server).lingering == 1);
     receive_hangs = true;
     say(client, "late", 4);
     eventually(gate_waiting() == 1);
-    for (int i = 0; i < 3; i++)
-        assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_serves(server, 3);
     eventually(server_heard(server, NB_EVENT_CLOSED) == 3);
     assert_int_equal(server_counters(server).lingering, 1);
     gate_open();
@@ -1203,14 +1113,11 @@ TEST_AS(a_receive_that_hangs_while_the_only_one_lingers_holds_up_nobody, NET_CAS
 /* Each look takes 5 ms and two polls. */
 TEST(without_memory_to_watch_it_lingering_ends_in_time)
 {
-    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    struct server *server = run_server_with(say_hello, *state, .linger_ms = 80);
     nb_status status;
 
-    server->options.linger_ms = 80;
-    server_run(server);
     poll_room = POLLED_ANYHOW;
-    for (int i = 0; i < 3; i++)
-        assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_serves(server, 3);
     status = server_stop(server);
     poll_room = SIZE_MAX;
     assert_status(status, NB_OK);
@@ -1234,13 +1141,10 @@ static void check_cancelled(struct server *server, int client, int64_t begin,
 
 static void check_life(nb_handler *handler, const struct mode *mode)
 {
-    struct server *server = server_new("127.0.0.1:0", handler, mode);
     atomic_int seen = NB_OK;
+    struct server *server = run_server_with(handler, mode, .context = &seen, .connection_ms = 100);
     int64_t begin = now_ns();
 
-    server->context = &seen;
-    server->options.connection_ms = 100;
-    server_run(server);
     check_cancelled(server, dial(&server->address), begin, &seen);
     assert_status(server_finish(server), NB_OK);
 }
@@ -1248,19 +1152,6 @@ static void check_life(nb_handler *handler, const struct mode *mode)
 TEST(a_handler_that_waits_for_ever_ends_with_the_life)
 {
     check_life(wait_for_ever, *state);
-}
-
-static nb_status retry_timeouts(nb_conn *conn, void *seen)
-{
-    nb_status status;
-    size_t received;
-    char byte;
-
-    do
-        status = nb_recv(conn, &byte, 1, &received, nb_after_ms(3));
-    while (status == NB_TIMEOUT);
-    *(atomic_int *)seen = (int)status;
-    return NB_OK;
 }
 
 TEST(a_handler_that_retries_timeouts_ends_with_the_life)
@@ -1282,18 +1173,6 @@ TEST(a_handler_that_waits_long_ends_with_the_life)
     check_life(wait_long, *state);
 }
 
-static nb_status send_for_ever(nb_conn *conn, void *seen)
-{
-    static const char much[65536];
-    nb_status status;
-
-    do
-        status = nb_send_all(conn, much, sizeof(much), NULL, nb_forever());
-    while (status == NB_OK);
-    *(atomic_int *)seen = (int)status;
-    return NB_OK;
-}
-
 TEST(a_handler_that_is_stuck_in_a_send_ends_with_the_life)
 {
     check_life(send_for_ever, *state);
@@ -1312,12 +1191,10 @@ TEST(a_handler_that_waits_for_input_ends_with_the_life)
 
 TEST(lingering_lies_within_the_life)
 {
-    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    struct server *server = run_server_with(say_hello, *state, .connection_ms = 100);
     int64_t begin = now_ns();
 
-    server->options.connection_ms = 100;
-    server_run(server);
-    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_serves(server, 1);
     eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
     assert_in_range(ms_since(begin), 100, 4500);
     assert_true(server_event(server, NB_EVENT_CLOSED, 0).status != NB_OK);
@@ -1325,16 +1202,12 @@ TEST(lingering_lies_within_the_life)
 
 TEST(a_life_without_limit_is_a_life)
 {
-    struct server *server = server_new("127.0.0.1:0", echo, *state);
-    int client;
+    struct server *server =
+        run_server_with(echo, *state, .connection_ms = NB_NO_LIMIT, .drain_ms = NB_NO_LIMIT);
+    int client = dial(&server->address);
 
-    server->options.connection_ms = NB_NO_LIMIT;
-    server->options.drain_ms = NB_NO_LIMIT;
-    server_run(server);
-    client = dial(&server->address);
     say(client, HELLO, strlen(HELLO));
-    say_no_more(client);
-    assert_int_equal(answer(client, HELLO), 0);
+    assert_rest(client, HELLO);
     assert_status(server_finish(server), NB_OK);
 }
 
@@ -1342,12 +1215,10 @@ TEST(a_life_without_limit_is_a_life)
 TEST(waiting_costs_nothing_at_the_limit)
 {
     struct mode most = {((const struct mode *)*state)->concurrency == 1 ? 1 : 2};
-    struct server *server = server_new("127.0.0.1:0", wait_for_ever, &most);
     atomic_int seen = NB_OK;
+    struct server *server =
+        run_server_with(wait_for_ever, &most, .context = &seen, .connection_ms = 100);
 
-    server->context = &seen;
-    server->options.connection_ms = 100;
-    server_run(server);
     for (int i = 0; i <= most.concurrency; i++)
         (void)dial(&server->address);
     eventually(server_heard(server, NB_EVENT_CLOSED) == most.concurrency + 1);
@@ -1359,14 +1230,11 @@ TEST(waiting_costs_nothing_at_the_limit)
 
 TEST_AS(one_peer_has_only_so_many_connections, NET_CASE)
 {
-    struct server *server = server_new("127.0.0.1:0", say_hello_later, &workers);
+    struct server *server = run_server_with(say_hello_later, &workers, .max_per_peer = 2);
     nb_address refused, told;
     int third;
 
-    server->options.max_per_peer = 2;
-    server_run(server);
-    (void)dial(&server->address);
-    (void)dial(&server->address);
+    dial_times(2, &server->address);
     eventually(gate_waiting() == 2);
     third = dial(&server->address);
     refused = own_address(third);
@@ -1374,8 +1242,7 @@ TEST_AS(one_peer_has_only_so_many_connections, NET_CASE)
     eventually(server_heard(server, NB_EVENT_REFUSED) == 1);
     told = server_event(server, NB_EVENT_REFUSED, 0).address;
     assert_true(nb_address_equal(&told, &refused));
-    assert_int_equal(server_counters(server).refused, 1);
-    assert_int_equal(server_counters(server).accepted, 2);
+    assert_counters(server, refused, 1, accepted, 2);
     assert_int_equal(server_heard(server, NB_EVENT_ACCEPTED), 2);
 }
 
@@ -1388,14 +1255,12 @@ TEST_AS(who_is_admitted_first_counts_whoever_was_accepted_first, NET_CASE)
 
     server->options.max_per_peer = 1;
     fail_after(ON_THREAD, 2, EAGAIN, 1);
-    (void)dial(&server->address);
-    (void)dial(&server->address);
+    dial_times(2, &server->address);
     held_back = server;
     server_run(server);
     eventually(server_counters(server).accepted + server_counters(server).refused == 2);
     held_back = NULL;
-    assert_int_equal(server_counters(server).accepted, 1);
-    assert_int_equal(server_counters(server).refused, 1);
+    assert_counters(server, accepted, 1, refused, 1);
     eventually(server_heard(server, NB_EVENT_REFUSED) == 1);
     assert_int_equal(server_event(server, NB_EVENT_REFUSED, 0).id, 1);
     assert_int_equal(server_event(server, NB_EVENT_ACCEPTED, 0).id, 2);
@@ -1414,20 +1279,16 @@ TEST_AS(the_limit_of_one_peer_holds_while_a_connection_is_ended, NET_CASE)
     assert_int_equal(answer_so_far(first, HELLO), 0);
     eventually(held_at_the_end == NULL);
     assert_int_equal(answer(dial(&server->address), ""), ECONNRESET);
-    assert_int_equal(server_counters(server).accepted, 1);
-    assert_int_equal(server_counters(server).refused, 1);
+    assert_counters(server, accepted, 1, refused, 1);
 }
 
 /* Who has seen the end of a connection may come again at once. */
 TEST_AS(a_peer_that_has_seen_the_end_is_not_over_its_limit, NET_CASE)
 {
-    struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
+    struct server *server =
+        run_server_with(say_hello, &workers, .max_per_peer = 1, .linger_ms = NB_NO_LINGER);
 
-    server->options.max_per_peer = 1;
-    server->options.linger_ms = NB_NO_LINGER;
-    server_run(server);
-    for (int i = 0; i < 50; i++)
-        assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_serves(server, 50);
     assert_int_equal(server_counters(server).refused, 0);
 }
 
@@ -1436,8 +1297,7 @@ TEST_AS(the_limit_of_one_peer_holds_in_a_crowd, NET_CASE)
     struct server *server = server_new("127.0.0.1:0", say_hello_later, &workers);
 
     server->options.max_per_peer = 1;
-    for (int i = 0; i < 200; i++)
-        (void)dial(&server->address);
+    dial_times(200, &server->address);
     server_run(server);
     eventually(server_counters(server).accepted + server_counters(server).refused == 200);
     assert_int_equal(server_counters(server).accepted, 1);
@@ -1445,10 +1305,8 @@ TEST_AS(the_limit_of_one_peer_holds_in_a_crowd, NET_CASE)
 
 TEST_AS(another_peer_has_its_own_limit, NET_CASE)
 {
-    struct server *server = server_new("127.0.0.1:0", say_hello_later, &workers);
+    struct server *server = run_server_with(say_hello_later, &workers, .max_per_peer = 1);
 
-    server->options.max_per_peer = 1;
-    server_run(server);
     (void)dial(&server->address);
     (void)dial_from("127.0.0.2:0", &server->address);
     (void)dial_from("127.0.0.3:0", &server->address);
@@ -1458,50 +1316,41 @@ TEST_AS(another_peer_has_its_own_limit, NET_CASE)
 
 TEST_AS(an_ipv6_peer_has_a_limit_too, NET_CASE)
 {
-    struct server *server = server_new("[::1]:0", say_hello_later, &workers);
+    struct server *server =
+        run_server_with(say_hello_later, &workers, .at = "[::1]:0", .max_per_peer = 1);
 
-    server->options.max_per_peer = 1;
-    server_run(server);
-    (void)dial(&server->address);
-    eventually(gate_waiting() == 1);
+    (void)client_at_the_gate(server);
     assert_int_equal(answer(dial(&server->address), ""), ECONNRESET);
 }
 
 /* Two workers have accepted a connection each and admit them at the same moment. */
 TEST_AS(two_admitted_at_once_are_not_both_the_last_of_their_peer, NET_CASE)
 {
-    struct server *server = server_new("127.0.0.1:0", echo, &workers);
+    struct server *server =
+        run_server_with(echo, &workers, .max_per_peer = 1, .linger_ms = NB_NO_LINGER);
 
-    server->options.max_per_peer = 1;
-    server->options.linger_ms = NB_NO_LINGER;
-    server_run(server);
     for (int i = 1; i <= 50; i++) {
         admitted_together = 2;
-        (void)dial(&server->address);
-        (void)dial(&server->address);
+        dial_times(2, &server->address);
         eventually(server_heard(server, NB_EVENT_REFUSED) == i);
         hang_up_all();
         eventually(server_heard(server, NB_EVENT_CLOSED) == i);
     }
-    assert_int_equal(server_counters(server).accepted, 50);
-    assert_int_equal(server_counters(server).refused, 50);
+    assert_counters(server, accepted, 50, refused, 50);
 }
 
 /* Whatever holds up the admission of one. */
 TEST_AS(who_takes_long_to_be_admitted_holds_up_nobody_who_connects, NET_CASE)
 {
-    struct server *server = server_new("unix:@netbasics-slow-user", say_hello, &workers);
+    struct server *server = run_server_with(say_hello, &workers, .at = "unix:@netbasics-slow-user",
+                                            .max_per_peer = 100);
     int slow;
 
     user_offset = 0;
     user_unknown = false;
-    server->options.max_per_peer = 100;
     user_takes_long = true;
-    server_run(server);
-    slow = dial(&server->address);
-    eventually(gate_waiting() == 1);
-    for (int i = 0; i < 3; i++)
-        assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    slow = client_at_the_gate(server);
+    assert_serves(server, 3);
     assert_int_equal(server_counters(server).accepted, 3);
     assert_int_equal(server_heard(server, NB_EVENT_ACCEPTED), 3);
     gate_open();
@@ -1513,66 +1362,54 @@ TEST_AS(who_takes_long_to_be_admitted_holds_up_nobody_who_connects, NET_CASE)
 /* The drain is over before the one connection is admitted: nobody serves it any more. */
 TEST_AS(who_is_not_admitted_by_the_end_of_the_drain_is_unserved, NET_CASE)
 {
-    struct server *server = server_new("unix:@netbasics-late-user", say_hello, &workers);
+    struct server *server = run_server_with(say_hello, &workers, .at = "unix:@netbasics-late-user",
+                                            .max_per_peer = 100, .drain_ms = 1);
     int client;
 
     user_offset = 0;
     user_unknown = false;
-    server->options.max_per_peer = 100;
-    server->options.drain_ms = 1;
     user_takes_long = true;
-    server_run(server);
-    client = dial(&server->address);
-    eventually(gate_waiting() == 1);
+    client = client_at_the_gate(server);
     nb_listener_stop(server->listener);
     assert_int_equal(answer(client, ""), 0); /* it was cancelled; Unix sockets know no reset */
     gate_open();
     assert_status(server_wait(server), NB_OK);
     assert_int_equal(server_counters(server).unserved, 1);
     assert_int_equal(server_counters(server).accepted + server_counters(server).forced, 0);
-    assert_int_equal(server_heard(server, NB_EVENT_ACCEPTED), 0);
-    assert_int_equal(server_heard(server, NB_EVENT_CLOSED), 0);
+    assert_heard(server, ACCEPTED, 0, CLOSED, 0);
 }
 
 TEST(those_that_linger_count_for_the_limit)
 {
-    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
-    int first;
+    struct server *server = run_server_with(say_hello, *state, .max_per_peer = 2);
+    int first = greeted_client(server);
 
-    server->options.max_per_peer = 2;
-    server_run(server);
-    first = dial(&server->address);
-    assert_int_equal(answer(first, HELLO), 0);
-    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_serves(server, 1);
     eventually(server_counters(server).lingering == 2);
     assert_int_equal(answer(dial(&server->address), ""), ECONNRESET);
     hang_up(first);
     eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
-    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_serves(server, 1);
     assert_int_equal(server_counters(server).refused, 1);
 }
 
 TEST_AS(without_a_limit_one_peer_has_many, NET_CASE)
 {
-    struct server *server = server_new("127.0.0.1:0", say_hello_later, &workers);
+    struct server *server = run_server_with(say_hello_later, &workers, .max_per_peer = NB_NO_LIMIT);
 
-    server->options.max_per_peer = NB_NO_LIMIT;
-    server_run(server);
-    for (int i = 0; i < workers.concurrency; i++)
-        (void)dial(&server->address);
+    dial_times(workers.concurrency, &server->address);
     eventually(gate_waiting() == workers.concurrency);
 }
 
 /* A server on a Unix socket at which each user may have so many connections. */
 static struct server *serve_users(int64_t most)
 {
-    struct server *server = server_new("unix:@netbasics-users", say_hello_later, &workers);
+    struct server *server = run_server_with(say_hello_later, &workers,
+                                            .at = "unix:@netbasics-users", .max_per_peer = most);
 
     user_offset = 0;
     user_unknown = false;
     users_asked = 0;
-    server->options.max_per_peer = most;
-    server_run(server);
     return server;
 }
 
@@ -1580,8 +1417,7 @@ TEST_AS(a_unix_peer_is_its_user, NET_CASE)
 {
     struct server *server = serve_users(2);
 
-    (void)dial(&server->address);
-    (void)dial(&server->address);
+    dial_times(2, &server->address);
     eventually(gate_waiting() == 2);
     assert_int_equal(answer(dial(&server->address), ""), 0); /* Unix sockets know no reset */
     user_offset = 1;
@@ -1597,9 +1433,7 @@ TEST_AS(unix_peers_whose_user_nobody_knows_have_no_limit, NET_CASE)
     struct server *server = serve_users(1);
 
     user_unknown = true;
-    (void)dial(&server->address);
-    (void)dial(&server->address);
-    (void)dial(&server->address);
+    dial_times(3, &server->address);
     eventually(gate_waiting() == 3);
     gate_open();
     assert_status(server_finish(server), NB_OK);
@@ -1609,8 +1443,7 @@ TEST_AS(without_a_limit_nobody_asks_for_the_user, NET_CASE)
 {
     struct server *server = serve_users(NB_NO_LIMIT);
 
-    (void)dial(&server->address);
-    eventually(gate_waiting() == 1);
+    (void)client_at_the_gate(server);
     assert_int_equal(users_asked, 0);
     gate_open();
     assert_status(server_finish(server), NB_OK);
@@ -1622,19 +1455,15 @@ TEST_AS(who_waits_for_a_place_when_the_run_breaks_is_unserved_without_events, NE
     struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
     int clients[3];
 
-    for (size_t i = 0; i < COUNT(clients); i++)
-        clients[i] = dial(&server->address);
+    dial_all(clients, &server->address);
     nb_listener_stop(server->listener);
     fail_after(ON_THREAD, 1, EAGAIN, -1); /* that of the server starts */
     fail_next(ON_POLL, EFAULT, -1);
     server_run(server);
     assert_status(server_wait(server), NB_SYSTEM);
-    for (size_t i = 0; i < COUNT(clients); i++)
-        assert_int_equal(raw_ending(clients[i], NULL), ECONNRESET);
-    assert_int_equal(server_counters(server).unserved, COUNT(clients));
-    assert_int_equal(server_counters(server).accepted, 0);
-    assert_int_equal(server_heard(server, NB_EVENT_ACCEPTED), 0);
-    assert_int_equal(server_heard(server, NB_EVENT_CLOSED), 0);
+    assert_all_reset(clients);
+    assert_counters(server, unserved, COUNT(clients), accepted, 0);
+    assert_heard(server, ACCEPTED, 0, CLOSED, 0);
 }
 
 /* --- Bad options --- */
@@ -1739,7 +1568,7 @@ TEST(a_bad_option_is_named_and_nothing_is_done)
     }
     assert_int_equal(server_heard(server, NB_EVENT_LISTENING), 0);
     server_run(server);
-    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_serves(server, 1);
     assert_status(server_finish(server), NB_OK);
 }
 
@@ -1807,7 +1636,7 @@ TEST(a_listener_is_served_only_once)
 
     assert_status(nb_serve(server->listener, say_hello, NULL, NULL, &err), NB_INVALID);
     assert_status(err.status, NB_INVALID);
-    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_serves(server, 1);
     assert_status(server_finish(server), NB_OK);
     assert_status(nb_serve(server->listener, say_hello, NULL, NULL, NULL), NB_INVALID);
 }
@@ -1864,11 +1693,9 @@ TEST(the_events_of_one_connection_come_in_order)
 {
     static const nb_event_kind kinds[] = {NB_EVENT_LISTENING, NB_EVENT_LISTENING, NB_EVENT_ACCEPTED,
                                           NB_EVENT_CLOSED,    NB_EVENT_DRAINING,  NB_EVENT_STOPPED};
-    struct server *server = server_new("localhost:0", answer_four_bytes, *state);
-    int client;
+    struct server *server = run_server_with(answer_four_bytes, *state, .at = "localhost:0");
+    int client = dial(&server->address);
 
-    server_run(server);
-    client = dial(&server->address);
     say(client, "1234", 4);
     assert_int_equal(answer(client, HELLO), 0);
     hang_up(client);
@@ -1881,10 +1708,9 @@ TEST(the_events_of_one_connection_come_in_order)
 
 TEST(listening_tells_each_socket)
 {
-    struct server *server = server_new("localhost:0", say_hello, *state);
+    struct server *server = run_server_with(say_hello, *state, .at = "localhost:0");
     nb_address told, expected;
 
-    server_run(server);
     for (size_t i = 0; i < 2; i++) {
         told = server_event(server, NB_EVENT_LISTENING, (int)i).address;
         assert_status(nb_listener_address(server->listener, i, &expected), NB_OK);
@@ -1953,14 +1779,11 @@ static void check_event(const nb_event *event, void *unused)
 
 TEST(each_event_has_its_size_and_a_line_and_those_of_connections_an_id)
 {
-    struct server *server = server_new("127.0.0.1:0", echo, *state);
+    struct server *server;
     int client;
 
     bad_events = 0;
-    server->also = check_event;
-    server->options.max_per_peer = 1;
-    server->options.drain_ms = 1;
-    server_run(server);
+    server = run_server_with(echo, *state, .also = check_event, .max_per_peer = 1, .drain_ms = 1);
     client = dial(&server->address);
     eventually(server_heard(server, NB_EVENT_ACCEPTED) == 1);
     (void)dial(&server->address); /* refused at once, or at the stop */
@@ -1973,14 +1796,12 @@ TEST(each_event_has_its_size_and_a_line_and_those_of_connections_an_id)
 
 TEST(every_connection_has_an_id_of_its_own)
 {
-    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    struct server *server = run_server(say_hello, NULL, *state);
     bool seen[41] = {false};
 
-    server_run(server);
     for (int i = 0; i < 40; i++) {
-        int client = dial(&server->address);
+        int client = greeted_client(server);
 
-        assert_int_equal(answer(client, HELLO), 0);
         hang_up(client);
     }
     assert_status(server_finish(server), NB_OK);
@@ -2013,14 +1834,12 @@ static void keep_line(const nb_event *event, void *unused)
 TEST(a_hostile_name_of_a_peer_is_escaped_in_the_line)
 {
     struct sockaddr_un name = {.sun_family = AF_UNIX, .sun_path = "\0\x1b[2J\nforged"};
-    struct server *server = server_new("unix:@netbasics-hostile-name", say_hello, *state);
+    struct server *server =
+        run_server_with(say_hello, *state, .at = "unix:@netbasics-hostile-name", .also = keep_line);
     nb_address from = nb__address_from((const struct sockaddr *)&name,
                                        offsetof(struct sockaddr_un, sun_path) + 12);
-    int client;
+    int client = dial_quietly_from(&from, &server->address);
 
-    server->also = keep_line;
-    server_run(server);
-    client = dial_quietly_from(&from, &server->address);
     assert_true(client >= 0);
     assert_int_equal(answer(client, HELLO), 0);
     assert_string_equal(line_of_accepted, "connection 1 from unix:@\\x1b[2J\\x0aforged: accepted");
@@ -2043,15 +1862,13 @@ TEST(every_connection_is_accepted_before_it_is_closed)
     struct server *server = run_server(say_hello, NULL, *state);
     int clients[100];
 
-    for (size_t i = 0; i < COUNT(clients); i++)
-        clients[i] = dial(&server->address);
+    dial_all(clients, &server->address);
     for (size_t i = 0; i < COUNT(clients); i++) {
         assert_int_equal(answer(clients[i], HELLO), 0);
         hang_up(clients[i]);
     }
     assert_status(server_finish(server), NB_OK);
-    assert_int_equal(server_heard(server, NB_EVENT_ACCEPTED), COUNT(clients));
-    assert_int_equal(server_heard(server, NB_EVENT_CLOSED), COUNT(clients));
+    assert_heard(server, ACCEPTED, COUNT(clients), CLOSED, COUNT(clients));
     for (size_t i = 0; i < server->event_count; i++)
         assert_true(server->events[i].kind != NB_EVENT_CLOSED || was_accepted_before(server, i));
     assert_int_equal(server->events[server->event_count - 2].kind == NB_EVENT_STOPPED, 0);
@@ -2071,15 +1888,10 @@ static void ask_and_stop(const nb_event *event, void *context)
 
 TEST(an_event_handler_may_ask_and_stop)
 {
-    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
-    int client;
+    struct server *server = run_server_with(say_hello, *state, .also = ask_and_stop,
+                                            .max_per_peer = 1, .linger_ms = 50);
+    int client = greeted_client(server);
 
-    server->also = ask_and_stop;
-    server->options.max_per_peer = 1;
-    server->options.linger_ms = 50;
-    server_run(server);
-    client = dial(&server->address);
-    assert_int_equal(answer(client, HELLO), 0);
     (void)dial(&server->address); /* refused or, after the stop, not */
     hang_up(client);
     assert_status(server_wait(server), NB_OK);
@@ -2094,12 +1906,9 @@ static void stay_in_closed(const nb_event *event, void *unused)
 
 TEST_AS(an_event_handler_that_takes_its_time_holds_up_only_its_thread, NET_CASE)
 {
-    struct server *server = server_new("127.0.0.1:0", abort_it, &workers);
+    struct server *server = run_server_with(abort_it, &workers, .also = stay_in_closed);
 
-    server->also = stay_in_closed;
-    server_run(server);
-    (void)dial(&server->address);
-    eventually(gate_waiting() == 1);
+    (void)client_at_the_gate(server);
     (void)dial(&server->address);
     eventually(gate_waiting() == 2);
     gate_open();
@@ -2140,12 +1949,10 @@ static nb_status end_it_somehow(nb_conn *conn, void *count)
 TEST(closed_is_told_inside_the_call_that_ends_a_connection)
 {
     atomic_int count = 0;
-    struct server *server = server_new("127.0.0.1:0", end_it_somehow, *state);
+    struct server *server =
+        run_server_with(end_it_somehow, *state, .context = &count, .also = note_closed_inside);
 
     heard_inside = 0;
-    server->context = &count;
-    server->also = note_closed_inside;
-    server_run(server);
     for (int i = 1; i <= 3; i++) {
         (void)dial(&server->address);
         eventually(server_heard(server, NB_EVENT_CLOSED) == i);
@@ -2167,16 +1974,12 @@ static void stay_in_the_first(const nb_event *event, void *context)
 
 TEST_AS(who_takes_its_time_over_accepted_holds_up_nobody_who_connects, NET_CASE)
 {
-    struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
+    struct server *server = run_server_with(say_hello, &workers, .also = stay_in_the_first);
     int slow;
 
     slow_kind = NB_EVENT_ACCEPTED;
-    server->also = stay_in_the_first;
-    server_run(server);
-    slow = dial(&server->address);
-    eventually(gate_waiting() == 1);
-    for (int i = 0; i < 3; i++)
-        assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    slow = client_at_the_gate(server);
+    assert_serves(server, 3);
     assert_int_equal(gate_waiting(), 1);
     gate_open();
     assert_int_equal(answer(slow, HELLO), 0);
@@ -2185,12 +1988,10 @@ TEST_AS(who_takes_its_time_over_accepted_holds_up_nobody_who_connects, NET_CASE)
 
 TEST_AS(who_takes_its_time_over_refused_holds_up_nobody_who_connects, NET_CASE)
 {
-    struct server *server = server_new("127.0.0.1:0", echo, &workers);
+    struct server *server =
+        run_server_with(echo, &workers, .also = stay_in_the_first, .max_per_peer = 1);
 
     slow_kind = NB_EVENT_REFUSED;
-    server->also = stay_in_the_first;
-    server->options.max_per_peer = 1;
-    server_run(server);
     (void)dial(&server->address);
     eventually(server_heard(server, NB_EVENT_ACCEPTED) == 1);
     assert_int_equal(answer(dial(&server->address), ""), ECONNRESET);
@@ -2253,8 +2054,7 @@ TEST(the_counters_stay_after_the_end)
     struct server *server = run_server(say_hello, NULL, *state);
     nb_serve_counters counters;
 
-    for (int i = 0; i < 5; i++)
-        assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_serves(server, 5);
     assert_status(server_finish(server), NB_OK);
     counters = server_counters(server);
     assert_int_equal(counters.accepted, 5);
@@ -2302,14 +2102,12 @@ static void come_a_hundred_times(void *argument)
 
 TEST(the_counters_add_up_at_every_moment)
 {
-    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    struct server *server;
     struct task clients[4], looker;
     nb_serve_counters counters;
 
     bad_events = 0;
-    server->also = check_counted;
-    server->options.max_per_peer = 2;
-    server_run(server);
+    server = run_server_with(say_hello, *state, .also = check_counted, .max_per_peer = 2);
     task_start(&looker, add_up, server);
     for (size_t i = 0; i < COUNT(clients); i++)
         task_start(&clients[i], come_a_hundred_times, server);
@@ -2332,22 +2130,17 @@ TEST(the_counters_add_up_at_every_moment)
 
 TEST_AS(accepted_are_those_that_run_linger_or_have_ended, NET_CASE)
 {
-    struct server *server = server_new("127.0.0.1:0", say_hello_later, &workers);
+    struct server *server = run_server_with(say_hello_later, &workers, .max_per_peer = 3);
     nb_serve_counters counters;
-    int first;
+    int first = dial(&server->address);
 
-    server->options.max_per_peer = 3;
-    server_run(server);
-    first = dial(&server->address);
     gate_open_for(1);
     assert_int_equal(answer(first, HELLO), 0);
     hang_up(first);
     eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
     gate_open_for(1);
-    assert_int_equal(answer(dial(&server->address), HELLO), 0);
-    eventually(server_counters(server).lingering == 1);
-    (void)dial(&server->address);
-    (void)dial(&server->address);
+    (void)lingering_client(server);
+    dial_times(2, &server->address);
     eventually(gate_waiting() == 2);
     assert_int_equal(answer(dial(&server->address), ""), ECONNRESET);
     counters = server_counters(server);
@@ -2368,7 +2161,7 @@ TEST(the_counters_fill_what_the_caller_knows)
         uint64_t later[2];
     } counters;
 
-    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_serves(server, 1);
     memset(&counters, 0xff, sizeof(counters));
     counters.known.size = offsetof(nb_serve_counters, active);
     assert_status(nb_listener_counters(server->listener, &counters.known), NB_OK);

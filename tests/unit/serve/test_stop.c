@@ -166,11 +166,9 @@ static void wait_for_the_drain(struct server *server)
 
 TEST(a_stop_ends_a_server_that_waits)
 {
-    struct server *server = server_new("localhost:0", say_hello, *state);
-    int64_t begin;
+    struct server *server = run_server_with(say_hello, *state, .at = "localhost:0");
+    int64_t begin = now_ns();
 
-    server_run(server);
-    begin = now_ns();
     assert_status(server_stop(server), NB_OK);
     assert_in_range(ms_since(begin), 0, PATIENCE_MS);
     assert_int_equal(calls(ON_QUEUE_LENGTH), 2); /* each socket is asked once */
@@ -180,16 +178,13 @@ TEST(a_stop_ends_a_server_that_waits)
 
 TEST_AS(a_stop_ends_a_server_whose_workers_wait, NET_CASE)
 {
-    struct server *server = server_new("127.0.0.1:0", say_hello_later, &workers);
+    struct server *server = run_server(say_hello_later, NULL, &workers);
     int clients[8];
 
-    server_run(server);
-    for (size_t i = 0; i < COUNT(clients); i++)
-        clients[i] = dial(&server->address);
+    dial_all(clients, &server->address);
     eventually(gate_waiting() == COUNT(clients));
     gate_open();
-    for (size_t i = 0; i < COUNT(clients); i++)
-        assert_int_equal(answer(clients[i], HELLO), 0);
+    assert_all_greeted(clients);
     assert_status(server_finish(server), NB_OK);
     assert_true(calls(ON_THREAD) > (int)COUNT(clients));
     assert_int_equal(calls(ON_JOIN), calls(ON_THREAD));
@@ -202,8 +197,7 @@ TEST(a_stop_before_the_start_is_not_lost)
     nb_listener_stop(server->listener);
     server_run(server);
     assert_status(server_wait(server), NB_OK);
-    assert_int_equal(server_heard(server, NB_EVENT_LISTENING), 1);
-    assert_int_equal(server_heard(server, NB_EVENT_DRAINING), 1);
+    assert_heard(server, LISTENING, 1, DRAINING, 1);
     assert_int_equal(server_heard(server, NB_EVENT_STOPPED), 1);
 }
 
@@ -212,22 +206,18 @@ TEST(clients_that_came_before_a_stop_before_the_start_are_served)
     struct server *server = server_new("127.0.0.1:0", say_hello, *state);
     int clients[20];
 
-    for (size_t i = 0; i < COUNT(clients); i++)
-        clients[i] = dial(&server->address);
+    dial_all(clients, &server->address);
     nb_listener_stop(server->listener);
     server_run(server);
-    for (size_t i = 0; i < COUNT(clients); i++)
-        assert_int_equal(answer(clients[i], HELLO), 0);
-    hang_up_all();
-    assert_status(server_wait(server), NB_OK);
+    assert_all_greeted(clients);
+    assert_ends(server);
     assert_int_equal(server_counters(server).accepted, COUNT(clients));
 }
 
 TEST(many_stops_are_one)
 {
-    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    struct server *server = run_server(say_hello, NULL, *state);
 
-    server_run(server);
     for (int i = 0; i < 1000; i++)
         nb_listener_stop(server->listener);
     assert_status(server_wait(server), NB_OK);
@@ -245,10 +235,9 @@ static void stop_it(void *argument)
 
 TEST(several_threads_may_stop)
 {
-    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    struct server *server = run_server(say_hello, NULL, *state);
     struct task tasks[4];
 
-    server_run(server);
     for (size_t i = 0; i < COUNT(tasks); i++)
         task_start(&tasks[i], stop_it, server);
     for (size_t i = 0; i < COUNT(tasks); i++)
@@ -271,9 +260,8 @@ TEST(a_handler_may_stop_and_finish)
 
     server->context = server;
     server_run(server);
-    assert_int_equal(answer(dial(&server->address), HELLO), 0);
-    hang_up_all();
-    assert_status(server_wait(server), NB_OK);
+    assert_serves(server, 1);
+    assert_ends(server);
 }
 
 static nb_event_kind stopping_kind;
@@ -311,15 +299,11 @@ TEST(an_event_handler_may_stop)
 
 TEST_AS(a_stop_while_a_worker_accepts_ends, NET_CASE)
 {
-    struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
-    int client;
+    struct server *server = run_server(say_hello, NULL, &workers);
 
-    server_run(server);
     stopping_in_accept = server;
-    client = dial(&server->address);
-    assert_int_equal(answer(client, HELLO), 0);
-    hang_up(client);
-    assert_status(server_wait(server), NB_OK);
+    assert_serves(server, 1);
+    assert_ends(server);
 }
 
 static nb_listener *_Atomic to_be_stopped;
@@ -354,14 +338,14 @@ static void do_nothing(int number)
 
 TEST(signals_disturb_nobody)
 {
-    struct server *server = server_new("127.0.0.1:0", echo, *state);
+    struct server *server;
     struct sigaction action, old;
     int client;
 
     memset(&action, 0, sizeof(action));
     action.sa_handler = do_nothing; /* and system calls are not restarted */
     assert_int_equal(sigaction(SIGUSR2, &action, &old), 0);
-    server_run(server);
+    server = run_server(echo, NULL, *state);
     client = dial(&server->address);
     for (int i = 0; i < 50; i++) {
         raw_send_text(client, "round");
@@ -377,52 +361,37 @@ TEST(signals_disturb_nobody)
 
 TEST(handlers_may_finish_during_the_drain)
 {
-    struct server *server = server_new("127.0.0.1:0", say_hello_later, *state);
-    int client;
+    struct server *server = run_server(say_hello_later, NULL, *state);
+    int client = client_at_the_gate(server);
 
-    server_run(server);
-    client = dial(&server->address);
-    eventually(gate_waiting() == 1);
-    nb_listener_stop(server->listener);
-    gate_open();
-    assert_int_equal(answer(client, HELLO), 0);
-    hang_up(client);
-    assert_status(server_wait(server), NB_OK);
+    stop_and_open_gate(server);
+    assert_ends_with(server, client);
     assert_int_equal(server_counters(server).forced, 0);
     assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_OK);
 }
 
 TEST(conversations_go_on_during_the_drain)
 {
-    struct server *server = server_new("127.0.0.1:0", echo, *state);
-    int client;
+    struct server *server = run_server(echo, NULL, *state);
+    int client = dial(&server->address);
 
-    server_run(server);
-    client = dial(&server->address);
-    say(client, "before", 6);
-    assert_int_equal(answer_so_far(client, "before"), 0);
+    assert_echoes(client, "before");
     nb_listener_stop(server->listener);
-    for (int i = 0; i < 10; i++) {
-        say(client, "during", 6);
-        assert_int_equal(answer_so_far(client, "during"), 0);
-    }
-    say_no_more(client);
-    assert_int_equal(answer(client, ""), 0);
+    for (int i = 0; i < 10; i++)
+        assert_echoes(client, "during");
+    assert_rest(client, "");
     assert_status(server_wait(server), NB_OK);
 }
 
 static void check_cut_off_within(int64_t connection_ms, nb_handler *handler,
                                  const struct mode *mode, int clients)
 {
-    struct server *server = server_new("127.0.0.1:0", handler, mode);
     atomic_int seen = NB_OK;
+    struct server *server = run_server_with(handler, mode, .context = &seen, .drain_ms = 100,
+                                            .connection_ms = connection_ms);
     int fds[16];
     int64_t begin;
 
-    server->context = &seen;
-    server->options.drain_ms = 100;
-    server->options.connection_ms = connection_ms;
-    server_run(server);
     for (int i = 0; i < clients; i++)
         fds[i] = dial(&server->address);
     eventually(server_counters(server).active == (uint64_t)clients);
@@ -433,8 +402,7 @@ static void check_cut_off_within(int64_t connection_ms, nb_handler *handler,
     assert_status(server_wait(server), NB_OK);
     assert_in_range(ms_since(begin), 100, 5000);
     assert_status((nb_status)seen, NB_CANCELLED);
-    assert_int_equal(server_counters(server).forced, clients);
-    assert_int_equal(server_counters(server).active, 0);
+    assert_counters(server, forced, clients, active, 0);
     assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_CANCELLED);
 }
 
@@ -449,34 +417,9 @@ TEST(handlers_that_wait_for_ever_are_cut_off_at_the_end_of_the_drain)
     check_cut_off(wait_for_ever, *state, concurrency_of(state) == 1 ? 1 : 16);
 }
 
-static nb_status retry_timeouts(nb_conn *conn, void *seen)
-{
-    nb_status status;
-    size_t received;
-    char byte;
-
-    do
-        status = nb_recv(conn, &byte, 1, &received, nb_after_ms(3));
-    while (status == NB_TIMEOUT);
-    *(atomic_int *)seen = (int)status;
-    return NB_OK;
-}
-
 TEST(handlers_that_retry_timeouts_are_cut_off_too)
 {
     check_cut_off(retry_timeouts, *state, 1);
-}
-
-static nb_status send_for_ever(nb_conn *conn, void *seen)
-{
-    static const char much[65536];
-    nb_status status;
-
-    do
-        status = nb_send_all(conn, much, sizeof(much), NULL, nb_forever());
-    while (status == NB_OK);
-    *(atomic_int *)seen = (int)status;
-    return NB_OK;
 }
 
 TEST(handlers_that_are_stuck_in_a_send_are_cut_off_too)
@@ -494,14 +437,10 @@ TEST(handlers_without_any_limit_of_time_are_cut_off_too)
 /* The shortest drain there is: everything is over as soon as somebody looks. */
 TEST(a_drain_of_a_millisecond_ends_at_once)
 {
-    struct server *server = server_new("127.0.0.1:0", wait_for_ever, *state);
     atomic_int seen = NB_OK;
+    struct server *server = run_server_with(wait_for_ever, *state, .context = &seen, .drain_ms = 1);
 
-    server->context = &seen;
-    server->options.drain_ms = 1;
-    server_run(server);
-    (void)dial(&server->address);
-    eventually(server_counters(server).active == 1);
+    (void)active_client(server);
     assert_status(server_stop(server), NB_OK);
     assert_status((nb_status)seen, NB_CANCELLED);
     assert_int_equal(server_counters(server).forced, 1);
@@ -509,33 +448,23 @@ TEST(a_drain_of_a_millisecond_ends_at_once)
 
 TEST(a_drain_without_limit_waits_for_the_handlers)
 {
-    struct server *server = server_new("127.0.0.1:0", echo, *state);
-    int client;
+    struct server *server = run_server_with(echo, *state, .drain_ms = NB_NO_LIMIT);
+    int client = dial(&server->address);
 
-    server->options.drain_ms = NB_NO_LIMIT;
-    server_run(server);
-    client = dial(&server->address);
-    say(client, HELLO, strlen(HELLO));
-    assert_int_equal(answer_so_far(client, HELLO), 0);
+    assert_echoes(client, HELLO);
     nb_listener_stop(server->listener);
-    say(client, HELLO, strlen(HELLO));
-    assert_int_equal(answer_so_far(client, HELLO), 0);
+    assert_echoes(client, HELLO);
     assert_false(server->ended);
-    say_no_more(client);
-    assert_int_equal(answer(client, ""), 0);
+    assert_rest(client, "");
     assert_status(server_wait(server), NB_OK);
 }
 
 /* The gate is a handler's own code: the library cannot cut it short. */
 TEST_AS(a_handler_outside_the_library_is_waited_for, NET_CASE)
 {
-    struct server *server = server_new("127.0.0.1:0", say_hello_later, &workers);
-    int client;
+    struct server *server = run_server_with(say_hello_later, &workers, .drain_ms = 20);
+    int client = client_at_the_gate(server);
 
-    server->options.drain_ms = 20;
-    server_run(server);
-    client = dial(&server->address);
-    eventually(gate_waiting() == 1);
     nb_listener_stop(server->listener);
     eventually(server_counters(server).forced == 1);
     assert_int_equal(raw_ending(client, NULL), ECONNRESET);
@@ -561,16 +490,13 @@ static nb_status wait_at_the_gate_or_for_ever(nb_conn *conn, void *seen)
 
 TEST_AS(a_connection_cancelled_before_is_not_counted_as_forced, NET_CASE)
 {
-    struct server *server = server_new("127.0.0.1:0", wait_at_the_gate_or_for_ever, &workers);
     atomic_int seen = NB_OK;
+    struct server *server =
+        run_server_with(wait_at_the_gate_or_for_ever, &workers, .context = &seen, .drain_ms = 20);
     int client;
 
     cancelled_before = NULL;
-    server->context = &seen;
-    server->options.drain_ms = 20;
-    server_run(server);
-    (void)dial(&server->address);
-    eventually(gate_waiting() == 1);
+    (void)client_at_the_gate(server);
     nb_cancel(cancelled_before);
     client = dial(&server->address);
     eventually(server_counters(server).active == 2);
@@ -583,13 +509,10 @@ TEST_AS(a_connection_cancelled_before_is_not_counted_as_forced, NET_CASE)
 
 TEST(who_lingers_is_waited_for_until_the_end_of_the_drain)
 {
-    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    struct server *server = run_server_with(say_hello, *state, .drain_ms = 100);
     int64_t begin;
 
-    server->options.drain_ms = 100;
-    server_run(server);
-    assert_int_equal(answer(dial(&server->address), HELLO), 0);
-    eventually(server_counters(server).lingering == 1);
+    (void)lingering_client(server);
     begin = now_ns();
     assert_status(server_stop(server), NB_OK);
     assert_in_range(ms_since(begin), 100, 5000);
@@ -599,36 +522,25 @@ TEST(who_lingers_is_waited_for_until_the_end_of_the_drain)
 
 TEST(who_lingers_may_end_during_the_drain)
 {
-    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
-    int client;
+    struct server *server = run_server(say_hello, NULL, *state);
 
-    server_run(server);
-    client = dial(&server->address);
-    assert_int_equal(answer(client, HELLO), 0);
-    eventually(server_counters(server).lingering == 1);
+    (void)lingering_client(server);
     nb_listener_stop(server->listener);
     wait_for_the_drain(server);
-    hang_up(client);
-    assert_status(server_wait(server), NB_OK);
+    assert_ends(server);
     assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_OK);
 }
 
 /* A handler of the drain may be the last to speak to a peer that sends more than it reads. */
 TEST(input_that_nobody_read_costs_nothing_during_the_drain)
 {
-    struct server *server = server_new("127.0.0.1:0", say_hello_later, *state);
+    struct server *server = run_server(say_hello_later, NULL, *state);
     static const char much[30000];
-    int client;
+    int client = client_at_the_gate(server);
 
-    server_run(server);
-    client = dial(&server->address);
-    eventually(gate_waiting() == 1);
     say(client, much, sizeof(much));
-    nb_listener_stop(server->listener);
-    gate_open();
-    assert_int_equal(answer(client, HELLO), 0);
-    hang_up(client);
-    assert_status(server_wait(server), NB_OK);
+    stop_and_open_gate(server);
+    assert_ends_with(server, client);
 }
 
 /* --- Those who wait in the queue --- */
@@ -637,15 +549,22 @@ TEST(input_that_nobody_read_costs_nothing_during_the_drain)
 static struct server *full_server(void **state, int *clients, int waiting)
 {
     struct mode few = {concurrency_of(state) == 1 ? 1 : 2};
-    struct server *server = server_new("127.0.0.1:0", say_hello_later, &few);
+    struct server *server = run_server(say_hello_later, NULL, &few);
 
-    server_run(server);
-    for (int i = 0; i < few.concurrency; i++)
-        (void)dial(&server->address);
+    dial_times(few.concurrency, &server->address);
     eventually(gate_waiting() == few.concurrency);
     for (int i = 0; i < waiting; i++)
         clients[i] = dial(&server->address);
     return server;
+}
+
+/* All who wait when the stop comes are served. */
+static void check_all_served(struct server *server, const int *clients, size_t count)
+{
+    stop_and_open_gate(server);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(answer(clients[i], HELLO), 0);
+    assert_ends(server);
 }
 
 TEST(those_in_the_queue_are_served_after_the_stop)
@@ -653,15 +572,10 @@ TEST(those_in_the_queue_are_served_after_the_stop)
     int clients[10];
     struct server *server = full_server(state, clients, COUNT(clients));
 
-    nb_listener_stop(server->listener);
-    gate_open();
-    for (size_t i = 0; i < COUNT(clients); i++)
-        assert_int_equal(answer(clients[i], HELLO), 0);
-    hang_up_all();
-    assert_status(server_wait(server), NB_OK);
+    check_all_served(server, clients, COUNT(clients));
     assert_int_equal(server_counters(server).unserved, 0);
-    assert_int_equal(server_heard(server, NB_EVENT_ACCEPTED), server_counters(server).accepted);
-    assert_int_equal(server_heard(server, NB_EVENT_CLOSED), server_counters(server).accepted);
+    assert_heard(server, ACCEPTED, server_counters(server).accepted, CLOSED,
+                 server_counters(server).accepted);
 }
 
 TEST(the_limit_of_handlers_holds_in_the_drain)
@@ -669,12 +583,7 @@ TEST(the_limit_of_handlers_holds_in_the_drain)
     int clients[10];
     struct server *server = full_server(state, clients, COUNT(clients));
 
-    nb_listener_stop(server->listener);
-    gate_open();
-    for (size_t i = 0; i < COUNT(clients); i++)
-        assert_int_equal(answer(clients[i], HELLO), 0);
-    hang_up_all();
-    assert_status(server_wait(server), NB_OK);
+    check_all_served(server, clients, COUNT(clients));
     assert_int_equal(server_counters(server).peak, concurrency_of(state) == 1 ? 1 : 2);
 }
 
@@ -686,18 +595,15 @@ TEST(the_limit_of_one_peer_holds_in_the_drain)
     int other;
 
     server->options.max_per_peer = 2;
-    for (int i = 0; i < 5; i++)
-        (void)dial(&server->address);
+    dial_times(5, &server->address);
     other = dial_from("127.0.0.2:0", &server->address);
     nb_listener_stop(server->listener);
     server_run(server);
     gate_open();
     assert_int_equal(answer(other, HELLO), 0);
     eventually(server_counters(server).refused == 3); /* the first two linger */
-    hang_up_all();
-    assert_status(server_wait(server), NB_OK);
-    assert_int_equal(server_counters(server).accepted, 3);
-    assert_int_equal(server_counters(server).unserved, 0);
+    assert_ends(server);
+    assert_counters(server, accepted, 3, unserved, 0);
     assert_int_equal(server_heard(server, NB_EVENT_REFUSED), 3);
 }
 
@@ -709,23 +615,19 @@ TEST_AS(who_waits_in_the_queue_of_the_stop_does_not_count_for_its_peer, NET_CASE
 
     server->options.max_per_peer = 1;
     server->options.linger_ms = NB_NO_LINGER;
-    for (size_t i = 0; i < COUNT(clients); i++)
-        clients[i] = dial(&server->address);
+    dial_all(clients, &server->address);
     nb_listener_stop(server->listener);
     server_run(server);
-    for (size_t i = 0; i < COUNT(clients); i++)
-        assert_int_equal(answer(clients[i], HELLO), 0);
+    assert_all_greeted(clients);
     assert_status(server_wait(server), NB_OK);
-    assert_int_equal(server_counters(server).accepted, COUNT(clients));
-    assert_int_equal(server_counters(server).refused, 0);
+    assert_counters(server, accepted, COUNT(clients), refused, 0);
 }
 
 TEST_AS(more_workers_start_for_the_queue_of_the_stop, NET_CASE)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello_later, &workers);
 
-    for (int i = 0; i < 10; i++)
-        (void)dial(&server->address);
+    dial_times(10, &server->address);
     nb_listener_stop(server->listener);
     server_run(server);
     eventually(gate_waiting() == 10);
@@ -738,12 +640,10 @@ TEST(a_lost_connection_at_the_stop_costs_no_other)
     struct server *server = full_server(state, clients, COUNT(clients));
 
     fail_next(ON_ACCEPT, ECONNABORTED, 2);
-    nb_listener_stop(server->listener);
-    gate_open();
+    stop_and_open_gate(server);
     for (size_t i = 0; i < COUNT(clients) - 2; i++)
         assert_int_equal(answer(clients[i], HELLO), 0);
-    hang_up_all();
-    assert_status(server_wait(server), NB_OK);
+    assert_ends(server);
     assert_int_equal(server_counters(server).lost_accepts, 2);
 }
 
@@ -760,17 +660,6 @@ TEST(losses_without_end_at_the_stop_end_with_the_queue)
     server_run(server);
     assert_status(server_wait(server), NB_OK);
     assert_int_equal(server_counters(server).lost_accepts, 70);
-}
-
-/* All who wait when the stop comes are served. */
-static void check_all_served(struct server *server, const int *clients, size_t count)
-{
-    nb_listener_stop(server->listener);
-    gate_open();
-    for (size_t i = 0; i < count; i++)
-        assert_int_equal(answer(clients[i], HELLO), 0);
-    hang_up_all();
-    assert_status(server_wait(server), NB_OK);
 }
 
 TEST(an_interrupted_accept_at_the_stop_costs_nobody)
@@ -806,10 +695,8 @@ static void check_unserved_after(int error, const struct mode *mode)
     fail_next(ON_ACCEPT, error, -1);
     server_run(server);
     assert_status(server_wait(server), NB_OK);
-    for (size_t i = 0; i < COUNT(clients); i++)
-        assert_int_equal(raw_ending(clients[i], NULL), ECONNRESET);
-    assert_int_equal(server_counters(server).accepted, 0);
-    assert_int_equal(server_counters(server).unserved, COUNT(clients));
+    assert_all_reset(clients);
+    assert_counters(server, accepted, 0, unserved, COUNT(clients));
     fail_next(ON_ACCEPT, 0, 0);
 }
 
@@ -843,15 +730,12 @@ TEST(the_queue_of_a_unix_socket_is_taken_whole_whatever_its_length)
 
     (void)snprintf(where, sizeof(where), "unix:@netbasics-stop-%ld", (long)getpid());
     server = server_new(where, say_hello, *state);
-    for (size_t i = 0; i < COUNT(clients); i++)
-        clients[i] = dial(&server->address);
+    dial_all(clients, &server->address);
     fail_next(ON_QUEUE_LENGTH, -1, -1); /* asked for it, the system tells of one */
     nb_listener_stop(server->listener);
     server_run(server);
-    for (size_t i = 0; i < COUNT(clients); i++)
-        assert_int_equal(answer(clients[i], HELLO), 0);
-    hang_up_all();
-    assert_status(server_wait(server), NB_OK);
+    assert_all_greeted(clients);
+    assert_ends(server);
     assert_int_equal(server_counters(server).accepted, COUNT(clients));
 }
 
@@ -864,15 +748,13 @@ TEST(who_cannot_be_accepted_from_a_unix_socket_in_time_sees_a_reset)
 
     (void)snprintf(where, sizeof(where), "unix:@netbasics-reset-%ld", (long)getpid());
     server = server_new(where, say_hello, *state);
-    for (size_t i = 0; i < COUNT(clients); i++)
-        clients[i] = dial(&server->address);
+    dial_all(clients, &server->address);
     server->options.drain_ms = 100;
     nb_listener_stop(server->listener);
     /* After pauses of 5, 10, 20 and 40 ms there is no time for a sixth try. */
     fail_next(ON_ACCEPT, EMFILE, 5);
     server_run(server);
-    for (size_t i = 0; i < COUNT(clients); i++)
-        assert_int_equal(raw_ending(clients[i], NULL), ECONNRESET);
+    assert_all_reset(clients);
     assert_status(server_wait(server), NB_OK);
     assert_int_equal(server_counters(server).accepted, 0);
 }
@@ -887,19 +769,15 @@ TEST(a_stop_takes_as_many_as_waited_and_resets_who_comes_later)
     uint64_t before = server_counters(server).accepted;
 
     latecomers.server = server;
-    nb_listener_stop(server->listener);
-    gate_open();
-    for (size_t i = 0; i < COUNT(clients); i++)
-        assert_int_equal(answer(clients[i], HELLO), 0);
+    stop_and_open_gate(server);
+    assert_all_greeted(clients);
     for (size_t i = 0; i < COUNT(latecomers.clients); i++) {
         assert_true(latecomers.clients[i] >= 0);
         assert_int_equal(raw_ending(latecomers.clients[i], NULL), ECONNRESET);
         raw_close(latecomers.clients[i]);
     }
-    hang_up_all();
-    assert_status(server_wait(server), NB_OK);
-    assert_int_equal(server_counters(server).accepted, before + COUNT(clients));
-    assert_int_equal(server_counters(server).unserved, 0);
+    assert_ends(server);
+    assert_counters(server, accepted, before + COUNT(clients), unserved, 0);
 }
 
 /* Those of one socket do not take the places of those of another. */
@@ -915,40 +793,30 @@ TEST(each_queue_is_taken_on_its_own)
     latecomers.server = server;
     nb_listener_stop(server->listener);
     server_run(server);
-    for (size_t i = 0; i < COUNT(clients); i++)
-        assert_int_equal(answer(clients[i], HELLO), 0);
+    assert_all_greeted(clients);
     for (size_t i = 0; i < COUNT(latecomers.clients); i++)
         raw_close(latecomers.clients[i]);
-    hang_up_all();
-    assert_status(server_wait(server), NB_OK);
+    assert_ends(server);
     assert_int_equal(server_counters(server).accepted, COUNT(clients));
 }
 
 TEST(those_for_whom_no_time_is_left_are_reset_and_counted)
 {
     struct mode few = {concurrency_of(state) == 1 ? 1 : 2};
-    struct server *server = server_new("127.0.0.1:0", wait_for_ever, &few);
     atomic_int seen = NB_OK;
+    struct server *server = run_server_with(wait_for_ever, &few, .context = &seen, .drain_ms = 100);
     int clients[3];
 
-    server->context = &seen;
-    server->options.drain_ms = 100;
-    server_run(server);
-    for (int i = 0; i < few.concurrency; i++)
-        (void)dial(&server->address);
+    dial_times(few.concurrency, &server->address);
     eventually(server_counters(server).active == (uint64_t)few.concurrency);
-    for (size_t i = 0; i < COUNT(clients); i++)
-        clients[i] = dial(&server->address);
+    dial_all(clients, &server->address);
     nb_listener_stop(server->listener);
-    for (size_t i = 0; i < COUNT(clients); i++)
-        assert_int_equal(raw_ending(clients[i], NULL), ECONNRESET);
+    assert_all_reset(clients);
     assert_status(server_wait(server), NB_OK);
-    assert_int_equal(server_counters(server).unserved, COUNT(clients));
-    assert_int_equal(server_counters(server).forced, few.concurrency);
+    assert_counters(server, unserved, COUNT(clients), forced, few.concurrency);
     /* They were never admitted: nothing else is told of them. */
     assert_int_equal(server_counters(server).accepted, few.concurrency);
-    assert_int_equal(server_heard(server, NB_EVENT_ACCEPTED), few.concurrency);
-    assert_int_equal(server_heard(server, NB_EVENT_CLOSED), few.concurrency);
+    assert_heard(server, ACCEPTED, few.concurrency, CLOSED, few.concurrency);
 }
 
 static void *send_without_end(void *conn)
@@ -974,16 +842,14 @@ static nb_status wait_in_both_directions(nb_conn *conn, void *seen)
 
 TEST_AS(a_connection_that_two_threads_cut_off_is_cut_off_once, NET_CASE)
 {
-    struct server *server = server_new("127.0.0.1:0", wait_in_both_directions, &sequential);
+    struct server *server;
     atomic_int seen = NB_OK;
     int client;
 
     many_cancel_begin(1);
-    server->context = &seen;
-    server->options.drain_ms = 20;
-    server_run(server);
-    client = dial(&server->address);
-    eventually(server_counters(server).active == 1);
+    server =
+        run_server_with(wait_in_both_directions, &sequential, .context = &seen, .drain_ms = 20);
+    client = active_client(server);
     nb_listener_stop(server->listener);
     assert_status(server_wait(server), NB_OK);
     many_cancel.others = 0;
@@ -1052,8 +918,7 @@ TEST_AS(a_handler_may_end_a_connection_that_others_are_cutting_off, NET_CASE)
         server->context = &address;
         server->options.drain_ms = 20;
         server_run(server);
-        (void)dial(&server->address);
-        eventually(gate_waiting() == 1);
+        (void)client_at_the_gate(server);
         many_cancel_begin(2);
         nb_listener_stop(server->listener);
         gate_open_for(1);
@@ -1066,13 +931,10 @@ TEST_AS(a_handler_may_end_a_connection_that_others_are_cutting_off, NET_CASE)
 
 TEST_AS(nobody_new_gets_in_during_the_drain, NET_CASE)
 {
-    struct server *server = server_new("localhost:0", say_hello_later, &workers);
+    struct server *server = run_server_with(say_hello_later, &workers, .at = "localhost:0");
     nb_address v6 = address_of(host_at("[::1]", &server->address));
-    int client;
+    int client = client_at_the_gate(server);
 
-    server_run(server);
-    client = dial(&server->address);
-    eventually(gate_waiting() == 1);
     nb_listener_stop(server->listener);
     wait_for_the_drain(server);
     eventually(dial_quietly(&server->address) == -ECONNREFUSED);
@@ -1223,17 +1085,13 @@ static int signals_case_end(void **state)
 
 static struct server *signalled_server(nb_handler *handler, void **state)
 {
-    struct server *server = server_new("127.0.0.1:0", handler, *state);
-
-    server->options.stop_on_signals = true;
-    return server;
+    return run_server_with(handler, *state, .stop_on_signals = true);
 }
 
 TEST_AS(sigterm_stops_when_asked_to, SIGNAL_CASE_FOR_BOTH)
 {
     struct server *server = signalled_server(say_hello, state);
 
-    server_run(server);
     assert_int_equal(kill(getpid(), SIGTERM), 0);
     assert_status(server_wait(server), NB_OK);
 }
@@ -1242,7 +1100,6 @@ TEST_AS(sigint_stops_when_asked_to, SIGNAL_CASE_FOR_BOTH)
 {
     struct server *server = signalled_server(say_hello, state);
 
-    server_run(server);
     assert_int_equal(kill(getpid(), SIGINT), 0);
     assert_status(server_wait(server), NB_OK);
 }
@@ -1251,7 +1108,6 @@ TEST_AS(a_signal_to_the_thread_that_serves_stops, SIGNAL_CASE_FOR_BOTH)
 {
     struct server *server = signalled_server(say_hello, state);
 
-    server_run(server);
     eventually(thread_waits(server->tid, FOR_EVENTS));
     assert_int_equal(pthread_kill(server->thread, SIGTERM), 0);
     assert_status(server_wait(server), NB_OK);
@@ -1260,17 +1116,12 @@ TEST_AS(a_signal_to_the_thread_that_serves_stops, SIGNAL_CASE_FOR_BOTH)
 TEST_AS(a_conversation_goes_on_after_the_signal, SIGNAL_CASE_FOR_BOTH)
 {
     struct server *server = signalled_server(echo, state);
-    int client;
+    int client = dial(&server->address);
 
-    server_run(server);
-    client = dial(&server->address);
-    say(client, "before", 6);
-    assert_int_equal(answer_so_far(client, "before"), 0);
+    assert_echoes(client, "before");
     assert_int_equal(pthread_kill(server->thread, SIGTERM), 0);
-    say(client, "during", 6);
-    assert_int_equal(answer_so_far(client, "during"), 0);
-    say_no_more(client);
-    assert_int_equal(answer(client, ""), 0);
+    assert_echoes(client, "during");
+    assert_rest(client, "");
     assert_status(server_wait(server), NB_OK);
     assert_int_equal(server_counters(server).forced, 0);
 }
@@ -1294,8 +1145,7 @@ TEST_AS(signals_that_every_thread_blocks_stop_when_asked_to, SIGNAL_CASE_FOR_BOT
     for (size_t i = 0; i < COUNT(numbers); i++) {
         struct server *server = signalled_server(say_hello, state);
 
-        server_run(server);
-        assert_int_equal(answer(dial(&server->address), HELLO), 0);
+        assert_serves(server, 1);
         hang_up_all();
         assert_int_equal(kill(getpid(), numbers[i]), 0);
         assert_status(server_wait(server), NB_OK);
@@ -1306,32 +1156,29 @@ TEST_AS(signals_that_every_thread_blocks_stop_when_asked_to, SIGNAL_CASE_FOR_BOT
 
 TEST_AS(a_blocked_signal_during_a_handler_stops_afterwards, SIGNAL_CASE_FOR_BOTH)
 {
-    struct server *server = signalled_server(say_hello_later, state);
+    struct server *server;
     int client;
 
     block_signals();
-    server_run(server);
-    client = dial(&server->address);
-    eventually(gate_waiting() == 1);
+    server = signalled_server(say_hello_later, state);
+    client = client_at_the_gate(server);
     assert_int_equal(kill(getpid(), SIGTERM), 0);
     gate_open();
-    assert_int_equal(answer(client, HELLO), 0);
-    hang_up(client);
-    assert_status(server_wait(server), NB_OK);
+    assert_ends_with(server, client);
     assert_true(server->mask_kept);
 }
 
 /* What the program has blocked is its own affair where it has not asked for a stop. */
 TEST_AS(without_being_asked_it_opens_no_signal, SIGNAL_CASE_FOR_BOTH)
 {
-    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    struct server *server;
     sigset_t pending;
 
     block_signals();
     dispose(SIGTERM, count_own, 0);
-    server_run(server);
+    server = run_server(say_hello, NULL, *state);
     assert_int_equal(kill(getpid(), SIGTERM), 0);
-    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_serves(server, 1);
     assert_status(server_finish(server), NB_OK);
     assert_int_equal(own_signals, 0);
     assert_int_equal(sigpending(&pending), 0);
@@ -1340,11 +1187,11 @@ TEST_AS(without_being_asked_it_opens_no_signal, SIGNAL_CASE_FOR_BOTH)
 
 TEST_AS(the_old_dispositions_come_back, SIGNAL_CASE_FOR_BOTH)
 {
-    struct server *server = signalled_server(say_hello, state);
+    struct server *server;
 
     dispose(SIGTERM, count_own, SA_NODEFER);
     dispose(SIGINT, SIG_DFL, 0);
-    server_run(server);
+    server = signalled_server(say_hello, state);
     assert_true(disposition_of(SIGTERM).sa_handler != count_own);
     assert_status(server_stop(server), NB_OK);
     assert_true(disposition_of(SIGTERM).sa_handler == count_own);
@@ -1358,7 +1205,6 @@ TEST_AS(a_disposition_that_the_program_sets_meanwhile_stays, SIGNAL_CASE_FOR_BOT
 {
     struct server *server = signalled_server(say_hello, state);
 
-    server_run(server);
     dispose(SIGINT, count_own, SA_NODEFER);
     assert_int_equal(raise(SIGINT), 0);
     assert_status(server_stop(server), NB_OK);
@@ -1372,11 +1218,11 @@ TEST_AS(a_disposition_that_the_program_sets_meanwhile_stays, SIGNAL_CASE_FOR_BOT
 /* As a program does that saves what it finds, sets its own for a while, and puts the old back. */
 TEST_AS(a_handler_that_is_put_back_after_the_end_swallows_no_signal, SIGNAL_CASE_FOR_BOTH)
 {
-    struct server *server = signalled_server(say_hello, state);
+    struct server *server;
     struct sigaction found;
 
     dispose(SIGTERM, count_own, 0);
-    server_run(server);
+    server = signalled_server(say_hello, state);
     found = disposition_of(SIGTERM);
     assert_status(server_stop(server), NB_OK);
     assert_int_equal(sigaction(SIGTERM, &found, NULL), 0);
@@ -1404,13 +1250,13 @@ static void raise_with_an_alternate_stack(void *memory)
 TEST_AS(a_signal_is_handled_on_the_alternate_stack_of_its_thread, SIGNAL_CASE_FOR_BOTH)
 {
     static char memory[ALTERNATE_STACK_SIZE];
-    struct server *server = signalled_server(say_hello, state);
+    struct server *server;
     size_t used = 0;
     struct task task;
 
     skip_under_valgrind("a thread that changes its stack writes where nothing was");
     memset(memory, 0, sizeof(memory));
-    server_run(server);
+    server = signalled_server(say_hello, state);
     task_start(&task, raise_with_an_alternate_stack, memory);
     task_join(&task);
     assert_status(server_wait(server), NB_OK);
@@ -1421,13 +1267,13 @@ TEST_AS(a_signal_is_handled_on_the_alternate_stack_of_its_thread, SIGNAL_CASE_FO
 
 TEST_AS(an_ignored_signal_stays_ignored, SIGNAL_CASE_FOR_BOTH)
 {
-    struct server *server = signalled_server(say_hello, state);
+    struct server *server;
 
     dispose(SIGINT, SIG_IGN, 0);
-    server_run(server);
+    server = signalled_server(say_hello, state);
     assert_true(disposition_of(SIGINT).sa_handler == SIG_IGN);
     assert_int_equal(raise(SIGINT), 0);
-    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_serves(server, 1);
     assert_int_equal(server_heard(server, NB_EVENT_DRAINING), 0);
     hang_up_all();
     assert_int_equal(raise(SIGTERM), 0);
@@ -1439,7 +1285,6 @@ TEST_AS(its_signal_handlers_restart_system_calls_and_keep_errno, SIGNAL_CASE_FOR
 {
     struct server *server = signalled_server(say_hello, state);
 
-    server_run(server);
     assert_int_equal(disposition_of(SIGTERM).sa_flags & SA_RESTART, SA_RESTART);
     assert_int_equal(disposition_of(SIGINT).sa_flags & SA_RESTART, SA_RESTART);
     errno = E2BIG;
@@ -1450,10 +1295,10 @@ TEST_AS(its_signal_handlers_restart_system_calls_and_keep_errno, SIGNAL_CASE_FOR
 
 TEST_AS(without_being_asked_it_leaves_signals_alone, SIGNAL_CASE_FOR_BOTH)
 {
-    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+    struct server *server;
 
     dispose(SIGTERM, count_own, 0);
-    server_run(server);
+    server = run_server(say_hello, NULL, *state);
     assert_true(disposition_of(SIGTERM).sa_handler == count_own);
     assert_true(disposition_of(SIGINT).sa_handler == SIG_DFL);
     assert_true(disposition_of(SIGPIPE).sa_handler == SIG_DFL);
@@ -1466,11 +1311,11 @@ TEST_AS(without_being_asked_it_leaves_signals_alone, SIGNAL_CASE_FOR_BOTH)
 TEST_AS(only_one_of_the_process_has_the_signals, SIGNAL_CASE_FOR_BOTH)
 {
     struct server *server = signalled_server(say_hello, state);
-    struct server *other = signalled_server(say_hello, state);
+    struct server *other = server_new("127.0.0.1:0", say_hello, *state);
     struct server *silent = server_new("127.0.0.1:0", say_hello, *state);
     nb_error err;
 
-    server_run(server);
+    other->options.stop_on_signals = true;
     assert_status(nb_serve(other->listener, say_hello, NULL, &other->options, &err), NB_INVALID);
     assert_status(err.status, NB_INVALID);
     assert_non_null(strstr(err.message, "stop_on_signals"));
@@ -1488,7 +1333,6 @@ TEST_AS(one_after_the_other_may_have_the_signals, SIGNAL_CASE_FOR_BOTH)
     for (int i = 0; i < 10; i++) {
         struct server *server = signalled_server(say_hello, state);
 
-        server_run(server);
         assert_int_equal(raise(i % 2 == 0 ? SIGTERM : SIGINT), 0);
         assert_status(server_wait(server), NB_OK);
         server_free(server);
@@ -1498,34 +1342,24 @@ TEST_AS(one_after_the_other_may_have_the_signals, SIGNAL_CASE_FOR_BOTH)
 TEST_AS(a_hail_of_signals_is_one_stop, SIGNAL_CASE_FOR_BOTH)
 {
     struct server *server = signalled_server(say_hello_later, state);
-    int client;
+    int client = client_at_the_gate(server);
 
-    server_run(server);
-    client = dial(&server->address);
-    eventually(gate_waiting() == 1);
     for (int i = 0; i < 200; i++)
         assert_int_equal(kill(getpid(), i % 2 == 0 ? SIGTERM : SIGINT), 0);
     gate_open();
-    assert_int_equal(answer(client, HELLO), 0);
-    hang_up(client);
-    assert_status(server_wait(server), NB_OK);
+    assert_ends_with(server, client);
     assert_int_equal(server_heard(server, NB_EVENT_DRAINING), 1);
 }
 
 /* As Ctrl-C twice: the handler would wait for its client for ever. */
 TEST_AS(a_signal_again_ends_the_drain, SIGNAL_CASE_FOR_WORKERS)
 {
-    struct server *server = signalled_server(wait_for_ever, state);
     atomic_int seen = NB_OK;
-    int64_t begin;
-    int client;
+    struct server *server = run_server_with(wait_for_ever, *state, .context = &seen,
+                                            .drain_ms = NB_NO_LIMIT, .stop_on_signals = true);
+    int client = active_client(server);
+    int64_t begin = now_ns();
 
-    server->context = &seen;
-    server->options.drain_ms = NB_NO_LIMIT;
-    server_run(server);
-    client = dial(&server->address);
-    eventually(server_counters(server).active == 1);
-    begin = now_ns();
     assert_int_equal(raise(SIGINT), 0);
     eventually(server_heard(server, NB_EVENT_DRAINING) == 1);
     eventually(ms_since(begin) >= 510);
@@ -1541,22 +1375,16 @@ TEST_AS(a_signal_again_ends_the_drain, SIGNAL_CASE_FOR_WORKERS)
 TEST_AS(two_signals_at_once_are_one, SIGNAL_CASE_FOR_WORKERS)
 {
     struct server *server = signalled_server(say_hello_later, state);
-    int64_t begin;
-    int client;
+    int client = client_at_the_gate(server);
+    int64_t begin = now_ns();
 
-    server_run(server);
-    client = dial(&server->address);
-    eventually(gate_waiting() == 1);
-    begin = now_ns();
     assert_int_equal(raise(SIGTERM), 0);
     assert_int_equal(raise(SIGTERM), 0);
     if (ms_since(begin) >= 500)
         skip_because("it took half a second to raise two signals");
     eventually(server_heard(server, NB_EVENT_DRAINING) == 1);
     gate_open();
-    assert_int_equal(answer(client, HELLO), 0);
-    hang_up(client);
-    assert_status(server_wait(server), NB_OK);
+    assert_ends_with(server, client);
     assert_int_equal(server_counters(server).forced, 0);
 }
 
@@ -1567,21 +1395,16 @@ TEST_AS(a_signal_of_the_run_before_does_not_count, SIGNAL_CASE_FOR_WORKERS)
     struct server *server = signalled_server(say_hello, state);
     int client;
 
-    server_run(server);
     assert_int_equal(raise(SIGTERM), 0);
     assert_status(server_wait(server), NB_OK);
     server_free(server);
     eventually(ms_since(begin) >= 510);
     server = signalled_server(say_hello_later, state);
-    server_run(server);
-    client = dial(&server->address);
-    eventually(gate_waiting() == 1);
+    client = client_at_the_gate(server);
     assert_int_equal(raise(SIGTERM), 0);
     eventually(server_heard(server, NB_EVENT_DRAINING) == 1);
     gate_open();
-    assert_int_equal(answer(client, HELLO), 0);
-    hang_up(client);
-    assert_status(server_wait(server), NB_OK);
+    assert_ends_with(server, client);
     assert_int_equal(server_counters(server).forced, 0);
 }
 
@@ -1626,7 +1449,7 @@ static void check_undisturbed(struct server *server)
     struct pollfd wake = {.fd = server->listener->wake[0], .events = POLLIN};
 
     assert_int_equal(poll(&wake, 1, 0), 0);
-    assert_int_equal(answer(dial(&server->address), HELLO), 0);
+    assert_serves(server, 1);
     assert_int_equal(server_heard(server, NB_EVENT_DRAINING), 0);
     hang_up_all();
     assert_int_equal(raise(SIGTERM), 0);
@@ -1640,7 +1463,6 @@ TEST_AS(a_signal_to_a_forked_child_is_its_own, SIGNAL_CASE_FOR_BOTH)
 
     skip_without_children();
     server = signalled_server(say_hello, state);
-    server_run(server);
     status = end_of_signalled_child(idle);
     assert_true(WIFSIGNALED(status));
     assert_int_equal(WTERMSIG(status), SIGTERM);
@@ -1653,39 +1475,32 @@ static void exit_with_42(int number)
     _exit(42);
 }
 
-TEST_AS(a_forked_child_has_the_dispositions_of_before, SIGNAL_CASE_FOR_BOTH)
+/* That a child of a server exits with 42 at the signal, and that the server itself goes on. */
+static void check_child_exits(void (*live)(int ready), void **state)
 {
-    struct server *server;
-    int status;
+    struct server *server = signalled_server(say_hello, state);
+    int status = end_of_signalled_child(live);
 
-    skip_without_children();
-    server = signalled_server(say_hello, state);
-    dispose(SIGTERM, exit_with_42, 0);
-    server_run(server);
-    status = end_of_signalled_child(idle);
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), 42);
     check_undisturbed(server);
 }
 
+TEST_AS(a_forked_child_has_the_dispositions_of_before, SIGNAL_CASE_FOR_BOTH)
+{
+    skip_without_children();
+    dispose(SIGTERM, exit_with_42, 0);
+    check_child_exits(idle, state);
+}
+
 /* As in a container whose first process starts another container. */
 TEST_AS(a_signal_to_a_child_with_the_same_number_is_its_own, SIGNAL_CASE_FOR_BOTH)
 {
-    struct server *server;
-    int status;
-
     skip_without_children();
     skip_under_qemu("it clears nothing at a fork");
-    server = signalled_server(say_hello, state);
     dispose(SIGTERM, exit_with_42, 0);
     number_of_all = 1;
-    server_run(server);
-    status = end_of_signalled_child(idle);
-    number_of_all = 0;
-    assert_true(WIFEXITED(status));
-    assert_int_equal(WEXITSTATUS(status), 42);
-    number_of_all = 1;
-    check_undisturbed(server);
+    check_child_exits(idle, state);
 }
 
 static void tell_begin(const nb_event *event, void *ready)
@@ -1711,30 +1526,18 @@ static void serve(int ready)
     _exit(status == NB_OK && disposition_of(SIGTERM).sa_handler == SIG_DFL ? 42 : 96);
 }
 
-static void check_child_that_serves(void **state)
-{
-    struct server *server;
-    int status;
-
-    skip_without_children();
-    server = signalled_server(say_hello, state);
-    server_run(server);
-    status = end_of_signalled_child(serve);
-    assert_true(WIFEXITED(status));
-    assert_int_equal(WEXITSTATUS(status), 42);
-    check_undisturbed(server);
-}
-
 TEST_AS(a_forked_child_may_serve_and_be_stopped_itself, SIGNAL_CASE_FOR_BOTH)
 {
-    check_child_that_serves(state);
+    skip_without_children();
+    check_child_exits(serve, state);
 }
 
 TEST_AS(a_child_with_the_same_number_may_serve_and_be_stopped_itself, SIGNAL_CASE_FOR_BOTH)
 {
+    skip_without_children();
     skip_under_qemu("it clears nothing at a fork");
     number_of_all = 1;
-    check_child_that_serves(state);
+    check_child_exits(serve, state);
 }
 
 /* --- Signals of threads: faults --- */
