@@ -16,6 +16,7 @@
 #include "sys/sys.h"
 #include "wait/wait.h"
 
+#include <netbasics/connect.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -135,6 +136,19 @@ static nb_status read_local(nb_address *out, const char *text, nb_error *err)
     return NB_OK;
 }
 
+static struct nb__socket_options socket_options_of(const nb_connect_options *given)
+{
+    return (struct nb__socket_options){.values = {
+                                           [NB__NAGLE] = given->nagle,
+                                           [NB__KEEPALIVE_IDLE] = given->keepalive_idle_ms,
+                                           [NB__KEEPALIVE_INTERVAL] = given->keepalive_interval_ms,
+                                           [NB__KEEPALIVE_COUNT] = given->keepalive_count,
+                                           [NB__USER_TIMEOUT] = given->user_timeout_ms,
+                                           [NB__SEND_BUFFER] = given->send_buffer_bytes,
+                                           [NB__RECEIVE_BUFFER] = given->receive_buffer_bytes,
+                                       }};
+}
+
 NB__VERSIONED_SOLID(nb_connect_options, 3, 7);
 
 /* Reads what the caller gave. */
@@ -153,7 +167,7 @@ static nb_status read_errand(struct connect_request *request, const char *endpoi
     request->cancels.fds[1] = -1;
     if (known.cancel_fd != NULL && request->cancels.fds[0] < 0)
         return nb__error_invalid(err, operation, "cancel_fd is no descriptor");
-    request->params.options = nb__socket_options_of_connect(&known);
+    request->params.options = socket_options_of(&known);
     status = nb__socket_options_check(&request->params.options, operation, err);
     if (status == NB_OK)
         status = read_local(&request->params.local, known.local, err);

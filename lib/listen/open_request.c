@@ -29,6 +29,20 @@ static nb_status bad_mode(int64_t mode, nb_error *err)
     return NB_INVALID;
 }
 
+static struct nb__socket_options socket_options_of(const nb_listen_options *given)
+{
+    return (struct nb__socket_options){.values = {
+                                           [NB__NAGLE] = given->nagle,
+                                           [NB__KEEPALIVE_IDLE] = given->keepalive_idle_ms,
+                                           [NB__KEEPALIVE_INTERVAL] = given->keepalive_interval_ms,
+                                           [NB__KEEPALIVE_COUNT] = given->keepalive_count,
+                                           [NB__USER_TIMEOUT] = given->user_timeout_ms,
+                                           [NB__SEND_BUFFER] = given->send_buffer_bytes,
+                                           [NB__RECEIVE_BUFFER] = given->receive_buffer_bytes,
+                                           [NB__REUSE_PORT] = given->reuse_port,
+                                       }};
+}
+
 NB__VERSIONED_SOLID(nb_listen_options, 0, 10);
 
 nb_status nb__listen_params_read(struct nb__listen_params *out, const nb_listen_options *given,
@@ -44,7 +58,7 @@ nb_status nb__listen_params_read(struct nb__listen_params *out, const nb_listen_
         return bad_mode(known.unix_mode, err);
     out->has_unix_mode = known.unix_mode != 0;
     out->unix_mode = out->has_unix_mode ? (unsigned)known.unix_mode : MODE_DEFAULT;
-    out->options = nb__socket_options_of_listen(&known);
+    out->options = socket_options_of(&known);
     return nb__socket_options_check(&out->options, operation, err);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief The socket options that nb_connect() and nb_listen() offer: one table. */
+ *  @brief The socket options that callers can ask for: one table. */
 #undef _DEFAULT_SOURCE
 #define _DEFAULT_SOURCE
 
@@ -63,35 +63,6 @@ static const struct row {
     [NB__RECEIVE_BUFFER] = {"receive_buffer_bytes", SOL_SOCKET, SO_RCVBUF, INT32_MAX, 1, true},
     [NB__REUSE_PORT] = {"reuse_port", SOL_SOCKET, SO_REUSEPORT, 1, 1, false},
 };
-
-struct nb__socket_options nb__socket_options_of_connect(const nb_connect_options *options)
-{
-    return (struct nb__socket_options){
-        .values = {
-            [NB__NAGLE] = options->nagle,
-            [NB__KEEPALIVE_IDLE] = options->keepalive_idle_ms,
-            [NB__KEEPALIVE_INTERVAL] = options->keepalive_interval_ms,
-            [NB__KEEPALIVE_COUNT] = options->keepalive_count,
-            [NB__USER_TIMEOUT] = options->user_timeout_ms,
-            [NB__SEND_BUFFER] = options->send_buffer_bytes,
-            [NB__RECEIVE_BUFFER] = options->receive_buffer_bytes,
-        }};
-}
-
-struct nb__socket_options nb__socket_options_of_listen(const nb_listen_options *options)
-{
-    return (struct nb__socket_options){
-        .values = {
-            [NB__NAGLE] = options->nagle,
-            [NB__KEEPALIVE_IDLE] = options->keepalive_idle_ms,
-            [NB__KEEPALIVE_INTERVAL] = options->keepalive_interval_ms,
-            [NB__KEEPALIVE_COUNT] = options->keepalive_count,
-            [NB__USER_TIMEOUT] = options->user_timeout_ms,
-            [NB__SEND_BUFFER] = options->send_buffer_bytes,
-            [NB__RECEIVE_BUFFER] = options->receive_buffer_bytes,
-            [NB__REUSE_PORT] = options->reuse_port,
-        }};
-}
 
 nb_status nb__socket_options_check(const struct nb__socket_options *options, const char *operation,
                                    nb_error *err)

@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief Private: the socket options that nb_connect() and nb_listen() offer. */
+ *  @brief Private: the socket options that callers can ask for. */
 #ifndef NETBASICS_SOCKET_OPTIONS_H
 #define NETBASICS_SOCKET_OPTIONS_H
 
 #include "base/text.h"
 
 #include <netbasics/address.h>
-#include <netbasics/connect.h>
 #include <netbasics/error.h>
-#include <netbasics/listener.h>
 #include <stdint.h>
 
 enum nb__socket_option {
@@ -29,9 +27,6 @@ struct nb__socket_options {
     int64_t values[NB__SOCKET_OPTIONS];
     const char *refused; /* the option that setting up a socket failed with last, or NULL */
 };
-
-struct nb__socket_options nb__socket_options_of_connect(const nb_connect_options *options);
-struct nb__socket_options nb__socket_options_of_listen(const nb_listen_options *options);
 
 /* NB_OK, or NB_INVALID: `err` names the first value that is none, and what was expected. */
 nb_status nb__socket_options_check(const struct nb__socket_options *options, const char *operation,
