@@ -40,14 +40,14 @@
     X(NB_STOPPING, "server is stopping")
 
 struct meaning {
-    int number;
+    int code;
     nb_status status;
     const char *name;
 };
 
-#define MEANS(number, status)                                                                      \
+#define MEANS(code, status)                                                                        \
     {                                                                                              \
-        number, status, #number                                                                    \
+        code, status, #code                                                                        \
     }
 
 /* From practice, not from one man page: recv(2), for instance, does not mention ECONNRESET,
@@ -198,30 +198,44 @@ static const struct meaning lookup_meanings[] = {
     MEANS(EAI_FAMILY, NB_UNSUPPORTED),
 };
 
-static const struct meaning *find(const struct meaning *table, size_t count, int number)
+static const struct meaning *find(const struct meaning *table, size_t count, int code)
 {
     for (size_t i = 0; i < count; i++) {
-        if (table[i].number == number)
+        if (table[i].code == code)
             return &table[i];
     }
     return NULL;
 }
 
-static nb_status status_in(const struct meaning *table, size_t count, int number)
+static nb_status status_in(const struct meaning *table, size_t count, int code)
 {
-    const struct meaning *meaning = find(table, count, number);
+    const struct meaning *meaning = find(table, count, code);
 
     return meaning != NULL ? meaning->status : NB_SYSTEM;
 }
 
-nb_status nb__status_of_errno(int number)
+nb_status nb__status_of_errno(int error)
 {
-    return status_in(errno_meanings, COUNT(errno_meanings), number);
+    return status_in(errno_meanings, COUNT(errno_meanings), error);
 }
 
 nb_status nb__status_of_lookup(int code)
 {
     return status_in(lookup_meanings, COUNT(lookup_meanings), code);
+}
+
+struct nb__result nb__result_of(int rc)
+{
+    return rc >= 0 ? nb__ok() : nb__failure(nb__status_of_errno(-rc), -rc);
+}
+
+struct nb__result nb__result_about(int rc, const char *what)
+{
+    struct nb__result result = nb__result_of(rc);
+
+    if (rc < 0)
+        result.what = what;
+    return result;
 }
 
 const char *nb_status_name(nb_status status)
@@ -265,6 +279,15 @@ void nb__text_add_reason(struct nb__text *text, nb_status status, int system_err
         nb__text_add(text, " (%d)", system_error);
 }
 
+void nb__text_add_result(struct nb__text *text, const struct nb__result *result)
+{
+    if (result->what != NULL)
+        nb__text_add(text, "%s: ", result->what);
+    nb__text_add_reason(text, result->status, result->system_error);
+    if (result->why != NULL)
+        nb__text_add(text, ": %s", result->why);
+}
+
 void nb__text_add_target(struct nb__text *text, const char *target)
 {
     size_t most = text->length + SUBJECT_MAX;
@@ -289,10 +312,10 @@ struct nb__text nb__error_begin(nb_error *err, nb_status status, int system_erro
     return nb__text_in(err->message, sizeof(err->message));
 }
 
-struct nb__text nb__error_about(nb_error *err, nb_status status, int system_error,
+struct nb__text nb__error_about(nb_error *err, const struct nb__result *result,
                                 const char *operation, const char *target)
 {
-    struct nb__text text = nb__error_begin(err, status, system_error);
+    struct nb__text text = nb__error_begin(err, result->status, result->system_error);
 
     nb__text_add(&text, "%s ", operation);
     nb__text_add_target(&text, target);
@@ -300,13 +323,13 @@ struct nb__text nb__error_about(nb_error *err, nb_status status, int system_erro
     return text;
 }
 
-nb_status nb__error_set(nb_error *err, nb_status status, int system_error, const char *operation,
+nb_status nb__error_set(nb_error *err, struct nb__result result, const char *operation,
                         const char *target)
 {
-    struct nb__text text = nb__error_about(err, status, system_error, operation, target);
+    struct nb__text text = nb__error_about(err, &result, operation, target);
 
-    nb__text_add_reason(&text, status, system_error);
-    return status;
+    nb__text_add_result(&text, &result);
+    return result.status;
 }
 
 nb_status nb__error_invalid(nb_error *err, const char *operation, const char *what)

@@ -23,78 +23,75 @@ static void set_time_outs_to_none(int fd)
     (void)nb__sys_setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &none, sizeof(none));
 }
 
-static int make_ready(int fd, const char **refused)
+static struct nb__result make_ready(int fd)
 {
-    int rc = nb__sys_set_cloexec(fd);
+    bool changed;
+    struct nb__result result = nb__result_about(nb__sys_set_cloexec(fd), "FD_CLOEXEC");
 
-    *refused = "FD_CLOEXEC";
-    if (rc < 0)
-        return rc;
-    *refused = "O_NONBLOCK";
-    rc = nb__sys_set_blocking(fd, true);
-    return rc < 0 ? rc : nb__inherited_settle(fd, refused);
+    if (result.status == NB_OK)
+        result = nb__result_about(nb__sys_set_blocking(fd, true), "O_NONBLOCK");
+    return result.status == NB_OK ? nb__inherited_settle(fd, &changed) : result;
 }
 
-static nb_status not_ready(nb_error *err, int rc, int fd, const char *refused)
+/* NB_INVALID and what the descriptor is, or what failed. */
+static nb_status adopt_failed(nb_error *err, int fd, struct nb__result result)
 {
-    struct nb__text text = nb__error_begin(err, NB_SYSTEM, -rc);
-
-    nb__text_add(&text, "adopt descriptor %d: %s: ", fd, refused);
-    nb__text_add_reason(&text, NB_SYSTEM, -rc);
-    return NB_SYSTEM;
-}
-
-static nb_status adopt_failed(nb_error *err, nb_status status, int system_error, int fd,
-                              const char *why)
-{
-    struct nb__text text = nb__error_begin(err, status, system_error);
+    struct nb__text text = nb__error_begin(err, result.status, result.system_error);
 
     nb__text_add(&text, "adopt descriptor %d: ", fd);
-    if (why != NULL)
-        nb__text_add(&text, "%s, expected a connected stream socket", why);
+    if (result.status == NB_INVALID)
+        nb__text_add(&text, "%s, expected a connected stream socket", result.what);
     else
-        nb__text_add_reason(&text, status, system_error);
-    return status;
+        nb__text_add_result(&text, &result);
+    return result.status;
 }
 
-static nb_status take_over(int fd, nb_error *err)
+static struct nb__result not_suitable(const char *what)
 {
-    const char *refused;
-    int rc;
+    return (struct nb__result){.status = NB_INVALID, .what = what};
+}
+
+static struct nb__result look_at(int fd, struct nb__inherited *found)
+{
+    struct nb__result result = nb__inherited_look(fd, found);
+
+    return result.status == NB_OK && found->listens ? not_suitable("a listening socket") : result;
+}
+
+static struct nb__result take_over(int fd)
+{
+    struct nb__result result;
 
     if (!nb__owned_claim(fd))
-        return adopt_failed(err, NB_INVALID, 0, fd, "a connection's already");
-    rc = make_ready(fd, &refused);
-    if (rc >= 0)
-        return NB_OK;
+        return not_suitable("a connection's already");
+    result = make_ready(fd);
+    if (result.status == NB_OK)
+        return result;
     nb__owned_release(fd);
-    return not_ready(err, rc, fd, refused);
+    result.status = NB_SYSTEM; /* whatever the errno stands for elsewhere */
+    return result;
 }
 
 nb_status nb_conn_adopt(nb_conn **out, nb_fd fd, nb_error *err)
 {
-    int rc;
-    const char *why;
     struct nb__inherited found;
+    struct nb__result result;
     nb_address peer;
-    nb_status status;
     nb_conn *conn;
 
     if (out == NULL)
         return nb__error_invalid(err, "adopt", "expected a place for the connection, not NULL");
     *out = NULL;
-    why = nb__inherited_look(fd, &found, &rc);
-    if (why == NULL && found.listens)
-        why = "a listening socket";
-    if (why != NULL)
-        return adopt_failed(err, NB_INVALID, rc < 0 ? -rc : 0, fd, why);
+    result = look_at(fd, &found);
+    if (result.status != NB_OK)
+        return adopt_failed(err, fd, result);
     conn = nb__conn_new();
     if (conn == NULL)
-        return adopt_failed(err, NB_NO_MEMORY, 0, fd, NULL);
-    status = take_over(fd, err);
-    if (status != NB_OK) {
+        return adopt_failed(err, fd, nb__failure(NB_NO_MEMORY, 0));
+    result = take_over(fd);
+    if (result.status != NB_OK) {
         nb__conn_free(conn);
-        return status;
+        return adopt_failed(err, fd, result);
     }
     (void)nb__socket_peer(fd, &peer);
     nb__conn_open(conn, fd, nb_address_family(&found.address), &peer);

@@ -92,34 +92,32 @@ static struct nb__tie *new_tie(nb_conn *to)
 }
 
 /* What can fail, once there is a tie. */
-static nb_status join(struct nb__tie *tie, int *system_error)
+static struct nb__result join(struct nb__tie *tie)
 {
     int rc = nb__sys_wake_open(tie->wakeup);
 
-    if (rc < 0) {
-        *system_error = -rc;
-        return nb__status_of_errno(-rc);
-    }
+    if (rc < 0)
+        return nb__result_of(rc);
     if (nb__waiter_join(&tie->waiter, &tie->to->waitable))
-        return NB_OK;
+        return nb__ok();
     nb__sys_wake_close(tie->wakeup);
-    return NB_NO_MEMORY;
+    return nb__failure(NB_NO_MEMORY, 0);
 }
 
-nb_status nb__tie_begin(struct nb__tie **out, nb_conn *to, int *system_error)
+struct nb__result nb__tie_begin(struct nb__tie **out, nb_conn *to)
 {
     struct nb__tie *tie = new_tie(to);
-    nb_status status = tie == NULL ? NB_NO_MEMORY : join(tie, system_error);
+    struct nb__result result = tie == NULL ? nb__failure(NB_NO_MEMORY, 0) : join(tie);
 
-    if (status != NB_OK) {
+    if (result.status != NB_OK) {
         free(tie);
-        return status;
+        return result;
     }
     *out = tie;
     if (!atomic_load(&to->cancelled))
-        return NB_OK;
+        return nb__ok();
     nb__tie_end(tie);
-    return NB_CANCELLED;
+    return nb__failure(NB_CANCELLED, 0);
 }
 
 void nb__tie_cancels(struct nb__tie *tie, struct nb__cancels *out)

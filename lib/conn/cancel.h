@@ -4,17 +4,16 @@
 #ifndef NETBASICS_CANCEL_H
 #define NETBASICS_CANCEL_H
 
+#include "base/error_internal.h"
 #include "conn/conn_internal.h"
 #include "wait/cancellable.h"
-
-#include <netbasics/error.h>
 
 /* What ties a connect, and later the connection that comes of it, to another connection. A tie is made
    with a connection that is there already, so that they are trees and never circles. */
 struct nb__tie;
 
 /* Ties a connect that begins: NB_OK, NB_CANCELLED, or what it lacks. */
-nb_status nb__tie_begin(struct nb__tie **out, nb_conn *to, int *system_error);
+struct nb__result nb__tie_begin(struct nb__tie **out, nb_conn *to);
 /* Adds to what ends the waits of that connect. */
 void nb__tie_cancels(struct nb__tie *tie, struct nb__cancels *out);
 /* The connect has failed: it is not tied any more. */

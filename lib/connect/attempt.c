@@ -6,7 +6,6 @@
 
 #include "connect/attempt.h"
 
-#include "base/error_internal.h"
 #include "net/address_internal.h"
 #include "net/socket.h"
 #include "sys/sys.h"
@@ -18,25 +17,26 @@
 /* The longest pause before a full queue of a Unix socket is asked again. */
 #define PAUSE_MAX_MS 64
 
-void nb__attempt_fail(struct nb__attempt *attempt, nb_status status, int system_error)
+void nb__attempt_fail(struct nb__attempt *attempt, struct nb__result result)
 {
     if (attempt->fd >= 0)
         (void)nb__sys_close(attempt->fd);
     attempt->fd = -1;
     attempt->state = NB__ATTEMPT_FAILED;
-    attempt->status = status;
-    attempt->system_error = system_error;
+    attempt->result = result;
 }
 
 /* ENOPROTOOPT that is not about an option is what the kernel makes of ICMP's "protocol unreachable", and
    EPROTOTYPE what it says of a Unix socket for datagrams. */
-static void fail_with_errno(struct nb__attempt *attempt, int number)
+static void fail_with(struct nb__attempt *attempt, int rc)
 {
-    bool unreachable = number == ENOPROTOOPT && attempt->refused == NULL;
+    struct nb__result result = nb__result_of(rc);
 
-    if (number == EPROTOTYPE && attempt->asked)
-        attempt->refused = "no stream socket is there";
-    nb__attempt_fail(attempt, unreachable ? NB_UNREACHABLE : nb__status_of_errno(number), number);
+    if (rc == -ENOPROTOOPT)
+        result.status = NB_UNREACHABLE;
+    if (rc == -EPROTOTYPE && attempt->asked)
+        result.what = "no stream socket is there";
+    nb__attempt_fail(attempt, result);
 }
 
 /* TCP can connect a socket to itself, when a dead port lies in the range that local ports come from. */
@@ -56,12 +56,12 @@ static void arrive(struct nb__attempt *attempt)
 
     if (is_self(attempt->fd)) {
         (void)nb__sys_disconnect(attempt->fd);
-        nb__attempt_fail(attempt, NB_REFUSED, 0);
+        nb__attempt_fail(attempt, nb__failure(NB_REFUSED, 0));
         return;
     }
     rc = nb__sys_set_blocking(attempt->fd, true);
     if (rc < 0)
-        nb__attempt_fail(attempt, NB_SYSTEM, -rc);
+        nb__attempt_fail(attempt, nb__failure(NB_SYSTEM, -rc));
     else
         attempt->state = NB__ATTEMPT_WON;
 }
@@ -90,7 +90,7 @@ void nb__attempt_look(struct nb__attempt *attempt, short events)
     if (state == 0)
         arrive(attempt);
     else if (state != -EAGAIN)
-        fail_with_errno(attempt, -state);
+        fail_with(attempt, state);
 }
 
 /* Asks for the connection. A Unix socket whose queue is full says so at once, and lets nobody wait for
@@ -108,7 +108,7 @@ static void ask(struct nb__attempt *attempt)
         if (attempt->pause_ms < PAUSE_MAX_MS)
             attempt->pause_ms *= 2;
     } else if (rc != -EINPROGRESS && rc != -EINTR) {
-        fail_with_errno(attempt, -rc);
+        fail_with(attempt, rc);
     }
 }
 
@@ -138,43 +138,40 @@ static int bind_to(int fd, const nb_address *local)
     return nb__socket_bind(fd, local);
 }
 
-/* Sets the socket up: 0, or -errno. */
-static int set_up(struct nb__attempt *attempt, const struct nb__connect_params *params)
+static struct nb__result set_up(const struct nb__attempt *attempt,
+                                const struct nb__connect_params *params)
 {
-    struct nb__socket_options options = params->options;
-    int rc = nb__socket_options_set(attempt->fd, nb_address_family(attempt->to), &options);
+    nb_family family = nb_address_family(attempt->to);
+    struct nb__result result = nb__socket_options_set(attempt->fd, family, &params->options);
 
-    if (nb_address_family(attempt->to) == NB_FAMILY_UNIX)
+    if (family == NB_FAMILY_UNIX)
         (void)nb__sys_pass_rights(attempt->fd, false);
-    attempt->refused = options.refused;
-    if (rc < 0)
-        return rc;
-    rc = bind_to(attempt->fd, &params->local);
-    if (rc < 0)
-        attempt->refused = "local";
-    return rc;
+    if (result.status != NB_OK)
+        return result;
+    return nb__result_about(bind_to(attempt->fd, &params->local), "local");
 }
 
 void nb__attempt_start(struct nb__attempt *attempt, const struct nb__connect_params *params)
 {
-    int rc;
+    struct nb__result result;
 
     attempt->pause_ms = 1;
     attempt->again = nb_forever();
     if (nb__address_lacks_zone(attempt->to)) { /* as a resolver can give it */
-        attempt->refused = "a link-local address without its zone";
-        nb__attempt_fail(attempt, NB_ADDRESS_UNAVAILABLE, 0);
+        result = nb__failure(NB_ADDRESS_UNAVAILABLE, 0);
+        result.what = "a link-local address without its zone";
+        nb__attempt_fail(attempt, result);
         return;
     }
     attempt->fd = nb__socket_open(attempt->to);
     if (attempt->fd < 0) {
-        fail_with_errno(attempt, -attempt->fd);
+        fail_with(attempt, attempt->fd);
         return;
     }
     attempt->state = NB__ATTEMPT_GOES;
-    rc = set_up(attempt, params);
-    if (rc < 0)
-        fail_with_errno(attempt, -rc);
+    result = set_up(attempt, params);
+    if (result.status != NB_OK)
+        nb__attempt_fail(attempt, result);
     else
         ask(attempt);
 }
@@ -184,10 +181,8 @@ void nb__attempt_describe(const struct nb__attempt *attempt, struct nb__text *te
     char address[NB_ADDRESS_TEXT_MAX];
 
     nb__text_add(text, "%s: ", nb_address_format(attempt->to, address, sizeof(address)));
-    if (attempt->refused != NULL)
-        nb__text_add(text, "%s: ", attempt->refused);
     if (attempt->state == NB__ATTEMPT_FAILED)
-        nb__text_add_reason(text, attempt->status, attempt->system_error);
+        nb__text_add_result(text, &attempt->result);
     else
         nb__text_add(text, "not tried");
 }

@@ -4,12 +4,11 @@
 #ifndef NETBASICS_ATTEMPT_H
 #define NETBASICS_ATTEMPT_H
 
-#include "base/text.h"
+#include "base/error_internal.h"
 #include "net/socket_options.h"
 
 #include <netbasics/address.h>
 #include <netbasics/deadline.h>
-#include <netbasics/error.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -24,12 +23,10 @@ struct nb__attempt {
     const nb_address *to;
     enum nb__attempt_state state;
     int fd;
-    bool asked;       /* for the connection: it got as far as that */
-    nb_status status; /* of one that failed */
-    int system_error;
-    const char *refused; /* what was refused (an option) or is wrong, or NULL */
-    int64_t pause_ms;    /* before it asks again, and */
-    nb_deadline again;   /* when; nb_forever() while an answer may come */
+    bool asked;               /* for the connection: it got as far as that */
+    struct nb__result result; /* of one that failed */
+    int64_t pause_ms;         /* before it asks again, and */
+    nb_deadline again;        /* when; nb_forever() while an answer may come */
 };
 
 /* What all attempts have in common. */
@@ -48,7 +45,7 @@ void nb__attempt_ask_again(struct nb__attempt *attempt);
 void nb__attempt_look(struct nb__attempt *attempt, short events);
 
 /* Closes the socket of an attempt, and says why. */
-void nb__attempt_fail(struct nb__attempt *attempt, nb_status status, int system_error);
+void nb__attempt_fail(struct nb__attempt *attempt, struct nb__result result);
 
 /* Adds "ADDRESS: what became of it" to a message. */
 void nb__attempt_describe(const struct nb__attempt *attempt, struct nb__text *text);

@@ -18,9 +18,16 @@
 
 #include <netbasics/connect.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char operation[] = "connect to";
+
+/* The addresses to try, and what becomes of them: too large for small stacks. */
+struct candidates {
+    struct nb__addresses addresses;
+    struct nb__race race;
+};
 
 /* What a connect is about, and what becomes of it. */
 struct connect_request {
@@ -29,29 +36,28 @@ struct connect_request {
     struct nb__connect_params params;
     nb_conn *tie; /* NULL: none */
     struct nb__cancels cancels;
-    nb_status status;
-    int system_error;
-    bool crowded;                       /* there was no place for the lookup in time */
-    const char *refused;                /* what was refused (an option) or is wrong, or NULL */
-    char message[NB_ERROR_MESSAGE_MAX]; /* of each attempt, once there were any */
+    bool crowded; /* there was no place for the lookup in time */
+    bool lost;    /* the race has no winner */
+    struct candidates *candidates;
 };
 
-/* "connect to HOST:PORT: reason", and for more than a literal the message of each attempt. */
-static void describe(const struct connect_request *request, nb_error *err)
+/* "connect to HOST:PORT: reason", and for more than a literal what became of each attempt. */
+static void describe(const struct connect_request *request, struct nb__result result, nb_error *err)
 {
-    struct nb__text text =
-        nb__error_about(err, request->status, request->system_error, operation, request->text);
-    bool has_message = request->message[0] != '\0' &&
-                       request->endpoint.kind != NB__ENDPOINT_LITERAL &&
-                       request->endpoint.kind != NB__ENDPOINT_UNIX;
+    struct nb__text text = nb__error_about(err, &result, operation, request->text);
+    bool tells_attempts = request->lost && request->endpoint.kind != NB__ENDPOINT_LITERAL &&
+                          request->endpoint.kind != NB__ENDPOINT_UNIX;
 
-    if (request->refused != NULL)
-        nb__text_add(&text, "%s: ", request->refused);
-    nb__text_add_reason(&text, request->status, has_message ? 0 : request->system_error);
-    if (has_message)
-        nb__text_add(&text, " (tried %s)", request->message);
-    else if (request->crowded)
+    if (tells_attempts) /* and with each its errno */
+        result.system_error = 0;
+    nb__text_add_result(&text, &result);
+    if (tells_attempts) {
+        nb__text_add(&text, " (tried ");
+        nb__race_describe(&request->candidates->race, &text);
+        nb__text_add(&text, ")");
+    } else if (request->crowded) {
         nb__text_add(&text, " (%d earlier lookups still go on)", NB__LOOKUPS_ABANDONED_MAX);
+    }
 }
 
 /* Leaves only addresses of the family that the connection is to come from. */
@@ -69,44 +75,49 @@ static void keep_family_of(struct nb__addresses *addresses, const nb_address *lo
 }
 
 /* Lets the addresses race. */
-static void connect_to_one(struct connect_request *request, nb_conn *conn,
-                           const struct nb__addresses *addresses, nb_deadline by)
+static struct nb__result connect_to_one(struct connect_request *request, nb_conn *conn,
+                                        nb_deadline by)
 {
-    struct nb__text message = nb__text_in(request->message, sizeof(request->message));
+    struct nb__race *race = &request->candidates->race;
     const struct nb__attempt *winner;
-    struct nb__race race;
+    struct nb__result result;
 
-    nb__race_prepare(&race, addresses, &request->params, &request->cancels);
-    request->status = nb__race_run(&race, by, &winner);
-    request->system_error = race.system_error;
-    request->refused = race.refused;
-    if (request->status == NB_OK)
+    nb__race_prepare(race, &request->candidates->addresses, &request->params, &request->cancels);
+    result = nb__race_run(race, by, &winner);
+    request->lost = result.status != NB_OK;
+    if (!request->lost)
         nb__conn_open(conn, winner->fd, nb_address_family(winner->to), winner->to);
-    else
-        nb__race_describe(&race, &message);
+    return result;
 }
 
-static void run(struct connect_request *request, nb_conn *conn, nb_deadline by)
+/* Whatever became of a lookup that is not over in time, it took too long. */
+static struct nb__result resolve(struct connect_request *request, nb_deadline by)
 {
-    struct nb__addresses addresses;
+    struct nb__result result;
 
-    request->status = nb_expired(by) ? NB_TIMEOUT
-                                     : nb__resolve(&addresses, &request->endpoint,
-                                                   &request->cancels, by, &request->system_error);
-    request->crowded = request->status == NB_NAME_TEMPORARY && request->system_error == 0;
-    if (request->status != NB_OK && request->status != NB_CANCELLED && nb_expired(by)) {
-        request->status = NB_TIMEOUT; /* whatever became of the lookup, it took too long */
-        request->system_error = 0;
-    }
-    if (request->status != NB_OK)
-        return;
-    keep_family_of(&addresses, &request->params.local);
-    if (addresses.count > 0) {
-        connect_to_one(request, conn, &addresses, by);
-    } else {
-        request->status = NB_ADDRESS_UNAVAILABLE;
-        request->refused = "no address of the family of local";
-    }
+    if (nb_expired(by))
+        return nb__failure(NB_TIMEOUT, 0);
+    result =
+        nb__resolve(&request->candidates->addresses, &request->endpoint, &request->cancels, by);
+    request->crowded = result.status == NB_NAME_TEMPORARY && result.system_error == 0;
+    if (result.status != NB_OK && result.status != NB_CANCELLED && nb_expired(by))
+        return nb__failure(NB_TIMEOUT, 0);
+    return result;
+}
+
+static struct nb__result run(struct connect_request *request, nb_conn *conn, nb_deadline by)
+{
+    struct nb__addresses *addresses = &request->candidates->addresses;
+    struct nb__result result = resolve(request, by);
+
+    if (result.status != NB_OK)
+        return result;
+    keep_family_of(addresses, &request->params.local);
+    if (addresses->count > 0)
+        return connect_to_one(request, conn, by);
+    result = nb__failure(NB_ADDRESS_UNAVAILABLE, 0);
+    result.what = "no address of the family of local";
+    return result;
 }
 
 static nb_status read_endpoint(struct nb__endpoint *endpoint, const char *text, nb_error *err)
@@ -152,8 +163,8 @@ static struct nb__socket_options socket_options_of(const nb_connect_options *giv
 NB__VERSIONED_SOLID(nb_connect_options, 3, 7);
 
 /* Reads what the caller gave. */
-static nb_status read_errand(struct connect_request *request, const char *endpoint,
-                             const nb_connect_options *options, nb_error *err)
+static nb_status read_request(struct connect_request *request, const char *endpoint,
+                              const nb_connect_options *options, nb_error *err)
 {
     nb_connect_options known;
     nb_status status;
@@ -184,26 +195,49 @@ static nb_status look_at_cancel_fd(const struct connect_request *request, nb_err
         return NB_OK;
     if ((entry.revents & POLLNVAL) != 0)
         return nb__error_invalid(err, operation, "cancel_fd is no descriptor");
-    return nb__error_set(err, NB_CANCELLED, 0, operation, request->text);
+    return nb__error_set(err, nb__failure(NB_CANCELLED, 0), operation, request->text);
 }
 
 /* The same, tied to another connection. */
-static void run_tied(struct connect_request *request, nb_conn *conn, nb_deadline by)
+static struct nb__result run_tied(struct connect_request *request, nb_conn *conn, nb_deadline by)
 {
     struct nb__tie *tie;
+    struct nb__result result = nb__tie_begin(&tie, request->tie);
 
-    request->status = nb__tie_begin(&tie, request->tie, &request->system_error);
-    if (request->status != NB_OK)
-        return;
+    if (result.status != NB_OK)
+        return result;
     nb__tie_cancels(tie, &request->cancels);
-    run(request, conn, by);
-    if (request->status != NB_OK) {
+    result = run(request, conn, by);
+    if (result.status != NB_OK) {
         nb__tie_end(tie);
-        return;
+        return result;
     }
-    request->status = nb__tie_complete(tie, conn);
-    if (request->status != NB_OK)
-        (void)nb__sys_close(conn->waitable.fd);
+    if (nb__tie_complete(tie, conn) == NB_OK)
+        return result;
+    (void)nb__sys_close(conn->waitable.fd);
+    return nb__failure(NB_CANCELLED, 0);
+}
+
+/* Connects as a request that was read says. */
+static nb_status connect_new(nb_conn **out, struct connect_request *request, nb_deadline by,
+                             nb_error *err)
+{
+    nb_conn *conn = nb__conn_new();
+    struct nb__result result = nb__failure(NB_NO_MEMORY, 0);
+
+    request->candidates = nb__sys_calloc(1, sizeof(*request->candidates));
+    if (conn != NULL && request->candidates != NULL)
+        result = request->tie != NULL ? run_tied(request, conn, by) : run(request, conn, by);
+    if (result.status == NB_OK) {
+        *out = conn;
+        nb__error_clear(err);
+    } else {
+        describe(request, result, err);
+        if (conn != NULL)
+            nb__conn_free(conn);
+    }
+    free(request->candidates);
+    return result.status;
 }
 
 nb_status nb_connect(nb_conn **out, const char *endpoint, const nb_connect_options *options,
@@ -211,30 +245,13 @@ nb_status nb_connect(nb_conn **out, const char *endpoint, const nb_connect_optio
 {
     struct connect_request request;
     nb_status status;
-    nb_conn *conn;
 
     if (out != NULL)
         *out = NULL;
     if (out == NULL || endpoint == NULL)
         return nb__error_invalid(err, operation, "expected an endpoint and a place for the result");
-    status = read_errand(&request, endpoint, options, err);
+    status = read_request(&request, endpoint, options, err);
     if (status == NB_OK)
         status = look_at_cancel_fd(&request, err);
-    if (status != NB_OK)
-        return status;
-    conn = nb__conn_new();
-    if (conn == NULL)
-        return nb__error_set(err, NB_NO_MEMORY, 0, operation, endpoint);
-    if (request.tie != NULL)
-        run_tied(&request, conn, by);
-    else
-        run(&request, conn, by);
-    if (request.status != NB_OK) {
-        nb__conn_free(conn);
-        describe(&request, err);
-        return request.status;
-    }
-    *out = conn;
-    nb__error_clear(err);
-    return NB_OK;
+    return status == NB_OK ? connect_new(out, &request, by, err) : status;
 }

@@ -8,7 +8,6 @@
 #include "connect/race.h"
 
 #include "base/deadline_internal.h"
-#include "base/error_internal.h"
 #include "sys/sys.h"
 
 #include <errno.h>
@@ -102,22 +101,20 @@ static void go_on(struct nb__race *race, const struct pollfd *entries)
 }
 
 /* Waits until something happens or the next attempt may start. */
-static nb_status wait_for_news(struct nb__race *race, nb_deadline by)
+static struct nb__result wait_for_news(struct nb__race *race, nb_deadline by)
 {
     struct pollfd entries[NB__ADDRESSES_MAX + NB__WAIT_ROOM];
     nb_deadline until = list_waits(race, by, entries);
     int ready = nb__wait_cancellable(entries, race->begun, until, race->cancels);
 
     if (ready == -EINTR)
-        return NB_OK;
+        return nb__ok();
     if (ready == -ECANCELED)
-        return NB_CANCELLED;
-    if (ready < 0) {
-        race->system_error = -ready;
-        return nb__status_of_errno(-ready);
-    }
+        return nb__failure(NB_CANCELLED, 0);
+    if (ready < 0)
+        return nb__result_of(ready);
     go_on(race, entries);
-    return NB_OK;
+    return nb__ok();
 }
 
 /* How much a failure tells: what this machine ran out of comes first, because it is the only one
@@ -125,7 +122,7 @@ static nb_status wait_for_news(struct nb__race *race, nb_deadline by)
    way. What says only that this machine cannot use such an address means little, whatever its errno. */
 static int weight(const struct nb__attempt *attempt)
 {
-    switch (attempt->status) {
+    switch (attempt->result.status) {
     case NB_NO_DESCRIPTORS:
     case NB_NO_MEMORY:
         return 4;
@@ -142,7 +139,7 @@ static int weight(const struct nb__attempt *attempt)
 }
 
 /* All have failed: the first of those that tell most. */
-static nb_status verdict(struct nb__race *race)
+static struct nb__result verdict(const struct nb__race *race)
 {
     const struct nb__attempt *worst = &race->attempts[0];
 
@@ -150,41 +147,41 @@ static nb_status verdict(struct nb__race *race)
         if (weight(&race->attempts[i]) > weight(worst))
             worst = &race->attempts[i];
     }
-    race->system_error = worst->system_error;
-    race->refused = worst->refused;
-    return worst->status;
+    return worst->result;
 }
 
 /* NB_OK when there is a winner. */
-static nb_status run(struct nb__race *race, nb_deadline by, const struct nb__attempt **winner)
+static struct nb__result run(struct nb__race *race, nb_deadline by,
+                             const struct nb__attempt **winner)
 {
-    nb_status status = NB_OK;
+    struct nb__result result = nb__ok();
 
-    while (status == NB_OK) {
+    while (result.status == NB_OK) {
         start_due(race, by);
         *winner = first_in(race, NB__ATTEMPT_WON);
         if (*winner != NULL)
-            return NB_OK;
+            return nb__ok();
         if (nb_expired(by))
-            return NB_TIMEOUT;
+            return nb__failure(NB_TIMEOUT, 0);
         if (race->begun == race->count && first_in(race, NB__ATTEMPT_GOES) == NULL)
             return verdict(race);
-        status = wait_for_news(race, by);
+        result = wait_for_news(race, by);
     }
-    return status;
+    return result;
 }
 
-nb_status nb__race_run(struct nb__race *race, nb_deadline by, const struct nb__attempt **winner)
+struct nb__result nb__race_run(struct nb__race *race, nb_deadline by,
+                               const struct nb__attempt **winner)
 {
-    nb_status status = run(race, by, winner);
+    struct nb__result result = run(race, by, winner);
 
     for (size_t i = 0; i < race->begun; i++) {
         struct nb__attempt *attempt = &race->attempts[i];
 
         if (attempt->fd >= 0 && attempt != *winner)
-            nb__attempt_fail(attempt, status, race->system_error);
+            nb__attempt_fail(attempt, result);
     }
-    return status;
+    return result;
 }
 
 void nb__race_describe(const struct nb__race *race, struct nb__text *text)

@@ -4,7 +4,7 @@
 #ifndef NETBASICS_RACE_H
 #define NETBASICS_RACE_H
 
-#include "base/text.h"
+#include "base/error_internal.h"
 #include "connect/attempt.h"
 #include "net/resolve.h"
 #include "wait/cancellable.h"
@@ -17,8 +17,6 @@ struct nb__race {
     size_t count;
     size_t begun;
     nb_deadline next_start; /* when the next attempt begins, if nothing happens before */
-    int system_error;       /* of a race that failed: the errno behind its status, */
-    const char *refused;    /* and what was refused (an option) or is wrong, or NULL */
     struct nb__attempt attempts[NB__ADDRESSES_MAX];
 };
 
@@ -28,7 +26,8 @@ void nb__race_prepare(struct nb__race *race, const struct nb__addresses *address
 
 /* Runs it. On NB_OK *winner is the attempt that has the socket; all others are closed. Otherwise none
    is left. */
-nb_status nb__race_run(struct nb__race *race, nb_deadline by, const struct nb__attempt **winner);
+struct nb__result nb__race_run(struct nb__race *race, nb_deadline by,
+                               const struct nb__attempt **winner);
 
 /* Tells what became of each attempt of a race that failed. */
 void nb__race_describe(const struct nb__race *race, struct nb__text *text);

@@ -130,15 +130,16 @@ nb_status nb__accept_status(int number)
    this ends a connection. */
 static void make_ready(int fd, const struct nb__listen_socket *from)
 {
-    bool is_unix = nb_address_family(&from->address) == NB_FAMILY_UNIX;
-    const char *refused;
+    nb_family family = nb_address_family(&from->address);
+    bool is_unix = family == NB_FAMILY_UNIX;
+    bool changed;
 
     if (is_unix || from->shared)
-        nb__socket_options_pass_on(fd, nb_address_family(&from->address), &from->options);
+        (void)nb__socket_options_set(fd, family, &from->options);
     if (is_unix && from->shared) /* others who accept from it may want them */
         (void)nb__sys_pass_rights(fd, false);
     if (from->settle)
-        (void)nb__inherited_settle(fd, &refused);
+        (void)nb__inherited_settle(fd, &changed);
 }
 
 /* Tries one socket. */
@@ -241,31 +242,30 @@ static int shortage_of(const struct nb__accepting *accepting)
 }
 
 /* What a wait that was in vain comes to. */
-static nb_status in_vain(int shortage, int *system_error)
+static struct nb__result in_vain(int shortage)
 {
-    *system_error = shortage;
-    return shortage != 0 ? nb__accept_status(shortage) : NB_TIMEOUT;
+    return nb__failure(shortage != 0 ? nb__accept_status(shortage) : NB_TIMEOUT, shortage);
 }
 
 /* Accepts into a connection that has no socket yet. */
-static nb_status accept_into(nb_listener *listener, nb_conn *conn, nb_deadline by,
-                             int *system_error)
+static struct nb__result accept_into(nb_listener *listener, nb_conn *conn, nb_deadline by)
 {
     struct nb__accepting accepting = {.backoff_ms = 0};
 
     for (;;) {
         enum nb__accept_result tried;
+        int error;
 
         if (nb__listener_stopped(listener))
-            return NB_CANCELLED;
+            return nb__failure(NB_CANCELLED, 0);
         if (nb_expired(by))
-            return in_vain(shortage_of(&accepting), system_error);
-        tried = wait_and_try(listener, &accepting, conn, by, system_error);
+            return in_vain(shortage_of(&accepting));
+        tried = wait_and_try(listener, &accepting, conn, by, &error);
         atomic_store(&listener->shortage, shortage_of(&accepting));
         if (tried == NB__ACCEPT_DONE)
-            return NB_OK;
+            return nb__ok();
         if (tried == NB__ACCEPT_BROKEN)
-            return nb__accept_status(*system_error);
+            return nb__failure(nb__accept_status(error), error);
     }
 }
 
@@ -297,25 +297,22 @@ static void end_turn(nb_listener *listener)
     (void)pthread_mutex_unlock(&listener->lock);
 }
 
-static nb_status accept_in_turn(nb_listener *listener, nb_conn *conn, nb_deadline by,
-                                int *system_error)
+static struct nb__result accept_in_turn(nb_listener *listener, nb_conn *conn, nb_deadline by)
 {
-    nb_status status;
+    struct nb__result result;
 
     if (!take_turn(listener, by))
-        return nb__listener_stopped(listener)
-                   ? NB_CANCELLED
-                   : in_vain(atomic_load(&listener->shortage), system_error);
-    status = accept_into(listener, conn, by, system_error);
+        return nb__listener_stopped(listener) ? nb__failure(NB_CANCELLED, 0)
+                                              : in_vain(atomic_load(&listener->shortage));
+    result = accept_into(listener, conn, by);
     end_turn(listener);
-    return status;
+    return result;
 }
 
 nb_status nb_accept(nb_listener *listener, nb_conn **out, nb_deadline by, nb_error *err)
 {
     char address[NB_ADDRESS_TEXT_MAX];
-    int system_error = 0;
-    nb_status status = NB_NO_MEMORY;
+    struct nb__result result = nb__failure(NB_NO_MEMORY, 0);
     nb_conn *conn;
 
     if (out != NULL)
@@ -324,17 +321,15 @@ nb_status nb_accept(nb_listener *listener, nb_conn **out, nb_deadline by, nb_err
         return nb__error_invalid(err, "accept", "expected a listener and a place for the result");
     conn = nb__conn_new();
     if (conn != NULL)
-        status = accept_in_turn(listener, conn, by, &system_error);
-    if (status == NB_OK) {
+        result = accept_in_turn(listener, conn, by);
+    if (result.status == NB_OK) {
         *out = conn;
         nb__error_clear(err);
         return NB_OK;
     }
     if (conn != NULL)
         nb__conn_free(conn);
-    if (status == NB_CANCELLED)
-        system_error = 0;
     return nb__error_set(
-        err, status, system_error, "accept on",
+        err, result, "accept on",
         nb_address_format(&listener->sockets[0].address, address, sizeof(address)));
 }

@@ -23,7 +23,7 @@ static const char operation[] = "listen on";
 static nb_status open_endpoint(struct nb__open_request *request)
 {
     struct nb__endpoint endpoint;
-    struct nb__addresses addresses;
+    nb_address addresses[2];
     nb_status status = nb__endpoint_parse(&endpoint, operation, request->endpoint, 0, request->err);
 
     if (status != NB_OK)
@@ -42,13 +42,12 @@ static nb_status open_endpoint(struct nb__open_request *request)
     case NB__ENDPOINT_SYSTEMD:
         return nb__open_inherited(request);
     default:
-        nb__resolve_local(&addresses, &endpoint);
-        return nb__open_tcp(request, &addresses);
+        return nb__open_tcp(request, addresses, nb__resolve_local(addresses, &endpoint));
     }
 }
 
 static nb_status add_endpoint(nb_listener *listener, const char *endpoint,
-                              struct nb__listen_params *params, nb_error *err)
+                              const struct nb__listen_params *params, nb_error *err)
 {
     struct nb__open_request request = {
         .endpoint = endpoint,
@@ -89,13 +88,13 @@ static int open_wakeups(nb_listener *listener)
 }
 
 /* A listener without sockets. */
-static nb_status make(nb_listener **out, int *system_error)
+static struct nb__result make(nb_listener **out)
 {
     nb_listener *listener = nb__sys_calloc(1, sizeof(*listener));
     int rc;
 
     if (listener == NULL)
-        return NB_NO_MEMORY;
+        return nb__failure(NB_NO_MEMORY, 0);
     rc = open_wakeups(listener);
     if (rc == 0) {
         rc = nb__sys_cond_init(&listener->vacant);
@@ -104,21 +103,20 @@ static nb_status make(nb_listener **out, int *system_error)
     }
     if (rc < 0) {
         free(listener);
-        *system_error = -rc;
-        return nb__status_of_errno(-rc);
+        return nb__result_of(rc);
     }
     (void)pthread_mutex_init(&listener->lock, NULL);
     *out = listener;
-    return NB_OK;
+    return nb__ok();
 }
 
 nb_status nb_listen(nb_listener **out, const char *endpoint, const nb_listen_options *options,
                     nb_error *err)
 {
     struct nb__listen_params params;
+    struct nb__result result;
     nb_listener *listener = NULL;
     nb_status status;
-    int rc = 0;
 
     if (out != NULL)
         *out = NULL;
@@ -127,9 +125,9 @@ nb_status nb_listen(nb_listener **out, const char *endpoint, const nb_listen_opt
     status = nb__listen_params_read(&params, options, err);
     if (status != NB_OK)
         return status;
-    status = make(&listener, &rc);
-    if (listener == NULL)
-        return nb__error_set(err, status, rc, operation, endpoint);
+    result = make(&listener);
+    if (result.status != NB_OK)
+        return nb__error_set(err, result, operation, endpoint);
     status = add_endpoint(listener, endpoint, &params, err);
     if (status == NB_OK)
         *out = listener;
@@ -150,7 +148,7 @@ nb_status nb_listener_add(nb_listener *listener, const char *endpoint,
     if (status != NB_OK)
         return status;
     if (nb__listener_stopped(listener))
-        return nb__error_set(err, NB_CANCELLED, 0, operation, endpoint);
+        return nb__error_set(err, nb__failure(NB_CANCELLED, 0), operation, endpoint);
     if (atomic_load(&listener->served))
         return nb__error_invalid(err, operation, "expected a listener that is not being served");
     return add_endpoint(listener, endpoint, &params, err);

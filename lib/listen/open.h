@@ -5,10 +5,9 @@
 #define NETBASICS_OPENERS_H
 
 #include "listen/open_request.h"
-#include "net/resolve.h"
 
-/* One address, or one of each family at the same port. */
-nb_status nb__open_tcp(struct nb__open_request *request, const struct nb__addresses *addresses);
+/* One address, or two, one of each family, at the same port. */
+nb_status nb__open_tcp(struct nb__open_request *request, const nb_address *addresses, size_t count);
 
 nb_status nb__open_unix(struct nb__open_request *request, const nb_address *address);
 

@@ -4,7 +4,6 @@
 #undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
-#include "base/error_internal.h"
 #include "listen/listen_fds.h"
 #include "listen/open.h"
 #include "net/inherited.h"
@@ -13,18 +12,17 @@
 
 static nb_status refuse(const struct nb__open_request *request, nb_status status, const char *why)
 {
-    struct nb__text text = nb__open_request_message(request, status, 0);
-
-    nb__text_add(&text, "%s: %s", nb_status_text(status), why);
-    return status;
+    return nb__open_request_failed(request, (struct nb__result){.status = status, .why = why});
 }
 
-static nb_status unfit(const struct nb__open_request *request, int fd, int rc, const char *why)
+static nb_status unfit(const struct nb__open_request *request, int fd, struct nb__result result)
 {
-    struct nb__text text = nb__open_request_message(request, NB_BAD_ENDPOINT, -rc);
+    struct nb__text text;
 
+    result.status = NB_BAD_ENDPOINT;
+    text = nb__open_request_message(request, &result);
     nb__text_add(&text, "%s: descriptor %d is %s, expected a stream socket that listens",
-                 nb_status_text(NB_BAD_ENDPOINT), fd, why);
+                 nb_status_text(NB_BAD_ENDPOINT), fd, result.what);
     return NB_BAD_ENDPOINT;
 }
 
@@ -32,13 +30,12 @@ static nb_status look_at(const struct nb__open_request *request, struct nb__list
                          int fd)
 {
     struct nb__inherited found;
-    int rc;
-    const char *why = nb__inherited_look(fd, &found, &rc);
+    struct nb__result result = nb__inherited_look(fd, &found);
 
-    if (why == NULL && !found.listens)
-        why = "not listening";
-    if (why != NULL)
-        return unfit(request, fd, rc < 0 ? rc : 0, why);
+    if (result.status == NB_OK && !found.listens)
+        result = (struct nb__result){.status = NB_BAD_ENDPOINT, .what = "not listening"};
+    if (result.status != NB_OK)
+        return unfit(request, fd, result);
     if (!nb__owned_claim(fd))
         return refuse(request, NB_ADDRESS_IN_USE,
                       "a listener of this process has the descriptor already");
@@ -47,44 +44,38 @@ static nb_status look_at(const struct nb__open_request *request, struct nb__list
 }
 
 /* Accepted connections inherit the options; those that wait already have what was set before. */
-static int set_up(struct nb__open_request *request, struct nb__listen_socket *socket)
+static struct nb__result set_up(const struct nb__listen_params *params,
+                                struct nb__listen_socket *socket)
 {
-    struct nb__socket_options *options = &request->params->options;
-    int rc = nb__socket_options_set(socket->fd, nb_address_family(&socket->address), options);
+    int fd = socket->fd;
+    struct nb__result result =
+        nb__socket_options_set(fd, nb_address_family(&socket->address), &params->options);
 
-    if (rc == 0)
-        rc = nb__inherited_settle(socket->fd, &options->refused);
-    socket->settle = rc > 0;
-    if (rc >= 0) {
-        options->refused = "FD_CLOEXEC";
-        rc = nb__sys_set_cloexec(socket->fd);
-    }
-    if (rc == 0) {
-        options->refused = "O_NONBLOCK";
-        rc = nb__sys_set_blocking(socket->fd, false);
-    }
-    if (rc == 0)
-        options->refused = NULL;
-    return rc;
+    if (result.status == NB_OK)
+        result = nb__inherited_settle(fd, &socket->settle);
+    if (result.status == NB_OK)
+        result = nb__result_about(nb__sys_set_cloexec(fd), "FD_CLOEXEC");
+    if (result.status == NB_OK)
+        result = nb__result_about(nb__sys_set_blocking(fd, false), "O_NONBLOCK");
+    return result;
 }
 
 /* Makes all sockets ready, or puts all flags back. */
-static nb_status make_ready(struct nb__open_request *request, size_t count)
+static nb_status make_ready(const struct nb__open_request *request, size_t count)
 {
     struct nb__listen_socket *sockets = request->sockets;
     struct nb__flags before[NB_LISTENER_SOCKETS_MAX];
-    struct nb__text text;
-    int rc = 0;
+    struct nb__result result = nb__ok();
 
-    for (size_t i = 0; i < count && rc == 0; i++)
-        rc = nb__sys_get_flags(sockets[i].fd, &before[i]);
-    if (rc < 0)
-        return nb__open_request_failed(request, rc, &text);
-    for (size_t i = 0; i < count && rc == 0; i++)
-        rc = set_up(request, &sockets[i]);
-    for (size_t i = 0; i < count && rc < 0; i++)
+    for (size_t i = 0; i < count && result.status == NB_OK; i++)
+        result = nb__result_of(nb__sys_get_flags(sockets[i].fd, &before[i]));
+    if (result.status != NB_OK)
+        return nb__open_request_failed(request, result);
+    for (size_t i = 0; i < count && result.status == NB_OK; i++)
+        result = set_up(request->params, &sockets[i]);
+    for (size_t i = 0; i < count && result.status != NB_OK; i++)
         (void)nb__sys_set_flags(sockets[i].fd, &before[i]);
-    return rc < 0 ? nb__open_request_failed(request, rc, &text) : NB_OK;
+    return result.status == NB_OK ? NB_OK : nb__open_request_failed(request, result);
 }
 
 static nb_status open_inherited(struct nb__open_request *request, int first, size_t count)

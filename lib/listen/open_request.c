@@ -6,7 +6,6 @@
 
 #include "listen/open_request.h"
 
-#include "base/error_internal.h"
 #include "base/versioned.h"
 #include "net/socket.h"
 #include "sys/sys.h"
@@ -64,39 +63,31 @@ nb_status nb__listen_params_read(struct nb__listen_params *out, const nb_listen_
 
 nb_status nb__open_request_has_room(const struct nb__open_request *request, size_t count)
 {
+    const struct nb__result result = nb__failure(NB_TOO_LONG, 0);
     struct nb__text text;
 
     if (count <= request->room)
         return NB_OK;
-    text = nb__open_request_message(request, NB_TOO_LONG, 0);
+    text = nb__open_request_message(request, &result);
     nb__text_add(&text, "a listener has %d sockets at most", NB_LISTENER_SOCKETS_MAX);
     return NB_TOO_LONG;
 }
 
 nb_status nb__open_request_refuse(const struct nb__open_request *request, const char *option)
 {
-    struct nb__text text = nb__open_request_message(request, NB_UNSUPPORTED, 0);
-
-    nb__text_add(&text, "%s: ", option);
-    nb__text_add_reason(&text, NB_UNSUPPORTED, 0);
-    return NB_UNSUPPORTED;
+    return nb__open_request_failed(request,
+                                   (struct nb__result){.status = NB_UNSUPPORTED, .what = option});
 }
 
-struct nb__text nb__open_request_message(const struct nb__open_request *request, nb_status status,
-                                         int system_error)
+struct nb__text nb__open_request_message(const struct nb__open_request *request,
+                                         const struct nb__result *result)
 {
-    return nb__error_about(request->err, status, system_error, operation, request->endpoint);
+    return nb__error_about(request->err, result, operation, request->endpoint);
 }
 
-nb_status nb__open_request_failed(const struct nb__open_request *request, int rc,
-                                  struct nb__text *text)
+nb_status nb__open_request_failed(const struct nb__open_request *request, struct nb__result result)
 {
-    nb_status status = nb__status_of_errno(-rc);
-
-    *text = nb__open_request_message(request, status, -rc);
-    nb__socket_options_describe(text, &request->params->options);
-    nb__text_add_reason(text, status, -rc);
-    return status;
+    return nb__error_set(request->err, result, operation, request->endpoint);
 }
 
 static int set(int fd, int level, int option)
@@ -106,33 +97,33 @@ static int set(int fd, int level, int option)
 
 /* The one place where a socket that is going to listen gets its options: accepted connections inherit
    them. */
-static int set_up(int fd, nb_family family, struct nb__socket_options *options)
+static struct nb__result set_up(int fd, nb_family family, const struct nb__socket_options *options)
 {
-    int rc = nb__socket_options_set(fd, family, options);
+    struct nb__result result = nb__socket_options_set(fd, family, options);
 
     if (family == NB_FAMILY_UNIX)
         (void)nb__sys_pass_rights(
             fd, false); /* a descriptor of a stranger's can hold up who closes it */
     else
         (void)set(fd, SOL_SOCKET, SO_REUSEADDR); /* a restart must not wait for TIME_WAIT */
-    if (rc == 0 && family == NB_FAMILY_IPV6) {
-        rc = set(fd, IPPROTO_IPV6, IPV6_V6ONLY);
-        if (rc < 0)
-            options->refused = "IPV6_V6ONLY";
-    }
-    return rc;
+    if (result.status != NB_OK || family != NB_FAMILY_IPV6)
+        return result;
+    return nb__result_about(set(fd, IPPROTO_IPV6, IPV6_V6ONLY), "IPV6_V6ONLY");
 }
 
-int nb__open_request_socket(struct nb__open_request *request, const nb_address *address)
+struct nb__result nb__open_request_socket(const struct nb__open_request *request,
+                                          const nb_address *address, int *fd)
 {
-    int fd = nb__socket_open(address);
-    int rc;
+    struct nb__result result;
+    int opened = nb__socket_open(address);
 
-    if (fd < 0)
-        return fd;
-    rc = set_up(fd, nb_address_family(address), &request->params->options);
-    if (rc == 0)
-        return fd;
-    (void)nb__sys_close(fd);
-    return rc;
+    *fd = -1;
+    if (opened < 0)
+        return nb__result_of(opened);
+    result = set_up(opened, nb_address_family(address), &request->params->options);
+    if (result.status == NB_OK)
+        *fd = opened;
+    else
+        (void)nb__sys_close(opened);
+    return result;
 }

@@ -4,7 +4,7 @@
 #ifndef NETBASICS_OPENING_H
 #define NETBASICS_OPENING_H
 
-#include "base/text.h"
+#include "base/error_internal.h"
 #include "net/socket_options.h"
 #include "sys/sys.h"
 
@@ -32,7 +32,7 @@ struct nb__listen_params {
 
 struct nb__open_request {
     const char *endpoint; /* as the caller wrote it, for messages */
-    struct nb__listen_params *params;
+    const struct nb__listen_params *params;
     nb_error *err;                     /* may be NULL */
     struct nb__listen_socket *sockets; /* where they go */
     size_t room;                       /* how many may */
@@ -50,15 +50,14 @@ nb_status nb__open_request_has_room(const struct nb__open_request *request, size
 nb_status nb__open_request_refuse(const struct nb__open_request *request, const char *option);
 
 /* Begins the message of a failure: "listen on ENDPOINT: ". */
-struct nb__text nb__open_request_message(const struct nb__open_request *request, nb_status status,
-                                         int system_error);
+struct nb__text nb__open_request_message(const struct nb__open_request *request,
+                                         const struct nb__result *result);
 
-/* Begins the message of a system call that returned `rc`: what option it was about, and why. Gives the
-   status. */
-nb_status nb__open_request_failed(const struct nb__open_request *request, int rc,
-                                  struct nb__text *text);
+/* The whole message of a failure: "listen on ENDPOINT: result". Returns its status. */
+nb_status nb__open_request_failed(const struct nb__open_request *request, struct nb__result result);
 
-/* A socket with all that was asked for, not bound yet; or -errno. */
-int nb__open_request_socket(struct nb__open_request *request, const nb_address *address);
+/* Makes a socket with all that was asked for, not bound yet. On failure *fd is -1. */
+struct nb__result nb__open_request_socket(const struct nb__open_request *request,
+                                          const nb_address *address, int *fd);
 
 #endif

@@ -16,35 +16,35 @@
 
 /* One try of all addresses. */
 struct round {
-    struct nb__open_request *request;
-    const struct nb__addresses *addresses;
+    const struct nb__open_request *request;
+    const nb_address *addresses;
+    size_t count;
     struct nb__listen_socket sockets[2]; /* fd -1: this family is left out */
     nb_address failed_at;
 };
 
-static int open_bound(struct nb__open_request *request, struct nb__listen_socket *out,
-                      const nb_address *address)
+static struct nb__result open_bound(const struct nb__open_request *request,
+                                    struct nb__listen_socket *out, const nb_address *address)
 {
-    int fd = nb__open_request_socket(request, address);
+    struct nb__result result = nb__open_request_socket(request, address, &out->fd);
     int rc;
 
     out->address = *address;
-    if (fd < 0)
-        return fd;
-    rc = nb__socket_bind(fd, address);
+    if (result.status != NB_OK)
+        return result;
+    rc = nb__socket_bind(out->fd, address);
     if (rc == 0)
-        rc = nb__socket_local(fd, &out->address);
+        rc = nb__socket_local(out->fd, &out->address);
     if (rc < 0) {
-        (void)nb__sys_close(fd);
-        return rc;
+        (void)nb__sys_close(out->fd);
+        out->fd = -1;
     }
-    out->fd = fd;
-    return 0;
+    return nb__result_of(rc);
 }
 
 static void give_up(struct round *round)
 {
-    for (size_t i = 0; i < round->addresses->count; i++) {
+    for (size_t i = 0; i < round->count; i++) {
         if (round->sockets[i].fd >= 0)
             (void)nb__sys_close(round->sockets[i].fd);
         round->sockets[i].fd = -1;
@@ -53,20 +53,20 @@ static void give_up(struct round *round)
 
 /* How much a failure says, when it says only that this machine cannot use this family, or does not let us:
    then the other one may serve. 0: it says more than that. */
-static int inability(const struct round *round, int rc)
+static int inability(const struct nb__result *result)
 {
-    if (round->request->params->options.refused != NULL) /* an option never fails quietly */
+    if (result->what != NULL) /* an option never fails quietly */
         return 0;
-    switch (rc) {
-    case -EAFNOSUPPORT:
-    case -EPROTONOSUPPORT:
-    case -EOPNOTSUPP: /* policies give errnos of their own choice */
-    case -ENOSYS:
+    switch (result->system_error) {
+    case EAFNOSUPPORT:
+    case EPROTONOSUPPORT:
+    case EOPNOTSUPP: /* policies give errnos of their own choice */
+    case ENOSYS:
         return 1;
-    case -EADDRNOTAVAIL:
+    case EADDRNOTAVAIL:
         return 2;
-    case -EPERM:
-    case -EACCES:
+    case EPERM:
+    case EACCES:
         return 3;
     default:
         return 0;
@@ -74,102 +74,101 @@ static int inability(const struct round *round, int rc)
 }
 
 /* Binds all addresses, the one at `first` first: it chooses the port for the others. */
-static int bind_all(struct round *round, size_t first)
+static struct nb__result bind_all(struct round *round, size_t first)
 {
-    size_t count = round->addresses->count;
-    uint16_t port = nb_address_port(&round->addresses->list[0]);
+    uint16_t port = nb_address_port(&round->addresses[0]);
     size_t bound = 0;
-    int unable = 0;
+    struct nb__result unable = nb__ok();
 
-    for (size_t i = 0; i < count; i++) {
-        size_t at = (first + i) % count;
-        nb_address address = nb__address_with_port(&round->addresses->list[at], port);
-        int rc = open_bound(round->request, &round->sockets[at], &address);
+    for (size_t i = 0; i < round->count; i++) {
+        size_t at = (first + i) % round->count;
+        nb_address address = nb__address_with_port(&round->addresses[at], port);
+        struct nb__result result = open_bound(round->request, &round->sockets[at], &address);
 
-        if (rc == 0) {
+        if (result.status == NB_OK) {
             port = nb_address_port(&round->sockets[at].address);
             bound++;
             continue;
         }
-        if (inability(round, rc) == 0) {
+        if (inability(&result) == 0) {
             round->failed_at = address;
-            return rc;
+            return result;
         }
-        if (inability(round, rc) > inability(round, unable)) {
+        if (inability(&result) > inability(&unable)) {
             round->failed_at = address;
-            unable = rc;
+            unable = result;
         }
     }
-    return bound > 0 ? 0 : unable;
+    return bound > 0 ? nb__ok() : unable;
 }
 
 /* With SO_REUSEADDR two sockets can be bound to one port while neither listens, so that a busy port
    may show only here. */
-static int listen_all(struct round *round)
+static struct nb__result listen_all(struct round *round)
 {
-    for (size_t i = 0; i < round->addresses->count; i++) {
+    for (size_t i = 0; i < round->count; i++) {
         int rc = 0;
 
         if (round->sockets[i].fd >= 0)
             rc = nb__sys_listen(round->sockets[i].fd, round->request->params->backlog);
         if (rc < 0) {
             round->failed_at = round->sockets[i].address;
-            return rc;
+            return nb__result_of(rc);
         }
     }
-    return 0;
+    return nb__ok();
 }
 
-static int try_round(struct round *round, size_t first)
+static struct nb__result try_round(struct round *round, size_t first)
 {
-    int rc;
+    struct nb__result result;
 
     round->sockets[0].fd = round->sockets[1].fd = -1;
-    rc = bind_all(round, first);
-    if (rc == 0)
-        rc = listen_all(round);
-    if (rc < 0)
+    result = bind_all(round, first);
+    if (result.status == NB_OK)
+        result = listen_all(round);
+    if (result.status != NB_OK)
         give_up(round);
-    return rc;
+    return result;
 }
 
 /* A port that is free in one family may be busy in the other: then they take turns in choosing. */
-static int try_rounds(struct round *round)
+static struct nb__result try_rounds(struct round *round)
 {
-    bool choose = round->addresses->count > 1 && nb_address_port(&round->addresses->list[0]) == 0;
-    int rc = try_round(round, 0);
+    bool choose = round->count > 1 && nb_address_port(&round->addresses[0]) == 0;
+    struct nb__result result = try_round(round, 0);
 
-    for (size_t i = 1; choose && rc == -EADDRINUSE && i < PORT_ROUNDS; i++)
-        rc = try_round(round, i % 2);
-    return rc;
+    for (size_t i = 1; choose && result.system_error == EADDRINUSE && i < PORT_ROUNDS; i++)
+        result = try_round(round, i % 2);
+    return result;
 }
 
-static nb_status failed_with(const struct round *round, int rc)
+static nb_status failed_with(const struct round *round, const struct nb__result *result)
 {
-    struct nb__text text;
-    nb_status status = nb__open_request_failed(round->request, rc, &text);
+    struct nb__text text = nb__open_request_message(round->request, result);
 
-    if (round->addresses->count > 1) {
+    nb__text_add_result(&text, result);
+    if (round->count > 1) {
         char address[NB_ADDRESS_TEXT_MAX];
 
         nb__text_add(&text, " at %s",
                      nb_address_format(&round->failed_at, address, sizeof(address)));
     }
-    return status;
+    return result->status;
 }
 
-nb_status nb__open_tcp(struct nb__open_request *request, const struct nb__addresses *addresses)
+nb_status nb__open_tcp(struct nb__open_request *request, const nb_address *addresses, size_t count)
 {
-    struct round round = {.request = request, .addresses = addresses};
-    nb_status status = nb__open_request_has_room(request, addresses->count);
-    int rc;
+    struct round round = {.request = request, .addresses = addresses, .count = count};
+    nb_status status = nb__open_request_has_room(request, count);
+    struct nb__result result;
 
     if (status != NB_OK)
         return status;
-    rc = try_rounds(&round);
-    if (rc < 0)
-        return failed_with(&round, rc);
-    for (size_t i = 0; i < addresses->count; i++) {
+    result = try_rounds(&round);
+    if (result.status != NB_OK)
+        return failed_with(&round, &result);
+    for (size_t i = 0; i < count; i++) {
         if (round.sockets[i].fd >= 0)
             request->sockets[request->count++] = round.sockets[i];
     }

@@ -16,23 +16,32 @@
 #include <string.h>
 #include <sys/time.h>
 
-const char *nb__inherited_look(int fd, struct nb__inherited *out, int *rc)
+static struct nb__result not_suitable(int rc, const char *what)
+{
+    struct nb__result result = nb__failure(NB_INVALID, -rc);
+
+    result.what = what;
+    return result;
+}
+
+struct nb__result nb__inherited_look(int fd, struct nb__inherited *out)
 {
     int type = 0;
     int listens = 0;
     socklen_t length = sizeof(int);
+    int rc = nb__sys_getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length);
 
-    *rc = nb__sys_getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length);
-    if (*rc < 0)
-        return "not a socket";
+    if (rc < 0)
+        return not_suitable(rc, "not a socket");
     if (type != SOCK_STREAM)
-        return "not a stream socket";
+        return not_suitable(0, "not a stream socket");
     length = sizeof(int);
     out->listens =
         nb__sys_getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &length) == 0 && listens != 0;
     (void)nb__socket_local(fd, &out->address);
-    return nb_address_family(&out->address) == NB_FAMILY_NONE ? "not an IPv4, IPv6 or Unix socket"
-                                                              : NULL;
+    if (nb_address_family(&out->address) == NB_FAMILY_NONE)
+        return not_suitable(0, "not an IPv4, IPv6 or Unix socket");
+    return nb__ok();
 }
 
 /* Options that a system does not have are none that a socket could have. */
@@ -112,10 +121,9 @@ static bool is_settled(int fd, const struct row *row)
            memcmp(&found, &wanted, row->compared) == 0;
 }
 
-int nb__inherited_settle(int fd, const char **refused)
+struct nb__result nb__inherited_settle(int fd, bool *changed)
 {
-    int changed = 0;
-
+    *changed = false;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         const struct row *row = &rows[i];
         union value wanted;
@@ -126,10 +134,9 @@ int nb__inherited_settle(int fd, const char **refused)
         memset(&wanted, 0, sizeof(wanted));
         wanted.number = row->wanted;
         rc = nb__sys_setsockopt(fd, row->level, row->option, &wanted, (socklen_t)row->size);
-        *refused = row->name;
         if (rc < 0)
-            return rc;
-        changed = 1;
+            return nb__result_about(rc, row->name);
+        *changed = true;
     }
-    return changed;
+    return nb__ok();
 }

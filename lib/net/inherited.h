@@ -4,6 +4,8 @@
 #ifndef NETBASICS_FOREIGN_H
 #define NETBASICS_FOREIGN_H
 
+#include "base/error_internal.h"
+
 #include <netbasics/address.h>
 #include <stdbool.h>
 
@@ -12,13 +14,13 @@ struct nb__inherited {
     nb_address address; /* its own */
 };
 
-/* Looks at a descriptor and changes nothing. NULL when it is a stream socket of a family that is known,
-   or what it is instead; *rc is 0, or the -errno that told. */
-const char *nb__inherited_look(int fd, struct nb__inherited *out, int *rc);
+/* Looks at a descriptor and changes nothing. NB_OK when it is a stream socket of a family that is known;
+   otherwise NB_INVALID, and the result names what it is instead. */
+struct nb__result nb__inherited_look(int fd, struct nb__inherited *out);
 
 /* Takes from a socket the options that break what this library promises of connections; accepted sockets
-   inherit them from the one that listens. 1 when there were some, 0 when there were none, or -errno of the
-   one that *refused names. */
-int nb__inherited_settle(int fd, const char **refused);
+   inherit them from the one that listens. *changed says whether there were some; on failure the result
+   names the one. */
+struct nb__result nb__inherited_settle(int fd, bool *changed);
 
 #endif

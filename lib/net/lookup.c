@@ -36,7 +36,7 @@ struct lookup {
     void *library; /* held while our code runs in the thread */
     int wake[2];   /* rung when it is done */
     int code;
-    int number;
+    int error; /* the errno behind EAI_SYSTEM */
     struct addrinfo *found;
     char host[]; /* NUL-terminated */
 };
@@ -129,7 +129,7 @@ static void *look_up(void *argument)
     struct lookup *lookup = argument;
     struct addrinfo *found = NULL;
 
-    lookup->code = nb__sys_getaddrinfo(lookup->host, &found, &lookup->number);
+    lookup->code = nb__sys_getaddrinfo(lookup->host, &found, &lookup->error);
     lookup->found = lookup->code == 0 ? found : NULL;
     if (atomic_exchange(&lookup->state, DONE) == GOES_ON) {
         (void)nb__sys_wake_ring(lookup->wake); /* who waits joins this thread before it disposes */
@@ -144,86 +144,80 @@ static void *look_up(void *argument)
 }
 
 /* Takes what a lookup needs besides memory, and starts it. */
-static nb_status start(struct lookup *lookup, int *system_error)
+static struct nb__result start(struct lookup *lookup)
 {
     int rc = nb__sys_wake_open(lookup->wake);
 
-    if (rc < 0) {
-        *system_error = -rc;
-        return nb__status_of_errno(-rc);
-    }
+    if (rc < 0)
+        return nb__result_of(rc);
     rc = nb__sys_library_hold(&lookup->library);
     if (rc == 0) {
         rc = nb__sys_thread_start(&lookup->thread, STACK_SIZE, look_up, lookup);
         if (rc == 0)
-            return NB_OK;
+            return nb__ok();
         nb__sys_library_release(lookup->library);
     }
     nb__sys_wake_close(lookup->wake);
-    *system_error = -rc;
-    return NB_NO_MEMORY; /* what holding the library and starting a thread take */
+    return nb__failure(NB_NO_MEMORY, -rc); /* what holding the library and starting a thread take */
 }
 
-static nb_status begin(struct lookup **out, const char *host, int *system_error)
+static struct nb__result begin(struct lookup **out, const char *host)
 {
     size_t size = strlen(host) + 1;
-    nb_status status;
+    struct nb__result result;
 
     *out = nb__sys_calloc(1, sizeof(**out) + size);
     if (*out == NULL)
-        return NB_NO_MEMORY;
+        return nb__failure(NB_NO_MEMORY, 0);
     memcpy((*out)->host, host, size);
-    status = start(*out, system_error);
-    if (status != NB_OK)
+    result = start(*out);
+    if (result.status != NB_OK)
         free(*out);
-    return status;
+    return result;
 }
 
 /* Waits for a descriptor (-1: none) to become readable. NB_TIMEOUT: nothing has happened so far. */
-static nb_status wait_once(int fd, struct nb__cancels *cancels, nb_deadline until,
-                           int *system_error)
+static struct nb__result wait_once(int fd, struct nb__cancels *cancels, nb_deadline until)
 {
     struct pollfd entries[1 + NB__WAIT_ROOM] = {{fd, POLLIN, 0}};
     int ready = nb__wait_cancellable(entries, 1, until, cancels);
 
     if (ready == -ECANCELED)
-        return NB_CANCELLED;
-    if (ready < 0 && ready != -EINTR) {
-        *system_error = -ready;
-        return nb__status_of_errno(-ready);
-    }
-    return ready > 0 ? NB_OK : NB_TIMEOUT;
+        return nb__failure(NB_CANCELLED, 0);
+    if (ready < 0 && ready != -EINTR)
+        return nb__result_of(ready);
+    return ready > 0 ? nb__ok() : nb__failure(NB_TIMEOUT, 0);
 }
 
-static nb_status await(const struct lookup *lookup, struct nb__cancels *cancels, nb_deadline by,
-                       int *system_error)
+static struct nb__result await(const struct lookup *lookup, struct nb__cancels *cancels,
+                               nb_deadline by)
 {
-    nb_status status;
+    struct nb__result result;
 
     do
-        status = wait_once(lookup->wake[0], cancels, by, system_error);
-    while (status == NB_TIMEOUT && !nb_expired(by));
-    return status;
+        result = wait_once(lookup->wake[0], cancels, by);
+    while (result.status == NB_TIMEOUT && !nb_expired(by));
+    return result;
 }
 
 /* Waits until it is the turn of a ticket. */
-static nb_status await_turn(uint64_t ticket, size_t *noted, struct nb__cancels *cancels,
-                            nb_deadline by, int *system_error)
+static struct nb__result await_turn(uint64_t ticket, size_t *noted, struct nb__cancels *cancels,
+                                    nb_deadline by)
 {
     int64_t pause_ms = 1;
 
     for (;;) {
-        nb_status status;
+        struct nb__result result;
 
         if (*noted == WAITING_MAX)
             *noted = note_waiting(ticket);
         if (*noted < WAITING_MAX && has_place(ticket))
-            return NB_OK;
-        status = wait_once(-1, cancels, nb__earlier(by, nb_after_ms(pause_ms)), system_error);
-        if (status != NB_TIMEOUT)
-            return status;
+            return nb__ok();
+        result = wait_once(-1, cancels, nb__earlier(by, nb_after_ms(pause_ms)));
+        if (result.status != NB_TIMEOUT)
+            return result;
         if (nb_expired(by))
-            return NB_NAME_TEMPORARY;
+            return nb__failure(NB_NAME_TEMPORARY, 0);
         if (pause_ms < PAUSE_MAX_MS)
             pause_ms *= 2;
     }
@@ -231,59 +225,58 @@ static nb_status await_turn(uint64_t ticket, size_t *noted, struct nb__cancels *
 
 /* Waits until one more lookup may be begun: in the order of those who wait, lest short deadlines take
    each place before a long one sees it. */
-static nb_status await_place(struct nb__cancels *cancels, nb_deadline by, int *system_error)
+static struct nb__result await_place(struct nb__cancels *cancels, nb_deadline by)
 {
     uint64_t ticket = ticket_new();
     size_t noted = WAITING_MAX;
-    nb_status status;
+    struct nb__result result;
 
     if (has_place(ticket))
-        return NB_OK;
-    status = await_turn(ticket, &noted, cancels, by, system_error);
+        return nb__ok();
+    result = await_turn(ticket, &noted, cancels, by);
     if (noted < WAITING_MAX)
         atomic_store(&waiting[noted], 0);
-    return status;
+    return result;
 }
 
 /* Takes the result of a lookup that is over. */
-static nb_status collect(struct lookup *lookup, struct addrinfo **found, int *system_error)
+static struct nb__result collect(struct lookup *lookup, struct addrinfo **found)
 {
     int code = lookup->code;
 
     *found = lookup->found;
     lookup->found = NULL;
     if (code == 0)
-        return NB_OK;
-    *system_error = code == EAI_SYSTEM ? lookup->number : code;
-    return code == EAI_SYSTEM ? nb__status_of_errno(lookup->number) : nb__status_of_lookup(code);
+        return nb__ok();
+    return code == EAI_SYSTEM ? nb__failure(nb__status_of_errno(lookup->error), lookup->error)
+                              : nb__failure(nb__status_of_lookup(code), code);
 }
 
-nb_status nb__lookup(struct addrinfo **found, const char *host, struct nb__cancels *cancels,
-                     nb_deadline by, int *system_error)
+struct nb__result nb__lookup(struct addrinfo **found, const char *host, struct nb__cancels *cancels,
+                             nb_deadline by)
 {
     struct lookup *lookup;
     pthread_t thread;
-    nb_status status;
+    struct nb__result result = await_place(cancels, by);
 
-    status = await_place(cancels, by, system_error);
-    if (status == NB_OK)
-        status = begin(&lookup, host, system_error);
-    if (status != NB_OK)
-        return status;
+    if (result.status == NB_OK)
+        result = begin(&lookup, host);
+    if (result.status != NB_OK)
+        return result;
     thread = lookup->thread; /* the lookup is the thread's once it is abandoned */
-    status = await(lookup, cancels, by, system_error);
-    if (status != NB_OK) {
+    result = await(lookup, cancels, by);
+    if (result.status != NB_OK) {
         count_abandoned(1);
         if (atomic_exchange(&lookup->state, ABANDONED) == GOES_ON) {
             (void)pthread_detach(thread);
-            return status;
+            return result;
         }
         count_abandoned(-1); /* it is over after all */
     }
     (void)pthread_join(thread, NULL);
-    if (status == NB_OK)
-        status = collect(lookup, found, system_error);
+    if (result.status == NB_OK)
+        result = collect(lookup, found);
     nb__sys_library_release(lookup->library);
     dispose(lookup);
-    return status;
+    return result;
 }

@@ -4,10 +4,10 @@
 #ifndef NETBASICS_LOOKUP_H
 #define NETBASICS_LOOKUP_H
 
+#include "base/error_internal.h"
 #include "wait/cancellable.h"
 
 #include <netbasics/deadline.h>
-#include <netbasics/error.h>
 
 struct addrinfo;
 
@@ -15,10 +15,10 @@ struct addrinfo;
 #define NB__LOOKUPS_ABANDONED_MAX 16
 
 /* Looks up the addresses of a host, until the deadline or until something cancels that. On
-   NB_OK *found is a list for nb__sys_freeaddrinfo(). Otherwise *system_error is the EAI code or errno
-   behind the status, and the lookup, if it goes on, does so without us. NB_NAME_TEMPORARY with 0: too
-   many went on until the deadline for this one to begin. */
-nb_status nb__lookup(struct addrinfo **found, const char *host, struct nb__cancels *cancels,
-                     nb_deadline by, int *system_error);
+   NB_OK *found is a list for nb__sys_freeaddrinfo(). Otherwise the lookup, if it goes on, does so without
+   us. NB_NAME_TEMPORARY without a system error: too many went on until the deadline for this one to
+   begin. */
+struct nb__result nb__lookup(struct addrinfo **found, const char *host, struct nb__cancels *cancels,
+                             nb_deadline by);
 
 #endif

@@ -62,47 +62,48 @@ static void add_in_turns(struct nb__addresses *out, const struct addrinfo *found
     }
 }
 
-static nb_status look_up(struct nb__addresses *out, const struct nb__endpoint *endpoint,
-                         struct nb__cancels *cancels, nb_deadline by, int *system_error)
+static struct nb__result look_up(struct nb__addresses *out, const struct nb__endpoint *endpoint,
+                                 struct nb__cancels *cancels, nb_deadline by)
 {
     struct addrinfo *found;
-    nb_status status = nb__lookup(&found, endpoint->host, cancels, by, system_error);
+    struct nb__result result = nb__lookup(&found, endpoint->host, cancels, by);
 
-    if (status != NB_OK)
-        return status;
+    if (result.status != NB_OK)
+        return result;
     add_in_turns(out, found, endpoint->port);
     nb__sys_freeaddrinfo(found);
-    return out->count > 0 ? NB_OK : NB_NAME_NOT_FOUND;
+    return out->count > 0 ? nb__ok() : nb__failure(NB_NAME_NOT_FOUND, 0);
 }
 
-void nb__resolve_local(struct nb__addresses *out, const struct nb__endpoint *endpoint)
+size_t nb__resolve_local(nb_address out[2], const struct nb__endpoint *endpoint)
 {
-    out->count = 0;
     if (endpoint->kind == NB__ENDPOINT_LITERAL || endpoint->kind == NB__ENDPOINT_UNIX) {
-        add(out, endpoint->address);
-    } else if (endpoint->kind == NB__ENDPOINT_ANY) {
-        add(out, nb__address_any(NB_FAMILY_IPV4, endpoint->port));
-        add(out, nb__address_any(NB_FAMILY_IPV6, endpoint->port));
-    } else {
-        add(out, nb__address_loopback(NB_FAMILY_IPV4, endpoint->port));
-        add(out, nb__address_loopback(NB_FAMILY_IPV6, endpoint->port));
+        out[0] = endpoint->address;
+        return 1;
     }
+    if (endpoint->kind == NB__ENDPOINT_ANY) {
+        out[0] = nb__address_any(NB_FAMILY_IPV4, endpoint->port);
+        out[1] = nb__address_any(NB_FAMILY_IPV6, endpoint->port);
+    } else {
+        out[0] = nb__address_loopback(NB_FAMILY_IPV4, endpoint->port);
+        out[1] = nb__address_loopback(NB_FAMILY_IPV6, endpoint->port);
+    }
+    return 2;
 }
 
-nb_status nb__resolve(struct nb__addresses *out, const struct nb__endpoint *endpoint,
-                      struct nb__cancels *cancels, nb_deadline by, int *system_error)
+struct nb__result nb__resolve(struct nb__addresses *out, const struct nb__endpoint *endpoint,
+                              struct nb__cancels *cancels, nb_deadline by)
 {
     out->count = 0;
-    *system_error = 0;
     switch (endpoint->kind) {
     case NB__ENDPOINT_LOCALHOST: /* in the order of RFC 6724 */
         add(out, nb__address_loopback(NB_FAMILY_IPV6, endpoint->port));
         add(out, nb__address_loopback(NB_FAMILY_IPV4, endpoint->port));
-        return NB_OK;
+        return nb__ok();
     case NB__ENDPOINT_NAME:
-        return look_up(out, endpoint, cancels, by, system_error);
+        return look_up(out, endpoint, cancels, by);
     default:
-        nb__resolve_local(out, endpoint);
-        return NB_OK;
+        out->count = nb__resolve_local(out->list, endpoint);
+        return nb__ok();
     }
 }

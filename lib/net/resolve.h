@@ -4,12 +4,12 @@
 #ifndef NETBASICS_RESOLVE_H
 #define NETBASICS_RESOLVE_H
 
+#include "base/error_internal.h"
 #include "net/endpoint.h"
 #include "wait/cancellable.h"
 
 #include <netbasics/address.h>
 #include <netbasics/deadline.h>
-#include <netbasics/error.h>
 #include <stddef.h>
 
 /* More than this many addresses of one host are not tried. */
@@ -21,12 +21,12 @@ struct nb__addresses {
 };
 
 /* The addresses behind an endpoint, at least one, best first; until the deadline, or until something
-   cancels that. On failure *system_error is the EAI code or errno behind the status. Only
-   a name asks the system's resolver and waits. */
-nb_status nb__resolve(struct nb__addresses *out, const struct nb__endpoint *endpoint,
-                      struct nb__cancels *cancels, nb_deadline by, int *system_error);
+   cancels that. Only a name asks the system's resolver and waits. */
+struct nb__result nb__resolve(struct nb__addresses *out, const struct nb__endpoint *endpoint,
+                              struct nb__cancels *cancels, nb_deadline by);
 
-/* The two addresses of an endpoint that stands for both families, IPv4 first; else its one. */
-void nb__resolve_local(struct nb__addresses *out, const struct nb__endpoint *endpoint);
+/* The two addresses of an endpoint that stands for both families, IPv4 first; else its one. Returns how
+   many. */
+size_t nb__resolve_local(nb_address out[2], const struct nb__endpoint *endpoint);
 
 #endif

@@ -6,7 +6,6 @@
 
 #include "net/socket_options.h"
 
-#include "base/error_internal.h"
 #include "sys/sys.h"
 
 #include <errno.h>
@@ -111,9 +110,9 @@ static int set_one(int fd, nb_family family, enum nb__socket_option which, int64
     return rc < 0 ? rc : set(fd, row->level, row->option, value_of(which, asked));
 }
 
-int nb__socket_options_set(int fd, nb_family family, struct nb__socket_options *options)
+struct nb__result nb__socket_options_set(int fd, nb_family family,
+                                         const struct nb__socket_options *options)
 {
-    options->refused = NULL;
     if (options->values[NB__NAGLE] == 0 && family != NB_FAMILY_UNIX)
         (void)set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
     for (size_t i = 0; i < COUNT(rows); i++) {
@@ -122,23 +121,8 @@ int nb__socket_options_set(int fd, nb_family family, struct nb__socket_options *
 
         if (options->values[i] != 0)
             rc = set_one(fd, family, which, options->values[i]);
-        if (rc < 0) {
-            options->refused = rows[i].name;
-            return rc;
-        }
+        if (rc < 0)
+            return nb__result_about(rc, rows[i].name);
     }
-    return 0;
-}
-
-void nb__socket_options_pass_on(int fd, nb_family family, const struct nb__socket_options *options)
-{
-    struct nb__socket_options again = *options;
-
-    (void)nb__socket_options_set(fd, family, &again);
-}
-
-void nb__socket_options_describe(struct nb__text *text, const struct nb__socket_options *options)
-{
-    if (options->refused != NULL)
-        nb__text_add(text, "%s: ", options->refused);
+    return nb__ok();
 }

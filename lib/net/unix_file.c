@@ -93,14 +93,12 @@ static int probe(const nb_address *address)
     return rc;
 }
 
-static struct nb__unix_result result(int rc)
+static struct nb__result in_use(const char *why)
 {
-    return (struct nb__unix_result){rc, NULL};
-}
+    struct nb__result result = nb__result_of(-EADDRINUSE);
 
-static struct nb__unix_result in_use(const char *why)
-{
-    return (struct nb__unix_result){-EADDRINUSE, why};
+    result.why = why;
+    return result;
 }
 
 /* It went by itself, or it is we who cannot probe. */
@@ -110,9 +108,9 @@ static bool is_not_about_it(int rc)
 }
 
 /* What the answer to a probe says; with NULL nobody is there. */
-static const char *answer(int knocked)
+static const char *answer(int probed)
 {
-    switch (knocked) {
+    switch (probed) {
     case -ECONNREFUSED:
         return NULL;
     case 0:
@@ -140,8 +138,8 @@ static const char *why_it_stays(int is_local, const struct nb__unix_lock *lock)
                            ".lock behind its name, cannot be locked";
 }
 
-static struct nb__unix_result remove_dead(const char *path, const struct nb__file *before,
-                                          const struct nb__unix_lock *lock)
+static struct nb__result remove_dead(const char *path, const struct nb__file *before,
+                                     const struct nb__unix_lock *lock)
 {
     int is_local = nb__sys_file_is_local(path);
     const char *why = why_it_stays(is_local, lock);
@@ -149,16 +147,17 @@ static struct nb__unix_result remove_dead(const char *path, const struct nb__fil
     int rc;
 
     if (is_local == -ENOENT)
-        return result(is_local);
+        return nb__result_of(is_local);
     if (why != NULL)
         return in_use(why);
     rc = nb__sys_file_look(path, &after);
     if (rc == 0 && !same_file(before, &after)) /* made by somebody who asks for no lock */
         return in_use("a socket is there that somebody has just made");
-    return result(rc == 0 ? nb__sys_file_remove(path) : rc);
+    return nb__result_of(rc == 0 ? nb__sys_file_remove(path) : rc);
 }
 
-static struct nb__unix_result make_way(const nb_address *address, const struct nb__unix_lock *lock)
+static struct nb__result remove_if_stale(const nb_address *address,
+                                         const struct nb__unix_lock *lock)
 {
     const char *path = nb__address_path(address);
     struct nb__file file;
@@ -166,24 +165,23 @@ static struct nb__unix_result make_way(const nb_address *address, const struct n
     const char *why;
 
     if (rc < 0)
-        return result(rc);
+        return nb__result_of(rc);
     if (file.is_link)
         return in_use("a symbolic link is there");
     if (!file.is_socket)
         return in_use("a file that is no socket is there");
     rc = probe(address);
     if (is_not_about_it(rc))
-        return result(rc);
+        return nb__result_of(rc);
     why = answer(rc);
     return why != NULL ? in_use(why) : remove_dead(path, &file, lock);
 }
 
-struct nb__unix_result nb__unix_remove_stale(const nb_address *address,
-                                             const struct nb__unix_lock *lock)
+struct nb__result nb__unix_remove_stale(const nb_address *address, const struct nb__unix_lock *lock)
 {
-    struct nb__unix_result found = make_way(address, lock);
+    struct nb__result result = remove_if_stale(address, lock);
 
-    return found.rc == -ENOENT ? result(0) : found; /* it has gone by itself */
+    return result.system_error == ENOENT ? nb__ok() : result; /* it has gone by itself */
 }
 
 void nb__unix_remove(const char *path, const struct nb__file *file)

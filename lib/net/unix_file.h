@@ -4,6 +4,7 @@
 #ifndef NETBASICS_UNIX_FILE_H
 #define NETBASICS_UNIX_FILE_H
 
+#include "base/error_internal.h"
 #include "sys/sys.h"
 
 #include <netbasics/address.h>
@@ -23,17 +24,11 @@ void nb__unix_lock(struct nb__unix_lock *out, const char *path);
 /* Does nothing with what is not locked. */
 void nb__unix_unlock(const struct nb__unix_lock *lock);
 
-/* Why the path of a socket could not be taken: -errno, or 0 when it was, and perhaps more about it. */
-struct nb__unix_result {
-    int rc;
-    const char *why;
-};
-
 /* Removes the socket file at the path of an address that is in use, when it is proved that nobody
    listens there: it refuses, on a file system where that means something, and is still the same file
    afterwards. */
-struct nb__unix_result nb__unix_remove_stale(const nb_address *address,
-                                             const struct nb__unix_lock *lock);
+struct nb__result nb__unix_remove_stale(const nb_address *address,
+                                        const struct nb__unix_lock *lock);
 
 /* Removes a file, if it is still the one that was looked at. */
 void nb__unix_remove(const char *path, const struct nb__file *file);

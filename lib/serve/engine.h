@@ -4,6 +4,7 @@
 #ifndef NETBASICS_ENGINE_H
 #define NETBASICS_ENGINE_H
 
+#include "base/error_internal.h"
 #include "serve/server.h"
 
 #include <poll.h>
@@ -16,7 +17,7 @@
 void nb__engine_inline(struct nb__server *server, struct pollfd *fds);
 
 /* Handlers in worker threads, while the calling thread supervises. NB_OK, or what it lacked to
-   begin with, and its errno. */
-nb_status nb__engine_threads(struct nb__server *server, struct pollfd *fds, int *system_error);
+   begin with. */
+struct nb__result nb__engine_threads(struct nb__server *server, struct pollfd *fds);
 
 #endif

@@ -450,20 +450,18 @@ static void end_all(struct pool *pool)
 }
 
 /* Sets up what can fail: NB_OK, or what it lacks. */
-static nb_status open_pool(struct pool *pool, struct nb__server *server, int *system_error)
+static struct nb__result open_pool(struct pool *pool, struct nb__server *server)
 {
     int rc;
 
     memset(pool, 0, sizeof(*pool));
     pool->server = server;
     rc = nb__sys_wake_open(pool->wakeup);
-    if (rc < 0) {
-        *system_error = -rc;
-        return nb__status_of_errno(-rc);
-    }
+    if (rc < 0)
+        return nb__result_of(rc);
     (void)pthread_cond_init(&pool->turn, NULL);
     (void)pthread_cond_init(&pool->vacant, NULL);
-    return NB_OK;
+    return nb__ok();
 }
 
 static void close_pool(struct pool *pool)
@@ -473,14 +471,14 @@ static void close_pool(struct pool *pool)
     nb__sys_wake_close(pool->wakeup);
 }
 
-nb_status nb__engine_threads(struct nb__server *server, struct pollfd *fds, int *system_error)
+struct nb__result nb__engine_threads(struct nb__server *server, struct pollfd *fds)
 {
     struct pool pool;
-    nb_status status = open_pool(&pool, server, system_error);
+    struct nb__result result = open_pool(&pool, server);
     int rc;
 
-    if (status != NB_OK)
-        return status;
+    if (result.status != NB_OK)
+        return result;
     nb__event_listening(server);
     rc = supervise(&pool, fds);
     await_accepting(&pool);
@@ -489,5 +487,5 @@ nb_status nb__engine_threads(struct nb__server *server, struct pollfd *fds, int 
     drain(&pool, fds);
     end_all(&pool);
     close_pool(&pool);
-    return NB_OK;
+    return nb__ok();
 }

@@ -87,23 +87,21 @@ static nb_status read_options(nb_serve_options *out, const nb_serve_options *giv
 }
 
 /* Where it listens, for messages. */
-static nb_status failed_with(const nb_listener *listener, nb_error *err, nb_status status,
-                             int system_error)
+static void failed_with(const nb_listener *listener, nb_error *err, struct nb__result result)
 {
     char address[NB_ADDRESS_TEXT_MAX];
 
-    return nb__error_set(
-        err, status, system_error, operation,
-        nb_address_format(&listener->sockets[0].address, address, sizeof(address)));
+    (void)nb__error_set(err, result, operation,
+                        nb_address_format(&listener->sockets[0].address, address, sizeof(address)));
 }
 
 /* Makes room to poll for all that may linger. */
-static nb_status prepare(const struct nb__server *server, struct pollfd **fds)
+static struct nb__result prepare(const struct nb__server *server, struct pollfd **fds)
 {
     size_t lingerers = (size_t)server->options.linger_max;
 
     *fds = nb__sys_calloc(NB__ENGINE_WATCHED_MAX + lingerers, sizeof(**fds));
-    return *fds != NULL ? NB_OK : NB_NO_MEMORY;
+    return *fds != NULL ? nb__ok() : nb__failure(NB_NO_MEMORY, 0);
 }
 
 static void clean_up(struct nb__server *server, struct pollfd *fds)
@@ -114,39 +112,38 @@ static void clean_up(struct nb__server *server, struct pollfd *fds)
 }
 
 /* Runs the loop, with everything set up. What broke listening is the status, after the drain. */
-static nb_status run_loop(struct nb__server *server, struct pollfd *fds, int *system_error)
+static struct nb__result run_loop(struct nb__server *server, struct pollfd *fds)
 {
-    nb_status status = NB_OK;
+    struct nb__result result = nb__ok();
 
     if (server->options.concurrency == 1)
         nb__engine_inline(server, fds);
     else
-        status = nb__engine_threads(server, fds, system_error);
-    if (status != NB_OK)
-        return status;
+        result = nb__engine_threads(server, fds);
+    if (result.status != NB_OK)
+        return result;
     server->began = true;
     nb__event_of_loop(server, NB_EVENT_STOPPED, NB_OK, 0);
-    *system_error = server->broken;
-    return server->broken != 0 ? nb__accept_status(server->broken) : NB_OK;
+    if (server->broken == 0)
+        return nb__ok();
+    return nb__failure(nb__accept_status(server->broken), server->broken);
 }
 
 /* The same, with the signals where they are wanted. */
-static nb_status run_with_signals(struct nb__server *server, struct pollfd *fds, int *system_error)
+static struct nb__result run_with_signals(struct nb__server *server, struct pollfd *fds)
 {
     int rc = server->options.stop_on_signals ? nb__stop_signals_take(server->listener) : 0;
-    nb_status status;
+    struct nb__result result;
 
     if (rc > 0)
-        return NB_INVALID;
-    if (rc < 0) {
-        *system_error = -rc;
-        return NB_SYSTEM;
-    }
+        return nb__failure(NB_INVALID, 0);
+    if (rc < 0)
+        return nb__failure(NB_SYSTEM, -rc);
     server->opens_signals = server->options.stop_on_signals && nb__stop_signals_are_blocked();
-    status = run_loop(server, fds, system_error);
+    result = run_loop(server, fds);
     if (server->options.stop_on_signals)
         nb__stop_signals_release();
-    return status;
+    return result;
 }
 
 nb_status nb_serve(nb_listener *listener, nb_handler *handler, void *context,
@@ -154,7 +151,7 @@ nb_status nb_serve(nb_listener *listener, nb_handler *handler, void *context,
 {
     struct nb__server server = {.listener = listener, .handler = handler, .context = context};
     struct pollfd *fds = NULL;
-    int system_error = 0;
+    struct nb__result result;
     nb_status status;
 
     if (listener == NULL || handler == NULL)
@@ -166,21 +163,21 @@ nb_status nb_serve(nb_listener *listener, nb_handler *handler, void *context,
         return nb__error_invalid(err, operation, "expected a listener that was not served before");
     (void)pthread_mutex_init(&server.lock, NULL);
     (void)pthread_cond_init(&server.cancelled, NULL);
-    status = prepare(&server, &fds);
-    if (status == NB_OK)
-        status = run_with_signals(&server, fds, &system_error);
+    result = prepare(&server, &fds);
+    if (result.status == NB_OK)
+        result = run_with_signals(&server, fds);
     if (!server.began)
         atomic_store(&listener->served, false);
     clean_up(&server, fds);
     (void)pthread_cond_destroy(&server.cancelled);
     (void)pthread_mutex_destroy(&server.lock);
-    if (status == NB_OK)
+    if (result.status == NB_OK)
         nb__error_clear(err);
-    else if (status == NB_INVALID)
+    else if (result.status == NB_INVALID)
         (void)nb__error_invalid(err, operation, "stop_on_signals is taken by another nb_serve()");
     else
-        (void)failed_with(listener, err, status, system_error);
-    return status;
+        failed_with(listener, err, result);
+    return result.status;
 }
 
 static uint64_t read_counter(const _Atomic uint64_t *counter)

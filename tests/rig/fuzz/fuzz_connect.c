@@ -166,7 +166,7 @@ static void check_failure(nb_status status)
 
     require(kernel.connects == addresses.count);
     for (size_t i = 0; i < addresses.count; i++) {
-        nb_status one = race.attempts[i].status;
+        nb_status one = race.attempts[i].result.status;
 
         require(!succeeds(&attempts[i]) && end_of(i) != KERNEL_NEVER);
         require(race.attempts[i].state == NB__ATTEMPT_FAILED);
@@ -224,7 +224,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         end_silence();
     cancels.fds[0] = wake[0];
     nb__race_prepare(&race, &addresses, &none, &cancels);
-    status = nb__race_run(&race, by, &winner);
+    status = nb__race_run(&race, by, &winner).status;
     check_staggers(by);
     if (kernel.connects > 0)
         check_haste();

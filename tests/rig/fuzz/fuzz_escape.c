@@ -111,14 +111,14 @@ static void check_message(const uint8_t *bytes, size_t length, uint8_t number)
 
     memcpy(subject, bytes, length);
     subject[length] = '\0';
-    require(nb__error_set(&err, status, number, "fuzz", subject) == status);
+    require(nb__error_set(&err, nb__failure(status, number), "fuzz", subject) == status);
     require(err.status == status && err.system_error == number);
     require(memchr(err.message, '\0', sizeof(err.message)) != NULL);
     check_printable(err.message, strlen(err.message));
     require(strncmp(err.message, "fuzz ", 5) == 0);
     require(strstr(err.message + 5, nb_status_text(status)) != NULL);
     require(strlen(err.message) < 512);
-    (void)nb__error_set(NULL, status, number, "fuzz", subject);
+    (void)nb__error_set(NULL, nb__failure(status, number), "fuzz", subject);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

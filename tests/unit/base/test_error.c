@@ -409,11 +409,35 @@ TEST(error_tells_operation_subject_and_reason)
     nb_error err;
 
     fill(&err);
-    assert_int_equal(nb__error_set(&err, NB_REFUSED, ECONNREFUSED, "connect to", "[::1]:80"),
-                     NB_REFUSED);
+    assert_int_equal(
+        nb__error_set(&err, nb__failure(NB_REFUSED, ECONNREFUSED), "connect to", "[::1]:80"),
+        NB_REFUSED);
     assert_int_equal(err.status, NB_REFUSED);
     assert_int_equal(err.system_error, ECONNREFUSED);
     assert_string_equal(err.message, "connect to [::1]:80: connection refused (ECONNREFUSED)");
+}
+
+TEST(error_tells_what_was_refused_and_why)
+{
+    struct nb__result result = nb__result_about(-EADDRINUSE, "reuse_port");
+    nb_error err;
+
+    result.why = "a server listens there";
+    assert_int_equal(nb__error_set(&err, result, "listen on", "*:80"), NB_ADDRESS_IN_USE);
+    assert_int_equal(err.system_error, EADDRINUSE);
+    assert_string_equal(err.message,
+                        "listen on *:80: reuse_port: address already in use (EADDRINUSE): "
+                        "a server listens there");
+}
+
+TEST(result_tells_success_or_what_the_errno_means)
+{
+    assert_int_equal(nb__result_of(0).status, NB_OK);
+    assert_int_equal(nb__result_of(3).status, NB_OK);
+    assert_null(nb__result_about(0, "reuse_port").what);
+    assert_int_equal(nb__result_of(-EPIPE).status, NB_RESET);
+    assert_int_equal(nb__result_of(-EPIPE).system_error, EPIPE);
+    assert_string_equal(nb__result_about(-EPIPE, "reuse_port").what, "reuse_port");
 }
 
 TEST(error_of_a_wrong_call_tells_what_is_wrong)
@@ -433,8 +457,9 @@ TEST(null_instead_of_an_error_is_fine)
 
     nb__text_add(&text, "lost");
     nb__error_clear(NULL);
-    assert_int_equal(nb__error_set(NULL, NB_REFUSED, ECONNREFUSED, "connect to", "a:1"),
-                     NB_REFUSED);
+    assert_int_equal(
+        nb__error_set(NULL, nb__failure(NB_REFUSED, ECONNREFUSED), "connect to", "a:1"),
+        NB_REFUSED);
     assert_int_equal(nb__error_invalid(NULL, "listen", "no"), NB_INVALID);
 }
 
@@ -442,7 +467,8 @@ TEST(control_bytes_of_a_subject_are_escaped)
 {
     nb_error err;
 
-    (void)nb__error_set(&err, NB_BAD_ENDPOINT, 0, "connect to", "a\r\n\x1b[2J\x7f\xc3\xa9:80");
+    (void)nb__error_set(&err, nb__failure(NB_BAD_ENDPOINT, 0), "connect to",
+                        "a\r\n\x1b[2J\x7f\xc3\xa9:80");
     assert_string_equal(err.message,
                         "connect to a\\x0d\\x0a\\x1b[2J\\x7f\\xc3\\xa9:80: bad endpoint");
 }
@@ -454,7 +480,7 @@ TEST(message_is_printable_whatever_the_subject)
     for (int byte = 1; byte < 256; byte++) {
         char subject[] = {'a', (char)byte, 'b', '\0'};
 
-        (void)nb__error_set(&err, NB_RESET, EPIPE, "send to", subject);
+        (void)nb__error_set(&err, nb__failure(NB_RESET, EPIPE), "send to", subject);
         check(is_printable(err.message), byte);
         check(strlen(err.message) > 0, byte);
     }
@@ -464,7 +490,7 @@ TEST(format_characters_of_a_subject_are_data)
 {
     nb_error err;
 
-    (void)nb__error_set(&err, NB_TIMEOUT, 0, "connect to", "%s%n%d");
+    (void)nb__error_set(&err, nb__failure(NB_TIMEOUT, 0), "connect to", "%s%n%d");
     assert_string_equal(err.message, "connect to %s%n%d: timed out");
 }
 
@@ -476,7 +502,7 @@ TEST(subject_of_any_length_never_pushes_out_the_reason)
     for (size_t length = 0; length < sizeof(subject) - 1; length++) {
         subject[length] = 'a';
         fill(&err);
-        (void)nb__error_set(&err, NB_TIMEOUT, 0, "connect to", subject);
+        (void)nb__error_set(&err, nb__failure(NB_TIMEOUT, 0), "connect to", subject);
         check(memchr(err.message, '\0', sizeof(err.message)) != NULL, length);
         check(strncmp(err.message, "connect to a", 12) == 0, length);
         check(ends_in(err.message, "a: timed out") || ends_in(err.message, "a...: timed out"),
@@ -514,7 +540,7 @@ TEST(errno_stays_when_an_error_is_told)
     nb_error err;
 
     errno = ODD_ERRNO;
-    (void)nb__error_set(&err, NB_REFUSED, ECONNREFUSED, "connect to", "a:1");
+    (void)nb__error_set(&err, nb__failure(NB_REFUSED, ECONNREFUSED), "connect to", "a:1");
     (void)nb__error_invalid(&err, "listen", "no");
     nb__error_clear(&err);
     (void)nb_status_text(NB_SYSTEM);
