@@ -180,9 +180,9 @@ static ssize_t step(nb_conn *conn, const struct transfer *transfer, enum nb__sta
 /* When the kernel gives a peer up that has stopped answering, it tells what a router said last, if one
    said anything: the errno may be any of those that ICMP stands for. Nobody can refuse a connection
    that is there, so such a peer is unreachable. */
-nb_status nb__io_status_of(nb_direction direction, int number)
+nb_status nb__io_status_of(nb_direction direction, int error)
 {
-    nb_status status = nb__status_of_errno(number);
+    nb_status status = nb__status_of_errno(error);
 
     switch (status) {
     case NB_RESET:

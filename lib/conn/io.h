@@ -65,7 +65,7 @@ nb_status nb__io_wait_readable(nb_conn *conn, nb_deadline by);
 nb_status nb__io_end_of_stream(const nb_conn *conn);
 
 /* What an errno means on a connection that is there: one of the statuses that calls on it may return. */
-nb_status nb__io_status_of(nb_direction direction, int number);
+nb_status nb__io_status_of(nb_direction direction, int error);
 
 /* Records a failure of a direction, for good if it is one that stays. Returns the status. */
 nb_status nb__io_fail(nb_conn *conn, nb_direction direction, nb_status status, int system_error);

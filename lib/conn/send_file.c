@@ -30,11 +30,11 @@ static size_t next_length(const struct part *part)
 
 /* Want of memory apart, what the file fails with tells nothing of the peer, whatever its errno means
    on a socket. */
-static nb_status file_failed(nb_conn *conn, int number)
+static nb_status file_failed(nb_conn *conn, int error)
 {
-    nb_status status = nb__status_of_errno(number);
+    nb_status status = nb__status_of_errno(error);
 
-    return nb__io_fail(conn, NB_SEND, status == NB_NO_MEMORY ? status : NB_SYSTEM, number);
+    return nb__io_fail(conn, NB_SEND, status == NB_NO_MEMORY ? status : NB_SYSTEM, error);
 }
 
 /* Reads the next bytes: at least one, or why there is none. Signals without end must not keep it. */

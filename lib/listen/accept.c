@@ -30,7 +30,7 @@
 enum accept_error { INTERRUPTED, NONE, LOST, UNCLEAR, SHORTAGE, FATAL };
 
 static const struct {
-    int number;
+    int error;
     enum accept_error means;
 } accept_errors[] = {
     {EINTR, INTERRUPTED},    {EAGAIN, NONE},      {ECONNABORTED, LOST},    {ECONNRESET, LOST},
@@ -50,10 +50,10 @@ static const struct {
     {EBADF, FATAL},          {EINVAL, FATAL},     {ENOTSOCK, FATAL},       {EFAULT, FATAL},
 };
 
-static enum accept_error meaning_alone(int number)
+static enum accept_error meaning_alone(int error)
 {
     for (size_t i = 0; i < COUNT(accept_errors); i++) {
-        if (accept_errors[i].number == number)
+        if (accept_errors[i].error == error)
             return accept_errors[i].means;
     }
     return UNCLEAR;
@@ -62,9 +62,9 @@ static enum accept_error meaning_alone(int number)
 /* The meaning of an error, given those before it. One that is not in the table, or EOPNOTSUPP, which
    is a network's error as well as a socket's, is a lost connection at first: what may be the trouble of
    one connection ends no server. It is the listening socket's when it does not cease. */
-static enum accept_error meaning_of(struct nb__accepting *accepting, int number)
+static enum accept_error meaning_of(struct nb__accepting *accepting, int error)
 {
-    enum accept_error alone = meaning_alone(number);
+    enum accept_error alone = meaning_alone(error);
 
     if (alone != UNCLEAR) {
         accepting->unclear_in_row = 0;
@@ -73,22 +73,22 @@ static enum accept_error meaning_of(struct nb__accepting *accepting, int number)
     return ++accepting->unclear_in_row > UNCLEAR_MOST ? FATAL : LOST;
 }
 
-static void wait_longer(struct nb__accepting *accepting, int number)
+static void wait_longer(struct nb__accepting *accepting, int error)
 {
     int64_t next = accepting->backoff_ms == 0 ? BACKOFF_FIRST_MS : accepting->backoff_ms * 2;
 
-    accepting->shortage = number;
+    accepting->shortage = error;
     accepting->backoff_ms = next < BACKOFF_MOST_MS ? next : BACKOFF_MOST_MS;
 }
 
 enum nb__accept_result nb__accept_failed(nb_listener *listener, struct nb__accepting *accepting,
-                                         int number)
+                                         int error)
 {
-    switch (meaning_of(accepting, number)) {
+    switch (meaning_of(accepting, error)) {
     case LOST:
         atomic_fetch_add(&listener->counters.lost_accepts, 1);
         if (++accepting->lost_in_row > LOST_MOST)
-            wait_longer(accepting, number);
+            wait_longer(accepting, error);
         else
             accepting->backoff_ms = 0;
         return NB__ACCEPT_LOST;
@@ -99,7 +99,7 @@ enum nb__accept_result nb__accept_failed(nb_listener *listener, struct nb__accep
         accepting->lost_in_row = 0;
         return NB__ACCEPT_NOTHING;
     case SHORTAGE:
-        wait_longer(accepting, number);
+        wait_longer(accepting, error);
         return NB__ACCEPT_SHORTAGE;
     default:
         return NB__ACCEPT_BROKEN;
@@ -107,18 +107,18 @@ enum nb__accept_result nb__accept_failed(nb_listener *listener, struct nb__accep
 }
 
 enum nb__accept_result nb__accept_poll_failed(nb_listener *listener,
-                                              struct nb__accepting *accepting, int number)
+                                              struct nb__accepting *accepting, int error)
 {
-    enum accept_error alone = meaning_alone(number);
+    enum accept_error alone = meaning_alone(error);
 
     if (accepting->backoff_ms > 0 || alone == LOST || alone == UNCLEAR)
         return NB__ACCEPT_BROKEN; /* there is no connection that it could be the trouble of */
-    return nb__accept_failed(listener, accepting, number);
+    return nb__accept_failed(listener, accepting, error);
 }
 
-nb_status nb__accept_status(int number)
+nb_status nb__accept_status(int error)
 {
-    nb_status status = nb__status_of_errno(number);
+    nb_status status = nb__status_of_errno(error);
 
     if (status == NB_NO_DESCRIPTORS || status == NB_NO_MEMORY || status == NB_UNSUPPORTED)
         return status;

@@ -44,14 +44,14 @@ enum nb__accept_result nb__accept_try(nb_listener *listener, struct nb__acceptin
 /* What an errno of accept(2) means for accepting. After a shortage, and after too many losses in a row,
    backoff_ms is the time to wait before the next try. */
 enum nb__accept_result nb__accept_failed(nb_listener *listener, struct nb__accepting *accepting,
-                                         int number);
+                                         int error);
 
 /* The same for poll(2), which is the way to wait for the end of a shortage, too: then it must work. */
 enum nb__accept_result nb__accept_poll_failed(nb_listener *listener,
-                                              struct nb__accepting *accepting, int number);
+                                              struct nb__accepting *accepting, int error);
 
 /* What the errno of a shortage, or of what broke, is to those who wait for a connection. */
-nb_status nb__accept_status(int number);
+nb_status nb__accept_status(int error);
 
 /* When to try again during a shortage; without one, nb_forever(). */
 nb_deadline nb__accept_retry(const struct nb__accepting *accepting);

@@ -58,10 +58,10 @@ static int outcome(int result, int saved)
 /* The same for the calls that are made most, with the failure out of their way. */
 __attribute__((noinline, cold)) static ssize_t failure(int saved)
 {
-    int number = errno;
+    int error = errno;
 
     errno = saved;
-    return -number;
+    return -error;
 }
 
 static inline ssize_t outcome_of_transfer(ssize_t result, int saved)
@@ -904,7 +904,7 @@ int nb__sys_raise(int number)
     return outcome(raise(number) == 0 ? 0 : -1, saved);
 }
 
-int nb__sys_getaddrinfo(const char *host, struct addrinfo **out, int *number)
+int nb__sys_getaddrinfo(const char *host, struct addrinfo **out, int *error)
 {
     struct addrinfo hints;
     int saved = errno;
@@ -913,7 +913,7 @@ int nb__sys_getaddrinfo(const char *host, struct addrinfo **out, int *number)
     memset(&hints, 0, sizeof(hints));
     hints.ai_socktype = SOCK_STREAM;
     code = getaddrinfo(host, NULL, &hints, out);
-    *number = errno;
+    *error = errno;
     errno = saved;
     return code;
 }

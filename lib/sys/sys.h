@@ -157,8 +157,8 @@ int nb__sys_signal_block(int number);
 /* Sends a signal to the calling thread. */
 int nb__sys_raise(int number);
 
-/* Looks up the addresses of a host: 0 or an EAI code. With EAI_SYSTEM, *number is the errno. */
-int nb__sys_getaddrinfo(const char *host, struct addrinfo **out, int *number);
+/* Looks up the addresses of a host: 0 or an EAI code. With EAI_SYSTEM, *error is the errno. */
+int nb__sys_getaddrinfo(const char *host, struct addrinfo **out, int *error);
 void nb__sys_freeaddrinfo(struct addrinfo *list);
 
 #endif
