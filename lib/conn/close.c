@@ -18,8 +18,11 @@
 #define CLOSE_BYTES ((size_t)64 << 10)
 #define CLOSE_IDLE_MS 60000
 
-/* How often bytes that nobody wants are received before somebody looks at the clock again. */
-#define DRAIN_READS 16
+/* Bytes that nobody wants are received in small pieces, as the stack may be small. Between two looks at the
+   clock come 64 whole pieces, or 16 that are not whole: a receive may take its time. */
+#define DRAIN_PIECE 1024
+#define DRAIN_EFFORT 64
+#define DRAIN_EFFORT_OF_A_PART 4
 
 nb_status nb__conn_verdict(const nb_conn *conn)
 {
@@ -40,17 +43,19 @@ nb_status nb__conn_end(nb_conn *conn)
 
 nb_status nb__conn_drain(nb_conn *conn, uint64_t *budget)
 {
-    char dropped[4096];
+    char dropped[DRAIN_PIECE];
     ssize_t length = 1;
+    int effort = 0;
 
     if (nb__conn_check(conn, NB_RECEIVE) == NB_EOF)
         return NB_OK;
-    for (int reads = 0; reads < DRAIN_READS && length > 0; reads++) {
+    while (effort < DRAIN_EFFORT && length > 0) {
         length = nb__sys_recv(conn->waitable.fd, dropped, sizeof(dropped), MSG_DONTWAIT);
         if (length > 0 && (uint64_t)length > *budget)
             return NB_TOO_LONG;
         if (length > 0)
             *budget -= (uint64_t)length;
+        effort += length == DRAIN_PIECE ? 1 : DRAIN_EFFORT_OF_A_PART;
     }
     if (atomic_load(&conn->cancelled))
         return NB_CANCELLED;
