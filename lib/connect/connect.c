@@ -149,15 +149,17 @@ static nb_status read_local(nb_address *out, const char *text, nb_error *err)
 
 static struct nb__socket_options socket_options_of(const nb_connect_options *given)
 {
-    return (struct nb__socket_options){.values = {
-                                           [NB__NAGLE] = given->nagle,
-                                           [NB__KEEPALIVE_IDLE] = given->keepalive_idle_ms,
-                                           [NB__KEEPALIVE_INTERVAL] = given->keepalive_interval_ms,
-                                           [NB__KEEPALIVE_COUNT] = given->keepalive_count,
-                                           [NB__USER_TIMEOUT] = given->user_timeout_ms,
-                                           [NB__SEND_BUFFER] = given->send_buffer_bytes,
-                                           [NB__RECEIVE_BUFFER] = given->receive_buffer_bytes,
-                                       }};
+    struct nb__socket_options options = {{
+        [NB__NAGLE] = given->nagle,
+        [NB__KEEPALIVE_IDLE] = given->keepalive_idle_ms,
+        [NB__KEEPALIVE_INTERVAL] = given->keepalive_interval_ms,
+        [NB__KEEPALIVE_COUNT] = given->keepalive_count,
+        [NB__USER_TIMEOUT] = given->user_timeout_ms,
+        [NB__SEND_BUFFER] = given->send_buffer_bytes,
+        [NB__RECEIVE_BUFFER] = given->receive_buffer_bytes,
+    }};
+
+    return options;
 }
 
 NB__VERSIONED_SOLID(nb_connect_options, 3, 7);

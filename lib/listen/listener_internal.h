@@ -4,7 +4,7 @@
 #ifndef NETBASICS_LISTENER_INTERNAL_H
 #define NETBASICS_LISTENER_INTERNAL_H
 
-#include "listen/open_request.h"
+#include "listen/listen_socket.h"
 
 #include <netbasics/listener.h>
 #include <pthread.h>

@@ -16,17 +16,17 @@
 
 /* One try of all addresses. */
 struct round {
-    const struct nb__open_request *request;
+    const struct nb__listen_params *params;
     const nb_address *addresses;
     size_t count;
     struct nb__listen_socket sockets[2]; /* fd -1: this family is left out */
     nb_address failed_at;
 };
 
-static struct nb__result open_bound(const struct nb__open_request *request,
+static struct nb__result open_bound(const struct nb__listen_params *params,
                                     struct nb__listen_socket *out, const nb_address *address)
 {
-    struct nb__result result = nb__open_request_socket(request, address, &out->fd);
+    struct nb__result result = nb__listen_socket_open(params, address, &out->fd);
     int rc;
 
     out->address = *address;
@@ -83,7 +83,7 @@ static struct nb__result bind_all(struct round *round, size_t first)
     for (size_t i = 0; i < round->count; i++) {
         size_t at = (first + i) % round->count;
         nb_address address = nb__address_with_port(&round->addresses[at], port);
-        struct nb__result result = open_bound(round->request, &round->sockets[at], &address);
+        struct nb__result result = open_bound(round->params, &round->sockets[at], &address);
 
         if (result.status == NB_OK) {
             port = nb_address_port(&round->sockets[at].address);
@@ -110,7 +110,7 @@ static struct nb__result listen_all(struct round *round)
         int rc = 0;
 
         if (round->sockets[i].fd >= 0)
-            rc = nb__sys_listen(round->sockets[i].fd, round->request->params->backlog);
+            rc = nb__sys_listen(round->sockets[i].fd, round->params->backlog);
         if (rc < 0) {
             round->failed_at = round->sockets[i].address;
             return nb__result_of(rc);
@@ -143,9 +143,10 @@ static struct nb__result try_rounds(struct round *round)
     return result;
 }
 
-static nb_status failed_with(const struct round *round, const struct nb__result *result)
+static nb_status failed_with(const struct nb__open_request *request, const struct round *round,
+                             const struct nb__result *result)
 {
-    struct nb__text text = nb__open_request_message(round->request, result);
+    struct nb__text text = nb__open_request_message(request, result);
 
     nb__text_add_result(&text, result);
     if (round->count > 1) {
@@ -159,7 +160,7 @@ static nb_status failed_with(const struct round *round, const struct nb__result 
 
 nb_status nb__open_tcp(struct nb__open_request *request, const nb_address *addresses, size_t count)
 {
-    struct round round = {.request = request, .addresses = addresses, .count = count};
+    struct round round = {.params = request->params, .addresses = addresses, .count = count};
     nb_status status = nb__open_request_has_room(request, count);
     struct nb__result result;
 
@@ -167,7 +168,7 @@ nb_status nb__open_tcp(struct nb__open_request *request, const nb_address *addre
         return status;
     result = try_rounds(&round);
     if (result.status != NB_OK)
-        return failed_with(&round, &result);
+        return failed_with(request, &round, &result);
     for (size_t i = 0; i < count; i++) {
         if (round.sockets[i].fd >= 0)
             request->sockets[request->count++] = round.sockets[i];

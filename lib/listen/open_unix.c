@@ -94,16 +94,16 @@ static struct nb__result open_abstract(const struct nb__listen_socket *socket, i
     return nb__result_of(rc == 0 ? nb__sys_listen(socket->fd, backlog) : rc);
 }
 
-static struct nb__result open_socket(const struct nb__open_request *request,
-                                     struct nb__listen_socket *socket)
+static struct nb__result open_socket(struct nb__listen_socket *socket,
+                                     const struct nb__listen_params *params)
 {
     const char *path = nb__address_path(&socket->address);
-    struct nb__result result = nb__open_request_socket(request, &socket->address, &socket->fd);
+    struct nb__result result = nb__listen_socket_open(params, &socket->address, &socket->fd);
 
     if (result.status != NB_OK)
         return result;
-    result = path != NULL ? open_path(socket, path, request->params)
-                          : open_abstract(socket, request->params->backlog);
+    result =
+        path != NULL ? open_path(socket, path, params) : open_abstract(socket, params->backlog);
     if (result.status != NB_OK)
         (void)nb__sys_close(socket->fd);
     return result;
@@ -117,7 +117,7 @@ nb_status nb__open_unix(struct nb__open_request *request, const nb_address *addr
 
     if (status != NB_OK)
         return status;
-    result = open_socket(request, &socket);
+    result = open_socket(&socket, request->params);
     if (result.status != NB_OK)
         return nb__open_request_failed(request, result);
     request->sockets[request->count++] = socket;
