@@ -84,6 +84,7 @@ static void wait_longer(struct nb__accepting *accepting, int error)
 enum nb__accept_result nb__accept_failed(nb_listener *listener, struct nb__accepting *accepting,
                                          int error)
 {
+    accepting->error = error;
     switch (meaning_of(accepting, error)) {
     case LOST:
         atomic_fetch_add(&listener->counters.lost_accepts, 1);
@@ -111,6 +112,7 @@ enum nb__accept_result nb__accept_poll_failed(nb_listener *listener,
 {
     enum accept_error alone = meaning_alone(error);
 
+    accepting->error = error;
     if (accepting->backoff_ms > 0 || alone == LOST || alone == UNCLEAR)
         return NB__ACCEPT_BROKEN; /* there is no connection that it could be the trouble of */
     return nb__accept_failed(listener, accepting, error);
@@ -144,16 +146,13 @@ static void make_ready(int fd, const struct nb__listen_socket *from)
 
 /* Tries one socket. */
 static enum nb__accept_result try_socket(nb_listener *listener, struct nb__accepting *accepting,
-                                         const struct nb__listen_socket *from, nb_conn *conn,
-                                         int *system_error)
+                                         const struct nb__listen_socket *from, nb_conn *conn)
 {
     nb_address peer;
     int fd = nb__socket_accept(from->fd, &peer);
 
-    if (fd < 0) {
-        *system_error = -fd;
+    if (fd < 0)
         return nb__accept_failed(listener, accepting, -fd);
-    }
     *accepting = (struct nb__accepting){.backoff_ms = 0};
     make_ready(fd, from);
     nb__conn_open(conn, fd, nb_address_family(&from->address), &peer);
@@ -161,7 +160,7 @@ static enum nb__accept_result try_socket(nb_listener *listener, struct nb__accep
 }
 
 enum nb__accept_result nb__accept_try(nb_listener *listener, struct nb__accepting *accepting,
-                                      const struct pollfd *ready, nb_conn *conn, int *system_error)
+                                      const struct pollfd *ready, nb_conn *conn)
 {
     /* A busy socket must not starve the others. */
     unsigned turn = atomic_fetch_add_explicit(&listener->turn, 1, memory_order_relaxed);
@@ -171,7 +170,7 @@ enum nb__accept_result nb__accept_try(nb_listener *listener, struct nb__acceptin
         enum nb__accept_result tried = NB__ACCEPT_NOTHING;
 
         if (ready == NULL || ready[at].revents != 0)
-            tried = try_socket(listener, accepting, &listener->sockets[at], conn, system_error);
+            tried = try_socket(listener, accepting, &listener->sockets[at], conn);
         if (tried != NB__ACCEPT_NOTHING)
             return tried;
     }
@@ -213,7 +212,7 @@ nb_deadline nb__accept_retry(const struct nb__accepting *accepting)
 
 /* Waits for the stop, for a connection, or for the end of a back-off, and then tries. */
 static enum nb__accept_result wait_and_try(nb_listener *listener, struct nb__accepting *accepting,
-                                           nb_conn *conn, nb_deadline by, int *system_error)
+                                           nb_conn *conn, nb_deadline by)
 {
     struct pollfd fds[NB__ACCEPT_WATCHED_MAX];
     bool short_of = accepting->backoff_ms > 0;
@@ -221,15 +220,13 @@ static enum nb__accept_result wait_and_try(nb_listener *listener, struct nb__acc
     nb_deadline until = nb__earlier(by, nb__accept_retry(accepting));
     int ready = nb__wait(fds, (nfds_t)(short_of ? 1 : count), until);
 
-    if (ready < 0 && ready != -EINTR) {
-        *system_error = -ready;
+    if (ready < 0 && ready != -EINTR)
         return nb__accept_poll_failed(listener, accepting, -ready);
-    }
     if (ready > 0 && fds[0].revents != 0)
         nb__listener_wake_clear(listener, listener->wake);
     if (nb__listener_stopped(listener) || (ready <= 0 && !short_of))
         return NB__ACCEPT_NOTHING;
-    return nb__accept_try(listener, accepting, short_of ? NULL : fds + 1, conn, system_error);
+    return nb__accept_try(listener, accepting, short_of ? NULL : fds + 1, conn);
 }
 
 /* What there is too little of while accepting waits, as an errno, or 0: what connections were lost by is
@@ -254,18 +251,17 @@ static struct nb__result accept_into(nb_listener *listener, nb_conn *conn, nb_de
 
     for (;;) {
         enum nb__accept_result tried;
-        int error;
 
         if (nb__listener_stopped(listener))
             return nb__failure(NB_CANCELLED, 0);
         if (nb_expired(by))
             return in_vain(shortage_of(&accepting));
-        tried = wait_and_try(listener, &accepting, conn, by, &error);
+        tried = wait_and_try(listener, &accepting, conn, by);
         atomic_store(&listener->shortage, shortage_of(&accepting));
         if (tried == NB__ACCEPT_DONE)
             return nb__ok();
         if (tried == NB__ACCEPT_BROKEN)
-            return nb__failure(nb__accept_status(error), error);
+            return nb__failure(nb__accept_status(accepting.error), accepting.error);
     }
 }
 

@@ -11,6 +11,7 @@
 
 /* What accepting remembers from one try to the next; all zeroes to begin with. */
 struct nb__accepting {
+    int error;               /* the errno of the last try that failed */
     int64_t backoff_ms;      /* how long to wait before the next try; 0: at once */
     int shortage;            /* the errno of what made it wait */
     unsigned lost_in_row;    /* a lost connection costs nothing, unless it never ends */
@@ -37,9 +38,9 @@ size_t nb__accept_watch(const nb_listener *listener, struct pollfd *fds);
 uint64_t nb__accept_waiting(const nb_listener *listener);
 
 /* Tries to accept from the sockets that poll(2) found ready (NULL: from all), without waiting. On
-   NB__ACCEPT_DONE `conn` is open; *system_error is the errno of a shortage or of what broke. */
+   NB__ACCEPT_DONE `conn` is open. */
 enum nb__accept_result nb__accept_try(nb_listener *listener, struct nb__accepting *accepting,
-                                      const struct pollfd *ready, nb_conn *conn, int *system_error);
+                                      const struct pollfd *ready, nb_conn *conn);
 
 /* What an errno of accept(2) means for accepting. After a shortage, and after too many losses in a row,
    backoff_ms is the time to wait before the next try. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Private: the ways to open listening sockets. Each opens all or none, and tells why not. */
-#ifndef NETBASICS_OPENERS_H
-#define NETBASICS_OPENERS_H
+#ifndef NETBASICS_OPEN_H
+#define NETBASICS_OPEN_H
 
 #include "listen/open_request.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Private: descriptors that come from outside, looked at and made harmless before they are used. */
-#ifndef NETBASICS_FOREIGN_H
-#define NETBASICS_FOREIGN_H
+#ifndef NETBASICS_INHERITED_H
+#define NETBASICS_INHERITED_H
 
 #include "base/error_internal.h"
 

@@ -14,7 +14,7 @@
 #include <errno.h>
 
 /* Notes that a shortage has begun or is over: odd is a number of changes during one. */
-static void note_shortage(struct nb__server *server, int system_error)
+static void note_shortage(struct nb__server *server)
 {
     bool shortage = server->accepting.backoff_ms > 0;
     unsigned changes = atomic_load(&server->shortage_changes);
@@ -22,7 +22,7 @@ static void note_shortage(struct nb__server *server, int system_error)
     if (shortage == (changes % 2 != 0))
         return;
     if (shortage)
-        atomic_store(&server->shortage_error, system_error);
+        atomic_store(&server->shortage_error, server->accepting.error);
     atomic_store(&server->shortage_changes, changes + 1);
 }
 
@@ -51,18 +51,18 @@ void nb__incoming_report_events(struct nb__server *server)
     nb__linger_report_events(server);
 }
 
-static enum nb__accept_result note_outcome(struct nb__server *server, enum nb__accept_result tried,
-                                           int system_error)
+static enum nb__accept_result note_outcome(struct nb__server *server, enum nb__accept_result tried)
 {
-    note_shortage(server, system_error);
+    note_shortage(server);
     if (tried == NB__ACCEPT_BROKEN)
-        server->broken = system_error;
+        server->broken = server->accepting.error;
     return tried;
 }
 
-static bool is_want_of_descriptors(enum nb__accept_result tried, int system_error)
+static bool lacks_descriptors(const struct nb__accepting *accepting, enum nb__accept_result tried)
 {
-    return tried == NB__ACCEPT_SHORTAGE && (system_error == EMFILE || system_error == ENFILE);
+    return tried == NB__ACCEPT_SHORTAGE &&
+           (accepting->error == EMFILE || accepting->error == ENFILE);
 }
 
 static bool make_room(struct nb__server *server)
@@ -74,34 +74,31 @@ static bool make_room(struct nb__server *server)
 }
 
 /* Tries to accept. In want of descriptors those that linger give up theirs, the oldest first. */
-static enum nb__accept_result try_listener(struct nb__server *server, const struct pollfd *ready,
-                                           int *system_error)
+static enum nb__accept_result try_listener(struct nb__server *server, const struct pollfd *ready)
 {
     struct nb__accepting before = server->accepting;
     enum nb__accept_result tried;
 
     do {
         server->accepting = before;
-        tried = nb__accept_try(server->listener, &server->accepting, ready, server->spare,
-                               system_error);
-    } while (is_want_of_descriptors(tried, *system_error) && make_room(server));
+        tried = nb__accept_try(server->listener, &server->accepting, ready, server->spare);
+    } while (lacks_descriptors(&server->accepting, tried) && make_room(server));
     return tried;
 }
 
 enum nb__accept_result nb__incoming_try(struct nb__server *server, const struct pollfd *ready,
                                         nb_conn **out)
 {
-    int system_error = ENOMEM;
     enum nb__accept_result tried;
 
     *out = NULL;
     if (server->spare == NULL)
         server->spare = nb__conn_new();
     if (server->spare == NULL)
-        tried = nb__accept_failed(server->listener, &server->accepting, system_error);
+        tried = nb__accept_failed(server->listener, &server->accepting, ENOMEM);
     else
-        tried = try_listener(server, ready, &system_error);
-    (void)note_outcome(server, tried, system_error);
+        tried = try_listener(server, ready);
+    (void)note_outcome(server, tried);
     if (tried == NB__ACCEPT_DONE) {
         *out = server->spare;
         server->spare = NULL;
@@ -125,8 +122,8 @@ static enum nb__accept_result await_and_try(struct nb__server *server, struct po
         count = 1; /* the stop alone */
     ready = tend ? nb__linger_poll(server, fds, count, until) : nb__wait(fds, (nfds_t)count, until);
     if (ready < 0 && ready != -EINTR)
-        return note_outcome(
-            server, nb__accept_poll_failed(server->listener, &server->accepting, -ready), -ready);
+        return note_outcome(server,
+                            nb__accept_poll_failed(server->listener, &server->accepting, -ready));
     if (ready > 0 && fds[0].revents != 0)
         nb__listener_wake_clear(server->listener, server->listener->wake);
     if (nb__listener_stopped(server->listener) || (ready <= 0 && !shortage))
