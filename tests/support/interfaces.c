@@ -3,15 +3,12 @@
  *  @brief A machine with interfaces of odd names. */
 #include "interfaces.h"
 
-#include "sys/sys.h"
+#include "double.h"
 
 #include <errno.h>
 #include <net/if.h>
 #include <stddef.h>
 #include <string.h>
-
-int __wrap_nb__sys_if_index(const char *name);
-int __wrap_nb__sys_if_name(unsigned index, char *name);
 
 static const struct {
     unsigned index;
@@ -38,7 +35,7 @@ const char *odd_interface(unsigned index)
     return NULL;
 }
 
-int __wrap_nb__sys_if_index(const char *name)
+static int own_if_index(const char *name)
 {
     asked++;
     for (size_t i = 0; i < sizeof(interfaces) / sizeof(interfaces[0]); i++) {
@@ -48,7 +45,9 @@ int __wrap_nb__sys_if_index(const char *name)
     return -ENXIO;
 }
 
-int __wrap_nb__sys_if_name(unsigned index, char *name)
+REPLACE(if_index, own_if_index)
+
+static int own_if_name(unsigned index, char *name)
 {
     const char *known = odd_interface(index);
 
@@ -57,3 +56,5 @@ int __wrap_nb__sys_if_name(unsigned index, char *name)
     memcpy(name, known, strlen(known) + 1);
     return 0;
 }
+
+REPLACE(if_name, own_if_name)

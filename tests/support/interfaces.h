@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief A machine with interfaces of odd names, all of which Linux allows. Link with --wrap for:
- *         nb__sys_if_index nb__sys_if_name */
+ *  @brief A machine with interfaces of odd names, all of which Linux allows. */
 #ifndef NETBASICS_TESTS_SUPPORT_INTERFACES_H
 #define NETBASICS_TESTS_SUPPORT_INTERFACES_H
 

@@ -43,26 +43,6 @@ static void leave_alone(struct probe_call *call)
     call->limit = 0;
 }
 
-int probe_begin(void **state)
-{
-    leave_alone(&probe.receive);
-    leave_alone(&probe.send);
-    leave_alone(&probe.poll);
-    leave_alone(&probe.set_option);
-    leave_alone(&probe.get_option);
-    leave_alone(&probe.allocate);
-    probe_clear();
-    atomic_store(&probe.asked_so_error, false);
-    probe.after_send = NULL;
-    return case_begin(state);
-}
-
-int probe_end(void **state)
-{
-    assert_false(atomic_load(&probe.asked_so_error));
-    return case_end(state);
-}
-
 /* Counts a call: 0 when it may go on, or -errno. */
 static int enter(struct probe_call *call, size_t length)
 {
@@ -81,15 +61,13 @@ static size_t limited(const struct probe_call *call, size_t length)
     return call->limit > 0 && call->limit < length ? call->limit : length;
 }
 
-ssize_t __real_nb__sys_recv(int fd, void *buf, size_t length, int flags);
-ssize_t __wrap_nb__sys_recv(int fd, void *buf, size_t length, int flags);
-ssize_t __wrap_nb__sys_recv(int fd, void *buf, size_t length, int flags)
+static ssize_t probed_recv(int fd, void *buf, size_t length, int flags)
 {
     int failed = enter(&probe.receive, length);
 
     if (failed < 0)
         return failed;
-    return __real_nb__sys_recv(fd, buf, limited(&probe.receive, length), flags);
+    return real.recv(fd, buf, limited(&probe.receive, length), flags);
 }
 
 static ssize_t sent(ssize_t result)
@@ -99,20 +77,16 @@ static ssize_t sent(ssize_t result)
     return result;
 }
 
-ssize_t __real_nb__sys_send(int fd, const void *data, size_t length, int flags);
-ssize_t __wrap_nb__sys_send(int fd, const void *data, size_t length, int flags);
-ssize_t __wrap_nb__sys_send(int fd, const void *data, size_t length, int flags)
+static ssize_t probed_send(int fd, const void *data, size_t length, int flags)
 {
     int failed = enter(&probe.send, length);
 
     if (failed < 0)
         return failed;
-    return sent(__real_nb__sys_send(fd, data, limited(&probe.send, length), flags));
+    return sent(real.send(fd, data, limited(&probe.send, length), flags));
 }
 
-ssize_t __real_nb__sys_sendmsg(int fd, struct iovec *parts, size_t count, int flags);
-ssize_t __wrap_nb__sys_sendmsg(int fd, struct iovec *parts, size_t count, int flags);
-ssize_t __wrap_nb__sys_sendmsg(int fd, struct iovec *parts, size_t count, int flags)
+static ssize_t probed_sendmsg(int fd, struct iovec *parts, size_t count, int flags)
 {
     size_t length = 0;
     size_t most;
@@ -129,55 +103,74 @@ ssize_t __wrap_nb__sys_sendmsg(int fd, struct iovec *parts, size_t count, int fl
             parts[i].iov_len = most;
         most -= parts[i].iov_len;
     }
-    return sent(__real_nb__sys_sendmsg(fd, parts, count, flags));
+    return sent(real.sendmsg(fd, parts, count, flags));
 }
 
-int __real_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
-int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
-int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
+static int probed_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
 {
     int failed = enter(&probe.poll, 0);
 
-    return failed < 0 ? failed : __real_nb__sys_poll(fds, count, by);
+    return failed < 0 ? failed : real.poll(fds, count, by);
 }
 
-int __real_nb__sys_setsockopt(int fd, int level, int name, const void *value, socklen_t length);
-int __wrap_nb__sys_setsockopt(int fd, int level, int name, const void *value, socklen_t length);
-int __wrap_nb__sys_setsockopt(int fd, int level, int name, const void *value, socklen_t length)
+static int probed_setsockopt(int fd, int level, int name, const void *value, socklen_t length)
 {
     int failed = enter(&probe.set_option, 0);
 
-    return failed < 0 ? failed : __real_nb__sys_setsockopt(fd, level, name, value, length);
+    return failed < 0 ? failed : real.setsockopt(fd, level, name, value, length);
 }
 
-int __real_nb__sys_getsockopt(int fd, int level, int name, void *value, socklen_t *length);
-int __wrap_nb__sys_getsockopt(int fd, int level, int name, void *value, socklen_t *length);
-int __wrap_nb__sys_getsockopt(int fd, int level, int name, void *value, socklen_t *length)
+static int probed_getsockopt(int fd, int level, int name, void *value, socklen_t *length)
 {
     int failed = enter(&probe.get_option, 0);
 
     if (level == SOL_SOCKET && name == SO_ERROR)
         atomic_store(&probe.asked_so_error, true);
-    return failed < 0 ? failed : __real_nb__sys_getsockopt(fd, level, name, value, length);
+    return failed < 0 ? failed : real.getsockopt(fd, level, name, value, length);
 }
 
-void *__real_malloc(size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_malloc(size_t size)
+static void *probed_malloc(size_t size)
 {
-    return enter(&probe.allocate, size) < 0 ? NULL : __real_malloc(size);
+    return enter(&probe.allocate, size) < 0 ? NULL : real.libc_malloc(size);
 }
 
-void *__real_calloc(size_t count, size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_calloc(size_t count, size_t size)
+static void *probed_calloc(size_t count, size_t size)
 {
-    return enter(&probe.allocate, count * size) < 0 ? NULL : __real_calloc(count, size);
+    return enter(&probe.allocate, count * size) < 0 ? NULL : real.libc_calloc(count, size);
 }
 
-void *__real_realloc(void *old, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-void *__wrap_realloc(void *old, size_t size)
+static void *probed_realloc(void *old, size_t size)
 {
-    return enter(&probe.allocate, size) < 0 ? NULL : __real_realloc(old, size);
+    return enter(&probe.allocate, size) < 0 ? NULL : real.libc_realloc(old, size);
+}
+
+int probe_begin(void **state)
+{
+    leave_alone(&probe.receive);
+    leave_alone(&probe.send);
+    leave_alone(&probe.poll);
+    leave_alone(&probe.set_option);
+    leave_alone(&probe.get_option);
+    leave_alone(&probe.allocate);
+    probe_clear();
+    atomic_store(&probe.asked_so_error, false);
+    probe.after_send = NULL;
+    if (case_begin(state) != 0)
+        return -1;
+    sys.recv = probed_recv;
+    sys.send = probed_send;
+    sys.sendmsg = probed_sendmsg;
+    sys.poll = probed_poll;
+    sys.setsockopt = probed_setsockopt;
+    sys.getsockopt = probed_getsockopt;
+    sys.libc_malloc = probed_malloc;
+    sys.libc_calloc = probed_calloc;
+    sys.libc_realloc = probed_realloc;
+    return 0;
+}
+
+int probe_end(void **state)
+{
+    assert_false(atomic_load(&probe.asked_so_error));
+    return case_end(state);
 }

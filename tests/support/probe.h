@@ -2,9 +2,7 @@
 /** @file
  *  @brief Test support: stands between the library and the system, counts calls, makes them fail or
  *         fall short.
- *
- *  A program that uses it is linked with --wrap for: nb__sys_recv nb__sys_send nb__sys_sendmsg
- *  nb__sys_poll nb__sys_setsockopt nb__sys_getsockopt malloc calloc realloc */
+ */
 #ifndef NETBASICS_TESTS_SUPPORT_PROBE_H
 #define NETBASICS_TESTS_SUPPORT_PROBE_H
 

@@ -95,73 +95,6 @@ bool in_own_network(void (*run)(void *context), void *context)
     return network.made;
 }
 
-/* --- Faults --- */
-
-struct plan {
-    int calls;
-    int good;
-    int error;
-    int times;
-};
-
-static pthread_mutex_t plans_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct plan plans[FAULTY_COUNT];
-
-static void faults_reset(void)
-{
-    pthread_mutex_lock(&plans_lock);
-    memset(plans, 0, sizeof(plans));
-    pthread_mutex_unlock(&plans_lock);
-}
-
-void fail_after(enum faulty on, int good, int error, int times)
-{
-    pthread_mutex_lock(&plans_lock);
-    plans[on].good = good;
-    plans[on].error = error;
-    plans[on].times = times;
-    pthread_mutex_unlock(&plans_lock);
-}
-
-void fail_next(enum faulty on, int error, int times)
-{
-    fail_after(on, 0, error, times);
-}
-
-static int plan_step(struct plan *plan)
-{
-    plan->calls++;
-    if (plan->times == 0)
-        return 0;
-    if (plan->good > 0) {
-        plan->good--;
-        return 0;
-    }
-    if (plan->times > 0)
-        plan->times--;
-    return plan->error;
-}
-
-int fault(enum faulty on)
-{
-    int error;
-
-    pthread_mutex_lock(&plans_lock);
-    error = plan_step(&plans[on]);
-    pthread_mutex_unlock(&plans_lock);
-    return error;
-}
-
-int calls(enum faulty on)
-{
-    int count;
-
-    pthread_mutex_lock(&plans_lock);
-    count = plans[on].calls;
-    pthread_mutex_unlock(&plans_lock);
-    return count;
-}
-
 /* --- The gate --- */
 
 static struct {
@@ -697,14 +630,13 @@ static void start_a_first_thread(void)
 int net_case_begin(void **state)
 {
     start_a_first_thread();
-    faults_reset();
     gate_set(false);
     return case_begin(state);
 }
 
 int net_case_end(void **state)
 {
-    faults_reset();
+    double_reset();
     gate_open();
     hang_up_all();
     servers_end();

@@ -51,49 +51,6 @@ int move_to_own_network(void **state);
    system does not allow that. */
 bool in_own_network(void (*run)(void *context), void *context);
 
-/* --- Faults: what the __wrap_ functions of a test ask before they call the real ones. --- */
-
-enum faulty {
-    ON_SOCKET,
-    ON_BIND,
-    ON_LISTEN,
-    ON_ACCEPT,
-    ON_CONNECT,
-    ON_POLL,
-    ON_GETSOCKOPT,
-    ON_SETSOCKOPT,
-    ON_GETPEERNAME,
-    ON_GETSOCKNAME,
-    ON_SET_BLOCKING,
-    ON_SET_CLOEXEC,
-    ON_GET_FLAGS,
-    ON_WAKE_OPEN,
-    ON_QUEUE_LENGTH,
-    ON_GETADDRINFO,
-    ON_FREEADDRINFO,
-    ON_FILE_LOOK,
-    ON_FILE_SET_MODE,
-    ON_FILE_REMOVE,
-    ON_SET_MODE,
-    ON_FILE_SET_MODE_FOLLOWING,
-    ON_FILE_IS_LOCAL,
-    ON_LOCK_FILE_OPEN,
-    ON_LOCK,
-    ON_SHUTDOWN,
-    ON_MALLOC,
-    ON_THREAD,
-    ON_JOIN,
-    FAULTY_COUNT
-};
-
-/* Lets the calls after the next few fail so many times (-1: from then on). */
-void fail_after(enum faulty on, int good, int error, int times);
-void fail_next(enum faulty on, int error, int times);
-/* Counts a call: 0, or the error it has to give. */
-int fault(enum faulty on);
-/* How many calls there were in this case. */
-int calls(enum faulty on);
-
 /* --- A gate that handlers wait at until the case opens it (its end does, too). --- */
 
 void gate_pass(void);

@@ -142,6 +142,7 @@ int case_begin(void **state)
 {
     (void)state;
     (void)alarm(CASE_S * slowness());
+    double_reset();
     warm_up();
     descriptors_at_begin = open_descriptors();
     threads_at_begin = running_threads();

@@ -6,6 +6,7 @@
 #define NETBASICS_TESTS_SUPPORT_H
 
 #include "cases.h"
+#include "double.h"
 
 #include <netbasics/netbasics.h>
 #include <pthread.h>

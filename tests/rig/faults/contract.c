@@ -120,15 +120,17 @@ static const struct row rows[] = {
     ROW(pthread_create, ERRORS(EAGAIN, EPERM)),
 };
 
-static const char *const names[CALL_COUNT] = {
-#define NAME(call) [CALL_##call] = #call,
-    SYS_CALLS(NAME)
+static const char *const names[CALLS] = {
+#define NAME(name, call) [call] = #name,
+    EACH_CALL(NAME)
 #undef NAME
-        [CALL_libc_malloc] = "libc_malloc",
-    [CALL_libc_calloc] = "libc_calloc",
-    [CALL_libc_realloc] = "libc_realloc",
-    [CALL_pthread_create] = "pthread_create",
 };
+
+/* Besides those of lib/sys/sys.h: memory, whose calls come right after them, and threads. */
+bool can_fail(enum call call)
+{
+    return call <= ON_LIBC_REALLOC || call == ON_PTHREAD_CREATE;
+}
 
 const int *errors_of(enum call call)
 {
@@ -165,8 +167,8 @@ static statuses waited_for(const struct fault *fault, statuses otherwise)
 /* Memory and threads, where there is no telling whether a call needs them. */
 static bool is_memory(enum call call)
 {
-    return call == CALL_calloc || call == CALL_realloc || call == CALL_libc_malloc ||
-           call == CALL_libc_calloc || call == CALL_libc_realloc;
+    return call == ON_CALLOC || call == ON_REALLOC || call == ON_LIBC_MALLOC ||
+           call == ON_LIBC_CALLOC || call == ON_LIBC_REALLOC;
 }
 
 static statuses of_lookup(const struct fault *fault)
@@ -202,30 +204,30 @@ static statuses of_option(const struct fault *fault)
 
 static statuses of_connect(const struct fault *fault)
 {
-    if (fault->error == ENOPROTOOPT && fault->call != CALL_setsockopt &&
-        fault->call != CALL_pass_rights)
+    if (fault->error == ENOPROTOOPT && fault->call != ON_SETSOCKOPT &&
+        fault->call != ON_PASS_RIGHTS)
         return S(NB_UNREACHABLE); /* the protocol is, says ICMP */
     switch (fault->call) {
-    case CALL_getaddrinfo:
+    case ON_GETADDRINFO:
         return of_lookup(fault);
-    case CALL_connect:
+    case ON_CONNECT:
         return fault->error == EINTR || fault->error == EINPROGRESS ? S(NB_OK) : named(fault);
-    case CALL_poll:
+    case ON_POLL:
         return waited_for(fault, named(fault));
-    case CALL_getpeername: /* asked for the state of the handshake, and for a connection to itself */
+    case ON_GETPEERNAME: /* asked for the state of the handshake, and for a connection to itself */
         return S(NB_OK) | (fault->error == ENOTCONN ? S(NB_TIMEOUT) : named(fault));
-    case CALL_set_blocking:
+    case ON_SET_BLOCKING:
         return S(NB_SYSTEM);
-    case CALL_library_hold: /* what the thread of a lookup needs */
-    case CALL_thread_start:
-    case CALL_pthread_create:
+    case ON_LIBRARY_HOLD: /* what the thread of a lookup needs */
+    case ON_THREAD_START:
+    case ON_PTHREAD_CREATE:
         return S(NB_NO_MEMORY);
-    case CALL_setsockopt:
+    case ON_SETSOCKOPT:
         return of_option(fault);
-    case CALL_pass_rights:
-    case CALL_wake_ring:
-    case CALL_getsockname:
-    case CALL_close:
+    case ON_PASS_RIGHTS:
+    case ON_WAKE_RING:
+    case ON_GETSOCKNAME:
+    case ON_CLOSE:
         return S(NB_OK);
     default:
         return named(fault);
@@ -235,7 +237,7 @@ static statuses of_connect(const struct fault *fault)
 /* The queue of a Unix socket may be full: that is waited for. */
 static statuses of_connect_to_path(const struct fault *fault)
 {
-    if (fault->call == CALL_connect && fault->error == EAGAIN)
+    if (fault->call == ON_CONNECT && fault->error == EAGAIN)
         return waited_for(fault, 0);
     return of_connect(fault);
 }
@@ -246,12 +248,12 @@ static statuses of_race(const struct fault *fault)
     statuses alone = of_connect(fault);
 
     switch (fault->call) {
-    case CALL_socket:
-    case CALL_connect:
-    case CALL_setsockopt:
-    case CALL_getsockopt:
-    case CALL_getpeername:
-    case CALL_set_blocking:
+    case ON_SOCKET:
+    case ON_CONNECT:
+    case ON_SETSOCKOPT:
+    case ON_GETSOCKOPT:
+    case ON_GETPEERNAME:
+    case ON_SET_BLOCKING:
         return alone | S(NB_OK) | S(NB_REFUSED);
     default:
         return alone;
@@ -270,7 +272,7 @@ static bool may_be_got_over(const struct fault *fault)
     case EADDRNOTAVAIL:
     case EACCES:
     case EPERM:
-        return fault->call != CALL_listen;
+        return fault->call != ON_LISTEN;
     default:
         return false;
     }
@@ -279,22 +281,21 @@ static bool may_be_got_over(const struct fault *fault)
 /* Where neither family can be had, the status is that of the one that got further: the other one. */
 static statuses of_the_other_family(void)
 {
-    bool denied =
-        planned(CALL_socket, EACCES) || planned(CALL_bind, EACCES) || planned(CALL_bind, EPERM);
+    bool denied = planned(ON_SOCKET, EACCES) || planned(ON_BIND, EACCES) || planned(ON_BIND, EPERM);
 
     return (denied ? S(NB_PERMISSION) : 0) |
-           (planned(CALL_bind, EADDRNOTAVAIL) ? S(NB_ADDRESS_UNAVAILABLE) : 0);
+           (planned(ON_BIND, EADDRNOTAVAIL) ? S(NB_ADDRESS_UNAVAILABLE) : 0);
 }
 
 static statuses of_listen(const struct fault *fault)
 {
     switch (fault->call) {
-    case CALL_setsockopt:
+    case ON_SETSOCKOPT:
         if (fault->detail == OPTION(IPPROTO_IPV6, IPV6_V6ONLY))
             return named(fault);
         return fault->detail == OPTION(SOL_SOCKET, SO_REUSEADDR) ? S(NB_OK) : of_option(fault);
-    case CALL_pass_rights:
-    case CALL_close:
+    case ON_PASS_RIGHTS:
+    case ON_CLOSE:
         return S(NB_OK);
     default:
         return named(fault);
@@ -303,8 +304,7 @@ static statuses of_listen(const struct fault *fault)
 
 static statuses of_listen_twice(const struct fault *fault)
 {
-    bool opens =
-        fault->call == CALL_socket || fault->call == CALL_bind || fault->call == CALL_listen;
+    bool opens = fault->call == ON_SOCKET || fault->call == ON_BIND || fault->call == ON_LISTEN;
 
     if (!opens || !may_be_got_over(fault))
         return of_listen(fault);
@@ -317,19 +317,19 @@ static statuses of_listen_twice(const struct fault *fault)
 static statuses of_listen_at_path(const struct fault *fault)
 {
     switch (fault->call) {
-    case CALL_lock_file_open:
-    case CALL_file_of:
-    case CALL_lock:
-    case CALL_unlock:
-    case CALL_poll: /* until the lock is free */
-    case CALL_set_mode:
-    case CALL_file_remove:
+    case ON_LOCK_FILE_OPEN:
+    case ON_FILE_OF:
+    case ON_LOCK:
+    case ON_UNLOCK:
+    case ON_POLL: /* until the lock is free */
+    case ON_SET_MODE:
+    case ON_FILE_REMOVE:
         return S(NB_OK);
-    case CALL_file_look: /* at what is locked, or at the socket */
+    case ON_FILE_LOOK: /* at what is locked, or at the socket */
         return named(fault) | S(NB_OK);
-    case CALL_bind: /* what was in the way may have gone by itself */
+    case ON_BIND: /* what was in the way may have gone by itself */
         return named(fault) | (fault->error == EADDRINUSE && !fault->always ? S(NB_OK) : 0);
-    case CALL_file_set_mode: /* what cannot be without /proc there is another way to */
+    case ON_FILE_SET_MODE: /* what cannot be without /proc there is another way to */
         return fault->error == EOPNOTSUPP ? S(NB_OK) : named(fault);
     default:
         return of_listen(fault);
@@ -343,20 +343,20 @@ static statuses of_listen_at_socket(const struct fault *fault)
     statuses busy = S(NB_ADDRESS_IN_USE) | (fault->second ? S(NB_OK) : 0);
 
     switch (fault->call) {
-    case CALL_lock:
-    case CALL_lock_file_open:
+    case ON_LOCK:
+    case ON_LOCK_FILE_OPEN:
         return waited_for(fault, 0) != 0 && !fault->always && !fault->second ? S(NB_OK)
                                                                              : busy | S(NB_OK);
-    case CALL_file_of:
+    case ON_FILE_OF:
         return busy;
-    case CALL_file_is_local: /* it may seem to have gone by itself */
+    case ON_FILE_IS_LOCAL: /* it may seem to have gone by itself */
         return busy | (fault->error == ENOENT ? S(NB_OK) : 0);
-    case CALL_file_look: /* at what is locked, or at the socket */
-    case CALL_file_remove:
+    case ON_FILE_LOOK: /* at what is locked, or at the socket */
+    case ON_FILE_REMOVE:
         return busy | named(fault) | S(NB_OK);
-    case CALL_socket:
+    case ON_SOCKET:
         return busy | named(fault);
-    case CALL_connect:
+    case ON_CONNECT:
         return fault->error == ECONNREFUSED ? S(NB_OK) : busy | named(fault);
     default:
         return of_listen_at_path(fault);
@@ -380,13 +380,13 @@ static bool is_cleared(const struct fault *fault)
 static statuses of_listen_inherited(const struct fault *fault)
 {
     switch (fault->call) {
-    case CALL_getsockopt: /* what it is; other options may not be there */
+    case ON_GETSOCKOPT: /* what it is; other options may not be there */
         return is_what_it_is(fault) ? S(NB_BAD_ENDPOINT) : S(NB_OK);
-    case CALL_getsockname:
+    case ON_GETSOCKNAME:
         return S(NB_BAD_ENDPOINT);
-    case CALL_set_flags:
+    case ON_SET_FLAGS:
         return S(NB_OK);
-    case CALL_setsockopt: /* some are cleared where others may have set them */
+    case ON_SETSOCKOPT: /* some are cleared where others may have set them */
         return is_cleared(fault) ? named(fault) : of_option(fault);
     default:
         return of_listen(fault);
@@ -436,13 +436,13 @@ static statuses of_accepting(const struct fault *fault, statuses at_the_end)
 static statuses of_accept(const struct fault *fault)
 {
     switch (fault->call) {
-    case CALL_getsockopt: /* of what comes from a socket of others; nothing of it ends a connection */
-    case CALL_setsockopt:
-    case CALL_pass_rights:
+    case ON_GETSOCKOPT: /* of what comes from a socket of others; nothing of it ends a connection */
+    case ON_SETSOCKOPT:
+    case ON_PASS_RIGHTS:
         return S(NB_OK);
-    case CALL_accept:
+    case ON_ACCEPT:
         return of_accepting(fault, ~(statuses)0);
-    case CALL_poll:
+    case ON_POLL:
         if (fault->error == ENOMEM &&
             fault->second) /* it may be waiting for the end of a shortage */
             return S(NB_NO_MEMORY) | S(NB_OK);
@@ -459,24 +459,24 @@ static statuses of_serve(const struct fault *fault)
 {
     statuses rest;
 
-    if (!fault->began && fault->call == CALL_sigaction)
+    if (!fault->began && fault->call == ON_SIGACTION)
         return S(NB_SYSTEM);
     if (!fault->began)
         return named(fault);
     switch (fault->call) {
-    case CALL_accept:
+    case ON_ACCEPT:
         if (fault->error == EOPNOTSUPP && fault->always) /* at first they are lost connections */
             return S(NB_UNSUPPORTED) | S(NB_OK);
         if (fault->error == EIO && fault->always) /* so are those that are not known */
             return S(NB_SYSTEM) | S(NB_OK);
         rest = of_accepting(fault, 0);
         return rest == 0 || (rest & S(NB_TIMEOUT)) != 0 ? S(NB_OK) : rest;
-    case CALL_poll:
+    case ON_POLL:
         if (fault->error == EINTR)
             return S(NB_OK);
         return fault->error == ENOMEM ? S(NB_OK) | S(NB_NO_MEMORY) : S(NB_SYSTEM);
-    case CALL_thread_start:
-    case CALL_pthread_create: /* without even one thread, waiting for one may be in vain */
+    case ON_THREAD_START:
+    case ON_PTHREAD_CREATE: /* without even one thread, waiting for one may be in vain */
         return fault->error == EAGAIN ? S(NB_OK) : S(NB_OK) | S(NB_SYSTEM);
     default:
         return S(NB_OK);
@@ -501,11 +501,11 @@ static statuses on_connection(const struct fault *fault, bool sends)
 static statuses of_receive(const struct fault *fault)
 {
     switch (fault->call) {
-    case CALL_recv:
-    case CALL_poll:
+    case ON_RECV:
+    case ON_POLL:
         return waited_for(fault, on_connection(fault, false));
-    case CALL_setsockopt:
-    case CALL_tcp_closed:
+    case ON_SETSOCKOPT:
+    case ON_TCP_CLOSED:
         return S(NB_OK);
     default:
         return named(fault);
@@ -523,13 +523,13 @@ static statuses of_file(const struct fault *fault)
 static statuses of_send(const struct fault *fault)
 {
     switch (fault->call) {
-    case CALL_pread:
+    case ON_PREAD:
         return of_file(fault);
-    case CALL_send:
-    case CALL_sendmsg:
-    case CALL_poll:
+    case ON_SEND:
+    case ON_SENDMSG:
+    case ON_POLL:
         return waited_for(fault, on_connection(fault, true));
-    case CALL_setsockopt:
+    case ON_SETSOCKOPT:
         return S(NB_OK);
     default:
         return named(fault);
@@ -538,7 +538,7 @@ static statuses of_send(const struct fault *fault)
 
 static statuses of_shutdown(const struct fault *fault)
 {
-    if (fault->call == CALL_tcp_closed) /* asked whether it was reset before */
+    if (fault->call == ON_TCP_CLOSED) /* asked whether it was reset before */
         return S(NB_OK);
     return fault->error == ENOTCONN ? S(NB_OK) : S(NB_SYSTEM);
 }
@@ -546,10 +546,10 @@ static statuses of_shutdown(const struct fault *fault)
 static statuses of_close(const struct fault *fault)
 {
     switch (fault->call) {
-    case CALL_shutdown:
+    case ON_SHUTDOWN:
         return of_shutdown(fault);
-    case CALL_recv:
-    case CALL_poll:
+    case ON_RECV:
+    case ON_POLL:
         return waited_for(fault, on_connection(fault, false));
     default:
         return S(NB_OK);
@@ -559,12 +559,12 @@ static statuses of_close(const struct fault *fault)
 static statuses of_adopt(const struct fault *fault)
 {
     switch (fault->call) {
-    case CALL_getsockopt:
+    case ON_GETSOCKOPT:
         return fault->detail == OPTION(SOL_SOCKET, SO_TYPE) ? S(NB_INVALID) : S(NB_OK);
-    case CALL_getsockname:
+    case ON_GETSOCKNAME:
         return S(NB_INVALID);
-    case CALL_getpeername:
-    case CALL_tcp_ended:
+    case ON_GETPEERNAME:
+    case ON_TCP_ENDED:
         return S(NB_OK);
     default:
         return is_memory(fault->call) ? S(NB_NO_MEMORY) : S(NB_SYSTEM);
@@ -574,7 +574,7 @@ static statuses of_adopt(const struct fault *fault)
 /* Who the peer is: of a socket without a name the system is not even asked. */
 static statuses of_credentials(const struct fault *fault)
 {
-    return fault->call == CALL_getsockname ? S(NB_UNSUPPORTED) : named(fault);
+    return fault->call == ON_GETSOCKNAME ? S(NB_UNSUPPORTED) : named(fault);
 }
 
 static statuses of_parse(const struct fault *fault)

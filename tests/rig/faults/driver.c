@@ -234,7 +234,7 @@ static void run_all_of(enum call call, int error, bool with_pairs)
 /* Every transfer is as short as it can be: without a fault, and with signals in between. */
 static void run_short(void)
 {
-    static const enum call interrupted[] = {CALL_recv, CALL_send, CALL_sendmsg, CALL_poll};
+    static const enum call interrupted[] = {ON_RECV, ON_SEND, ON_SENDMSG, ON_POLL};
     static const struct plan nothing;
 
     short_transfers = true;
@@ -269,7 +269,7 @@ static void run_share(void)
         run_in_storm();
     if (process == 0)
         run_short();
-    for (int call = 0; call < CALL_COUNT && process < scenario->processes; call++) {
+    for (int call = 0; call < CALLS && process < scenario->processes; call++) {
         const int *errors = errors_of((enum call)call);
 
         for (int i = 0; errors != NULL && errors[i] != 0; i++) {
@@ -432,8 +432,8 @@ static bool all_calls_have_rows(void)
 {
     bool all = true;
 
-    for (int call = 0; call < CALL_COUNT; call++) {
-        if (errors_of((enum call)call) != NULL)
+    for (int call = 0; call < CALLS; call++) {
+        if (!can_fail((enum call)call) || errors_of((enum call)call) != NULL)
             continue;
         printf("# contract.c has no row for %s\n", name_of((enum call)call));
         all = false;
@@ -446,7 +446,7 @@ static enum call call_named(const char *name)
 {
     int call = 0;
 
-    while (call < CALL_COUNT - 1 && strcmp(name_of((enum call)call), name) != 0)
+    while (call < CALLS - 1 && strcmp(name_of((enum call)call), name) != 0)
         call++;
     return (enum call)call;
 }

@@ -8,20 +8,7 @@
 #ifndef NETBASICS_TESTS_FAULT_H
 #define NETBASICS_TESTS_FAULT_H
 
-#include "calls.h"
 #include "support.h"
-
-/* Everything that can be made to fail: the functions of lib/sys/sys.h, and what stands beside them. */
-enum call {
-#define CALL(name) CALL_##name,
-    SYS_CALLS(CALL)
-#undef CALL
-        CALL_libc_malloc,
-    CALL_libc_calloc,
-    CALL_libc_realloc,
-    CALL_pthread_create,
-    CALL_COUNT
-};
 
 /* What a step calls, as far as the contract tells them apart. */
 enum api {
@@ -63,6 +50,8 @@ struct fault {
     bool began;  /* the accept loop had begun */
 };
 
+/* Whether it is made to fail. */
+bool can_fail(enum call call);
 /* The errors that a call is made to give, ended by 0; NULL when there is no row for it. */
 const int *errors_of(enum call call);
 const char *name_of(enum call call);
@@ -137,10 +126,10 @@ struct plan {
 };
 
 struct kernel {
-    int calls[CALL_COUNT];  /* how often each was called in this run */
-    int fired;              /* faults in this run */
-    int failed[CALL_COUNT]; /* the same, call by call */
-    int fired_first;        /* of these, of the first kind */
+    int calls[CALLS];  /* how often each was called in this run */
+    int fired;         /* faults in this run */
+    int failed[CALLS]; /* the same, call by call */
+    int fired_first;   /* of these, of the first kind */
     bool fired_second;
     struct fault second;
     int calls_later; /* calls after the first fault */
@@ -167,9 +156,6 @@ void at_time(nb_deadline when, void (*run)(void *context), void *context);
 
 /* The same where the clock is real, by a thread; joined here, if there is one. */
 void at_time_join(void);
-
-/* Asked by whatever stands before a call: 0, or the error that it has to give. */
-int fault_at(enum call call, int detail);
 
 /* Whether this is what has failed in this run, first or second. */
 bool planned(enum call call, int error);

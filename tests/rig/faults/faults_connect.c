@@ -227,7 +227,7 @@ static void to_itself(void)
     write_text(range, ports);
     step_begin(API_CONNECT, "nb_connect", NULL);
     status = nb_connect(&conn, endpoint, NULL, soon(), &err);
-    untold = kernel.failed[CALL_getsockname] + kernel.failed[CALL_getpeername] > 0;
+    untold = kernel.failed[ON_GETSOCKNAME] + kernel.failed[ON_GETPEERNAME] > 0;
     (void)step_end(status, S(NB_REFUSED) | (untold ? S(NB_OK) : 0));
     holds(err.status == status && (conn != NULL) == (status == NB_OK));
     DO(nb_abort(conn));
@@ -245,7 +245,7 @@ static void zones(void)
         return;
     DO(nb_address_format(&address, text, sizeof(text)));
     holds(strcmp(text, "[fe80::1%lo]:80") == 0 ||
-          (kernel.failed[CALL_if_name] + kernel.failed[CALL_if_index] > 0 &&
+          (kernel.failed[ON_IF_NAME] + kernel.failed[ON_IF_INDEX] > 0 &&
            strcmp(text, "[fe80::1%1]:80") == 0));
 }
 

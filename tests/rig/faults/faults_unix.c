@@ -63,7 +63,7 @@ static int bound_socket(bool listens)
 
 static bool failed_at_files(void)
 {
-    return kernel.failed[CALL_file_remove] + kernel.failed[CALL_file_look] > 0;
+    return kernel.failed[ON_FILE_REMOVE] + kernel.failed[ON_FILE_LOOK] > 0;
 }
 
 /* A listener leaves no file behind, and neither does one that could not be. */
@@ -109,7 +109,7 @@ static void at_the_path_of_a_server(void)
     server = bound_socket(true);
     step_begin(API_LISTEN_AT_SOCKET, "nb_listen", NULL);
     status = nb_listen(&listener, place.endpoint, NULL, &err);
-    lied = planned(CALL_connect, ECONNREFUSED) || planned(CALL_file_look, ENOENT);
+    lied = planned(ON_CONNECT, ECONNREFUSED) || planned(ON_FILE_LOOK, ENOENT);
     (void)step_end(status, S(NB_ADDRESS_IN_USE) | (lied ? S(NB_OK) : 0));
     holds(lied || is_there());
     holds(err.status == status);
@@ -144,7 +144,7 @@ static void inherit(const char *endpoint, int fd)
     status = STEP(API_LISTEN_INHERITED, S(NB_OK), nb_listen(&listener, endpoint, NULL, &err));
     holds(err.status == status && (listener != NULL) == (status == NB_OK));
     if (listener == NULL) {
-        holds(fcntl(fd, F_GETFL) == flags || kernel.failed[CALL_set_flags] > 0);
+        holds(fcntl(fd, F_GETFL) == flags || kernel.failed[ON_SET_FLAGS] > 0);
         (void)close(fd); /* still ours */
         return;
     }

@@ -44,11 +44,9 @@ static struct {
 
 /* ---- the clock ---- */
 
-int __real_clock_gettime(clockid_t id, struct timespec *out);
-int __wrap_clock_gettime(clockid_t id, struct timespec *out);
-int __wrap_clock_gettime(clockid_t id, struct timespec *out)
+static int own_libc_clock_gettime(clockid_t id, struct timespec *out)
 {
-    int result = __real_clock_gettime(id, out);
+    int result = real.libc_clock_gettime(id, out);
     int64_t now = (int64_t)out->tv_sec * NS_PER_S + out->tv_nsec;
 
     if (id == CLOCK_MONOTONIC) {
@@ -59,11 +57,13 @@ int __wrap_clock_gettime(clockid_t id, struct timespec *out)
     return result;
 }
 
+REPLACE(libc_clock_gettime, own_libc_clock_gettime)
+
 int64_t real_ns(void)
 {
     struct timespec now;
 
-    (void)__real_clock_gettime(CLOCK_MONOTONIC, &now);
+    (void)real.libc_clock_gettime(CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * NS_PER_S + now.tv_nsec;
 }
 
@@ -129,21 +129,21 @@ static void jump(int64_t ns)
 /* How many locks the calling thread holds. (While it waits for a condition it makes no calls.) */
 static _Thread_local int locks;
 
-int __real_pthread_mutex_lock(pthread_mutex_t *mutex);
-int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex);
-int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex)
+static int own_pthread_mutex_lock(pthread_mutex_t *mutex)
 {
     locks++;
-    return __real_pthread_mutex_lock(mutex);
+    return real.pthread_mutex_lock(mutex);
 }
 
-int __real_pthread_mutex_unlock(pthread_mutex_t *mutex);
-int __wrap_pthread_mutex_unlock(pthread_mutex_t *mutex);
-int __wrap_pthread_mutex_unlock(pthread_mutex_t *mutex)
+REPLACE(pthread_mutex_lock, own_pthread_mutex_lock)
+
+static int own_pthread_mutex_unlock(pthread_mutex_t *mutex)
 {
     locks--;
-    return __real_pthread_mutex_unlock(mutex);
+    return real.pthread_mutex_unlock(mutex);
 }
+
+REPLACE(pthread_mutex_unlock, own_pthread_mutex_unlock)
 
 /* Even calls that are said not to wait can wait: recv(2) and close(2) for a descriptor that a peer has
    sent. So the library makes none of them while it holds a lock. */
@@ -154,18 +154,6 @@ static void check_locks(enum call call)
 }
 
 /* ---- faults ---- */
-
-void kernel_begin(const struct plan *next)
-{
-    int blocks = kernel.blocks;
-    int lookups = kernel.lookups;
-
-    plan = *next;
-    memset(&kernel, 0, sizeof(kernel));
-    kernel.blocks = blocks;
-    kernel.lookups = lookups;
-    due.run = NULL;
-}
 
 /* The error of the second fault: one of those of the call that it hits. */
 static int second_error(enum call call)
@@ -201,7 +189,7 @@ static void decide(struct fault *fault)
 static bool is_patient(const struct fault *fault)
 {
     return fault->error == EINTR || fault->error == EAGAIN ||
-           (fault->call == CALL_getpeername && fault->error == ENOTCONN);
+           (fault->call == ON_GETPEERNAME && fault->error == ENOTCONN);
 }
 
 /* What failed takes its time, or a loop that waits for nothing else would never end. */
@@ -213,12 +201,13 @@ static void take_time(void)
         jump(NS_PER_MS);
 }
 
-int fault_at(enum call call, int detail)
+/* What the double asks at each call: 0, or the error that it has to give. */
+static int fault_at(enum call call, int detail)
 {
     struct fault fault = {.call = call, .detail = detail};
     int fired;
 
-    if (is_foreign())
+    if (!can_fail(call) || is_foreign())
         return 0;
     check_locks(call);
     (void)pthread_mutex_lock(&lock);
@@ -238,6 +227,19 @@ int fault_at(enum call call, int detail)
     return fault.error;
 }
 
+void kernel_begin(const struct plan *next)
+{
+    int blocks = kernel.blocks;
+    int lookups = kernel.lookups;
+
+    decide_fault = fault_at;
+    plan = *next;
+    memset(&kernel, 0, sizeof(kernel));
+    kernel.blocks = blocks;
+    kernel.lookups = lookups;
+    due.run = NULL;
+}
+
 static void count(int *counter, int by)
 {
     (void)pthread_mutex_lock(&lock);
@@ -255,9 +257,6 @@ bool planned(enum call call, int error)
 
 /* ---- waiting ---- */
 
-int __real_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
-int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
-
 /* Waits for what really comes, a moment for each stretch of time in which nothing does. */
 static int wait_virtually(struct pollfd *fds, nfds_t many, nb_deadline by)
 {
@@ -265,7 +264,7 @@ static int wait_virtually(struct pollfd *fds, nfds_t many, nb_deadline by)
         int64_t now = virtual_ns();
         int64_t until = due.run != NULL && due.when.ns < by.ns ? due.when.ns : by.ns;
         int64_t moment = now + grace_ms * NS_PER_MS;
-        int ready = __real_nb__sys_poll(fds, many, (nb_deadline){until < moment ? until : moment});
+        int ready = real.poll(fds, many, (nb_deadline){until < moment ? until : moment});
 
         if (ready != 0)
             return ready;
@@ -276,14 +275,12 @@ static int wait_virtually(struct pollfd *fds, nfds_t many, nb_deadline by)
     }
 }
 
-int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t many, nb_deadline by)
+static int own_poll(struct pollfd *fds, nfds_t many, nb_deadline by)
 {
-    int error = fault_at(CALL_poll, 0);
-
-    if (error != 0)
-        return -error;
-    return grace_ms > 0 ? wait_virtually(fds, many, by) : __real_nb__sys_poll(fds, many, by);
+    return grace_ms > 0 ? wait_virtually(fds, many, by) : real.poll(fds, many, by);
 }
+
+REPLACE(poll, own_poll)
 
 /* Waits as a blocking call does, by the socket's own timer. False when that has fired. */
 static bool may_move(int fd, short events, int timer)
@@ -303,20 +300,16 @@ static bool may_move(int fd, short events, int timer)
 
 /* ---- transfers ---- */
 
-ssize_t __real_nb__sys_recv(int fd, void *buf, size_t length, int flags);
-ssize_t __wrap_nb__sys_recv(int fd, void *buf, size_t length, int flags);
-ssize_t __wrap_nb__sys_recv(int fd, void *buf, size_t length, int flags)
+static ssize_t own_recv(int fd, void *buf, size_t length, int flags)
 {
-    int error = fault_at(CALL_recv, 0);
-
-    if (error != 0)
-        return -error;
     if ((flags & MSG_DONTWAIT) == 0) {
         if (!may_move(fd, POLLIN, SO_RCVTIMEO))
             return -EAGAIN;
     }
-    return __real_nb__sys_recv(fd, buf, short_transfers && length > 1 ? 1 : length, flags);
+    return real.recv(fd, buf, short_transfers && length > 1 ? 1 : length, flags);
 }
+
+REPLACE(recv, own_recv)
 
 /* How many of so many bytes a send takes: all, or always another number of them. */
 static size_t taken(size_t length)
@@ -326,29 +319,19 @@ static size_t taken(size_t length)
     return short_transfers && length > 1 ? 1 + (size_t)turn++ * 7 % (length - 1) : length;
 }
 
-ssize_t __real_nb__sys_send(int fd, const void *data, size_t length, int flags);
-ssize_t __wrap_nb__sys_send(int fd, const void *data, size_t length, int flags);
-ssize_t __wrap_nb__sys_send(int fd, const void *data, size_t length, int flags)
+static ssize_t own_send(int fd, const void *data, size_t length, int flags)
 {
-    int error = fault_at(CALL_send, 0);
-
-    if (error != 0)
-        return -error;
     if ((flags & MSG_DONTWAIT) == 0 && !may_move(fd, POLLOUT, SO_SNDTIMEO))
         return -EAGAIN;
-    return __real_nb__sys_send(fd, data, taken(length),
-                               grace_ms > 0 ? flags | MSG_DONTWAIT : flags);
+    return real.send(fd, data, taken(length), grace_ms > 0 ? flags | MSG_DONTWAIT : flags);
 }
 
-ssize_t __real_nb__sys_sendmsg(int fd, struct iovec *parts, size_t count, int flags);
-ssize_t __wrap_nb__sys_sendmsg(int fd, struct iovec *parts, size_t count, int flags);
-ssize_t __wrap_nb__sys_sendmsg(int fd, struct iovec *parts, size_t many, int flags)
+REPLACE(send, own_send)
+
+static ssize_t own_sendmsg(int fd, struct iovec *parts, size_t many, int flags)
 {
-    int error = fault_at(CALL_sendmsg, 0);
     size_t length = 0;
 
-    if (error != 0)
-        return -error;
     if ((flags & MSG_DONTWAIT) == 0 && !may_move(fd, POLLOUT, SO_SNDTIMEO))
         return -EAGAIN;
     for (size_t i = 0; i < many; i++)
@@ -359,105 +342,33 @@ ssize_t __wrap_nb__sys_sendmsg(int fd, struct iovec *parts, size_t many, int fla
             parts[i].iov_len = length;
         length -= parts[i].iov_len;
     }
-    return __real_nb__sys_sendmsg(fd, parts, many, grace_ms > 0 ? flags | MSG_DONTWAIT : flags);
+    return real.sendmsg(fd, parts, many, grace_ms > 0 ? flags | MSG_DONTWAIT : flags);
 }
 
-/* ---- calls that do something even when they fail, or that are told apart ---- */
+REPLACE(sendmsg, own_sendmsg)
 
-int __real_nb__sys_connect(int fd, const struct sockaddr *address, socklen_t length);
-int __wrap_nb__sys_connect(int fd, const struct sockaddr *address, socklen_t length);
-int __wrap_nb__sys_connect(int fd, const struct sockaddr *address, socklen_t length)
+/* ---- descriptors and lookups ---- */
+
+static int own_libc_close(int fd)
 {
-    int error = fault_at(CALL_connect, 0);
-
-    if (error == EINTR || error == EINPROGRESS) /* the handshake goes on */
-        (void)__real_nb__sys_connect(fd, address, length);
-    return error != 0 ? -error : __real_nb__sys_connect(fd, address, length);
-}
-
-int __real_nb__sys_close(int fd);
-int __wrap_nb__sys_close(int fd);
-int __wrap_nb__sys_close(int fd)
-{
-    int error = fault_at(CALL_close, 0);
-    int result = __real_nb__sys_close(fd); /* the descriptor is gone in any case */
-
-    return error != 0 ? -error : result;
-}
-
-int __real_close(int fd);
-int __wrap_close(int fd);
-int __wrap_close(int fd)
-{
-    int result = __real_close(fd);
+    int result = real.libc_close(fd);
 
     if (result < 0 && errno == EBADF && !is_foreign())
         count(&kernel.bad_closes, 1);
     return result;
 }
 
-int __real_nb__sys_disconnect(int fd);
-int __wrap_nb__sys_disconnect(int fd);
-int __wrap_nb__sys_disconnect(int fd)
-{
-    int error = fault_at(CALL_disconnect, 0); /* it is not connected any more */
-    int result = __real_nb__sys_disconnect(fd);
-
-    return error != 0 ? -error : result;
-}
-
-int __real_nb__sys_setsockopt(int fd, int level, int name, const void *value, socklen_t length);
-int __wrap_nb__sys_setsockopt(int fd, int level, int name, const void *value, socklen_t length);
-int __wrap_nb__sys_setsockopt(int fd, int level, int name, const void *value, socklen_t length)
-{
-    int error = fault_at(CALL_setsockopt, level << 16 | name);
-
-    return error != 0 ? -error : __real_nb__sys_setsockopt(fd, level, name, value, length);
-}
-
-int __real_nb__sys_getsockopt(int fd, int level, int name, void *value, socklen_t *length);
-int __wrap_nb__sys_getsockopt(int fd, int level, int name, void *value, socklen_t *length);
-int __wrap_nb__sys_getsockopt(int fd, int level, int name, void *value, socklen_t *length)
-{
-    int error = fault_at(CALL_getsockopt, level << 16 | name);
-
-    return error != 0 ? -error : __real_nb__sys_getsockopt(fd, level, name, value, length);
-}
-
-int __real_nb__sys_wake_ring(const int fds[2]);
-int __wrap_nb__sys_wake_ring(const int fds[2]);
-int __wrap_nb__sys_wake_ring(const int fds[2])
-{
-    int error = fault_at(CALL_wake_ring, 0); /* EAGAIN: it rings already */
-    int result = __real_nb__sys_wake_ring(fds);
-
-    return error != 0 ? -error : result;
-}
-
-int __real_nb__sys_wake_clear(const int fds[2]);
-int __wrap_nb__sys_wake_clear(const int fds[2]);
-int __wrap_nb__sys_wake_clear(const int fds[2])
-{
-    int error = fault_at(CALL_wake_clear, 0);
-
-    if (error == EAGAIN) /* it is silent already */
-        (void)__real_nb__sys_wake_clear(fds);
-    return error != 0 ? -error : __real_nb__sys_wake_clear(fds);
-}
+REPLACE(libc_close, own_libc_close)
 
 /* A resolver that knows one host, with an address of each family. */
-int __wrap_nb__sys_getaddrinfo(const char *host, struct addrinfo **out, int *number);
-int __wrap_nb__sys_getaddrinfo(const char *host, struct addrinfo **out, int *number)
+static int own_getaddrinfo(const char *host, struct addrinfo **out, int *number)
 {
     static struct sockaddr_in6 ipv6 = {.sin6_family = AF_INET6};
     static struct sockaddr_in ipv4 = {.sin_family = AF_INET};
     static struct addrinfo second = {.ai_family = AF_INET, .ai_addrlen = sizeof(ipv4)};
     static struct addrinfo first = {.ai_family = AF_INET6, .ai_addrlen = sizeof(ipv6)};
-    int error = fault_at(CALL_getaddrinfo, 0);
 
-    *number = EMFILE;
-    if (error != 0)
-        return error;
+    *number = 0;
     if (strcmp(host, "both.example") != 0)
         return EAI_NONAME;
     ipv6.sin6_addr = in6addr_loopback;
@@ -470,13 +381,15 @@ int __wrap_nb__sys_getaddrinfo(const char *host, struct addrinfo **out, int *num
     return 0;
 }
 
-void __wrap_nb__sys_freeaddrinfo(struct addrinfo *list);
-void __wrap_nb__sys_freeaddrinfo(struct addrinfo *list)
+REPLACE(getaddrinfo, own_getaddrinfo)
+
+static void own_freeaddrinfo(struct addrinfo *list)
 {
-    (void)fault_at(CALL_freeaddrinfo, 0);
     if (list != NULL)
         count(&kernel.lookups, -1);
 }
+
+REPLACE(freeaddrinfo, own_freeaddrinfo)
 
 /* ---- memory and threads ---- */
 
@@ -487,52 +400,34 @@ static void *counted(void *block)
     return block;
 }
 
-static void *none_left(void)
+static void *own_libc_malloc(size_t size)
 {
-    errno = ENOMEM;
-    return NULL;
+    return counted(real.libc_malloc(size));
 }
 
-void *__real_malloc(size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_malloc(size_t size)
+REPLACE(libc_malloc, own_libc_malloc)
+
+static void *own_libc_calloc(size_t many, size_t size)
 {
-    return fault_at(CALL_libc_malloc, 0) != 0 ? none_left() : counted(__real_malloc(size));
+    return counted(real.libc_calloc(many, size));
 }
 
-void *__real_calloc(size_t count, size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_calloc(size_t many, size_t size)
-{
-    return fault_at(CALL_libc_calloc, 0) != 0 ? none_left() : counted(__real_calloc(many, size));
-}
+REPLACE(libc_calloc, own_libc_calloc)
 
-void *__real_realloc(void *old, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-void *__wrap_realloc(void *old, size_t size)
+static void *own_libc_realloc(void *old, size_t size)
 {
-    void *block = fault_at(CALL_libc_realloc, 0) != 0 ? none_left() : __real_realloc(old, size);
+    void *block = real.libc_realloc(old, size);
 
     return old == NULL ? counted(block) : block;
 }
 
-void __real_free(void *block);
-void __wrap_free(void *block);
-void __wrap_free(void *block)
+REPLACE(libc_realloc, own_libc_realloc)
+
+static void own_libc_free(void *block)
 {
     if (block != NULL)
         count(&kernel.blocks, -1);
-    __real_free(block);
+    real.libc_free(block);
 }
 
-int __real_pthread_create(pthread_t *out, const pthread_attr_t *attributes,
-                          void *(*run)(void *argument), void *argument);
-int __wrap_pthread_create(pthread_t *out, const pthread_attr_t *attributes,
-                          void *(*run)(void *argument), void *argument);
-int __wrap_pthread_create(pthread_t *out, const pthread_attr_t *attributes,
-                          void *(*run)(void *argument), void *argument)
-{
-    int error = fault_at(CALL_pthread_create, 0);
-
-    return error != 0 ? error : __real_pthread_create(out, attributes, run, argument);
-}
+REPLACE(libc_free, own_libc_free)

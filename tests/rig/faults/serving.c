@@ -192,7 +192,7 @@ static int serve(nb_handler *handler, nb_status *status)
    that nobody is left in the queue.) */
 static void check_answered(int answered, int expected, nb_status status)
 {
-    if (!planned(CALL_accept, EAGAIN) && status == NB_OK && !disturbed_for_ever())
+    if (!planned(ON_ACCEPT, EAGAIN) && status == NB_OK && !disturbed_for_ever())
         holds(answered >= expected - kernel.fired);
     if (!disturbed())
         holds(answered == expected);
@@ -225,7 +225,7 @@ void serve_at_localhost(void)
     answered = serve(answer, &status);
     check_answered(answered, 4, status);
     (void)sigaction(SIGTERM, NULL, &after);
-    if (kernel.failed[CALL_sigaction] == 0)
+    if (kernel.failed[ON_SIGACTION] == 0)
         holds(before.sa_handler == after.sa_handler);
     (void)sigaction(SIGTERM, &before, NULL);
 }

@@ -175,9 +175,9 @@ void check_account(int peer, const struct account *account, nb_status sending, n
 
     holds(length == account->length);
     holds(memcmp(heard, account->text, account->length) == 0);
-    if (sending != NB_OK && kernel.failed[CALL_setsockopt] == 0)
+    if (sending != NB_OK && kernel.failed[ON_SETSOCKOPT] == 0)
         holds(!ended);
-    if (closing == NB_OK && kernel.failed[CALL_shutdown] == 0)
+    if (closing == NB_OK && kernel.failed[ON_SHUTDOWN] == 0)
         holds(ended);
 }
 

@@ -4,6 +4,7 @@
  *         library and in the output of the example programs. What is written is read back. */
 #include "base/error_internal.h"
 #include "base/text.h"
+#include "double.h"
 #include "fuzz.h"
 #include "standard_io.h"
 
@@ -18,18 +19,18 @@
 static char printed[4 * BYTES_MAX + 64];
 static size_t printed_length;
 
-ssize_t __real_write(int fd, const void *bytes, size_t length);
-ssize_t __wrap_write(int fd, const void *bytes, size_t length);
-ssize_t __wrap_write(int fd, const void *bytes, size_t length)
+static ssize_t write_to_text(int fd, const void *bytes, size_t length)
 {
     if (fd != STDOUT_FILENO) /* what a fuzzer says of itself */
-        return __real_write(fd, bytes, length);
+        return real.libc_write(fd, bytes, length);
     require(printed_length + length < sizeof(printed));
     memcpy(printed + printed_length, bytes, length);
     printed_length += length;
     printed[printed_length] = '\0';
     return (ssize_t)length;
 }
+
+REPLACE(libc_write, write_to_text)
 
 static void check_printable(const char *text, size_t length)
 {

@@ -13,14 +13,13 @@
 
 static bool listen_fails;
 
-int __real_nb__sys_listen(int fd, int backlog);
-int __wrap_nb__sys_listen(int fd, int backlog);
-
 /* A port that turns out busy only at listen(2) takes a race, which here is always lost. */
-int __wrap_nb__sys_listen(int fd, int backlog)
+static int own_listen(int fd, int backlog)
 {
-    return listen_fails ? -EADDRINUSE : __real_nb__sys_listen(fd, backlog);
+    return listen_fails ? -EADDRINUSE : real.listen(fd, backlog);
 }
+
+REPLACE(listen, own_listen)
 
 struct failing {
     const char *endpoint;

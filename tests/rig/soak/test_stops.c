@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Stops under load: clients hammer a server, and it is stopped in the middle of that, hundreds
- *         of times.
- *
- *  Wraps: nb__backlog_measure nb__sys_accept nb__sys_queue_length nb__sys_shutdown */
+ *         of times. */
 #undef _GNU_SOURCE
 #define _GNU_SOURCE
 
@@ -45,15 +43,15 @@ static struct seen {
     atomic_int accepted;
 } seen;
 
-int __real_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length);
-int __wrap_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length);
-int __wrap_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length)
+static int own_accept(int fd, struct sockaddr *peer, socklen_t *length)
 {
-    int accepted = __real_nb__sys_accept(fd, peer, length);
+    int accepted = real.accept(fd, peer, length);
 
     seen.accepted += accepted >= 0;
     return accepted;
 }
+
+REPLACE(accept, own_accept)
 
 /* Connections that came out of the kernel's queues. */
 static uint64_t taken(const struct server *server)
@@ -68,20 +66,18 @@ static void note_stop(void)
     seen.yet = true;
 }
 
-void __real_nb__backlog_measure(struct nb__server *run);
-void __wrap_nb__backlog_measure(struct nb__server *run);
-void __wrap_nb__backlog_measure(struct nb__server *run)
+static void own_nb__backlog_measure(struct nb__server *run)
 {
     seen.stops = true;
-    __real_nb__backlog_measure(run);
+    real.nb__backlog_measure(run);
     seen.stops = false;
 }
 
-int __real_nb__sys_queue_length(int fd);
-int __wrap_nb__sys_queue_length(int fd);
-int __wrap_nb__sys_queue_length(int fd)
+REPLACE(nb__backlog_measure, own_nb__backlog_measure)
+
+static int own_queue_length(int fd)
 {
-    int length = __real_nb__sys_queue_length(fd);
+    int length = real.queue_length(fd);
 
     if (!seen.stops)
         return length;
@@ -92,11 +88,11 @@ int __wrap_nb__sys_queue_length(int fd)
     return length;
 }
 
-int __real_nb__sys_shutdown(int fd, int how);
-int __wrap_nb__sys_shutdown(int fd, int how);
-int __wrap_nb__sys_shutdown(int fd, int how)
+REPLACE(queue_length, own_queue_length)
+
+static int own_shutdown(int fd, int how)
 {
-    int result = __real_nb__sys_shutdown(fd, how);
+    int result = real.shutdown(fd, how);
 
     if (how == SHUT_RD) { /* nobody does that to a connection */
         note_stop();
@@ -104,6 +100,8 @@ int __wrap_nb__sys_shutdown(int fd, int how)
     }
     return result;
 }
+
+REPLACE(shutdown, own_shutdown)
 
 /* ---- the clients ---- */
 

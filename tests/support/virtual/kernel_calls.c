@@ -4,8 +4,8 @@
 #undef _DEFAULT_SOURCE
 #define _DEFAULT_SOURCE /* struct timeval, clockid_t */
 
+#include "double.h"
 #include "kernel_sockets.h"
-#include "sys/sys.h"
 
 #include <errno.h>
 #include <netbasics/conn.h>
@@ -16,45 +16,14 @@
 #include <sys/uio.h>
 #include <time.h>
 
-/* Every function here is what the linker takes for the one of lib/sys/sys.c. */
-int __real_clock_gettime(clockid_t clock, struct timespec *now);
-int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
-int __wrap_nb__sys_socket(int family);
-int __wrap_nb__sys_bind(int fd, const struct sockaddr *address, socklen_t length);
-int __wrap_nb__sys_listen(int fd, int backlog);
-int __wrap_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length);
-int __wrap_nb__sys_connect(int fd, const struct sockaddr *address, socklen_t length);
-int __wrap_nb__sys_disconnect(int fd);
-int __wrap_nb__sys_getsockname(int fd, struct sockaddr *address, socklen_t *length);
-int __wrap_nb__sys_getpeername(int fd, struct sockaddr *address, socklen_t *length);
-int __wrap_nb__sys_setsockopt(int fd, int level, int name, const void *value, socklen_t length);
-int __wrap_nb__sys_getsockopt(int fd, int level, int name, void *value, socklen_t *length);
-int __wrap_nb__sys_set_blocking(int fd, bool blocking);
-int __wrap_nb__sys_set_cloexec(int fd);
-int __wrap_nb__sys_get_flags(int fd, struct nb__flags *out);
-int __wrap_nb__sys_set_flags(int fd, const struct nb__flags *flags);
-int __wrap_nb__sys_shutdown(int fd, int how);
-int __wrap_nb__sys_close(int fd);
-ssize_t __wrap_nb__sys_recv(int fd, void *buf, size_t length, int flags);
-ssize_t __wrap_nb__sys_send(int fd, const void *data, size_t length, int flags);
-ssize_t __wrap_nb__sys_sendmsg(int fd, struct iovec *parts, size_t count, int flags);
-int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
-int __wrap_nb__sys_wake_open(int fds[2]);
-int __wrap_nb__sys_wake_ring(const int fds[2]);
-int __wrap_nb__sys_wake_clear(const int fds[2]);
-void __wrap_nb__sys_wake_close(const int fds[2]);
-int __wrap_nb__sys_queue_length(int fd);
-int __wrap_nb__sys_tcp_closed(int fd);
-int __wrap_nb__sys_tcp_ended(int fd);
-
 /* ---- the clock ---- */
 
-int __wrap_clock_gettime(clockid_t clock, struct timespec *now)
+static int own_libc_clock_gettime(clockid_t clock, struct timespec *now)
 {
     int64_t ns = kernel.now;
 
     if (ns == 0)
-        return __real_clock_gettime(clock, now);
+        return real.libc_clock_gettime(clock, now);
     if (clock != CLOCK_MONOTONIC) {
         kernel.wall_reads++;
         ns += kernel.wall_ahead_ns;
@@ -64,9 +33,11 @@ int __wrap_clock_gettime(clockid_t clock, struct timespec *now)
     return 0;
 }
 
+REPLACE(libc_clock_gettime, own_libc_clock_gettime)
+
 /* ---- sockets ---- */
 
-int __wrap_nb__sys_socket(int family)
+static int own_socket(int family)
 {
     int fd = vsocket_new(FRESH);
 
@@ -75,7 +46,9 @@ int __wrap_nb__sys_socket(int family)
     return fd;
 }
 
-int __wrap_nb__sys_bind(int fd, const struct sockaddr *address, socklen_t length)
+REPLACE(socket, own_socket)
+
+static int own_bind(int fd, const struct sockaddr *address, socklen_t length)
 {
     struct vsocket *socket = vsocket_of(fd);
 
@@ -87,7 +60,9 @@ int __wrap_nb__sys_bind(int fd, const struct sockaddr *address, socklen_t length
     return 0;
 }
 
-int __wrap_nb__sys_listen(int fd, int backlog)
+REPLACE(bind, own_bind)
+
+static int own_listen(int fd, int backlog)
 {
     struct vsocket *socket = vsocket_of(fd);
 
@@ -98,6 +73,8 @@ int __wrap_nb__sys_listen(int fd, int backlog)
     socket->index = kernel.listening++;
     return 0;
 }
+
+REPLACE(listen, own_listen)
 
 /* Where a connection without a script for it comes from: every one from another port. */
 static void put_address(struct sockaddr_storage *out, int fd)
@@ -121,7 +98,7 @@ static int get_address(const struct sockaddr_storage *from, struct sockaddr *add
     return 0;
 }
 
-int __wrap_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length)
+static int own_accept(int fd, struct sockaddr *peer, socklen_t *length)
 {
     struct vsocket *socket = vsocket_of(fd);
     struct vsocket *accepted;
@@ -155,7 +132,9 @@ int __wrap_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length)
     return new;
 }
 
-int __wrap_nb__sys_connect(int fd, const struct sockaddr *address, socklen_t length)
+REPLACE(accept, own_accept)
+
+static int own_connect(int fd, const struct sockaddr *address, socklen_t length)
 {
     struct vsocket *socket = vsocket_of(fd);
     size_t turn = kernel.connects++;
@@ -185,7 +164,9 @@ int __wrap_nb__sys_connect(int fd, const struct sockaddr *address, socklen_t len
     return socket->attempt->interrupted ? -EINTR : -EINPROGRESS;
 }
 
-int __wrap_nb__sys_disconnect(int fd)
+REPLACE(connect, own_connect)
+
+static int own_disconnect(int fd)
 {
     struct vsocket *socket = vsocket_of(fd);
 
@@ -199,7 +180,9 @@ int __wrap_nb__sys_disconnect(int fd)
     return 0;
 }
 
-int __wrap_nb__sys_getsockname(int fd, struct sockaddr *address, socklen_t *length)
+REPLACE(disconnect, own_disconnect)
+
+static int own_getsockname(int fd, struct sockaddr *address, socklen_t *length)
 {
     struct vsocket *socket = vsocket_of(fd);
 
@@ -212,7 +195,9 @@ int __wrap_nb__sys_getsockname(int fd, struct sockaddr *address, socklen_t *leng
     return get_address(&socket->local, address, length);
 }
 
-int __wrap_nb__sys_getpeername(int fd, struct sockaddr *address, socklen_t *length)
+REPLACE(getsockname, own_getsockname)
+
+static int own_getpeername(int fd, struct sockaddr *address, socklen_t *length)
 {
     struct vsocket *socket = vsocket_of(fd);
 
@@ -228,6 +213,8 @@ int __wrap_nb__sys_getpeername(int fd, struct sockaddr *address, socklen_t *leng
     return get_address(&socket->remote, address, length);
 }
 
+REPLACE(getpeername, own_getpeername)
+
 static int arm_timer(struct vsocket *socket, nb_direction direction, const struct timeval *timer)
 {
     if (kernel.no_timers)
@@ -237,7 +224,7 @@ static int arm_timer(struct vsocket *socket, nb_direction direction, const struc
     return 0;
 }
 
-int __wrap_nb__sys_setsockopt(int fd, int level, int name, const void *value, socklen_t length)
+static int own_setsockopt(int fd, int level, int name, const void *value, socklen_t length)
 {
     struct vsocket *socket = vsocket_of(fd);
 
@@ -256,6 +243,8 @@ int __wrap_nb__sys_setsockopt(int fd, int level, int name, const void *value, so
     return 0;
 }
 
+REPLACE(setsockopt, own_setsockopt)
+
 /* The kernel tells an error once. On a connection that was not connected just now, that is for
    receives and sends to find. */
 static int take_error(struct vsocket *socket)
@@ -269,7 +258,7 @@ static int take_error(struct vsocket *socket)
     return error;
 }
 
-int __wrap_nb__sys_getsockopt(int fd, int level, int name, void *value, socklen_t *length)
+static int own_getsockopt(int fd, int level, int name, void *value, socklen_t *length)
 {
     struct vsocket *socket = vsocket_of(fd);
     int answer = 0;
@@ -290,7 +279,9 @@ int __wrap_nb__sys_getsockopt(int fd, int level, int name, void *value, socklen_
     return 0;
 }
 
-int __wrap_nb__sys_set_blocking(int fd, bool blocking)
+REPLACE(getsockopt, own_getsockopt)
+
+static int own_set_blocking(int fd, bool blocking)
 {
     struct vsocket *socket = vsocket_of(fd);
 
@@ -302,7 +293,9 @@ int __wrap_nb__sys_set_blocking(int fd, bool blocking)
     return 0;
 }
 
-int __wrap_nb__sys_set_cloexec(int fd)
+REPLACE(set_blocking, own_set_blocking)
+
+static int own_set_cloexec(int fd)
 {
     struct vsocket *socket = vsocket_of(fd);
 
@@ -312,7 +305,9 @@ int __wrap_nb__sys_set_cloexec(int fd)
     return 0;
 }
 
-int __wrap_nb__sys_get_flags(int fd, struct nb__flags *out)
+REPLACE(set_cloexec, own_set_cloexec)
+
+static int own_get_flags(int fd, struct nb__flags *out)
 {
     const struct vsocket *socket = vsocket_of(fd);
 
@@ -323,7 +318,9 @@ int __wrap_nb__sys_get_flags(int fd, struct nb__flags *out)
     return 0;
 }
 
-int __wrap_nb__sys_set_flags(int fd, const struct nb__flags *flags)
+REPLACE(get_flags, own_get_flags)
+
+static int own_set_flags(int fd, const struct nb__flags *flags)
 {
     struct vsocket *socket = vsocket_of(fd);
 
@@ -334,7 +331,9 @@ int __wrap_nb__sys_set_flags(int fd, const struct nb__flags *flags)
     return 0;
 }
 
-int __wrap_nb__sys_shutdown(int fd, int how)
+REPLACE(set_flags, own_set_flags)
+
+static int own_shutdown(int fd, int how)
 {
     struct vsocket *socket = vsocket_of(fd);
 
@@ -350,13 +349,17 @@ int __wrap_nb__sys_shutdown(int fd, int how)
     return 0;
 }
 
-int __wrap_nb__sys_close(int fd)
+REPLACE(shutdown, own_shutdown)
+
+static int own_close(int fd)
 {
     vsocket_close(fd);
     return 0;
 }
 
-int __wrap_nb__sys_queue_length(int fd)
+REPLACE(close, own_close)
+
+static int own_queue_length(int fd)
 {
     struct vsocket *socket = vsocket_of(fd);
 
@@ -366,7 +369,9 @@ int __wrap_nb__sys_queue_length(int fd)
     return queue_length(socket->index);
 }
 
-int __wrap_nb__sys_tcp_closed(int fd)
+REPLACE(queue_length, own_queue_length)
+
+static int own_tcp_closed(int fd)
 {
     struct vsocket *socket = vsocket_of(fd);
 
@@ -376,7 +381,9 @@ int __wrap_nb__sys_tcp_closed(int fd)
     return socket->is_unix ? -EOPNOTSUPP : socket->closed;
 }
 
-int __wrap_nb__sys_tcp_ended(int fd)
+REPLACE(tcp_closed, own_tcp_closed)
+
+static int own_tcp_ended(int fd)
 {
     struct vsocket *socket = vsocket_of(fd);
 
@@ -386,15 +393,19 @@ int __wrap_nb__sys_tcp_ended(int fd)
     return socket->is_unix ? -EOPNOTSUPP : socket->closed || socket->half_ended;
 }
 
+REPLACE(tcp_ended, own_tcp_ended)
+
 /* ---- wake-ups ---- */
 
-int __wrap_nb__sys_wake_open(int fds[2])
+static int own_wake_open(int fds[2])
 {
     fds[0] = fds[1] = vsocket_new(WAKE);
     return fds[0] < 0 ? fds[0] : 0;
 }
 
-int __wrap_nb__sys_wake_ring(const int fds[2])
+REPLACE(wake_open, own_wake_open)
+
+static int own_wake_ring(const int fds[2])
 {
     struct vsocket *wake = vsocket_of(fds[1]);
 
@@ -404,7 +415,9 @@ int __wrap_nb__sys_wake_ring(const int fds[2])
     return (int)sizeof(uint64_t);
 }
 
-int __wrap_nb__sys_wake_clear(const int fds[2])
+REPLACE(wake_ring, own_wake_ring)
+
+static int own_wake_clear(const int fds[2])
 {
     struct vsocket *wake = vsocket_of(fds[0]);
 
@@ -414,10 +427,14 @@ int __wrap_nb__sys_wake_clear(const int fds[2])
     return (int)sizeof(uint64_t);
 }
 
-void __wrap_nb__sys_wake_close(const int fds[2])
+REPLACE(wake_clear, own_wake_clear)
+
+static void own_wake_close(const int fds[2])
 {
     vsocket_close(fds[0]);
 }
+
+REPLACE(wake_close, own_wake_close)
 
 /* ---- transfers ---- */
 
@@ -477,7 +494,7 @@ static size_t give_bytes(struct vsocket *socket, unsigned char *buf, size_t leng
     return count;
 }
 
-ssize_t __wrap_nb__sys_recv(int fd, void *buf, size_t length, int flags)
+static ssize_t own_recv(int fd, void *buf, size_t length, int flags)
 {
     struct vsocket *socket = vsocket_of(fd);
     bool waits = (flags & MSG_DONTWAIT) == 0;
@@ -496,6 +513,8 @@ ssize_t __wrap_nb__sys_recv(int fd, void *buf, size_t length, int flags)
         return -take(&socket->lanes[NB_RECEIVE].passing);
     return -take(&socket->error); /* once; then it is an end */
 }
+
+REPLACE(recv, own_recv)
 
 static int send_error(struct vsocket *socket)
 {
@@ -547,7 +566,7 @@ static ssize_t send_piece(int fd, const char *data, size_t length, int flags, bo
     return (ssize_t)sent;
 }
 
-ssize_t __wrap_nb__sys_send(int fd, const void *data, size_t length, int flags)
+static ssize_t own_send(int fd, const void *data, size_t length, int flags)
 {
     int64_t limit = 0;
 
@@ -557,7 +576,9 @@ ssize_t __wrap_nb__sys_send(int fd, const void *data, size_t length, int flags)
     return send_piece(fd, data, length, flags, false, &limit);
 }
 
-ssize_t __wrap_nb__sys_sendmsg(int fd, struct iovec *parts, size_t count, int flags)
+REPLACE(send, own_send)
+
+static ssize_t own_sendmsg(int fd, struct iovec *parts, size_t count, int flags)
 {
     int64_t limit = 0;
     ssize_t sent = 0;
@@ -576,6 +597,8 @@ ssize_t __wrap_nb__sys_sendmsg(int fd, struct iovec *parts, size_t count, int fl
     }
     return sent;
 }
+
+REPLACE(sendmsg, own_sendmsg)
 
 /* ---- poll ---- */
 
@@ -663,7 +686,7 @@ static int64_t poll_end(nb_deadline by, bool *for_nothing)
     return *for_nothing ? kernel.now + kernel.idle_poll_ns : limit;
 }
 
-int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
+static int own_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
 {
     struct polled polled = {fds, count, 0};
     bool for_nothing;
@@ -675,3 +698,5 @@ int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
         return say_ready(&polled);
     return done > 0 ? polled.ready : done;
 }
+
+REPLACE(poll, own_poll)

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief Tests of deadlines, on a clock that the tests set.
- *
- *  Link with --wrap for: clock_gettime. */
+ *  @brief Tests of deadlines, on a clock that the tests set. */
 #undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
@@ -21,22 +19,21 @@
 /* An uptime that is no whole number of anything. */
 #define SOME_TIME INT64_C(5000123456789)
 
-int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
-int __real_clock_gettime(clockid_t clock, struct timespec *now);
-
 static bool clock_is_real;
 static int64_t clock_ns;
 
-int __wrap_clock_gettime(clockid_t clock, struct timespec *now)
+static int own_libc_clock_gettime(clockid_t clock, struct timespec *now)
 {
     if (clock_is_real)
-        return __real_clock_gettime(clock, now);
+        return real.libc_clock_gettime(clock, now);
     if (clock != CLOCK_MONOTONIC)
         fail_msg("clock %d is not the monotonic one", (int)clock);
     now->tv_sec = (time_t)(clock_ns / NB__NS_PER_S);
     now->tv_nsec = (long)(clock_ns % NB__NS_PER_S);
     return 0;
 }
+
+REPLACE(libc_clock_gettime, own_libc_clock_gettime)
 
 static int set_clock(void **state)
 {

@@ -658,12 +658,12 @@ static nb_status wait_for_it(nb_deadline by)
 
 TEST_AS(error_tells_of_a_receive_that_timed_out, ALL)
 {
-    static nb_status (*const calls[])(nb_deadline) = {line_of_64,  some_of_64, exactly_64,
-                                                      frame_of_64, all_of_it,  wait_for_it};
+    static nb_status (*const operations[])(nb_deadline) = {line_of_64,  some_of_64, exactly_64,
+                                                           frame_of_64, all_of_it,  wait_for_it};
 
-    for (size_t i = 0; i < COUNT(calls); i++) {
+    for (size_t i = 0; i < COUNT(operations); i++) {
         for (int expired = 0; expired < 2; expired++) {
-            assert_status(calls[i](expired != 0 ? past() : nb_after_ms(1)), NB_TIMEOUT);
+            assert_status(operations[i](expired != 0 ? past() : nb_after_ms(1)), NB_TIMEOUT);
             assert_message(NB_RECEIVE, "receive from", "timed out");
             assert_status(err.status, NB_TIMEOUT);
             assert_int_equal(err.system_error, 0);
@@ -682,12 +682,12 @@ TEST_AS(error_tells_of_a_receive_that_timed_out, ALL)
 /* A deadline that has passed leaves what is in the buffer alone. */
 TEST(error_tells_that_it_was_too_late_for_what_was_read_ahead)
 {
-    static nb_status (*const calls[])(nb_deadline) = {some_of_64, exactly_64, all_of_it};
+    static nb_status (*const operations[])(nb_deadline) = {some_of_64, exactly_64, all_of_it};
 
     arrive("one\ntwo");
     assert_status(line_of_64(plenty()), NB_OK);
-    for (size_t i = 0; i < COUNT(calls); i++) {
-        assert_status(calls[i](past()), NB_TIMEOUT);
+    for (size_t i = 0; i < COUNT(operations); i++) {
+        assert_status(operations[i](past()), NB_TIMEOUT);
         assert_message(NB_RECEIVE, "receive from", "timed out");
         probe_fail(&probe.receive, 1, ENOBUFS);
         assert_status(frame_of_64(plenty()), NB_NO_MEMORY);
@@ -696,11 +696,11 @@ TEST(error_tells_that_it_was_too_late_for_what_was_read_ahead)
 
 TEST(error_tells_of_want_of_memory_for_what_is_read_ahead)
 {
-    static nb_status (*const calls[])(nb_deadline) = {line_of_64, frame_of_64, all_of_it};
+    static nb_status (*const operations[])(nb_deadline) = {line_of_64, frame_of_64, all_of_it};
 
-    for (size_t i = 0; i < COUNT(calls); i++) {
+    for (size_t i = 0; i < COUNT(operations); i++) {
         probe_fail(&probe.allocate, 1, ENOMEM);
-        assert_status(calls[i](plenty()), NB_NO_MEMORY);
+        assert_status(operations[i](plenty()), NB_NO_MEMORY);
         assert_message(NB_RECEIVE, "receive from", "out of memory");
         assert_int_equal(err.system_error, 0);
         assert_status(wait_for_it(past()), NB_TIMEOUT);
@@ -1214,17 +1214,18 @@ static void call_send_slices(void *argument)
     call_status = nb_send_slices(conn, slices, 2, &call_done, call_by);
 }
 
-static void (*const calls[])(void *) = {call_recv,   call_exact, call_until,    call_line,
-                                        call_to_end, call_wait,  call_send_all, call_send_slices};
+static void (*const operations[])(void *) = {call_recv,     call_exact,      call_until,
+                                             call_line,     call_to_end,     call_wait,
+                                             call_send_all, call_send_slices};
 
 static void wake_each(nb_deadline by)
 {
-    for (size_t i = 0; i < COUNT(calls); i++) {
+    for (size_t i = 0; i < COUNT(operations); i++) {
         struct task task;
 
         shrink();
         call_by = by;
-        task_start(&task, calls[i], NULL);
+        task_start(&task, operations[i], NULL);
         task_until_blocked(&task);
         nb_cancel(conn);
         task_join(&task);
@@ -1310,9 +1311,9 @@ TEST(every_call_after_a_cancellation_says_so)
 {
     arrive("hello\n");
     nb_cancel(conn);
-    for (size_t i = 0; i < COUNT(calls); i++) {
+    for (size_t i = 0; i < COUNT(operations); i++) {
         call_by = i % 2 != 0 ? plenty() : nb_forever();
-        calls[i](NULL);
+        operations[i](NULL);
         if (call_status != NB_CANCELLED || call_done != 0)
             fail_msg("call %zu: %s, %zu", i, nb_status_name(call_status), call_done);
     }
@@ -1383,7 +1384,7 @@ TEST(cancellation_is_not_lost_just_before_a_call)
 
         shrink();
         call_by = i % 16 < 8 ? nb_forever() : plenty();
-        task_start(&task, calls[i % COUNT(calls)], NULL);
+        task_start(&task, operations[i % COUNT(operations)], NULL);
         nb_cancel(conn);
         task_join(&task);
         if (call_status != NB_CANCELLED)

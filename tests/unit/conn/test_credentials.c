@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief Tests of nb_conn_peer_credentials().
- *
- *  Wraps: nb__sys_peer_credentials nb__sys_getsockname */
+ *  @brief Tests of nb_conn_peer_credentials(). */
 #undef _GNU_SOURCE
 #define _GNU_SOURCE
 
@@ -18,20 +16,20 @@
 static int error_of_credentials;
 static int error_of_name;
 
-int __real_nb__sys_peer_credentials(int fd, int64_t *pid, int64_t *uid, int64_t *gid);
-int __wrap_nb__sys_peer_credentials(int fd, int64_t *pid, int64_t *uid, int64_t *gid);
-int __wrap_nb__sys_peer_credentials(int fd, int64_t *pid, int64_t *uid, int64_t *gid)
+static int own_peer_credentials(int fd, int64_t *pid, int64_t *uid, int64_t *gid)
 {
     return error_of_credentials != 0 ? -error_of_credentials
-                                     : __real_nb__sys_peer_credentials(fd, pid, uid, gid);
+                                     : real.peer_credentials(fd, pid, uid, gid);
 }
 
-int __real_nb__sys_getsockname(int fd, struct sockaddr *address, socklen_t *length);
-int __wrap_nb__sys_getsockname(int fd, struct sockaddr *address, socklen_t *length);
-int __wrap_nb__sys_getsockname(int fd, struct sockaddr *address, socklen_t *length)
+REPLACE(peer_credentials, own_peer_credentials)
+
+static int own_getsockname(int fd, struct sockaddr *address, socklen_t *length)
 {
-    return error_of_name != 0 ? -error_of_name : __real_nb__sys_getsockname(fd, address, length);
+    return error_of_name != 0 ? -error_of_name : real.getsockname(fd, address, length);
 }
+
+REPLACE(getsockname, own_getsockname)
 
 static int begin(void **state)
 {

@@ -127,28 +127,28 @@ static nb_status to_end_by(nb_deadline by)
     return to_end(64, by);
 }
 
-static const struct call {
+static const struct operation {
     const char *name;
     nb_status (*run)(nb_deadline by);
-} calls[] = {{"nb_recv", some_by},          {"nb_recv_exact", exact_by},
-             {"nb_recv_until", until_by},   {"nb_recv_line", line_by},
-             {"nb_recv_to_end", to_end_by}, {"nb_wait_readable", readable}};
+} operations[] = {{"nb_recv", some_by},          {"nb_recv_exact", exact_by},
+                  {"nb_recv_until", until_by},   {"nb_recv_line", line_by},
+                  {"nb_recv_to_end", to_end_by}, {"nb_wait_readable", readable}};
 
-#define WAIT (COUNT(calls) - 1) /* the last of them, which receives nothing */
+#define WAIT (COUNT(operations) - 1) /* the last of them, which receives nothing */
 
 static void check_each(nb_deadline by, nb_status expected, size_t from, size_t count)
 {
     for (size_t i = from; i < count; i++) {
-        nb_status status = calls[i].run(by);
+        nb_status status = operations[i].run(by);
 
         if (status != expected || got != 0)
-            fail_msg("%s: %s, %zu bytes", calls[i].name, nb_status_name(status), got);
+            fail_msg("%s: %s, %zu bytes", operations[i].name, nb_status_name(status), got);
     }
 }
 
 static void each_call_returns(nb_status expected, nb_deadline by)
 {
-    check_each(by, expected, 0, COUNT(calls));
+    check_each(by, expected, 0, COUNT(operations));
 }
 
 #define TEST(name) TEST_AS(name, TCP)
@@ -315,42 +315,42 @@ TEST_AS(timeout_does_not_stay, BOTH)
     assert_status(nb_conn_status(conn, NB_RECEIVE), NB_OK);
     for (size_t i = 0; i < WAIT; i++) {
         arrive("five\n");
-        if (calls[i].run == to_end_by)
+        if (operations[i].run == to_end_by)
             peer_ends();
-        assert_status(calls[i].run(plenty()), NB_OK);
+        assert_status(operations[i].run(plenty()), NB_OK);
     }
 }
 
 TEST_AS(timeout_is_never_early, BOTH)
 {
-    for (size_t i = 0; i < COUNT(calls); i++) {
+    for (size_t i = 0; i < COUNT(operations); i++) {
         nb_deadline by = nb_after_ms(SHORT_MS);
 
-        assert_status(calls[i].run(by), NB_TIMEOUT);
+        assert_status(operations[i].run(by), NB_TIMEOUT);
         assert_passed(by, 10000);
     }
 }
 
 static void run_call(void *argument)
 {
-    const struct call *call = argument;
+    const struct operation *call = argument;
 
     got = call->run(nb_forever()) == NB_OK ? got : SIZE_MAX;
 }
 
 TEST_AS(every_call_wakes_up_when_bytes_arrive, ALL)
 {
-    for (size_t i = 0; i < COUNT(calls); i++) {
+    for (size_t i = 0; i < COUNT(operations); i++) {
         struct task task;
 
-        if (calls[i].run == to_end_by)
+        if (operations[i].run == to_end_by)
             continue;
-        task_start(&task, run_call, (void *)&calls[i]);
+        task_start(&task, run_call, (void *)&operations[i]);
         task_until_blocked(&task);
         raw_send_text(peer, "five\n");
         task_join(&task);
-        if (got != (i == WAIT ? 0 : calls[i].run == line_by ? 4 : 5))
-            fail_msg("%s: %zu bytes", calls[i].name, got);
+        if (got != (i == WAIT ? 0 : operations[i].run == line_by ? 4 : 5))
+            fail_msg("%s: %zu bytes", operations[i].name, got);
     }
 }
 
@@ -358,7 +358,7 @@ TEST_AS(to_end_wakes_up_when_the_end_comes, BOTH)
 {
     struct task task;
 
-    task_start(&task, run_call, (void *)&calls[4]);
+    task_start(&task, run_call, (void *)&operations[4]);
     task_until_blocked(&task);
     raw_send_text(peer, "five\n");
     task_until_blocked(&task);
@@ -369,12 +369,12 @@ TEST_AS(to_end_wakes_up_when_the_end_comes, BOTH)
 
 TEST(calls_are_resumed_after_a_signal)
 {
-    for (size_t i = 0; i < COUNT(calls); i++) {
-        if (calls[i].run == to_end_by)
+    for (size_t i = 0; i < COUNT(operations); i++) {
+        if (operations[i].run == to_end_by)
             continue;
         arrive("five\n");
         probe_fail(i == WAIT ? &probe.poll : &probe.receive, 3, EINTR);
-        assert_status(calls[i].run(i % 2 != 0 ? plenty() : nb_forever()), NB_OK);
+        assert_status(operations[i].run(i % 2 != 0 ? plenty() : nb_forever()), NB_OK);
     }
     peer_ends();
     probe_fail(&probe.receive, 3, EINTR);
@@ -1039,7 +1039,7 @@ TEST_AS(connection_that_waits_with_an_empty_buffer_has_a_small_one, BOTH)
         assert_int_equal(atomic_load(&probe.allocate.longest), READ_AHEAD);
         assert_status(first[i / 2 % COUNT(first)](i < 6 ? past() : nb_after_ms(1)), NB_TIMEOUT);
         assert_true(atomic_load(&probe.allocate.last) <= IDLE);
-        check_each(nb_after_ms(1), NB_TIMEOUT, 0, COUNT(calls));
+        check_each(nb_after_ms(1), NB_TIMEOUT, 0, COUNT(operations));
         assert_true(atomic_load(&probe.allocate.last) <= IDLE);
     }
 }
@@ -1616,17 +1616,17 @@ TEST_AS(reset_that_a_send_reported_is_no_end_for_exact, BOTH)
 /* What happens just before the kernel is asked whether the connection still exists. */
 static void (*before_question)(void);
 
-int __real_nb__sys_tcp_closed(int fd);
-int __wrap_nb__sys_tcp_closed(int fd);
-int __wrap_nb__sys_tcp_closed(int fd)
+static int own_tcp_closed(int fd)
 {
     void (*first)(void) = before_question;
 
     before_question = NULL;
     if (first != NULL)
         first();
-    return __real_nb__sys_tcp_closed(fd);
+    return real.tcp_closed(fd);
 }
+
+REPLACE(tcp_closed, own_tcp_closed)
 
 static void end_ours_too(void)
 {
@@ -1686,7 +1686,7 @@ TEST(reset_that_somebody_else_was_told_of_is_no_end)
     for (size_t i = 0; i < WAIT; i++) {
         start_over();
         take_the_reset();
-        assert_status(calls[i].run(i % 2 != 0 ? plenty() : nb_forever()), NB_RESET);
+        assert_status(operations[i].run(i % 2 != 0 ? plenty() : nb_forever()), NB_RESET);
         each_call_returns(NB_RESET, plenty());
     }
 }

@@ -43,9 +43,7 @@ static struct {
     size_t limit; /* most bytes of one; 0: as many as it likes */
 } reads;
 
-ssize_t __real_nb__sys_pread(int fd, void *buf, size_t length, uint64_t offset);
-ssize_t __wrap_nb__sys_pread(int fd, void *buf, size_t length, uint64_t offset);
-ssize_t __wrap_nb__sys_pread(int fd, void *buf, size_t length, uint64_t offset)
+static ssize_t own_pread(int fd, void *buf, size_t length, uint64_t offset)
 {
     int call = atomic_fetch_add(&reads.calls, 1);
 
@@ -53,8 +51,10 @@ ssize_t __wrap_nb__sys_pread(int fd, void *buf, size_t length, uint64_t offset)
         return -reads.error;
     if (reads.limit > 0 && reads.limit < length)
         length = reads.limit;
-    return __real_nb__sys_pread(fd, buf, length, offset);
+    return real.pread(fd, buf, length, offset);
 }
+
+REPLACE(pread, own_pread)
 
 static void reads_succeed(void)
 {

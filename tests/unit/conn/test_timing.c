@@ -113,15 +113,13 @@ static int serve(nb_direction direction, int64_t ready, int flags)
     return block(direction, ready);
 }
 
-ssize_t __real_nb__sys_recv(int fd, void *buffer, size_t length, int flags);
-ssize_t __wrap_nb__sys_recv(int fd, void *buffer, size_t length, int flags);
-ssize_t __wrap_nb__sys_recv(int fd, void *buffer, size_t length, int flags)
+static ssize_t own_recv(int fd, void *buffer, size_t length, int flags)
 {
     int served;
 
     world.receives++;
     if (!world.on)
-        return __real_nb__sys_recv(fd, buffer, length, flags);
+        return real.recv(fd, buffer, length, flags);
     world.now += world.receive_takes;
     served = serve(NB_RECEIVE, world.readable, flags);
     if (served > 0) {
@@ -130,6 +128,8 @@ ssize_t __wrap_nb__sys_recv(int fd, void *buffer, size_t length, int flags)
     }
     return served;
 }
+
+REPLACE(recv, own_recv)
 
 /* A send that is not served by the real world: the bytes taken, or -errno. */
 static ssize_t send_in_world(size_t length, int flags)
@@ -146,37 +146,34 @@ static void count_send(size_t length)
     world.longest_send = length > world.longest_send ? length : world.longest_send;
 }
 
-ssize_t __real_nb__sys_send(int fd, const void *data, size_t length, int flags);
-ssize_t __wrap_nb__sys_send(int fd, const void *data, size_t length, int flags);
-ssize_t __wrap_nb__sys_send(int fd, const void *data, size_t length, int flags)
+static ssize_t own_send(int fd, const void *data, size_t length, int flags)
 {
     count_send(length);
-    return world.on ? send_in_world(length, flags) : __real_nb__sys_send(fd, data, length, flags);
+    return world.on ? send_in_world(length, flags) : real.send(fd, data, length, flags);
 }
 
-ssize_t __real_nb__sys_sendmsg(int fd, struct iovec *parts, size_t count, int flags);
-ssize_t __wrap_nb__sys_sendmsg(int fd, struct iovec *parts, size_t count, int flags);
-ssize_t __wrap_nb__sys_sendmsg(int fd, struct iovec *parts, size_t count, int flags)
+REPLACE(send, own_send)
+
+static ssize_t own_sendmsg(int fd, struct iovec *parts, size_t count, int flags)
 {
     size_t length = 0;
 
     for (size_t i = 0; i < count; i++)
         length += parts[i].iov_len;
     count_send(length);
-    return world.on ? send_in_world(length, flags)
-                    : __real_nb__sys_sendmsg(fd, parts, count, flags);
+    return world.on ? send_in_world(length, flags) : real.sendmsg(fd, parts, count, flags);
 }
 
-int __real_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
-int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
-int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
+REPLACE(sendmsg, own_sendmsg)
+
+static int own_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
 {
     int64_t ready = (fds[0].events & POLLIN) != 0 ? world.readable : world.writable;
 
     world.polls++;
     world.last_poll = by;
     if (!world.on)
-        return __real_nb__sys_poll(fds, count, by);
+        return real.poll(fds, count, by);
     if (world.alarm_every > 0 && (world.now < by.ns || by.ns == NEVER))
         ready = earlier(ready, world.now + world.alarm_every);
     else if (world.alarm_every > 0)
@@ -184,15 +181,15 @@ int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
     return pass_time(ready, by.ns);
 }
 
-int __real_nb__sys_setsockopt(int fd, int level, int name, const void *value, socklen_t length);
-int __wrap_nb__sys_setsockopt(int fd, int level, int name, const void *value, socklen_t length);
-int __wrap_nb__sys_setsockopt(int fd, int level, int name, const void *value, socklen_t length)
+REPLACE(poll, own_poll)
+
+static int own_setsockopt(int fd, int level, int name, const void *value, socklen_t length)
 {
     struct timeval timer;
 
     world.set_options++;
     if (!world.on || level != SOL_SOCKET || (name != SO_RCVTIMEO && name != SO_SNDTIMEO))
-        return __real_nb__sys_setsockopt(fd, level, name, value, length);
+        return real.setsockopt(fd, level, name, value, length);
     if (world.no_timers)
         return -ENOPROTOOPT;
     memcpy(&timer, value, sizeof(timer));
@@ -201,16 +198,18 @@ int __wrap_nb__sys_setsockopt(int fd, int level, int name, const void *value, so
     return 0;
 }
 
-int __real_clock_gettime(clockid_t clock, struct timespec *now);
-int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
-int __wrap_clock_gettime(clockid_t clock, struct timespec *now)
+REPLACE(setsockopt, own_setsockopt)
+
+static int own_libc_clock_gettime(clockid_t clock, struct timespec *now)
 {
     if (!world.on || clock != CLOCK_MONOTONIC)
-        return __real_clock_gettime(clock, now);
+        return real.libc_clock_gettime(clock, now);
     now->tv_sec = (time_t)(world.now / (1000 * NS_PER_MS));
     now->tv_nsec = (long)(world.now % (1000 * NS_PER_MS));
     return 0;
 }
+
+REPLACE(libc_clock_gettime, own_libc_clock_gettime)
 
 /* Nothing is ever ready, unless a case says otherwise. */
 static void enter_world(void)
@@ -340,15 +339,15 @@ static nb_status wait_close(nb_deadline by)
     return nb_close(closing, by);
 }
 
-static const struct call {
+static const struct operation {
     const char *name;
     nb_status (*run)(nb_deadline by);
     bool receives; /* and reads more than once */
-} calls[] = {{"nb_recv", wait_recv, false},         {"nb_recv_exact", wait_exact, true},
-             {"nb_recv_until", wait_until, true},   {"nb_recv_line", wait_line, true},
-             {"nb_recv_to_end", wait_to_end, true}, {"nb_wait_readable", wait_readable, false},
-             {"nb_close", wait_close, true},        {"nb_send_all", wait_send, false},
-             {"nb_send_slices", wait_send_v, false}};
+} operations[] = {{"nb_recv", wait_recv, false},         {"nb_recv_exact", wait_exact, true},
+                  {"nb_recv_until", wait_until, true},   {"nb_recv_line", wait_line, true},
+                  {"nb_recv_to_end", wait_to_end, true}, {"nb_wait_readable", wait_readable, false},
+                  {"nb_close", wait_close, true},        {"nb_send_all", wait_send, false},
+                  {"nb_send_slices", wait_send_v, false}};
 
 enum { SEND_ALL = 7, SEND_ALL_V = 8 };
 
@@ -361,7 +360,7 @@ struct surroundings {
 };
 
 /* Lets a call run into its deadline: how late it was. */
-static int64_t lateness(const struct call *call, int64_t ms, const struct surroundings *around)
+static int64_t lateness(const struct operation *call, int64_t ms, const struct surroundings *around)
 {
     nb_deadline by;
     nb_status status;
@@ -380,7 +379,7 @@ static int64_t lateness(const struct call *call, int64_t ms, const struct surrou
 }
 
 /* A busy machine makes some tries late, a wrong timer makes all of them late. */
-static void is_on_time(const struct call *call, int64_t ms, const struct surroundings *around)
+static void is_on_time(const struct operation *call, int64_t ms, const struct surroundings *around)
 {
     int64_t best = NEVER;
 
@@ -412,14 +411,14 @@ TEST_AS(recv_is_on_time, REAL)
     static const int64_t times[] = {1, 5, 31, 32, 33, 34, 35, 44, 100, 150, 500};
 
     for (size_t i = 0; i < COUNT(times); i++)
-        is_on_time(&calls[0], times[i], &quiet);
+        is_on_time(&operations[0], times[i], &quiet);
 }
 
 TEST_AS(every_call_is_on_time, REAL)
 {
-    for (size_t i = 0; i < COUNT(calls); i++) {
-        is_on_time(&calls[i], 5, &quiet);
-        is_on_time(&calls[i], 70, &quiet);
+    for (size_t i = 0; i < COUNT(operations); i++) {
+        is_on_time(&operations[i], 5, &quiet);
+        is_on_time(&operations[i], 70, &quiet);
     }
 }
 
@@ -471,16 +470,16 @@ TEST_AS(peer_that_trickles_extends_no_deadline, REAL)
 {
     static const struct surroundings trickling = {begin_trickle, end_busy_peer};
 
-    for (size_t i = 0; i < COUNT(calls); i++) {
-        if (calls[i].receives)
-            is_on_time(&calls[i], 100, &trickling);
+    for (size_t i = 0; i < COUNT(operations); i++) {
+        if (operations[i].receives)
+            is_on_time(&operations[i], 100, &trickling);
     }
 }
 
 TEST_AS(peer_that_never_reads_extends_no_deadline, REAL)
 {
-    is_on_time(&calls[SEND_ALL], 300, &quiet);
-    is_on_time(&calls[SEND_ALL_V], 300, &quiet);
+    is_on_time(&operations[SEND_ALL], 300, &quiet);
+    is_on_time(&operations[SEND_ALL_V], 300, &quiet);
     assert_true(got < LARGE);
 }
 
@@ -488,7 +487,7 @@ TEST_AS(peer_that_reads_slowly_extends_no_deadline, REAL)
 {
     static const struct surroundings reading = {begin_to_read_slowly, end_busy_peer};
 
-    is_on_time(&calls[SEND_ALL], 300, &reading);
+    is_on_time(&operations[SEND_ALL], 300, &reading);
     assert_true(got > 0 && got < LARGE);
 }
 
@@ -514,9 +513,9 @@ static void each_is_on_time_among_signals(void (*begin_signals)(void))
     const struct surroundings signals = {begin_signals, end_signals};
 
     signals_handled = 0;
-    for (size_t i = 0; i < COUNT(calls); i++)
-        is_on_time(&calls[i], 60, &signals);
-    assert_true(signals_handled >= (int)COUNT(calls)); /* a busy machine merges most of them */
+    for (size_t i = 0; i < COUNT(operations); i++)
+        is_on_time(&operations[i], 60, &signals);
+    assert_true(signals_handled >= (int)COUNT(operations)); /* a busy machine merges most of them */
 }
 
 TEST_AS(signals_that_interrupt_extend_no_deadline, REAL)
@@ -562,7 +561,7 @@ static int64_t best_timer(int64_t left_ms)
     return ms;
 }
 
-static void times_out_at_once(const struct call *call, int64_t ms)
+static void times_out_at_once(const struct operation *call, int64_t ms)
 {
     nb_deadline by;
     nb_status status;
@@ -579,9 +578,9 @@ static void times_out_at_once(const struct call *call, int64_t ms)
 
 TEST(every_deadline_is_kept_to_the_nanosecond)
 {
-    for (size_t i = 0; i < COUNT(calls); i++) {
+    for (size_t i = 0; i < COUNT(operations); i++) {
         for (size_t k = 0; k < COUNT(spans_ms); k++) {
-            times_out_at_once(&calls[i], spans_ms[k]);
+            times_out_at_once(&operations[i], spans_ms[k]);
             world.on = false;
             renew();
         }
@@ -818,16 +817,16 @@ TEST(timer_that_fires_early_does_not_end_a_wait)
 
 TEST(signals_extend_no_deadline_on_the_virtual_clock)
 {
-    for (size_t i = 0; i < COUNT(calls); i++) {
+    for (size_t i = 0; i < COUNT(operations); i++) {
         nb_deadline by;
         nb_status status;
 
         enter_world();
         world.signal_every = 3 * NS_PER_MS;
         by = in_world(20000);
-        status = calls[i].run(by);
+        status = operations[i].run(by);
         if (status != NB_TIMEOUT || world.now != by.ns || world.misarmed || world.set_options > 12)
-            fail_msg("%s: %s", calls[i].name, nb_status_name(status));
+            fail_msg("%s: %s", operations[i].name, nb_status_name(status));
         world.on = false;
         renew();
     }
@@ -835,19 +834,19 @@ TEST(signals_extend_no_deadline_on_the_virtual_clock)
 
 TEST(trickle_extends_no_deadline_on_the_virtual_clock)
 {
-    for (size_t i = 0; i < COUNT(calls); i++) {
+    for (size_t i = 0; i < COUNT(operations); i++) {
         nb_deadline by;
         nb_status status;
 
-        if (!calls[i].receives)
+        if (!operations[i].receives)
             continue;
         enter_world();
         world.readable = world.now;
         world.every = 7 * NS_PER_MS;
         by = in_world(20000);
-        status = calls[i].run(by);
+        status = operations[i].run(by);
         if (status != NB_TIMEOUT || world.now != by.ns || world.misarmed)
-            fail_msg("%s: %s", calls[i].name, nb_status_name(status));
+            fail_msg("%s: %s", operations[i].name, nb_status_name(status));
         world.on = false;
         renew();
     }
@@ -855,16 +854,16 @@ TEST(trickle_extends_no_deadline_on_the_virtual_clock)
 
 TEST(timers_that_cannot_be_set_are_done_without)
 {
-    for (size_t i = 0; i < COUNT(calls); i++) {
+    for (size_t i = 0; i < COUNT(operations); i++) {
         nb_deadline by;
         nb_status status;
 
         enter_world();
         world.no_timers = true;
         by = in_world(20000);
-        status = calls[i].run(by);
+        status = operations[i].run(by);
         if (status != NB_TIMEOUT || world.now != by.ns || world.misarmed || world.hung)
-            fail_msg("%s: %s", calls[i].name, nb_status_name(status));
+            fail_msg("%s: %s", operations[i].name, nb_status_name(status));
         world.on = false;
         renew();
     }

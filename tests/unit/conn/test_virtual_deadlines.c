@@ -101,22 +101,22 @@ static nb_status wait_close(nb_deadline by)
 
 enum does { RECEIVES, SENDS, LOOKS, CLOSES };
 
-static const struct call {
+static const struct operation {
     const char *name;
     nb_status (*run)(nb_deadline by);
     enum does does;
     bool needs_few; /* a few bytes of any kind are enough for it */
-} calls[] = {{"nb_recv", wait_recv, RECEIVES, true},
-             {"nb_recv_exact", wait_exact, RECEIVES, false},
-             {"nb_recv_until", wait_until, RECEIVES, false},
-             {"nb_recv_line", wait_line, RECEIVES, false},
-             {"nb_recv_to_end", wait_to_end, RECEIVES, false},
-             {"nb_recv_frame", wait_frame, RECEIVES, true},
-             {"nb_wait_readable", wait_readable, LOOKS, true},
-             {"nb_close", wait_close, CLOSES, false},
-             {"nb_send_all", wait_send, SENDS, false},
-             {"nb_send_slices", wait_send_v, SENDS, false},
-             {"nb_send_frame", wait_send_frame, SENDS, false}};
+} operations[] = {{"nb_recv", wait_recv, RECEIVES, true},
+                  {"nb_recv_exact", wait_exact, RECEIVES, false},
+                  {"nb_recv_until", wait_until, RECEIVES, false},
+                  {"nb_recv_line", wait_line, RECEIVES, false},
+                  {"nb_recv_to_end", wait_to_end, RECEIVES, false},
+                  {"nb_recv_frame", wait_frame, RECEIVES, true},
+                  {"nb_wait_readable", wait_readable, LOOKS, true},
+                  {"nb_close", wait_close, CLOSES, false},
+                  {"nb_send_all", wait_send, SENDS, false},
+                  {"nb_send_slices", wait_send_v, SENDS, false},
+                  {"nb_send_frame", wait_send_frame, SENDS, false}};
 
 /* ---- fixtures ---- */
 
@@ -131,7 +131,7 @@ static void meet(const struct kernel_peer *peer)
     got = 0;
 }
 
-static void part(const struct call *call)
+static void part(const struct operation *call)
 {
     nb_abort(conn);
     conn = NULL;
@@ -171,7 +171,7 @@ static int free_memory(void **state)
 }
 
 /* Lets a call run into its deadline: it ends with NB_TIMEOUT, not before, and not later than so. */
-static void assert_ends_on_time(const struct call *call, nb_deadline by, int64_t late_ns)
+static void assert_ends_on_time(const struct operation *call, nb_deadline by, int64_t late_ns)
 {
     nb_status status = call->run(by);
     int64_t late = kernel.now - by.ns;
@@ -187,7 +187,7 @@ static void assert_ends_on_time(const struct call *call, nb_deadline by, int64_t
 static const int64_t past_ns[] = {-KERNEL_START - 1, -KERNEL_START, -1, 0};
 static const int64_t future_ns[] = {1, 50 * KERNEL_MS, 20000 * KERNEL_MS, 86400000 * KERNEL_MS};
 
-static void passed_deadline_ends_at_once(const struct call *call, nb_deadline by)
+static void passed_deadline_ends_at_once(const struct operation *call, nb_deadline by)
 {
     meet(call->does == LOOKS || call->does == CLOSES ? &silent : &ready);
     assert_status(call->run(by), NB_TIMEOUT);
@@ -217,12 +217,12 @@ static const bool local = true;
 
 TEST(deadline_that_has_passed_ends_at_once_and_consumes_nothing)
 {
-    for (size_t i = 0; i < COUNT(calls); i++) {
+    for (size_t i = 0; i < COUNT(operations); i++) {
         for (size_t k = 0; k < COUNT(past_ns); k++)
-            passed_deadline_ends_at_once(&calls[i], (nb_deadline){KERNEL_START + past_ns[k]});
-        passed_deadline_ends_at_once(&calls[i], (nb_deadline){INT64_MIN});
-        passed_deadline_ends_at_once(&calls[i], nb_after_ms(0));
-        passed_deadline_ends_at_once(&calls[i], nb_after_ms(INT64_MIN));
+            passed_deadline_ends_at_once(&operations[i], (nb_deadline){KERNEL_START + past_ns[k]});
+        passed_deadline_ends_at_once(&operations[i], (nb_deadline){INT64_MIN});
+        passed_deadline_ends_at_once(&operations[i], nb_after_ms(0));
+        passed_deadline_ends_at_once(&operations[i], nb_after_ms(INT64_MIN));
     }
 }
 
@@ -232,7 +232,7 @@ TEST(wait_for_readiness_asks_once_although_the_deadline_has_passed)
         meet(&ready);
         assert_status(nb_wait_readable(conn, KERNEL_IN(past_ns[k])), NB_OK);
         assert_int_equal(kernel.polls, 1);
-        part(&calls[0]);
+        part(&operations[0]);
     }
 }
 
@@ -247,7 +247,7 @@ TEST(close_with_a_deadline_that_has_passed_ends_the_stream_and_waits_for_nobody)
         assert_int_equal(kernel_fate(fd), KERNEL_ENDED);
         assert_int_equal(kernel.polls, 0);
         assert_int_equal(kernel.receives, 1);
-        part(&calls[0]);
+        part(&operations[0]);
     }
 }
 
@@ -255,13 +255,13 @@ TEST(deadline_to_come_is_kept_to_the_nanosecond)
 {
     static const int64_t late[] = {0, 300, 1000};
 
-    for (size_t i = 0; i < COUNT(calls); i++) {
+    for (size_t i = 0; i < COUNT(operations); i++) {
         for (size_t k = 0; k < COUNT(future_ns); k++) {
             for (size_t l = 0; l < COUNT(late); l++) {
                 meet(&silent);
                 kernel.late_permille = late[l];
-                assert_ends_on_time(&calls[i], KERNEL_IN(future_ns[k]), 0);
-                part(&calls[i]);
+                assert_ends_on_time(&operations[i], KERNEL_IN(future_ns[k]), 0);
+                part(&operations[i]);
             }
         }
     }
@@ -269,14 +269,14 @@ TEST(deadline_to_come_is_kept_to_the_nanosecond)
 
 TEST(one_nanosecond_is_time_enough_for_what_is_ready)
 {
-    for (size_t i = 0; i < COUNT(calls); i++) {
+    for (size_t i = 0; i < COUNT(operations); i++) {
         nb_status status;
 
         meet(&ready);
-        status = calls[i].run(KERNEL_IN(1));
+        status = operations[i].run(KERNEL_IN(1));
         if (status != NB_OK || kernel.now != KERNEL_START)
-            fail_msg("%s: %s", calls[i].name, nb_status_name(status));
-        part(&calls[i]);
+            fail_msg("%s: %s", operations[i].name, nb_status_name(status));
+        part(&operations[i]);
     }
 }
 
@@ -287,18 +287,18 @@ TEST(end_of_time_is_no_time_out)
     static const struct kernel_step room[] = {{INT64_MAX / 4, 2 * LARGE, 0}};
     static const struct kernel_peer patient = {late, 2, line_or_frame, 0, room, 1, 0};
 
-    for (size_t i = 0; i < COUNT(calls); i++) {
+    for (size_t i = 0; i < COUNT(operations); i++) {
         for (size_t k = 0; k < COUNT(ends); k++) {
             nb_status status;
 
-            if (calls[i].does == CLOSES && ends[k] == INT64_MAX)
+            if (operations[i].does == CLOSES && ends[k] == INT64_MAX)
                 continue; /* it gives up before */
             meet(&patient);
             kernel.late_permille = 1000;
-            status = calls[i].run((nb_deadline){ends[k]});
+            status = operations[i].run((nb_deadline){ends[k]});
             if (status != NB_OK || kernel.now - KERNEL_START != INT64_MAX / 4)
-                fail_msg("%s: %s", calls[i].name, nb_status_name(status));
-            part(&calls[i]);
+                fail_msg("%s: %s", operations[i].name, nb_status_name(status));
+            part(&operations[i]);
         }
     }
 }
@@ -314,50 +314,50 @@ TEST(wall_clock_that_is_set_back_and_forth_moves_no_deadline)
 {
     static const int64_t ahead[] = {INT64_MAX / 4, -KERNEL_START, 86400000 * KERNEL_MS};
 
-    for (size_t i = 0; i < COUNT(calls); i++) {
+    for (size_t i = 0; i < COUNT(operations); i++) {
         meet(&silent);
         for (size_t k = 0; k < COUNT(ahead); k++)
             kernel_at(kernel.now + (int64_t)(k + 1) * 1000 * KERNEL_MS, set_wall_clock,
                       (void *)&ahead[k]);
-        assert_ends_on_time(&calls[i], KERNEL_IN(20000 * KERNEL_MS), 0);
-        part(&calls[i]);
+        assert_ends_on_time(&operations[i], KERNEL_IN(20000 * KERNEL_MS), 0);
+        part(&operations[i]);
     }
 }
 
 TEST(byte_each_100_ms_extends_no_deadline)
 {
-    for (size_t i = 0; i < COUNT(calls); i++) {
-        if (calls[i].needs_few)
+    for (size_t i = 0; i < COUNT(operations); i++) {
+        if (operations[i].needs_few)
             continue;
         for (size_t k = 0; k < 4; k++) {
             meet(&dripping);
             kernel.late_permille = k % 2 == 0 ? 1000 : 0;
-            assert_ends_on_time(&calls[i], KERNEL_IN((k < 2 ? 777 : 99000) * KERNEL_MS), 0);
-            part(&calls[i]);
+            assert_ends_on_time(&operations[i], KERNEL_IN((k < 2 ? 777 : 99000) * KERNEL_MS), 0);
+            part(&operations[i]);
         }
     }
 }
 
 TEST(signal_each_300_ms_extends_no_deadline)
 {
-    for (size_t i = 0; i < COUNT(calls); i++) {
+    for (size_t i = 0; i < COUNT(operations); i++) {
         meet(&silent);
         kernel.signal_every_ns = 300 * KERNEL_MS;
         kernel.late_permille = 1000;
-        assert_ends_on_time(&calls[i], KERNEL_IN(1000 * KERNEL_MS), 0);
-        part(&calls[i]);
+        assert_ends_on_time(&operations[i], KERNEL_IN(1000 * KERNEL_MS), 0);
+        part(&operations[i]);
     }
 }
 
 TEST(signal_each_300_ms_and_a_byte_each_100_ms_extend_no_deadline)
 {
-    for (size_t i = 0; i < COUNT(calls); i++) {
-        if (calls[i].needs_few)
+    for (size_t i = 0; i < COUNT(operations); i++) {
+        if (operations[i].needs_few)
             continue;
         meet(&dripping);
         kernel.signal_every_ns = 30 * KERNEL_MS;
-        assert_ends_on_time(&calls[i], KERNEL_IN(20000 * KERNEL_MS), 0);
-        part(&calls[i]);
+        assert_ends_on_time(&operations[i], KERNEL_IN(20000 * KERNEL_MS), 0);
+        part(&operations[i]);
     }
 }
 
@@ -366,29 +366,29 @@ TEST(peer_that_never_reads_costs_a_send_its_deadline_and_no_more)
     static const struct kernel_step some[] = {{0, 100000, 0}};
     static const struct kernel_peer lazy = {never, 1, NULL, 0, some, 1, 0};
 
-    for (size_t i = 0; i < COUNT(calls); i++) {
-        if (calls[i].does != SENDS)
+    for (size_t i = 0; i < COUNT(operations); i++) {
+        if (operations[i].does != SENDS)
             continue;
         meet(&lazy);
         kernel.late_permille = 1000;
-        assert_ends_on_time(&calls[i], KERNEL_IN(20000 * KERNEL_MS), 0);
+        assert_ends_on_time(&operations[i], KERNEL_IN(20000 * KERNEL_MS), 0);
         assert_int_equal(got, 100000);
         assert_int_equal(kernel_sent(nb_conn_fd(conn)), 100000);
-        part(&calls[i]);
+        part(&operations[i]);
     }
 }
 
 /* A Unix socket's timer starts anew with every piece: 18.8 s were measured for one of 256 ms. */
 TEST(peer_that_reads_little_by_little_extends_no_send)
 {
-    for (size_t i = 0; i < COUNT(calls); i++) {
-        if (calls[i].does != SENDS)
+    for (size_t i = 0; i < COUNT(operations); i++) {
+        if (operations[i].does != SENDS)
             continue;
         meet(&dripping);
         kernel.late_permille = 1000;
-        assert_ends_on_time(&calls[i], KERNEL_IN(256 * KERNEL_MS), 0);
+        assert_ends_on_time(&operations[i], KERNEL_IN(256 * KERNEL_MS), 0);
         assert_int_equal(got, 2);
-        part(&calls[i]);
+        part(&operations[i]);
     }
 }
 
@@ -396,37 +396,37 @@ TEST(call_of_20_seconds_is_never_10_ms_late)
 {
     static const int64_t late[] = {0, 1, 500, 999, 1000};
 
-    for (size_t i = 0; i < COUNT(calls); i++) {
+    for (size_t i = 0; i < COUNT(operations); i++) {
         for (size_t k = 0; k < COUNT(late); k++) {
-            meet(k % 2 == 0 || calls[i].needs_few ? &silent : &dripping);
+            meet(k % 2 == 0 || operations[i].needs_few ? &silent : &dripping);
             kernel.late_permille = late[k];
             kernel.poll_late_ns = 4 * KERNEL_MS; /* one tick of a slow machine */
-            assert_ends_on_time(&calls[i], KERNEL_IN(20000 * KERNEL_MS), 10 * KERNEL_MS - 1);
-            part(&calls[i]);
+            assert_ends_on_time(&operations[i], KERNEL_IN(20000 * KERNEL_MS), 10 * KERNEL_MS - 1);
+            part(&operations[i]);
         }
     }
 }
 
 TEST(system_without_timers_keeps_deadlines)
 {
-    for (size_t i = 0; i < COUNT(calls); i++) {
-        meet(calls[i].needs_few ? &silent : &dripping);
+    for (size_t i = 0; i < COUNT(operations); i++) {
+        meet(operations[i].needs_few ? &silent : &dripping);
         kernel.no_timers = true;
-        assert_ends_on_time(&calls[i], KERNEL_IN(20000 * KERNEL_MS), 0);
-        part(&calls[i]);
+        assert_ends_on_time(&operations[i], KERNEL_IN(20000 * KERNEL_MS), 0);
+        part(&operations[i]);
     }
 }
 
 TEST(socket_that_is_ready_for_nothing_extends_no_deadline)
 {
-    for (size_t i = 0; i < COUNT(calls); i++) {
-        if (calls[i].does == LOOKS)
+    for (size_t i = 0; i < COUNT(operations); i++) {
+        if (operations[i].does == LOOKS)
             continue; /* it says what poll(2) says */
         for (size_t k = 0; k < COUNT(future_ns) - 1; k++) {
-            meet(k % 2 == 0 || calls[i].needs_few ? &silent : &dripping);
+            meet(k % 2 == 0 || operations[i].needs_few ? &silent : &dripping);
             kernel.idle_poll_ns = KERNEL_MS;
-            assert_ends_on_time(&calls[i], KERNEL_IN(future_ns[k] / 10 + 1), 0);
-            part(&calls[i]);
+            assert_ends_on_time(&operations[i], KERNEL_IN(future_ns[k] / 10 + 1), 0);
+            part(&operations[i]);
         }
     }
 }
@@ -443,16 +443,16 @@ TEST(cancel_ends_each_wait_at_once)
 {
     static const int64_t times[] = {0, 1, 31 * KERNEL_MS, 19000 * KERNEL_MS};
 
-    for (size_t i = 0; i < COUNT(calls); i++) {
-        for (size_t k = 0; k < COUNT(times) && calls[i].does != CLOSES; k++) {
+    for (size_t i = 0; i < COUNT(operations); i++) {
+        for (size_t k = 0; k < COUNT(times) && operations[i].does != CLOSES; k++) {
             nb_status status;
 
             meet(&silent);
             kernel_at(kernel.now + times[k], cancel, NULL);
-            status = calls[i].run(k % 2 == 0 ? nb_forever() : KERNEL_IN(20000 * KERNEL_MS));
+            status = operations[i].run(k % 2 == 0 ? nb_forever() : KERNEL_IN(20000 * KERNEL_MS));
             if (status != NB_CANCELLED || kernel.now != KERNEL_START + times[k])
-                fail_msg("%s: %s", calls[i].name, nb_status_name(status));
-            part(&calls[i]);
+                fail_msg("%s: %s", operations[i].name, nb_status_name(status));
+            part(&operations[i]);
         }
     }
 }

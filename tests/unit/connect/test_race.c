@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Tests of the race of a host's addresses, on a virtual clock and with hosts that answer as a
- *         table says: who is tried when, who wins, and what is told of the others.
- *
- *  Wraps: clock_gettime nb__sys_getaddrinfo nb__sys_freeaddrinfo nb__sys_socket nb__sys_connect
- *  nb__sys_close nb__sys_poll nb__sys_getsockopt nb__sys_setsockopt nb__sys_getsockname
- *  nb__sys_getpeername nb__sys_set_blocking */
+ *         table says: who is tried when, who wins, and what is told of the others. */
 #undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
@@ -88,35 +84,21 @@ static int64_t answers_at_ns(const struct attempt *attempt)
 
 /* ---- the system, as the library sees it ---- */
 
-int __real_clock_gettime(clockid_t clock, struct timespec *out);
-int __wrap_clock_gettime(clockid_t clock, struct timespec *out);
-int __wrap_nb__sys_getaddrinfo(const char *host, struct addrinfo **out, int *number);
-void __wrap_nb__sys_freeaddrinfo(struct addrinfo *list);
-int __wrap_nb__sys_socket(int family);
-int __wrap_nb__sys_connect(int fd, const struct sockaddr *address, socklen_t length);
-int __real_nb__sys_close(int fd);
-int __wrap_nb__sys_close(int fd);
-int __real_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
-int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
-int __wrap_nb__sys_getsockopt(int fd, int level, int name, void *value, socklen_t *length);
-int __wrap_nb__sys_setsockopt(int fd, int level, int name, const void *value, socklen_t length);
-int __wrap_nb__sys_getsockname(int fd, struct sockaddr *address, socklen_t *length);
-int __wrap_nb__sys_getpeername(int fd, struct sockaddr *address, socklen_t *length);
-int __wrap_nb__sys_set_blocking(int fd, bool blocking);
-
-int __wrap_clock_gettime(clockid_t clock, struct timespec *out)
+static int own_libc_clock_gettime(clockid_t clock, struct timespec *out)
 {
     if (world.hosts == NULL)
-        return __real_clock_gettime(clock, out);
+        return real.libc_clock_gettime(clock, out);
     out->tv_sec = (time_t)(world.now_ns / NB__NS_PER_S);
     out->tv_nsec = (long)(world.now_ns % NB__NS_PER_S);
     return 0;
 }
 
+REPLACE(libc_clock_gettime, own_libc_clock_gettime)
+
 /* Lookups that are left behind read the world, too. */
 static pthread_mutex_t lookup_lock = PTHREAD_MUTEX_INITIALIZER;
 
-int __wrap_nb__sys_getaddrinfo(const char *host, struct addrinfo **out, int *number)
+static int own_getaddrinfo(const char *host, struct addrinfo **out, int *number)
 {
     static struct addrinfo entries[HOSTS_MAX];
     static nb_address addresses[HOSTS_MAX];
@@ -136,12 +118,16 @@ int __wrap_nb__sys_getaddrinfo(const char *host, struct addrinfo **out, int *num
     return strcmp(host, "host.test") == 0 ? 0 : EAI_NONAME;
 }
 
-void __wrap_nb__sys_freeaddrinfo(struct addrinfo *list)
+REPLACE(getaddrinfo, own_getaddrinfo)
+
+static void own_freeaddrinfo(struct addrinfo *list)
 {
     (void)list;
 }
 
-int __wrap_nb__sys_socket(int family)
+REPLACE(freeaddrinfo, own_freeaddrinfo)
+
+static int own_socket(int family)
 {
     if (family == AF_INET6 && world.no_ipv6 != 0)
         return -world.no_ipv6;
@@ -154,7 +140,9 @@ int __wrap_nb__sys_socket(int family)
     return FIRST_FD + world.begun++;
 }
 
-int __wrap_nb__sys_connect(int fd, const struct sockaddr *address, socklen_t length)
+REPLACE(socket, own_socket)
+
+static int own_connect(int fd, const struct sockaddr *address, socklen_t length)
 {
     struct attempt *attempt = attempt_of(fd);
 
@@ -172,15 +160,19 @@ int __wrap_nb__sys_connect(int fd, const struct sockaddr *address, socklen_t len
     return attempt->host->answers == 0 ? -attempt->host->error : -EINPROGRESS;
 }
 
-int __wrap_nb__sys_close(int fd)
+REPLACE(connect, own_connect)
+
+static int own_close(int fd)
 {
     if (!is_ours(fd))
-        return __real_nb__sys_close(fd);
+        return real.close(fd);
     if (!attempt_of(fd)->open)
         return -EBADF;
     attempt_of(fd)->open = false;
     return 0;
 }
+
+REPLACE(close, own_close)
 
 static int show_answers(struct pollfd *fds, nfds_t count)
 {
@@ -204,10 +196,10 @@ static int wait_for_lookup(struct pollfd *fds, nfds_t count)
         return -EINTR;
     }
     world.now_ns += world.lookup_ms * NB__NS_PER_MS;
-    return __real_nb__sys_poll(fds, count, nb_forever());
+    return real.poll(fds, count, nb_forever());
 }
 
-int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
+static int own_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
 {
     int64_t until = by.ns;
     bool any = false;
@@ -232,7 +224,9 @@ int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
     return show_answers(fds, count);
 }
 
-int __wrap_nb__sys_getsockopt(int fd, int level, int name, void *value, socklen_t *length)
+REPLACE(poll, own_poll)
+
+static int own_getsockopt(int fd, int level, int name, void *value, socklen_t *length)
 {
     (void)level;
     (void)name;
@@ -241,7 +235,9 @@ int __wrap_nb__sys_getsockopt(int fd, int level, int name, void *value, socklen_
     return 0;
 }
 
-int __wrap_nb__sys_setsockopt(int fd, int level, int name, const void *value, socklen_t length)
+REPLACE(getsockopt, own_getsockopt)
+
+static int own_setsockopt(int fd, int level, int name, const void *value, socklen_t length)
 {
     (void)fd;
     (void)level;
@@ -251,7 +247,9 @@ int __wrap_nb__sys_setsockopt(int fd, int level, int name, const void *value, so
     return 0;
 }
 
-int __wrap_nb__sys_getsockname(int fd, struct sockaddr *address, socklen_t *length)
+REPLACE(setsockopt, own_setsockopt)
+
+static int own_getsockname(int fd, struct sockaddr *address, socklen_t *length)
 {
     (void)fd;
     (void)address;
@@ -259,7 +257,9 @@ int __wrap_nb__sys_getsockname(int fd, struct sockaddr *address, socklen_t *leng
     return -ENOBUFS;
 }
 
-int __wrap_nb__sys_getpeername(int fd, struct sockaddr *address, socklen_t *length)
+REPLACE(getsockname, own_getsockname)
+
+static int own_getpeername(int fd, struct sockaddr *address, socklen_t *length)
 {
     socklen_t own;
     const struct sockaddr *peer = nb__address_sockaddr(&attempt_of(fd)->to, &own);
@@ -269,11 +269,15 @@ int __wrap_nb__sys_getpeername(int fd, struct sockaddr *address, socklen_t *leng
     return answers_at_ns(attempt_of(fd)) > world.now_ns ? -ENOTCONN : 0;
 }
 
-int __wrap_nb__sys_set_blocking(int fd, bool blocking)
+REPLACE(getpeername, own_getpeername)
+
+static int own_set_blocking(int fd, bool blocking)
 {
     attempt_of(fd)->blocking = blocking;
     return 0;
 }
+
+REPLACE(set_blocking, own_set_blocking)
 
 /* ---- what the cases say ---- */
 

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief Tests of what is tied to a connection: its cancellation, its life and the drain end that, too.
- *
- *  Wraps: nb__sys_getaddrinfo nb__sys_freeaddrinfo nb__sys_wake_open malloc calloc realloc */
+ *  @brief Tests of what is tied to a connection: its cancellation, its life and the drain end that, too. */
 #undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
@@ -15,13 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
-int __real_nb__sys_wake_open(int fds[2]);
-int __wrap_nb__sys_wake_open(int fds[2]);
-int __wrap_nb__sys_getaddrinfo(const char *host, struct addrinfo **out, int *number);
-void __wrap_nb__sys_freeaddrinfo(struct addrinfo *list);
-
 /* The resolver never answers. */
-int __wrap_nb__sys_getaddrinfo(const char *host, struct addrinfo **out, int *number)
+static int own_getaddrinfo(const char *host, struct addrinfo **out, int *number)
 {
     (void)host;
     (void)out;
@@ -30,17 +23,14 @@ int __wrap_nb__sys_getaddrinfo(const char *host, struct addrinfo **out, int *num
     return EAI_AGAIN;
 }
 
-void __wrap_nb__sys_freeaddrinfo(struct addrinfo *list)
+REPLACE(getaddrinfo, own_getaddrinfo)
+
+static void own_freeaddrinfo(struct addrinfo *list)
 {
     (void)list;
 }
 
-int __wrap_nb__sys_wake_open(int fds[2])
-{
-    int error = fault(ON_WAKE_OPEN);
-
-    return error != 0 ? -error : __real_nb__sys_wake_open(fds);
-}
+REPLACE(freeaddrinfo, own_freeaddrinfo)
 
 /* --- Connections that are tied, and where they lead. --- */
 
@@ -628,10 +618,10 @@ TEST(without_memory_for_a_tie_nothing_is_connected_and_nothing_leaks)
     (void)bare_listener("127.0.0.1:0", 64, &address);
     conn = conn_and_peer(OVER_IPV4, &peer);
     while (status == NB_NO_MEMORY && failed < 20) {
-        fail_after(ON_MALLOC, failed++, ENOMEM, 1);
+        fail_after(ON_LIBC_MALLOC, failed++, ENOMEM, 1);
         status = try_tied(&tied, &address, conn, plenty(), NULL);
     }
-    fail_next(ON_MALLOC, 0, 0);
+    fail_next(ON_LIBC_MALLOC, 0, 0);
     assert_status(status, NB_OK);
     /* The connection, room for its candidates, the tie, and what ties to the first have in common. */
     assert_int_equal(failed, 5);

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Tests of what every error of accept(2) does, and of threads, memory and descriptors that run
- *         out under the accept loop.
- *
- *  Wraps: nb__sys_accept nb__sys_poll pthread_create malloc calloc realloc */
+ *         out under the accept loop. */
 #undef _GNU_SOURCE
 #define _GNU_SOURCE
 
@@ -17,47 +15,21 @@
 #include <string.h>
 #include <unistd.h>
 
-int __real_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length);
-int __wrap_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length);
-int __real_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
-int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
-int __real_pthread_create(pthread_t *out, const pthread_attr_t *attr, void *(*run)(void *),
-                          void *argument);
-int __wrap_pthread_create(pthread_t *out, const pthread_attr_t *attr, void *(*run)(void *),
-                          void *argument);
-
 /* What accept fails with when the faults are over; 0: it works again. */
 static int after_that;
 /* While set: when the faults are over, another process that shares the socket takes the next one. */
 static atomic_bool taken_elsewhere;
 
-int __wrap_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length)
+static int own_accept(int fd, struct sockaddr *peer, socklen_t *length)
 {
-    int error = fault(ON_ACCEPT);
-
-    if (error == 0 && atomic_exchange(&taken_elsewhere, false)) {
-        (void)close(__real_nb__sys_accept(fd, peer, length));
+    if (atomic_exchange(&taken_elsewhere, false)) {
+        (void)close(real.accept(fd, peer, length));
         return -EAGAIN;
     }
-    if (error == 0)
-        error = after_that;
-    return error != 0 ? -error : __real_nb__sys_accept(fd, peer, length);
+    return after_that != 0 ? -after_that : real.accept(fd, peer, length);
 }
 
-int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
-{
-    int error = fault(ON_POLL);
-
-    return error != 0 ? -error : __real_nb__sys_poll(fds, count, by);
-}
-
-int __wrap_pthread_create(pthread_t *out, const pthread_attr_t *attr, void *(*run)(void *),
-                          void *argument)
-{
-    int error = fault(ON_THREAD);
-
-    return error != 0 ? error : __real_pthread_create(out, attr, run, argument);
-}
+REPLACE(accept, own_accept)
 
 /* The table of the documentation. */
 static const int again[] = {EINTR, EAGAIN};
@@ -689,7 +661,7 @@ static struct server *server_short_of_threads(int good, int times, int *clients,
 
     for (size_t i = 0; i < count; i++)
         clients[i] = dial(&server->address);
-    fail_after(ON_THREAD, 1 + good, EAGAIN, times);
+    fail_after(ON_PTHREAD_CREATE, 1 + good, EAGAIN, times);
     server_run(server);
     return server;
 }
@@ -726,11 +698,11 @@ TEST(threads_are_started_again_when_they_can_be)
     struct server *server = server_new("127.0.0.1:0", say_hello_later, &workers);
 
     dial_times(5, &server->address);
-    fail_after(ON_THREAD, 2, EAGAIN, -1);
+    fail_after(ON_PTHREAD_CREATE, 2, EAGAIN, -1);
     server_run(server);
     eventually(gate_waiting() == 1);
-    eventually(calls(ON_THREAD) >= 3);
-    fail_next(ON_THREAD, 0, 0);
+    eventually(calls(ON_PTHREAD_CREATE) >= 3);
+    fail_next(ON_PTHREAD_CREATE, 0, 0);
     eventually(gate_waiting() == 5);
 }
 
@@ -742,10 +714,10 @@ TEST(threads_that_cannot_be_started_are_not_tried_all_the_time)
     server->context = &seen;
     server->options.connection_ms = 200;
     (void)dial(&server->address);
-    fail_after(ON_THREAD, 2, EAGAIN, -1);
+    fail_after(ON_PTHREAD_CREATE, 2, EAGAIN, -1);
     server_run(server);
     eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
-    assert_in_range(calls(ON_THREAD), 3, 20);
+    assert_in_range(calls(ON_PTHREAD_CREATE), 3, 20);
 }
 
 TEST(a_server_without_any_thread_can_be_stopped)
@@ -759,10 +731,10 @@ TEST(a_server_without_any_thread_can_be_stopped)
     assert_status(told.status, NB_NO_MEMORY);
     assert_int_equal(told.system_error, EAGAIN);
     assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_RECOVERED), 0);
-    eventually(calls(ON_THREAD) >= 2);
+    eventually(calls(ON_PTHREAD_CREATE) >= 2);
     hang_up(client);
     nb_listener_stop(server->listener);
-    fail_next(ON_THREAD, 0, 0);
+    fail_next(ON_PTHREAD_CREATE, 0, 0);
     assert_status(server_wait(server), NB_OK);
 }
 
@@ -772,9 +744,9 @@ TEST(without_any_thread_those_who_wait_are_reset_at_the_end_of_the_drain)
     int client = dial(&server->address);
 
     server->options.drain_ms = 100;
-    fail_after(ON_THREAD, 1, EAGAIN, -1);
+    fail_after(ON_PTHREAD_CREATE, 1, EAGAIN, -1);
     server_run(server);
-    eventually(calls(ON_THREAD) >= 2);
+    eventually(calls(ON_PTHREAD_CREATE) >= 2);
     assert_status(server_stop(server), NB_OK);
     assert_int_equal(raw_ending(client, NULL), ECONNRESET);
     assert_int_equal(server_counters(server).unserved, 1);
@@ -787,7 +759,7 @@ TEST(threads_that_can_never_be_started_end_the_server_with_the_reason)
     int client = dial(&server->address);
 
     skip_under_qemu("TCP_INFO is cut short");
-    fail_after(ON_THREAD, 1, EINVAL, -1);
+    fail_after(ON_PTHREAD_CREATE, 1, EINVAL, -1);
     server_run(server);
     assert_status(server_wait(server), NB_SYSTEM);
     assert_int_equal(server->err.system_error, EINVAL);
@@ -802,7 +774,7 @@ TEST(later_threads_that_can_never_be_started_are_done_without)
     struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
 
     dial_all(clients, &server->address);
-    fail_after(ON_THREAD, 2, EPERM, -1);
+    fail_after(ON_PTHREAD_CREATE, 2, EPERM, -1);
     server_run(server);
     check_all_served(server, clients, COUNT(clients));
 }
@@ -813,7 +785,7 @@ TEST(want_of_memory_for_the_first_thread_is_told_as_what_it_is)
     nb_event told;
     int client = dial(&server->address);
 
-    fail_after(ON_THREAD, 1, ENOMEM, 1);
+    fail_after(ON_PTHREAD_CREATE, 1, ENOMEM, 1);
     server_run(server);
     assert_int_equal(answer(client, HELLO), 0);
     told = server_event(server, NB_EVENT_ACCEPT_BACKING_OFF, 0);
@@ -833,7 +805,7 @@ TEST_AS(memory_that_is_missing_at_the_beginning_is_said_or_got_over, NET_CASE_FO
     for (int failed = 0; failed < 12; failed++) {
         struct server *server = server_new("127.0.0.1:0", say_hello, *state);
 
-        fail_after(ON_MALLOC, failed, ENOMEM, 1);
+        fail_after(ON_LIBC_MALLOC, failed, ENOMEM, 1);
         server_run(server);
         if (server->ended) {
             status = server_wait(server);
@@ -842,7 +814,7 @@ TEST_AS(memory_that_is_missing_at_the_beginning_is_said_or_got_over, NET_CASE_FO
         } else {
             check_served(server);
         }
-        fail_next(ON_MALLOC, 0, 0);
+        fail_next(ON_LIBC_MALLOC, 0, 0);
         server_free(server);
     }
     assert_in_range(said, 1, 11);
@@ -853,7 +825,7 @@ TEST_AS(memory_that_is_missing_later_costs_nobody_the_answer, NET_CASE_FOR_BOTH)
     struct server *server = run_server(say_hello, NULL, *state);
     int clients[5];
 
-    fail_next(ON_MALLOC, ENOMEM, 4);
+    fail_next(ON_LIBC_MALLOC, ENOMEM, 4);
     dial_all(clients, &server->address);
     assert_all_greeted(clients);
     assert_status(server_finish(server), NB_OK);

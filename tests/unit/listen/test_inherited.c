@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief Tests of listening on sockets that others have opened: fd: and systemd:.
- *
- *  Wraps: nb__sys_setsockopt nb__sys_getsockopt nb__sys_getsockname nb__sys_set_cloexec
- *  nb__sys_set_blocking nb__sys_get_flags nb__sys_shutdown */
+ *  @brief Tests of listening on sockets that others have opened: fd: and systemd:. */
 #undef _GNU_SOURCE
 #define _GNU_SOURCE
 
@@ -20,62 +17,6 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-int __real_nb__sys_setsockopt(int fd, int level, int name, const void *value, socklen_t length);
-int __wrap_nb__sys_setsockopt(int fd, int level, int name, const void *value, socklen_t length);
-int __real_nb__sys_getsockopt(int fd, int level, int name, void *value, socklen_t *length);
-int __wrap_nb__sys_getsockopt(int fd, int level, int name, void *value, socklen_t *length);
-int __real_nb__sys_getsockname(int fd, struct sockaddr *address, socklen_t *length);
-int __wrap_nb__sys_getsockname(int fd, struct sockaddr *address, socklen_t *length);
-int __real_nb__sys_set_cloexec(int fd);
-int __wrap_nb__sys_set_cloexec(int fd);
-int __real_nb__sys_set_blocking(int fd, bool blocking);
-int __wrap_nb__sys_set_blocking(int fd, bool blocking);
-int __real_nb__sys_get_flags(int fd, struct nb__flags *out);
-int __wrap_nb__sys_get_flags(int fd, struct nb__flags *out);
-int __real_nb__sys_shutdown(int fd, int how);
-int __wrap_nb__sys_shutdown(int fd, int how);
-
-/* A call fails as planned, or is made. */
-#define OR_FAIL(on, call)                                                                          \
-    int error = fault(on);                                                                         \
-                                                                                                   \
-    return error != 0 ? -error : (call)
-
-int __wrap_nb__sys_setsockopt(int fd, int level, int name, const void *value, socklen_t length)
-{
-    OR_FAIL(ON_SETSOCKOPT, __real_nb__sys_setsockopt(fd, level, name, value, length));
-}
-
-int __wrap_nb__sys_getsockopt(int fd, int level, int name, void *value, socklen_t *length)
-{
-    OR_FAIL(ON_GETSOCKOPT, __real_nb__sys_getsockopt(fd, level, name, value, length));
-}
-
-int __wrap_nb__sys_getsockname(int fd, struct sockaddr *address, socklen_t *length)
-{
-    OR_FAIL(ON_GETSOCKNAME, __real_nb__sys_getsockname(fd, address, length));
-}
-
-int __wrap_nb__sys_set_cloexec(int fd)
-{
-    OR_FAIL(ON_SET_CLOEXEC, __real_nb__sys_set_cloexec(fd));
-}
-
-int __wrap_nb__sys_set_blocking(int fd, bool blocking)
-{
-    OR_FAIL(ON_SET_BLOCKING, __real_nb__sys_set_blocking(fd, blocking));
-}
-
-int __wrap_nb__sys_get_flags(int fd, struct nb__flags *out)
-{
-    OR_FAIL(ON_GET_FLAGS, __real_nb__sys_get_flags(fd, out));
-}
-
-int __wrap_nb__sys_shutdown(int fd, int how)
-{
-    OR_FAIL(ON_SHUTDOWN, __real_nb__sys_shutdown(fd, how));
-}
 
 static nb_listener *the_listener;
 
@@ -840,7 +781,7 @@ TEST(all_that_was_passed_must_be_listening_sockets)
 
 TEST(a_failure_at_one_leaves_all_as_they_were)
 {
-    static const enum faulty calls_that_fail[] = {ON_GET_FLAGS, ON_SET_CLOEXEC, ON_SET_BLOCKING};
+    static const enum call calls_that_fail[] = {ON_GET_FLAGS, ON_SET_CLOEXEC, ON_SET_BLOCKING};
     int fds[] = {plain_listener(OVER_IPV4), plain_listener(OVER_IPV4)};
 
     for (size_t i = 0; i < 2 * COUNT(calls_that_fail); i++) {

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief Tests of listening and accepting.
- *
- *  Wraps: nb__sys_socket nb__sys_bind nb__sys_listen nb__sys_accept nb__sys_poll nb__sys_setsockopt
- *  nb__sys_wake_open nb__sys_getaddrinfo malloc calloc realloc */
+ *  @brief Tests of listening and accepting. */
 #undef _GNU_SOURCE
 #define _GNU_SOURCE
 
@@ -22,22 +19,7 @@
 #include <string.h>
 #include <unistd.h>
 
-int __real_nb__sys_socket(int family);
-int __wrap_nb__sys_socket(int family);
-int __real_nb__sys_bind(int fd, const struct sockaddr *address, socklen_t length);
-int __wrap_nb__sys_bind(int fd, const struct sockaddr *address, socklen_t length);
-int __real_nb__sys_listen(int fd, int backlog);
-int __wrap_nb__sys_listen(int fd, int backlog);
-int __real_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length);
-int __wrap_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length);
-int __real_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
-int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
-int __real_nb__sys_setsockopt(int fd, int level, int name, const void *value, socklen_t length);
-int __wrap_nb__sys_setsockopt(int fd, int level, int name, const void *value, socklen_t length);
-int __real_nb__sys_wake_open(int fds[2]);
-int __wrap_nb__sys_wake_open(int fds[2]);
 struct addrinfo;
-int __wrap_nb__sys_getaddrinfo(const char *host, struct addrinfo **out, int *number);
 
 /* What the wrapped functions do beyond failing; each case begins without. */
 static struct {
@@ -55,12 +37,14 @@ static nb_listener *the_listener;
 /* How often somebody has waited for its stop in poll. */
 static atomic_int waits;
 
-int __wrap_nb__sys_socket(int family)
+static int own_socket(int family)
 {
     if (now.socket_error != 0 && family == now.socket_family)
         return -now.socket_error;
-    return fault(ON_SOCKET) != 0 ? -EMFILE : __real_nb__sys_socket(family);
+    return real.socket(family);
 }
+
+REPLACE(socket, own_socket)
 
 static void note_who_chooses(const struct sockaddr *address, socklen_t length)
 {
@@ -73,62 +57,36 @@ static void note_who_chooses(const struct sockaddr *address, socklen_t length)
     now.rounds++;
 }
 
-int __wrap_nb__sys_bind(int fd, const struct sockaddr *address, socklen_t length)
+static int own_bind(int fd, const struct sockaddr *address, socklen_t length)
 {
-    int error = fault(ON_BIND);
-
     note_who_chooses(address, length);
-    if (error == 0 && address->sa_family == now.bind_family && now.bind_times != 0) {
+    if (address->sa_family == now.bind_family && now.bind_times != 0) {
         now.bind_times -= now.bind_times > 0;
-        error = now.bind_error;
+        return -now.bind_error;
     }
-    return error != 0 ? -error : __real_nb__sys_bind(fd, address, length);
+    return real.bind(fd, address, length);
 }
 
-int __wrap_nb__sys_listen(int fd, int backlog)
+REPLACE(bind, own_bind)
+
+static int own_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
 {
-    int error = fault(ON_LISTEN);
-
-    return error != 0 ? -error : __real_nb__sys_listen(fd, backlog);
-}
-
-int __wrap_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length)
-{
-    int error = fault(ON_ACCEPT);
-
-    return error != 0 ? -error : __real_nb__sys_accept(fd, peer, length);
-}
-
-int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
-{
-    int error = fault(ON_POLL);
-
     if (the_listener != NULL && fds[0].fd == the_listener->wake[0])
         waits++;
-    return error != 0 ? -error : __real_nb__sys_poll(fds, count, by);
+    return real.poll(fds, count, by);
 }
 
-int __wrap_nb__sys_setsockopt(int fd, int level, int name, const void *value, socklen_t length)
-{
-    int error = fault(ON_SETSOCKOPT);
+REPLACE(poll, own_poll)
 
-    return error != 0 ? -error : __real_nb__sys_setsockopt(fd, level, name, value, length);
-}
-
-int __wrap_nb__sys_wake_open(int fds[2])
-{
-    int error = fault(ON_WAKE_OPEN);
-
-    return error != 0 ? -error : __real_nb__sys_wake_open(fds);
-}
-
-int __wrap_nb__sys_getaddrinfo(const char *host, struct addrinfo **out, int *number)
+static int own_getaddrinfo(const char *host, struct addrinfo **out, int *number)
 {
     (void)host;
     *out = NULL;
     *number = 0;
-    return fault(ON_GETADDRINFO);
+    return 0;
 }
+
+REPLACE(getaddrinfo, own_getaddrinfo)
 
 static int listener_case_begin(void **state)
 {
@@ -1520,10 +1478,10 @@ TEST(no_memory_for_a_listener_leaks_nothing)
     int failed = 0;
 
     while (status == NB_NO_MEMORY && failed < 20) {
-        fail_after(ON_MALLOC, failed++, ENOMEM, 1);
+        fail_after(ON_LIBC_MALLOC, failed++, ENOMEM, 1);
         status = try_listen("localhost:0", NULL);
     }
-    fail_next(ON_MALLOC, 0, 0);
+    fail_next(ON_LIBC_MALLOC, 0, 0);
     assert_status(status, NB_OK);
     assert_true(failed > 1);
 }
@@ -1533,7 +1491,7 @@ TEST(no_memory_for_a_connection_is_said_and_the_next_accept_works)
     nb_address address = listen_on("127.0.0.1:0");
 
     (void)dial(&address);
-    fail_next(ON_MALLOC, ENOMEM, 1);
+    fail_next(ON_LIBC_MALLOC, ENOMEM, 1);
     assert_status(accept_one(plenty(), NULL), NB_NO_MEMORY);
     (void)dial(&address);
     assert_status(accept_one(plenty(), NULL), NB_OK);

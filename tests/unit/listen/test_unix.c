@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief Tests of listening on Unix sockets, and of what becomes of their files.
- *
- *  Wraps: nb__sys_socket nb__sys_bind nb__sys_listen nb__sys_accept nb__sys_connect
- *  nb__sys_shutdown nb__sys_poll nb__sys_file_look nb__sys_file_set_mode nb__sys_file_set_mode_following
- *  nb__sys_file_remove nb__sys_file_is_local nb__sys_set_mode nb__sys_lock_file_open nb__sys_lock */
+ *  @brief Tests of listening on Unix sockets, and of what becomes of their files. */
 #undef _GNU_SOURCE
 #define _GNU_SOURCE
 #undef _FILE_OFFSET_BITS
@@ -28,42 +24,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-int __real_nb__sys_socket(int family);
-int __wrap_nb__sys_socket(int family);
-int __real_nb__sys_bind(int fd, const struct sockaddr *address, socklen_t length);
-int __wrap_nb__sys_bind(int fd, const struct sockaddr *address, socklen_t length);
-int __real_nb__sys_listen(int fd, int backlog);
-int __wrap_nb__sys_listen(int fd, int backlog);
-int __real_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length);
-int __wrap_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length);
-int __real_nb__sys_connect(int fd, const struct sockaddr *address, socklen_t length);
-int __wrap_nb__sys_connect(int fd, const struct sockaddr *address, socklen_t length);
-int __real_nb__sys_shutdown(int fd, int how);
-int __wrap_nb__sys_shutdown(int fd, int how);
-int __real_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
-int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
-int __real_nb__sys_file_look(const char *path, struct nb__file *out);
-int __wrap_nb__sys_file_look(const char *path, struct nb__file *out);
-int __real_nb__sys_file_set_mode(const char *path, unsigned mode);
-int __wrap_nb__sys_file_set_mode(const char *path, unsigned mode);
-int __real_nb__sys_file_remove(const char *path);
-int __wrap_nb__sys_file_remove(const char *path);
-int __real_nb__sys_set_mode(int fd, unsigned mode);
-int __wrap_nb__sys_set_mode(int fd, unsigned mode);
-int __real_nb__sys_file_set_mode_following(const char *path, unsigned mode);
-int __wrap_nb__sys_file_set_mode_following(const char *path, unsigned mode);
-int __real_nb__sys_file_is_local(const char *path);
-int __wrap_nb__sys_file_is_local(const char *path);
-int __real_nb__sys_lock_file_open(const char *path);
-int __wrap_nb__sys_lock_file_open(const char *path);
-int __real_nb__sys_lock(int fd);
-int __wrap_nb__sys_lock(int fd);
-
 /* What happens meanwhile; each case begins without. */
 static struct {
     void (*after_bind)(void);
     void (*before_listen)(void);
     void (*after_connect)(void);
+    int connect_error; /* of the next one */
     void (*before_remove)(void);
     void (*after_lock_open)(void);
     bool another_device;    /* the same number of a file is found there */
@@ -79,33 +45,25 @@ static char endpoint[80];
 
 static nb_listener *the_listener;
 
-/* A call fails as planned, or is made. */
-#define OR_FAIL(on, call)                                                                          \
-    int error = fault(on);                                                                         \
-                                                                                                   \
-    return error != 0 ? -error : (call)
-
-int __wrap_nb__sys_socket(int family)
+static int own_bind(int fd, const struct sockaddr *address, socklen_t length)
 {
-    OR_FAIL(ON_SOCKET, __real_nb__sys_socket(family));
-}
-
-int __wrap_nb__sys_bind(int fd, const struct sockaddr *address, socklen_t length)
-{
-    int error = fault(ON_BIND);
-    int failed = error != 0 ? -error : __real_nb__sys_bind(fd, address, length);
+    int failed = real.bind(fd, address, length);
 
     if (failed == 0 && meanwhile.after_bind != NULL)
         meanwhile.after_bind();
     return failed;
 }
 
-int __wrap_nb__sys_listen(int fd, int backlog)
+REPLACE(bind, own_bind)
+
+static int own_listen(int fd, int backlog)
 {
     if (meanwhile.before_listen != NULL)
         meanwhile.before_listen();
-    OR_FAIL(ON_LISTEN, __real_nb__sys_listen(fd, backlog));
+    return real.listen(fd, backlog);
 }
+
+REPLACE(listen, own_listen)
 
 /* Somebody who comes after the stop, when the loop is about to take those that wait. */
 static struct {
@@ -114,7 +72,7 @@ static struct {
     atomic_int result; /* of connecting */
 } latecomer;
 
-int __wrap_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length)
+static int own_accept(int fd, struct sockaddr *peer, socklen_t *length)
 {
     if (atomic_exchange(&latecomer.comes, false)) {
         int saved = errno;
@@ -124,95 +82,80 @@ int __wrap_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length)
             close(latecomer.result);
         errno = saved;
     }
-    return __real_nb__sys_accept(fd, peer, length);
+    return real.accept(fd, peer, length);
 }
 
-int __wrap_nb__sys_connect(int fd, const struct sockaddr *address, socklen_t length)
-{
-    int error = fault(ON_CONNECT);
-    int failed = error != 0 ? -error : __real_nb__sys_connect(fd, address, length);
+REPLACE(accept, own_accept)
 
+static int own_connect(int fd, const struct sockaddr *address, socklen_t length)
+{
+    int error = meanwhile.connect_error;
+    int failed = error != 0 ? -error : real.connect(fd, address, length);
+
+    meanwhile.connect_error = 0;
     if (meanwhile.after_connect != NULL)
         meanwhile.after_connect();
     return failed;
 }
 
-int __wrap_nb__sys_shutdown(int fd, int how)
-{
-    OR_FAIL(ON_SHUTDOWN, __real_nb__sys_shutdown(fd, how));
-}
+REPLACE(connect, own_connect)
 
-int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
-{
-    OR_FAIL(ON_POLL, __real_nb__sys_poll(fds, count, by));
-}
-
-/* The faults of a case are for the socket. */
+/* What happens in a case is for the socket. */
 static bool is_lock(const char *name)
 {
     return strcmp(name, lock_path) == 0;
 }
 
-int __wrap_nb__sys_file_look(const char *name, struct nb__file *out)
+static int own_file_look(const char *name, struct nb__file *out)
 {
-    int error = is_lock(name) ? 0 : fault(ON_FILE_LOOK);
-    int failed = error != 0 ? -error : __real_nb__sys_file_look(name, out);
+    int failed = real.file_look(name, out);
 
     out->device += meanwhile.another_device && !is_lock(name);
     return failed;
 }
 
-int __wrap_nb__sys_file_set_mode(const char *name, unsigned mode)
+REPLACE(file_look, own_file_look)
+
+static int own_file_set_mode(const char *name, unsigned mode)
 {
-    if (meanwhile.modes_are_ignored)
-        return 0;
-    OR_FAIL(ON_FILE_SET_MODE, __real_nb__sys_file_set_mode(name, mode));
+    return meanwhile.modes_are_ignored ? 0 : real.file_set_mode(name, mode);
 }
 
-int __wrap_nb__sys_file_remove(const char *name)
+REPLACE(file_set_mode, own_file_set_mode)
+
+static int own_file_remove(const char *name)
 {
-    if (is_lock(name))
-        return __real_nb__sys_file_remove(name);
-    if (meanwhile.before_remove != NULL)
+    if (meanwhile.before_remove != NULL && !is_lock(name))
         meanwhile.before_remove();
-    OR_FAIL(ON_FILE_REMOVE, __real_nb__sys_file_remove(name));
+    return real.file_remove(name);
 }
 
-int __wrap_nb__sys_set_mode(int fd, unsigned mode)
+REPLACE(file_remove, own_file_remove)
+
+static int own_set_mode(int fd, unsigned mode)
 {
-    if (meanwhile.modes_are_ignored)
-        return 0;
-    OR_FAIL(ON_SET_MODE, __real_nb__sys_set_mode(fd, mode));
+    return meanwhile.modes_are_ignored ? 0 : real.set_mode(fd, mode);
 }
 
-int __wrap_nb__sys_file_set_mode_following(const char *name, unsigned mode)
+REPLACE(set_mode, own_set_mode)
+
+static int own_file_is_local(const char *name)
 {
-    OR_FAIL(ON_FILE_SET_MODE_FOLLOWING, __real_nb__sys_file_set_mode_following(name, mode));
+    return meanwhile.not_local ? 0 : real.file_is_local(name);
 }
 
-int __wrap_nb__sys_file_is_local(const char *name)
-{
-    int error = fault(ON_FILE_IS_LOCAL);
+REPLACE(file_is_local, own_file_is_local)
 
-    if (error == 0 && meanwhile.not_local)
-        return 0;
-    return error != 0 ? -error : __real_nb__sys_file_is_local(name);
-}
-
-int __wrap_nb__sys_lock_file_open(const char *name)
+static int own_lock_file_open(const char *name)
 {
-    int error = fault(ON_LOCK_FILE_OPEN);
-    int fd = error != 0 ? -error : __real_nb__sys_lock_file_open(name);
+    int fd = real.lock_file_open(name);
 
     if (meanwhile.after_lock_open != NULL)
         meanwhile.after_lock_open();
     return fd;
 }
 
-int __wrap_nb__sys_lock(int fd)
-{
-    OR_FAIL(ON_LOCK, __real_nb__sys_lock(fd));
-}
+REPLACE(lock_file_open, own_lock_file_open)
 
 static int unix_case_begin(void **state)
 {
@@ -954,7 +897,7 @@ TEST(a_dead_socket_that_goes_by_itself_is_no_obstacle)
     fail_next(ON_BIND, EADDRINUSE, 1); /* and is gone at the first look */
     listen_and_close(NULL);
     leave_dead_socket(path);
-    fail_next(ON_CONNECT, ENOENT, 1); /* or when asked */
+    meanwhile.connect_error = ENOENT; /* or when asked */
     meanwhile.after_connect = remove_socket;
     listen_and_close(NULL);
     leave_dead_socket(path);
@@ -984,9 +927,9 @@ TEST(what_fails_while_a_dead_socket_is_looked_at_is_told)
     check_refused(endpoint, NULL, NB_NO_MEMORY, "ENOMEM");
     fail_after(ON_SOCKET, 1, ENFILE, 1);
     check_refused(endpoint, NULL, NB_NO_DESCRIPTORS, "ENFILE");
-    fail_next(ON_FILE_LOOK, EIO, 1);
+    fail_after(ON_FILE_LOOK, 1, EIO, 1); /* the first look is at the lock */
     check_refused(endpoint, NULL, NB_SYSTEM, "EIO");
-    fail_after(ON_FILE_LOOK, 1, EACCES, 1);
+    fail_after(ON_FILE_LOOK, 2, EACCES, 1);
     check_refused(endpoint, NULL, NB_PERMISSION, "EACCES");
     fail_next(ON_FILE_REMOVE, EPERM, 1);
     check_refused(endpoint, NULL, NB_PERMISSION, "EPERM");
@@ -1226,19 +1169,20 @@ TEST(of_many_who_replace_a_dead_socket_one_succeeds)
 TEST(a_failure_after_the_bind_leaves_no_file)
 {
     static const struct {
-        enum faulty on;
+        enum call on;
+        int good; /* so many before it */
         int error;
         nb_status status;
     } rows[] = {
-        {ON_FILE_LOOK, EACCES, NB_PERMISSION},
-        {ON_FILE_SET_MODE, EPERM, NB_PERMISSION},
-        {ON_LISTEN, ENOBUFS, NB_NO_MEMORY},
+        {ON_FILE_LOOK, 1, EACCES, NB_PERMISSION}, /* one look is at the lock */
+        {ON_FILE_SET_MODE, 0, EPERM, NB_PERMISSION},
+        {ON_LISTEN, 0, ENOBUFS, NB_NO_MEMORY},
     };
     nb_listen_options options = with_mode(0666);
     mode_t mask = umask(022);
 
     for (size_t i = 0; i < COUNT(rows); i++) {
-        fail_next(rows[i].on, rows[i].error, 1);
+        fail_after(rows[i].on, rows[i].good, rows[i].error, 1);
         check_refused(endpoint, &options, rows[i].status, nb_status_text(rows[i].status));
         assert_int_equal(files(), 0);
         check_unlocked();
@@ -1297,7 +1241,7 @@ TEST(a_file_that_cannot_be_removed_is_no_trouble)
     listen_on(endpoint, NULL);
     fail_next(ON_FILE_REMOVE, EACCES, 1);
     close_listener();
-    assert_int_equal(calls(ON_FILE_REMOVE), 1);
+    assert_int_equal(calls(ON_FILE_REMOVE), 2); /* that of the lock was first */
     remove_file(path);
 }
 
@@ -1314,7 +1258,7 @@ TEST(the_file_goes_before_the_socket)
     listen_on(endpoint, NULL);
     meanwhile.before_remove = check_listening;
     close_listener();
-    assert_int_equal(calls(ON_FILE_REMOVE), 1);
+    assert_int_equal(calls(ON_FILE_REMOVE), 2); /* that of the lock was first */
 }
 
 /* --- The accept loop --- */

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief Tests of name lookup, through nb_connect().
- *
- *  Wraps: nb__sys_getaddrinfo nb__sys_freeaddrinfo nb__sys_wake_open nb__sys_poll nb__sys_process
- *  nb__sys_library_hold pthread_create pthread_attr_init malloc calloc realloc */
+ *  @brief Tests of name lookup, through nb_connect(). */
 #undef _GNU_SOURCE
 #define _GNU_SOURCE /* the EAI codes that POSIX dropped, pthread_getattr_np */
 
@@ -40,25 +37,6 @@ static atomic_bool good_asked;  /* good.test was looked up */
 static atomic_size_t stack_size;
 static atomic_bool signals_blocked; /* but not SIGSEGV and SIGPROF */
 
-int __real_nb__sys_getaddrinfo(const char *host, struct addrinfo **out, int *number);
-void __real_nb__sys_freeaddrinfo(struct addrinfo *list);
-int __real_nb__sys_wake_open(int fds[2]);
-int __wrap_nb__sys_wake_open(int fds[2]);
-int __real_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
-int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
-int __real_nb__sys_process(void);
-int __wrap_nb__sys_process(void);
-int __real_nb__sys_library_hold(void **out);
-int __wrap_nb__sys_library_hold(void **out);
-int __real_pthread_attr_init(pthread_attr_t *attributes);
-int __wrap_pthread_attr_init(pthread_attr_t *attributes);
-int __real_pthread_create(pthread_t *out, const pthread_attr_t *attributes, void *(*run)(void *),
-                          void *argument);
-int __wrap_pthread_create(pthread_t *out, const pthread_attr_t *attributes, void *(*run)(void *),
-                          void *argument);
-int __wrap_nb__sys_getaddrinfo(const char *host, struct addrinfo **out, int *number);
-void __wrap_nb__sys_freeaddrinfo(struct addrinfo *list);
-
 /* What the thread is like that a lookup runs in. */
 static void look_at_thread(void)
 {
@@ -77,17 +55,16 @@ static void look_at_thread(void)
     atomic_store(&stack_size, size);
 }
 
-int __wrap_nb__sys_getaddrinfo(const char *host, struct addrinfo **out, int *number)
+static int own_getaddrinfo(const char *host, struct addrinfo **out, int *number)
 {
     nb_deadline until;
     int code;
 
-    (void)fault(ON_GETADDRINFO);
     look_at_thread();
     if (strcmp(host, "good.test") == 0)
         atomic_store(&good_asked, true);
     if (atomic_load(&asks_system))
-        return __real_nb__sys_getaddrinfo(host, out, number);
+        return real.getaddrinfo(host, out, number);
     if (atomic_load(&hangs)) {
         gate_pass();
         return EAI_AGAIN;
@@ -104,34 +81,27 @@ int __wrap_nb__sys_getaddrinfo(const char *host, struct addrinfo **out, int *num
     return code;
 }
 
-void __wrap_nb__sys_freeaddrinfo(struct addrinfo *list)
+REPLACE(getaddrinfo, own_getaddrinfo)
+
+static void own_freeaddrinfo(struct addrinfo *list)
 {
-    if (list != NULL && list != answers)
-        __real_nb__sys_freeaddrinfo(list);
-    if (list != NULL)
-        (void)fault(ON_FREEADDRINFO);
+    if (list != answers)
+        real.freeaddrinfo(list);
 }
 
-int __wrap_nb__sys_wake_open(int fds[2])
+REPLACE(freeaddrinfo, own_freeaddrinfo)
+
+static int own_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
 {
-    int error = fault(ON_WAKE_OPEN);
-
-    return error != 0 ? -error : __real_nb__sys_wake_open(fds);
-}
-
-int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
-{
-    int error = fault(ON_POLL);
-
-    if (error != 0)
-        return -error;
     if (!answers_too_late)
-        return __real_nb__sys_poll(fds, count, by);
-    (void)__real_nb__sys_poll(fds, count, nb_forever());
+        return real.poll(fds, count, by);
+    (void)real.poll(fds, count, nb_forever());
     while (!nb_expired(by))
         a_moment();
     return 0;
 }
+
+REPLACE(poll, own_poll)
 
 /* While set: at the third question for the process, which is asked between reading how many lookups
    were left behind and changing that, another one is left behind. */
@@ -141,7 +111,7 @@ static struct {
     nb_status status;
 } meanwhile;
 
-int __wrap_nb__sys_process(void)
+static int own_process(void)
 {
     nb_conn *conn;
 
@@ -149,26 +119,24 @@ int __wrap_nb__sys_process(void)
         meanwhile.on = false;
         meanwhile.status = nb_connect(&conn, "other.test:80", NULL, nb_forever(), NULL);
     }
-    return __real_nb__sys_process();
+    return real.process();
 }
 
-int __wrap_nb__sys_library_hold(void **out)
+REPLACE(process, own_process)
+
+static int own_library_hold(void **out)
 {
-    return without_library ? -ENOMEM : __real_nb__sys_library_hold(out);
+    return without_library ? -ENOMEM : real.library_hold(out);
 }
 
-int __wrap_pthread_attr_init(pthread_attr_t *attributes)
+REPLACE(library_hold, own_library_hold)
+
+static int own_pthread_attr_init(pthread_attr_t *attributes)
 {
-    return without_attributes ? ENOMEM : __real_pthread_attr_init(attributes);
+    return without_attributes ? ENOMEM : real.pthread_attr_init(attributes);
 }
 
-int __wrap_pthread_create(pthread_t *out, const pthread_attr_t *attributes, void *(*run)(void *),
-                          void *argument)
-{
-    int error = fault(ON_THREAD);
-
-    return error != 0 ? error : __real_pthread_create(out, attributes, run, argument);
-}
+REPLACE(pthread_attr_init, own_pthread_attr_init)
 
 static void answer_not_until(nb_deadline until)
 {
@@ -263,20 +231,20 @@ static int resolve_case_begin(void **state)
 TEST(literals_are_never_looked_up)
 {
     nb_address v4, v6;
-    int threads = calls(ON_THREAD);
+    int threads = calls(ON_PTHREAD_CREATE);
 
     (void)bare_listener("127.0.0.1:0", 8, &v4);
     (void)bare_listener("[::1]:0", 8, &v6);
     assert_status(try_connect(host_at("127.0.0.1", &v4), NULL), NB_OK);
     assert_status(try_connect(host_at("[::1]", &v6), NULL), NB_OK);
     assert_int_equal(calls(ON_GETADDRINFO), 0);
-    assert_int_equal(calls(ON_THREAD), threads);
+    assert_int_equal(calls(ON_PTHREAD_CREATE), threads);
 }
 
 TEST(localhost_is_never_looked_up)
 {
     nb_address v4;
-    int threads = calls(ON_THREAD);
+    int threads = calls(ON_PTHREAD_CREATE);
 
     (void)bare_listener("127.0.0.1:0", 8, &v4);
     assert_status(try_connect(host_at("localhost", &v4), NULL), NB_OK);
@@ -284,7 +252,7 @@ TEST(localhost_is_never_looked_up)
     assert_status(try_connect(host_at("localhost.", &v4), NULL), NB_OK);
     assert_status(try_connect(host_at("app.localhost", &v4), NULL), NB_OK);
     assert_int_equal(calls(ON_GETADDRINFO), 0);
-    assert_int_equal(calls(ON_THREAD), threads);
+    assert_int_equal(calls(ON_PTHREAD_CREATE), threads);
 }
 
 TEST(a_name_is_looked_up_once_and_without_its_port)
@@ -542,11 +510,11 @@ TEST(no_memory_for_a_lookup_leaks_nothing)
     answer_with(0, 0);
     answer_address("127.0.0.1:0");
     while (status == NB_NO_MEMORY && failed < 20) {
-        fail_after(ON_MALLOC, failed, ENOMEM, 1);
+        fail_after(ON_LIBC_MALLOC, failed, ENOMEM, 1);
         status = try_connect(host_at("some.test", &v4), NULL);
         failed++;
     }
-    fail_next(ON_MALLOC, 0, 0);
+    fail_next(ON_LIBC_MALLOC, 0, 0);
     assert_status(status, NB_OK);
     assert_true(failed > 1);
     assert_int_equal(calls(ON_FREEADDRINFO), calls(ON_GETADDRINFO));
@@ -666,7 +634,7 @@ TEST(the_seventeenth_lookup_waits_while_sixteen_hang)
                         "connect to some.test:80: timed out (16 earlier lookups still go on)");
     assert_int_equal(err.system_error, 0);
     assert_int_equal(calls(ON_GETADDRINFO), 16);
-    assert_int_equal(calls(ON_THREAD), 16);
+    assert_int_equal(calls(ON_PTHREAD_CREATE), 16);
     assert_status(try_connect(host_at("127.0.0.1", &v4), NULL), NB_OK);
     assert_status(try_connect(host_at("localhost", &v4), NULL), NB_OK);
 }
@@ -868,7 +836,7 @@ TEST(a_thread_that_cannot_be_started_is_no_memory)
 
     (void)bare_listener("127.0.0.1:0", 8, &v4);
     answer_address("127.0.0.1:0");
-    fail_next(ON_THREAD, EAGAIN, 1);
+    fail_next(ON_PTHREAD_CREATE, EAGAIN, 1);
     assert_status(try_connect(host_at("some.test", &v4), &err), NB_NO_MEMORY);
     assert_int_equal(err.system_error, EAGAIN);
     assert_status(try_connect(host_at("some.test", &v4), NULL), NB_OK);
@@ -884,7 +852,7 @@ TEST(without_a_descriptor_for_the_lookup_it_says_so)
     fail_next(ON_WAKE_OPEN, EMFILE, 1);
     assert_status(try_connect(host_at("some.test", &v4), &err), NB_NO_DESCRIPTORS);
     assert_int_equal(err.system_error, EMFILE);
-    assert_int_equal(calls(ON_THREAD), 0);
+    assert_int_equal(calls(ON_PTHREAD_CREATE), 0);
     assert_status(try_connect(host_at("some.test", &v4), NULL), NB_OK);
 }
 

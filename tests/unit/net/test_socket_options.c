@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief Tests of the socket options of nb_connect() and nb_listen(): what the kernel was told.
- *
- *  Wraps: nb__sys_setsockopt nb__sys_connect nb__sys_bind */
+ *  @brief Tests of the socket options of nb_connect() and nb_listen(): what the kernel was told. */
 #undef _GNU_SOURCE
 #define _GNU_SOURCE
 
@@ -15,13 +13,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-int __real_nb__sys_setsockopt(int fd, int level, int name, const void *value, socklen_t length);
-int __wrap_nb__sys_setsockopt(int fd, int level, int name, const void *value, socklen_t length);
-int __real_nb__sys_connect(int fd, const struct sockaddr *address, socklen_t length);
-int __wrap_nb__sys_connect(int fd, const struct sockaddr *address, socklen_t length);
-int __real_nb__sys_bind(int fd, const struct sockaddr *address, socklen_t length);
-int __wrap_nb__sys_bind(int fd, const struct sockaddr *address, socklen_t length);
 
 /* The option that the system refuses (error 0: none), and how many there were before and after the
    socket was connected or bound. */
@@ -42,25 +33,31 @@ static int begin(void **state)
 
 #define OPTION_CASE(name) cmocka_unit_test_setup_teardown(name, begin, net_case_end)
 
-int __wrap_nb__sys_setsockopt(int fd, int level, int name, const void *value, socklen_t length)
+static int own_setsockopt(int fd, int level, int name, const void *value, socklen_t length)
 {
     *(now.used ? &now.after : &now.before) += 1;
     if (now.error != 0 && level == now.level && name == now.name)
         return -now.error;
-    return __real_nb__sys_setsockopt(fd, level, name, value, length);
+    return real.setsockopt(fd, level, name, value, length);
 }
 
-int __wrap_nb__sys_connect(int fd, const struct sockaddr *address, socklen_t length)
+REPLACE(setsockopt, own_setsockopt)
+
+static int own_connect(int fd, const struct sockaddr *address, socklen_t length)
 {
     now.used = true;
-    return __real_nb__sys_connect(fd, address, length);
+    return real.connect(fd, address, length);
 }
 
-int __wrap_nb__sys_bind(int fd, const struct sockaddr *address, socklen_t length)
+REPLACE(connect, own_connect)
+
+static int own_bind(int fd, const struct sockaddr *address, socklen_t length)
 {
     now.used = true;
-    return __real_nb__sys_bind(fd, address, length);
+    return real.bind(fd, address, length);
 }
+
+REPLACE(bind, own_bind)
 
 static int option_of(int fd, int level, int name)
 {

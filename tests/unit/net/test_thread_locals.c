@@ -2,9 +2,7 @@
 /** @file
  *  @brief Tests of the library in a program with many thread-local variables, which the C library may
  *         take from the stack of each thread: what runs in the library's threads has its stack all the
- *         same.
- *
- *  Wraps: nb__sys_getaddrinfo nb__sys_freeaddrinfo */
+ *         same. */
 #undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
@@ -21,9 +19,6 @@ static _Thread_local volatile char variables[600 << 10];
 #define USED_BY_HANDLER ((size_t)192 << 10)
 #define USED_BY_RESOLVER ((size_t)384 << 10)
 
-int __wrap_nb__sys_getaddrinfo(const char *host, struct addrinfo **out, int *number);
-void __wrap_nb__sys_freeaddrinfo(struct addrinfo *list);
-
 static void use_stack(size_t size)
 {
     volatile char page[4096];
@@ -36,7 +31,7 @@ static void use_stack(size_t size)
         size_t)page[1]]++; /* it is used after the call, too, which is no tail call therefore */
 }
 
-int __wrap_nb__sys_getaddrinfo(const char *host, struct addrinfo **out, int *number)
+static int own_getaddrinfo(const char *host, struct addrinfo **out, int *number)
 {
     (void)host;
     (void)out;
@@ -46,10 +41,14 @@ int __wrap_nb__sys_getaddrinfo(const char *host, struct addrinfo **out, int *num
     return EAI_NONAME;
 }
 
-void __wrap_nb__sys_freeaddrinfo(struct addrinfo *list)
+REPLACE(getaddrinfo, own_getaddrinfo)
+
+static void own_freeaddrinfo(struct addrinfo *list)
 {
     (void)list;
 }
+
+REPLACE(freeaddrinfo, own_freeaddrinfo)
 
 static nb_status use_stack_and_say_hello(nb_conn *conn, void *context)
 {

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Tests of the zones of IPv6 addresses, on a machine whose interfaces have odd names
- *         (support/interfaces.c).
- *
- *  Wraps: nb__sys_if_index nb__sys_if_name */
+ *         (support/interfaces.c). */
 #undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 

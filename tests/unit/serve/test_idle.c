@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Tests of a stop that handlers can see: connections between two requests, and the end of the
- *         drain on demand.
- *
- *  Wraps: nb__sys_recv nb__sys_send nb__sys_poll nb__sys_setsockopt */
+ *         drain on demand. */
 #undef _GNU_SOURCE
 #define _GNU_SOURCE
 
@@ -18,49 +16,22 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* --- The double: counts, and says how a timer cannot be set. --- */
+/* --- A timer that cannot be set. --- */
 
-static atomic_int receives, sends, polls, options_set;
-static atomic_int refuses_options;
+static atomic_bool refuses_options;
 
-ssize_t __real_nb__sys_recv(int fd, void *buf, size_t length, int flags);
-ssize_t __wrap_nb__sys_recv(int fd, void *buf, size_t length, int flags);
-ssize_t __real_nb__sys_send(int fd, const void *data, size_t length, int flags);
-ssize_t __wrap_nb__sys_send(int fd, const void *data, size_t length, int flags);
-int __real_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
-int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
-int __real_nb__sys_setsockopt(int fd, int level, int name, const void *value, socklen_t length);
-int __wrap_nb__sys_setsockopt(int fd, int level, int name, const void *value, socklen_t length);
-
-ssize_t __wrap_nb__sys_recv(int fd, void *buf, size_t length, int flags)
+static int own_setsockopt(int fd, int level, int name, const void *value, socklen_t length)
 {
-    receives++;
-    return __real_nb__sys_recv(fd, buf, length, flags);
-}
-
-ssize_t __wrap_nb__sys_send(int fd, const void *data, size_t length, int flags)
-{
-    sends++;
-    return __real_nb__sys_send(fd, data, length, flags);
-}
-
-int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
-{
-    polls++;
-    return __real_nb__sys_poll(fds, count, by);
-}
-
-int __wrap_nb__sys_setsockopt(int fd, int level, int name, const void *value, socklen_t length)
-{
-    options_set++;
     if (refuses_options && name == SO_RCVTIMEO)
         return -EINVAL;
-    return __real_nb__sys_setsockopt(fd, level, name, value, length);
+    return real.setsockopt(fd, level, name, value, length);
 }
+
+REPLACE(setsockopt, own_setsockopt)
 
 static int begin(void **state)
 {
-    receives = sends = polls = options_set = refuses_options = 0;
+    refuses_options = false;
     return net_case_begin(state);
 }
 
@@ -490,11 +461,16 @@ TEST(where_timers_cannot_be_set_the_stop_is_seen_too)
     struct server *server = patient_server(serve_requests, NULL, *state);
     int client;
 
-    refuses_options = 1;
+    refuses_options = true;
     client = ask_once(server);
     nb_listener_stop(server->listener);
     assert_int_equal(answer(client, BYE), 0);
     check_all_in_order(server);
+}
+
+static int system_calls(void)
+{
+    return calls(ON_RECV) + calls(ON_SEND) + calls(ON_POLL) + calls(ON_SETSOCKOPT);
 }
 
 TEST(a_mark_costs_no_system_call_per_request)
@@ -502,15 +478,14 @@ TEST(a_mark_costs_no_system_call_per_request)
     enum { REQUESTS = 200 };
     struct server *server = patient_server(serve_requests, NULL, *state);
     int client = ask_once(server);
-    int before = receives + sends + polls + options_set;
+    int before = system_calls();
 
     for (int i = 0; i < REQUESTS; i++) {
         say(client, ASK, strlen(ASK));
         assert_int_equal(answer_so_far(client, HELLO), 0);
     }
     /* A machine that keeps somebody waiting for longer than 128 ms costs a few more. */
-    assert_in_range(receives + sends + polls + options_set - before, 2 * REQUESTS - 2,
-                    2 * REQUESTS + REQUESTS / 4);
+    assert_in_range(system_calls() - before, 2 * REQUESTS - 2, 2 * REQUESTS + REQUESTS / 4);
     nb_listener_stop(server->listener);
     assert_int_equal(answer(client, BYE), 0);
     check_all_in_order(server);
@@ -522,12 +497,13 @@ TEST_AS(outside_of_a_server_a_mark_does_nothing, IDLE_CASE)
     nb_conn *b;
     size_t got;
     char byte;
+    int before;
 
     conn_pair(OVER_IPV4, &a, &b);
+    before = calls(ON_SETSOCKOPT);
     nb_conn_idle(NULL);
-    options_set = 0;
     nb_conn_idle(a);
-    assert_int_equal(options_set, 0);
+    assert_int_equal(calls(ON_SETSOCKOPT), before);
     assert_status(nb_recv(a, &byte, 1, &got, nb_after_ms(1)), NB_TIMEOUT);
     nb_abort(a);
     nb_abort(b);
@@ -674,6 +650,7 @@ static void check_undisturbed_by_a_child(nb_handler *handler, const struct mode 
     int client = ask_once(server);
     int64_t begin;
     int status;
+    int polls;
     pid_t child = fork();
 
     if (child == 0) {
@@ -681,11 +658,11 @@ static void check_undisturbed_by_a_child(nb_handler *handler, const struct mode 
         _exit(0);
     }
     assert_int_equal(waitpid(child, &status, 0), child);
-    polls = 0;
+    polls = calls(ON_POLL);
     /* Who spins does nothing else from the first poll on, which comes after 128 ms. */
     for (begin = now_ns(); ms_since(begin) < 400;)
         a_moment();
-    assert_in_range(polls, 0, 100);
+    assert_in_range(calls(ON_POLL) - polls, 0, 100);
     say(client, ASK, strlen(ASK));
     assert_int_equal(answer_so_far(client, HELLO), 0);
     assert_false(nb_listener_stopping(server->listener));

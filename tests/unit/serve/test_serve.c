@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Tests of the accept loop: handlers, limits, lingering, events, counters. Most cases run for
- *         the sequential mode and for worker threads.
- *
- *  Wraps: pthread_create nb__sys_poll nb__sys_accept nb__sys_wake_ring nb__sys_wake_clear
- *  nb__sys_shutdown nb__sys_recv nb__sys_peer_credentials nb__handling_let_go nb__admit */
+ *         the sequential mode and for worker threads. */
 #undef _GNU_SOURCE
 #define _GNU_SOURCE /* pthread_getattr_np */
 
@@ -24,37 +21,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-int __real_pthread_create(pthread_t *out, const pthread_attr_t *attr, void *(*run)(void *),
-                          void *argument);
-int __wrap_pthread_create(pthread_t *out, const pthread_attr_t *attr, void *(*run)(void *),
-                          void *argument);
-int __real_nb__sys_wake_ring(const int fds[2]);
-int __wrap_nb__sys_wake_ring(const int fds[2]);
-int __real_nb__sys_wake_clear(const int fds[2]);
-int __wrap_nb__sys_wake_clear(const int fds[2]);
-int __real_nb__sys_shutdown(int fd, int how);
-int __wrap_nb__sys_shutdown(int fd, int how);
-int __real_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
-int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by);
-int __real_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length);
-int __wrap_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length);
-ssize_t __real_nb__sys_recv(int fd, void *buf, size_t length, int flags);
-ssize_t __wrap_nb__sys_recv(int fd, void *buf, size_t length, int flags);
-int __real_nb__sys_peer_credentials(int fd, int64_t *pid, int64_t *uid, int64_t *gid);
-int __wrap_nb__sys_peer_credentials(int fd, int64_t *pid, int64_t *uid, int64_t *gid);
-nb_conn *__real_nb__handling_let_go(struct nb__handling *work);
-nb_conn *__wrap_nb__handling_let_go(struct nb__handling *work);
-bool __real_nb__admit(struct nb__handling *handling);
-bool __wrap_nb__admit(struct nb__handling *handling);
-
-int __wrap_pthread_create(pthread_t *out, const pthread_attr_t *attr, void *(*run)(void *),
-                          void *argument)
-{
-    int error = fault(ON_THREAD);
-
-    return error != 0 ? error : __real_pthread_create(out, attr, run, argument);
-}
-
 /* While set: who rings a wakeup goes on only when this server has admitted or refused one connection; who
    ends a stream, when it has two. */
 static struct server *_Atomic held_back;
@@ -70,31 +36,37 @@ static void hold(struct server *_Atomic *whose, uint64_t seen)
         a_moment();
 }
 
-int __wrap_nb__sys_wake_ring(const int fds[2])
+static int own_wake_ring(const int fds[2])
 {
-    int result = __real_nb__sys_wake_ring(fds);
+    int result = real.wake_ring(fds);
 
     hold(&held_back, 1);
     return result;
 }
 
+REPLACE(wake_ring, own_wake_ring)
+
 /* While set: this server is stopped at the moment when somebody clears a wakeup. */
 static struct server *_Atomic stopped_meanwhile;
 
-int __wrap_nb__sys_wake_clear(const int fds[2])
+static int own_wake_clear(const int fds[2])
 {
     struct server *server = atomic_exchange(&stopped_meanwhile, NULL);
 
     if (server != NULL)
         nb_listener_stop(server->listener);
-    return __real_nb__sys_wake_clear(fds);
+    return real.wake_clear(fds);
 }
 
-int __wrap_nb__sys_shutdown(int fd, int how)
+REPLACE(wake_clear, own_wake_clear)
+
+static int own_shutdown(int fd, int how)
 {
     hold(&held_at_the_end, 2);
-    return __real_nb__sys_shutdown(fd, how);
+    return real.shutdown(fd, how);
 }
+
+REPLACE(shutdown, own_shutdown)
 
 /* While set: there is memory to poll for so many descriptors and no more. */
 static atomic_size_t poll_room = SIZE_MAX;
@@ -102,10 +74,8 @@ static atomic_int without_room;
 /* While set: there is none to poll for this descriptor. */
 static atomic_int unwatched = -1;
 
-int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
+static int own_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
 {
-    int error = fault(ON_POLL);
-
     for (nfds_t i = 0; i < count; i++) {
         if (fds[i].fd == unwatched)
             return -ENOMEM;
@@ -114,35 +84,34 @@ int __wrap_nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
         without_room++;
         return -ENOMEM;
     }
-    return error != 0 ? -error : __real_nb__sys_poll(fds, count, by);
+    return real.poll(fds, count, by);
 }
+
+REPLACE(poll, own_poll)
 
 /* While set: the next receive that is not to wait does, at the gate. */
 static atomic_bool receive_hangs;
 
-ssize_t __wrap_nb__sys_recv(int fd, void *buf, size_t length, int flags)
+static ssize_t own_recv(int fd, void *buf, size_t length, int flags)
 {
     if ((flags & MSG_DONTWAIT) != 0 && atomic_exchange(&receive_hangs, false))
         gate_pass();
-    return __real_nb__sys_recv(fd, buf, length, flags);
+    return real.recv(fd, buf, length, flags);
 }
 
-int __wrap_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length)
-{
-    int error = fault(ON_ACCEPT);
-
-    return error != 0 ? -error : __real_nb__sys_accept(fd, peer, length);
-}
+REPLACE(recv, own_recv)
 
 /* While set: who wants to keep a connection finds it cancelled just before. */
 static atomic_bool cancelled_just_before;
 
-nb_conn *__wrap_nb__handling_let_go(struct nb__handling *work)
+static nb_conn *own_nb__handling_let_go(struct nb__handling *work)
 {
     if (atomic_exchange(&cancelled_just_before, false))
         nb_cancel(work->conn);
-    return __real_nb__handling_let_go(work);
+    return real.nb__handling_let_go(work);
 }
+
+REPLACE(nb__handling_let_go, own_nb__handling_let_go)
 
 /* Whose the Unix peers are: so many users further on than the test's own, or nobody knows. */
 static atomic_int user_offset;
@@ -150,9 +119,9 @@ static atomic_bool user_unknown;
 static atomic_int users_asked;
 static atomic_bool user_takes_long; /* the next one who asks waits at the gate */
 
-int __wrap_nb__sys_peer_credentials(int fd, int64_t *pid, int64_t *uid, int64_t *gid)
+static int own_peer_credentials(int fd, int64_t *pid, int64_t *uid, int64_t *gid)
 {
-    int failed = __real_nb__sys_peer_credentials(fd, pid, uid, gid);
+    int failed = real.peer_credentials(fd, pid, uid, gid);
 
     users_asked++;
     if (atomic_exchange(&user_takes_long, false))
@@ -161,18 +130,22 @@ int __wrap_nb__sys_peer_credentials(int fd, int64_t *pid, int64_t *uid, int64_t 
     return user_unknown ? -EOPNOTSUPP : failed;
 }
 
+REPLACE(peer_credentials, own_peer_credentials)
+
 /* While above zero: so many have to come before any of them is admitted. */
 static atomic_int admitted_together;
 
-bool __wrap_nb__admit(struct nb__handling *handling)
+static bool own_nb__admit(struct nb__handling *handling)
 {
     nb_deadline until = plenty();
 
     admitted_together--;
     while (admitted_together > 0 && !nb_expired(until))
         ;
-    return __real_nb__admit(handling);
+    return real.nb__admit(handling);
 }
+
+REPLACE(nb__admit, own_nb__admit)
 
 /* --- Handlers --- */
 
@@ -463,7 +436,7 @@ TEST_AS(one_at_a_time_runs_in_the_calling_thread_and_starts_none, NET_CASE)
     assert_serves(server, 10);
     assert_int_equal(thread, server->tid);
     assert_status(server_finish(server), NB_OK);
-    assert_int_equal(calls(ON_THREAD), 1); /* that of the server itself */
+    assert_int_equal(calls(ON_PTHREAD_CREATE), 1); /* that of the server itself */
 }
 
 TEST_AS(workers_are_other_threads, NET_CASE)
@@ -489,7 +462,7 @@ TEST_AS(short_connections_start_no_threads_once_workers_exist, NET_CASE)
     }
     assert_status(server_finish(server), NB_OK);
     assert_int_equal(server_counters(server).accepted, 1000);
-    assert_in_range(calls(ON_THREAD), 2, 16);
+    assert_in_range(calls(ON_PTHREAD_CREATE), 2, 16);
 }
 
 TEST_AS(only_so_many_handlers_run_and_the_others_wait_in_the_queue, NET_CASE)
@@ -1254,7 +1227,7 @@ TEST_AS(who_is_admitted_first_counts_whoever_was_accepted_first, NET_CASE)
     struct server *server = server_new("127.0.0.1:0", say_hello_later, &workers);
 
     server->options.max_per_peer = 1;
-    fail_after(ON_THREAD, 2, EAGAIN, 1);
+    fail_after(ON_PTHREAD_CREATE, 2, EAGAIN, 1);
     dial_times(2, &server->address);
     held_back = server;
     server_run(server);
@@ -1457,7 +1430,7 @@ TEST_AS(who_waits_for_a_place_when_the_run_breaks_is_unserved_without_events, NE
 
     dial_all(clients, &server->address);
     nb_listener_stop(server->listener);
-    fail_after(ON_THREAD, 1, EAGAIN, -1); /* that of the server starts */
+    fail_after(ON_PTHREAD_CREATE, 1, EAGAIN, -1); /* that of the server starts */
     fail_next(ON_POLL, EFAULT, -1);
     server_run(server);
     assert_status(server_wait(server), NB_SYSTEM);

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief Tests of how the accept loop ends: stop, drain, signals, also under load.
- *
- *  Wraps: getpid pthread_create pthread_join nb__sys_accept nb__sys_queue_length
- *  pthread_cond_wait nb_cancel */
+ *  @brief Tests of how the accept loop ends: stop, drain, signals, also under load. */
 #undef _GNU_SOURCE
 #define _GNU_SOURCE
 
@@ -23,44 +20,15 @@
 #include <time.h>
 #include <unistd.h>
 
-pid_t __real_getpid(void);
-pid_t __wrap_getpid(void);
-int __real_pthread_create(pthread_t *out, const pthread_attr_t *attr, void *(*run)(void *),
-                          void *argument);
-int __wrap_pthread_create(pthread_t *out, const pthread_attr_t *attr, void *(*run)(void *),
-                          void *argument);
-int __real_pthread_join(pthread_t thread, void **result);
-int __wrap_pthread_join(pthread_t thread, void **result);
-int __real_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length);
-int __wrap_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length);
-int __real_nb__sys_queue_length(int fd);
-int __wrap_nb__sys_queue_length(int fd);
-int __real_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *lock);
-int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *lock);
-void __real_nb_cancel(nb_conn *conn);
-void __wrap_nb_cancel(nb_conn *conn);
-
 /* The number that all processes have, as if each were in a PID namespace of its own; 0: their own. */
 static pid_t number_of_all;
 
-pid_t __wrap_getpid(void)
+static pid_t own_libc_getpid(void)
 {
-    return number_of_all != 0 ? number_of_all : __real_getpid();
+    return number_of_all != 0 ? number_of_all : real.libc_getpid();
 }
 
-int __wrap_pthread_create(pthread_t *out, const pthread_attr_t *attr, void *(*run)(void *),
-                          void *argument)
-{
-    int error = fault(ON_THREAD);
-
-    return error != 0 ? error : __real_pthread_create(out, attr, run, argument);
-}
-
-int __wrap_pthread_join(pthread_t thread, void **result)
-{
-    (void)fault(ON_JOIN);
-    return __real_pthread_join(thread, result);
-}
+REPLACE(libc_getpid, own_libc_getpid)
 
 /* While set: a server that stops while one of its workers is in accept(2). */
 static struct server *_Atomic stopping_in_accept;
@@ -75,15 +43,16 @@ static void stop_in_accept(struct server *server)
         a_moment();
 }
 
-int __wrap_nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length)
+static int own_accept(int fd, struct sockaddr *peer, socklen_t *length)
 {
-    int error = fault(ON_ACCEPT);
     struct server *server = atomic_exchange(&stopping_in_accept, NULL);
 
     if (server != NULL)
         stop_in_accept(server);
-    return error != 0 ? -error : __real_nb__sys_accept(fd, peer, length);
+    return real.accept(fd, peer, length);
 }
+
+REPLACE(accept, own_accept)
 
 /* Those who come after the loop has looked at the queue, and before it takes anybody. */
 static struct latecomers {
@@ -102,14 +71,15 @@ static void let_latecomers_in(void)
         latecomers.clients[i] = dial_quietly(&server->address);
 }
 
-int __wrap_nb__sys_queue_length(int fd)
+static int own_queue_length(int fd)
 {
-    int error = fault(ON_QUEUE_LENGTH);
-    int length = error != 0 ? -error : __real_nb__sys_queue_length(fd);
+    int length = real.queue_length(fd);
 
     let_latecomers_in();
     return length;
 }
+
+REPLACE(queue_length, own_queue_length)
 
 /* The end of a drain that several threads notice: the one that cancels goes on when the others wait for
    that. */
@@ -134,20 +104,24 @@ static void await_count(const atomic_int *counter, int count)
         a_moment();
 }
 
-int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *lock)
+static int own_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *lock)
 {
     atomic_fetch_add(&many_cancel.waits, 1);
-    return __real_pthread_cond_wait(condition, lock);
+    return real.pthread_cond_wait(condition, lock);
 }
 
-void __wrap_nb_cancel(nb_conn *conn)
+REPLACE(pthread_cond_wait, own_pthread_cond_wait)
+
+static void own_nb_cancel(nb_conn *conn)
 {
     int others = many_cancel.others;
 
     if (others > 0 && atomic_fetch_add(&many_cancel.cancelled, 1) == 0)
         await_count(&many_cancel.waits, others);
-    __real_nb_cancel(conn);
+    real.nb_cancel(conn);
 }
+
+REPLACE(nb_cancel, own_nb_cancel)
 
 static int concurrency_of(void **state)
 {
@@ -186,8 +160,8 @@ TEST_AS(a_stop_ends_a_server_whose_workers_wait, NET_CASE)
     gate_open();
     assert_all_greeted(clients);
     assert_status(server_finish(server), NB_OK);
-    assert_true(calls(ON_THREAD) > (int)COUNT(clients));
-    assert_int_equal(calls(ON_JOIN), calls(ON_THREAD));
+    assert_true(calls(ON_PTHREAD_CREATE) > (int)COUNT(clients));
+    assert_int_equal(calls(ON_PTHREAD_JOIN), calls(ON_PTHREAD_CREATE));
 }
 
 TEST(a_stop_before_the_start_is_not_lost)

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Tests of how the library is kept loaded, as if it were a shared one: by the name that the
- *         dynamic linker has for it, as often as it is released.
- *
- *  Wraps: calloc dladdr1 dlopen dlclose */
+ *         dynamic linker has for it, as often as it is released. */
 #undef _GNU_SOURCE
 #define _GNU_SOURCE /* dladdr1 */
 
@@ -12,29 +10,21 @@
 
 #include <errno.h>
 
-void *__real_calloc(size_t count, size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-
 /* What the library itself allocates; the C library has memory of its own. */
 static atomic_bool without_memory;
 
-void *__wrap_calloc(size_t count, size_t size)
+static void *own_libc_calloc(size_t count, size_t size)
 {
-    return without_memory ? NULL : __real_calloc(count, size);
+    return without_memory ? NULL : real.libc_calloc(count, size);
 }
+
+REPLACE(libc_calloc, own_libc_calloc)
 
 #ifdef __GLIBC__
 #include <dlfcn.h>
 #include <link.h>
 
 #define ODD_ERRNO 4711
-
-int __real_dladdr1(const void *address, Dl_info *info, void **extra, int flags);
-int __wrap_dladdr1(const void *address, Dl_info *info, void **extra, int flags);
-void *__real_dlopen(const char *name, int flags);
-void *__wrap_dlopen(const char *name, int flags);
-int __real_dlclose(void *library);
-int __wrap_dlclose(void *library);
 
 /* What the dynamic linker says; each case begins in a program, as it really is. */
 static struct {
@@ -48,27 +38,33 @@ static int opened;
 static int loaded; /* how often it could have been loaded anew */
 static atomic_int closed;
 
-int __wrap_dladdr1(const void *address, Dl_info *info, void **extra, int flags)
+static int own_libc_dladdr1(const void *address, void *info, void **extra, int flags)
 {
     asked++;
     if (linker.nothing_known)
         return 0;
-    return __real_dladdr1(linker.inside != NULL ? linker.inside : address, info, extra, flags);
+    return real.libc_dladdr1(linker.inside != NULL ? linker.inside : address, info, extra, flags);
 }
 
-void *__wrap_dlopen(const char *name, int flags)
+REPLACE(libc_dladdr1, own_libc_dladdr1)
+
+static void *own_libc_dlopen(const char *name, int flags)
 {
     opened++;
     loaded += (flags & RTLD_NOLOAD) == 0;
     errno = ENOENT; /* as it may be after a search that ended well */
-    return linker.closed_already ? NULL : __real_dlopen(name, flags);
+    return linker.closed_already ? NULL : real.libc_dlopen(name, flags);
 }
 
-int __wrap_dlclose(void *library)
+REPLACE(libc_dlopen, own_libc_dlopen)
+
+static int own_libc_dlclose(void *library)
 {
     atomic_fetch_add(&closed, 1);
-    return __real_dlclose(library);
+    return real.libc_dlclose(library);
 }
+
+REPLACE(libc_dlclose, own_libc_dlclose)
 
 static int begin(void **state)
 {

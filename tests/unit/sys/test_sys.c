@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief Tests of the one way into the kernel: -errno, errno as it was, what sockets really do.
- *
- *  Link with --wrap for: close, connect, getpid. */
+ *  @brief Tests of the one way into the kernel: -errno, errno as it was, what sockets really do. */
 #undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
@@ -54,34 +52,31 @@ static long errno_kept(long result, const char *call)
             fail_msg("%s gives %ld, not %ld", #call, result_, (long)(expected));                   \
     } while (0)
 
-pid_t __real_getpid(void);
-pid_t __wrap_getpid(void);
-int __wrap_close(int fd);
-int __real_close(int fd);
-int __wrap_connect(int fd, const struct sockaddr *address, socklen_t length);
-int __real_connect(int fd, const struct sockaddr *address, socklen_t length);
-
 static atomic_int bad_closes;
 static atomic_bool kernel_refuses_to_disconnect;
 
 /* Counts the closes of what was closed already: to another thread they are a disaster. */
-int __wrap_close(int fd)
+static int own_libc_close(int fd)
 {
-    int result = __real_close(fd);
+    int result = real.libc_close(fd);
 
     if (result != 0)
         atomic_fetch_add(&bad_closes, 1);
     return result;
 }
 
-int __wrap_connect(int fd, const struct sockaddr *address, socklen_t length)
+REPLACE(libc_close, own_libc_close)
+
+static int own_libc_connect(int fd, const struct sockaddr *address, socklen_t length)
 {
     if (address->sa_family == AF_UNSPEC && atomic_load(&kernel_refuses_to_disconnect)) {
         errno = EBUSY;
         return -1;
     }
-    return __real_connect(fd, address, length);
+    return real.libc_connect(fd, address, length);
 }
+
+REPLACE(libc_connect, own_libc_connect)
 
 static nb_deadline long_past(void)
 {
@@ -846,10 +841,12 @@ TEST(ring_in_a_signal_handler_leaves_errno_alone)
 /* The number that getpid(2) gives; 0: the right one. */
 static pid_t other_number;
 
-pid_t __wrap_getpid(void)
+static pid_t own_libc_getpid(void)
 {
-    return other_number != 0 ? other_number : __real_getpid();
+    return other_number != 0 ? other_number : real.libc_getpid();
 }
+
+REPLACE(libc_getpid, own_libc_getpid)
 
 TEST(process_is_the_same_whoever_asks_and_whenever)
 {
@@ -866,7 +863,7 @@ TEST(process_with_another_number_is_another_one)
 {
     int self = nb__sys_process();
 
-    other_number = __real_getpid() + 1;
+    other_number = real.libc_getpid() + 1;
     assert_int_not_equal(nb__sys_process(), self);
     assert_true(nb__sys_process() > 0);
     other_number = 0;
