@@ -12,7 +12,7 @@ int64_t nb__now_ns(void)
 {
     struct timespec now;
 
-    /* It cannot fail: the clock exists, and the pointer is good. */
+    /* It cannot fail: the clock exists, and the pointer is valid. */
     (void)clock_gettime(CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * NB__NS_PER_S + now.tv_nsec;
 }

@@ -24,10 +24,10 @@ static inline nb_deadline nb__earlier(nb_deadline a, nb_deadline b)
 /* Nanoseconds on the monotonic clock. */
 int64_t nb__now_ns(void);
 
-/* The deadline so many milliseconds (not negative) after a moment, at most nb_forever(). */
+/* The deadline `ms` milliseconds (not negative) after `now_ns`, at most nb_forever(). */
 nb_deadline nb__ms_after(int64_t now_ns, int64_t ms);
 
-/* Nanoseconds left, seen from now: 0 when it has passed, INT64_MAX for ever. */
+/* Nanoseconds left at `now_ns`: 0 when the deadline has passed, INT64_MAX for nb_forever(). */
 static inline int64_t nb__remaining_ns(nb_deadline by, int64_t now_ns)
 {
     if (nb__is_forever(by))

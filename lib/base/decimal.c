@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief Numbers as people write them, and nothing else: getaddrinfo would take " 80", "+80" and
- *         "99999" (as 34463). */
+ *  @brief Plain decimal numbers, read strictly: getaddrinfo would take " 80", "+80" and "99999" (as
+ *         34463). */
 #include "base/decimal.h"
 
 bool nb__decimal_read(const char *text, size_t length, uint32_t max, uint32_t *out)

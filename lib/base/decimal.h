@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief Private: numbers as people write them, and nothing else. */
+ *  @brief Private: plain decimal numbers, read strictly. */
 #ifndef NETBASICS_DECIMAL_H
 #define NETBASICS_DECIMAL_H
 

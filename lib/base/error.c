@@ -11,12 +11,12 @@
 #include <netdb.h>
 #include <string.h>
 
-/* How much is shown of what a message is about: the reason behind it must not be pushed out. */
-#define SUBJECT_MAX ((size_t)256)
+/* How much of the target a message shows: a long one must not push the reason out. */
+#define TARGET_MAX ((size_t)256)
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* Every status with its text. A switch over them that lacks one is an error of the compiler (-Wswitch). */
+/* Every status with its text. A status missing here fails the build (-Wswitch). */
 #define STATUSES(X)                                                                                \
     X(NB_OK, "success")                                                                            \
     X(NB_EOF, "end of stream")                                                                     \
@@ -50,9 +50,9 @@ struct meaning {
         code, status, #code                                                                        \
     }
 
-/* From practice, not from one man page: recv(2), for instance, does not mention ECONNRESET,
-   ETIMEDOUT or EHOSTUNREACH. What is not listed is NB_SYSTEM; rows with NB_SYSTEM give a name. A filter of
-   system calls may choose any errno, so all of POSIX are here. */
+/* From practice, not from the man pages alone: recv(2), for instance, does not mention ECONNRESET,
+   ETIMEDOUT or EHOSTUNREACH. An errno that is not listed is NB_SYSTEM; rows with NB_SYSTEM are here for
+   their names. A system call filter may return any errno, so all of POSIX's are listed. */
 static const struct meaning errno_meanings[] = {
     MEANS(ECONNREFUSED, NB_REFUSED),
     MEANS(ECONNRESET, NB_RESET),
@@ -290,7 +290,7 @@ void nb__text_add_result(struct nb__text *text, const struct nb__result *result)
 
 void nb__text_add_target(struct nb__text *text, const char *target)
 {
-    size_t most = text->length + SUBJECT_MAX;
+    size_t most = text->length + TARGET_MAX;
 
     for (; *target != '\0' && text->length < most; target++)
         nb__text_add_escaped(text, target, 1);

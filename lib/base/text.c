@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief Lines of text put together in a buffer of fixed size. */
+ *  @brief Text built piece by piece in a buffer of fixed size. */
 #include "base/text.h"
 
 #include <stdarg.h>
@@ -14,7 +14,7 @@ struct nb__text nb__text_in(char *buf, size_t capacity)
     return (struct nb__text){buf, capacity, 0};
 }
 
-/* The text has no room for what it was given: says so in its last bytes, and takes no more. */
+/* The text is full: its last bytes become "...", and nothing more is added. */
 static void mark_cut(struct nb__text *text)
 {
     static const char mark[] = "...";
@@ -35,7 +35,7 @@ void nb__text_add(struct nb__text *text, const char *format, ...)
     va_start(arguments, format);
     wanted = vsnprintf(text->data + text->length, room, format, arguments);
     va_end(arguments);
-    /* Only wide characters can make it fail, and nobody writes those. */
+    /* Only wide characters can make it fail, and no format here has any. */
     if (wanted < 0)                      /* GCOV_EXCL_BR_LINE */
         text->data[text->length] = '\0'; /* GCOV_EXCL_LINE */
     else if ((size_t)wanted < room)

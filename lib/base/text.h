@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief Private: lines of text put together in a buffer of fixed size. */
+ *  @brief Private: text built piece by piece in a buffer of fixed size. */
 #ifndef NETBASICS_TEXT_H
 #define NETBASICS_TEXT_H
 
 #include <stddef.h>
 
-/* A string under construction. It is NUL-terminated at all times, and ends with "..." once something
-   did not fit. */
+/* A string under construction. It is always NUL-terminated, and ends with "..." once something did not
+   fit. */
 struct nb__text {
     char *data;
     size_t capacity;
@@ -20,7 +20,7 @@ struct nb__text nb__text_in(char *buf, size_t capacity);
 __attribute__((format(printf, 2, 3))) void nb__text_add(struct nb__text *text, const char *format,
                                                         ...);
 
-/* Adds bytes from outside: what is not printable ASCII comes out as \xNN, and so does the backslash. */
+/* Adds bytes from outside. Backslashes and all bytes but printable ASCII are written as \xNN. */
 void nb__text_add_escaped(struct nb__text *text, const void *bytes, size_t length);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief Which version this is. */
+ *  @brief The version of the library. */
 #include <netbasics/version.h>
 
 const char *nb_version(void)

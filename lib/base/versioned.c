@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief Option structures that grow from version to version. */
+ *  @brief Structures that later versions may extend. */
 #include "base/versioned.h"
 
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief Keeps the code of a thread loaded that outlives every use of the library. */
+ *  @brief Keeps the library loaded while a thread that nobody waits for runs its code. */
 #undef _GNU_SOURCE
 #define _GNU_SOURCE /* dladdr1 */
 
@@ -16,8 +16,8 @@
 #endif
 
 #ifdef __GLIBC__
-/* What has to be held to keep us loaded; NULL when nothing could unload us: we are in the program itself,
-   which has no name, or in a library that says so (-z nodelete, as our own one is linked). */
+/* The shared object that this code is part of; NULL when it cannot be unloaded: it is the program itself,
+   which has no name, or a library linked with -z nodelete, as our own is. */
 static struct link_map *unloadable;
 
 static bool stays_loaded(const struct link_map *library)
@@ -29,7 +29,7 @@ static bool stays_loaded(const struct link_map *library)
     return entry->d_tag == DT_FLAGS_1 && (entry->d_un.d_val & DF_1_NODELETE) != 0;
 }
 
-/* Before the constructors of whom we are part of. */
+/* Runs before the constructors of the program or library that this code is part of. */
 __attribute__((constructor(101))) void nb__sys_library_find(void)
 {
     static const char inside;
@@ -60,16 +60,16 @@ void nb__sys_library_release(void *held)
         (void)dlclose(held);
 }
 
-/* Of the C library: what C++ uses for thread_local objects. The last argument is an address in the
+/* From the C library, which C++ uses for thread_local objects. The last argument is an address in the
    library that the function belongs to. */
 extern int __cxa_thread_atexit_impl(void (*function)(void *), void *object, void *where)
     __attribute__((weak));
 
-/* Whether the C library will have memory for a few bytes more. It ends the process when it has none for
-   what a thread has to do at its end. */
+/* Whether the C library can allocate a few more bytes. It aborts the process when it cannot register what
+   a thread has to do at its end. */
 static bool has_memory(void)
 {
-    void *volatile room = nb__sys_calloc(1, 4096); /* or a compiler would not ask */
+    void *volatile room = nb__sys_calloc(1, 4096); /* volatile: the call must not be dropped */
     bool has = room != NULL;
 
     free(room);
@@ -78,7 +78,7 @@ static bool has_memory(void)
 
 void nb__sys_library_release_later(void *held)
 {
-    /* The C library calls dlclose itself: nothing of ours is on the stack when it unloads us. */
+    /* The C library calls dlclose itself: none of our code is on the stack when it is unloaded. */
     void (*release)(void *) = (void (*)(void *))(void (*)(void))dlclose;
 
     /* NOLINTNEXTLINE(performance-no-int-to-ptr): ISO C has no other way to the address of a function */
@@ -86,7 +86,7 @@ void nb__sys_library_release_later(void *held)
 
     if (held == NULL || !has_memory())
         return;
-    /* glibc has had it since 2.18; others that look like glibc need not. */
+    /* In glibc since 2.18; libraries that pretend to be glibc may lack it. */
     if (__cxa_thread_atexit_impl != NULL) /* GCOV_EXCL_BR_LINE */
         (void)__cxa_thread_atexit_impl(release, held, where);
 }

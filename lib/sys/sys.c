@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief Every system call, and with its neighbour and the clock the only place that asks which system this
- *         is. */
+ *  @brief Every system call. Only this file, library.c and the clock depend on which system this is. */
 #undef _GNU_SOURCE
 #define _GNU_SOURCE /* accept4, ppoll, struct tcp_info, struct ucred */
 #undef _FILE_OFFSET_BITS
@@ -45,7 +44,7 @@
 #include <link.h>
 #endif
 
-/* Turns the -1 of a system call into -errno, and puts errno back. */
+/* Turns the -1 of a system call into -errno, and restores errno. */
 static int outcome(int result, int saved)
 {
     if (result < 0) {
@@ -55,7 +54,7 @@ static int outcome(int result, int saved)
     return result;
 }
 
-/* The same for the calls that are made most, with the failure out of their way. */
+/* The same for the most frequent calls, with the failure out of the fast path. */
 __attribute__((noinline, cold)) static ssize_t failure(int saved)
 {
     int error = errno;
@@ -106,8 +105,8 @@ int nb__sys_set_flags(int fd, const struct nb__flags *flags)
 }
 
 #if !defined(SOCK_CLOEXEC) || !defined(SOCK_NONBLOCK) || defined(SO_NOSIGPIPE)
-/* For systems that cannot do it in one step (there a child can inherit it meanwhile), or that have
-   no MSG_NOSIGNAL. */
+/* For systems without SOCK_CLOEXEC and SOCK_NONBLOCK (a child can inherit the socket before this is
+   done), or without MSG_NOSIGNAL. */
 static int prepare(int fd, bool blocking)
 {
     int rc = nb__sys_set_cloexec(fd);
@@ -154,7 +153,7 @@ int nb__sys_accept(int fd, struct sockaddr *peer, socklen_t *length)
 
     if (accepted < 0)
         return outcome(accepted, saved);
-    /* It fails when the peer is gone, and what it says then (EINVAL) is not of the listening socket. */
+    /* It fails with EINVAL when the peer is gone: that is not a failure of the listening socket. */
     return prepare(accepted, true) < 0 ? -ECONNABORTED : accepted;
 }
 
@@ -185,8 +184,8 @@ int nb__sys_disconnect(int fd)
 #ifdef __linux__
     struct sockaddr nobody = {.sa_family = AF_UNSPEC};
 
-    /* A shutdown whose peer has not read everything looks like an orderly end; this does not. Some
-       kernels (6.4 to 6.6) refuse it while somebody waits, and Unix sockets always do. */
+    /* To the peer, shutdown(2) looks like an orderly end; this does not. Some kernels (6.4 to 6.6)
+       refuse it while a thread waits on the socket, and Unix sockets always do. */
     if (connect(fd, &nobody, sizeof(nobody)) == 0)
         return 0;
     errno = saved;
@@ -272,8 +271,8 @@ int nb__sys_file_of(int fd, struct nb__file *out)
 }
 
 #ifdef __linux__
-/* The numbers of statfs(2). Where somebody else can see a socket, or show one of another place, nobody has
-   to listen here for it to be in use. */
+/* File system types of statfs(2) that other machines or programs share: a socket file there may be in use
+   although nobody on this system listens on it. */
 static bool is_shared_kind(uint32_t kind)
 {
     static const uint32_t kinds[] = {
@@ -334,10 +333,10 @@ int nb__sys_file_set_mode(const char *path, unsigned mode)
 {
     int saved = errno;
 #ifdef SYS_fchmodat2
-    /* The C library may go by way of /proc, which need not be there. */
+    /* The C library may use /proc, which need not be mounted. */
     long result = syscall(SYS_fchmodat2, AT_FDCWD, path, (mode_t)mode, AT_SYMLINK_NOFOLLOW);
 
-    if (result == 0 || (errno != ENOSYS && errno != EPERM)) /* filters of older days say EPERM */
+    if (result == 0 || (errno != ENOSYS && errno != EPERM)) /* EPERM: an old system call filter */
         return outcome((int)result, saved);
 #endif
     return outcome(fchmodat(AT_FDCWD, path, (mode_t)mode, AT_SYMLINK_NOFOLLOW), saved);
@@ -368,7 +367,7 @@ int nb__sys_lock_file_open(const char *path)
 {
     int saved = errno;
 
-    /* Whatever else may be there, such as a FIFO, is not waited for. */
+    /* O_NONBLOCK: if something else, such as a FIFO, is there, opening it must not wait. */
     return outcome(
         open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600), saved);
 }
@@ -395,7 +394,7 @@ ssize_t nb__sys_recv(int fd, void *buf, size_t length, int flags)
 }
 
 #ifndef MSG_NOSIGNAL
-#define MSG_NOSIGNAL 0 /* SO_NOSIGPIPE does it there, see prepare() */
+#define MSG_NOSIGNAL 0 /* such systems have SO_NOSIGPIPE, see prepare() */
 #endif
 
 ssize_t nb__sys_send(int fd, const void *data, size_t length, int flags)
@@ -427,7 +426,7 @@ ssize_t nb__sys_pread(int fd, void *buf, size_t length, uint64_t offset)
     return outcome_of_transfer(pread(fd, buf, length, (off_t)offset), saved);
 }
 
-/* A time_t may have 32 bits. Who waits longer than this looks at the clock and waits again. */
+/* A time_t may have 32 bits. Whoever waits longer than this checks the clock and waits again. */
 #define POLL_MAX_NS (INT32_MAX * NB__NS_PER_S)
 
 #ifdef __APPLE__
@@ -459,7 +458,7 @@ int nb__sys_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
 }
 #endif
 
-/* No absolute time of the monotonic clock is further away. */
+/* A time on the monotonic clock, at most as late as a 32-bit time_t can say. */
 static struct timespec timespec_of(int64_t ns)
 {
     struct timespec time;
@@ -489,7 +488,7 @@ int nb__sys_cond_init(pthread_cond_t *out)
     pthread_condattr_t attributes;
     int rc;
 
-    if (pthread_condattr_init(&attributes) != 0) /* GCOV_EXCL_BR_LINE: it always works in glibc */
+    if (pthread_condattr_init(&attributes) != 0) /* GCOV_EXCL_BR_LINE: never fails in glibc */
         return -ENOMEM;                          /* GCOV_EXCL_LINE */
     (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     rc = pthread_cond_init(out, &attributes);
@@ -556,13 +555,13 @@ int nb__sys_wake_clear(const int fds[2])
 void nb__sys_wake_close(const int fds[2])
 {
     (void)nb__sys_close(fds[0]);
-    /* They differ where a pipe takes the place of eventfd, on other systems. */
+    /* They differ on systems without eventfd, where a pipe takes its place. */
     if (fds[1] != fds[0])            /* GCOV_EXCL_BR_LINE */
         (void)nb__sys_close(fds[1]); /* GCOV_EXCL_LINE */
 }
 
 #ifdef __linux__
-/* Older kernels fill in less of it than newer ones. */
+/* Older kernels fill in fewer of the fields. */
 static int tcp_info(int fd, struct tcp_info *info)
 {
     socklen_t length = sizeof(*info);
@@ -578,7 +577,7 @@ int nb__sys_queue_length(int fd)
 
     if (rc < 0)
         return rc;
-    /* Of a listening socket it tells the length of the queue and the most that it takes. */
+    /* For a listening socket, Linux puts the length of the accept queue and its limit into these. */
     if (info.tcpi_state != TCP_LISTEN || info.tcpi_sacked == 0)
         return -EOPNOTSUPP;
     return (int)info.tcpi_unacked; /* at most what listen(2) was given */
@@ -686,7 +685,7 @@ int nb__sys_if_index(const char *name)
     unsigned index = if_nametoindex(name);
 
     errno = saved;
-    return index > 0 ? (int)index : -ENXIO; /* the kernel's are positive ints */
+    return index > 0 ? (int)index : -ENXIO; /* the kernel's indexes are positive ints */
 }
 
 int nb__sys_if_name(unsigned index, char *name)
@@ -698,8 +697,8 @@ int nb__sys_if_name(unsigned index, char *name)
     return found ? 0 : -ENXIO;
 }
 
-/* The library may get over a want of memory, and then errno must not tell of it. Clang holds that an
-   allocation never writes errno, and would drop what puts back a value that it takes for unchanged. */
+/* The library may recover from a failed allocation, and errno must not show it then. Volatile, because
+   Clang assumes that an allocation never writes errno, and would drop the restoring. */
 void *nb__sys_calloc(size_t count, size_t size)
 {
     volatile int saved = errno;
@@ -719,13 +718,13 @@ void *nb__sys_realloc(void *memory, size_t size)
 }
 
 #ifdef __GLIBC__
-/* glibc puts what is __thread in the program and in the libraries it was started with onto the stack of
-   each thread, with a descriptor of its own and some room to spare. */
+/* glibc puts the thread-local variables of the program, and of the libraries loaded at its start, onto the
+   stack of each thread, with its own thread descriptor and some padding. */
 #define THREAD_DESCRIPTOR ((size_t)8 << 10)
 
 static atomic_size_t stack_overhead; /* 0: not known yet */
 
-/* The counts of what the library itself loads later are not needed, and do no harm. */
+/* Libraries loaded later need no room there; counting some of them does no harm. */
 static int add_thread_variables(struct dl_phdr_info *object, size_t size, void *sum)
 {
     (void)size;
@@ -738,7 +737,7 @@ static int add_thread_variables(struct dl_phdr_info *object, size_t size, void *
     return 0;
 }
 
-/* When the program starts, or loads us: at any other time, somebody else may have the lock of the list. */
+/* Runs when the program starts or loads this library: later another thread may hold the list's lock. */
 __attribute__((constructor(101))) static void measure_stack_overhead(void)
 {
     size_t sum = THREAD_DESCRIPTOR;
@@ -754,15 +753,15 @@ static size_t with_overhead(size_t stack_size)
     return stack_size + atomic_load(&stack_overhead);
 }
 #else
-/* Elsewhere it comes on top anyway, or has a place of its own. */
+/* Other C libraries add that space themselves, or keep it outside the stack. */
 static size_t with_overhead(size_t stack_size)
 {
     return stack_size;
 }
 #endif
 
-/* A thread causes these itself, or a profiler measures it by them: the program's handlers are meant to
-   run on it, and the kernel kills a process in which a fault is blocked. */
+/* Signals that a thread causes itself, or by which a profiler measures it: the program's handlers have to
+   run on that thread, and the kernel kills a process if a fault occurs while its signal is blocked. */
 static const int of_the_thread[] = {SIGSEGV, SIGBUS, SIGFPE,  SIGILL,
                                     SIGTRAP, SIGSYS, SIGABRT, SIGPROF};
 
@@ -813,11 +812,11 @@ static int clear_in_children(void *page, size_t size)
 #endif
 }
 
-/* The largest that a page is anywhere. */
+/* The largest page size of any system. */
 #define PAGE_MAX ((size_t)64 << 10)
 
-/* The page, or a substitute that every child inherits as it is. It lies in our own memory, of which no page
-   that is not used takes any, and which goes with us when we are unloaded. */
+/* A page that is cleared in children, or a substitute that they inherit unchanged. It lies in the library's
+   own data, where unused pages take no memory, so that it goes when the library is unloaded. */
 static atomic_int *page_in_own_memory(atomic_int *substitute)
 {
     static unsigned char room[2 * PAGE_MAX];
@@ -827,8 +826,8 @@ static atomic_int *page_in_own_memory(atomic_int *substitute)
     return size <= PAGE_MAX && clear_in_children(page, size) == 0 ? page : substitute;
 }
 
-/* How often the memory of this process has been forked since the first who asked; 0 where the kernel does
-   not tell (Linux before 4.14), so that only its number is left. */
+/* How many forks lie between this process and the one that asked first; 0 where the kernel does not tell
+   (Linux before 4.14): there, only the PID tells processes apart. */
 static int generation(void)
 {
     static atomic_int substitute;
@@ -856,9 +855,9 @@ static int generation(void)
 }
 #endif
 
-/* The kernel clears a page in the child in the very moment of the fork, whoever makes it and however;
-   pthread_atfork(3) comes too late for a signal that arrives then, and is not called by everybody. A child
-   of vfork(2) shares the page: it is told by its number, which Linux lets grow to 2^22. */
+/* The kernel clears the page in the child at the moment of the fork, however it is made; the handlers of
+   pthread_atfork(3) run too late for a signal that arrives then, and not after every kind of fork. A child
+   of vfork(2) shares the page: it differs by its PID, which is at most 2^22 on Linux. */
 int nb__sys_process(void)
 {
     int saved = errno;
@@ -875,7 +874,7 @@ int nb__sys_sigaction(int number, const struct sigaction *action, struct sigacti
     return outcome(sigaction(number, action, old), saved);
 }
 
-/* Whether it was blocked before. */
+/* Returns whether the signal was blocked before. */
 static int change_mask(int how, int number)
 {
     sigset_t set;

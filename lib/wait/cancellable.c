@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief Waiting for descriptors, and for what makes the wait pointless. */
+ *  @brief Waiting for descriptors until the deadline or a cancellation. */
 #include "wait/cancellable.h"
 
 #include "base/deadline_internal.h"
@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <stddef.h>
 
-/* How long to wait, as far as whoever watches the clock knows. */
+/* How long to wait: the deadline, or less if the callback says so. */
 static struct nb__wait_bounds bounds_of(const struct nb__cancels *cancels, nb_deadline by)
 {
     struct nb__wait_bounds bounds = {.until = by, .fd = -1, .fd_ready = cancels->fd_ready};

@@ -1,26 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief Private: waiting for descriptors, and for what makes the wait pointless. */
+ *  @brief Private: waiting for descriptors until the deadline or a cancellation. */
 #ifndef NETBASICS_CANCELLABLE_H
 #define NETBASICS_CANCELLABLE_H
 
 #include "wait/wait.h"
 
-/* How many entries more nb__wait_cancellable() needs. */
+/* How many more entries nb__wait_cancellable() needs in its array. */
 #define NB__WAIT_ROOM 3
 
 /* What can end a wait besides its deadline. */
 struct nb__cancels {
-    int fds[2]; /* readable: give up; -1: none */
-    /* Called before each wait, where nobody else watches the clock: it may make one of these readable, and
-       narrows the bounds. NULL: somebody does. */
+    int fds[2]; /* the wait is cancelled when one is readable; -1: none */
+    /* Called before each wait where no other thread watches the clock: it may make one of `fds`
+       readable, and tighten the bounds. NULL: another thread does. */
     void (*before_wait)(void *context, struct nb__wait_bounds *bounds);
     void *context;
-    bool fd_ready; /* the descriptor of those bounds was */
+    bool fd_ready; /* the descriptor in the bounds was readable when the last wait ended */
 };
 
-/* Waits as nb__wait() does, perhaps not as long: 0 is no proof that the deadline has passed.
-   -ECANCELED: give up. The array has room for NB__WAIT_ROOM entries more. */
+/* Waits as nb__wait() does, but may end early: 0 does not mean that the deadline has passed.
+   -ECANCELED when it was cancelled. The array must have room for NB__WAIT_ROOM more entries. */
 int nb__wait_cancellable(struct pollfd *fds, nfds_t count, nb_deadline by,
                          struct nb__cancels *cancels);
 

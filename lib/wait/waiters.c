@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief Who waits for something else for the sake of a waitable, and is woken with it.
+ *  @brief The waiters of a waitable: waits for something else that end when it is cancelled.
  *
- *  The waiters of a waitable have a lock in common, which outlives all of them and is never held while one
- *  is woken: that may cancel a connection, and the kernel may have to wait for a send that is copying. */
+ *  The waiters of a waitable share a lock, which outlives them all. It is never held while a waiter is
+ *  woken: waking may cancel a connection, which can block while the kernel finishes copying a send. */
 #undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
@@ -16,10 +16,10 @@
 #include <stdlib.h>
 
 struct nb__waiters {
-    atomic_size_t references; /* of the waitable, and of each waiter until its end */
+    atomic_size_t references; /* one of the waitable, and one of each waiter until its end */
 
-    pthread_mutex_t lock;   /* for what follows, and for the waiters themselves */
-    pthread_cond_t changed; /* one is not being woken any more, or the waitable is not held */
+    pthread_mutex_t lock;   /* guards what follows, and the waiters themselves */
+    pthread_cond_t changed; /* a waiter is no longer being woken, or a hold was let go */
     size_t holds;
     struct nb__waiter *first;
 };
@@ -33,7 +33,7 @@ static void release(struct nb__waiters *list)
     free(list);
 }
 
-/* The list of a waitable, made when it is asked for first; NULL without memory. */
+/* The list of a waitable, made on first use; NULL when out of memory. */
 static struct nb__waiters *list_of(struct nb__waitable *waitable)
 {
     struct nb__waiters *known = atomic_load(&waitable->waiters);
@@ -53,7 +53,7 @@ static struct nb__waiters *list_of(struct nb__waitable *waitable)
     return known;
 }
 
-/* Takes one that is listed off the list. The lock is held. */
+/* Takes a listed waiter off the list. The lock is held. */
 static void unlink_as(struct nb__waiter *waiter, enum nb__waiter_state state)
 {
     waiter->state = state;
@@ -111,7 +111,7 @@ bool nb__waiter_hold(struct nb__waiter *waiter)
     bool listed;
 
     (void)pthread_mutex_lock(&list->lock);
-    listed = waiter->state == NB__WAITER_LISTED; /* and with it what it waits for the sake of */
+    listed = waiter->state == NB__WAITER_LISTED; /* then its waitable still exists, too */
     list->holds += listed;
     (void)pthread_mutex_unlock(&list->lock);
     return listed;
@@ -141,7 +141,7 @@ void nb__waiter_end(struct nb__waiter *waiter)
     release(waiter->list);
 }
 
-/* Wakes one that is listed. The lock is held, but not meanwhile. */
+/* Wakes a listed waiter. The lock is held before and after, but not while it is woken. */
 static void wake(struct nb__waiters *list, struct nb__waiter *waiter)
 {
     unlink_as(waiter, NB__WAITER_WOKEN);
