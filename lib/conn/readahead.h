@@ -4,8 +4,8 @@
  *
  *  Calls that look for an end read ahead into it, 16 KiB if so much is there; every receive call serves it
  *  first. It is small while a connection waits with an empty one, as thousands of them do. */
-#ifndef NETBASICS_AHEAD_H
-#define NETBASICS_AHEAD_H
+#ifndef NETBASICS_READAHEAD_H
+#define NETBASICS_READAHEAD_H
 
 #include "base/deadline_internal.h"
 #include "conn/conn_internal.h"
