@@ -38,12 +38,17 @@ int calls(enum call call)
     return counts[call];
 }
 
+void forget_calls(void)
+{
+    for (enum call call = 0; call < CALLS; call++)
+        counts[call] = 0;
+}
+
 void double_reset(void)
 {
-    for (enum call call = 0; call < CALLS; call++) {
-        counts[call] = 0;
+    forget_calls();
+    for (enum call call = 0; call < CALLS; call++)
         fail_next(call, 0, 0);
-    }
 #define RESET(name, call) sys.name = usual.name;
     EACH_CALL(RESET)
 #undef RESET
@@ -75,14 +80,26 @@ static int planned_fault(enum call call)
     return error;
 }
 
+/* What counts as one and the same. */
+static enum call kind_of(enum call call)
+{
+    switch (call) {
+    case ON_SENDMSG:
+        return ON_SEND;
+    case ON_LIBC_CALLOC:
+    case ON_LIBC_REALLOC:
+        return ON_LIBC_MALLOC;
+    default:
+        return call;
+    }
+}
+
 int call_begins(enum call call, int which)
 {
-    bool takes_memory = call == ON_LIBC_CALLOC || call == ON_LIBC_REALLOC;
-
-    counts[call]++;
+    counts[kind_of(call)]++;
     if (decide_fault != NULL)
         return decide_fault(call, which);
-    return planned_fault(takes_memory ? ON_LIBC_MALLOC : call);
+    return planned_fault(kind_of(call));
 }
 
 bool happens_anyway(enum call call, int error)

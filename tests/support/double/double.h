@@ -38,12 +38,13 @@ extern const struct sys real;
         sys.name = usual.name = (function);                                                        \
     }
 
-/* Lets the calls after the next few fail so many times (-1: from then on). ON_LIBC_MALLOC is for
-   calloc(3) and realloc(3), too. */
+/* Lets the calls after the next few fail so many times (-1: from then on). Here and below, ON_SEND is for
+   sendmsg, too, and ON_LIBC_MALLOC for calloc(3) and realloc(3). */
 void fail_after(enum call call, int good, int error, int times);
 void fail_next(enum call call, int error, int times);
-/* How many calls there were in this case. */
+/* How many calls there were in this case, and since they were forgotten. */
 int calls(enum call call);
+void forget_calls(void);
 
 /* The begin of a case: nothing was called, nothing fails, everything is as usual. */
 void double_reset(void);

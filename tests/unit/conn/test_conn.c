@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief Tests of a connection's life: adopt, detach, close, abort, cancel, and what can be asked.
- *
- *  Linked with --wrap for what support/probe.h lists. */
+ *  @brief Tests of a connection's life: adopt, detach, close, abort, cancel, and what can be asked. */
 #undef _GNU_SOURCE
 #define _GNU_SOURCE /* POLLRDHUP */
 
@@ -247,7 +245,7 @@ TEST_AS(adopt_without_memory_leaves_the_descriptor, EMPTY)
 {
     int fd = socket_to_peer();
 
-    probe_fail(&probe.allocate, 1, ENOMEM);
+    fail_next(ON_LIBC_MALLOC, ENOMEM, 1);
     assert_status(nb_conn_adopt(&conn, fd, &err), NB_NO_MEMORY);
     assert_null(conn);
     assert_status(err.status, NB_NO_MEMORY);
@@ -258,7 +256,7 @@ TEST_AS(adopt_that_the_system_refuses_leaves_the_descriptor, EMPTY)
 {
     int fd = socket_to_peer();
 
-    probe_fail(&probe.set_option, 1, EDOM);
+    fail_next(ON_SETSOCKOPT, EDOM, 1);
     assert_status(nb_conn_adopt(&conn, fd, &err), NB_SYSTEM);
     assert_null(conn);
     assert_int_equal(err.system_error, EDOM);
@@ -293,7 +291,7 @@ TEST_AS(one_descriptor_is_not_adopted_twice, EMPTY_ALL)
     nb_abort(conn);
     raw_close(fds[1]);
     raw_pair(over, fds);
-    probe_fail(&probe.set_option, 1, EDOM);
+    fail_next(ON_SETSOCKOPT, EDOM, 1);
     assert_status(nb_conn_adopt(&conn, fds[0], &err), NB_SYSTEM);
     conn = adopt(fds[0]);
     peer = fds[1];
@@ -314,7 +312,7 @@ TEST_AS(an_option_that_cannot_be_cleared_is_named, EMPTY)
 
     assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &(int){9}, sizeof(int)), 0);
     assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &(int){1}, sizeof(int)), 0);
-    probe_fail(&probe.set_option, 1, EDOM);
+    fail_next(ON_SETSOCKOPT, EDOM, 1);
     assert_status(nb_conn_adopt(&conn, fd, &err), NB_SYSTEM);
     assert_non_null(strstr(err.message, ": SO_"));
     raw_close(fd);
@@ -603,12 +601,12 @@ static void assert_message(nb_direction direction, const char *operation, const 
 
 TEST_AS(error_names_the_operation_the_peer_and_the_reason, ALL)
 {
-    probe_fail(&probe.send, 1, ECONNRESET);
+    fail_next(ON_SEND, ECONNRESET, 1);
     assert_status(send_x(plenty()), NB_RESET);
     assert_message(NB_SEND, "send to", "connection reset (ECONNRESET)");
     assert_status(err.status, NB_RESET);
     assert_int_equal(err.system_error, ECONNRESET);
-    probe_fail(&probe.receive, 1, ETIMEDOUT);
+    fail_next(ON_RECV, ETIMEDOUT, 1);
     assert_status(recv_one(), NB_UNREACHABLE);
     assert_message(NB_RECEIVE, "receive from", "peer unreachable (ETIMEDOUT)");
     assert_status(err.status, NB_UNREACHABLE);
@@ -668,7 +666,7 @@ TEST_AS(error_tells_of_a_receive_that_timed_out, ALL)
             assert_status(err.status, NB_TIMEOUT);
             assert_int_equal(err.system_error, 0);
             assert_status(nb_conn_status(conn, NB_RECEIVE), NB_OK);
-            probe_fail(&probe.receive, 1, ENOBUFS); /* so that the next one is news */
+            fail_next(ON_RECV, ENOBUFS, 1); /* so that the next one is news */
             assert_status(recv_one(), NB_NO_MEMORY);
             assert_message(NB_RECEIVE, "receive from", "out of memory (ENOBUFS)");
             assert_int_equal(err.system_error, ENOBUFS);
@@ -689,7 +687,7 @@ TEST(error_tells_that_it_was_too_late_for_what_was_read_ahead)
     for (size_t i = 0; i < COUNT(operations); i++) {
         assert_status(operations[i](past()), NB_TIMEOUT);
         assert_message(NB_RECEIVE, "receive from", "timed out");
-        probe_fail(&probe.receive, 1, ENOBUFS);
+        fail_next(ON_RECV, ENOBUFS, 1);
         assert_status(frame_of_64(plenty()), NB_NO_MEMORY);
     }
 }
@@ -699,7 +697,7 @@ TEST(error_tells_of_want_of_memory_for_what_is_read_ahead)
     static nb_status (*const operations[])(nb_deadline) = {line_of_64, frame_of_64, all_of_it};
 
     for (size_t i = 0; i < COUNT(operations); i++) {
-        probe_fail(&probe.allocate, 1, ENOMEM);
+        fail_next(ON_LIBC_MALLOC, ENOMEM, 1);
         assert_status(operations[i](plenty()), NB_NO_MEMORY);
         assert_message(NB_RECEIVE, "receive from", "out of memory");
         assert_int_equal(err.system_error, 0);
@@ -885,7 +883,7 @@ TEST(close_does_not_wait_when_the_end_has_come_before)
     assert_status(recv_one(), NB_EOF);
     probe_clear();
     assert_status(closed(nb_forever()), NB_OK);
-    assert_int_equal(atomic_load(&probe.poll.calls), 0);
+    assert_int_equal(calls(ON_POLL), 0);
     assert_int_equal(raw_ending(peer, NULL), 0);
 }
 
@@ -952,7 +950,7 @@ TEST(close_with_an_expired_deadline_sends_the_end_and_waits_for_nothing)
     assert_status(nb_send_all(conn, "bye", 3, NULL, plenty()), NB_OK);
     probe_clear();
     assert_status(closed(past()), NB_TIMEOUT);
-    assert_int_equal(atomic_load(&probe.poll.calls), 0);
+    assert_int_equal(calls(ON_POLL), 0);
     assert_ending(0, 3);
 }
 
@@ -1049,12 +1047,12 @@ TEST_AS(close_tells_a_reset_that_comes_while_it_waits, TCP)
 
 TEST(close_tells_what_a_send_failed_with)
 {
-    probe_fail(&probe.send, 1, EHOSTUNREACH);
+    fail_next(ON_SEND, EHOSTUNREACH, 1);
     assert_status(send_x(plenty()), NB_UNREACHABLE);
     assert_status(closed(plenty()), NB_UNREACHABLE);
     conn = NULL;
     start_over();
-    probe_fail(&probe.send, 1, ENOBUFS);
+    fail_next(ON_SEND, ENOBUFS, 1);
     assert_status(send_x(plenty()), NB_NO_MEMORY);
     peer_ends();
     assert_status(closed(plenty()), NB_NO_MEMORY);
@@ -1062,42 +1060,42 @@ TEST(close_tells_what_a_send_failed_with)
 
 TEST_AS(close_tells_what_a_send_failed_with_rather_than_a_receive, TCP)
 {
-    probe_fail(&probe.receive, 1, ETIMEDOUT);
+    fail_next(ON_RECV, ETIMEDOUT, 1);
     assert_status(recv_one(), NB_UNREACHABLE);
-    probe_fail(&probe.send, 1, EPERM);
+    fail_next(ON_SEND, EPERM, 1);
     assert_status(send_x(plenty()), NB_PERMISSION);
     assert_status(closed(plenty()), NB_PERMISSION);
 }
 
 TEST_AS(close_tells_what_its_wait_failed_with, TCP)
 {
-    probe_fail(&probe.receive, 1, ETIMEDOUT);
+    fail_next(ON_RECV, ETIMEDOUT, 1);
     assert_status(closed(plenty()), NB_UNREACHABLE);
 }
 
 TEST_AS(close_goes_on_after_signals, TCP)
 {
     peer_ends();
-    probe_fail(&probe.receive, 3, EINTR);
+    fail_next(ON_RECV, EINTR, 3);
     assert_status(closed(plenty()), NB_OK);
     start_over();
-    probe_fail(&probe.poll, 3, EINTR);
+    fail_next(ON_POLL, EINTR, 3);
     assert_status(closed(nb_after_ms(SHORT_MS)), NB_TIMEOUT);
 }
 
 TEST_AS(close_gives_up_at_its_deadline_when_signals_never_cease, TCP)
 {
-    probe_fail(&probe.receive, INT_MAX, EINTR);
+    fail_next(ON_RECV, EINTR, INT_MAX);
     assert_status(closed(nb_after_ms(SHORT_MS)), NB_TIMEOUT);
     start_over();
-    probe_fail(&probe.poll, INT_MAX, EINTR);
+    fail_next(ON_POLL, EINTR, INT_MAX);
     assert_status(closed(nb_after_ms(SHORT_MS)), NB_TIMEOUT);
 }
 
 TEST_AS(close_gives_up_at_its_deadline_when_there_is_never_anything_to_read, TCP)
 {
     arrive("something");
-    probe_fail(&probe.receive, INT_MAX, EAGAIN);
+    fail_next(ON_RECV, EAGAIN, INT_MAX);
     assert_status(closed(nb_after_ms(SHORT_MS)), NB_TIMEOUT);
 }
 
@@ -1373,8 +1371,8 @@ TEST(close_after_a_cancellation_waits_for_nothing)
     nb_cancel(conn);
     probe_clear();
     assert_status(closed(nb_forever()), NB_CANCELLED);
-    assert_int_equal(atomic_load(&probe.poll.calls), 0);
-    assert_int_equal(atomic_load(&probe.receive.calls), 0);
+    assert_int_equal(calls(ON_POLL), 0);
+    assert_int_equal(calls(ON_RECV), 0);
 }
 
 TEST(cancellation_is_not_lost_just_before_a_call)

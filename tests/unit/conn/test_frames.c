@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief Tests of frames: messages that say their length first.
- *
- *  Linked with --wrap for what support/probe.h lists. */
+ *  @brief Tests of frames: messages that say their length first. */
 #undef _GNU_SOURCE
 #define _GNU_SOURCE /* POLLRDHUP */
 
@@ -78,7 +76,7 @@ TEST_AS(header_and_body_of_a_frame_are_one_send, BOTH)
     probe_clear();
     assert_status(nb_send_frame(conn, "body", 4, nb_forever()), NB_OK);
     assert_int_equal(probe_total(), 1);
-    assert_int_equal(atomic_load(&probe.send.calls), 1);
+    assert_int_equal(calls(ON_SEND), 1);
     assert_status(nb_send_frame(conn, NULL, 0, nb_forever()), NB_OK);
     assert_int_equal(probe_total(), 2);
     raw_recv(peer, buf, 12);
@@ -160,11 +158,11 @@ TEST_AS(frames_survive_bytes_one_by_one_and_signals, BOTH)
     conn_pair(over, &a, &b);
     probe.send.limit = probe.receive.limit = 1;
     for (int i = 0; i < 3; i++) {
-        probe_fail(&probe.send, 2, EINTR);
+        fail_next(ON_SEND, EINTR, 2);
         assert_status(nb_send_frame(a, "seven..", 7, i == 0 ? nb_forever() : plenty()), NB_OK);
     }
     for (int i = 0; i < 3; i++) {
-        probe_fail(&probe.receive, 2, EINTR);
+        fail_next(ON_RECV, EINTR, 2);
         assert_status(nb_recv_frame(b, buf, 7, &got, i == 0 ? nb_forever() : plenty()), NB_OK);
         assert_got("seven..");
     }
@@ -452,7 +450,7 @@ TEST(a_reset_inside_a_frame_is_one)
 TEST(want_of_memory_for_a_frame_consumes_nothing_and_does_not_stay)
 {
     arrive("\0\0\0\6hello!");
-    probe_fail(&probe.allocate, 1, ENOMEM);
+    fail_next(ON_LIBC_MALLOC, ENOMEM, 1);
     assert_status(frame(sizeof(buf), plenty()), NB_NO_MEMORY);
     assert_nothing_consumed();
     assert_status(frame(sizeof(buf), plenty()), NB_OK);

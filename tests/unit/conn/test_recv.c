@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief Tests of receiving: what is there, so many bytes, up to a delimiter, a line, to the end.
- *
- *  Linked with --wrap for what support/probe.h lists, and nb__sys_tcp_closed. */
+ *  @brief Tests of receiving: what is there, so many bytes, up to a delimiter, a line, to the end. */
 #undef _GNU_SOURCE
 #define _GNU_SOURCE /* POLLRDHUP */
 
@@ -306,7 +304,7 @@ TEST(expired_deadline_reads_nothing)
     arrive("hello\n");
     probe_clear();
     check_each(past(), NB_TIMEOUT, 0, WAIT);
-    assert_int_equal(atomic_load(&probe.receive.calls), 0);
+    assert_int_equal(calls(ON_RECV), 0);
 }
 
 TEST_AS(timeout_does_not_stay, BOTH)
@@ -373,18 +371,18 @@ TEST(calls_are_resumed_after_a_signal)
         if (operations[i].run == to_end_by)
             continue;
         arrive("five\n");
-        probe_fail(i == WAIT ? &probe.poll : &probe.receive, 3, EINTR);
+        fail_next(i == WAIT ? ON_POLL : ON_RECV, EINTR, 3);
         assert_status(operations[i].run(i % 2 != 0 ? plenty() : nb_forever()), NB_OK);
     }
     peer_ends();
-    probe_fail(&probe.receive, 3, EINTR);
+    fail_next(ON_RECV, EINTR, 3);
     assert_gives(to_end(64, plenty()), NB_OK, "five\n");
 }
 
 /* poll(2) looks at its descriptors before it looks at signals. */
 TEST(wait_ends_at_its_deadline_when_signals_never_cease)
 {
-    probe_fail(&probe.poll, INT_MAX, EINTR);
+    fail_next(ON_POLL, EINTR, INT_MAX);
     assert_status(readable(past()), NB_TIMEOUT);
     assert_status(readable(nb_after_ms(5)), NB_TIMEOUT);
 }
@@ -409,7 +407,7 @@ static void receive_fails_with(int number, nb_status status, nb_status stays)
     int other_peer;
 
     conn = conn_and_peer(OVER_UNIX, &other_peer);
-    probe_fail(&probe.receive, 1, number);
+    fail_next(ON_RECV, number, 1);
     assert_status(some(9, plenty()), status);
     assert_int_equal(got, 0);
     assert_status(nb_conn_status(conn, NB_RECEIVE), stays);
@@ -456,7 +454,7 @@ TEST(want_of_memory_in_the_middle_reports_the_bytes_so_far)
 {
     arrive("ab");
     assert_status(until(9, "\n", before_long()), NB_TIMEOUT);
-    probe_fail(&probe.receive, 1, ENOBUFS);
+    fail_next(ON_RECV, ENOBUFS, 1);
     assert_gives(exact(5, plenty()), NB_NO_MEMORY, "ab");
     arrive("cde");
     assert_gives(exact(3, plenty()), NB_OK, "cde");
@@ -526,9 +524,9 @@ TEST_AS(recv_without_deadline_is_one_recv, BOTH)
     arrive("hello");
     probe_clear();
     assert_status(some(64, nb_forever()), NB_OK);
-    assert_int_equal(atomic_load(&probe.receive.calls), 1);
+    assert_int_equal(calls(ON_RECV), 1);
     assert_int_equal(probe_total(), 1);
-    assert_int_equal(atomic_load(&probe.allocate.calls), 0);
+    assert_int_equal(calls(ON_LIBC_MALLOC), 0);
 }
 
 TEST_AS(recv_with_a_deadline_is_one_recv_from_the_second_on, BOTH)
@@ -538,9 +536,9 @@ TEST_AS(recv_with_a_deadline_is_one_recv_from_the_second_on, BOTH)
     probe_clear();
     for (int i = 0; i < 4; i++)
         assert_status(some(1, nb_after_ms(10000)), NB_OK);
-    assert_int_equal(atomic_load(&probe.receive.calls), 4);
+    assert_int_equal(calls(ON_RECV), 4);
     assert_int_equal(probe_total(), 4);
-    assert_int_equal(atomic_load(&probe.allocate.calls), 0);
+    assert_int_equal(calls(ON_LIBC_MALLOC), 0);
 }
 
 TEST_AS(first_deadline_costs_one_option, BOTH)
@@ -548,7 +546,7 @@ TEST_AS(first_deadline_costs_one_option, BOTH)
     arrive("hello");
     probe_clear();
     assert_status(some(1, nb_after_ms(10000)), NB_OK);
-    assert_int_equal(atomic_load(&probe.set_option.calls), 1);
+    assert_int_equal(calls(ON_SETSOCKOPT), 1);
     assert_int_equal(probe_total(), 2);
 }
 
@@ -1015,9 +1013,9 @@ TEST_AS(line_in_lockstep_is_one_receive, BOTH)
         lines_arrive(800, 800);
         probe_clear();
         assert_status(line(1000, i < 2 ? nb_forever() : plenty()), NB_OK);
-        assert_int_equal(atomic_load(&probe.receive.calls), 1);
-        assert_int_equal(atomic_load(&probe.poll.calls), 0);
-        assert_int_equal(atomic_load(&probe.allocate.calls), i == 0 ? 1 : 0);
+        assert_int_equal(calls(ON_RECV), 1);
+        assert_int_equal(calls(ON_POLL), 0);
+        assert_int_equal(calls(ON_LIBC_MALLOC), i == 0 ? 1 : 0);
     }
 }
 
@@ -1065,7 +1063,7 @@ TEST(expired_deadline_reads_nothing_however_full_the_last_receive_was)
         assert_status(line(64, plenty()), NB_OK);
     probe_clear();
     assert_status(line(64, past()), NB_TIMEOUT);
-    assert_int_equal(atomic_load(&probe.receive.calls), 0);
+    assert_int_equal(calls(ON_RECV), 0);
     assert_status(line(64, plenty()), NB_OK);
 }
 
@@ -1091,7 +1089,7 @@ TEST(whoever_watches_is_asked_before_each_receive)
     probe_clear();
     for (int k = 0; k < (1024 + 4096 + 16384 + 64) / 64; k++)
         assert_status(line(64, plenty()), NB_OK);
-    assert_true(looks >= atomic_load(&probe.receive.calls));
+    assert_true(looks >= calls(ON_RECV));
     nb__conn_set_owner(conn, NULL);
 }
 
@@ -1138,16 +1136,16 @@ TEST_AS(buffer_grows_with_what_arrives, BOTH)
     assert_int_equal(got, LENGTH);
     assert_memory_equal(place, sent, LENGTH);
     assert_int_equal(place[LENGTH], '\0');
-    assert_true(atomic_load(&probe.allocate.calls) < 20);
+    assert_true(calls(ON_LIBC_MALLOC) < 20);
     assert_gives(some(64, plenty()), NB_OK, "!");
 }
 
 TEST(want_of_memory_consumes_nothing_and_does_not_stay)
 {
     arrive("one\n");
-    probe_fail(&probe.allocate, 1, ENOMEM);
+    fail_next(ON_LIBC_MALLOC, ENOMEM, 1);
     assert_gives_line(line(64, plenty()), NB_NO_MEMORY, "");
-    probe_fail(&probe.allocate, 1, ENOMEM);
+    fail_next(ON_LIBC_MALLOC, ENOMEM, 1);
     assert_gives(until(64, "\n", plenty()), NB_NO_MEMORY, "");
     assert_status(nb_conn_status(conn, NB_RECEIVE), NB_OK);
     assert_gives_line(line(64, plenty()), NB_OK, "one");
@@ -1162,7 +1160,7 @@ TEST(want_of_memory_for_a_larger_buffer_loses_nothing)
     sent[10000] = '\n';
     arrive_bytes(sent, sizeof(sent));
     assert_status(nb_recv_until(conn, place, 4000, "x", 1, &got, plenty()), NB_OK);
-    probe_fail(&probe.allocate, 2, ENOMEM); /* the first time there is room for a byte */
+    fail_next(ON_LIBC_MALLOC, ENOMEM, 2); /* the first time there is room for a byte */
     assert_gives(nb_recv_line(conn, place, sizeof(place), &got, plenty()), NB_NO_MEMORY, "");
     assert_status(nb_recv_line(conn, place, sizeof(place), &got, plenty()), NB_OK);
     assert_int_equal(got, 9999);
@@ -1370,7 +1368,7 @@ TEST(skip_takes_no_more_memory_for_more_to_skip)
 TEST(skip_without_memory_can_be_made_again)
 {
     arrive("abc\nnext\n");
-    probe_fail(&probe.allocate, 1, ENOMEM);
+    fail_next(ON_LIBC_MALLOC, ENOMEM, 1);
     assert_status(skip_line(64, plenty()), NB_NO_MEMORY);
     assert_status(nb_conn_status(conn, NB_RECEIVE), NB_OK);
     assert_status(skip_line(64, plenty()), NB_OK);
@@ -1472,7 +1470,7 @@ TEST_AS(to_end_is_resumed_after_a_timeout, BOTH)
 TEST(to_end_without_memory_for_the_last_byte_loses_nothing)
 {
     arrive("hello");
-    probe_fail(&probe.allocate, 1, ENOMEM);
+    fail_next(ON_LIBC_MALLOC, ENOMEM, 1);
     assert_gives(to_end(4, plenty()), NB_NO_MEMORY, "hell");
     assert_status(to_end(0, plenty()), NB_TOO_LONG);
     assert_gives(some(64, plenty()), NB_OK, "o");
@@ -1486,7 +1484,7 @@ TEST_AS(wait_consumes_nothing, BOTH)
     probe_clear();
     assert_status(readable(plenty()), NB_OK);
     assert_status(readable(nb_forever()), NB_OK);
-    assert_int_equal(atomic_load(&probe.receive.calls), 0);
+    assert_int_equal(calls(ON_RECV), 0);
     assert_gives(some(64, plenty()), NB_OK, "x");
 }
 
@@ -1523,7 +1521,7 @@ TEST_AS(wait_sees_a_reset_that_nobody_has_received_yet, BOTH)
 TEST(wait_reports_want_of_memory)
 {
     arrive("x");
-    probe_fail(&probe.poll, 1, ENOMEM);
+    fail_next(ON_POLL, ENOMEM, 1);
     assert_status(readable(plenty()), NB_NO_MEMORY);
     assert_status(readable(plenty()), NB_OK);
 }
@@ -1574,7 +1572,7 @@ TEST_AS(full_memory_does_not_turn_a_reset_into_an_end, BOTH)
 
 TEST(kernels_patience_is_no_timeout)
 {
-    probe_fail(&probe.receive, 1, ETIMEDOUT);
+    fail_next(ON_RECV, ETIMEDOUT, 1);
     assert_status(exact(5, plenty()), NB_UNREACHABLE);
     each_call_returns(NB_UNREACHABLE, plenty());
 }
@@ -1777,7 +1775,7 @@ TEST(reset_after_a_send_that_timed_out_is_a_reset)
 TEST_AS(end_after_a_send_that_saw_a_reset_is_a_reset, BOTH)
 {
     arrive_and_end("abc");
-    probe_fail(&probe.send, 1, ECONNRESET);
+    fail_next(ON_SEND, ECONNRESET, 1);
     assert_status(nb_send_all(conn, "x", 1, NULL, plenty()), NB_RESET);
     assert_gives(some(64, plenty()), NB_OK, "abc");
     assert_status(some(64, plenty()), NB_RESET);

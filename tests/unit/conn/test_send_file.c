@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief Tests of nb_send_file().
- *
- *  Linked with --wrap for what support/probe.h lists, and for nb__sys_pread */
+ *  @brief Tests of nb_send_file(). */
 #undef _GNU_SOURCE
 #define _GNU_SOURCE /* POLLRDHUP */
 #undef _FILE_OFFSET_BITS
@@ -34,42 +32,14 @@ static uint64_t sent;
 static unsigned char data[LARGE];
 static unsigned char copy[LARGE];
 
-/* The reads of a case: how many there were, and which of them fail with an errno. */
-static struct {
-    atomic_int calls;
-    int good; /* so many succeed first */
-    int bad;  /* so many fail then; -1: all */
-    int error;
-    size_t limit; /* most bytes of one; 0: as many as it likes */
-} reads;
+static size_t read_limit; /* most bytes of one read of the file; 0: as many as it likes */
 
-static ssize_t own_pread(int fd, void *buf, size_t length, uint64_t offset)
+static ssize_t limited_pread(int fd, void *buf, size_t length, uint64_t offset)
 {
-    int call = atomic_fetch_add(&reads.calls, 1);
-
-    if (call >= reads.good && (reads.bad < 0 || call < reads.good + reads.bad))
-        return -reads.error;
-    if (reads.limit > 0 && reads.limit < length)
-        length = reads.limit;
-    return real.pread(fd, buf, length, offset);
+    return real.pread(fd, buf, read_limit > 0 && read_limit < length ? read_limit : length, offset);
 }
 
-REPLACE(pread, own_pread)
-
-static void reads_succeed(void)
-{
-    atomic_store(&reads.calls, 0);
-    reads.good = reads.bad = reads.error = 0;
-    reads.limit = 0;
-}
-
-static void reads_fail(int good, int bad, int error)
-{
-    reads_succeed();
-    reads.good = good;
-    reads.bad = bad;
-    reads.error = error;
-}
+REPLACE(pread, limited_pread)
 
 static int begin(void **state)
 {
@@ -78,7 +48,7 @@ static int begin(void **state)
     assert_non_null(stream);
     file = fileno(stream);
     sent = 4321;
-    reads_succeed();
+    read_limit = 0;
     return 0;
 }
 
@@ -187,13 +157,13 @@ TEST(a_place_beyond_four_gibibytes_is_found)
 TEST_AS(short_reads_and_signals_are_made_good, BOTH)
 {
     fill_file(5000);
-    reads_fail(1, 3, EINTR);
-    reads.limit = 999;
+    fail_after(ON_PREAD, 1, EINTR, 3);
+    read_limit = 999;
     probe.send.limit = 500;
-    probe_fail(&probe.send, 2, EINTR);
+    fail_next(ON_SEND, EINTR, 2);
     assert_status(send_part(0, 5000, plenty()), NB_OK);
     assert_int_equal(sent, 5000);
-    assert_int_equal(atomic_load(&reads.calls), 9);
+    assert_int_equal(calls(ON_PREAD), 9);
     assert_peer_has(0, 5000);
 }
 
@@ -202,7 +172,7 @@ TEST(no_more_memory_is_taken_than_a_piece_or_what_is_sent)
     fill_file(100);
     probe_clear();
     assert_status(send_part(0, 100, plenty()), NB_OK);
-    assert_int_equal(atomic_load(&probe.allocate.calls), 1);
+    assert_int_equal(calls(ON_LIBC_MALLOC), 1);
     assert_true(atomic_load(&probe.allocate.longest) <= 100);
     assert_status(send_part(0, INT64_MAX, plenty()), NB_EOF);
     assert_int_equal(atomic_load(&probe.allocate.longest), PIECE);
@@ -285,8 +255,8 @@ TEST(a_disk_that_fails_is_told_with_an_exact_count_and_stays)
     for (size_t i = 0; i < COUNT(rows); i++) {
         start_over();
         fill_file(2000);
-        reads_fail(2, -1, rows[i].error);
-        reads.limit = 600;
+        fail_after(ON_PREAD, 2, rows[i].error, -1);
+        read_limit = 600;
         assert_status(send_part(0, 2000, plenty()), rows[i].status);
         assert_int_equal(sent, 1200);
         assert_peer_has(0, 1200);
@@ -297,10 +267,10 @@ TEST(a_disk_that_fails_is_told_with_an_exact_count_and_stays)
 TEST(want_of_memory_for_the_piece_stays)
 {
     fill_file(10);
-    probe_fail(&probe.allocate, 1, ENOMEM);
+    fail_next(ON_LIBC_MALLOC, ENOMEM, 1);
     assert_status(send_part(0, 10, plenty()), NB_NO_MEMORY);
     assert_int_equal(sent, 0);
-    assert_int_equal(atomic_load(&reads.calls), 0);
+    assert_int_equal(calls(ON_PREAD), 0);
     assert_stays(NB_NO_MEMORY, 0);
 }
 
@@ -309,10 +279,10 @@ TEST(want_of_memory_for_the_piece_stays)
 TEST(an_expired_deadline_reads_nothing_of_the_file_and_stays)
 {
     fill_file(10);
-    probe_fail(&probe.allocate, 1, ENOMEM); /* it does not come to that */
+    fail_next(ON_LIBC_MALLOC, ENOMEM, 1); /* it does not come to that */
     assert_status(send_part(0, 10, past()), NB_TIMEOUT);
     assert_int_equal(sent, 0);
-    assert_int_equal(atomic_load(&reads.calls), 0);
+    assert_int_equal(calls(ON_PREAD), 0);
     assert_stays(NB_TIMEOUT, 0);
     assert_status(send_part(0, 0, plenty()), NB_TIMEOUT);
 }
@@ -342,7 +312,7 @@ TEST(signals_without_end_extend_no_deadline_of_a_file)
     nb_deadline by = nb_after_ms(30);
 
     fill_file(10);
-    reads_fail(0, -1, EINTR);
+    fail_after(ON_PREAD, 0, EINTR, -1);
     assert_status(send_part(0, 10, by), NB_TIMEOUT);
     assert_passed(by, 10000);
     assert_int_equal(sent, 0);
@@ -376,9 +346,9 @@ TEST(signals_without_end_do_not_keep_a_file_that_was_cancelled)
     struct task task;
 
     fill_file(LARGE);
-    reads_fail(0, -1, EINTR);
+    fail_after(ON_PREAD, 0, EINTR, -1);
     task_start(&task, send_for_ever, NULL);
-    while (atomic_load(&reads.calls) < 10)
+    while (calls(ON_PREAD) < 10)
         (void)sched_yield();
     nb_cancel(conn);
     task_join(&task);
@@ -408,7 +378,7 @@ TEST(a_part_that_no_file_can_have_is_invalid)
     assert_status(send_part(1, INT64_MAX, plenty()), NB_INVALID);
     assert_status(send_part(INT64_MAX, UINT64_MAX, plenty()), NB_INVALID);
     assert_int_equal(sent, 0);
-    assert_int_equal(probe_total() + atomic_load(&reads.calls), 0);
+    assert_int_equal(probe_total() + calls(ON_PREAD), 0);
     assert_status(send_part(0, 10, plenty()), NB_OK); /* it did not stay */
     assert_status(nb_shutdown_send(conn), NB_OK);
     assert_status(send_part(0, 0, plenty()), NB_INVALID);
@@ -419,7 +389,6 @@ TEST(a_part_of_no_bytes_asks_neither_the_clock_nor_the_file)
     probe_clear();
     assert_status(nb_send_file(conn, -1, INT64_MAX, 0, &sent, past()), NB_OK);
     assert_int_equal(sent, 0);
-    assert_int_equal(probe_total() + atomic_load(&reads.calls) + atomic_load(&probe.allocate.calls),
-                     0);
+    assert_int_equal(probe_total() + calls(ON_PREAD) + calls(ON_LIBC_MALLOC), 0);
     assert_status(nb_conn_status(conn, NB_SEND), NB_OK);
 }

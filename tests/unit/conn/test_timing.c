@@ -3,9 +3,7 @@
  *  @brief Tests of deadlines: never early, hardly late, and never extended by progress, signals or
  *         the coarseness of the kernel's timers.
  *
- *  Half of the cases run on a virtual clock, in a world where nothing really waits. Linked with
- *  --wrap for: clock_gettime nb__sys_recv nb__sys_send nb__sys_sendmsg nb__sys_poll
- *  nb__sys_setsockopt */
+ *  Half of the cases run on a virtual clock, in a world where nothing really waits. */
 #undef _GNU_SOURCE
 #define _GNU_SOURCE /* POLLRDHUP */
 
