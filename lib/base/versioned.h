@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Private: structures that later versions may extend. */
-#ifndef NETBASICS_OPTIONS_H
-#define NETBASICS_OPTIONS_H
+#ifndef NETBASICS_VERSIONED_H
+#define NETBASICS_VERSIONED_H
 
 #include <stdbool.h>
 #include <stddef.h>
