@@ -174,28 +174,76 @@ static int connected(const struct sockaddr_in *address)
 }
 
 /* Two blocking ends of a TCP connection; the first one was accepted. */
-static void tcp_pair(int fds[2])
+static void tcp_pair(int pair[2])
 {
     struct sockaddr_in address;
     int listener = listening(&address);
 
-    fds[1] = connected(&address);
+    pair[1] = connected(&address);
     await(listener, POLLIN);
-    fds[0] = (int)kept(nb__sys_accept(listener, NULL, NULL));
-    assert_true(fds[0] >= 0);
+    pair[0] = (int)kept(nb__sys_accept(listener, NULL, NULL));
+    assert_true(pair[0] >= 0);
     assert_result(nb__sys_close(listener), 0);
 }
 
-static void unix_pair(int fds[2])
+static void unix_pair(int pair[2])
 {
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
 }
 
-static void close_both(const int fds[2])
+#define close_all(...) close_each((const int[]){__VA_ARGS__}, COUNT(((const int[]){__VA_ARGS__})))
+static void close_each(const int *some, size_t count)
 {
-    assert_result(kept(nb__sys_close(fds[0])), 0);
-    assert_result(kept(nb__sys_close(fds[1])), 0);
+    for (size_t i = 0; i < count; i++)
+        assert_result(kept(nb__sys_close(some[i])), 0);
 }
+
+static void close_both(const int some[2])
+{
+    close_each(some, 2);
+}
+
+/* What a case is given that wants two connected sockets, or something that wakes. */
+static int fds[2];
+static int wake[2];
+
+static int begin_with_tcp(void **state)
+{
+    (void)state;
+    tcp_pair(fds);
+    return 0;
+}
+
+static int begin_with_unix(void **state)
+{
+    (void)state;
+    unix_pair(fds);
+    return 0;
+}
+
+static int end_with_pair(void **state)
+{
+    (void)state;
+    close_both(fds);
+    return 0;
+}
+
+static int begin_with_wake(void **state)
+{
+    (void)state;
+    return nb__sys_wake_open(wake);
+}
+
+static int end_with_wake(void **state)
+{
+    (void)state;
+    nb__sys_wake_close(wake);
+    return 0;
+}
+
+#define TCP_PAIR(name) cmocka_unit_test_setup_teardown(name, begin_with_tcp, end_with_pair)
+#define UNIX_PAIR(name) cmocka_unit_test_setup_teardown(name, begin_with_unix, end_with_pair)
+#define WAKE(name) cmocka_unit_test_setup_teardown(name, begin_with_wake, end_with_wake)
 
 /* Closes with a reset. */
 static void reset(int fd)
@@ -334,7 +382,6 @@ TEST(call_without_a_descriptor_left_says_so_and_leaves_errno_alone)
     int client = connected(&address);
     struct rlimit old;
     long opened[3];
-    int wake[2];
 
     await(listener, POLLIN);
     old = without_descriptors();
@@ -345,8 +392,7 @@ TEST(call_without_a_descriptor_left_says_so_and_leaves_errno_alone)
     assert_result(opened[0], -EMFILE);
     assert_result(opened[1], -EMFILE);
     assert_result(opened[2], -EMFILE);
-    assert_result(nb__sys_close(client), 0);
-    assert_result(nb__sys_close(listener), 0);
+    close_all(client, listener);
 }
 
 TEST(connect_to_a_dead_port_is_refused)
@@ -358,8 +404,7 @@ TEST(connect_to_a_dead_port_is_refused)
     assert_result(nb__sys_set_blocking(fd, true), 0);
     assert_result(kept(nb__sys_connect(fd, (struct sockaddr *)&address, sizeof(address))),
                   -ECONNREFUSED);
-    assert_result(nb__sys_close(fd), 0);
-    assert_result(nb__sys_close(dead), 0);
+    close_all(fd, dead);
 }
 
 /* ---- descriptors ---- */
@@ -396,9 +441,7 @@ TEST(accepted_socket_is_close_on_exec_and_blocking_from_birth)
     fd = (int)kept(nb__sys_accept(listener, NULL, NULL));
     assert_true(is_cloexec(fd));
     assert_true(is_blocking(fd));
-    assert_result(nb__sys_close(fd), 0);
-    assert_result(nb__sys_close(client), 0);
-    assert_result(nb__sys_close(listener), 0);
+    close_all(fd, client, listener);
 }
 
 TEST(accept_tells_the_peer)
@@ -420,9 +463,7 @@ TEST(accept_tells_the_peer)
     length = sizeof(local);
     assert_result(kept(nb__sys_getpeername(client, (struct sockaddr *)&local, &length)), 0);
     assert_int_equal(local.sin_port, address.sin_port);
-    assert_result(nb__sys_close(fd), 0);
-    assert_result(nb__sys_close(client), 0);
-    assert_result(nb__sys_close(listener), 0);
+    close_all(fd, client, listener);
 }
 
 TEST(accept_with_nobody_waiting_does_not_wait)
@@ -434,29 +475,21 @@ TEST(accept_with_nobody_waiting_does_not_wait)
     assert_result(nb__sys_close(listener), 0);
 }
 
-TEST(blocking_can_be_set_both_ways_and_changes_nothing_else)
+TEST_AS(blocking_can_be_set_both_ways_and_changes_nothing_else, UNIX_PAIR)
 {
-    int fds[2];
-
-    unix_pair(fds);
     assert_int_equal(fcntl(fds[0], F_SETFL, O_APPEND), 0);
     assert_result(kept(nb__sys_set_blocking(fds[0], false)), 0);
     assert_false(is_blocking(fds[0]));
     assert_result(kept(nb__sys_set_blocking(fds[0], true)), 0);
     assert_true(is_blocking(fds[0]));
     assert_true((fcntl(fds[0], F_GETFL) & O_APPEND) != 0);
-    close_both(fds);
 }
 
-TEST(close_on_exec_can_be_set)
+TEST_AS(close_on_exec_can_be_set, UNIX_PAIR)
 {
-    int fds[2];
-
-    unix_pair(fds);
     assert_false(is_cloexec(fds[0]));
     assert_result(kept(nb__sys_set_cloexec(fds[0])), 0);
     assert_true(is_cloexec(fds[0]));
-    close_both(fds);
 }
 
 TEST(option_that_was_set_can_be_read)
@@ -474,40 +507,32 @@ TEST(option_that_was_set_can_be_read)
 
 /* ---- bytes ---- */
 
-TEST(bytes_arrive_with_exact_counts)
+TEST_AS(bytes_arrive_with_exact_counts, TCP_PAIR)
 {
     char buf[8] = "";
-    int fds[2];
 
-    tcp_pair(fds);
     assert_result(kept(nb__sys_send(fds[0], "hello", 5, 0)), 5);
     assert_result(kept(nb__sys_recv(fds[1], buf, 5, MSG_WAITALL)), 5);
     assert_string_equal(buf, "hello");
-    close_both(fds);
 }
 
-TEST(gathered_parts_arrive_in_order)
+TEST_AS(gathered_parts_arrive_in_order, TCP_PAIR)
 {
     char words[] = "one two three";
     struct iovec parts[] = {{words, 4}, {words, 0}, {words + 4, 4}, {words + 8, 5}};
     char buf[32] = "";
-    int fds[2];
 
-    tcp_pair(fds);
     assert_result(kept(nb__sys_sendmsg(fds[0], parts, COUNT(parts), 0)), 13);
     assert_result(kept(nb__sys_recv(fds[1], buf, 13, MSG_WAITALL)), 13);
     assert_string_equal(buf, "one two three");
-    close_both(fds);
 }
 
-TEST(flags_reach_the_kernel)
+TEST_AS(flags_reach_the_kernel, UNIX_PAIR)
 {
     static char chunk[65536];
     struct iovec part = {chunk, sizeof(chunk)};
-    int fds[2];
     long sent;
 
-    unix_pair(fds);
     assert_result(kept(nb__sys_recv(fds[0], chunk, 1, MSG_DONTWAIT)), -EAGAIN);
     do
         sent = kept(nb__sys_send(fds[0], chunk, sizeof(chunk), MSG_DONTWAIT));
@@ -515,20 +540,16 @@ TEST(flags_reach_the_kernel)
     assert_result(sent, -EAGAIN);
     assert_result(kept(nb__sys_sendmsg(fds[0], &part, 1, MSG_DONTWAIT)), -EAGAIN);
     assert_result(kept(nb__sys_recv(fds[1], chunk, 1, MSG_PEEK)), 1);
-    close_both(fds);
 }
 
-TEST(end_of_the_stream_is_zero)
+TEST_AS(end_of_the_stream_is_zero, TCP_PAIR)
 {
     char byte;
-    int fds[2];
 
-    tcp_pair(fds);
     assert_result(kept(nb__sys_shutdown(fds[0], SHUT_WR)), 0);
     assert_result(kept(nb__sys_recv(fds[1], &byte, 1, 0)), 0);
     assert_result(kept(nb__sys_send(fds[1], "x", 1, 0)), 1);
     assert_result(kept(nb__sys_recv(fds[0], &byte, 1, 0)), 1);
-    close_both(fds);
 }
 
 /* The runner of the tests may have had it ignored: then no test would notice. */
@@ -549,7 +570,6 @@ TEST(sends_to_a_closed_unix_peer_fail_without_a_signal)
 {
     char byte = 'x';
     struct iovec part = {&byte, 1};
-    int fds[2];
 
     let_sigpipe_kill();
     unix_pair(fds);
@@ -563,7 +583,6 @@ TEST(sends_to_a_reset_tcp_peer_fail_without_a_signal)
 {
     char byte = 'x';
     struct iovec part = {&byte, 1};
-    int fds[2];
 
     let_sigpipe_kill();
     tcp_pair(fds);
@@ -575,89 +594,71 @@ TEST(sends_to_a_reset_tcp_peer_fail_without_a_signal)
     assert_result(nb__sys_close(fds[0]), 0);
 }
 
-TEST(sends_after_our_own_end_fail_without_a_signal)
+TEST_AS(sends_after_our_own_end_fail_without_a_signal, TCP_PAIR)
 {
     char byte = 'x';
     struct iovec part = {&byte, 1};
-    int fds[2];
 
     let_sigpipe_kill();
-    tcp_pair(fds);
     assert_result(nb__sys_shutdown(fds[0], SHUT_WR), 0);
     assert_result(kept(nb__sys_send(fds[0], &byte, 1, 0)), -EPIPE);
     assert_result(kept(nb__sys_sendmsg(fds[0], &part, 1, 0)), -EPIPE);
-    close_both(fds);
 }
 
 /* ---- waiting ---- */
 
-TEST(poll_with_a_deadline_that_has_passed_looks_once)
+TEST_AS(poll_with_a_deadline_that_has_passed_looks_once, UNIX_PAIR)
 {
     static const int64_t passed[] = {0, 1, -1, INT64_MIN};
-    int fds[2];
 
-    unix_pair(fds);
     for (size_t i = 0; i < COUNT(passed); i++)
         assert_result(kept(poll_one(fds[0], POLLIN, (nb_deadline){passed[i]})), 0);
     assert_result(nb__sys_send(fds[1], "x", 1, 0), 1);
     for (size_t i = 0; i < COUNT(passed); i++)
         assert_result(kept(poll_one(fds[0], POLLIN, (nb_deadline){passed[i]})), 1);
-    close_both(fds);
 }
 
-TEST(poll_without_an_end_returns_what_is_ready)
+TEST_AS(poll_without_an_end_returns_what_is_ready, UNIX_PAIR)
 {
     struct pollfd polled[2];
-    int fds[2];
 
-    unix_pair(fds);
     assert_result(nb__sys_send(fds[1], "x", 1, 0), 1);
     polled[0] = (struct pollfd){fds[0], POLLIN | POLLOUT, 0};
     polled[1] = (struct pollfd){fds[1], POLLIN, 0};
     assert_result(kept(nb__sys_poll(polled, 2, nb_forever())), 1);
     assert_int_equal(polled[0].revents, POLLIN | POLLOUT);
     assert_int_equal(polled[1].revents, 0);
-    close_both(fds);
 }
 
-TEST(poll_takes_deadlines_of_any_distance)
+TEST_AS(poll_takes_deadlines_of_any_distance, UNIX_PAIR)
 {
     /* The fifth is 80 years: more seconds than a time_t of 32 bits can hold. */
     static const int64_t ahead[] = {
         1, 1000, INT64_C(1) << 31, INT64_C(1) << 40, INT64_C(80) * 365 * 86400 * 1000, INT64_MAX};
-    int fds[2];
 
-    unix_pair(fds);
     for (size_t i = 0; i < COUNT(ahead); i++)
         assert_result(kept(poll_one(fds[0], POLLOUT, nb_after_ms(ahead[i]))), 1);
     assert_result(kept(poll_one(fds[0], POLLOUT, (nb_deadline){INT64_MAX - 1})), 1);
-    close_both(fds);
 }
 
-TEST(poll_ends_at_its_deadline_and_not_before)
+TEST_AS(poll_ends_at_its_deadline_and_not_before, UNIX_PAIR)
 {
     static const int64_t ahead[] = {1, 3, 20};
-    int fds[2];
 
-    unix_pair(fds);
     for (size_t i = 0; i < COUNT(ahead); i++) {
         nb_deadline by = nb_after_ms(ahead[i]);
 
         assert_result(kept(poll_one(fds[0], POLLIN, by)), 0);
         assert_true(nb_expired(by));
     }
-    close_both(fds);
 }
 
-TEST(poll_for_less_than_a_millisecond_does_not_spin_or_hang)
+TEST_AS(poll_for_less_than_a_millisecond_does_not_spin_or_hang, UNIX_PAIR)
 {
     nb_deadline by = {nb__now_ns() + NB__NS_PER_MS / 4};
-    int fds[2];
 
-    unix_pair(fds);
     assert_result(kept(poll_one(fds[0], POLLIN, by)), 0);
     assert_true(nb_expired(by));
-    close_both(fds);
 }
 
 TEST(poll_of_nothing_waits_for_its_deadline)
@@ -719,8 +720,6 @@ TEST(poll_reports_a_signal)
 
 TEST(wake_is_silent_close_on_exec_and_non_blocking_from_birth)
 {
-    int wake[2];
-
     assert_result(kept(nb__sys_wake_open(wake)), 0);
     assert_false(is_readable(wake[0]));
     for (int i = 0; i < 2; i++) {
@@ -732,60 +731,42 @@ TEST(wake_is_silent_close_on_exec_and_non_blocking_from_birth)
     assert_int_equal(errno, ODD_ERRNO);
 }
 
-TEST(ring_stays_until_it_is_cleared)
+TEST_AS(ring_stays_until_it_is_cleared, WAKE)
 {
-    int wake[2];
-
-    assert_result(nb__sys_wake_open(wake), 0);
     assert_true(kept(nb__sys_wake_ring(wake)) >= 0);
     for (int i = 0; i < 3; i++)
         assert_true(is_readable(wake[0]));
     assert_true(kept(nb__sys_wake_clear(wake)) >= 0);
     assert_false(is_readable(wake[0]));
-    nb__sys_wake_close(wake);
 }
 
-TEST(one_clear_is_enough_for_many_rings)
+TEST_AS(one_clear_is_enough_for_many_rings, WAKE)
 {
-    int wake[2];
-
-    assert_result(nb__sys_wake_open(wake), 0);
     for (int i = 0; i < 1000; i++)
         assert_true(kept(nb__sys_wake_ring(wake)) >= 0);
     assert_true(is_readable(wake[0]));
     assert_true(kept(nb__sys_wake_clear(wake)) >= 0);
     assert_false(is_readable(wake[0]));
-    nb__sys_wake_close(wake);
 }
 
-TEST(cleared_wake_can_be_rung_again)
+TEST_AS(cleared_wake_can_be_rung_again, WAKE)
 {
-    int wake[2];
-
-    assert_result(nb__sys_wake_open(wake), 0);
     for (int i = 0; i < 3; i++) {
         assert_true(kept(nb__sys_wake_ring(wake)) >= 0);
         assert_true(is_readable(wake[0]));
         assert_true(kept(nb__sys_wake_clear(wake)) >= 0);
         assert_false(is_readable(wake[0]));
     }
-    nb__sys_wake_close(wake);
 }
 
-TEST(clear_of_a_silent_wake_does_not_wait)
+TEST_AS(clear_of_a_silent_wake_does_not_wait, WAKE)
 {
-    int wake[2];
-
-    assert_result(nb__sys_wake_open(wake), 0);
     assert_result(kept(nb__sys_wake_clear(wake)), -EAGAIN);
     assert_false(is_readable(wake[0]));
-    nb__sys_wake_close(wake);
 }
 
 TEST(wake_is_closed_once_and_leaves_no_descriptor)
 {
-    int wake[2];
-
     assert_result(nb__sys_wake_open(wake), 0);
     atomic_store(&bad_closes, 0);
     nb__sys_wake_close(wake);
@@ -794,22 +775,19 @@ TEST(wake_is_closed_once_and_leaves_no_descriptor)
     assert_false(is_open(wake[1]));
 }
 
-static void *ring(void *wake)
+static void *ring(void *rung)
 {
-    (void)nb__sys_wake_ring(wake);
+    (void)nb__sys_wake_ring(rung);
     return NULL;
 }
 
-TEST(ring_from_another_thread_ends_a_poll_without_an_end)
+TEST_AS(ring_from_another_thread_ends_a_poll_without_an_end, WAKE)
 {
     pthread_t thread;
-    int wake[2];
 
-    assert_result(nb__sys_wake_open(wake), 0);
     assert_int_equal(pthread_create(&thread, NULL, ring, wake), 0);
     assert_result(kept(poll_one(wake[0], POLLIN, nb_forever())), 1);
     assert_int_equal(pthread_join(thread, NULL), 0);
-    nb__sys_wake_close(wake);
 }
 
 static int wake_of_the_handler[2];
@@ -888,7 +866,6 @@ static void tell_who(int to, int generations)
 TEST(process_is_none_that_it_was_forked_from)
 {
     int who[5];
-    int fds[2];
 
     skip_under_qemu("it clears nothing at a fork");
     other_number = 1;
@@ -905,8 +882,7 @@ TEST(process_is_none_that_it_was_forked_from)
         for (size_t j = 0; j < i; j++)
             assert_int_not_equal(who[i], who[j]);
     }
-    assert_result(nb__sys_close(fds[0]), 0);
-    assert_result(nb__sys_close(fds[1]), 0);
+    close_all(fds[0], fds[1]);
 }
 
 /* ---- the queue of a listener ---- */
@@ -928,8 +904,7 @@ TEST(length_of_a_queue_is_what_waits_to_be_accepted)
 
         assert_true(fd >= 0);
         assert_result(kept(nb__sys_queue_length(listener)), (int)(COUNT(clients) - 1 - i));
-        assert_result(nb__sys_close(fd), 0);
-        assert_result(nb__sys_close(clients[i]), 0);
+        close_all(fd, clients[i]);
     }
     assert_result(nb__sys_close(listener), 0);
 }
@@ -945,48 +920,37 @@ TEST(length_of_a_queue_that_takes_none_is_not_told)
     assert_result(nb__sys_close(fd), 0);
 }
 
-TEST(length_of_a_queue_is_told_of_listening_tcp_sockets_only)
+TEST_AS(length_of_a_queue_is_told_of_listening_tcp_sockets_only, TCP_PAIR)
 {
-    int fds[2];
-
-    tcp_pair(fds);
     assert_result(nb__sys_send(fds[0], "x", 1, 0), 1);
     assert_result(kept(nb__sys_queue_length(fds[0])), -EOPNOTSUPP);
     close_both(fds);
     assert_result(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
     assert_result(kept(nb__sys_queue_length(fds[0])), -EOPNOTSUPP);
-    close_both(fds);
 }
 
 /* ---- connections that are no more ---- */
 
-TEST(live_connection_is_not_closed)
+TEST_AS(live_connection_is_not_closed, TCP_PAIR)
 {
-    int fds[2];
-
     skip_under_qemu("TCP_INFO is cut short");
-    tcp_pair(fds);
     assert_result(kept(nb__sys_tcp_closed(fds[0])), 0);
     assert_result(kept(nb__sys_tcp_closed(fds[1])), 0);
     assert_result(kept(nb__sys_tcp_ended(fds[0])), 0);
     assert_result(kept(nb__sys_tcp_ended(fds[1])), 0);
-    close_both(fds);
 }
 
-TEST(half_closed_connection_is_not_closed)
+TEST_AS(half_closed_connection_is_not_closed, TCP_PAIR)
 {
     char byte;
-    int fds[2];
 
     skip_under_qemu("TCP_INFO is cut short");
-    tcp_pair(fds);
     assert_result(nb__sys_shutdown(fds[0], SHUT_WR), 0);
     assert_result(nb__sys_recv(fds[1], &byte, 1, 0), 0);
     assert_result(kept(nb__sys_tcp_closed(fds[0])), 0);
     assert_result(kept(nb__sys_tcp_closed(fds[1])), 0);
     assert_result(kept(nb__sys_tcp_ended(fds[0])), 1);
     assert_result(kept(nb__sys_tcp_ended(fds[1])), 0);
-    close_both(fds);
 }
 
 static void await_tcp_closed(int fd)
@@ -999,25 +963,20 @@ static void await_tcp_closed(int fd)
     assert_result(kept(nb__sys_tcp_ended(fd)), 1);
 }
 
-TEST(connection_that_both_have_ended_is_closed)
+TEST_AS(connection_that_both_have_ended_is_closed, TCP_PAIR)
 {
     char byte;
-    int fds[2];
 
     skip_under_qemu("TCP_INFO is cut short");
-    tcp_pair(fds);
     assert_result(nb__sys_shutdown(fds[0], SHUT_WR), 0);
     assert_result(nb__sys_recv(fds[1], &byte, 1, 0), 0);
     assert_result(nb__sys_shutdown(fds[1], SHUT_WR), 0);
     await_tcp_closed(fds[0]);
     await_tcp_closed(fds[1]);
-    close_both(fds);
 }
 
 TEST(connection_that_the_peer_has_reset_is_closed)
 {
-    int fds[2];
-
     skip_under_qemu("TCP_INFO is cut short");
     tcp_pair(fds);
     reset(fds[1]);
@@ -1025,66 +984,49 @@ TEST(connection_that_the_peer_has_reset_is_closed)
     assert_result(nb__sys_close(fds[0]), 0);
 }
 
-TEST(question_for_tcp_fails_on_a_unix_socket)
+TEST_AS(question_for_tcp_fails_on_a_unix_socket, UNIX_PAIR)
 {
-    int fds[2];
-
-    unix_pair(fds);
     assert_true(kept(nb__sys_tcp_closed(fds[0])) < 0);
     assert_true(kept(nb__sys_tcp_ended(fds[0])) < 0);
-    close_both(fds);
 }
 
-TEST(disconnect_shows_a_tcp_peer_a_reset)
+TEST_AS(disconnect_shows_a_tcp_peer_a_reset, TCP_PAIR)
 {
     char byte;
-    int fds[2];
 
-    tcp_pair(fds);
     assert_result(kept(nb__sys_disconnect(fds[0])), 0);
     await(fds[1], POLLIN);
     assert_result(kept(nb__sys_recv(fds[1], &byte, 1, 0)), -ECONNRESET);
-    close_both(fds);
 }
 
-TEST(disconnect_of_a_reply_half_sent_does_not_look_like_its_end)
+TEST_AS(disconnect_of_a_reply_half_sent_does_not_look_like_its_end, TCP_PAIR)
 {
     static char chunk[65536];
-    int fds[2];
     long received;
 
-    tcp_pair(fds);
     assert_true(nb__sys_send(fds[0], chunk, sizeof(chunk), MSG_DONTWAIT) > 0);
     assert_result(kept(nb__sys_disconnect(fds[0])), 0);
     do
         received = nb__sys_recv(fds[1], chunk, sizeof(chunk), 0);
     while (received > 0);
     assert_result(received, -ECONNRESET);
-    close_both(fds);
 }
 
-TEST(disconnect_ends_both_directions_of_a_unix_socket)
+TEST_AS(disconnect_ends_both_directions_of_a_unix_socket, UNIX_PAIR)
 {
     char byte;
-    int fds[2];
 
     let_sigpipe_kill();
-    unix_pair(fds);
     assert_result(nb__sys_disconnect(fds[0]), 0);
     assert_result(nb__sys_recv(fds[0], &byte, 1, MSG_DONTWAIT), 0);
     assert_result(nb__sys_recv(fds[1], &byte, 1, MSG_DONTWAIT), 0);
     assert_result(nb__sys_send(fds[0], "x", 1, MSG_DONTWAIT), -EPIPE);
     assert_result(nb__sys_send(fds[1], "x", 1, MSG_DONTWAIT), -EPIPE);
-    close_both(fds);
 }
 
-TEST(disconnect_of_a_unix_socket_leaves_errno_alone)
+TEST_AS(disconnect_of_a_unix_socket_leaves_errno_alone, UNIX_PAIR)
 {
-    int fds[2];
-
-    unix_pair(fds);
     assert_result(kept(nb__sys_disconnect(fds[0])), 0);
-    close_both(fds);
 }
 
 static char more_than_fits[1 << 24];
@@ -1153,8 +1095,8 @@ static bool waiter_sleeps(void)
     return name_end != NULL && name_end[1] == ' ' && name_end[2] == 'S';
 }
 
-/* Disconnects the first of two sockets while a thread waits on it; gives what the wait gave. */
-static long disconnect_under(long (*wait)(int fd), const int fds[2])
+/* Disconnects the first of `fds` while a thread waits on it; gives what the wait gave. */
+static long disconnect_under(long (*wait)(int fd))
 {
     nb_deadline by = patience();
     pthread_t thread;
@@ -1175,17 +1117,16 @@ static long disconnect_under(long (*wait)(int fd), const int fds[2])
     return waiter.result;
 }
 
-typedef void make_pair(int fds[2]);
+typedef void make_pair(int pair[2]);
 
 static void check_disconnect_wakes_all_kinds_of_waits(make_pair *pair)
 {
     long (*const waits[])(int fd) = {wait_in_recv, wait_in_send, wait_in_poll};
-    int fds[2];
 
     let_sigpipe_kill();
     for (size_t i = 0; i < COUNT(waits); i++) {
         pair(fds);
-        assert_true(disconnect_under(waits[i], fds) <= 0);
+        assert_true(disconnect_under(waits[i]) <= 0);
         close_both(fds);
     }
 }
@@ -1209,7 +1150,6 @@ TEST_AS(disconnect_wakes_all_kinds_of_waits_when_the_kernel_refuses_it, DISCONNE
 TEST_AS(disconnect_that_the_kernel_refuses_leaves_errno_alone, DISCONNECT_CASE)
 {
     char byte;
-    int fds[2];
 
     tcp_pair(fds);
     atomic_store(&kernel_refuses_to_disconnect, true);
@@ -1230,18 +1170,15 @@ static bool kernel_disconnects_under_a_wait(void)
            !(major == 6 && minor >= 4 && minor <= 6);
 }
 
-TEST(disconnect_under_a_blocked_recv_shows_the_peer_a_reset)
+TEST_AS(disconnect_under_a_blocked_recv_shows_the_peer_a_reset, TCP_PAIR)
 {
     char byte;
-    int fds[2];
 
     if (!kernel_disconnects_under_a_wait())
         skip();
-    tcp_pair(fds);
-    assert_true(disconnect_under(wait_in_recv, fds) <= 0);
+    assert_true(disconnect_under(wait_in_recv) <= 0);
     await(fds[1], POLLIN);
     assert_result(nb__sys_recv(fds[1], &byte, 1, 0), -ECONNRESET);
-    close_both(fds);
 }
 
 /* ---- names ---- */
