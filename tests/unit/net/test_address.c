@@ -21,6 +21,10 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define ODD_ERRNO 4711
+
+/* A list that ends in NULL. */
+#define TEXTS(...) ((const char *const[]){__VA_ARGS__, NULL})
+
 #define UNIX_OFFSET offsetof(struct sockaddr_un, sun_path)
 #define UNIX_PATH_MAX sizeof(((struct sockaddr_un *)0)->sun_path)
 
@@ -67,10 +71,44 @@ static void check_refused(const char *text)
     check(memcmp(&address, &before, sizeof(address)) == 0, text);
 }
 
-static void check_all_refused(const char *const *texts, size_t count)
+#define check_all_refused(...) check_each_refused(TEXTS(__VA_ARGS__))
+static void check_each_refused(const char *const *texts)
 {
-    for (size_t i = 0; i < count; i++)
-        check_refused(texts[i]);
+    for (; *texts != NULL; texts++)
+        check_refused(*texts);
+}
+
+/* As the port of either family. */
+#define check_all_ports_refused(...) check_each_port_refused(TEXTS(__VA_ARGS__))
+static void check_each_port_refused(const char *const *ports)
+{
+    char text[64];
+
+    for (; *ports != NULL; ports++) {
+        (void)snprintf(text, sizeof(text), "127.0.0.1:%s", *ports);
+        check_refused(text);
+        (void)snprintf(text, sizeof(text), "[::1]:%s", *ports);
+        check_refused(text);
+    }
+}
+
+/* Two addresses, and whether a question about them is answered with yes, whichever comes first. */
+struct question {
+    const char *a;
+    const char *b;
+    bool answer;
+};
+
+static void check_answers(bool (*ask)(const nb_address *, const nb_address *),
+                          const struct question *questions, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        nb_address a = parsed(questions[i].a);
+        nb_address b = parsed(questions[i].b);
+
+        if (ask(&a, &b) != questions[i].answer || ask(&b, &a) != questions[i].answer)
+            fail_msg("\"%s\" and \"%s\"", questions[i].a, questions[i].b);
+    }
 }
 
 static nb_address from_ipv6(const char *host, uint16_t port, uint32_t flow, uint32_t zone)
@@ -134,34 +172,16 @@ TEST(null_arguments_of_parse_are_invalid)
 
 TEST(canonical_addresses_read_back_as_they_are)
 {
-    static const char *const texts[] = {
-        "127.0.0.1:80",
-        "0.0.0.0:0",
-        "255.255.255.255:65535",
-        "192.0.2.1:1",
-        "10.20.30.40:9999",
-        "[::]:0",
-        "[::1]:80",
-        "[2001:db8::1]:443",
-        "[2001:db8:1:2:3:4:5:6]:65535",
-        "[ff02::fb]:5353",
-        "[fe80::1]:22",
-        "[fe80::1%4711]:22",
-        "[64:ff9b::1]:80",
-        "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535",
-        "unix:/",
-        "unix://",
-        "unix:/run/service/socket",
-        "unix:/with space/and:colon",
-        "unix:/@",
-        "unix:@a",
-        "unix:@/looks/like/a/path",
-        "unix:@with space",
-        "unix:@@",
-    };
+    const char *const *text = TEXTS(
+        "127.0.0.1:80", "0.0.0.0:0", "255.255.255.255:65535", "192.0.2.1:1", "10.20.30.40:9999",
+        "[::]:0", "[::1]:80", "[2001:db8::1]:443", "[2001:db8:1:2:3:4:5:6]:65535",
+        "[ff02::fb]:5353", "[fe80::1]:22", "[fe80::1%4711]:22", "[64:ff9b::1]:80",
+        "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535", "unix:/", "unix://",
+        "unix:/run/service/socket", "unix:/with space/and:colon", "unix:/@", "unix:@a",
+        "unix:@/looks/like/a/path", "unix:@with space", "unix:@@");
 
-    for (size_t i = 0; i < COUNT(texts); i++)
-        check_reads_as(texts[i], texts[i]);
+    for (; *text != NULL; text++)
+        check_reads_as(*text, *text);
 }
 
 TEST(family_and_port_are_those_of_the_text)
@@ -207,99 +227,42 @@ TEST(every_port_reads_back)
 
 TEST(port_that_is_not_plain_decimal_is_refused)
 {
-    static const char *const ports[] = {
-        "",         " ",    " 80",  "80 ",  "+80",  "-1",     "-0",     "080",  "00",
-        "0080",     "0x50", "x50",  "80x",  "80a",  "8 0",    "8.0",    "80.",  "80,",
-        "1e3",      "http", "\t80", "80\n", "80\r", "\n",     "80/",    "80#",  "%38%30",
-        "\xd9\xa8", "80%",  "*",    "$",    "0b1",  "\"80\"", "80\x7f", "'80'", "(80)",
-    };
-    char text[64];
-
-    for (size_t i = 0; i < COUNT(ports); i++) {
-        (void)snprintf(text, sizeof(text), "127.0.0.1:%s", ports[i]);
-        check_refused(text);
-        (void)snprintf(text, sizeof(text), "[::1]:%s", ports[i]);
-        check_refused(text);
-    }
+    check_all_ports_refused("", " ", " 80", "80 ", "+80", "-1", "-0", "080", "00", "0080", "0x50",
+                            "x50", "80x", "80a", "8 0", "8.0", "80.", "80,", "1e3", "http", "\t80",
+                            "80\n", "80\r", "\n", "80/", "80#", "%38%30", "\xd9\xa8", "80%", "*",
+                            "$", "0b1", "\"80\"", "80\x7f", "'80'", "(80)");
 }
 
 TEST(port_above_65535_is_refused)
 {
-    static const char *const ports[] = {
-        "65536",
-        "65537",
-        "65616",
-        "99999",
-        "100000",
-        "131152",
-        "4294967296",
-        "4294967376",
-        "9999999999",
-        "18446744073709551616",
-        "18446744073709551696",
-        "99999999999999999999",
-        "340282366920938463463374607431768211536",
-    };
-    char text[64];
-
-    for (size_t i = 0; i < COUNT(ports); i++) {
-        (void)snprintf(text, sizeof(text), "127.0.0.1:%s", ports[i]);
-        check_refused(text);
-        (void)snprintf(text, sizeof(text), "[::1]:%s", ports[i]);
-        check_refused(text);
-    }
+    check_all_ports_refused("65536", "65537", "65616", "99999", "100000", "131152", "4294967296",
+                            "4294967376", "9999999999", "18446744073709551616",
+                            "18446744073709551696", "99999999999999999999",
+                            "340282366920938463463374607431768211536");
 }
 
 TEST(ipv4_that_is_not_four_plain_decimal_parts_is_refused)
 {
-    static const char *const texts[] = {
-        "1:80",           "127.1:80",        "127.0.1:80",
-        "1.2.3:80",       "1.2.3.:80",       ".1.2.3:80",
-        "1..2.3:80",      "1.2.3.4.:80",     "1.2.3.4.5:80",
-        "0177.0.0.1:80",  "01.2.3.4:80",     "1.2.3.04:80",
-        "00.0.0.0:80",    "0x7f.1:80",       "0x7f.0.0.1:80",
-        "0x7f000001:80",  "2130706433:80",   "256.1.1.1:80",
-        "1.1.1.256:80",   "1.1.1.999:80",    "1.1.1.4294967297:80",
-        "-1.1.1.1:80",    "+1.1.1.1:80",     "1.1.1.-1:80",
-        "127.0.0.1 x:80", "127.0.0.1 :80",   " 127.0.0.1:80",
-        "127.0.0.1\n:80", "127.0.0.1%lo:80", "1.2.3.a:80",
-        "127.0.0.1/8:80",
-    };
-
-    check_all_refused(texts, COUNT(texts));
+    check_all_refused("1:80", "127.1:80", "127.0.1:80", "1.2.3:80", "1.2.3.:80", ".1.2.3:80",
+                      "1..2.3:80", "1.2.3.4.:80", "1.2.3.4.5:80", "0177.0.0.1:80", "01.2.3.4:80",
+                      "1.2.3.04:80", "00.0.0.0:80", "0x7f.1:80", "0x7f.0.0.1:80", "0x7f000001:80",
+                      "2130706433:80", "256.1.1.1:80", "1.1.1.256:80", "1.1.1.999:80",
+                      "1.1.1.4294967297:80", "-1.1.1.1:80", "+1.1.1.1:80", "1.1.1.-1:80",
+                      "127.0.0.1 x:80", "127.0.0.1 :80", " 127.0.0.1:80", "127.0.0.1\n:80",
+                      "127.0.0.1%lo:80", "1.2.3.a:80", "127.0.0.1/8:80");
 }
 
 TEST(text_that_is_not_host_and_port_is_refused)
 {
-    static const char *const texts[] = {
-        "",
-        " ",
-        ":",
-        "::",
-        "80",
-        "127.0.0.1",
-        "127.0.0.1:80:90",
-        "127.0.0.1::80",
-        "127.0.0.1:80 ",
-        " 127.0.0.1:80",
-        "127.0.0.1 80",
-        "127.0.0.1,80",
-        "http://127.0.0.1:80",
-        "127.0.0.1:80/",
-        "user@127.0.0.1:80",
-    };
-
-    check_all_refused(texts, COUNT(texts));
+    check_all_refused("", " ", ":", "::", "80", "127.0.0.1", "127.0.0.1:80:90", "127.0.0.1::80",
+                      "127.0.0.1:80 ", " 127.0.0.1:80", "127.0.0.1 80", "127.0.0.1,80",
+                      "http://127.0.0.1:80", "127.0.0.1:80/", "user@127.0.0.1:80");
 }
 
 TEST(name_instead_of_a_numeric_host_is_refused)
 {
-    static const char *const texts[] = {
-        "localhost:80",     "*:80", ":80", "example.org:80", "[localhost]:80",
-        "ip6-localhost:80", "a:1",
-    };
-
-    check_all_refused(texts, COUNT(texts));
+    check_all_refused("localhost:80", "*:80", ":80", "example.org:80", "[localhost]:80",
+                      "ip6-localhost:80", "a:1");
 }
 
 TEST(ipv6_is_written_as_rfc_5952_says)
@@ -327,42 +290,18 @@ TEST(ipv6_is_written_as_rfc_5952_says)
 
 TEST(broken_ipv6_is_refused)
 {
-    static const char *const texts[] = {
-        "[]:80",
-        "[:]:80",
-        "[:::]:80",
-        "[1]:80",
-        "[1:2:3:4:5:6:7]:80",
-        "[1:2:3:4:5:6:7:8:9]:80",
-        "[1::2::3]:80",
-        "[12345::]:80",
-        "[g::1]:80",
-        "[::1 ]:80",
-        "[ ::1]:80",
-        "[::-1]:80",
-        "[1:2:3:4:5:6:7:]:80",
-        "[:1:2:3:4:5:6:7]:80",
-        "[::1/128]:80",
-        "[::256.0.0.1]:80",
-        "[::01.0.0.1]:80",
-        "[::1.2.3]:80",
-        "[127.0.0.1]:80",
-        "[[::1]]:80",
-    };
-
-    check_all_refused(texts, COUNT(texts));
+    check_all_refused("[]:80", "[:]:80", "[:::]:80", "[1]:80", "[1:2:3:4:5:6:7]:80",
+                      "[1:2:3:4:5:6:7:8:9]:80", "[1::2::3]:80", "[12345::]:80", "[g::1]:80",
+                      "[::1 ]:80", "[ ::1]:80", "[::-1]:80", "[1:2:3:4:5:6:7:]:80",
+                      "[:1:2:3:4:5:6:7]:80", "[::1/128]:80", "[::256.0.0.1]:80", "[::01.0.0.1]:80",
+                      "[::1.2.3]:80", "[127.0.0.1]:80", "[[::1]]:80");
 }
 
 TEST(broken_brackets_are_refused)
 {
-    static const char *const texts[] = {
-        "::1:80",    "::1",       "[::1",        "[::1:80",        "::1]:80",
-        "[::1]",     "[::1]80",   "[::1] :80",   "[::1]x:80",      "[::1]:",
-        "[",         "]",         "[]",          "[::1]]:80",      "x[::1]:80",
-        " [::1]:80", "[::1]::80", "[::1]:80:90", "2001:db8::1:80",
-    };
-
-    check_all_refused(texts, COUNT(texts));
+    check_all_refused("::1:80", "::1", "[::1", "[::1:80", "::1]:80", "[::1]", "[::1]80",
+                      "[::1] :80", "[::1]x:80", "[::1]:", "[", "]", "[]", "[::1]]:80", "x[::1]:80",
+                      " [::1]:80", "[::1]::80", "[::1]:80:90", "2001:db8::1:80");
 }
 
 TEST(host_of_any_length_is_no_danger)
@@ -412,40 +351,18 @@ TEST(zone_number_without_an_interface_is_kept)
 
 TEST(zone_that_is_no_interface_is_refused)
 {
-    static const char *const texts[] = {
-        "[fe80::1%]:80",
-        "[fe80::1%0]:80",
-        "[fe80::1%00]:80",
-        "[fe80::1%01]:80",
-        "[fe80::1%-1]:80",
-        "[fe80::1%+1]:80",
-        "[fe80::1%0x1]:80",
-        "[fe80::1% 1]:80",
-        "[fe80::1%1 ]:80",
-        "[fe80::1%4294967296]:80",
-        "[fe80::1%4294967297]:80",
-        "[fe80::1%18446744073709551617]:80",
-        "[fe80::1%nosuchif]:80",
-        "[fe80::1%LO]:80",
-        "[fe80::1%lo ]:80",
-        "[fe80::1%lo%lo]:80",
-        "[fe80::1%lo%]:80",
-        "[fe80::1%%lo]:80",
-        "[%lo]:80",
-        "[fe80::1%25lo]:80",
-        "[fe80::1%a name too long for any interface]:80",
-        "[fe80::1]%lo:80",
-    };
-
-    check_all_refused(texts, COUNT(texts));
+    check_all_refused("[fe80::1%]:80", "[fe80::1%0]:80", "[fe80::1%00]:80", "[fe80::1%01]:80",
+                      "[fe80::1%-1]:80", "[fe80::1%+1]:80", "[fe80::1%0x1]:80", "[fe80::1% 1]:80",
+                      "[fe80::1%1 ]:80", "[fe80::1%4294967296]:80", "[fe80::1%4294967297]:80",
+                      "[fe80::1%18446744073709551617]:80", "[fe80::1%nosuchif]:80",
+                      "[fe80::1%LO]:80", "[fe80::1%lo ]:80", "[fe80::1%lo%lo]:80",
+                      "[fe80::1%lo%]:80", "[fe80::1%%lo]:80", "[%lo]:80", "[fe80::1%25lo]:80",
+                      "[fe80::1%a name too long for any interface]:80", "[fe80::1]%lo:80");
 }
 
 TEST(zone_with_something_after_the_name_is_refused)
 {
-    static const char *const texts[] = {"[fe80::1%lo:]:80", "[fe80::1%lo:1]:80",
-                                        "[fe80::1%lo:x]:80"};
-
-    check_all_refused(texts, COUNT(texts));
+    check_all_refused("[fe80::1%lo:]:80", "[fe80::1%lo:1]:80", "[fe80::1%lo:x]:80");
 }
 
 TEST(mapped_ipv4_is_read_as_ipv4)
@@ -483,10 +400,9 @@ TEST(mapped_ipv4_from_the_kernel_is_ipv4)
 
 TEST(address_that_is_only_nearly_mapped_stays_ipv6)
 {
-    static const char *const texts[] = {
-        "[::192.0.2.1]:80",      "[::ffff:0:192.0.2.1]:80", "[64:ff9b::192.0.2.1]:80",
-        "[::fffe:192.0.2.1]:80", "[::1:ffff:192.0.2.1]:80",
-    };
+    static const char *const texts[] = {"[::192.0.2.1]:80", "[::ffff:0:192.0.2.1]:80",
+                                        "[64:ff9b::192.0.2.1]:80", "[::fffe:192.0.2.1]:80",
+                                        "[::1:ffff:192.0.2.1]:80"};
 
     for (size_t i = 0; i < COUNT(texts); i++) {
         nb_address address = parsed(texts[i]);
@@ -579,10 +495,9 @@ TEST(socket_address_is_the_one_that_bind_takes)
 
 TEST(addresses_survive_the_way_through_the_kernels_form)
 {
-    static const char *const texts[] = {
-        "127.0.0.1:80", "[::1]:80", "[fe80::1%4711]:22", "unix:/run/socket",
-        "unix:@name",   "[::]:0",   "0.0.0.0:65535",
-    };
+    static const char *const texts[] = {"127.0.0.1:80",     "[::1]:80",   "[fe80::1%4711]:22",
+                                        "unix:/run/socket", "unix:@name", "[::]:0",
+                                        "0.0.0.0:65535"};
 
     for (size_t i = 0; i < COUNT(texts); i++) {
         nb_address address = parsed(texts[i]);
@@ -646,12 +561,9 @@ TEST(abstract_name_longer_than_the_kernel_takes_is_refused)
 
 TEST(unix_name_that_is_neither_path_nor_abstract_is_refused)
 {
-    static const char *const texts[] = {
-        "unix:", "unix:@",     "unix:relative", "unix:./relative", "unix: /path", "unix:~/path",
-        "unix",  "UNIX:/path", "Unix:@name",    " unix:/path",     "/path",       "@name",
-    };
-
-    check_all_refused(texts, COUNT(texts));
+    check_all_refused("unix:", "unix:@", "unix:relative", "unix:./relative", "unix: /path",
+                      "unix:~/path", "unix", "UNIX:/path", "Unix:@name", " unix:/path", "/path",
+                      "@name");
 }
 
 TEST(abstract_name_is_stored_with_a_leading_nul)
@@ -798,11 +710,7 @@ TEST(capacity_one_gives_an_empty_text)
 
 TEST(addresses_are_equal_when_all_that_counts_is_the_same)
 {
-    static const struct {
-        const char *a;
-        const char *b;
-        bool equal;
-    } rows[] = {
+    static const struct question rows[] = {
         {"127.0.0.1:80", "127.0.0.1:80", true},
         {"127.0.0.1:80", "127.0.0.1:81", false},
         {"127.0.0.1:80", "127.0.0.2:80", false},
@@ -829,13 +737,7 @@ TEST(addresses_are_equal_when_all_that_counts_is_the_same)
         {"unix:/127.0.0.1:80", "127.0.0.1:80", false},
     };
 
-    for (size_t i = 0; i < COUNT(rows); i++) {
-        nb_address a = parsed(rows[i].a);
-        nb_address b = parsed(rows[i].b);
-
-        if (nb_address_equal(&a, &b) != rows[i].equal || nb_address_equal(&b, &a) != rows[i].equal)
-            fail_msg("\"%s\" and \"%s\"", rows[i].a, rows[i].b);
-    }
+    check_answers(nb_address_equal, rows, COUNT(rows));
 }
 
 TEST(flow_label_does_not_count)
@@ -906,11 +808,7 @@ TEST(copy_of_an_address_is_equal_to_it)
 
 TEST(peers_are_the_same_by_ipv4_address_or_ipv6_network)
 {
-    static const struct {
-        const char *a;
-        const char *b;
-        bool same;
-    } rows[] = {
+    static const struct question rows[] = {
         {"192.0.2.1:80", "192.0.2.1:81", true},
         {"192.0.2.1:80", "192.0.2.2:80", false},
         {"192.0.2.1:80", "[::ffff:192.0.2.1]:99", true},
@@ -930,14 +828,7 @@ TEST(peers_are_the_same_by_ipv4_address_or_ipv6_network)
     };
     nb_address none = {{0}, 0};
 
-    for (size_t i = 0; i < COUNT(rows); i++) {
-        nb_address a = parsed(rows[i].a);
-        nb_address b = parsed(rows[i].b);
-
-        if (nb__address_same_peer(&a, &b) != rows[i].same ||
-            nb__address_same_peer(&b, &a) != rows[i].same)
-            fail_msg("\"%s\" and \"%s\"", rows[i].a, rows[i].b);
-    }
+    check_answers(nb__address_same_peer, rows, COUNT(rows));
     assert_false(nb__address_same_peer(&none, &none));
 }
 

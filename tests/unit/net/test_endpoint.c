@@ -17,6 +17,10 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define ODD_ERRNO 4711
+
+/* A list that ends in NULL. */
+#define TEXTS(...) ((const char *const[]){__VA_ARGS__, NULL})
+
 #define OPERATION "connect to"
 
 /* Fails with the text that did it, and with what was said about it. */
@@ -66,10 +70,11 @@ static void check_refused(nb_status status, const char *text, const char *shown,
         fail_msg("\"%s\" (%s): does not tell \"%s\"", text, err.message, expected);
 }
 
-static void check_all_refused(const char *const *texts, size_t count, const char *expected)
+#define check_all_refused(expected, ...) check_each_refused(expected, TEXTS(__VA_ARGS__))
+static void check_each_refused(const char *expected, const char *const *texts)
 {
-    for (size_t i = 0; i < count; i++)
-        check_refused(NB_BAD_ENDPOINT, texts[i], texts[i], expected);
+    for (; *texts != NULL; texts++)
+        check_refused(NB_BAD_ENDPOINT, *texts, *texts, expected);
 }
 
 static void check_literal(const char *text, const char *expected)
@@ -164,39 +169,19 @@ TEST(name_near_localhost_is_a_name)
 
 TEST(host_names_are_kept_as_they_are_written)
 {
-    static const char *const hosts[] = {
-        "example.org",
-        "Example.ORG",
-        "a",
-        "example.org.",
-        "xn--bcher-kva.example",
-        "under_score",
-        "a-b",
-        "3com.com",
-        "1a",
-        "0x",
-        "0xg",
-        "1.2.3.4.a",
-        "face",
-        "a1",
-        "fd.example",
-        "unix.example",
-        "0xfg.x",
-        "1.2.3.x4",
-        "127.0.0.1.example",
-        ".",
-        "a..",
-        "0x.",
-    };
+    const char *const *host = TEXTS(
+        "example.org", "Example.ORG", "a", "example.org.", "xn--bcher-kva.example", "under_score",
+        "a-b", "3com.com", "1a", "0x", "0xg", "1.2.3.4.a", "face", "a1", "fd.example",
+        "unix.example", "0xfg.x", "1.2.3.x4", "127.0.0.1.example", ".", "a..", "0x.");
     char text[64];
 
-    for (size_t i = 0; i < COUNT(hosts); i++) {
+    for (; *host != NULL; host++) {
         struct nb__endpoint endpoint;
 
-        (void)snprintf(text, sizeof(text), "%s:80", hosts[i]);
+        (void)snprintf(text, sizeof(text), "%s:80", *host);
         endpoint = read_endpoint(text);
         assert_int_equal(endpoint.kind, NB__ENDPOINT_NAME);
-        assert_string_equal(endpoint.host, hosts[i]);
+        assert_string_equal(endpoint.host, *host);
         assert_int_equal(endpoint.port, 80);
     }
 }
@@ -259,15 +244,11 @@ TEST(name_of_254_bytes_or_more_is_refused)
 
 TEST(name_with_a_character_that_no_name_has_is_refused)
 {
-    static const char *const texts[] = {
-        "a b:80",       "exa mple.org:80", " example.org:80", "example.org :80", "a/b:80",
-        "user@host:80", "a#b:80",          "a%b:80",          "a*:80",           "**:80",
-        "*.org:80",     "a,b:80",          "a;b:80",          "$(id):80",        "`id`:80",
-        "a'b:80",       "a\"b:80",         "a=b:80",          "a?b:80",          "fe80--1%lo:80",
-        "+1:80",        "127.0.0.1 x:80",  "127.0.0.1/8:80",  "(none):80",       "a!:80",
-    };
-
-    check_all_refused(texts, COUNT(texts), "character");
+    check_all_refused("character", "a b:80", "exa mple.org:80", " example.org:80",
+                      "example.org :80", "a/b:80", "user@host:80", "a#b:80", "a%b:80", "a*:80",
+                      "**:80", "*.org:80", "a,b:80", "a;b:80", "$(id):80", "`id`:80", "a'b:80",
+                      "a\"b:80", "a=b:80", "a?b:80", "fe80--1%lo:80", "+1:80", "127.0.0.1 x:80",
+                      "127.0.0.1/8:80", "(none):80", "a!:80");
 }
 
 TEST(byte_outside_ascii_in_a_name_is_refused_and_shown_escaped)
@@ -307,44 +288,22 @@ TEST(control_bytes_are_escaped_wherever_they_stand)
 
 TEST(text_without_a_port_is_refused)
 {
-    static const char *const texts[] = {"",          " ",         "*",           "80",
-                                        "localhost", "127.0.0.1", "example.org", "]",
-                                        "/run/x",    "@name",     "unix",        "systemd"};
-
-    check_all_refused(texts, COUNT(texts), "HOST:PORT");
+    check_all_refused("HOST:PORT", "", " ", "*", "80", "localhost", "127.0.0.1", "example.org", "]",
+                      "/run/x", "@name", "unix", "systemd");
 }
 
 TEST(port_that_is_not_plain_decimal_up_to_65535_is_refused)
 {
-    static const char *const ports[] = {
-        "",
-        " ",
-        " 80",
-        "80 ",
-        "+80",
-        "-1",
-        "080",
-        "00",
-        "0x50",
-        "80x",
-        "http",
-        "65536",
-        "99999",
-        "4294967376",
-        "8 0",
-        "80.0",
-        "80/",
-        "1e3",
-        "*",
-        "18446744073709551696",
-        "99999999999999999999",
-    };
+    const char *const *const ports =
+        TEXTS("", " ", " 80", "80 ", "+80", "-1", "080", "00", "0x50", "80x", "http", "65536",
+              "99999", "4294967376", "8 0", "80.0", "80/", "1e3", "*", "18446744073709551696",
+              "99999999999999999999");
     static const char *const hosts[] = {"127.0.0.1", "[::1]", "localhost", "*", "", "example.org"};
     char text[64];
 
     for (size_t i = 0; i < COUNT(hosts); i++) {
-        for (size_t j = 0; j < COUNT(ports); j++) {
-            (void)snprintf(text, sizeof(text), "%s:%s", hosts[i], ports[j]);
+        for (const char *const *port = ports; *port != NULL; port++) {
+            (void)snprintf(text, sizeof(text), "%s:%s", hosts[i], *port);
             check_refused(NB_BAD_ENDPOINT, text, text, "decimal number from 0 to 65535");
         }
     }
@@ -352,65 +311,47 @@ TEST(port_that_is_not_plain_decimal_up_to_65535_is_refused)
 
 TEST(ipv6_without_brackets_is_refused)
 {
-    static const char *const texts[] = {
-        "::1:80", "::1",           "::",     "2001:db8::1:80", "127.0.0.1:80:90",
-        "a:b:c",  "localhost::80", "::1]:80"};
-
-    check_all_refused(texts, COUNT(texts), "IPv6 addresses stand in brackets");
+    check_all_refused("IPv6 addresses stand in brackets", "::1:80", "::1", "::", "2001:db8::1:80",
+                      "127.0.0.1:80:90", "a:b:c", "localhost::80", "::1]:80");
 }
 
 TEST(bracket_that_is_not_closed_is_refused)
 {
-    static const char *const texts[] = {"[", "[::1", "[::1:80", "[localhost:80"};
-
-    check_all_refused(texts, COUNT(texts), "closing ]");
+    check_all_refused("closing ]", "[", "[::1", "[::1:80", "[localhost:80");
 }
 
 TEST(bracket_without_a_port_behind_it_is_refused)
 {
-    static const char *const texts[] = {"[]",        "[::1]",     "[::1]80",
-                                        "[::1]]:80", "[::1]x:80", "[::1] :80"};
-
-    check_all_refused(texts, COUNT(texts), ":PORT");
+    check_all_refused(":PORT", "[]", "[::1]", "[::1]80", "[::1]]:80", "[::1]x:80", "[::1] :80");
 }
 
 TEST(something_else_than_ipv6_in_brackets_is_refused)
 {
-    static const char *const texts[] = {"[]:80",    "[localhost]:80", "[127.0.0.1]:80",
-                                        "[*]:80",   "[1::2::3]:80",   "[example.org]:80",
-                                        "[:::]:80", "[g::]:80"};
-
-    check_all_refused(texts, COUNT(texts), "IPv6");
+    check_all_refused("IPv6", "[]:80", "[localhost]:80", "[127.0.0.1]:80", "[*]:80", "[1::2::3]:80",
+                      "[example.org]:80", "[:::]:80", "[g::]:80");
 }
 
 TEST(zone_that_is_no_interface_is_refused)
 {
-    static const char *const texts[] = {"[fe80::1%]:80", "[fe80::1%nosuchif]:80", "[fe80::1%0]:80"};
-
-    check_all_refused(texts, COUNT(texts), "interface");
+    check_all_refused("interface", "[fe80::1%]:80", "[fe80::1%nosuchif]:80", "[fe80::1%0]:80");
 }
 
 /* The kernel would only say EINVAL. Its neighbours need none. */
 TEST(link_local_address_without_a_zone_is_refused)
 {
-    static const char *const texts[] = {"[fe80::1]:80", "[fe80::]:0", "[febf:ffff::1]:80"};
-
-    check_all_refused(texts, COUNT(texts), "zone, as in [fe80::1%eth0]:80");
+    check_all_refused("zone, as in [fe80::1%eth0]:80", "[fe80::1]:80", "[fe80::]:0",
+                      "[febf:ffff::1]:80");
     check_literal("[fe7f:ffff::1]:80", "[fe7f:ffff::1]:80");
     check_literal("[fec0::1]:80", "[fec0::1]:80");
 }
 
 TEST(numeric_host_that_is_not_four_decimal_parts_is_refused)
 {
-    static const char *const texts[] = {
-        "1:80",          "0:80",          "127.1:80",          "127.0.1:80",    "1.2.3:80",
-        "1.2.3.4.5:80",  "0177.0.0.1:80", "01.2.3.4:80",       "0x7f.1:80",     "0x7f000001:80",
-        "2130706433:80", "256.1.1.1:80",  "1.2.3.4.:80",       "1.:80",         "0X7F.0.0.0X1:80",
-        "1.2.3.999:80",  "a.1:80",        "127.0.0.0x1:80",    "0xffffffff:80", "0x7f.0x1.:80",
-        "1..2:80",       "example.99:80", "99999999999999:80",
-    };
-
-    check_all_refused(texts, COUNT(texts), "four decimal parts");
+    check_all_refused("four decimal parts", "1:80", "0:80", "127.1:80", "127.0.1:80", "1.2.3:80",
+                      "1.2.3.4.5:80", "0177.0.0.1:80", "01.2.3.4:80", "0x7f.1:80", "0x7f000001:80",
+                      "2130706433:80", "256.1.1.1:80", "1.2.3.4.:80", "1.:80", "0X7F.0.0.0X1:80",
+                      "1.2.3.999:80", "a.1:80", "127.0.0.0x1:80", "0xffffffff:80", "0x7f.0x1.:80",
+                      "1..2:80", "example.99:80", "99999999999999:80");
 }
 
 /* "unix:" and a name of so many bytes. */
@@ -442,9 +383,7 @@ TEST(unix_paths_and_abstract_names_are_addresses)
 
 TEST(unix_names_that_are_none_are_refused)
 {
-    static const char *const neither[] = {"unix:", "unix:x", "unix:./x", "unix: /x"};
-
-    check_all_refused(neither, COUNT(neither), "unix:/PATH or unix:@NAME");
+    check_all_refused("unix:/PATH or unix:@NAME", "unix:", "unix:x", "unix:./x", "unix: /x");
     check_refused(NB_BAD_ENDPOINT, "unix:@", "unix:@", "missing");
     check_refused(NB_BAD_ENDPOINT, "unix:a\n", "\"unix:a\\x0a\"", "unix:/PATH");
 }
@@ -459,14 +398,12 @@ TEST(unix_name_longer_than_its_place_is_refused)
 
 TEST(descriptor_is_a_plain_number)
 {
-    static const char *const none[] = {"fd:",   "fd:-1",         "fd:+3",  "fd: 3",         "fd:3 ",
-                                       "fd:03", "fd:2147483648", "fd:0x3", "fd:4294967299", "fd:a"};
-
     assert_int_equal(read_endpoint("fd:3").kind, NB__ENDPOINT_FD);
     assert_int_equal(read_endpoint("fd:3").fd, 3);
     assert_int_equal(read_endpoint("fd:0").fd, 0);
     assert_int_equal(read_endpoint("fd:2147483647").fd, 2147483647);
-    check_all_refused(none, COUNT(none), "number of a descriptor");
+    check_all_refused("number of a descriptor", "fd:", "fd:-1", "fd:+3", "fd: 3", "fd:3 ", "fd:03",
+                      "fd:2147483648", "fd:0x3", "fd:4294967299", "fd:a");
 }
 
 TEST(systemd_stands_alone)
