@@ -91,6 +91,7 @@ static const struct option {
     {"reuse_port", 0, offsetof(nb_listen_options, reuse_port), 1, 1, SOL_SOCKET, SO_REUSEPORT, 1,
      1},
 };
+#define OPTIONS_END (options + COUNT(options))
 
 static void put(void *structure, size_t at, int64_t value)
 {
@@ -154,14 +155,29 @@ static nb_conn *accepted_from(nb_listener *listener)
     return conn;
 }
 
+/* The system refuses an option from now on. */
+static void refuse(int level, int name, int error)
+{
+    now.level = level;
+    now.name = name;
+    now.error = error;
+}
+
+/* That a message is about an option that the system does not have. */
+static void assert_unsupported(const nb_error *err, const char *name)
+{
+    assert_int_equal(err->system_error, ENOPROTOOPT);
+    assert_non_null(strstr(err->message, name));
+    assert_non_null(strstr(err->message, "ENOPROTOOPT"));
+}
+
 #define TEST(name) TEST_AS(name, OPTION_CASE)
 
 /* ---- what the kernel is told ---- */
 
 TEST(each_option_reaches_the_socket_that_connects)
 {
-    for (size_t i = 0; i < COUNT(options); i++) {
-        const struct option *option = &options[i];
+    for (const struct option *option = options; option < OPTIONS_END; option++) {
         nb_connect_options made = connecting_with(option, option->value);
         nb_conn *conn;
 
@@ -176,8 +192,7 @@ TEST(each_option_reaches_the_socket_that_connects)
 
 TEST(each_option_reaches_every_socket_that_listens_and_what_it_accepts)
 {
-    for (size_t i = 0; i < COUNT(options); i++) {
-        const struct option *option = &options[i];
+    for (const struct option *option = options; option < OPTIONS_END; option++) {
         nb_listen_options made = listening_with(option, option->value);
         nb_listener *listener = listening("localhost:0", &made);
         nb_conn *conn = accepted_from(listener);
@@ -194,8 +209,7 @@ TEST(each_option_reaches_every_socket_that_listens_and_what_it_accepts)
 
 TEST(the_largest_values_are_taken)
 {
-    for (size_t i = 0; i < COUNT(options); i++) {
-        const struct option *option = &options[i];
+    for (const struct option *option = options; option < OPTIONS_END; option++) {
         nb_listen_options made = listening_with(option, option->most);
         nb_listener *listener = listening("127.0.0.1:0", &made);
         int value = option_of(nb_listener_fd(listener, 0), option->level, option->option);
@@ -227,8 +241,7 @@ TEST(milliseconds_are_rounded_up_to_the_kernels_seconds)
 
 TEST(each_of_the_three_turns_keepalive_on)
 {
-    for (size_t i = 0; i < COUNT(options); i++) {
-        const struct option *option = &options[i];
+    for (const struct option *option = options; option < OPTIONS_END; option++) {
         nb_connect_options made = connecting_with(option, option->value);
         nb_conn *conn;
 
@@ -306,8 +319,7 @@ TEST(a_value_out_of_its_range_is_invalid_and_named)
 {
     static const int64_t below = -1;
 
-    for (size_t i = 0; i < COUNT(options); i++) {
-        const struct option *option = &options[i];
+    for (const struct option *option = options; option < OPTIONS_END; option++) {
         const int64_t wrong[] = {below, option->most + 1, INT64_MIN, INT64_MAX};
 
         for (size_t j = 0; j < COUNT(wrong); j++) {
@@ -336,44 +348,33 @@ TEST(a_value_out_of_its_range_is_invalid_and_named)
 
 /* ---- what the system refuses ---- */
 
-static void refuse(const struct option *option)
-{
-    now.level = option->level;
-    now.name = option->option;
-    now.error = ENOPROTOOPT;
-}
-
 TEST(an_option_asked_for_that_is_refused_fails_the_connect_with_its_name)
 {
-    for (size_t i = 0; i < COUNT(options); i++) {
-        nb_connect_options made = connecting_with(&options[i], options[i].value);
+    for (const struct option *option = options; option < OPTIONS_END; option++) {
+        nb_connect_options made = connecting_with(option, option->value);
         nb_conn *conn;
         nb_error err;
 
-        if (options[i].in_connect == 0)
+        if (option->in_connect == 0)
             continue;
-        refuse(&options[i]);
+        refuse(option->level, option->option, ENOPROTOOPT);
         assert_status(connect_with(&made, &conn, &err), NB_UNSUPPORTED);
         assert_null(conn);
-        assert_int_equal(err.system_error, ENOPROTOOPT);
-        assert_non_null(strstr(err.message, options[i].name));
-        assert_non_null(strstr(err.message, "ENOPROTOOPT"));
+        assert_unsupported(&err, option->name);
     }
 }
 
 TEST(an_option_asked_for_that_is_refused_fails_the_listen_with_its_name)
 {
-    for (size_t i = 0; i < COUNT(options); i++) {
-        nb_listen_options made = listening_with(&options[i], options[i].value);
+    for (const struct option *option = options; option < OPTIONS_END; option++) {
+        nb_listen_options made = listening_with(option, option->value);
         nb_listener *listener;
         nb_error err;
 
-        refuse(&options[i]);
+        refuse(option->level, option->option, ENOPROTOOPT);
         assert_status(nb_listen(&listener, "localhost:0", &made, &err), NB_UNSUPPORTED);
         assert_null(listener);
-        assert_int_equal(err.system_error, ENOPROTOOPT);
-        assert_non_null(strstr(err.message, options[i].name));
-        assert_non_null(strstr(err.message, "ENOPROTOOPT"));
+        assert_unsupported(&err, option->name);
     }
 }
 
@@ -384,9 +385,7 @@ TEST(keepalive_that_is_refused_is_named_after_what_asked_for_it)
     nb_error err;
 
     made.keepalive_count = 3;
-    now.level = SOL_SOCKET;
-    now.name = SO_KEEPALIVE;
-    now.error = EPERM;
+    refuse(SOL_SOCKET, SO_KEEPALIVE, EPERM);
     assert_status(connect_with(&made, &conn, &err), NB_PERMISSION);
     assert_non_null(strstr(err.message, "keepalive_count"));
 }
@@ -400,9 +399,7 @@ TEST(a_refused_option_is_named_for_every_address_that_was_tried)
 
     (void)bare_listener("127.0.0.1:0", 8, &address);
     made.user_timeout_ms = 1000;
-    now.level = IPPROTO_TCP;
-    now.name = TCP_USER_TIMEOUT;
-    now.error = ENOPROTOOPT;
+    refuse(IPPROTO_TCP, TCP_USER_TIMEOUT, ENOPROTOOPT);
     assert_status(nb_connect(&conn, host_at("localhost", &address), &made, plenty(), &err),
                   NB_UNSUPPORTED);
     assert_non_null(strstr(err.message, "user_timeout_ms"));
@@ -413,9 +410,7 @@ TEST(a_default_that_is_refused_fails_nothing)
 {
     nb_listener *listener;
 
-    now.level = IPPROTO_TCP;
-    now.name = TCP_NODELAY;
-    now.error = ENOPROTOOPT;
+    refuse(IPPROTO_TCP, TCP_NODELAY, ENOPROTOOPT);
     nb_abort(connected_with(NULL));
     listener = listening("localhost:0", NULL);
     nb_abort(accepted_from(listener));
@@ -467,24 +462,22 @@ TEST(on_unix_sockets_the_options_of_tcp_are_unsupported_and_named)
     nb_listener *listener = listening(unix_endpoint(), NULL);
 
     memset(&now, 0, sizeof(now));
-    for (size_t i = 0; i < COUNT(options); i++) {
-        nb_listen_options made = listening_with(&options[i], options[i].value);
+    for (const struct option *option = options; option < OPTIONS_END; option++) {
+        nb_listen_options made = listening_with(option, option->value);
         nb_error err;
 
-        if (is_for_any_socket(&options[i]))
+        if (is_for_any_socket(option))
             continue;
-        now.level = options[i].level; /* it is not left to the system */
-        now.name = options[i].option;
-        now.error = EPERM;
+        refuse(option->level, option->option, EPERM); /* it is not left to the system */
         assert_status(nb_listener_add(listener, unix_endpoint(), &made, &err), NB_UNSUPPORTED);
-        assert_non_null(strstr(err.message, options[i].name));
-        if (options[i].in_connect != 0) {
-            nb_connect_options connecting = connecting_with(&options[i], options[i].value);
+        assert_non_null(strstr(err.message, option->name));
+        if (option->in_connect != 0) {
+            nb_connect_options connecting = connecting_with(option, option->value);
             nb_conn *conn;
 
             assert_status(nb_connect(&conn, unix_endpoint(), &connecting, plenty(), &err),
                           NB_UNSUPPORTED);
-            assert_non_null(strstr(err.message, options[i].name));
+            assert_non_null(strstr(err.message, option->name));
         }
     }
     assert_false(now.used);
@@ -501,9 +494,7 @@ TEST(an_option_that_fails_on_an_accepted_socket_ends_no_connection)
     made.send_buffer_bytes = 20000;
     listener = listening(unix_endpoint(), &made);
     assert_status(nb_connect(&client, unix_endpoint(), NULL, plenty(), NULL), NB_OK);
-    now.level = SOL_SOCKET;
-    now.name = SO_SNDBUF;
-    now.error = ENOBUFS;
+    refuse(SOL_SOCKET, SO_SNDBUF, ENOBUFS);
     assert_status(nb_accept(listener, &conn, plenty(), NULL), NB_OK);
     nb_abort(client);
     nb_abort(conn);
