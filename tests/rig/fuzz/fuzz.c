@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 void fuzz_failed(const char *what, const char *file, int line)
 {
@@ -26,6 +27,21 @@ size_t input_number(struct input *in, size_t most)
     for (size_t range = most; range > 0; range >>= 8)
         number = number << 8 | input_byte(in);
     return most == SIZE_MAX ? number : number % (most + 1);
+}
+
+bool read_number(const char *text, unsigned long most, unsigned long *out)
+{
+    char again[32];
+
+    *out = strtoul(text, NULL, 10);
+    (void)snprintf(again, sizeof(again), "%lu", *out);
+    return strcmp(again, text) == 0 && *out <= most;
+}
+
+void require_printable(const char *text)
+{
+    for (const char *c = text; *c != '\0'; c++)
+        require(*c >= ' ' && *c <= '~');
 }
 
 int64_t input_delay(struct input *in)

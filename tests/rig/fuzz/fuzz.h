@@ -37,6 +37,9 @@ struct input {
 uint8_t input_byte(struct input *in);
 /* A number up to a bound. */
 size_t input_number(struct input *in, size_t most);
+/* A number that looks just as the system would write it. */
+bool read_number(const char *text, unsigned long most, unsigned long *out);
+void require_printable(const char *text);
 /* One of a table of times or sizes where something changes. */
 int64_t input_delay(struct input *in);
 size_t input_size(struct input *in);

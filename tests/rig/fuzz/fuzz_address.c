@@ -10,15 +10,6 @@
 #include <string.h>
 #include <sys/un.h>
 
-static bool is_printable(const char *text)
-{
-    for (; *text != '\0'; text++) {
-        if (*text < ' ' || *text > '~')
-            return false;
-    }
-    return true;
-}
-
 /* Whether a Unix name does not read back: it has bytes that are written as \xNN, or none at all, or
    it is a path that leaves no room for its NUL. */
 static bool is_one_way(const char *text)
@@ -54,7 +45,8 @@ static void check_address(const nb_address *address, size_t capacity)
 
     memset(text, 'x', sizeof(text));
     require(nb_address_format(address, text, sizeof(text)) == text);
-    require(memchr(text, '\0', sizeof(text)) != NULL && is_printable(text));
+    require(memchr(text, '\0', sizeof(text)) != NULL);
+    require_printable(text);
     require(strlen(text) + 1 < sizeof(text)); /* nothing was cut */
     require(nb_address_equal(address, address));
     check_cut(address, text, capacity % sizeof(text));

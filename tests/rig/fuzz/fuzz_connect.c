@@ -201,8 +201,7 @@ static void check_story(void)
 
     nb__race_describe(&race, &text);
     require(strlen(story) > 0);
-    for (const char *c = story; *c != '\0'; c++)
-        require(*c >= ' ' && *c <= '~');
+    require_printable(story);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

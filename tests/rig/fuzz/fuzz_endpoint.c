@@ -19,16 +19,6 @@
 
 enum { TEXT_MAX = 700, NAME_MOST = 253 };
 
-/* A number that looks just as the system would write it. */
-static bool read_number(const char *text, unsigned long most, unsigned long *out)
-{
-    char again[32];
-
-    *out = strtoul(text, NULL, 10);
-    (void)snprintf(again, sizeof(again), "%lu", *out);
-    return strcmp(again, text) == 0 && *out <= most;
-}
-
 static bool is_unix_name(const char *name)
 {
     size_t room = sizeof(((struct sockaddr_un *)0)->sun_path);
@@ -154,8 +144,7 @@ static void check_message(const nb_error *err)
     require(memchr(err->message, '\0', sizeof(err->message)) != NULL);
     require(strncmp(err->message, "fuzz \"", 6) == 0);
     require(strstr(err->message, nb_status_text(NB_BAD_ENDPOINT)) != NULL);
-    for (const char *c = err->message; *c != '\0'; c++)
-        require(*c >= ' ' && *c <= '~');
+    require_printable(err->message);
 }
 
 static void check(const struct nb__endpoint *endpoint, const char *text, unsigned long number)

@@ -32,12 +32,6 @@ static ssize_t write_to_text(int fd, const void *bytes, size_t length)
 
 REPLACE(libc_write, write_to_text)
 
-static void check_printable(const char *text, size_t length)
-{
-    for (size_t i = 0; i < length; i++)
-        require(text[i] >= ' ' && text[i] <= '~');
-}
-
 static unsigned hex(char c)
 {
     require((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'));
@@ -73,7 +67,8 @@ static void check_example(const uint8_t *bytes, size_t length)
     printed_length = 0;
     print_escaped("<", (const char *)bytes, length, ">");
     require(printed[0] == '<' && printed[printed_length - 1] == '>');
-    check_printable(printed, printed_length);
+    require_printable(printed);
+    require(strlen(printed) == printed_length);
     for (size_t i = 0; i < length; i++) {
         require(*text != '\'' && *text != '"'); /* or a quoted text would seem to end */
         require(unescape(&text) == bytes[i]);
@@ -94,7 +89,7 @@ static void check_text(const uint8_t *bytes, size_t length, size_t capacity)
     if (capacity == 0)
         return;
     require(strlen(room) < capacity);
-    check_printable(room, strlen(room));
+    require_printable(room);
     for (size_t i = 0; i < length; i++) {
         if (strlen(at) <= 6 && strlen(room) == capacity - 1)
             return; /* cut, at a mark that may stand in the middle of an escaped byte */
@@ -115,7 +110,7 @@ static void check_message(const uint8_t *bytes, size_t length, uint8_t number)
     require(nb__error_set(&err, nb__failure(status, number), "fuzz", subject) == status);
     require(err.status == status && err.system_error == number);
     require(memchr(err.message, '\0', sizeof(err.message)) != NULL);
-    check_printable(err.message, strlen(err.message));
+    require_printable(err.message);
     require(strncmp(err.message, "fuzz ", 5) == 0);
     require(strstr(err.message + 5, nb_status_text(status)) != NULL);
     require(strlen(err.message) < 512);

@@ -43,16 +43,6 @@ static const char *set_variable(struct input *in, const char *name, unsigned lon
     return getenv(name);
 }
 
-/* A number that looks just as the system would write it. */
-static bool read_number(const char *text, unsigned long most, unsigned long *out)
-{
-    char again[TEXT_MAX];
-
-    *out = strtoul(text, NULL, 10);
-    (void)snprintf(again, sizeof(again), "%lu", *out);
-    return strcmp(again, text) == 0 && *out <= most;
-}
-
 static void read_passed(struct input *in)
 {
     static const int families[] = {AF_INET, AF_INET6, AF_UNIX, AF_INET};
@@ -126,8 +116,7 @@ static void check_message(const nb_error *err, nb_status status)
 {
     require(err->status == status);
     require(strncmp(err->message, "listen on systemd:: ", 20) == 0);
-    for (const char *c = err->message; *c != '\0'; c++)
-        require(*c >= ' ' && *c <= '~');
+    require_printable(err->message);
 }
 
 static void check_same(const char *name, const char *before)
