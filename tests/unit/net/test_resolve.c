@@ -231,6 +231,12 @@ static int resolve_case_begin(void **state)
     return 0;
 }
 
+static void assert_fails(const char *endpoint, nb_status expected, int system_error)
+{
+    assert_status(try_connect(endpoint, &err), expected);
+    assert_int_equal(err.system_error, system_error);
+}
+
 #undef NET_CASE
 #define NET_CASE(name) cmocka_unit_test_setup_teardown(name, resolve_case_begin, net_case_end)
 
@@ -555,6 +561,17 @@ static void look_up_until_cancelled(void *argument)
     nb_abort(conn);
 }
 
+static void assert_can_be_cancelled(struct cancelled *cancelled)
+{
+    assert_int_equal(write(cancelled->fds[1], "x", 1), 1);
+    task_join(&cancelled->task);
+    assert_status(cancelled->status, NB_CANCELLED);
+    assert_int_equal(cancelled->err.system_error, 0);
+    assert_string_equal(cancelled->err.message, "connect to some.test:80: cancelled");
+    raw_close(cancelled->fds[0]);
+    raw_close(cancelled->fds[1]);
+}
+
 TEST(a_lookup_that_hangs_can_be_cancelled)
 {
     struct cancelled cancelled;
@@ -563,14 +580,8 @@ TEST(a_lookup_that_hangs_can_be_cancelled)
     atomic_store(&hangs, true);
     task_start(&cancelled.task, look_up_until_cancelled, &cancelled);
     eventually(gate_waiting() == 1);
-    assert_int_equal(write(cancelled.fds[1], "x", 1), 1);
-    task_join(&cancelled.task);
-    assert_status(cancelled.status, NB_CANCELLED);
-    assert_int_equal(cancelled.err.system_error, 0);
-    assert_string_equal(cancelled.err.message, "connect to some.test:80: cancelled");
+    assert_can_be_cancelled(&cancelled);
     assert_int_equal(gate_waiting(), 1);
-    raw_close(cancelled.fds[0]);
-    raw_close(cancelled.fds[1]);
 }
 
 /* Leaves so many lookups behind that hang. */
@@ -629,6 +640,20 @@ static void wait_for_lookup(void *argument)
 
     atomic_store(&waiter->status, nb_connect(&conn, "some.test:80", NULL, plenty(), NULL));
     nb_abort(conn);
+}
+
+static void start_waiters(struct waiter *waiters, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        task_start(&waiters[i].task, wait_for_lookup, &waiters[i]);
+}
+
+static void assert_told_in_the_end(struct waiter *waiters, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        task_join(&waiters[i].task);
+        assert_status((nb_status)atomic_load(&waiters[i].status), NB_NAME_TEMPORARY);
+    }
 }
 
 static void open_the_gate_soon(void *argument)
@@ -697,15 +722,11 @@ TEST(a_crowd_that_waits_for_places_gets_them)
 
     leave_behind(16);
     polls = calls(ON_POLL);
-    for (size_t i = 0; i < COUNT(waiters); i++)
-        task_start(&waiters[i].task, wait_for_lookup, &waiters[i]);
+    start_waiters(waiters, COUNT(waiters));
     eventually(calls(ON_POLL) >= polls + 2 * (int)COUNT(waiters));
     assert_int_equal(calls(ON_GETADDRINFO), 16);
     gate_open();
-    for (size_t i = 0; i < COUNT(waiters); i++) {
-        task_join(&waiters[i].task);
-        assert_status((nb_status)atomic_load(&waiters[i].status), NB_NAME_TEMPORARY);
-    }
+    assert_told_in_the_end(waiters, COUNT(waiters));
     assert_int_equal(calls(ON_GETADDRINFO), 16 + COUNT(waiters));
 }
 
@@ -720,13 +741,8 @@ TEST(waiting_for_a_place_can_be_cancelled)
     task_start(&cancelled.task, look_up_until_cancelled, &cancelled);
     eventually(calls(ON_POLL) >=
                polls + 3); /* also before it waits: whether it is cancelled already */
-    assert_int_equal(write(cancelled.fds[1], "x", 1), 1);
-    task_join(&cancelled.task);
-    assert_status(cancelled.status, NB_CANCELLED);
-    assert_string_equal(cancelled.err.message, "connect to some.test:80: cancelled");
+    assert_can_be_cancelled(&cancelled);
     assert_int_equal(calls(ON_GETADDRINFO), 16);
-    raw_close(cancelled.fds[0]);
-    raw_close(cancelled.fds[1]);
 }
 
 TEST(a_failure_to_wait_for_a_place_is_told)
@@ -745,16 +761,12 @@ TEST(lookups_that_are_waited_for_do_not_count)
     static struct waiter waiters[20];
 
     atomic_store(&hangs, true);
-    for (size_t i = 0; i < COUNT(waiters); i++)
-        task_start(&waiters[i].task, wait_for_lookup, &waiters[i]);
+    start_waiters(waiters, COUNT(waiters));
     eventually(gate_waiting() == (int)COUNT(waiters));
     leave_behind(15);
     assert_status(try_by("some.test:80", nb_after_ms(5), NULL), NB_TIMEOUT);
     gate_open();
-    for (size_t i = 0; i < COUNT(waiters); i++) {
-        task_join(&waiters[i].task);
-        assert_status((nb_status)atomic_load(&waiters[i].status), NB_NAME_TEMPORARY);
-    }
+    assert_told_in_the_end(waiters, COUNT(waiters));
 }
 
 TEST(a_lookup_runs_with_the_signals_of_the_process_blocked)
@@ -787,8 +799,7 @@ TEST(a_thread_that_cannot_be_started_is_no_memory)
 {
     answer_address("127.0.0.1:0");
     fail_next(ON_PTHREAD_CREATE, EAGAIN, 1);
-    assert_status(try_connect(host_at("some.test", &v4), &err), NB_NO_MEMORY);
-    assert_int_equal(err.system_error, EAGAIN);
+    assert_fails(host_at("some.test", &v4), NB_NO_MEMORY, EAGAIN);
     assert_status(try_connect(host_at("some.test", &v4), NULL), NB_OK);
 }
 
@@ -796,8 +807,7 @@ TEST(without_a_descriptor_for_the_lookup_it_says_so)
 {
     answer_address("127.0.0.1:0");
     fail_next(ON_WAKE_OPEN, EMFILE, 1);
-    assert_status(try_connect(host_at("some.test", &v4), &err), NB_NO_DESCRIPTORS);
-    assert_int_equal(err.system_error, EMFILE);
+    assert_fails(host_at("some.test", &v4), NB_NO_DESCRIPTORS, EMFILE);
     assert_int_equal(calls(ON_PTHREAD_CREATE), 0);
     assert_status(try_connect(host_at("some.test", &v4), NULL), NB_OK);
 }
@@ -806,12 +816,10 @@ TEST(without_what_a_thread_takes_it_is_no_memory)
 {
     answer_address("127.0.0.1:0");
     without_library = true;
-    assert_status(try_connect(host_at("some.test", &v4), &err), NB_NO_MEMORY);
-    assert_int_equal(err.system_error, ENOMEM);
+    assert_fails(host_at("some.test", &v4), NB_NO_MEMORY, ENOMEM);
     without_library = false;
     without_attributes = true;
-    assert_status(try_connect(host_at("some.test", &v4), &err), NB_NO_MEMORY);
-    assert_int_equal(err.system_error, ENOMEM);
+    assert_fails(host_at("some.test", &v4), NB_NO_MEMORY, ENOMEM);
     without_attributes = false;
     assert_int_equal(calls(ON_GETADDRINFO), 0);
     assert_status(try_connect(host_at("some.test", &v4), NULL), NB_OK);
@@ -821,8 +829,7 @@ TEST(a_lookup_that_cannot_be_waited_for_is_left_behind)
 {
     atomic_store(&hangs, true);
     fail_next(ON_POLL, ENOMEM, 1);
-    assert_status(try_connect("some.test:80", &err), NB_NO_MEMORY);
-    assert_int_equal(err.system_error, ENOMEM);
+    assert_fails("some.test:80", NB_NO_MEMORY, ENOMEM);
     eventually(gate_waiting() == 1);
 }
 
