@@ -26,33 +26,39 @@
             fail_msg("for %d: %s", (int)(number), #condition);                                     \
     } while (0)
 
+/* A number of the headers, and its name. */
+#define NAMED(name)                                                                                \
+    {                                                                                              \
+        name, #name                                                                                \
+    }
 struct number_name {
     int number;
     const char *name;
 };
+#define NUMBERS(...) ((const struct number_name[]){__VA_ARGS__, {0, NULL}})
 
 /* Written out once more, and not made from the library's table: this is what may never change. */
 static const struct number_name statuses[] = {
-    {0, "NB_OK"},
-    {1, "NB_EOF"},
-    {2, "NB_TIMEOUT"},
-    {3, "NB_CANCELLED"},
-    {4, "NB_TOO_LONG"},
-    {5, "NB_REFUSED"},
-    {6, "NB_RESET"},
-    {7, "NB_UNREACHABLE"},
-    {8, "NB_ADDRESS_IN_USE"},
-    {9, "NB_ADDRESS_UNAVAILABLE"},
-    {10, "NB_PERMISSION"},
-    {11, "NB_NAME_NOT_FOUND"},
-    {12, "NB_NAME_TEMPORARY"},
-    {13, "NB_BAD_ENDPOINT"},
-    {14, "NB_INVALID"},
-    {15, "NB_NO_DESCRIPTORS"},
-    {16, "NB_NO_MEMORY"},
-    {17, "NB_UNSUPPORTED"},
-    {18, "NB_SYSTEM"},
-    {19, "NB_STOPPING"},
+    [0] = NAMED(NB_OK),
+    [1] = NAMED(NB_EOF),
+    [2] = NAMED(NB_TIMEOUT),
+    [3] = NAMED(NB_CANCELLED),
+    [4] = NAMED(NB_TOO_LONG),
+    [5] = NAMED(NB_REFUSED),
+    [6] = NAMED(NB_RESET),
+    [7] = NAMED(NB_UNREACHABLE),
+    [8] = NAMED(NB_ADDRESS_IN_USE),
+    [9] = NAMED(NB_ADDRESS_UNAVAILABLE),
+    [10] = NAMED(NB_PERMISSION),
+    [11] = NAMED(NB_NAME_NOT_FOUND),
+    [12] = NAMED(NB_NAME_TEMPORARY),
+    [13] = NAMED(NB_BAD_ENDPOINT),
+    [14] = NAMED(NB_INVALID),
+    [15] = NAMED(NB_NO_DESCRIPTORS),
+    [16] = NAMED(NB_NO_MEMORY),
+    [17] = NAMED(NB_UNSUPPORTED),
+    [18] = NAMED(NB_SYSTEM),
+    [19] = NAMED(NB_STOPPING),
 };
 
 static const int unknown_statuses[] = {-1, 20, 21, 255, 256, INT_MAX, INT_MIN};
@@ -78,26 +84,8 @@ static bool ends_in(const char *text, const char *end)
 
 TEST(status_values_are_frozen)
 {
-    assert_int_equal(NB_OK, 0);
-    assert_int_equal(NB_EOF, 1);
-    assert_int_equal(NB_TIMEOUT, 2);
-    assert_int_equal(NB_CANCELLED, 3);
-    assert_int_equal(NB_TOO_LONG, 4);
-    assert_int_equal(NB_REFUSED, 5);
-    assert_int_equal(NB_RESET, 6);
-    assert_int_equal(NB_UNREACHABLE, 7);
-    assert_int_equal(NB_ADDRESS_IN_USE, 8);
-    assert_int_equal(NB_ADDRESS_UNAVAILABLE, 9);
-    assert_int_equal(NB_PERMISSION, 10);
-    assert_int_equal(NB_NAME_NOT_FOUND, 11);
-    assert_int_equal(NB_NAME_TEMPORARY, 12);
-    assert_int_equal(NB_BAD_ENDPOINT, 13);
-    assert_int_equal(NB_INVALID, 14);
-    assert_int_equal(NB_NO_DESCRIPTORS, 15);
-    assert_int_equal(NB_NO_MEMORY, 16);
-    assert_int_equal(NB_UNSUPPORTED, 17);
-    assert_int_equal(NB_SYSTEM, 18);
-    assert_int_equal(NB_STOPPING, 19);
+    for (int i = 0; i < (int)COUNT(statuses); i++)
+        check(statuses[i].number == i, i);
 }
 
 TEST(status_table_has_the_frozen_rows_and_no_others)
@@ -112,7 +100,7 @@ TEST(status_table_has_the_frozen_rows_and_no_others)
 TEST(every_status_is_named_as_in_the_source)
 {
     for (size_t i = 0; i < COUNT(statuses); i++)
-        assert_string_equal(nb_status_name((nb_status)statuses[i].number), statuses[i].name);
+        assert_string_equal(nb_status_name((nb_status)i), statuses[i].name);
 }
 
 TEST(every_status_has_a_text_of_few_printable_words)
@@ -146,65 +134,36 @@ TEST(value_that_is_no_status_is_named_unknown)
     }
 }
 
-struct meaning {
-    int number;
-    nb_status status;
-};
-
-static const struct meaning errno_meanings[] = {
-    {ECONNREFUSED, NB_REFUSED},
-    {ECONNRESET, NB_RESET},
-    {EPIPE, NB_RESET},
-    {ECONNABORTED, NB_RESET},
-    {ENETRESET, NB_RESET},
-    {ENOTCONN, NB_RESET},
-    {ETIMEDOUT, NB_UNREACHABLE},
-    {EHOSTUNREACH, NB_UNREACHABLE},
-    {ENETUNREACH, NB_UNREACHABLE},
-    {EHOSTDOWN, NB_UNREACHABLE},
-    {ENETDOWN, NB_UNREACHABLE},
-#ifdef ENONET
-    {ENONET, NB_UNREACHABLE},
-#endif
-    {EADDRINUSE, NB_ADDRESS_IN_USE},
-    {EADDRNOTAVAIL, NB_ADDRESS_UNAVAILABLE},
-    {ENOENT, NB_ADDRESS_UNAVAILABLE},
-    {ENOTDIR, NB_ADDRESS_UNAVAILABLE},
-    {ELOOP, NB_ADDRESS_UNAVAILABLE},
-    {EROFS, NB_PERMISSION},
-    {ENOSPC, NB_SYSTEM},
-    {EACCES, NB_PERMISSION},
-    {EPERM, NB_PERMISSION},
-    {EMFILE, NB_NO_DESCRIPTORS},
-    {ENFILE, NB_NO_DESCRIPTORS},
-    {ENOMEM, NB_NO_MEMORY},
-    {ENOBUFS, NB_NO_MEMORY},
-    {EAFNOSUPPORT, NB_UNSUPPORTED},
-    {EPROTONOSUPPORT, NB_UNSUPPORTED},
-    {EOPNOTSUPP, NB_UNSUPPORTED},
-    {ENOPROTOOPT, NB_UNSUPPORTED},
-    {EBADF, NB_SYSTEM},
-    {EFAULT, NB_SYSTEM},
-    {EINVAL, NB_SYSTEM},
-    {EIO, NB_SYSTEM},
-    {ENOTSOCK, NB_SYSTEM},
-    {EPROTO, NB_SYSTEM},
-    {EAGAIN, NB_SYSTEM},
-    {EINTR, NB_SYSTEM},
-    {0, NB_SYSTEM},
-    {-1, NB_SYSTEM},
-    {-ECONNREFUSED, NB_SYSTEM},
-    {INT_MAX, NB_SYSTEM},
-    {INT_MIN, NB_SYSTEM},
-};
+/* That each of some numbers means the same status. */
+#define check_means(status_of, expected, ...)                                                      \
+    check_each_means(status_of, expected, (const int[]){__VA_ARGS__},                              \
+                     COUNT(((const int[]){__VA_ARGS__})))
+static void check_each_means(nb_status (*status_of)(int), nb_status expected, const int *numbers,
+                             size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        check(status_of(numbers[i]) == expected, numbers[i]);
+}
 
 TEST(every_errno_has_its_status)
 {
-    for (size_t i = 0; i < COUNT(errno_meanings); i++) {
-        int number = errno_meanings[i].number;
-
-        check(nb__status_of_errno(number) == errno_meanings[i].status, number);
-    }
+    check_means(nb__status_of_errno, NB_REFUSED, ECONNREFUSED);
+    check_means(nb__status_of_errno, NB_RESET, ECONNRESET, EPIPE, ECONNABORTED, ENETRESET,
+                ENOTCONN);
+    check_means(nb__status_of_errno, NB_UNREACHABLE, ETIMEDOUT, EHOSTUNREACH, ENETUNREACH,
+                EHOSTDOWN, ENETDOWN);
+    check_means(nb__status_of_errno, NB_ADDRESS_IN_USE, EADDRINUSE);
+    check_means(nb__status_of_errno, NB_ADDRESS_UNAVAILABLE, EADDRNOTAVAIL, ENOENT, ENOTDIR, ELOOP);
+    check_means(nb__status_of_errno, NB_PERMISSION, EROFS, EACCES, EPERM);
+    check_means(nb__status_of_errno, NB_SYSTEM, ENOSPC, EBADF, EFAULT, EINVAL, EIO, ENOTSOCK,
+                EPROTO, EAGAIN, EINTR, 0, -1, -ECONNREFUSED, INT_MAX, INT_MIN);
+    check_means(nb__status_of_errno, NB_NO_DESCRIPTORS, EMFILE, ENFILE);
+    check_means(nb__status_of_errno, NB_NO_MEMORY, ENOMEM, ENOBUFS);
+    check_means(nb__status_of_errno, NB_UNSUPPORTED, EAFNOSUPPORT, EPROTONOSUPPORT, EOPNOTSUPP,
+                ENOPROTOOPT);
+#ifdef ENONET
+    check_means(nb__status_of_errno, NB_UNREACHABLE, ENONET);
+#endif
 }
 
 TEST(time_out_of_the_kernel_is_not_the_callers_deadline)
@@ -239,33 +198,20 @@ TEST(no_errno_looks_like_an_answer_of_the_library)
     }
 }
 
-static const struct meaning lookup_meanings[] = {
-    {EAI_NONAME, NB_NAME_NOT_FOUND},
-#ifdef EAI_NODATA
-    {EAI_NODATA, NB_NAME_NOT_FOUND},
-#endif
-#ifdef EAI_ADDRFAMILY
-    {EAI_ADDRFAMILY, NB_NAME_NOT_FOUND},
-#endif
-    {EAI_FAIL, NB_NAME_NOT_FOUND},
-    {EAI_AGAIN, NB_NAME_TEMPORARY},
-    {EAI_MEMORY, NB_NO_MEMORY},
-    {EAI_FAMILY, NB_UNSUPPORTED},
-    {EAI_BADFLAGS, NB_SYSTEM},
-    {EAI_SERVICE, NB_SYSTEM},
-    {EAI_SOCKTYPE, NB_SYSTEM},
-    {EAI_OVERFLOW, NB_SYSTEM},
-    {EAI_SYSTEM, NB_SYSTEM},
-    {ODD_ERRNO, NB_SYSTEM},
-};
-
 TEST(every_code_of_a_lookup_has_its_status)
 {
-    for (size_t i = 0; i < COUNT(lookup_meanings); i++) {
-        int number = lookup_meanings[i].number;
-
-        check(nb__status_of_lookup(number) == lookup_meanings[i].status, number);
-    }
+    check_means(nb__status_of_lookup, NB_NAME_NOT_FOUND, EAI_NONAME, EAI_FAIL);
+    check_means(nb__status_of_lookup, NB_NAME_TEMPORARY, EAI_AGAIN);
+    check_means(nb__status_of_lookup, NB_NO_MEMORY, EAI_MEMORY);
+    check_means(nb__status_of_lookup, NB_UNSUPPORTED, EAI_FAMILY);
+    check_means(nb__status_of_lookup, NB_SYSTEM, EAI_BADFLAGS, EAI_SERVICE, EAI_SOCKTYPE,
+                EAI_OVERFLOW, EAI_SYSTEM, ODD_ERRNO);
+#ifdef EAI_NODATA
+    check_means(nb__status_of_lookup, NB_NAME_NOT_FOUND, EAI_NODATA);
+#endif
+#ifdef EAI_ADDRFAMILY
+    check_means(nb__status_of_lookup, NB_NAME_NOT_FOUND, EAI_ADDRFAMILY);
+#endif
 }
 
 TEST(no_code_of_a_lookup_looks_like_an_answer_of_the_library)
@@ -301,55 +247,27 @@ TEST(reason_with_an_errno_names_it)
    tcp(7), unix(7)), files, descriptors, threads, signals, and poll(2). */
 TEST(every_errno_that_the_manual_names_for_our_calls_has_a_name)
 {
-#define ROW(name)                                                                                  \
-    {                                                                                              \
-        name, #name                                                                                \
-    }
-    static const struct {
-        int number;
-        const char *name;
-    } rows[] = {ROW(EACCES),        ROW(EADDRINUSE),
-                ROW(EADDRNOTAVAIL), ROW(EAFNOSUPPORT),
-                ROW(EAGAIN),        ROW(EALREADY),
-                ROW(EBADF),         ROW(EBUSY),
-                ROW(ECANCELED),     ROW(ECONNABORTED),
-                ROW(ECONNREFUSED),  ROW(ECONNRESET),
-                ROW(EDEADLK),       ROW(EDESTADDRREQ),
-                ROW(EDOM),          ROW(EDQUOT),
-                ROW(EEXIST),        ROW(EFAULT),
-                ROW(EFBIG),         ROW(EHOSTDOWN),
-                ROW(EHOSTUNREACH),  ROW(EILSEQ),
-                ROW(EINPROGRESS),   ROW(EINTR),
-                ROW(EINVAL),        ROW(EIO),
-                ROW(EISCONN),       ROW(EISDIR),
-                ROW(ELOOP),         ROW(EMFILE),
-                ROW(EMLINK),        ROW(EMSGSIZE),
-                ROW(ENAMETOOLONG),  ROW(ENETDOWN),
-                ROW(ENETRESET),     ROW(ENETUNREACH),
-                ROW(ENFILE),        ROW(ENOBUFS),
-                ROW(ENODEV),        ROW(ENOENT),
-                ROW(ENOLCK),        ROW(ENOMEM),
-                ROW(ENOPROTOOPT),   ROW(ENOSPC),
-                ROW(ENOSYS),        ROW(ENOTCONN),
-                ROW(ENOTDIR),       ROW(ENOTEMPTY),
-                ROW(ENOTSOCK),      ROW(ENOTTY),
-                ROW(ENXIO),         ROW(EOPNOTSUPP),
-                ROW(EOVERFLOW),     ROW(EPERM),
-                ROW(EPFNOSUPPORT),  ROW(EPIPE),
-                ROW(EPROTO),        ROW(EPROTONOSUPPORT),
-                ROW(EPROTOTYPE),    ROW(ERANGE),
-                ROW(EROFS),         ROW(ESPIPE),
-                ROW(ESRCH),         ROW(ESTALE),
-                ROW(ETIMEDOUT),     ROW(ETXTBSY),
-                ROW(EXDEV)};
-#undef ROW
+    const struct number_name *row = NUMBERS(
+        NAMED(EACCES), NAMED(EADDRINUSE), NAMED(EADDRNOTAVAIL), NAMED(EAFNOSUPPORT), NAMED(EAGAIN),
+        NAMED(EALREADY), NAMED(EBADF), NAMED(EBUSY), NAMED(ECANCELED), NAMED(ECONNABORTED),
+        NAMED(ECONNREFUSED), NAMED(ECONNRESET), NAMED(EDEADLK), NAMED(EDESTADDRREQ), NAMED(EDOM),
+        NAMED(EDQUOT), NAMED(EEXIST), NAMED(EFAULT), NAMED(EFBIG), NAMED(EHOSTDOWN),
+        NAMED(EHOSTUNREACH), NAMED(EILSEQ), NAMED(EINPROGRESS), NAMED(EINTR), NAMED(EINVAL),
+        NAMED(EIO), NAMED(EISCONN), NAMED(EISDIR), NAMED(ELOOP), NAMED(EMFILE), NAMED(EMLINK),
+        NAMED(EMSGSIZE), NAMED(ENAMETOOLONG), NAMED(ENETDOWN), NAMED(ENETRESET), NAMED(ENETUNREACH),
+        NAMED(ENFILE), NAMED(ENOBUFS), NAMED(ENODEV), NAMED(ENOENT), NAMED(ENOLCK), NAMED(ENOMEM),
+        NAMED(ENOPROTOOPT), NAMED(ENOSPC), NAMED(ENOSYS), NAMED(ENOTCONN), NAMED(ENOTDIR),
+        NAMED(ENOTEMPTY), NAMED(ENOTSOCK), NAMED(ENOTTY), NAMED(ENXIO), NAMED(EOPNOTSUPP),
+        NAMED(EOVERFLOW), NAMED(EPERM), NAMED(EPFNOSUPPORT), NAMED(EPIPE), NAMED(EPROTO),
+        NAMED(EPROTONOSUPPORT), NAMED(EPROTOTYPE), NAMED(ERANGE), NAMED(EROFS), NAMED(ESPIPE),
+        NAMED(ESRCH), NAMED(ESTALE), NAMED(ETIMEDOUT), NAMED(ETXTBSY), NAMED(EXDEV));
     char expected[64];
 
-    for (size_t i = 0; i < COUNT(rows); i++) {
-        nb_status status = nb__status_of_errno(rows[i].number);
+    for (; row->name != NULL; row++) {
+        nb_status status = nb__status_of_errno(row->number);
 
-        (void)snprintf(expected, sizeof(expected), "%s (%s)", nb_status_text(status), rows[i].name);
-        check_reason(status, rows[i].number, expected);
+        (void)snprintf(expected, sizeof(expected), "%s (%s)", nb_status_text(status), row->name);
+        check_reason(status, row->number, expected);
     }
 }
 
@@ -379,15 +297,21 @@ static void fill(nb_error *err)
     memset(err, 'x', sizeof(*err));
 }
 
+static void assert_error(const nb_error *err, nb_status status, int system_error,
+                         const char *message)
+{
+    assert_int_equal(err->status, status);
+    assert_int_equal(err->system_error, system_error);
+    assert_string_equal(err->message, message);
+}
+
 TEST(cleared_error_is_ok_with_an_empty_message)
 {
     nb_error err;
 
     fill(&err);
     nb__error_clear(&err);
-    assert_int_equal(err.status, NB_OK);
-    assert_int_equal(err.system_error, 0);
-    assert_string_equal(err.message, "");
+    assert_error(&err, NB_OK, 0, "");
 }
 
 TEST(begun_error_has_its_numbers_and_an_empty_message)
@@ -397,9 +321,7 @@ TEST(begun_error_has_its_numbers_and_an_empty_message)
 
     fill(&err);
     text = nb__error_begin(&err, NB_RESET, ECONNRESET);
-    assert_int_equal(err.status, NB_RESET);
-    assert_int_equal(err.system_error, ECONNRESET);
-    assert_string_equal(err.message, "");
+    assert_error(&err, NB_RESET, ECONNRESET, "");
     nb__text_add(&text, "the message");
     assert_string_equal(err.message, "the message");
 }
@@ -412,9 +334,8 @@ TEST(error_tells_operation_subject_and_reason)
     assert_int_equal(
         nb__error_set(&err, nb__failure(NB_REFUSED, ECONNREFUSED), "connect to", "[::1]:80"),
         NB_REFUSED);
-    assert_int_equal(err.status, NB_REFUSED);
-    assert_int_equal(err.system_error, ECONNREFUSED);
-    assert_string_equal(err.message, "connect to [::1]:80: connection refused (ECONNREFUSED)");
+    assert_error(&err, NB_REFUSED, ECONNREFUSED,
+                 "connect to [::1]:80: connection refused (ECONNREFUSED)");
 }
 
 TEST(error_tells_what_was_refused_and_why)
@@ -446,9 +367,7 @@ TEST(error_of_a_wrong_call_tells_what_is_wrong)
 
     fill(&err);
     assert_int_equal(nb__error_invalid(&err, "listen", "the backlog is negative"), NB_INVALID);
-    assert_int_equal(err.status, NB_INVALID);
-    assert_int_equal(err.system_error, 0);
-    assert_string_equal(err.message, "listen: the backlog is negative");
+    assert_error(&err, NB_INVALID, 0, "listen: the backlog is negative");
 }
 
 TEST(null_instead_of_an_error_is_fine)
