@@ -37,7 +37,6 @@ int hosts_end(void **state);
 int wire_case_begin(void **state);
 int wire_case_end(void **state);
 #define WIRE_CASE(name) cmocka_unit_test_setup_teardown(name, wire_case_begin, wire_case_end)
-#define run_wire_cases(cases) cmocka_run_group_tests(cases, hosts_begin, hosts_end)
 
 /* First in each case: skips it where there are no hosts. */
 #define need_hosts()                                                                               \
