@@ -51,8 +51,8 @@ struct meaning {
     }
 
 /* From practice, not from the man pages alone: recv(2), for instance, does not mention ECONNRESET,
-   ETIMEDOUT or EHOSTUNREACH. An errno that is not listed is NB_SYSTEM; rows with NB_SYSTEM are here for
-   their names. A system call filter may return any errno, so all of POSIX's are listed. */
+   ETIMEDOUT or EHOSTUNREACH. An errno that is not listed is NB_SYSTEM; rows with NB_SYSTEM are here
+   for their names. A system call filter may return any errno, so all of POSIX's are listed. */
 static const struct meaning errno_meanings[] = {
     MEANS(ECONNREFUSED, NB_REFUSED),
     MEANS(ECONNRESET, NB_RESET),

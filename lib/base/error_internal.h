@@ -39,7 +39,8 @@ struct nb__result nb__result_about(int rc, const char *what);
 /* The status of an EAI code of getaddrinfo; for EAI_SYSTEM, map the errno instead. */
 nb_status nb__status_of_lookup(int code);
 
-/* Adds the reason for a failure: the text of the status, and the name of the system's error, if any. */
+/* Adds the reason for a failure: the text of the status, and the name of the system's error, if
+   any. */
 void nb__text_add_reason(struct nb__text *text, nb_status status, int system_error);
 
 /* Adds a whole result in the form above. */

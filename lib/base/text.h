@@ -6,8 +6,8 @@
 
 #include <stddef.h>
 
-/* A string under construction. It is always NUL-terminated, and ends with "..." once something did not
-   fit. */
+/* A string under construction. It is always NUL-terminated, and ends with "..." once something did
+   not fit. */
 struct nb__text {
     char *data;
     size_t capacity;

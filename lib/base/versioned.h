@@ -32,8 +32,8 @@
 bool nb__versioned_sized(const void *structure);
 
 /* Reads a caller's options, of an older or newer version (the first member is the size), into the
-   version known here. Fields that the caller does not know become zero; with NULL, all of them. False
-   when the size is not plausible, or a field that is not known here is not zero. */
+   version known here. Fields that the caller does not know become zero; with NULL, all of them.
+   False when the size is not plausible, or a field that is not known here is not zero. */
 bool nb__versioned_read(void *known, size_t known_size, const void *given);
 
 /* The other direction: fills as much of a result structure as the caller knows. The bytes of fields

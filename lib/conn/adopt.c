@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief Descriptors that become connections, and connections that become descriptors. */
+ *  @brief Adopting a descriptor as a connection, and detaching one from it. */
 #undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
@@ -15,7 +15,7 @@
 #include <string.h>
 #include <sys/time.h>
 
-static void set_time_outs_to_none(int fd)
+static void clear_timeouts(int fd)
 {
     struct timeval none = {0, 0};
 
@@ -96,7 +96,7 @@ nb_status nb_conn_adopt(nb_conn **out, nb_fd fd, nb_error *err)
     (void)nb__socket_peer(fd, &peer);
     nb__conn_open(conn, fd, nb_address_family(&found.address), &peer);
     conn->ended_before = nb__sys_tcp_ended(fd) != 0;
-    conn->refuses_rights = false; /* as it came */
+    conn->refuses_rights = false; /* SO_PASSRIGHTS stays as it came */
     conn->claimed = true;
     *out = conn;
     nb__error_clear(err);
@@ -116,14 +116,14 @@ nb_status nb_conn_detach(nb_conn *conn, nb_fd *out, void *buffered, size_t capac
         *length = readahead;
     if (capacity < readahead)
         return NB_TOO_LONG;
-    if (readahead > 0) /* before it is let go: then nothing can fail any more */
+    if (readahead > 0) /* before the owner lets it go: afterwards nothing may fail */
         memcpy(buffered, conn->readahead.data + conn->readahead.start, readahead);
     if (conn->owner != NULL && !conn->owner->on_detach(conn->owner, conn))
         return NB_CANCELLED;
     nb__conn_untie(conn);
-    if (nb__conn_check(conn, NB_RECEIVE) == NB_CANCELLED) /* until then, by what it was tied to */
+    if (nb__conn_check(conn, NB_RECEIVE) == NB_CANCELLED) /* its tie may have, until it ended */
         return NB_CANCELLED;
-    set_time_outs_to_none(conn->waitable.fd);
+    clear_timeouts(conn->waitable.fd);
     if (conn->refuses_rights)
         (void)nb__sys_pass_rights(conn->waitable.fd, true);
     if (conn->claimed)

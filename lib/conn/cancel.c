@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief Cancelling a connection, and with it what is tied to it. */
+ *  @brief Cancelling a connection, and whatever is tied to it. */
 #undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
@@ -14,12 +14,11 @@
 
 /* A tied connect, and later its connection, is a waiter of the connection it is tied to. */
 struct nb__tie {
-    struct nb__conn_owner owner; /* of the connection that is tied */
+    struct nb__conn_owner owner; /* of the tied connection */
     struct nb__waiter waiter;
-    int wakeup[2]; /* rung when the connect is to give up; closed when it is over */
+    int wakeup[2]; /* rung to cancel the connect; closed when that ends */
     nb_conn *to;
-    struct nb__conn_owner
-        *watches; /* that of `to`, if it has to be called before each wait, or NULL */
+    struct nb__conn_owner *owner_of_to; /* if it must be called before each wait, or NULL */
 };
 
 void nb_cancel(nb_conn *conn)
@@ -28,7 +27,7 @@ void nb_cancel(nb_conn *conn)
         return;
     atomic_store(&conn->cancelled, true);
     (void)nb__sys_disconnect(conn->waitable.fd);
-    nb__waiters_wake(&conn->waitable); /* whoever joins them later looks at `cancelled` then */
+    nb__waiters_wake(&conn->waitable); /* whoever joins later checks `cancelled` afterwards */
 }
 
 static void cancel(void *conn)
@@ -36,38 +35,38 @@ static void cancel(void *conn)
     nb_cancel(conn);
 }
 
-/* Lets the owner look of the connection that something is tied to. It may cancel that, and so what is
+/* Calls the owner of the connection that the tie leads to: it may cancel that, and so what is
    tied. */
-static void look(struct nb__tie *tie, struct nb__wait_bounds *bounds)
+static void ask_owner_of_to(struct nb__tie *tie, struct nb__wait_bounds *bounds)
 {
     if (!nb__waiter_hold(&tie->waiter))
         return;
-    (void)tie->watches->before_wait(tie->watches, tie->to, bounds);
+    (void)tie->owner_of_to->before_wait(tie->owner_of_to, tie->to, bounds);
     nb__waiter_let_go(&tie->waiter);
 }
 
-static void look_for_connect(void *tie, struct nb__wait_bounds *bounds)
+static void before_wait_of_connect(void *tie, struct nb__wait_bounds *bounds)
 {
-    look(tie, bounds);
+    ask_owner_of_to(tie, bounds);
 }
 
-static nb_status look_for_conn(struct nb__conn_owner *owner, nb_conn *conn,
-                               struct nb__wait_bounds *bounds)
+static nb_status before_wait_of_conn(struct nb__conn_owner *owner, nb_conn *conn,
+                                     struct nb__wait_bounds *bounds)
 {
     (void)conn;
-    look((struct nb__tie *)owner, bounds);
-    return NB_OK; /* it is never idle */
+    ask_owner_of_to((struct nb__tie *)owner, bounds);
+    return NB_OK; /* a tied connection is never idle */
 }
 
-/* What an owner has to do at the end, nb__conn_untie() does. */
-static void leave(struct nb__conn_owner *owner, nb_conn *conn, nb_status how)
+/* Nothing to do here: nb__conn_untie() ends the tie. */
+static void on_close(struct nb__conn_owner *owner, nb_conn *conn, nb_status how)
 {
     (void)owner;
     (void)conn;
     (void)how;
 }
 
-static bool let_go(struct nb__conn_owner *owner, nb_conn *conn)
+static bool on_detach(struct nb__conn_owner *owner, nb_conn *conn)
 {
     (void)owner;
     (void)conn;
@@ -81,17 +80,17 @@ static struct nb__tie *new_tie(nb_conn *to)
     if (tie == NULL)
         return NULL;
     tie->to = to;
-    tie->watches = to->slow_path ? to->owner : NULL;
-    tie->owner.on_close = leave;
-    tie->owner.on_detach = let_go;
-    tie->owner.before_wait = look_for_conn;
-    tie->owner.before_every_wait = tie->watches != NULL;
+    tie->owner_of_to = to->slow_path ? to->owner : NULL;
+    tie->owner.on_close = on_close;
+    tie->owner.on_detach = on_detach;
+    tie->owner.before_wait = before_wait_of_conn;
+    tie->owner.before_every_wait = tie->owner_of_to != NULL;
     tie->waiter.wake = nb__waiter_ring;
     tie->waiter.context = tie->wakeup;
     return tie;
 }
 
-/* What can fail, once there is a tie. */
+/* The steps that can fail after the tie is allocated. */
 static struct nb__result join(struct nb__tie *tie)
 {
     int rc = nb__sys_wake_open(tie->wakeup);
@@ -123,7 +122,7 @@ struct nb__result nb__tie_begin(struct nb__tie **out, nb_conn *to)
 void nb__tie_cancels(struct nb__tie *tie, struct nb__cancels *out)
 {
     out->fds[1] = tie->wakeup[0];
-    out->before_wait = tie->watches != NULL ? look_for_connect : NULL;
+    out->before_wait = tie->owner_of_to != NULL ? before_wait_of_connect : NULL;
     out->context = tie;
 }
 
@@ -155,7 +154,7 @@ nb_status nb__tie_complete(struct nb__tie *tie, nb_conn *conn)
     return state == NB__WAITER_WOKEN ? NB_CANCELLED : NB_OK;
 }
 
-/* The waiter ends last: those of this connection may be about to look whether it is still there. */
+/* The tie is freed last: until the waiters are released, one of them may still call its owner. */
 void nb__conn_untie(nb_conn *conn)
 {
     struct nb__tie *tie = conn->tie;

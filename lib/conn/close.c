@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief The end of a connection: in order, or with a reset. */
+ *  @brief The end of a connection: an orderly close, or a reset. */
 #undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
@@ -14,12 +14,12 @@
 
 #include <errno.h>
 
-/* What nb_close() reads and drops at most, and how long it waits for a byte when it may for ever. */
+/* How many bytes nb_close() drops at most, and how long it waits for one if it has no deadline. */
 #define CLOSE_BYTES ((size_t)64 << 10)
 #define CLOSE_IDLE_MS 60000
 
-/* Bytes that nobody wants are received in small pieces, as the stack may be small. Between two looks at the
-   clock come 64 whole pieces, or 16 that are not whole: a receive may take its time. */
+/* Unwanted bytes are received in small pieces, as the stack may be small. The clock is checked
+   after 64 full pieces, or 16 partial ones, as a receive may take a while. */
 #define DRAIN_PIECE 1024
 #define DRAIN_EFFORT 64
 #define DRAIN_EFFORT_OF_A_PART 4
@@ -82,8 +82,8 @@ static void close_resets(const nb_conn *conn)
     (void)nb__sys_setsockopt(conn->waitable.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
 }
 
-/* Tells the owner, while the descriptor is still the connection's. */
-static void leave(nb_conn *conn, nb_status how)
+/* Tells the owner while the descriptor is still open. */
+static void tell_owner(nb_conn *conn, nb_status how)
 {
     if (conn->owner != NULL)
         conn->owner->on_close(conn->owner, conn, how);
@@ -91,7 +91,7 @@ static void leave(nb_conn *conn, nb_status how)
 
 static void destroy(nb_conn *conn, nb_status how)
 {
-    leave(conn, how);
+    tell_owner(conn, how);
     nb__conn_untie(conn);
     if (conn->claimed)
         nb__owned_release(conn->waitable.fd);
@@ -107,12 +107,12 @@ nb_status nb__conn_dispose(nb_conn *conn, nb_status how)
     return how;
 }
 
-/* Waits for the peer's end, dropping what comes before it. A socket that is readable for nothing, again
-   and again, is no progress. */
+/* Waits for the peer's end of the stream, dropping the bytes before it. Only bytes count as
+   progress: a socket may be reported readable, again and again, without any. */
 static nb_status await_end(nb_conn *conn, nb_deadline by)
 {
     uint64_t budget = CLOSE_BYTES;
-    uint64_t left_before = UINT64_MAX; /* no byte was waited for yet */
+    uint64_t left_before = UINT64_MAX; /* nothing was awaited yet */
     nb_deadline until = by;
     nb_status status = NB_OK;
 
@@ -137,7 +137,7 @@ nb_status nb_close(nb_conn *conn, nb_deadline by)
 
     if (conn == NULL)
         return NB_OK;
-    conn->idle_at = NB__NOT_IDLE; /* no request is waited for any more */
+    conn->idle_at = NB__NOT_IDLE; /* no request is expected any more */
     status = nb__conn_end(conn);
     if (status == NB_OK)
         status = await_end(conn, by);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief What a connection is, and what can be asked of it. */
+ *  @brief The connection object, and what can be asked about it. */
 #undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
@@ -90,7 +90,7 @@ void nb_conn_local(const nb_conn *conn, nb_address *out)
         return;
     if (conn != NULL)
         (void)nb__socket_local(conn->waitable.fd, out);
-    /* After a cancellation the system tells something, but no longer the address. */
+    /* After a cancellation the system no longer returns the real address. */
     if (conn == NULL || atomic_load(&conn->cancelled))
         memset(out, 0, sizeof(*out));
 }

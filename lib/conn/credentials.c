@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief Who is at the other end of a Unix socket. */
+ *  @brief The credentials of the peer of a Unix socket. */
 #include "base/error_internal.h"
 #include "base/versioned.h"
 #include "conn/conn_internal.h"
@@ -11,7 +11,7 @@
 
 NB__VERSIONED_SOLID(nb_credentials, 0, 3);
 
-/* The system answers for other sockets, too, but with nobody. */
+/* For other sockets, the system returns credentials that mean nothing. */
 static bool is_unix(const nb_conn *conn)
 {
     nb_address local;
@@ -30,7 +30,7 @@ nb_status nb_conn_peer_credentials(const nb_conn *conn, nb_credentials *out)
     if (conn != NULL && is_unix(conn))
         rc = nb__sys_peer_credentials(conn->waitable.fd, &known.pid, &known.uid, &known.gid);
     (void)nb__versioned_write(out, &known, sizeof(known),
-                              0xff); /* -1 is nobody, and 0 the superuser */
+                              0xff); /* unknown is -1: 0 is the superuser */
     if (conn == NULL)
         return NB_INVALID;
     return rc < 0 ? nb__status_of_errno(-rc) : NB_OK;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief Frames: messages that say their length first. */
+ *  @brief Frames: messages that begin with their length. */
 #include "conn/conn_internal.h"
 #include "conn/io.h"
 #include "conn/readahead.h"
 
 #include <stdint.h>
 
-/* The length, in four bytes, the most significant first. */
+/* The length: four bytes, big-endian. */
 #define HEADER ((size_t)4)
 
 static size_t length_in(const unsigned char *header)
@@ -27,8 +27,8 @@ nb_status nb_send_frame(nb_conn *conn, const void *data, size_t length, nb_deadl
     return nb_send_slices(conn, parts, 2, NULL, by);
 }
 
-/* Reads ahead until so many bytes are in the buffer, and none beyond `most` if it has to grow. An end
-   before is one inside a frame, unless nothing of it has come. */
+/* Reads ahead until `wanted` bytes are in the buffer; if it has to grow, not beyond `most`. If the
+   stream ends before, it ends inside a frame, unless nothing of the frame has come. */
 static nb_status await_bytes(nb_conn *conn, size_t wanted, size_t most, nb_deadline by)
 {
     while (nb__conn_readahead(conn) < wanted) {
@@ -42,8 +42,8 @@ static nb_status await_bytes(nb_conn *conn, size_t wanted, size_t most, nb_deadl
     return NB_OK;
 }
 
-/* Waits for a whole frame, and takes nothing out of the buffer but the header of one that is too
-   long. */
+/* Waits for a complete frame, and leaves it in the buffer; of one that is too long, drops the
+   header. */
 static nb_status await_frame(nb_conn *conn, size_t capacity, size_t *length, nb_deadline by)
 {
     nb_status status = await_bytes(conn, HEADER, HEADER + capacity, by);

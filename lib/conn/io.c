@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief The raw operations of a connection, and the one place where it waits.
+ *  @brief The raw transfers of a connection, and the one place where it waits.
  *
- *  The socket's own timer is coarse (up to an eighth and two ticks late), so it is armed with a
- *  margin, and the monotonic clock and ppoll(2) do the rest. */
+ *  The socket's own timer is coarse (up to one eighth and two ticks late), so it is armed with a margin;
+ *  ppoll(2) and the monotonic clock bound the rest of the wait. */
 #undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
@@ -13,17 +13,17 @@
 
 #include <sys/time.h>
 
-/* Below this the socket's timer is too coarse to be of use. */
+/* For less time than this, the socket's timer is too coarse. */
 #define POLL_BELOW_NS (32 * NB__NS_PER_MS)
 
-/* Where there is more to heed than the socket, its timer is set to this, and poll(2) does the rest. So
-   long an idle connection may wait for a request even while its server stops. */
+/* The timer of an attentive direction; poll(2) does the rest of the wait. An idle connection may
+   wait this long for a request even while its server stops. */
 #define ATTENTIVE_MS INT32_C(128)
 
-/* Longest the timer is ever set to, about 35 minutes. */
+/* The longest timer, about 35 minutes. */
 #define ARMED_MAX_MS (INT32_C(1) << 21)
 
-/* One receive or send, whatever it takes. */
+/* One receive or send, with all its tries. */
 struct transfer {
     nb_direction direction;
     struct iovec *parts;
@@ -41,13 +41,14 @@ static ssize_t move_bytes(const nb_conn *conn, const struct transfer *transfer, 
     return nb__sys_sendmsg(conn->waitable.fd, first, transfer->count, flags);
 }
 
-/* How much time a timer of so many milliseconds can take, and a little for what comes after it. */
+/* The longest time that a timer of `armed_ms` milliseconds can take, with a small reserve. */
 static int64_t longest_ns(int32_t armed_ms)
 {
     return ((int64_t)armed_ms + armed_ms / 8 + 8) * NB__NS_PER_MS;
 }
 
-/* The largest power of two that is sure to end in time; 0, for none, when there is all the time. */
+/* The longest timer, in powers of two, that is sure to fire in time; 0, for none, without a
+   deadline. */
 static int32_t timer_for(const struct nb__side *side, int64_t left_ns)
 {
     int32_t armed = left_ns == INT64_MAX ? 0 : ARMED_MAX_MS;
@@ -59,7 +60,8 @@ static int32_t timer_for(const struct nb__side *side, int64_t left_ns)
     return armed;
 }
 
-/* Notes what the timer is good for: until it would fire too late, or four times too early. */
+/* Records the range of time left that the timer fits: until it would fire too late, or more than
+   four times too early. */
 static void note_timer(struct nb__side *side, int32_t ms)
 {
     side->timer_from_ns = ms == 0 ? INT64_MAX : longest_ns(ms);
@@ -85,22 +87,22 @@ static bool set_timer(nb_conn *conn, nb_direction direction, int32_t ms)
     return true;
 }
 
-/* The next step: how long it may wait. */
+/* How long the next step may wait. */
 struct span {
     struct nb__wait_bounds bounds;
     int64_t left_ns;
-    bool fired;    /* a timer has, before the first look */
-    bool stopping; /* a connection that is idle is to end when it has waited for that long */
+    bool fired;    /* the timer fired on the fast path */
+    bool stopping; /* the bounds end the wait of an idle connection because its server stops */
 };
 
-/* Whether the connection has waited in the kernel for ATTENTIVE_MS: a timer that was set for a deadline is
+/* Whether the connection has waited ATTENTIVE_MS in the kernel: timers set for deadlines are
    shorter. */
 static bool has_waited(const nb_conn *conn, const struct span *span)
 {
     return span->fired && conn->sides[NB_RECEIVE].timer_to_ns == INT64_MAX;
 }
 
-/* Asks the owner of the connection. */
+/* Lets the owner of the connection tighten the bounds. */
 static void ask_owner(nb_conn *conn, struct span *span)
 {
     nb_status status = conn->owner->before_wait(conn->owner, conn, &span->bounds);
@@ -115,7 +117,7 @@ static void ask_owner(nb_conn *conn, struct span *span)
         span->bounds.until = nb__earlier(span->bounds.until, conn->request_by);
 }
 
-/* Decides how long the next step may wait: NB_OK, or why it may not. */
+/* Decides how long the next step may wait: NB_OK, or why it may not wait. */
 static nb_status look_at_clock(nb_conn *conn, nb_direction direction, nb_deadline by,
                                struct span *span)
 {
@@ -150,7 +152,7 @@ static ssize_t poll_and_move(const nb_conn *conn, const struct transfer *transfe
     return move_bytes(conn, transfer, MSG_DONTWAIT);
 }
 
-/* One step: bytes moved, or -errno; -EAGAIN leads to the next stage. */
+/* One step of a transfer: the bytes moved, or -errno; -EAGAIN leads to the next stage. */
 static ssize_t step(nb_conn *conn, const struct transfer *transfer, enum nb__stage *stage,
                     struct span *span)
 {
@@ -165,8 +167,8 @@ static ssize_t step(nb_conn *conn, const struct transfer *transfer, enum nb__sta
         *stage = NB__TIMER_FIRED;
         return move_bytes(conn, transfer, 0);
     }
-    /* A send seldom has to wait, and then needs no timer. (And a small one often fits where poll(2)
-       does not call the socket writable yet.) */
+    /* A send seldom has to wait, so it is tried before a timer is set. (A small one often fits
+       although poll(2) does not report the socket writable yet.) */
     if (direction == NB_SEND && *stage == NB__UNTRIED) {
         *stage = NB__WOULD_BLOCK;
         return move_bytes(conn, transfer, MSG_DONTWAIT);
@@ -177,9 +179,9 @@ static ssize_t step(nb_conn *conn, const struct transfer *transfer, enum nb__sta
     return poll_and_move(conn, transfer, span);
 }
 
-/* When the kernel gives a peer up that has stopped answering, it tells what a router said last, if one
-   said anything: the errno may be any of those that ICMP stands for. Nobody can refuse a connection
-   that is there, so such a peer is unreachable. */
+/* When the kernel gives up on a peer that no longer answers, it reports the last ICMP error, if
+   there was one: any of the errnos that ICMP maps to. An established connection cannot be refused,
+   so these mean that the peer is unreachable. */
 nb_status nb__io_status_of(nb_direction direction, int error)
 {
     nb_status status = nb__status_of_errno(error);
@@ -189,7 +191,7 @@ nb_status nb__io_status_of(nb_direction direction, int error)
     case NB_UNREACHABLE:
     case NB_NO_MEMORY:
         return status;
-    case NB_PERMISSION: /* a send may have met a firewall of our own */
+    case NB_PERMISSION: /* for a send, perhaps this machine's own firewall */
         return direction == NB_SEND ? status : NB_UNREACHABLE;
     case NB_REFUSED:
     case NB_UNSUPPORTED:
@@ -199,8 +201,8 @@ nb_status nb__io_status_of(nb_direction direction, int error)
     }
 }
 
-/* What a try that moved nothing means: NB_OK to go on, or the end. */
-static nb_status settle(nb_conn *conn, nb_direction direction, ssize_t outcome)
+/* What a try that moved nothing means: NB_OK to go on, or the status to return. */
+static nb_status status_of_try(nb_conn *conn, nb_direction direction, ssize_t outcome)
 {
     if (atomic_load(&conn->cancelled))
         return NB_CANCELLED;
@@ -218,13 +220,13 @@ static nb_status transfer_slow(nb_conn *conn, const struct transfer *transfer, e
 
     *moved = 0;
     for (;;) {
-        nb_status status = settle(conn, transfer->direction, outcome);
+        nb_status status = status_of_try(conn, transfer->direction, outcome);
         enum nb__stage before = stage;
 
         if (status != NB_OK)
             return status;
         status = look_at_clock(conn, transfer->direction, by, &span);
-        if (status == NB_STOPPING && stage == NB__UNTRIED) /* first a look at what has come */
+        if (status == NB_STOPPING && stage == NB__UNTRIED) /* what has arrived comes first */
             status = NB_OK;
         if (status != NB_OK)
             return nb__io_fail(conn, transfer->direction, status, 0);
@@ -256,7 +258,7 @@ nb_status nb__io_recv_now(nb_conn *conn, void *buf, size_t capacity, size_t *rec
     if (!conn->slow_path)
         outcome = nb__sys_recv(conn->waitable.fd, buf, most, MSG_DONTWAIT);
     *received = outcome > 0 ? (size_t)outcome : 0;
-    return outcome > 0 ? NB_OK : settle(conn, NB_RECEIVE, outcome);
+    return outcome > 0 ? NB_OK : status_of_try(conn, NB_RECEIVE, outcome);
 }
 
 nb_status nb__io_send_slow(nb_conn *conn, const void *data, size_t length, enum nb__stage stage,
@@ -299,9 +301,9 @@ nb_status nb__io_wait_readable(nb_conn *conn, nb_deadline by)
     }
 }
 
-/* The kernel keeps one error for both directions and gives it once. When a send has taken it, or may
-   be about to, or whoever else asked the socket for it, recv(2) answers 0 as if the stream had ended
-   well; but a connection that is closed before we have ended our own stream was reset. */
+/* The kernel keeps one error for both directions and reports it once. After a send, or anyone else
+   who asked the socket, has taken it, recv(2) returns 0 as if the stream had ended in order; but a
+   connection that is closed before we ended our own stream was reset. */
 nb_status nb__io_end_of_stream(const nb_conn *conn)
 {
     int sending = atomic_load_explicit(&conn->sides[NB_SEND].status, memory_order_acquire);
@@ -313,14 +315,14 @@ nb_status nb__io_end_of_stream(const nb_conn *conn)
     if (conn->ended_before || atomic_load(&conn->ended) ||
         nb__sys_tcp_closed(conn->waitable.fd) != 1)
         return NB_EOF;
-    /* The thread that sends may have ended our stream since. */
+    /* The sending thread may have ended our stream meanwhile. */
     return atomic_load(&conn->ended) ? NB_EOF : NB_RESET;
 }
 
-static bool stays(nb_direction direction, nb_status status)
+static bool is_sticky(nb_direction direction, nb_status status)
 {
     if (status == NB_CANCELLED)
-        return false; /* conn->cancelled says it */
+        return false; /* conn->cancelled makes it so */
     return direction == NB_SEND ||
            (status != NB_TIMEOUT && status != NB_NO_MEMORY && status != NB_STOPPING);
 }
@@ -329,10 +331,10 @@ nb_status nb__io_fail(nb_conn *conn, nb_direction direction, nb_status status, i
 {
     struct nb__side *side = &conn->sides[direction];
 
-    if (status == NB_STOPPING) /* said once: who goes on waiting may */
+    if (status == NB_STOPPING) /* returned once: a later call waits on */
         conn->idle_at = NB__NOT_IDLE;
     atomic_store_explicit(&side->system_error, system_error, memory_order_relaxed);
-    atomic_store_explicit(stays(direction, status) ? &side->status : &side->passed, (int)status,
+    atomic_store_explicit(is_sticky(direction, status) ? &side->status : &side->passed, (int)status,
                           memory_order_release);
     return status;
 }
@@ -342,8 +344,8 @@ void nb__io_clear_status(nb_conn *conn, nb_direction direction)
     atomic_store_explicit(&conn->sides[direction].status, NB_OK, memory_order_release);
 }
 
-/* From now on no receive waits in the kernel for longer than the timer, so that the steady state has
-   nothing to look at. If it cannot be set, no wait is left to the kernel. */
+/* From now on no receive waits in the kernel for longer than the short timer, so that the fast path
+   need not check anything. If the timer cannot be set, no receive waits in the kernel. */
 __attribute__((cold)) static void be_attentive(nb_conn *conn)
 {
     nb__side_be_attentive(&conn->sides[NB_RECEIVE]);
@@ -356,7 +358,7 @@ void nb_conn_idle(nb_conn *conn)
 
     if (conn == NULL || conn->owner == NULL || conn->tie != NULL)
         return;
-    /* What is read ahead is the beginning of a request. */
+    /* Bytes in the read-ahead are the beginning of a request. */
     idle_at = nb__conn_readahead(conn) == 0 ? nb__conn_come(conn) : NB__NOT_IDLE;
     if (conn->idle_at != idle_at)
         conn->request_by.ns = 0; /* else it waits for the same request as before */

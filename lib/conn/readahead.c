@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief The buffer of a connection: how it grows, and what of it is given back. */
+ *  @brief The read-ahead of a connection: how its buffer grows and shrinks. */
 #include "conn/readahead.h"
 
 #include "conn/io.h"
@@ -8,9 +8,9 @@
 
 #include <stdlib.h>
 
-/* What it begins with, and what it grows to at once when that was filled, whatever was asked for. */
-#define AHEAD_FIRST ((size_t)1024)
-#define AHEAD_MAX ((size_t)16384)
+/* The first capacity, and the one that a buffer may grow to whatever was asked for. */
+#define CAPACITY_FIRST ((size_t)1024)
+#define CAPACITY_MAX ((size_t)16384)
 
 static bool resize(struct nb__readahead *readahead, size_t capacity)
 {
@@ -25,21 +25,22 @@ static bool resize(struct nb__readahead *readahead, size_t capacity)
 
 void nb__readahead_give_back(struct nb__readahead *readahead)
 {
-    (void)resize(readahead, NB__READAHEAD_IDLE); /* without memory for less it stays what it is */
+    (void)resize(readahead, NB__READAHEAD_IDLE); /* on failure it stays as it is */
 }
 
 static size_t next_capacity(const struct nb__readahead *readahead, size_t most)
 {
     size_t larger = readahead->capacity * 4;
-    size_t limit = most > AHEAD_MAX ? most : AHEAD_MAX;
+    size_t limit = most > CAPACITY_MAX ? most : CAPACITY_MAX;
 
-    if (larger < AHEAD_FIRST)
-        return AHEAD_FIRST;
+    if (larger < CAPACITY_FIRST)
+        return CAPACITY_FIRST;
     return larger < limit ? larger : limit;
 }
 
-/* Makes room for at least one more byte behind those in the buffer; they are fewer than most. It grows
-   when they take half of it, and up to AHEAD_MAX also when the last receive has filled it. */
+/* Makes room for at least one more byte after those in the buffer, which are fewer than `most`. It
+   grows when they take half of it, and, up to CAPACITY_MAX, also when the last receive filled
+   it. */
 static bool make_room(struct nb__readahead *readahead, size_t most)
 {
     size_t length = readahead->end - readahead->start;
@@ -69,7 +70,8 @@ static nb_status receive(nb_conn *conn, size_t length, nb_deadline by)
     return status;
 }
 
-/* Whoever waits with an empty buffer does so with a small one: a large one is for what is there. */
+/* Uses a large, empty buffer for what has arrived already; if that is nothing, shrinks it before
+   the wait. */
 static nb_status receive_what_is_there(nb_conn *conn, nb_deadline by)
 {
     struct nb__readahead *readahead = &conn->readahead;

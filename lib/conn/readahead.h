@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief Private: the buffer of a connection, which holds what was received and not yet asked for.
+ *  @brief Private: the read-ahead of a connection: bytes received but not asked for yet.
  *
- *  Calls that look for an end read ahead into it, 16 KiB if so much is there; every receive call serves it
- *  first. It is small while a connection waits with an empty one, as thousands of them do. */
+ *  Calls that look for a delimiter read ahead into it, up to 16 KiB at a time; every receive takes from
+ *  it first. While a connection waits with an empty buffer, the buffer is small: there may be thousands
+ *  of them. */
 #ifndef NETBASICS_READAHEAD_H
 #define NETBASICS_READAHEAD_H
 
@@ -16,17 +17,18 @@
 #include <stddef.h>
 #include <string.h>
 
-/* Bytes in the buffer do not make up for a deadline that has passed; nb__io_recv() asks itself. */
+/* An expired deadline fails a receive even if the buffer has bytes. With an empty buffer,
+   nb__io_recv() checks that itself. */
 static inline bool nb__readahead_too_late(const nb_conn *conn, nb_deadline by)
 {
     return nb__conn_readahead(conn) > 0 && nb_expired(by);
 }
 
-/* What it is at most while it is empty, unless the last receive has filled it: then there is more, and
-   the next receive needs it again, or gives it back. */
+/* The capacity at most while it is empty, unless the last receive filled it: then there is probably
+   more, and the next receive either uses it or gives it back. */
 #define NB__READAHEAD_IDLE ((size_t)4096)
 
-/* Makes it as small as that; it is empty. */
+/* Shrinks the buffer, which must be empty, to that capacity. */
 void nb__readahead_give_back(struct nb__readahead *readahead);
 
 static inline const unsigned char *nb__readahead_bytes(const nb_conn *conn)
@@ -45,7 +47,7 @@ static inline void nb__readahead_drop(nb_conn *conn, size_t length)
     nb__conn_count(conn, NB_RECEIVE, length);
 }
 
-/* Moves what fits out of the buffer: how many bytes. */
+/* Moves as many bytes as fit out of the buffer. Returns how many. */
 static inline size_t nb__readahead_take(nb_conn *conn, void *buf, size_t capacity)
 {
     size_t length = nb__conn_readahead(conn) < capacity ? nb__conn_readahead(conn) : capacity;
@@ -57,11 +59,11 @@ static inline size_t nb__readahead_take(nb_conn *conn, void *buf, size_t capacit
     return length;
 }
 
-/* Receives into the buffer, behind what is there, which is fewer than `most` bytes; it does not grow
-   beyond that or 16 KiB, whichever is more. NB_NO_MEMORY when there is no room and none is to be had. */
+/* Receives into the buffer, after the bytes there, which are fewer than `most`; it does not grow
+   beyond `most` or 16 KiB, whichever is more. NB_NO_MEMORY when it is full and cannot grow. */
 nb_status nb__readahead_fill(nb_conn *conn, size_t most, nb_deadline by);
 
-/* Receives one byte into the buffer, which is empty. */
+/* Receives one byte into the buffer, which must be empty. */
 nb_status nb__readahead_fill_one(nb_conn *conn, nb_deadline by);
 
 #endif

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief Receiving: what is there, so many bytes, up to an end. */
+ *  @brief Receiving: what has arrived, an exact number of bytes, or up to a delimiter. */
 #include "conn/conn_internal.h"
 #include "conn/io.h"
 #include "conn/readahead.h"
 
 #include <string.h>
 
-/* Receives into the caller's memory, what is in the buffer first. */
+/* Receives into the caller's memory, from the read-ahead first. */
 static nb_status recv_some(nb_conn *conn, void *buf, size_t capacity, size_t *received,
                            nb_deadline by)
 {
@@ -35,7 +35,7 @@ nb_status nb_recv(nb_conn *conn, void *buf, size_t capacity, size_t *received, n
     return recv_some(conn, buf, capacity, received, by);
 }
 
-/* Receives until the memory is full. */
+/* Receives until the caller's memory is full. */
 static nb_status recv_full(nb_conn *conn, char *buf, size_t length, size_t *received,
                            nb_deadline by)
 {
@@ -62,7 +62,8 @@ nb_status nb_recv_exact(nb_conn *conn, void *buf, size_t length, size_t *receive
     return status == NB_OK ? recv_full(conn, buf, length, received, by) : status;
 }
 
-/* The memory is full: is that the end? The byte that tells goes into the buffer. */
+/* The caller's memory is full: checks that the stream ends here. If it does not, one byte is read
+   ahead. */
 static nb_status recv_end(nb_conn *conn, nb_deadline by)
 {
     nb_status status;
@@ -90,15 +91,16 @@ nb_status nb_recv_to_end(nb_conn *conn, void *buf, size_t capacity, size_t *rece
     return status == NB_EOF ? NB_OK : status;
 }
 
-/* An end to look for, within so many bytes. */
+/* A delimiter to look for, within `bound` bytes. */
 struct search {
     const unsigned char *end;
     size_t end_length;
     size_t bound;
 };
 
-/* How many bytes it is up to the end and with it; 0 when it is not there. The search begins where
-   the end could begin, given that it is not in the first `searched` bytes as a whole. */
+/* The number of bytes up to and including the delimiter; 0 when it is not there. The first
+   `searched` bytes are known not to contain all of it: the search begins where it could begin in
+   them. */
 static inline size_t find_end(const nb_conn *conn, const struct search *search, size_t searched)
 {
     size_t have = nb__conn_readahead(conn);
@@ -120,9 +122,9 @@ static inline size_t find_end(const nb_conn *conn, const struct search *search, 
     return 0;
 }
 
-/* Reads ahead until the end is in the buffer, which does not have it. */
-__attribute__((cold, noinline)) static nb_status look_on(nb_conn *conn, const struct search *search,
-                                                         size_t *found, nb_deadline by)
+/* Reads ahead until the delimiter is in the buffer, where it is not yet. */
+__attribute__((cold, noinline)) static nb_status
+look_for_slow(nb_conn *conn, const struct search *search, size_t *found, nb_deadline by)
 {
     do {
         size_t searched = nb__conn_readahead(conn);
@@ -138,17 +140,17 @@ __attribute__((cold, noinline)) static nb_status look_on(nb_conn *conn, const st
     return NB_OK;
 }
 
-/* Reads ahead until the end is in the buffer: NB_OK and its place, NB_TOO_LONG when the bound is
-   reached without it, or why it cannot go on. Takes nothing out of the buffer. No clock is looked at for
-   what is there: that is the way of nearly all lines. */
+/* Reads ahead until the delimiter is in the buffer: NB_OK and its place, NB_TOO_LONG when the bound
+   is reached without it, or the failure. Takes nothing out of the buffer. The fast path, for a
+   delimiter that is in the buffer already, does not read the clock. */
 static inline nb_status look_for(nb_conn *conn, const struct search *search, size_t *found,
                                  nb_deadline by)
 {
     *found = find_end(conn, search, 0);
-    return *found > 0 ? NB_OK : look_on(conn, search, found, by);
+    return *found > 0 ? NB_OK : look_for_slow(conn, search, found, by);
 }
 
-/* How many of the last of so many bytes may be the beginning of the end. */
+/* How many bytes at the end of the first `length` ones may be the beginning of the delimiter. */
 static size_t begun_in(const nb_conn *conn, const struct search *search, size_t length)
 {
     size_t begun = length < search->end_length ? length : search->end_length - 1;
@@ -179,15 +181,15 @@ nb_status nb_recv_until(nb_conn *conn, void *buf, size_t capacity, const void *d
     status = look_for(conn, &search, &found, by);
     if (status == NB_OK)
         *received = nb__readahead_take(conn, buf, found);
-    else if (status ==
-             NB_TOO_LONG) /* a delimiter that is cut in two stays whole for who looks on */
+    else if (status == NB_TOO_LONG) /* a delimiter that has begun stays whole for the next call */
         *received = nb__readahead_take(conn, buf, capacity - begun_in(conn, &search, capacity));
     else if (!can_be_repeated(status))
         *received = nb__readahead_take(conn, buf, capacity);
     return status == NB_TOO_LONG ? nb__io_fail(conn, NB_RECEIVE, status, 0) : status;
 }
 
-/* Looks for the end of a line of at most `most` bytes: how many there are with and without it. */
+/* Looks for the end of a line of at most `most` bytes: gives its length with (*found) and without
+   it. */
 static nb_status look_for_line(nb_conn *conn, size_t most, size_t *found, size_t *length,
                                nb_deadline by)
 {
@@ -199,7 +201,7 @@ static nb_status look_for_line(nb_conn *conn, size_t most, size_t *found, size_t
         search.bound++;
         status = look_for(conn, &search, found, by);
         if (status == NB_EOF)
-            status = NB_TOO_LONG; /* it was the last byte of a line that has no end */
+            status = NB_TOO_LONG; /* the CR was the last byte of the stream */
     }
     if (status != NB_OK)
         return status;
@@ -239,8 +241,9 @@ nb_status nb_recv_line(nb_conn *conn, char *buf, size_t capacity, size_t *length
     return status;
 }
 
-/* Drops what is in the buffer up to the end, or all that cannot be the beginning of it, and takes that off
-   the bound. Between the two nothing else may be received: NB_TOO_LONG stays until the end is found. */
+/* Drops the bytes in the buffer up to and including the delimiter; without one, all that cannot be
+   its beginning, and reduces the bound. Then nothing else may be received until the delimiter is
+   found: NB_TOO_LONG is sticky until then. */
 static nb_status skip_what_is_there(nb_conn *conn, struct search *search, size_t searched)
 {
     size_t found = find_end(conn, search, searched);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief Sending: all of it, with an exact account. */
+ *  @brief Sending: all or an exact count of what was sent. */
 #undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
@@ -10,17 +10,17 @@
 
 #include <errno.h>
 
-/* Most slices that one system call takes. */
+/* At most this many slices go into one system call. */
 #define PARTS_MAX ((size_t)64)
 
-/* What is still to be sent: slices, the first without its first bytes. */
+/* What is still to be sent: slices, without the first `skip` bytes of the first one. */
 struct rest {
     const nb_slice *slices;
     size_t count;
     size_t skip;
 };
 
-/* Lists the next bytes to send, at most so many. */
+/* Lists the next bytes to send, at most `most`. */
 static size_t gather(const struct rest *rest, struct iovec *parts, size_t most)
 {
     size_t skip = rest->skip;
@@ -71,7 +71,7 @@ static nb_status send_rest(nb_conn *conn, struct rest *rest, size_t total, size_
     return NB_OK;
 }
 
-/* Adds the lengths up; false when a slice is not one or the sum is too large. */
+/* Adds up the lengths; false when a slice is not valid or the sum is too large. */
 static bool add_up(const nb_slice *slices, size_t count, size_t *total)
 {
     *total = 0;
@@ -101,9 +101,9 @@ nb_status nb_send_slices(nb_conn *conn, const nb_slice *slices, size_t count, si
     return status;
 }
 
-/* Sends what comes after the first *done bytes. */
+/* Sends the bytes after the first *done ones. */
 __attribute__((cold, noinline)) static nb_status
-send_on(nb_conn *conn, const char *data, size_t length, size_t *done, nb_deadline by)
+send_slow(nb_conn *conn, const char *data, size_t length, size_t *done, nb_deadline by)
 {
     size_t most = nb__io_send_max(conn, by);
     nb_status status = NB_OK;
@@ -125,20 +125,20 @@ nb_status nb_send_all(nb_conn *conn, const void *data, size_t length, size_t *se
     nb_status status = nb__conn_check_send(conn, valid);
     size_t done = 0;
 
-    /* Nearly always one send takes all: that way leads past the loop. */
+    /* Nearly always one send takes all: this fast path has no loop. */
     if (status == NB_OK && length > 0 && length <= NB__IO_TIMED_SEND_MAX) {
         status = nb__io_send(conn, data, length, &done, by);
         nb__conn_count(conn, NB_SEND, done);
     }
     if (status == NB_OK && done < length)
-        status = send_on(conn, data, length, &done, by);
+        status = send_slow(conn, data, length, &done, by);
     if (sent != NULL)
         *sent = done;
     return status;
 }
 
-/* Remembers that the connection was gone before we have ended our stream: the kernel may have told somebody
-   else why, and tells an end from then on. */
+/* Remembers that the connection was gone before we ended our stream: the kernel may have reported
+   the error elsewhere already, and reports an end of the stream from then on. */
 static void note_reset(nb_conn *conn)
 {
     if (!conn->ended_before && nb__sys_tcp_closed(conn->waitable.fd) == 1)
@@ -153,7 +153,7 @@ nb_status nb_shutdown_send(nb_conn *conn)
     if (status != NB_OK || atomic_exchange(&conn->ended, true))
         return status;
     rc = nb__sys_shutdown(conn->waitable.fd, SHUT_WR);
-    if (rc == -ENOTCONN) /* the peer has reset it: the next receive tells */
+    if (rc == -ENOTCONN) /* the peer has reset it: the next receive reports that */
         note_reset(conn);
     if (rc == 0 || rc == -ENOTCONN)
         return NB_OK;

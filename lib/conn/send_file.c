@@ -2,7 +2,7 @@
 /** @file
  *  @brief Sending a part of a file.
  *
- *  By way of a buffer: sendfile(2) and splice(2) raise SIGPIPE, and no timer bounds them. */
+ *  The bytes go through a buffer: sendfile(2) and splice(2) raise SIGPIPE, and no timer bounds them. */
 #include "base/deadline_internal.h"
 #include "base/error_internal.h"
 #include "conn/conn_internal.h"
@@ -28,8 +28,8 @@ static size_t next_length(const struct part *part)
     return part->length < BUFFER_MAX ? (size_t)part->length : BUFFER_MAX;
 }
 
-/* Want of memory apart, what the file fails with tells nothing of the peer, whatever its errno means
-   on a socket. */
+/* Except for a lack of memory, an error of the file is NB_SYSTEM: it says nothing about the peer,
+   whatever the same errno means on a socket. */
 static nb_status file_failed(nb_conn *conn, int error)
 {
     nb_status status = nb__status_of_errno(error);
@@ -37,7 +37,8 @@ static nb_status file_failed(nb_conn *conn, int error)
     return nb__io_fail(conn, NB_SEND, status == NB_NO_MEMORY ? status : NB_SYSTEM, error);
 }
 
-/* Reads the next bytes: at least one, or why there is none. Signals without end must not keep it. */
+/* Reads the next bytes: at least one, or the reason why there is none. An endless series of signals
+   must not hold it past the deadline. */
 static nb_status read_next(nb_conn *conn, const struct part *part, size_t *got, nb_deadline by)
 {
     ssize_t outcome = nb__sys_pread(part->file, part->buffer, next_length(part), part->offset);

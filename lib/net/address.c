@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief The addresses of sockets: read strictly, written canonically, compared as people mean it. */
+ *  @brief Socket addresses: read strictly, written canonically, compared by meaning. */
 #undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
@@ -311,13 +311,13 @@ const char *nb__host_port_split(struct nb__host_port *out, const char *text, uin
     return NULL;
 }
 
-/* The addresses that need a zone to be whole (RFC 4007 section 6). */
+/* Whether an address is incomplete without a zone (RFC 4007 section 6). */
 static bool has_zones(const struct in6_addr *host)
 {
     return IN6_IS_ADDR_LINKLOCAL(host) || IN6_IS_ADDR_MC_LINKLOCAL(host);
 }
 
-/* What can be the name of an interface: the system is asked for nothing else. */
+/* Whether it could be the name of an interface; otherwise the system is not asked. */
 static bool looks_like_interface(const char *name)
 {
     return name[0] != '\0' && strnlen(name, IF_NAMESIZE) < IF_NAMESIZE &&
@@ -385,7 +385,7 @@ const char *nb__unix_name_read(const char *name, nb_address *out)
         return "expected unix:/PATH or unix:@NAME";
     if (abstract && length == 1)
         return "the name is missing behind the @";
-    /* A path has a NUL behind it, an abstract name one in front. */
+    /* A path is followed by a NUL, an abstract name begins with one. */
     if (length + !abstract > sizeof(bytes))
         return "too long for the name of a Unix socket";
     memcpy(bytes, name, length);
@@ -417,8 +417,9 @@ static void format_ipv4(struct nb__text *text, const nb_address *address)
     nb__text_add(text, "%s:%u", host, (unsigned)ntohs(in.sin_port));
 }
 
-/* Whether the name of an interface, which may be nearly anything, can stand in an address: it is
-   printable, does not end the brackets, and reads back as what it is, not as another one's number. */
+/* Whether the name of an interface, which may be nearly anything, can be written in an address: it
+   is printable, has no closing bracket, and reads back as this zone, not as the number of
+   another. */
 static bool is_plain_zone(const char *name, const struct in6_addr *host, uint32_t zone)
 {
     uint32_t back;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief Endpoints: read strictly, before any resolver sees them. */
+ *  @brief Endpoints: parsed strictly, before any resolver sees them. */
 #undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
@@ -55,7 +55,7 @@ static const struct {
     const char *(*read)(struct nb__endpoint *out, const char *rest);
 } schemes[] = {{"unix:", read_unix}, {"fd:", read_fd}, {"systemd:", read_systemd}};
 
-/* The length of a host name without the dot that may end it: with it or not, it is the same name. */
+/* The length of a host name without a trailing dot: with or without it, it is the same name. */
 static size_t name_length(const char *host, size_t length)
 {
     return length > 0 && host[length - 1] == '.' ? length - 1 : length;
@@ -75,8 +75,8 @@ static bool is_localhost(const char *host)
            (start == 0 || host[start - 1] == '.');
 }
 
-/* A host whose last label is a number, such as "1", "127.1" or "0x7f.1", is an IPv4 address to old
-   resolvers and to nobody else: it has to be a whole one. */
+/* Old resolvers, and nothing else, take a host whose last label is a number, such as "1", "127.1"
+   or "0x7f.1", for an IPv4 address: only the full form is accepted. */
 static bool looks_numeric(const char *host)
 {
     static const char digits[] = "0123456789";
@@ -129,7 +129,7 @@ static const char *read_host(struct nb__endpoint *out, const struct nb__host_por
     return read_name(out, pair);
 }
 
-/* NULL and the endpoint, or what is wrong with the text. */
+/* Returns NULL, or what is wrong with the text. */
 static const char *read_text(struct nb__endpoint *out, const char *text, uint16_t least_port)
 {
     struct nb__host_port pair;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief Descriptors that come from outside, looked at and made harmless before they are used. */
+ *  @brief Descriptors from outside, inspected and cleared of harmful options before use. */
 #undef _POSIX_C_SOURCE
 #undef _DEFAULT_SOURCE
-#define _DEFAULT_SOURCE /* the options that are not of POSIX */
+#define _DEFAULT_SOURCE /* options that are not in POSIX */
 
 #include "net/inherited.h"
 
@@ -44,7 +44,7 @@ struct nb__result nb__inherited_look(int fd, struct nb__inherited *out)
     return nb__ok();
 }
 
-/* Options that a system does not have are none that a socket could have. */
+/* An option that this system does not have: no socket can have it set. */
 #define MISSING (-1)
 #ifndef SO_TIMESTAMPING
 #define SO_TIMESTAMPING MISSING
@@ -72,33 +72,35 @@ union value {
     struct timeval time;
 };
 
-/* What may be set, and what that would do. All zeroes is what it shall be, unless told otherwise. */
+/* Each option, with the harm it does when set. */
 static const struct row {
     const char *name;
     int level;
     int option;
     size_t size;
-    size_t compared; /* so much of it counts */
-    int wanted;
+    size_t compared; /* how many of its bytes matter */
+    int wanted;      /* followed by zeroes */
     bool harmless_above_zero;
 } rows[] = {
 #define NUMBER sizeof(int), sizeof(int)
-    /* close(2) waits, whatever the deadline of its caller. */
+    /* close(2) blocks, whatever the caller's deadline. */
     {"SO_LINGER", SOL_SOCKET, SO_LINGER, sizeof(struct linger), sizeof(int), 0, false},
     /* Receives and sends end before their deadline. */
     {"SO_RCVTIMEO", SOL_SOCKET, SO_RCVTIMEO, sizeof(struct timeval), sizeof(struct timeval), 0,
      false},
     {"SO_SNDTIMEO", SOL_SOCKET, SO_SNDTIMEO, sizeof(struct timeval), sizeof(struct timeval), 0,
      false},
-    /* A receive waits though there are bytes. */
+    /* A receive waits although there are bytes. */
     {"SO_RCVLOWAT", SOL_SOCKET, SO_RCVLOWAT, NUMBER, 1, false},
-    /* Urgent bytes are part of the stream. */
+    /* Urgent bytes appear in the stream. */
     {"SO_OOBINLINE", SOL_SOCKET, SO_OOBINLINE, NUMBER, 0, false},
-    /* What is sent comes back as errors that are never fetched: poll(2) no longer waits. */
+    /* Time stamps of sent data fill the error queue, which is never read: poll(2) no longer
+       waits. */
     {"SO_TIMESTAMPING", SOL_SOCKET, SO_TIMESTAMPING, NUMBER, 0, false},
     /* Small packets are held back. */
     {"TCP_CORK", IPPROTO_TCP, TCP_CORK, NUMBER, 0, false},
-    /* Below zero, close(2) resets a peer that has got everything and not ended yet. */
+    /* If negative, close(2) resets the connection when the peer has received all but not ended
+       yet. */
     {"TCP_LINGER2", IPPROTO_TCP, TCP_LINGER2, NUMBER, 0, true},
     /* One ICMP message ends the connection. */
     {"IP_RECVERR", IPPROTO_IP, IP_RECVERR, NUMBER, 0, false},

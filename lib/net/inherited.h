@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief Private: descriptors that come from outside, looked at and made harmless before they are used. */
+ *  @brief Private: descriptors from outside, inspected and cleared of harmful options before use. */
 #ifndef NETBASICS_INHERITED_H
 #define NETBASICS_INHERITED_H
 
@@ -11,16 +11,16 @@
 
 struct nb__inherited {
     bool listens;
-    nb_address address; /* its own */
+    nb_address address; /* the local one */
 };
 
-/* Looks at a descriptor and changes nothing. NB_OK when it is a stream socket of a family that is known;
-   otherwise NB_INVALID, and the result names what it is instead. */
+/* Inspects a descriptor and changes nothing. NB_OK when it is a stream socket of a known family;
+   otherwise NB_INVALID, and the result says what it is instead. */
 struct nb__result nb__inherited_look(int fd, struct nb__inherited *out);
 
-/* Takes from a socket the options that break what this library promises of connections; accepted sockets
-   inherit them from the one that listens. *changed says whether there were some; on failure the result
-   names the one. */
+/* Resets the socket options that break what this library promises for connections; accepted sockets
+   inherit them from the listening one. *changed says whether there were any; on failure the result
+   names the option. */
 struct nb__result nb__inherited_settle(int fd, bool *changed);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief The system's resolver, under a deadline that it does not know: it runs in a thread of its
- *         own, which is left alone when it takes too long. Whoever comes out last cleans up. */
+ *  @brief Name lookup, bounded by a deadline: the system's resolver runs in its own thread, which is
+ *         abandoned when it takes too long. Whichever of the two ends last cleans up. */
 #undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
@@ -22,10 +22,10 @@
 /* The system's resolver and the modules it loads need more than our own threads. */
 #define STACK_SIZE ((size_t)512 << 10)
 
-/* The longest pause before somebody who waits for a place looks whether there is one. */
+/* The longest pause between two checks for a free place. */
 #define PAUSE_MAX_MS 64
 
-/* How many can wait in their order; who comes when these are too many has to get in among them first. */
+/* How many can wait in order; if there are more, the others first wait to become one of these. */
 #define WAITING_MAX 64
 
 enum { GOES_ON, DONE, ABANDONED };
@@ -41,8 +41,8 @@ struct lookup {
     char host[]; /* NUL-terminated */
 };
 
-/* How many lookups nobody waits for any more, and above them the process they belong to: a child does
-   not inherit the threads of its parent. */
+/* The number of abandoned lookups in the low half, the process they belong to in the high half: a
+   child of fork(2) does not inherit its parent's threads. */
 static _Atomic uint64_t tally;
 
 static uint64_t tally_of_this_process(uint64_t value)
@@ -66,8 +66,9 @@ static void count_abandoned(int difference)
         ;
 }
 
-/* Those who wait for a place, each with a ticket: the process it belongs to, and below that its turn. 0:
-   free; what belongs to another process, which has forked this one, is free as well. */
+/* The tickets of those who wait for a place: the process in the high half, the turn in the low
+   half. An entry is free when it is 0, or belongs to another process, which this one was forked
+   from. */
 static _Atomic uint64_t waiting[WAITING_MAX];
 static _Atomic uint32_t tickets;
 
@@ -81,7 +82,7 @@ static bool is_of_process(uint64_t ticket, uint64_t other)
     return other != 0 && other >> 32 == ticket >> 32;
 }
 
-/* Writes a ticket down: its place; WAITING_MAX when there is none now. */
+/* Enters a ticket and returns its index; WAITING_MAX when all entries are taken. */
 static size_t note_waiting(uint64_t ticket)
 {
     size_t i = 0;
@@ -132,7 +133,7 @@ static void *look_up(void *argument)
     lookup->code = nb__sys_getaddrinfo(lookup->host, &found, &lookup->error);
     lookup->found = lookup->code == 0 ? found : NULL;
     if (atomic_exchange(&lookup->state, DONE) == GOES_ON) {
-        (void)nb__sys_wake_ring(lookup->wake); /* who waits joins this thread before it disposes */
+        (void)nb__sys_wake_ring(lookup->wake); /* the waiter joins this thread, then disposes */
     } else {
         void *library = lookup->library;
 
@@ -143,7 +144,7 @@ static void *look_up(void *argument)
     return NULL;
 }
 
-/* Takes what a lookup needs besides memory, and starts it. */
+/* Acquires what a lookup needs besides memory, and starts it. */
 static struct nb__result start(struct lookup *lookup)
 {
     int rc = nb__sys_wake_open(lookup->wake);
@@ -158,7 +159,7 @@ static struct nb__result start(struct lookup *lookup)
         nb__sys_library_release(lookup->library);
     }
     nb__sys_wake_close(lookup->wake);
-    return nb__failure(NB_NO_MEMORY, -rc); /* what holding the library and starting a thread take */
+    return nb__failure(NB_NO_MEMORY, -rc); /* of memory or threads, whatever the errno */
 }
 
 static struct nb__result begin(struct lookup **out, const char *host)
@@ -176,7 +177,7 @@ static struct nb__result begin(struct lookup **out, const char *host)
     return result;
 }
 
-/* Waits for a descriptor (-1: none) to become readable. NB_TIMEOUT: nothing has happened so far. */
+/* Waits for a descriptor (-1: none) to become readable. NB_TIMEOUT: nothing has happened yet. */
 static struct nb__result wait_once(int fd, struct nb__cancels *cancels, nb_deadline until)
 {
     struct pollfd entries[1 + NB__WAIT_ROOM] = {{fd, POLLIN, 0}};
@@ -200,7 +201,7 @@ static struct nb__result await(const struct lookup *lookup, struct nb__cancels *
     return result;
 }
 
-/* Waits until it is the turn of a ticket. */
+/* Waits until it is a ticket's turn. */
 static struct nb__result await_turn(uint64_t ticket, size_t *noted, struct nb__cancels *cancels,
                                     nb_deadline by)
 {
@@ -223,8 +224,8 @@ static struct nb__result await_turn(uint64_t ticket, size_t *noted, struct nb__c
     }
 }
 
-/* Waits until one more lookup may be begun: in the order of those who wait, lest short deadlines take
-   each place before a long one sees it. */
+/* Waits until one more lookup may begin: first come, first served, or callers with short deadlines
+   would take each place before one with a long deadline sees it. */
 static struct nb__result await_place(struct nb__cancels *cancels, nb_deadline by)
 {
     uint64_t ticket = ticket_new();
@@ -239,7 +240,7 @@ static struct nb__result await_place(struct nb__cancels *cancels, nb_deadline by
     return result;
 }
 
-/* Takes the result of a lookup that is over. */
+/* Takes the result of a finished lookup. */
 static struct nb__result collect(struct lookup *lookup, struct addrinfo **found)
 {
     int code = lookup->code;
@@ -263,7 +264,7 @@ struct nb__result nb__lookup(struct addrinfo **found, const char *host, struct n
         result = begin(&lookup, host);
     if (result.status != NB_OK)
         return result;
-    thread = lookup->thread; /* the lookup is the thread's once it is abandoned */
+    thread = lookup->thread; /* once abandoned, the lookup belongs to the thread */
     result = await(lookup, cancels, by);
     if (result.status != NB_OK) {
         count_abandoned(1);
@@ -271,7 +272,7 @@ struct nb__result nb__lookup(struct addrinfo **found, const char *host, struct n
             (void)pthread_detach(thread);
             return result;
         }
-        count_abandoned(-1); /* it is over after all */
+        count_abandoned(-1); /* it has finished meanwhile */
     }
     (void)pthread_join(thread, NULL);
     if (result.status == NB_OK)

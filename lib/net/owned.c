@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief Which descriptors this process has given to listeners and connections by their numbers. It takes no
- *         lock, so that a child of fork(2) never finds one that nobody will unlock. */
+ *  @brief Which descriptors, passed in by number, have an owner in this process. It takes no lock: a
+ *         child of fork(2) could inherit it locked for ever. */
 #undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
@@ -13,8 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A bit for each number, 32 to a word, and above them the process that they belong to: a child of fork(2)
-   begins with none. */
+/* A bit for each number, in the low half of each word; in the high half the process they belong to:
+   a child of fork(2) begins with none. */
 #define NUMBERS_PER_WORD 32
 
 static _Atomic uint64_t owned[65536 / NUMBERS_PER_WORD];
@@ -32,7 +32,7 @@ static uint64_t of_this_process(uint64_t word)
     return word >> 32 == process >> 32 ? word : process;
 }
 
-/* Sets or clears the bit of a number: whether it was set. */
+/* Sets or clears the bit of a number. Returns whether it was set. */
 static bool change(_Atomic uint64_t *words, size_t count, int fd, bool set)
 {
     size_t at = (size_t)fd / NUMBERS_PER_WORD;

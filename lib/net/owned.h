@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief Private: which descriptors this process has given to listeners and connections by their numbers. */
+ *  @brief Private: which descriptors, passed in by number, have an owner in this process. */
 #ifndef NETBASICS_OWNED_H
 #define NETBASICS_OWNED_H
 
 #include <stdbool.h>
 
-/* Two owners of one number close it twice, and the second time it may be somebody else's. False when it has
-   one already. Numbers above 65535 are not looked after. */
+/* Claims a descriptor for a listener or connection: two owners would close it twice, and the second
+   time it may belong to something else. False when it has an owner. Numbers above 65535 are not
+   tracked. */
 bool nb__owned_claim(int fd);
-/* To be called before it is closed: then the number may be anybody's. */
+/* To be called before it is closed: afterwards the number may be reused. */
 void nb__owned_release(int fd);
 
-/* What a listener has closed: a number that was passed is no longer what was passed. The first hundred are
-   remembered, until it is told to forget. */
+/* Records that a listener has closed a descriptor: it is no longer the socket that the service
+   manager passed. Only numbers below 96 are recorded, until nb__owned_forget_spent(). */
 void nb__owned_spend(int fd);
 bool nb__owned_is_spent(int fd);
 void nb__owned_forget_spent(void);

@@ -13,7 +13,7 @@
 #include <netdb.h>
 #include <stdbool.h>
 
-/* Each address once: some resolvers, and some hosts files, repeat them. */
+/* Adds an address once: some resolvers, and some hosts files, repeat them. */
 static void add(struct nb__addresses *out, nb_address address)
 {
     for (size_t i = 0; i < out->count; i++) {
@@ -24,7 +24,7 @@ static void add(struct nb__addresses *out, nb_address address)
         out->list[out->count++] = address;
 }
 
-/* The first entry of a family from here on. */
+/* The first entry of a family, starting at `entry`. */
 static const struct addrinfo *next_of(nb_family family, const struct addrinfo *entry)
 {
     for (; entry != NULL; entry = entry->ai_next) {
@@ -43,8 +43,8 @@ static bool comes_before(const struct addrinfo *a, const struct addrinfo *b)
     return a == b;
 }
 
-/* RFC 8305 section 4: the families take turns, beginning with that of the first address; within a
-   family the order of the resolver (RFC 6724) stays. */
+/* RFC 8305 section 4: the families alternate, beginning with that of the first address; within a
+   family the resolver's order (RFC 6724) is kept. */
 static void add_in_turns(struct nb__addresses *out, const struct addrinfo *found, uint16_t port)
 {
     static const nb_family families[] = {NB_FAMILY_IPV6, NB_FAMILY_IPV4};

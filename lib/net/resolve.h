@@ -12,7 +12,7 @@
 #include <netbasics/deadline.h>
 #include <stddef.h>
 
-/* More than this many addresses of one host are not tried. */
+/* At most this many addresses of one host are tried. */
 #define NB__ADDRESSES_MAX 16
 
 struct nb__addresses {
@@ -20,13 +20,13 @@ struct nb__addresses {
     nb_address list[NB__ADDRESSES_MAX];
 };
 
-/* The addresses behind an endpoint, at least one, best first; until the deadline, or until something
-   cancels that. Only a name asks the system's resolver and waits. */
+/* The addresses of an endpoint, at least one, best first; until the deadline or a cancellation.
+   Only a name needs the system's resolver, and waits. */
 struct nb__result nb__resolve(struct nb__addresses *out, const struct nb__endpoint *endpoint,
                               struct nb__cancels *cancels, nb_deadline by);
 
-/* The two addresses of an endpoint that stands for both families, IPv4 first; else its one. Returns how
-   many. */
+/* The two addresses of an endpoint that stands for both families, IPv4 first; otherwise its only
+   one. Returns how many. */
 size_t nb__resolve_local(nb_address out[2], const struct nb__endpoint *endpoint);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief The system calls on sockets that take or give addresses. */
+ *  @brief The system calls on sockets that take or return addresses. */
 #undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
@@ -30,12 +30,12 @@ int nb__socket_connect(int fd, const nb_address *address)
     return nb__sys_connect(fd, raw, length);
 }
 
-/* Asks for an address, in one of the ways in which the system can be asked. */
-static int ask(int (*question)(int, struct sockaddr *, socklen_t *), int fd, nb_address *out)
+/* Makes a system call that returns an address. */
+static int get_address(int (*call)(int, struct sockaddr *, socklen_t *), int fd, nb_address *out)
 {
     struct sockaddr_storage raw;
     socklen_t length = sizeof(raw);
-    int rc = question(fd, (struct sockaddr *)&raw, &length);
+    int rc = call(fd, (struct sockaddr *)&raw, &length);
 
     *out = nb__address_from((const struct sockaddr *)&raw, rc < 0 ? 0 : length);
     return rc;
@@ -43,15 +43,15 @@ static int ask(int (*question)(int, struct sockaddr *, socklen_t *), int fd, nb_
 
 int nb__socket_accept(int fd, nb_address *peer)
 {
-    return ask(nb__sys_accept, fd, peer);
+    return get_address(nb__sys_accept, fd, peer);
 }
 
 int nb__socket_local(int fd, nb_address *out)
 {
-    return ask(nb__sys_getsockname, fd, out);
+    return get_address(nb__sys_getsockname, fd, out);
 }
 
 int nb__socket_peer(int fd, nb_address *out)
 {
-    return ask(nb__sys_getpeername, fd, out);
+    return get_address(nb__sys_getpeername, fd, out);
 }

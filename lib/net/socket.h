@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief Private: the system calls on sockets that take or give addresses. Each returns a value >= 0 or
- *         -errno. */
+ *  @brief Private: the system calls on sockets that take or return addresses. Each returns a value
+ *         >= 0, or -errno. */
 #ifndef NETBASICS_SOCKET_H
 #define NETBASICS_SOCKET_H
 
@@ -12,10 +12,10 @@ int nb__socket_open(const nb_address *address);
 int nb__socket_bind(int fd, const nb_address *address);
 int nb__socket_connect(int fd, const nb_address *address);
 
-/* The accepted socket; its peer is NB_FAMILY_NONE where the system does not tell. */
+/* Returns the accepted socket; its peer is NB_FAMILY_NONE if the system does not tell. */
 int nb__socket_accept(int fd, nb_address *peer);
 
-/* The addresses that a socket has; NB_FAMILY_NONE after a failure. */
+/* The addresses of a socket; NB_FAMILY_NONE on failure. */
 int nb__socket_local(int fd, nb_address *out);
 int nb__socket_peer(int fd, nb_address *out);
 

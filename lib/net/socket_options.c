@@ -16,7 +16,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* Options that a system does not have are refused, as if by the system. */
+/* An option that this system does not have: it is refused, as if by the system. */
 #define MISSING (-1)
 #ifndef SO_REUSEPORT
 #define SO_REUSEPORT MISSING
@@ -38,7 +38,8 @@
 #define TCP_USER_TIMEOUT MISSING
 #endif
 
-/* What Linux takes for tcp(7)'s TCP_KEEPIDLE and TCP_KEEPINTVL, in milliseconds, and TCP_KEEPCNT. */
+/* The maximums of Linux: of TCP_KEEPIDLE and TCP_KEEPINTVL (tcp(7)) in milliseconds, and of
+   TCP_KEEPCNT. */
 #define KEEPALIVE_MS_MAX (INT64_C(32767) * 1000)
 #define KEEPALIVE_COUNT_MAX 127
 
@@ -47,8 +48,8 @@ static const struct row {
     int level;
     int option;
     int64_t most;
-    int64_t unit;  /* so many are 1 to the system; rounded up */
-    bool anywhere; /* on Unix sockets, too */
+    int64_t unit;  /* what the system's 1 stands for; values are rounded up */
+    bool anywhere; /* also for Unix sockets */
 } rows[NB__SOCKET_OPTIONS] = {
     [NB__NAGLE] = {"nagle", IPPROTO_TCP, TCP_NODELAY, 1, 1, false},
     [NB__KEEPALIVE_IDLE] = {"keepalive_idle_ms", IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_MS_MAX, 1000,
@@ -77,13 +78,13 @@ nb_status nb__socket_options_check(const struct nb__socket_options *options, con
 
 static int set(int fd, int level, int option, int value)
 {
-    /* Linux has them all. */
+    /* Never on Linux, which has all of them. */
     if (option == MISSING)   /* GCOV_EXCL_BR_LINE */
         return -ENOPROTOOPT; /* GCOV_EXCL_LINE */
     return nb__sys_setsockopt(fd, level, option, &value, sizeof(value));
 }
 
-/* The system's value: TCP_NODELAY is the opposite of what is asked for. */
+/* The value for the system: TCP_NODELAY is the opposite of `nagle`. */
 static int value_of(enum nb__socket_option which, int64_t asked)
 {
     const struct row *row = &rows[which];
@@ -91,7 +92,7 @@ static int value_of(enum nb__socket_option which, int64_t asked)
     return which == NB__NAGLE ? 0 : (int)((asked + row->unit - 1) / row->unit);
 }
 
-/* Times of keepalive mean nothing until it is on. */
+/* The settings of keepalive have no effect until it is on. */
 static bool wants_keepalive(enum nb__socket_option which)
 {
     return which == NB__KEEPALIVE_IDLE || which == NB__KEEPALIVE_INTERVAL ||

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief The files of Unix sockets. A server that dies leaves its file behind, which nobody can bind
- *         again: it is removed, but only on proof. */
+ *  @brief The files of Unix sockets. A server that dies leaves a stale socket file, to which nobody can
+ *         bind again: it is removed, but only when it is certainly stale. */
 #undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
@@ -23,7 +23,8 @@ static bool same_file(const struct nb__file *a, const struct nb__file *b)
     return a->device == b->device && a->inode == b->inode;
 }
 
-/* Whether a descriptor is still what the path of a lock stands for: who had it before may have removed it. */
+/* Whether a descriptor is still the file at the path of a lock: its previous holder may have
+   removed it. */
 static int check_lock(struct nb__unix_lock *lock, int fd)
 {
     struct nb__file opened;
@@ -68,14 +69,15 @@ void nb__unix_lock(struct nb__unix_lock *out, const char *path)
     }
 }
 
-/* It goes while it is locked: who waits for it finds that it is no longer there, and makes another. */
+/* Removes the file before it is unlocked: whoever waits for the lock then finds it gone, and makes
+   a new file. */
 void nb__unix_unlock(const struct nb__unix_lock *lock)
 {
     if (lock->fd < 0)
         return;
     if (lock->is_empty)
         (void)nb__sys_file_remove(lock->path);
-    (void)nb__sys_unlock(lock->fd); /* a child forked meanwhile may have it, too */
+    (void)nb__sys_unlock(lock->fd); /* a child forked meanwhile may hold the descriptor, too */
     (void)nb__sys_close(lock->fd);
 }
 
@@ -87,7 +89,7 @@ static int probe(const nb_address *address)
 
     if (fd < 0)
         return fd;
-    (void)nb__sys_pass_rights(fd, false); /* nothing that is there holds up the close */
+    (void)nb__sys_pass_rights(fd, false); /* a passed descriptor could hold up the close */
     rc = nb__socket_connect(fd, address);
     (void)nb__sys_close(fd);
     return rc;
@@ -101,13 +103,13 @@ static struct nb__result in_use(const char *why)
     return result;
 }
 
-/* It went by itself, or it is we who cannot probe. */
+/* Whether a probe failed for another reason: the file is gone, or this process lacks resources. */
 static bool is_not_about_it(int rc)
 {
     return rc == -ENOENT || rc == -EMFILE || rc == -ENFILE || rc == -ENOMEM || rc == -ENOBUFS;
 }
 
-/* What the answer to a probe says; with NULL nobody is there. */
+/* Why the socket is in use, from the result of a probe; NULL when nobody listens. */
 static const char *answer(int probed)
 {
     switch (probed) {
@@ -124,8 +126,8 @@ static const char *answer(int probed)
     }
 }
 
-/* Why a socket that refuses connections has to stay, on a file system that is local (1) or not; NULL when
-   it may go. */
+/* Why a socket that refuses connections must not be removed; NULL when it may be. `is_local` is
+   what nb__sys_file_is_local() returned. */
 static const char *why_it_stays(int is_local, const struct nb__unix_lock *lock)
 {
     if (is_local != 1)
@@ -151,7 +153,7 @@ static struct nb__result remove_dead(const char *path, const struct nb__file *be
     if (why != NULL)
         return in_use(why);
     rc = nb__sys_file_look(path, &after);
-    if (rc == 0 && !same_file(before, &after)) /* made by somebody who asks for no lock */
+    if (rc == 0 && !same_file(before, &after)) /* made by a program that takes no lock */
         return in_use("a socket is there that somebody has just made");
     return nb__result_of(rc == 0 ? nb__sys_file_remove(path) : rc);
 }
@@ -181,7 +183,7 @@ struct nb__result nb__unix_remove_stale(const nb_address *address, const struct 
 {
     struct nb__result result = remove_if_stale(address, lock);
 
-    return result.system_error == ENOENT ? nb__ok() : result; /* it has gone by itself */
+    return result.system_error == ENOENT ? nb__ok() : result; /* somebody else removed it */
 }
 
 void nb__unix_remove(const char *path, const struct nb__file *file)

@@ -16,8 +16,8 @@
 #endif
 
 #ifdef __GLIBC__
-/* The shared object that this code is part of; NULL when it cannot be unloaded: it is the program itself,
-   which has no name, or a library linked with -z nodelete, as our own is. */
+/* The shared object that this code is part of; NULL when it cannot be unloaded: it is the program
+   itself, which has no name, or a library linked with -z nodelete, as our own is. */
 static struct link_map *unloadable;
 
 static bool stays_loaded(const struct link_map *library)
@@ -60,13 +60,13 @@ void nb__sys_library_release(void *held)
         (void)dlclose(held);
 }
 
-/* From the C library, which C++ uses for thread_local objects. The last argument is an address in the
-   library that the function belongs to. */
+/* From the C library, which C++ uses for thread_local objects. The last argument is an address in
+   the library that the function belongs to. */
 extern int __cxa_thread_atexit_impl(void (*function)(void *), void *object, void *where)
     __attribute__((weak));
 
-/* Whether the C library can allocate a few more bytes. It aborts the process when it cannot register what
-   a thread has to do at its end. */
+/* Whether the C library can allocate a few more bytes. It aborts the process when it cannot
+   register what a thread has to do at its end. */
 static bool has_memory(void)
 {
     void *volatile room = nb__sys_calloc(1, 4096); /* volatile: the call must not be dropped */
@@ -81,7 +81,8 @@ void nb__sys_library_release_later(void *held)
     /* The C library calls dlclose itself: none of our code is on the stack when it is unloaded. */
     void (*release)(void *) = (void (*)(void *))(void (*)(void))dlclose;
 
-    /* NOLINTNEXTLINE(performance-no-int-to-ptr): ISO C has no other way to the address of a function */
+    /* NOLINTNEXTLINE(performance-no-int-to-ptr): ISO C has no other way to the address of a
+       function */
     void *where = (void *)(uintptr_t)dlclose;
 
     if (held == NULL || !has_memory())

@@ -271,8 +271,8 @@ int nb__sys_file_of(int fd, struct nb__file *out)
 }
 
 #ifdef __linux__
-/* File system types of statfs(2) that other machines or programs share: a socket file there may be in use
-   although nobody on this system listens on it. */
+/* File system types of statfs(2) that other machines or programs share: a socket file there may be
+   in use although nobody on this system listens on it. */
 static bool is_shared_kind(uint32_t kind)
 {
     static const uint32_t kinds[] = {
@@ -577,7 +577,8 @@ int nb__sys_queue_length(int fd)
 
     if (rc < 0)
         return rc;
-    /* For a listening socket, Linux puts the length of the accept queue and its limit into these. */
+    /* For a listening socket, Linux puts the length of the accept queue and its limit into
+       these. */
     if (info.tcpi_state != TCP_LISTEN || info.tcpi_sacked == 0)
         return -EOPNOTSUPP;
     return (int)info.tcpi_unacked; /* at most what listen(2) was given */
@@ -697,8 +698,8 @@ int nb__sys_if_name(unsigned index, char *name)
     return found ? 0 : -ENXIO;
 }
 
-/* The library may recover from a failed allocation, and errno must not show it then. Volatile, because
-   Clang assumes that an allocation never writes errno, and would drop the restoring. */
+/* The library may recover from a failed allocation, and errno must not show it then. Volatile,
+   because Clang assumes that an allocation never writes errno, and would drop the restoring. */
 void *nb__sys_calloc(size_t count, size_t size)
 {
     volatile int saved = errno;
@@ -718,8 +719,8 @@ void *nb__sys_realloc(void *memory, size_t size)
 }
 
 #ifdef __GLIBC__
-/* glibc puts the thread-local variables of the program, and of the libraries loaded at its start, onto the
-   stack of each thread, with its own thread descriptor and some padding. */
+/* glibc puts the thread-local variables of the program, and of the libraries loaded at its start,
+   onto the stack of each thread, with its own thread descriptor and some padding. */
 #define THREAD_DESCRIPTOR ((size_t)8 << 10)
 
 static atomic_size_t stack_overhead; /* 0: not known yet */
@@ -737,7 +738,8 @@ static int add_thread_variables(struct dl_phdr_info *object, size_t size, void *
     return 0;
 }
 
-/* Runs when the program starts or loads this library: later another thread may hold the list's lock. */
+/* Runs when the program starts or loads this library: later another thread may hold the list's
+   lock. */
 __attribute__((constructor(101))) static void measure_stack_overhead(void)
 {
     size_t sum = THREAD_DESCRIPTOR;
@@ -760,8 +762,9 @@ static size_t with_overhead(size_t stack_size)
 }
 #endif
 
-/* Signals that a thread causes itself, or by which a profiler measures it: the program's handlers have to
-   run on that thread, and the kernel kills a process if a fault occurs while its signal is blocked. */
+/* Signals that a thread causes itself, or by which a profiler measures it: the program's handlers
+   have to run on that thread, and the kernel kills a process if a fault occurs while its signal is
+   blocked. */
 static const int of_the_thread[] = {SIGSEGV, SIGBUS, SIGFPE,  SIGILL,
                                     SIGTRAP, SIGSYS, SIGABRT, SIGPROF};
 
@@ -815,8 +818,9 @@ static int clear_in_children(void *page, size_t size)
 /* The largest page size of any system. */
 #define PAGE_MAX ((size_t)64 << 10)
 
-/* A page that is cleared in children, or a substitute that they inherit unchanged. It lies in the library's
-   own data, where unused pages take no memory, so that it goes when the library is unloaded. */
+/* A page that is cleared in children, or a substitute that they inherit unchanged. It lies in the
+   library's own data, where unused pages take no memory, so that it goes when the library is
+   unloaded. */
 static atomic_int *page_in_own_memory(atomic_int *substitute)
 {
     static unsigned char room[2 * PAGE_MAX];
@@ -826,8 +830,8 @@ static atomic_int *page_in_own_memory(atomic_int *substitute)
     return size <= PAGE_MAX && clear_in_children(page, size) == 0 ? page : substitute;
 }
 
-/* How many forks lie between this process and the one that asked first; 0 where the kernel does not tell
-   (Linux before 4.14): there, only the PID tells processes apart. */
+/* How many forks lie between this process and the one that asked first; 0 where the kernel does not
+   tell (Linux before 4.14): there, only the PID tells processes apart. */
 static int generation(void)
 {
     static atomic_int substitute;
@@ -855,9 +859,10 @@ static int generation(void)
 }
 #endif
 
-/* The kernel clears the page in the child at the moment of the fork, however it is made; the handlers of
-   pthread_atfork(3) run too late for a signal that arrives then, and not after every kind of fork. A child
-   of vfork(2) shares the page: it differs by its PID, which is at most 2^22 on Linux. */
+/* The kernel clears the page in the child at the moment of the fork, however it is made; the
+   handlers of pthread_atfork(3) run too late for a signal that arrives then, and not after every
+   kind of fork. A child of vfork(2) shares the page: it differs by its PID, which is at most 2^22
+   on Linux. */
 int nb__sys_process(void)
 {
     int saved = errno;

@@ -10,9 +10,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Waits for events of descriptors until a deadline. Returns how many have some, 0 when the deadline has
-   passed (or after 68 years), or -errno. An expired deadline asks once. Negative descriptors are
-   ignored. */
+/* Waits for events of descriptors until a deadline. Returns how many have some, 0 when the deadline
+   has passed (or after 68 years), or -errno. An expired deadline asks once. Negative descriptors
+   are ignored. */
 int nb__wait(struct pollfd *fds, nfds_t count, nb_deadline by);
 
 struct nb__waiters;
@@ -34,8 +34,8 @@ struct nb__wait_bounds {
     bool idle;         /* the connection is between two requests */
 };
 
-/* Waits within bounds until there is something to receive, or room to send. Returns a value above 0 when
-   there is, 0 when the bounds ended the wait, or -errno. */
+/* Waits within bounds until there is something to receive, or room to send. Returns a value above 0
+   when there is, 0 when the bounds ended the wait, or -errno. */
 int nb__wait_on(const struct nb__waitable *waitable, nb_direction direction,
                 struct nb__wait_bounds *bounds);
 
