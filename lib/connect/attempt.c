@@ -14,7 +14,7 @@
 #include <netinet/in.h>
 #include <stdbool.h>
 
-/* The longest pause before a full queue of a Unix socket is asked again. */
+/* The longest pause before the next try while a Unix socket's accept queue is full. */
 #define PAUSE_MAX_MS 64
 
 void nb__attempt_fail(struct nb__attempt *attempt, struct nb__result result)
@@ -26,8 +26,8 @@ void nb__attempt_fail(struct nb__attempt *attempt, struct nb__result result)
     attempt->result = result;
 }
 
-/* ENOPROTOOPT that is not about an option is what the kernel makes of ICMP's "protocol unreachable", and
-   EPROTOTYPE what it says of a Unix socket for datagrams. */
+/* From connect(2), ENOPROTOOPT stands for ICMP's "protocol unreachable", and EPROTOTYPE for a Unix
+   socket of another type. */
 static void fail_with(struct nb__attempt *attempt, int rc)
 {
     struct nb__result result = nb__result_of(rc);
@@ -39,7 +39,7 @@ static void fail_with(struct nb__attempt *attempt, int rc)
     nb__attempt_fail(attempt, result);
 }
 
-/* TCP can connect a socket to itself, when a dead port lies in the range that local ports come from. */
+/* TCP can connect a socket to itself if the port is unused and ephemeral. */
 static bool is_self(int fd)
 {
     nb_address local;
@@ -49,8 +49,8 @@ static bool is_self(int fd)
            nb_address_equal(&local, &peer);
 }
 
-/* The handshake is over. */
-static void arrive(struct nb__attempt *attempt)
+/* The handshake has succeeded. */
+static void complete(struct nb__attempt *attempt)
 {
     int rc;
 
@@ -66,8 +66,8 @@ static void arrive(struct nb__attempt *attempt)
         attempt->state = NB__ATTEMPT_WON;
 }
 
-/* 0 when the handshake is over, -EAGAIN when it is not (poll may say so for nothing), -errno when it
-   failed. A socket that is closed and has no error to tell was reset right away. */
+/* 0 when the handshake has succeeded, -EAGAIN when it goes on (poll(2) may report events without reason),
+   -errno when it failed. A socket that is closed without an error was reset at once. */
 static int handshake_state(int fd, short events)
 {
     socklen_t length = sizeof(int);
@@ -88,13 +88,13 @@ void nb__attempt_look(struct nb__attempt *attempt, short events)
     int state = handshake_state(attempt->fd, events);
 
     if (state == 0)
-        arrive(attempt);
+        complete(attempt);
     else if (state != -EAGAIN)
         fail_with(attempt, state);
 }
 
-/* Asks for the connection. A Unix socket whose queue is full says so at once, and lets nobody wait for
-   a place in it. */
+/* Calls connect(2). If the accept queue of a Unix socket is full, it fails at once, and there is no
+   way to wait for a place. */
 static void ask(struct nb__attempt *attempt)
 {
     int rc = nb__socket_connect(attempt->fd, attempt->to);
@@ -102,7 +102,7 @@ static void ask(struct nb__attempt *attempt)
     attempt->asked = true;
     attempt->again = nb_forever();
     if (rc == 0) {
-        arrive(attempt);
+        complete(attempt);
     } else if (rc == -EAGAIN && nb_address_family(attempt->to) == NB_FAMILY_UNIX) {
         attempt->again = nb_after_ms(attempt->pause_ms);
         if (attempt->pause_ms < PAUSE_MAX_MS)
@@ -118,21 +118,21 @@ void nb__attempt_ask_again(struct nb__attempt *attempt)
         ask(attempt);
 }
 
-/* Where the system can leave the choice of a port to connect, that has more to choose from. */
+/* Leaves the choice of the port to connect(2), which has more ports to choose from than bind(2). */
 #ifdef IP_BIND_ADDRESS_NO_PORT
 #define BIND_WITHOUT_PORT IP_BIND_ADDRESS_NO_PORT
 #else
 #define BIND_WITHOUT_PORT (-1)
 #endif
 
-/* Lets the socket come from somewhere: 0, or -errno. */
+/* Binds the socket to the local address, if there is one: 0, or -errno. */
 static int bind_to(int fd, const nb_address *local)
 {
     bool any_port = nb_address_port(local) == 0;
 
     if (nb_address_family(local) == NB_FAMILY_NONE)
         return 0;
-    /* At one port, the attempts stand beside each other, and the next connect beside this one. */
+    /* With a given port, the other attempts, and the next connect, have to bind to it, too. */
     (void)nb__sys_setsockopt(fd, any_port ? IPPROTO_IP : SOL_SOCKET,
                              any_port ? BIND_WITHOUT_PORT : SO_REUSEADDR, &(int){1}, sizeof(int));
     return nb__socket_bind(fd, local);
@@ -157,7 +157,7 @@ void nb__attempt_start(struct nb__attempt *attempt, const struct nb__connect_par
 
     attempt->pause_ms = 1;
     attempt->again = nb_forever();
-    if (nb__address_lacks_zone(attempt->to)) { /* as a resolver can give it */
+    if (nb__address_lacks_zone(attempt->to)) { /* a resolver may return such addresses */
         result = nb__failure(NB_ADDRESS_UNAVAILABLE, 0);
         result.what = "a link-local address without its zone";
         nb__attempt_fail(attempt, result);

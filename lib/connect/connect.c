@@ -23,32 +23,33 @@
 
 static const char operation[] = "connect to";
 
-/* The addresses to try, and what becomes of them: too large for small stacks. */
+/* The addresses to try, and the attempts. Allocated: too large for small stacks. */
 struct candidates {
     struct nb__addresses addresses;
     struct nb__race race;
 };
 
-/* What a connect is about, and what becomes of it. */
+/* One call of nb_connect(). */
 struct connect_request {
     const char *text;
     struct nb__endpoint endpoint;
     struct nb__connect_params params;
     nb_conn *tie; /* NULL: none */
     struct nb__cancels cancels;
-    bool crowded; /* there was no place for the lookup in time */
-    bool lost;    /* the race has no winner */
+    bool crowded; /* too many abandoned lookups: the lookup could not begin in time */
+    bool lost;    /* the race had no winner */
     struct candidates *candidates;
 };
 
-/* "connect to HOST:PORT: reason", and for more than a literal what became of each attempt. */
+/* "connect to HOST:PORT: result", and, unless there is only one address, the result of each
+   attempt. */
 static void describe(const struct connect_request *request, struct nb__result result, nb_error *err)
 {
     struct nb__text text = nb__error_about(err, &result, operation, request->text);
     bool tells_attempts = request->lost && request->endpoint.kind != NB__ENDPOINT_LITERAL &&
                           request->endpoint.kind != NB__ENDPOINT_UNIX;
 
-    if (tells_attempts) /* and with each its errno */
+    if (tells_attempts) /* each attempt has its own errno */
         result.system_error = 0;
     nb__text_add_result(&text, &result);
     if (tells_attempts) {
@@ -60,7 +61,7 @@ static void describe(const struct connect_request *request, struct nb__result re
     }
 }
 
-/* Leaves only addresses of the family that the connection is to come from. */
+/* Keeps only the addresses of the local address's family. */
 static void keep_family_of(struct nb__addresses *addresses, const nb_address *local)
 {
     size_t kept = 0;
@@ -90,7 +91,8 @@ static struct nb__result connect_to_one(struct connect_request *request, nb_conn
     return result;
 }
 
-/* Whatever became of a lookup that is not over in time, it took too long. */
+/* Looks up the addresses. A lookup that fails after the deadline is a timeout, whatever it failed
+   with. */
 static struct nb__result resolve(struct connect_request *request, nb_deadline by)
 {
     struct nb__result result;
@@ -164,7 +166,7 @@ static struct nb__socket_options socket_options_of(const nb_connect_options *giv
 
 NB__VERSIONED_SOLID(nb_connect_options, 3, 7);
 
-/* Reads what the caller gave. */
+/* Checks and reads the caller's arguments. */
 static nb_status read_request(struct connect_request *request, const char *endpoint,
                               const nb_connect_options *options, nb_error *err)
 {
@@ -187,20 +189,20 @@ static nb_status read_request(struct connect_request *request, const char *endpo
     return status == NB_OK ? read_endpoint(&request->endpoint, endpoint, err) : status;
 }
 
-/* Whether the caller has cancelled before we begin, also when the time is up. */
+/* Checks whether cancel_fd is readable from the start: this comes before the deadline. */
 static nb_status look_at_cancel_fd(const struct connect_request *request, nb_error *err)
 {
     struct pollfd entry = {request->cancels.fds[0], POLLIN, 0};
     int ready = entry.fd < 0 ? 0 : nb__wait(&entry, 1, (nb_deadline){0});
 
-    if (ready <= 0) /* a failure will show again when it is waited for */
+    if (ready <= 0) /* a failure will show again in the first wait */
         return NB_OK;
     if ((entry.revents & POLLNVAL) != 0)
         return nb__error_invalid(err, operation, "cancel_fd is no descriptor");
     return nb__error_set(err, nb__failure(NB_CANCELLED, 0), operation, request->text);
 }
 
-/* The same, tied to another connection. */
+/* The same as run(), tied to another connection. */
 static struct nb__result run_tied(struct connect_request *request, nb_conn *conn, nb_deadline by)
 {
     struct nb__tie *tie;
@@ -220,7 +222,7 @@ static struct nb__result run_tied(struct connect_request *request, nb_conn *conn
     return nb__failure(NB_CANCELLED, 0);
 }
 
-/* Connects as a request that was read says. */
+/* Connects as requested. */
 static nb_status connect_new(nb_conn **out, struct connect_request *request, nb_deadline by,
                              nb_error *err)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief The addresses of a host race for a connection (RFC 8305): one starts after the other, none
- *         waits until another has given up, and the first to arrive wins. */
+ *  @brief The race of a host's addresses for a connection (RFC 8305): attempts start one after the other,
+ *         without waiting until the earlier ones fail, and the first to connect wins. */
 #undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
@@ -14,8 +14,8 @@
 #include <stdbool.h>
 #include <string.h>
 
-/* How long an attempt is alone before the next one starts: what RFC 8305 section 5 recommends, and
-   the least that it allows. */
+/* How long after an attempt the next one starts: what RFC 8305 section 5 recommends, and its
+   minimum. */
 #define STAGGER_MS 250
 #define STAGGER_MIN_MS 10
 
@@ -32,7 +32,7 @@ void nb__race_prepare(struct nb__race *race, const struct nb__addresses *address
     }
 }
 
-/* When to start the next attempt. Where time is short, each that is left gets an equal share of it. */
+/* When to start the next attempt. If time is short, the `left` attempts share it equally. */
 static nb_deadline after_stagger(size_t left, nb_deadline by)
 {
     int64_t now = nb__now_ns();
@@ -43,7 +43,7 @@ static nb_deadline after_stagger(size_t left, nb_deadline by)
     return nb__ms_after(now, share_ms > STAGGER_MIN_MS ? share_ms : STAGGER_MIN_MS);
 }
 
-/* Starts the attempts whose time has come. One that fails at once makes way for the next. */
+/* Starts the attempts that are due. If one fails at once, the next one is due. */
 static void start_due(struct nb__race *race, nb_deadline by)
 {
     while (race->begun < race->count && nb_expired(race->next_start) && !nb_expired(by)) {
@@ -66,12 +66,12 @@ static const struct nb__attempt *first_in(const struct nb__race *race, enum nb__
     return NULL;
 }
 
-/* Puts down what to wait for. Until when to wait. */
+/* Lists what to wait for. Returns until when to wait. */
 static nb_deadline list_waits(const struct nb__race *race, nb_deadline by, struct pollfd *entries)
 {
     nb_deadline until = race->begun < race->count ? nb__earlier(by, race->next_start) : by;
 
-    for (size_t i = 0; i < race->begun; i++) { /* poll passes over descriptors below 0 */
+    for (size_t i = 0; i < race->begun; i++) { /* poll(2) ignores negative descriptors */
         const struct nb__attempt *attempt = &race->attempts[i];
         bool goes = attempt->state == NB__ATTEMPT_GOES;
         bool pauses = goes && !nb__is_forever(attempt->again);
@@ -83,8 +83,8 @@ static nb_deadline list_waits(const struct nb__race *race, nb_deadline by, struc
     return until;
 }
 
-/* Lets the attempts go on that have news, or have paused for long enough. */
-static void go_on(struct nb__race *race, const struct pollfd *entries)
+/* Continues the attempts that have events, or have paused for long enough. */
+static void continue_attempts(struct nb__race *race, const struct pollfd *entries)
 {
     for (size_t i = 0; i < race->begun; i++) {
         struct nb__attempt *attempt = &race->attempts[i];
@@ -100,8 +100,8 @@ static void go_on(struct nb__race *race, const struct pollfd *entries)
     }
 }
 
-/* Waits until something happens or the next attempt may start. */
-static struct nb__result wait_for_news(struct nb__race *race, nb_deadline by)
+/* Waits for events, or until the next attempt is due. */
+static struct nb__result wait_for_events(struct nb__race *race, nb_deadline by)
 {
     struct pollfd entries[NB__ADDRESSES_MAX + NB__WAIT_ROOM];
     nb_deadline until = list_waits(race, by, entries);
@@ -113,13 +113,13 @@ static struct nb__result wait_for_news(struct nb__race *race, nb_deadline by)
         return nb__failure(NB_CANCELLED, 0);
     if (ready < 0)
         return nb__result_of(ready);
-    go_on(race, entries);
+    continue_attempts(race, entries);
     return nb__ok();
 }
 
-/* How much a failure tells: what this machine ran out of comes first, because it is the only one
-   that says nothing about the host. Then what the host did, what is forbidden here, and that there is no
-   way. What says only that this machine cannot use such an address means little, whatever its errno. */
+/* How informative a failure is. A shortage on this machine comes first: it says that the host may
+   be fine. Then what the host answered, what is forbidden here, and that the host is unreachable.
+   Last, that this machine cannot use such an address at all, whatever the errno. */
 static int weight(const struct nb__attempt *attempt)
 {
     switch (attempt->result.status) {
@@ -138,16 +138,16 @@ static int weight(const struct nb__attempt *attempt)
     }
 }
 
-/* All have failed: the first of those that tell most. */
+/* All have failed: returns the most informative failure; among equals the first. */
 static struct nb__result verdict(const struct nb__race *race)
 {
-    const struct nb__attempt *worst = &race->attempts[0];
+    const struct nb__attempt *best = &race->attempts[0];
 
     for (size_t i = 1; i < race->count; i++) {
-        if (weight(&race->attempts[i]) > weight(worst))
-            worst = &race->attempts[i];
+        if (weight(&race->attempts[i]) > weight(best))
+            best = &race->attempts[i];
     }
-    return worst->result;
+    return best->result;
 }
 
 /* NB_OK when there is a winner. */
@@ -165,7 +165,7 @@ static struct nb__result run(struct nb__race *race, nb_deadline by,
             return nb__failure(NB_TIMEOUT, 0);
         if (race->begun == race->count && first_in(race, NB__ATTEMPT_GOES) == NULL)
             return verdict(race);
-        result = wait_for_news(race, by);
+        result = wait_for_events(race, by);
     }
     return result;
 }

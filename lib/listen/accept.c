@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief Accepting: what its errors mean, one try, and the wait for a connection. */
+ *  @brief Accepting: the meaning of its errors, one try, and the wait for a connection. */
 #undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
@@ -22,7 +22,8 @@
 #define BACKOFF_MOST_MS 1000
 
 /* After so many lost connections in a row something else is wrong, such as a policy that refuses
-   every accept: then there is a pause, or an end if the error may well be the socket's own. */
+   every accept: then accepting backs off, or ends if the error may be the listening socket's
+   own. */
 #define LOST_MOST 64
 #define UNCLEAR_MOST 10
 
@@ -59,9 +60,10 @@ static enum accept_error meaning_alone(int error)
     return UNCLEAR;
 }
 
-/* The meaning of an error, given those before it. One that is not in the table, or EOPNOTSUPP, which
-   is a network's error as well as a socket's, is a lost connection at first: what may be the trouble of
-   one connection ends no server. It is the listening socket's when it does not cease. */
+/* The meaning of an error, given those before it. One that is not in the table (EOPNOTSUPP, for
+   instance, can be an error of the network or of the socket) first counts as a lost connection: no
+   server ends for what may be the error of one connection. If it goes on, it is the listening
+   socket's. */
 static enum accept_error meaning_of(struct nb__accepting *accepting, int error)
 {
     enum accept_error alone = meaning_alone(error);
@@ -95,7 +97,7 @@ enum nb__accept_result nb__accept_failed(nb_listener *listener, struct nb__accep
         return NB__ACCEPT_LOST;
     case INTERRUPTED:
         return NB__ACCEPT_INTERRUPTED;
-    case NONE: /* the system says so only when it has a descriptor to spare */
+    case NONE: /* the system returns this only if a descriptor is free: no shortage */
         accepting->backoff_ms = 0;
         accepting->lost_in_row = 0;
         return NB__ACCEPT_NOTHING;
@@ -114,7 +116,7 @@ enum nb__accept_result nb__accept_poll_failed(nb_listener *listener,
 
     accepting->error = error;
     if (accepting->backoff_ms > 0 || alone == LOST || alone == UNCLEAR)
-        return NB__ACCEPT_BROKEN; /* there is no connection that it could be the trouble of */
+        return NB__ACCEPT_BROKEN; /* it cannot be the error of one connection */
     return nb__accept_failed(listener, accepting, error);
 }
 
@@ -127,9 +129,9 @@ nb_status nb__accept_status(int error)
     return NB_SYSTEM;
 }
 
-/* Gives an accepted socket what it does not inherit: Unix sockets inherit nearly nothing, and those that were
-   accepted by the system before we had the socket that listens have what was set there then. Nothing of
-   this ends a connection. */
+/* Sets the options that an accepted socket has not inherited: Unix sockets inherit hardly any, and
+   connections that completed before we had the listening socket have its options of that time. A
+   failure here does not end the connection. */
 static void make_ready(int fd, const struct nb__listen_socket *from)
 {
     nb_family family = nb_address_family(&from->address);
@@ -138,7 +140,7 @@ static void make_ready(int fd, const struct nb__listen_socket *from)
 
     if (is_unix || from->shared)
         (void)nb__socket_options_set(fd, family, &from->options);
-    if (is_unix && from->shared) /* others who accept from it may want them */
+    if (is_unix && from->shared) /* not on the listening socket: others may share it */
         (void)nb__sys_pass_rights(fd, false);
     if (from->settle)
         (void)nb__inherited_settle(fd, &changed);
@@ -162,7 +164,7 @@ static enum nb__accept_result try_socket(nb_listener *listener, struct nb__accep
 enum nb__accept_result nb__accept_try(nb_listener *listener, struct nb__accepting *accepting,
                                       const struct pollfd *ready, nb_conn *conn)
 {
-    /* A busy socket must not starve the others. */
+    /* They take turns: a busy socket must not starve the others. */
     unsigned turn = atomic_fetch_add_explicit(&listener->turn, 1, memory_order_relaxed);
 
     for (size_t i = 0; i < listener->count; i++) {
@@ -210,7 +212,7 @@ nb_deadline nb__accept_retry(const struct nb__accepting *accepting)
     return accepting->backoff_ms == 0 ? nb_forever() : nb_after_ms(accepting->backoff_ms);
 }
 
-/* Waits for the stop, for a connection, or for the end of a back-off, and then tries. */
+/* Waits for the stop, a connection, or the end of a back-off, and then tries. */
 static enum nb__accept_result wait_and_try(nb_listener *listener, struct nb__accepting *accepting,
                                            nb_conn *conn, nb_deadline by)
 {
@@ -229,8 +231,8 @@ static enum nb__accept_result wait_and_try(nb_listener *listener, struct nb__acc
     return nb__accept_try(listener, accepting, short_of ? NULL : fds + 1, conn);
 }
 
-/* What there is too little of while accepting waits, as an errno, or 0: what connections were lost by is
-   no shortage to tell a caller of, though there is a pause after many of them. */
+/* The errno of the shortage that accepting is backing off from, or 0. It also backs off after many
+   lost connections, but these are no shortage. */
 static int shortage_of(const struct nb__accepting *accepting)
 {
     bool is_short = accepting->backoff_ms > 0 && meaning_alone(accepting->shortage) == SHORTAGE;
@@ -238,8 +240,8 @@ static int shortage_of(const struct nb__accepting *accepting)
     return is_short ? accepting->shortage : 0;
 }
 
-/* What a wait that was in vain comes to. */
-static struct nb__result in_vain(int shortage)
+/* The result when the deadline has passed: the shortage, if there is one. */
+static struct nb__result timed_out(int shortage)
 {
     return nb__failure(shortage != 0 ? nb__accept_status(shortage) : NB_TIMEOUT, shortage);
 }
@@ -255,7 +257,7 @@ static struct nb__result accept_into(nb_listener *listener, nb_conn *conn, nb_de
         if (nb__listener_stopped(listener))
             return nb__failure(NB_CANCELLED, 0);
         if (nb_expired(by))
-            return in_vain(shortage_of(&accepting));
+            return timed_out(shortage_of(&accepting));
         tried = wait_and_try(listener, &accepting, conn, by);
         atomic_store(&listener->shortage, shortage_of(&accepting));
         if (tried == NB__ACCEPT_DONE)
@@ -265,8 +267,9 @@ static struct nb__result accept_into(nb_listener *listener, nb_conn *conn, nb_de
     }
 }
 
-/* If all threads that accept waited in poll(2), a connection would wake each of them. So one of them does,
-   and the others wait for it to end. False when the time was over before, or the listener was stopped. */
+/* If all accepting threads waited in poll(2), each connection would wake all of them. So only one
+   does, and the others wait for their turn. False when the deadline passed first, or the listener
+   was stopped. */
 static bool take_turn(nb_listener *listener, nb_deadline by)
 {
     bool taken;
@@ -274,14 +277,14 @@ static bool take_turn(nb_listener *listener, nb_deadline by)
     (void)pthread_mutex_lock(&listener->lock);
     while (listener->accepting && !nb__listener_stopped(listener) && !nb_expired(by))
         (void)nb__sys_cond_wait(&listener->vacant, &listener->lock, by);
-    /* Whoever is woken takes it, even if it is too late for himself: nobody else is. */
+    /* Take the turn even if it is too late: no other thread was woken for it. */
     taken = !listener->accepting;
     listener->accepting = true;
     (void)pthread_mutex_unlock(&listener->lock);
     return taken;
 }
 
-/* Wakes the next one; after the stop, which wakes only who is in poll, all of them. */
+/* Wakes the next thread; after the stop, which wakes only the one in poll(2), all of them. */
 static void end_turn(nb_listener *listener)
 {
     (void)pthread_mutex_lock(&listener->lock);
@@ -299,7 +302,7 @@ static struct nb__result accept_in_turn(nb_listener *listener, nb_conn *conn, nb
 
     if (!take_turn(listener, by))
         return nb__listener_stopped(listener) ? nb__failure(NB_CANCELLED, 0)
-                                              : in_vain(atomic_load(&listener->shortage));
+                                              : timed_out(atomic_load(&listener->shortage));
     result = accept_into(listener, conn, by);
     end_turn(listener);
     return result;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief The sockets that a service manager has passed to this process (sd_listen_fds(3)). */
+ *  @brief The sockets that the service manager passed to this process (sd_listen_fds(3)). */
 #undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
@@ -16,13 +16,14 @@
 
 static struct nb__listen_fds none(const char *why, bool garbled)
 {
-    nb__owned_forget_spent(); /* what is said to be passed later is something else */
+    nb__owned_forget_spent(); /* if the variables are set again later, they mean other sockets */
     return (struct nb__listen_fds){0, why, garbled};
 }
 
 static const char *variable(const char *name)
 {
-    /* NOLINTNEXTLINE(concurrency-mt-unsafe): nb_listen() asks that nobody changes the environment */
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): nb_listen() asks that nobody changes the
+       environment */
     return getenv(name);
 }
 
@@ -37,7 +38,7 @@ struct nb__listen_fds nb__listen_fds_read(void)
         return none("no sockets were passed: LISTEN_PID or LISTEN_FDS is not set", false);
     if (!nb__decimal_read(pid_text, strlen(pid_text), INT_MAX, &pid))
         return none("LISTEN_PID is not the number of a process", true);
-    if (pid != (uint32_t)nb__sys_getpid()) /* they were for one that started us */
+    if (pid != (uint32_t)nb__sys_getpid()) /* they were passed to an ancestor */
         return none("no sockets were passed to this process: LISTEN_PID is another one", false);
     if (!nb__decimal_read(count_text, strlen(count_text), INT_MAX - NB__LISTEN_FDS_START, &count))
         return none("LISTEN_FDS is not a number of sockets", true);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief What all sockets that listen have in common: how they are wanted, and their options. */
+ *  @brief What all listening sockets have in common: their parameters and socket options. */
 #undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
@@ -14,7 +14,7 @@
 #include <netinet/in.h>
 
 #define MODE_MAX 0777
-#define MODE_DEFAULT 0600 /* the owner's alone, whatever the umask */
+#define MODE_DEFAULT 0600 /* the owner only, whatever the umask */
 
 static const char operation[] = "listen on";
 
@@ -52,7 +52,7 @@ nb_status nb__listen_params_read(struct nb__listen_params *out, const nb_listen_
 
     if (!nb__versioned_read(&known, sizeof(known), given))
         return nb__error_invalid(err, operation, NB__VERSIONED_REFUSED);
-    /* The system cuts it to its maximum. */
+    /* The system limits it to its own maximum. */
     out->backlog = known.backlog > 0 && known.backlog < INT_MAX ? (int)known.backlog : INT_MAX;
     if (known.unix_mode < 0 || known.unix_mode > MODE_MAX)
         return bad_mode(known.unix_mode, err);
@@ -67,15 +67,14 @@ static int set(int fd, int level, int option)
     return nb__sys_setsockopt(fd, level, option, &(int){1}, sizeof(int));
 }
 
-/* The one place where a socket that is going to listen gets its options: accepted connections inherit
+/* The one place where a listening socket of ours gets its options: accepted connections inherit
    them. */
 static struct nb__result set_up(int fd, nb_family family, const struct nb__socket_options *options)
 {
     struct nb__result result = nb__socket_options_set(fd, family, options);
 
     if (family == NB_FAMILY_UNIX)
-        (void)nb__sys_pass_rights(
-            fd, false); /* a descriptor of a stranger's can hold up who closes it */
+        (void)nb__sys_pass_rights(fd, false); /* closing a stranger's descriptor may block */
     else
         (void)set(fd, SOL_SOCKET, SO_REUSEADDR); /* a restart must not wait for TIME_WAIT */
     if (result.status != NB_OK || family != NB_FAMILY_IPV6)

@@ -154,14 +154,14 @@ nb_status nb_listener_add(nb_listener *listener, const char *endpoint,
     return add_endpoint(listener, endpoint, &params, err);
 }
 
-/* A forked child shares the wakeup, and may have stopped its own copy of the listener. Who empties it
-   looks at the stop afterwards: one that has come meanwhile rings again. */
+/* A forked child shares the wakeup, and may have stopped its own copy of the listener. After
+   clearing it, the stop is checked once more: one that came in between is rung again. */
 void nb__listener_wake_clear(const nb_listener *listener, const int wake[2])
 {
     if (nb__listener_stopped(listener))
         return;
     (void)nb__sys_wake_clear(wake);
-    if (nb__listener_stopped(listener)) /* in between: others are to see it, too */
+    if (nb__listener_stopped(listener)) /* in between: other threads must see it, too */
         (void)nb__sys_wake_ring(wake);
 }
 
@@ -180,7 +180,7 @@ void nb_listener_stop_now(nb_listener *listener)
 {
     if (listener == NULL)
         return;
-    atomic_store(&listener->hurried, true); /* first: who notices the stop notices this, too */
+    atomic_store(&listener->hurried, true); /* first: whoever sees the stop must see this, too */
     nb_listener_stop(listener);
 }
 
@@ -223,7 +223,8 @@ void nb__listener_hide(nb_listener *listener)
     }
 }
 
-/* The files go while their sockets hold them: as long as nothing else can have their inodes. */
+/* The files are removed before their sockets are closed: until then no other file can get their
+   inodes. */
 void nb__listener_shut(nb_listener *listener)
 {
     nb__listener_hide(listener);

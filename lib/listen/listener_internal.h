@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief Private: what a listener is. */
+ *  @brief Private: the listener object. */
 #ifndef NETBASICS_LISTENER_INTERNAL_H
 #define NETBASICS_LISTENER_INTERNAL_H
 
@@ -27,16 +27,16 @@ struct nb__counters {
 };
 
 struct nb_listener {
-    int wake[2];                   /* rung by each stop, for who accepts and for who drains */
-    int stop[2];                   /* rung by the stop, for good */
+    int wake[2];                   /* rung by each stop, for accepting and draining threads */
+    int stop[2];                   /* rung by the first stop, and never cleared */
     _Atomic int64_t stopped_at_ns; /* when the first stop came; 0: not yet */
-    atomic_bool hurried;           /* the drain is to end at once */
-    atomic_bool served;            /* an accept loop has it, or had it */
-    atomic_uint turn;              /* which socket is asked first */
-    pthread_mutex_t lock;          /* for `accepting`; never held during a wait */
-    pthread_cond_t vacant;         /* nobody accepts any more */
-    bool accepting;                /* a thread is inside of nb_accept(): others wait for it */
-    atomic_int shortage;           /* the errno of what it waits for the end of; 0: none */
+    atomic_bool hurried;           /* the drain has to end at once */
+    atomic_bool served;            /* an accept loop runs on it, or has run */
+    atomic_uint turn;              /* which socket is tried first */
+    pthread_mutex_t lock;          /* guards `accepting`; never held during a wait */
+    pthread_cond_t vacant;         /* no thread is accepting any more */
+    bool accepting;                /* a thread has the turn in nb_accept(): others wait for it */
+    atomic_int shortage;           /* the errno of the shortage it backs off from; 0: none */
     size_t count;
     struct nb__listen_socket sockets[NB_LISTENER_SOCKETS_MAX];
     struct nb__counters counters;
@@ -47,14 +47,14 @@ static inline bool nb__listener_stopped(const nb_listener *listener)
     return atomic_load_explicit(&listener->stopped_at_ns, memory_order_acquire) != 0;
 }
 
-/* For who finds one of its wakeups readable: silences it if nobody has stopped the listener, as when a
-   child of fork(2) has rung. */
+/* For a thread that finds one of its wakeups readable: clears it unless the listener was stopped.
+   (A child of fork(2) may have rung it.) */
 void nb__listener_wake_clear(const nb_listener *listener, const int wake[2]);
 
-/* Removes the files of its own Unix sockets, so that nobody new finds them. */
+/* Removes the files of its own Unix sockets, so that no new client finds them. */
 void nb__listener_hide(nb_listener *listener);
 
-/* Closes the sockets; their addresses stay known. */
+/* Closes the sockets; their addresses can still be asked for. */
 void nb__listener_shut(nb_listener *listener);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief Listening on sockets that others have opened, and may share: fd: and systemd:. */
+ *  @brief Listening on inherited sockets, which others may share: fd: and systemd:. */
 #undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
@@ -43,7 +43,7 @@ static nb_status look_at(const struct nb__open_request *request, struct nb__list
     return NB_OK;
 }
 
-/* Accepted connections inherit the options; those that wait already have what was set before. */
+/* Accepted connections inherit the options; those in the accept queue have the previous ones. */
 static struct nb__result set_up(const struct nb__listen_params *params,
                                 struct nb__listen_socket *socket)
 {
@@ -60,7 +60,7 @@ static struct nb__result set_up(const struct nb__listen_params *params,
     return result;
 }
 
-/* Makes all sockets ready, or puts all flags back. */
+/* Prepares all sockets, or restores all their flags. */
 static nb_status make_ready(const struct nb__open_request *request, size_t count)
 {
     struct nb__listen_socket *sockets = request->sockets;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief What a request to listen at an endpoint is refused with, or fails with: its messages. */
+ *  @brief The messages when a request to listen on an endpoint is refused, or fails. */
 #include "listen/open_request.h"
 
 static const char operation[] = "listen on";

@@ -11,7 +11,7 @@
 
 #include <errno.h>
 
-/* How often both families are tried for a port that is free in both. */
+/* How many tries to find a port that is free in both families. */
 #define PORT_ROUNDS 16
 
 /* One try of all addresses. */
@@ -51,16 +51,16 @@ static void give_up(struct round *round)
     }
 }
 
-/* How much a failure says, when it says only that this machine cannot use this family, or does not let us:
-   then the other one may serve. 0: it says more than that. */
+/* A failure that says only that this machine cannot use this family, or does not let us: then the
+   other family will do. More informative ones rank higher; 0: it is another failure. */
 static int inability(const struct nb__result *result)
 {
-    if (result->what != NULL) /* an option never fails quietly */
+    if (result->what != NULL) /* an option that fails is always reported */
         return 0;
     switch (result->system_error) {
     case EAFNOSUPPORT:
     case EPROTONOSUPPORT:
-    case EOPNOTSUPP: /* policies give errnos of their own choice */
+    case EOPNOTSUPP: /* system call filters choose their errnos */
     case ENOSYS:
         return 1;
     case EADDRNOTAVAIL:
@@ -73,7 +73,7 @@ static int inability(const struct nb__result *result)
     }
 }
 
-/* Binds all addresses, the one at `first` first: it chooses the port for the others. */
+/* Binds all addresses, beginning with index `first`: its port is used for the others, too. */
 static struct nb__result bind_all(struct round *round, size_t first)
 {
     uint16_t port = nb_address_port(&round->addresses[0]);
@@ -102,8 +102,8 @@ static struct nb__result bind_all(struct round *round, size_t first)
     return bound > 0 ? nb__ok() : unable;
 }
 
-/* With SO_REUSEADDR two sockets can be bound to one port while neither listens, so that a busy port
-   may show only here. */
+/* With SO_REUSEADDR two sockets can be bound to one port while neither listens, so a busy port may
+   be reported only here. */
 static struct nb__result listen_all(struct round *round)
 {
     for (size_t i = 0; i < round->count; i++) {
@@ -132,7 +132,7 @@ static struct nb__result try_round(struct round *round, size_t first)
     return result;
 }
 
-/* A port that is free in one family may be busy in the other: then they take turns in choosing. */
+/* A port that is free in one family may be busy in the other: then they take turns choosing it. */
 static struct nb__result try_rounds(struct round *round)
 {
     bool choose = round->count > 1 && nb_address_port(&round->addresses[0]) == 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief Listening on a Unix socket: a path with the mode that was asked for, or an abstract name. */
+ *  @brief Listening on a Unix socket: at a path, with the given mode, or under an abstract name. */
 #undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
@@ -12,7 +12,7 @@
 
 #include <errno.h>
 
-/* Binds to a path, if need be after what a dead server has left there is out of the way. */
+/* Binds to a path; if there is a stale socket file, removes it first. */
 static struct nb__result bind_path(int fd, const nb_address *address,
                                    const struct nb__unix_lock *lock)
 {
@@ -25,7 +25,8 @@ static struct nb__result bind_path(int fd, const nb_address *address,
     return result.status == NB_OK ? nb__result_of(nb__socket_bind(fd, address)) : result;
 }
 
-/* Only trusted users may write in the directory, and it was no symbolic link when it was looked at. */
+/* Following a link is safe: the directory is writable for trusted users only, as documented, and
+   the file was no symbolic link when it was checked. */
 static int change_mode(const char *path, unsigned mode)
 {
     int rc = nb__sys_file_set_mode(path, mode);
@@ -33,7 +34,7 @@ static int change_mode(const char *path, unsigned mode)
     return rc == -EOPNOTSUPP ? nb__sys_file_set_mode_following(path, mode) : rc;
 }
 
-/* Some file systems take a mode and go on with their own. */
+/* Some file systems accept a mode but keep their own: so it is checked. */
 static struct nb__result set_mode(struct nb__file *file, const char *path, unsigned mode)
 {
     int rc = change_mode(path, mode);
@@ -45,8 +46,8 @@ static struct nb__result set_mode(struct nb__file *file, const char *path, unsig
     return nb__result_about(rc, "unix_mode");
 }
 
-/* Remembers the file that bind(2) has made, and gives it the mode that was asked for: the umask has
-   taken some of it away. Nobody can connect before the socket listens. */
+/* Remembers the file that bind(2) made, and sets the mode that was asked for, which the umask may
+   have reduced. No client can connect before the socket listens. */
 static struct nb__result claim(struct nb__listen_socket *socket, const char *path, unsigned mode)
 {
     struct nb__result result = nb__result_of(nb__sys_file_look(path, &socket->file));
@@ -57,7 +58,7 @@ static struct nb__result claim(struct nb__listen_socket *socket, const char *pat
     return result;
 }
 
-/* Everything behind the bind. On failure the file goes: it is ours, and its path is locked. */
+/* Everything after the bind. On failure the file is removed: it is ours, and its path is locked. */
 static struct nb__result make_listen(struct nb__listen_socket *socket, const char *path,
                                      const struct nb__listen_params *params)
 {
@@ -78,7 +79,7 @@ static struct nb__result open_path(struct nb__listen_socket *socket, const char 
 
     nb__unix_lock(&lock, path);
 
-    /* Never wider than asked for, not even before the socket listens. */
+    /* The mode is never wider than asked for, not even before the socket listens. */
     (void)nb__sys_set_mode(socket->fd, params->unix_mode);
     result = bind_path(socket->fd, &socket->address, &lock);
     if (result.status == NB_OK)
