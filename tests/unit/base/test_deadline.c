@@ -13,7 +13,6 @@
 #include <stdint.h>
 #include <time.h>
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define ODD_ERRNO 4711
 
 /* An uptime that is no whole number of anything. */

@@ -31,7 +31,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define ODD_ERRNO 4711
 
 /* Makes a call with an odd errno and gives its result; fails when errno is another one then. */
@@ -131,42 +130,46 @@ static struct sockaddr_in loopback(in_port_t port)
     return in;
 }
 
+/* Where the socket is bound that was made last, and the same for the calls. */
+static struct sockaddr_in address;
+static struct sockaddr *const address_head = (struct sockaddr *)&address;
+
 /* A socket bound to a free port of the loopback interface. */
-static int bound(struct sockaddr_in *address)
+static int bound(void)
 {
-    socklen_t length = sizeof(*address);
+    socklen_t length = sizeof(address);
     int fd = nb__sys_socket(AF_INET);
 
-    *address = loopback(0);
+    address = loopback(0);
     assert_true(fd >= 0);
-    assert_result(kept(nb__sys_bind(fd, (struct sockaddr *)address, sizeof(*address))), 0);
-    assert_result(kept(nb__sys_getsockname(fd, (struct sockaddr *)address, &length)), 0);
-    assert_int_equal(length, sizeof(*address));
-    assert_int_not_equal(address->sin_port, 0);
+    assert_result(kept(nb__sys_bind(fd, address_head, sizeof(address))), 0);
+    assert_result(kept(nb__sys_getsockname(fd, address_head, &length)), 0);
+    assert_int_equal(length, sizeof(address));
+    assert_int_not_equal(address.sin_port, 0);
     return fd;
 }
 
-static int listening(struct sockaddr_in *address)
+static int listening(void)
 {
-    int fd = bound(address);
+    int fd = bound();
 
     assert_result(kept(nb__sys_listen(fd, 16)), 0);
     return fd;
 }
 
 /* The connection may still be under way. */
-static int connecting(const struct sockaddr_in *address)
+static int connecting(void)
 {
     int fd = nb__sys_socket(AF_INET);
-    long result = kept(nb__sys_connect(fd, (const struct sockaddr *)address, sizeof(*address)));
+    long result = kept(nb__sys_connect(fd, address_head, sizeof(address)));
 
     assert_true(result == 0 || result == -EINPROGRESS);
     return fd;
 }
 
-static int connected(const struct sockaddr_in *address)
+static int connected(void)
 {
-    int fd = connecting(address);
+    int fd = connecting();
 
     await(fd, POLLOUT);
     assert_result(nb__sys_set_blocking(fd, true), 0);
@@ -176,10 +179,9 @@ static int connected(const struct sockaddr_in *address)
 /* Two blocking ends of a TCP connection; the first one was accepted. */
 static void tcp_pair(int pair[2])
 {
-    struct sockaddr_in address;
-    int listener = listening(&address);
+    int listener = listening();
 
-    pair[1] = connected(&address);
+    pair[1] = connected();
     await(listener, POLLIN);
     pair[0] = (int)kept(nb__sys_accept(listener, NULL, NULL));
     assert_true(pair[0] >= 0);
@@ -291,20 +293,19 @@ static int let_the_kernel_disconnect(void **state)
 TEST(calls_on_a_bad_descriptor_give_their_errno_and_leave_errno_alone)
 {
     static const int bad_wake[2] = {-1, -1};
-    struct sockaddr_in address = loopback(0);
-    struct sockaddr *head = (struct sockaddr *)&address;
     socklen_t length = sizeof(address);
     struct iovec part = {&address, 1};
     int64_t ids[3];
     int value = 0;
 
-    assert_result(kept(nb__sys_bind(-1, head, length)), -EBADF);
+    address = loopback(0);
+    assert_result(kept(nb__sys_bind(-1, address_head, length)), -EBADF);
     assert_result(kept(nb__sys_listen(-1, 1)), -EBADF);
     assert_result(kept(nb__sys_accept(-1, NULL, NULL)), -EBADF);
-    assert_result(kept(nb__sys_connect(-1, head, length)), -EBADF);
+    assert_result(kept(nb__sys_connect(-1, address_head, length)), -EBADF);
     assert_result(kept(nb__sys_disconnect(-1)), -EBADF);
-    assert_result(kept(nb__sys_getsockname(-1, head, &length)), -EBADF);
-    assert_result(kept(nb__sys_getpeername(-1, head, &length)), -EBADF);
+    assert_result(kept(nb__sys_getsockname(-1, address_head, &length)), -EBADF);
+    assert_result(kept(nb__sys_getpeername(-1, address_head, &length)), -EBADF);
     assert_result(kept(nb__sys_setsockopt(-1, SOL_SOCKET, SO_KEEPALIVE, &value, sizeof(value))),
                   -EBADF);
     assert_result(kept(nb__sys_getsockopt(-1, SOL_SOCKET, SO_TYPE, &value, &length)), -EBADF);
@@ -325,21 +326,19 @@ TEST(calls_on_a_bad_descriptor_give_their_errno_and_leave_errno_alone)
 
 TEST(failures_of_other_kinds_give_their_errno_and_leave_errno_alone)
 {
-    struct sockaddr_in address;
     int first;
     int second;
-    struct sockaddr *head = (struct sockaddr *)&address;
     socklen_t length = sizeof(address);
     char byte = 0;
 
     if (under_valgrind()) /* there SIGKILL may be given a handler */
         skip();
-    first = bound(&address);
+    first = bound();
     second = nb__sys_socket(AF_INET);
     assert_result(kept(nb__sys_socket(-1)), -EAFNOSUPPORT);
-    assert_result(kept(nb__sys_bind(second, head, length)), -EADDRINUSE);
+    assert_result(kept(nb__sys_bind(second, address_head, length)), -EADDRINUSE);
     assert_result(kept(nb__sys_accept(second, NULL, NULL)), -EINVAL);
-    assert_result(kept(nb__sys_getpeername(second, head, &length)), -ENOTCONN);
+    assert_result(kept(nb__sys_getpeername(second, address_head, &length)), -ENOTCONN);
     assert_result(kept(nb__sys_shutdown(second, SHUT_WR)), -ENOTCONN);
     assert_result(kept(nb__sys_recv(second, &byte, 1, 0)), -ENOTCONN);
     assert_result(kept(nb__sys_send(second, &byte, 1, 0)), -EPIPE);
@@ -377,9 +376,8 @@ TEST(flags_are_told_and_given_back)
 
 TEST(call_without_a_descriptor_left_says_so_and_leaves_errno_alone)
 {
-    struct sockaddr_in address;
-    int listener = listening(&address);
-    int client = connected(&address);
+    int listener = listening();
+    int client = connected();
     struct rlimit old;
     long opened[3];
 
@@ -397,13 +395,11 @@ TEST(call_without_a_descriptor_left_says_so_and_leaves_errno_alone)
 
 TEST(connect_to_a_dead_port_is_refused)
 {
-    struct sockaddr_in address;
-    int dead = bound(&address);
+    int dead = bound();
     int fd = nb__sys_socket(AF_INET);
 
     assert_result(nb__sys_set_blocking(fd, true), 0);
-    assert_result(kept(nb__sys_connect(fd, (struct sockaddr *)&address, sizeof(address))),
-                  -ECONNREFUSED);
+    assert_result(kept(nb__sys_connect(fd, address_head, sizeof(address))), -ECONNREFUSED);
     close_all(fd, dead);
 }
 
@@ -431,9 +427,8 @@ TEST(socket_is_close_on_exec_and_non_blocking_from_birth)
 
 TEST(accepted_socket_is_close_on_exec_and_blocking_from_birth)
 {
-    struct sockaddr_in address;
-    int listener = listening(&address);
-    int client = connected(&address);
+    int listener = listening();
+    int client = connected();
     int fd;
 
     await(listener, POLLIN);
@@ -446,12 +441,11 @@ TEST(accepted_socket_is_close_on_exec_and_blocking_from_birth)
 
 TEST(accept_tells_the_peer)
 {
-    struct sockaddr_in address;
     struct sockaddr_in peer;
     struct sockaddr_in local;
     socklen_t length = sizeof(peer);
-    int listener = listening(&address);
-    int client = connected(&address);
+    int listener = listening();
+    int client = connected();
     int fd;
 
     await(listener, POLLIN);
@@ -468,8 +462,7 @@ TEST(accept_tells_the_peer)
 
 TEST(accept_with_nobody_waiting_does_not_wait)
 {
-    struct sockaddr_in address;
-    int listener = listening(&address);
+    int listener = listening();
 
     assert_result(kept(nb__sys_accept(listener, NULL, NULL)), -EAGAIN);
     assert_result(nb__sys_close(listener), 0);
@@ -890,13 +883,12 @@ TEST(process_is_none_that_it_was_forked_from)
 TEST(length_of_a_queue_is_what_waits_to_be_accepted)
 {
     skip_under_qemu("TCP_INFO is cut short");
-    struct sockaddr_in address;
-    int listener = listening(&address);
+    int listener = listening();
     int clients[3];
 
     assert_result(kept(nb__sys_queue_length(listener)), 0);
     for (size_t i = 0; i < COUNT(clients); i++) {
-        clients[i] = connected(&address);
+        clients[i] = connected();
         assert_result(kept(nb__sys_queue_length(listener)), (int)i + 1);
     }
     for (size_t i = 0; i < COUNT(clients); i++) {
@@ -912,8 +904,7 @@ TEST(length_of_a_queue_is_what_waits_to_be_accepted)
 /* What it tells is 0 of everything then, which says nothing. */
 TEST(length_of_a_queue_that_takes_none_is_not_told)
 {
-    struct sockaddr_in address;
-    int fd = bound(&address);
+    int fd = bound();
 
     assert_result(nb__sys_listen(fd, 0), 0);
     assert_result(kept(nb__sys_queue_length(fd)), -EOPNOTSUPP);
