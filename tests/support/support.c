@@ -279,6 +279,21 @@ void raw_close(int fd)
     assert_int_equal(close(fd), 0);
 }
 
+void raw_close_pair(const int fds[2])
+{
+    raw_close(fds[0]);
+    raw_close(fds[1]);
+}
+
+int raw_option(int fd, int level, int name)
+{
+    int value = -1;
+    socklen_t length = sizeof(value);
+
+    assert_int_equal(getsockopt(fd, level, name, &value, &length), 0);
+    return value;
+}
+
 void raw_reset(int fd, int other)
 {
     struct linger none = {1, 0};
@@ -535,6 +550,18 @@ void task_join(struct task *task)
 }
 
 /* ---- signals ---- */
+
+struct sigaction dispose(int number, void (*handler)(int), int flags)
+{
+    struct sigaction action;
+    struct sigaction before;
+
+    memset(&action, 0, sizeof(action));
+    action.sa_handler = handler;
+    action.sa_flags = flags;
+    assert_int_equal(sigaction(number, &action, &before), 0);
+    return before;
+}
 
 static volatile sig_atomic_t signals_handled;
 static timer_t storm_timer;

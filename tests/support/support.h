@@ -11,6 +11,7 @@
 #include <netbasics/netbasics.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -110,11 +111,14 @@ nb_conn *conn_and_peer(enum transport over, int *peer);
 void conn_pair(enum transport over, nb_conn **a, nb_conn **b);
 
 void raw_close(int fd);
+void raw_close_pair(const int fds[2]);
 /* Closes it so that the other end sees a reset, and waits until that end's descriptor shows it;
    other is -1 when there is none to look at. (TCP; a Unix socket is only closed.) */
 void raw_reset(int fd, int other);
 void raw_send(int fd, const void *data, size_t length);
 void raw_send_text(int fd, const char *text);
+/* The value of an integer option of a socket. */
+int raw_option(int fd, int level, int name);
 /* Receives exactly so many bytes. */
 void raw_recv(int fd, void *buf, size_t length);
 /* Reads and drops all that comes: 0 when the stream ended in order, else the errno. When count is
@@ -160,6 +164,9 @@ bool thread_waits(int tid, enum wait what);
 void task_join(struct task *task);
 
 /* ---- signals ---- */
+
+/* Sets what a signal does, with the flags of sigaction(2): what it did before. */
+struct sigaction dispose(int number, void (*handler)(int), int flags);
 
 /* Sends SIGUSR1 to the main thread every two milliseconds. The flags are those of sigaction(2). */
 void storm_begin(int flags);

@@ -118,13 +118,33 @@ static void check_refused(int fd, const nb_listen_options *options, nb_status ex
     assert_int_equal(fcntl(fd, F_GETFL), flags);
 }
 
-static nb_conn *accepted_from(const nb_address *from)
+static void close_listener(void)
+{
+    nb_listener_close(the_listener);
+    the_listener = NULL;
+}
+
+static nb_conn *accepted(void)
 {
     nb_conn *conn;
 
-    (void)dial(from);
     assert_status(nb_accept(the_listener, &conn, plenty(), NULL), NB_OK);
     return conn;
+}
+
+static nb_conn *accepted_from(const nb_address *from)
+{
+    (void)dial(from);
+    return accepted();
+}
+
+/* That the next connection has an option with this value. */
+static void check_accepted(int level, int name, int expected)
+{
+    nb_conn *conn = accepted();
+
+    assert_int_equal(raw_option(nb_conn_fd(conn), level, name), expected);
+    nb_abort(conn);
 }
 
 /* --- fd: --- */
@@ -144,8 +164,7 @@ static void check_adopted(enum transport over, nb_family family)
     assert_false(is_blocking(fd));
     assert_true(is_close_on_exec(fd));
     nb_abort(accepted_from(&address));
-    nb_listener_close(the_listener);
-    the_listener = NULL;
+    close_listener();
     assert_int_equal(fcntl(fd, F_GETFD), -1);
 }
 
@@ -184,16 +203,13 @@ TEST(accepted_connections_are_as_always)
 {
     int fd = plain_listener(OVER_IPV4);
     nb_address own = own_address(fd);
-    int delay = -1;
-    socklen_t length = sizeof(delay);
     nb_conn *conn;
 
     listen_on_fd(fd);
     conn = accepted_from(&own);
     assert_true(is_blocking(nb_conn_fd(conn)));
     assert_true(is_close_on_exec(nb_conn_fd(conn)));
-    assert_int_equal(getsockopt(nb_conn_fd(conn), IPPROTO_TCP, TCP_NODELAY, &delay, &length), 0);
-    assert_int_equal(delay, 1);
+    assert_int_equal(raw_option(nb_conn_fd(conn), IPPROTO_TCP, TCP_NODELAY), 1);
     nb_abort(conn);
 }
 
@@ -203,17 +219,12 @@ TEST(options_reach_the_accepted_connections)
     int fd = plain_listener(OVER_IPV4);
     nb_address own = own_address(fd);
     nb_listen_options options = NB_LISTEN_OPTIONS_INIT;
-    int count = -1;
-    socklen_t length = sizeof(count);
-    nb_conn *conn;
 
     options.keepalive_count = 3;
     options.backlog = 5;
     assert_status(nb_listen(&the_listener, endpoint_of(fd), &options, NULL), NB_OK);
-    conn = accepted_from(&own);
-    assert_int_equal(getsockopt(nb_conn_fd(conn), IPPROTO_TCP, TCP_KEEPCNT, &count, &length), 0);
-    assert_int_equal(count, 3);
-    nb_abort(conn);
+    (void)dial(&own);
+    check_accepted(IPPROTO_TCP, TCP_KEEPCNT, 3);
     assert_int_equal(queue_limit(fd), 16); /* as it came */
 }
 
@@ -222,19 +233,18 @@ static void check_nothing_inherited(enum transport over)
 {
     int fd = plain_listener(over);
     nb_address own = own_address(fd);
-    nb_conn *conns[2];
 
     assert_in_range(spoil(fd), 5, 10);
     (void)dial(&own);
     listen_on_fd(fd);
     (void)dial(&own);
-    for (size_t i = 0; i < COUNT(conns); i++) {
-        assert_status(nb_accept(the_listener, &conns[i], plenty(), NULL), NB_OK);
-        check_unspoiled(nb_conn_fd(conns[i]));
-        nb_abort(conns[i]);
+    for (int i = 0; i < 2; i++) {
+        nb_conn *conn = accepted();
+
+        check_unspoiled(nb_conn_fd(conn));
+        nb_abort(conn);
     }
-    nb_listener_close(the_listener);
-    the_listener = NULL;
+    close_listener();
 }
 
 TEST(accepted_connections_inherit_nothing_that_breaks_a_promise)
@@ -256,7 +266,7 @@ TEST(a_byte_is_received_whatever_the_socket_would_wait_for)
     (void)spoil(fd);
     client = dial(&own);
     listen_on_fd(fd);
-    assert_status(nb_accept(the_listener, &conn, plenty(), NULL), NB_OK);
+    conn = accepted();
     assert_int_equal(send(client, "!", 1, MSG_OOB), 1);
     say(client, "x", 1);
     assert_status(nb_recv(conn, buf, sizeof(buf), &length, plenty()), NB_OK);
@@ -269,19 +279,14 @@ TEST(who_waits_already_has_the_options_that_are_asked_for)
     int fd = plain_listener(OVER_IPV4);
     nb_address own = own_address(fd);
     nb_listen_options options = NB_LISTEN_OPTIONS_INIT;
-    int value = -1;
-    socklen_t length = sizeof(value);
     nb_conn *conn;
 
     (void)dial(&own);
     options.user_timeout_ms = 4000;
     assert_status(nb_listen(&the_listener, endpoint_of(fd), &options, NULL), NB_OK);
-    assert_status(nb_accept(the_listener, &conn, plenty(), NULL), NB_OK);
-    assert_int_equal(getsockopt(nb_conn_fd(conn), IPPROTO_TCP, TCP_NODELAY, &value, &length), 0);
-    assert_int_equal(value, 1);
-    assert_int_equal(getsockopt(nb_conn_fd(conn), IPPROTO_TCP, TCP_USER_TIMEOUT, &value, &length),
-                     0);
-    assert_int_equal(value, 4000);
+    conn = accepted();
+    assert_int_equal(raw_option(nb_conn_fd(conn), IPPROTO_TCP, TCP_NODELAY), 1);
+    assert_int_equal(raw_option(nb_conn_fd(conn), IPPROTO_TCP, TCP_USER_TIMEOUT), 4000);
     nb_abort(conn);
 }
 
@@ -290,16 +295,11 @@ TEST(what_is_not_asked_for_stays_as_it_came)
 {
     int fd = plain_listener(OVER_IPV4);
     nb_address own = own_address(fd);
-    int value = -1;
-    socklen_t length = sizeof(value);
-    nb_conn *conn;
 
     assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &(int){1}, sizeof(int)), 0);
     listen_on_fd(fd);
-    conn = accepted_from(&own);
-    assert_int_equal(getsockopt(nb_conn_fd(conn), SOL_SOCKET, SO_KEEPALIVE, &value, &length), 0);
-    assert_int_equal(value, 1);
-    nb_abort(conn);
+    (void)dial(&own);
+    check_accepted(SOL_SOCKET, SO_KEEPALIVE, 1);
 }
 
 TEST(options_that_come_too_late_are_refused)
@@ -335,8 +335,7 @@ TEST(what_is_no_listening_stream_socket_is_refused)
     check_refused(foreign, NULL, NB_BAD_ENDPOINT, "not a stream socket");
     check_refused(bound, NULL, NB_BAD_ENDPOINT, "not listening");
     check_refused(fds[0], NULL, NB_BAD_ENDPOINT, "not listening");
-    raw_close(fds[0]);
-    raw_close(fds[1]);
+    raw_close_pair(fds);
     raw_close(file);
     raw_close(datagram);
     raw_close(foreign);
@@ -701,8 +700,7 @@ TEST(what_was_passed_has_one_listener)
     assert_non_null(strstr(found.err_twice.message, "a listener of this process"));
     assert_status(found.by_number, NB_ADDRESS_IN_USE);
     assert_true(found.closed);
-    raw_close(fds[0]);
-    raw_close(fds[1]);
+    raw_close_pair(fds);
 }
 
 /* The number of a socket that was passed may be anybody's once it was closed. */
@@ -725,8 +723,7 @@ TEST(fewer_are_taken_when_fewer_were_passed)
 
     assert_status(found.status, NB_OK);
     assert_int_equal(found.count, 1);
-    raw_close(fds[0]);
-    raw_close(fds[1]);
+    raw_close_pair(fds);
 }
 
 TEST(without_sockets_that_were_passed_it_says_so)
@@ -775,8 +772,7 @@ TEST(all_that_was_passed_must_be_listening_sockets)
 
     check_not_started(fds, 2, "self", "2", NB_BAD_ENDPOINT, "descriptor 4 is not a stream socket");
     check_not_started(fds, 1, "self", "2", NB_BAD_ENDPOINT, "descriptor 4 is not a socket");
-    raw_close(fds[0]);
-    raw_close(fds[1]);
+    raw_close_pair(fds);
 }
 
 TEST(a_failure_at_one_leaves_all_as_they_were)
@@ -793,6 +789,5 @@ TEST(a_failure_at_one_leaves_all_as_they_were)
         assert_status(found.status, NB_SYSTEM);
         assert_true(found.flags_kept);
     }
-    raw_close(fds[0]);
-    raw_close(fds[1]);
+    raw_close_pair(fds);
 }

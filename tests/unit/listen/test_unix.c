@@ -256,6 +256,15 @@ static void leave_dead_socket(const char *name)
     raw_close(listening_socket(name, 8));
 }
 
+/* A path in the directory of the case; good until the next call. */
+static const char *name_there(const char *name)
+{
+    static char text[64];
+
+    (void)snprintf(text, sizeof(text), "%s/%s", directory, name);
+    return text;
+}
+
 static void make_file(const char *name)
 {
     raw_close(open(name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600));
@@ -345,6 +354,14 @@ static void check_refused(const char *where, const nb_listen_options *options, n
         fail_msg("\"%s\" does not tell \"%s\"", err.message, word);
 }
 
+/* The same at the path of the case when the call after so many good ones fails. */
+static void check_refused_at(enum call on, int good, int error, nb_status expected,
+                             const char *word)
+{
+    fail_after(on, good, error, 1);
+    check_refused(endpoint, NULL, expected, word);
+}
+
 /* That the path is in use, for a reason, and that what is there stays. */
 static void check_stays(const char *word)
 {
@@ -367,15 +384,22 @@ static nb_address first_address(void)
     return address;
 }
 
+static nb_conn *accepted(void)
+{
+    nb_conn *conn;
+
+    assert_status(nb_accept(the_listener, &conn, plenty(), NULL), NB_OK);
+    return conn;
+}
+
 static void check_reached(void)
 {
     nb_address address = first_address();
-    nb_conn *conn;
     nb_address peer;
     char text[NB_ADDRESS_TEXT_MAX];
     int client = dial(&address);
+    nb_conn *conn = accepted();
 
-    assert_status(nb_accept(the_listener, &conn, plenty(), NULL), NB_OK);
     nb_conn_peer(conn, &peer);
     assert_string_equal(nb_address_format(&peer, text, sizeof(text)), "unix:");
     assert_status(nb_send_all(conn, HELLO, strlen(HELLO), NULL, plenty()), NB_OK);
@@ -460,12 +484,10 @@ TEST(unix_sockets_stand_beside_others_behind_one_accept)
     assert_int_equal(nb_listener_count(the_listener), 3);
     for (size_t i = 0; i < 3; i++) {
         nb_address address;
-        nb_conn *conn;
 
         assert_status(nb_listener_address(the_listener, i, &address), NB_OK);
         (void)dial(&address);
-        assert_status(nb_accept(the_listener, &conn, plenty(), NULL), NB_OK);
-        nb_abort(conn);
+        nb_abort(accepted());
     }
 }
 
@@ -754,9 +776,8 @@ TEST(a_listener_of_this_library_stays)
 
 TEST(a_symbolic_link_stays)
 {
-    char target[64];
+    const char *target = name_there("target");
 
-    (void)snprintf(target, sizeof(target), "%s/target", directory);
     assert_int_equal(symlink(target, path), 0);
     check_stays("symbolic link"); /* to nothing */
     leave_dead_socket(target);
@@ -860,10 +881,9 @@ static void check_another_stays(void (*becomes_another)(void))
 
 static void replace_socket(void)
 {
-    char other[64];
+    const char *other = name_there("other");
 
     meanwhile.after_connect = NULL;
-    (void)snprintf(other, sizeof(other), "%s/other", directory);
     leave_dead_socket(other);
     assert_int_equal(rename(other, path), 0);
 }
@@ -902,8 +922,7 @@ TEST(a_dead_socket_that_goes_by_itself_is_no_obstacle)
     listen_and_close(NULL);
     leave_dead_socket(path);
     fail_next(ON_FILE_REMOVE, ENOENT, 1);
-    fail_after(ON_BIND, 1, EACCES, 1);
-    check_refused(endpoint, NULL, NB_PERMISSION, "EACCES"); /* it tried again */
+    check_refused_at(ON_BIND, 1, EACCES, NB_PERMISSION, "EACCES"); /* it tried again */
     remove_file(path);
 }
 
@@ -919,20 +938,13 @@ TEST(somebody_who_is_faster_has_the_place)
 TEST(what_fails_while_a_dead_socket_is_looked_at_is_told)
 {
     leave_dead_socket(path);
-    fail_after(ON_SOCKET, 1, EMFILE, 1);
-    check_refused(endpoint, NULL, NB_NO_DESCRIPTORS, "EMFILE");
-    fail_after(ON_SOCKET, 1, ENOBUFS, 1);
-    check_refused(endpoint, NULL, NB_NO_MEMORY, "ENOBUFS");
-    fail_next(ON_CONNECT, ENOMEM, 1);
-    check_refused(endpoint, NULL, NB_NO_MEMORY, "ENOMEM");
-    fail_after(ON_SOCKET, 1, ENFILE, 1);
-    check_refused(endpoint, NULL, NB_NO_DESCRIPTORS, "ENFILE");
-    fail_after(ON_FILE_LOOK, 1, EIO, 1); /* the first look is at the lock */
-    check_refused(endpoint, NULL, NB_SYSTEM, "EIO");
-    fail_after(ON_FILE_LOOK, 2, EACCES, 1);
-    check_refused(endpoint, NULL, NB_PERMISSION, "EACCES");
-    fail_next(ON_FILE_REMOVE, EPERM, 1);
-    check_refused(endpoint, NULL, NB_PERMISSION, "EPERM");
+    check_refused_at(ON_SOCKET, 1, EMFILE, NB_NO_DESCRIPTORS, "EMFILE");
+    check_refused_at(ON_SOCKET, 1, ENOBUFS, NB_NO_MEMORY, "ENOBUFS");
+    check_refused_at(ON_CONNECT, 0, ENOMEM, NB_NO_MEMORY, "ENOMEM");
+    check_refused_at(ON_SOCKET, 1, ENFILE, NB_NO_DESCRIPTORS, "ENFILE");
+    check_refused_at(ON_FILE_LOOK, 1, EIO, NB_SYSTEM, "EIO"); /* the first look is at the lock */
+    check_refused_at(ON_FILE_LOOK, 2, EACCES, NB_PERMISSION, "EACCES");
+    check_refused_at(ON_FILE_REMOVE, 0, EPERM, NB_PERMISSION, "EPERM");
     check_unlocked();
     assert_int_equal(files(), 1);
     remove_file(path);
@@ -950,10 +962,8 @@ TEST(without_the_lock_a_dead_socket_stays)
     check_refused(endpoint, NULL, NB_ADDRESS_IN_USE, "locked by somebody else");
     assert_true(ms_since(begin) >= 100);
     unlock_path(lock);
-    fail_next(ON_LOCK_FILE_OPEN, EACCES, 1);
-    check_refused(endpoint, NULL, NB_ADDRESS_IN_USE, "cannot be locked");
-    fail_next(ON_LOCK, EBADF, 1);
-    check_refused(endpoint, NULL, NB_ADDRESS_IN_USE, "cannot be locked");
+    check_refused_at(ON_LOCK_FILE_OPEN, 0, EACCES, NB_ADDRESS_IN_USE, "cannot be locked");
+    check_refused_at(ON_LOCK, 0, EBADF, NB_ADDRESS_IN_USE, "cannot be locked");
     assert_true(exists(path));
     remove_file(lock_path); /* nobody removes what he could not lock */
     listen_and_close(NULL);
@@ -1022,10 +1032,9 @@ TEST(a_lock_of_another_program_stays)
 
 TEST(what_is_no_file_to_lock_stays)
 {
-    char target[64];
+    const char *target = name_there("target");
 
     leave_dead_socket(path);
-    (void)snprintf(target, sizeof(target), "%s/target", directory);
     assert_int_equal(symlink(target, lock_path), 0);
     check_refused(endpoint, NULL, NB_ADDRESS_IN_USE, "cannot be locked");
     assert_false(exists(target));
@@ -1192,10 +1201,8 @@ TEST(a_failure_after_the_bind_leaves_no_file)
 
 TEST(a_failure_before_the_bind_leaves_no_file)
 {
-    fail_next(ON_SOCKET, EMFILE, 1);
-    check_refused(endpoint, NULL, NB_NO_DESCRIPTORS, "EMFILE");
-    fail_next(ON_BIND, EACCES, 1);
-    check_refused(endpoint, NULL, NB_PERMISSION, "EACCES");
+    check_refused_at(ON_SOCKET, 0, EMFILE, NB_NO_DESCRIPTORS, "EMFILE");
+    check_refused_at(ON_BIND, 0, EACCES, NB_PERMISSION, "EACCES");
     fail_next(ON_LISTEN, EOPNOTSUPP, 1);
     check_refused(abstract_endpoint(), NULL, NB_UNSUPPORTED, "EOPNOTSUPP");
     assert_int_equal(files(), 0);
@@ -1289,18 +1296,6 @@ TEST_AS(a_reply_is_not_lost_to_what_was_not_read, NET_CASE_FOR_BOTH)
     assert_status(server_finish(server), NB_OK);
 }
 
-/* A server that is busy with all that it can do, while a client waits in the queue. */
-static struct server *busy_server(const char *where, const struct mode *mode, int *waiting)
-{
-    struct server *server = server_new(where, say_hello_later, mode);
-
-    server->options.concurrency = 1;
-    server_run(server);
-    (void)client_at_the_gate(server);
-    *waiting = dial(&server->address);
-    return server;
-}
-
 static const struct mode two_workers = {2};
 
 /* With two busy workers nothing is accepted before the stop. */
@@ -1338,25 +1333,28 @@ TEST(after_the_stop_nobody_new_gets_into_an_abstract_name)
     check_stop_shuts_out(abstract_endpoint(), ECONNREFUSED);
 }
 
+/* One client that waits while the server is busy with all that it can do. */
+static void check_queue_is_served(const char *where, const struct mode *mode)
+{
+    struct server *server = server_new(where, say_hello_later, mode);
+    int waiting;
+
+    server->options.concurrency = 1;
+    server_run(server);
+    (void)client_at_the_gate(server);
+    waiting = dial(&server->address);
+    stop_and_open_gate(server);
+    assert_ends_with(server, waiting);
+    assert_int_equal(server_counters(server).accepted, 2);
+}
+
 TEST_AS(those_in_the_queue_are_served_after_the_stop, NET_CASE_FOR_BOTH)
 {
-    int waiting;
-    struct server *server = busy_server(endpoint, *state, &waiting);
-
-    stop_and_open_gate(server);
-    assert_int_equal(answer(waiting, HELLO), 0);
-    assert_ends(server);
-    assert_int_equal(server_counters(server).accepted, 2);
+    check_queue_is_served(endpoint, *state);
 }
 
 TEST_AS(a_queue_that_cannot_be_shut_is_emptied_all_the_same, NET_CASE_FOR_BOTH)
 {
-    int waiting;
-    struct server *server = busy_server(abstract_endpoint(), *state, &waiting);
-
     fail_next(ON_SHUTDOWN, ENOTCONN, -1);
-    stop_and_open_gate(server);
-    assert_int_equal(answer(waiting, HELLO), 0);
-    assert_ends(server);
-    assert_int_equal(server_counters(server).accepted, 2);
+    check_queue_is_served(abstract_endpoint(), *state);
 }

@@ -587,12 +587,8 @@ TEST(a_signal_handler_may_end_the_drain)
 {
     atomic_int seen = NB_OK;
     struct server *server = patient_server(wait_for_ever, &seen, *state);
-    struct sigaction action, old;
+    struct sigaction old = dispose(SIGUSR2, stop_now_from_signal, SA_RESTART);
 
-    memset(&action, 0, sizeof(action));
-    action.sa_handler = stop_now_from_signal;
-    action.sa_flags = SA_RESTART;
-    assert_int_equal(sigaction(SIGUSR2, &action, &old), 0);
     to_be_stopped = server->listener;
     (void)active_client(server);
     nb_listener_stop(server->listener);

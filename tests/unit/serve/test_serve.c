@@ -1441,99 +1441,40 @@ TEST_AS(who_waits_for_a_place_when_the_run_breaks_is_unserved_without_events, NE
 
 /* --- Bad options --- */
 
-static void say_no_concurrency(nb_serve_options *options)
-{
-    options->concurrency = -1;
-}
-
-static void say_no_max_per_peer(nb_serve_options *options)
-{
-    options->max_per_peer = -2;
-}
-
-static void say_no_linger_max(nb_serve_options *options)
-{
-    options->linger_max = -1;
-}
-
-static void say_no_connection_ms(nb_serve_options *options)
-{
-    options->connection_ms = -2;
-}
-
-static void say_no_linger_ms(nb_serve_options *options)
-{
-    options->linger_ms = -2;
-}
-
-static void say_no_linger_bytes(nb_serve_options *options)
-{
-    options->linger_bytes = -1;
-}
-
-static void say_no_drain_ms(nb_serve_options *options)
-{
-    options->drain_ms = -2;
-}
-
-static void say_no_stack_size(nb_serve_options *options)
-{
-    options->stack_size = 1;
-}
-
-static void say_a_negative_stack_size(nb_serve_options *options)
-{
-    options->stack_size = -1;
-}
-
-static void say_too_much_concurrency(nb_serve_options *options)
-{
-    options->concurrency = INT64_C(1) << 31;
-}
-
-static void say_too_many_per_peer(nb_serve_options *options)
-{
-    options->max_per_peer = INT64_C(1) << 32;
-}
-
-static void say_too_much_linger_max(nb_serve_options *options)
-{
-    options->linger_max = INT64_MAX;
-}
-
-static void say_neither_true_nor_false(nb_serve_options *options)
-{
-    options->stop_on_signals = 2;
-}
-
 TEST(a_bad_option_is_named_and_nothing_is_done)
 {
     static const struct {
-        void (*spoil)(nb_serve_options *options);
+        nb_serve_options options;
         const char *message; /* how it begins */
     } rows[] = {
-        {say_no_concurrency, "serve: concurrency is -1, expected 0 to 2147483647"},
-        {say_no_max_per_peer, "serve: max_per_peer is -2, expected -1 to 2147483647"},
-        {say_no_linger_max, "serve: linger_max is -1, expected 0 to 2147483647"},
-        {say_no_linger_ms, "serve: linger_ms is -2, expected -1 to 9223372036854775807"},
-        {say_no_connection_ms, "serve: connection_ms is -2, expected -1 to 9223372036854775807"},
-        {say_no_linger_bytes, "serve: linger_bytes is -1, expected 0 to 9223372036854775807"},
-        {say_no_drain_ms, "serve: drain_ms is -2, expected -1 to 9223372036854775807"},
-        {say_no_stack_size, "serve: stack_size is 1, expected "},
-        {say_a_negative_stack_size, "serve: stack_size is -1, expected "},
-        {say_too_much_concurrency, "serve: concurrency is 2147483648, expected 0 to 2147483647"},
-        {say_too_many_per_peer, "serve: max_per_peer is 4294967296, expected -1 to 2147483647"},
-        {say_too_much_linger_max,
+        {{.concurrency = -1}, "serve: concurrency is -1, expected 0 to 2147483647"},
+        {{.max_per_peer = -2}, "serve: max_per_peer is -2, expected -1 to 2147483647"},
+        {{.linger_max = -1}, "serve: linger_max is -1, expected 0 to 2147483647"},
+        {{.linger_ms = -2}, "serve: linger_ms is -2, expected -1 to 9223372036854775807"},
+        {{.connection_ms = -2}, "serve: connection_ms is -2, expected -1 to 9223372036854775807"},
+        {{.linger_bytes = -1}, "serve: linger_bytes is -1, expected 0 to 9223372036854775807"},
+        {{.drain_ms = -2}, "serve: drain_ms is -2, expected -1 to 9223372036854775807"},
+        {{.stack_size = 1}, "serve: stack_size is 1, expected "},
+        {{.stack_size = -1}, "serve: stack_size is -1, expected "},
+        {{.concurrency = INT64_C(1) << 31},
+         "serve: concurrency is 2147483648, expected 0 to 2147483647"},
+        {{.max_per_peer = INT64_C(1) << 32},
+         "serve: max_per_peer is 4294967296, expected -1 to 2147483647"},
+        {{.linger_max = INT64_MAX},
          "serve: linger_max is 9223372036854775807, expected 0 to 2147483647"},
-        {say_neither_true_nor_false, "serve: stop_on_signals is 2, expected 0 to 1"},
+        {{.stop_on_signals = 2}, "serve: stop_on_signals is 2, expected 0 to 1"},
     };
     struct server *server = server_new("127.0.0.1:0", say_hello, *state);
     nb_error err;
 
     for (size_t i = 0; i < COUNT(rows); i++) {
-        nb_serve_options options = server->options;
+        nb_serve_options options = rows[i].options;
 
-        rows[i].spoil(&options);
+        options.size = sizeof(options);
+        options.on_event = server->options.on_event;
+        options.event_context = server->options.event_context;
+        if (options.concurrency == 0)
+            options.concurrency = server->options.concurrency;
         assert_status(nb_serve(server->listener, say_hello, NULL, &options, &err), NB_INVALID);
         assert_status(err.status, NB_INVALID);
         assert_ptr_equal(strstr(err.message, rows[i].message), err.message);

@@ -291,12 +291,8 @@ static void stop_from_signal(int number)
 TEST(a_signal_handler_may_stop)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, *state);
-    struct sigaction action, old;
+    struct sigaction old = dispose(SIGUSR2, stop_from_signal, SA_RESTART);
 
-    memset(&action, 0, sizeof(action));
-    action.sa_handler = stop_from_signal;
-    action.sa_flags = SA_RESTART;
-    assert_int_equal(sigaction(SIGUSR2, &action, &old), 0);
     to_be_stopped = server->listener;
     server_run(server);
     eventually(thread_waits(server->tid, FOR_EVENTS));
@@ -312,15 +308,10 @@ static void do_nothing(int number)
 
 TEST(signals_disturb_nobody)
 {
-    struct server *server;
-    struct sigaction action, old;
-    int client;
+    struct sigaction old = dispose(SIGUSR2, do_nothing, 0); /* system calls are not restarted */
+    struct server *server = run_server(echo, NULL, *state);
+    int client = dial(&server->address);
 
-    memset(&action, 0, sizeof(action));
-    action.sa_handler = do_nothing; /* and system calls are not restarted */
-    assert_int_equal(sigaction(SIGUSR2, &action, &old), 0);
-    server = run_server(echo, NULL, *state);
-    client = dial(&server->address);
     for (int i = 0; i < 50; i++) {
         raw_send_text(client, "round");
         assert_int_equal(pthread_kill(server->thread, SIGUSR2), 0);
@@ -1013,16 +1004,6 @@ static void count_own(int number)
     own_signals++;
 }
 
-static void dispose(int number, void (*handler)(int), int flags)
-{
-    struct sigaction action;
-
-    memset(&action, 0, sizeof(action));
-    action.sa_handler = handler;
-    action.sa_flags = flags;
-    assert_int_equal(sigaction(number, &action, NULL), 0);
-}
-
 static struct sigaction disposition_of(int number)
 {
     struct sigaction action;
@@ -1046,11 +1027,11 @@ static int signals_case_end(void **state)
 
     number_of_all = 0;
     failed = net_case_end(state);
-    dispose(SIGINT, SIG_IGN, 0); /* drops those that are pending */
-    dispose(SIGTERM, SIG_IGN, 0);
+    (void)dispose(SIGINT, SIG_IGN, 0); /* drops those that are pending */
+    (void)dispose(SIGTERM, SIG_IGN, 0);
     assert_int_equal(pthread_sigmask(SIG_SETMASK, &mask_before, NULL), 0);
-    dispose(SIGINT, SIG_DFL, 0);
-    dispose(SIGTERM, SIG_DFL, 0);
+    (void)dispose(SIGINT, SIG_DFL, 0);
+    (void)dispose(SIGTERM, SIG_DFL, 0);
     return failed;
 }
 
@@ -1149,7 +1130,7 @@ TEST_AS(without_being_asked_it_opens_no_signal, SIGNAL_CASE_FOR_BOTH)
     sigset_t pending;
 
     block_signals();
-    dispose(SIGTERM, count_own, 0);
+    (void)dispose(SIGTERM, count_own, 0);
     server = run_server(say_hello, NULL, *state);
     assert_int_equal(kill(getpid(), SIGTERM), 0);
     assert_serves(server, 1);
@@ -1163,8 +1144,8 @@ TEST_AS(the_old_dispositions_come_back, SIGNAL_CASE_FOR_BOTH)
 {
     struct server *server;
 
-    dispose(SIGTERM, count_own, SA_NODEFER);
-    dispose(SIGINT, SIG_DFL, 0);
+    (void)dispose(SIGTERM, count_own, SA_NODEFER);
+    (void)dispose(SIGINT, SIG_DFL, 0);
     server = signalled_server(say_hello, state);
     assert_true(disposition_of(SIGTERM).sa_handler != count_own);
     assert_status(server_stop(server), NB_OK);
@@ -1179,7 +1160,7 @@ TEST_AS(a_disposition_that_the_program_sets_meanwhile_stays, SIGNAL_CASE_FOR_BOT
 {
     struct server *server = signalled_server(say_hello, state);
 
-    dispose(SIGINT, count_own, SA_NODEFER);
+    (void)dispose(SIGINT, count_own, SA_NODEFER);
     assert_int_equal(raise(SIGINT), 0);
     assert_status(server_stop(server), NB_OK);
     assert_true(disposition_of(SIGINT).sa_handler == count_own);
@@ -1195,7 +1176,7 @@ TEST_AS(a_handler_that_is_put_back_after_the_end_swallows_no_signal, SIGNAL_CASE
     struct server *server;
     struct sigaction found;
 
-    dispose(SIGTERM, count_own, 0);
+    (void)dispose(SIGTERM, count_own, 0);
     server = signalled_server(say_hello, state);
     found = disposition_of(SIGTERM);
     assert_status(server_stop(server), NB_OK);
@@ -1243,7 +1224,7 @@ TEST_AS(an_ignored_signal_stays_ignored, SIGNAL_CASE_FOR_BOTH)
 {
     struct server *server;
 
-    dispose(SIGINT, SIG_IGN, 0);
+    (void)dispose(SIGINT, SIG_IGN, 0);
     server = signalled_server(say_hello, state);
     assert_true(disposition_of(SIGINT).sa_handler == SIG_IGN);
     assert_int_equal(raise(SIGINT), 0);
@@ -1271,7 +1252,7 @@ TEST_AS(without_being_asked_it_leaves_signals_alone, SIGNAL_CASE_FOR_BOTH)
 {
     struct server *server;
 
-    dispose(SIGTERM, count_own, 0);
+    (void)dispose(SIGTERM, count_own, 0);
     server = run_server(say_hello, NULL, *state);
     assert_true(disposition_of(SIGTERM).sa_handler == count_own);
     assert_true(disposition_of(SIGINT).sa_handler == SIG_DFL);
@@ -1463,7 +1444,7 @@ static void check_child_exits(void (*live)(int ready), void **state)
 TEST_AS(a_forked_child_has_the_dispositions_of_before, SIGNAL_CASE_FOR_BOTH)
 {
     skip_without_children();
-    dispose(SIGTERM, exit_with_42, 0);
+    (void)dispose(SIGTERM, exit_with_42, 0);
     check_child_exits(idle, state);
 }
 
@@ -1472,7 +1453,7 @@ TEST_AS(a_signal_to_a_child_with_the_same_number_is_its_own, SIGNAL_CASE_FOR_BOT
 {
     skip_without_children();
     skip_under_qemu("it clears nothing at a fork");
-    dispose(SIGTERM, exit_with_42, 0);
+    (void)dispose(SIGTERM, exit_with_42, 0);
     number_of_all = 1;
     check_child_exits(idle, state);
 }
@@ -1540,7 +1521,7 @@ static void live_with_a_fault(int number)
     (void)alarm((unsigned)(PATIENCE_MS / 1000));
     options.concurrency = 2;
     no_mans_land = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    dispose(number, exit_with_42, 0);
+    (void)dispose(number, exit_with_42, 0);
     if (no_mans_land == MAP_FAILED || nb_listen(&listener, "127.0.0.1:0", NULL, NULL) != NB_OK ||
         nb_listener_address(listener, 0, &address) != NB_OK || dial_quietly(&address) < 0)
         _exit(97);
