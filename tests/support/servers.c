@@ -627,15 +627,33 @@ static void start_a_first_thread(void)
     started = true;
 }
 
+nb_listener *the_listener;
+
+void close_listener(void)
+{
+    nb_listener_close(the_listener);
+    the_listener = NULL;
+}
+
+nb_conn *accept_next(void)
+{
+    nb_conn *conn;
+
+    assert_status(nb_accept(the_listener, &conn, plenty(), NULL), NB_OK);
+    return conn;
+}
+
 int net_case_begin(void **state)
 {
     start_a_first_thread();
     gate_set(false);
+    the_listener = NULL;
     return case_begin(state);
 }
 
 int net_case_end(void **state)
 {
+    close_listener();
     double_reset();
     gate_open();
     hang_up_all();
@@ -772,6 +790,12 @@ void dial_times(int count, const nb_address *to)
 {
     for (int i = 0; i < count; i++)
         (void)dial(to);
+}
+
+void dial_to_the_gate(int count, const struct server *server)
+{
+    dial_times(count, &server->address);
+    eventually(gate_waiting() == count);
 }
 
 void stop_and_open_gate(struct server *server)

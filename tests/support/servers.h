@@ -101,6 +101,13 @@ int queue_limit(int listening);
 /* Stops the copy of a listener that a forked child has, which then ends. */
 void stop_in_a_child(nb_listener *listener);
 
+/* --- The listener of a case without a server. The end of the case closes it. --- */
+
+extern nb_listener *the_listener;
+void close_listener(void);
+/* Its next connection. */
+nb_conn *accept_next(void);
+
 /* --- Servers: nb_serve() in a thread. --- */
 
 #define EVENT_KINDS 11
@@ -195,6 +202,8 @@ int lingering_client(const struct server *server);
 #define dial_all(clients, to) dial_each(clients, COUNT(clients), to)
 void dial_each(int *clients, size_t count, const nb_address *to);
 void dial_times(int count, const nb_address *to);
+/* Connects so many, whose handlers all come to the gate. */
+void dial_to_the_gate(int count, const struct server *server);
 
 void stop_and_open_gate(struct server *server);
 

@@ -95,24 +95,16 @@ static bool is_refused(int peer)
     return failed != 0;
 }
 
-static nb_listener *the_listener;
 static char endpoint[64];
 
 static int rights_case_begin(void **state)
 {
     (void)snprintf(endpoint, sizeof(endpoint), "unix:@nb-rights-%d", (int)getpid());
-    the_listener = NULL;
     return net_case_begin(state);
 }
 
-static int rights_case_end(void **state)
-{
-    nb_listener_close(the_listener);
-    return net_case_end(state);
-}
-
 #undef NET_CASE
-#define NET_CASE(name) cmocka_unit_test_setup_teardown(name, rights_case_begin, rights_case_end)
+#define NET_CASE(name) cmocka_unit_test_setup_teardown(name, rights_case_begin, net_case_end)
 
 /* A client of the library's server that has not been accepted yet. */
 static int client_of(const char *where)
@@ -122,14 +114,6 @@ static int client_of(const char *where)
     assert_status(nb_listen(&the_listener, where, NULL, NULL), NB_OK);
     assert_status(nb_listener_address(the_listener, 0, &address), NB_OK);
     return dial(&address);
-}
-
-static nb_conn *accepted(void)
-{
-    nb_conn *conn;
-
-    assert_status(nb_accept(the_listener, &conn, plenty(), NULL), NB_OK);
-    return conn;
 }
 
 #define TEST(name) TEST_AS(name, NET_CASE)
@@ -144,7 +128,7 @@ TEST(a_server_takes_no_descriptors)
     need_refusal();
     client = client_of(endpoint);
     assert_true(is_refused(client)); /* not even before it is accepted */
-    conn = accepted();
+    conn = accept_next();
     assert_true(is_refused(client));
     say(client, "plain", 5);
     assert_status(nb_recv(conn, buf, sizeof(buf), &length, plenty()), NB_OK);
@@ -185,7 +169,7 @@ TEST(of_an_inherited_socket_only_what_is_accepted_takes_none)
     (void)snprintf(where, sizeof(where), "fd:%d", listener);
     client = client_of(where);
     assert_false(is_refused(client)); /* whoever accepts it */
-    conn = accepted();
+    conn = accept_next();
     assert_true(is_refused(client));
     nb_abort(conn);
     raw_close(another);
@@ -215,7 +199,7 @@ TEST(a_detached_socket_takes_descriptors_again)
 
     need_refusal();
     client = client_of(endpoint);
-    conn = accepted();
+    conn = accept_next();
     assert_true(is_refused(client));
     assert_status(nb_conn_detach(conn, &fd, NULL, 0, NULL), NB_OK);
     assert_false(is_refused(client));
@@ -248,7 +232,7 @@ TEST(a_descriptor_whose_close_takes_long_holds_up_nobody)
     need_refusal();
     for (size_t i = 0; i < COUNT(ends); i++) {
         int client = client_of(endpoint);
-        nb_conn *conn = accepted();
+        nb_conn *conn = accept_next();
         int64_t begin = now_ns();
 
         (void)burden(client);

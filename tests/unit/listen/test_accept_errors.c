@@ -54,34 +54,29 @@ static const int fatal[] = {EBADF, EINVAL, ENOTSOCK, EFAULT};
 
 /* --- nb_accept() --- */
 
-struct listening {
-    nb_listener *listener;
-    nb_address address;
-};
-
-static struct listening listen_here(void)
+static nb_address listen_here(void)
 {
-    struct listening here;
+    nb_address address;
 
-    assert_status(nb_listen(&here.listener, "127.0.0.1:0", NULL, NULL), NB_OK);
-    assert_status(nb_listener_address(here.listener, 0, &here.address), NB_OK);
-    return here;
+    assert_status(nb_listen(&the_listener, "127.0.0.1:0", NULL, NULL), NB_OK);
+    assert_status(nb_listener_address(the_listener, 0, &address), NB_OK);
+    return address;
 }
 
 /* What one accept makes of an error that comes so many times, with a client waiting. */
 static nb_status accept_with(int error, int times, nb_deadline by, nb_error *err)
 {
-    struct listening here = listen_here();
+    nb_address address = listen_here();
     nb_status status;
     nb_conn *conn;
 
-    (void)dial(&here.address);
+    (void)dial(&address);
     fail_next(ON_ACCEPT, error, times);
-    status = nb_accept(here.listener, &conn, by, err);
+    status = nb_accept(the_listener, &conn, by, err);
     assert_true((status == NB_OK) == (conn != NULL));
     fail_next(ON_ACCEPT, 0, 0);
     nb_abort(conn);
-    nb_listener_close(here.listener);
+    close_listener();
     hang_up_all();
     return status;
 }
@@ -205,18 +200,17 @@ TEST(accept_ends_when_all_are_unclear)
 /* An errno that would be a lost connection's from accept. */
 TEST(a_wait_that_fails_is_no_lost_connection)
 {
-    struct listening here = listen_here();
     nb_error err;
     nb_conn *conn;
 
+    (void)listen_here();
     for (size_t i = 0; i < COUNT(lost) + COUNT(unclear); i++) {
         int error = i < COUNT(lost) ? lost[i] : unclear[i - COUNT(lost)].error;
 
         fail_next(ON_POLL, error, 1);
-        assert_status(nb_accept(here.listener, &conn, plenty(), &err), nb__accept_status(error));
+        assert_status(nb_accept(the_listener, &conn, plenty(), &err), nb__accept_status(error));
         assert_int_equal(err.system_error, error);
     }
-    nb_listener_close(here.listener);
 }
 
 /* --- What is remembered from one error to the next --- */
@@ -224,26 +218,24 @@ TEST(a_wait_that_fails_is_no_lost_connection)
 TEST(a_wait_doubles_up_to_a_second)
 {
     static const int64_t waits[] = {5, 10, 20, 40, 80, 160, 320, 640, 1000, 1000};
-    struct listening here = listen_here();
     struct nb__accepting accepting = {.unclear_in_row = 0};
 
+    (void)listen_here();
     for (size_t i = 0; i < COUNT(waits); i++) {
-        assert_int_equal(nb__accept_failed(here.listener, &accepting, EMFILE), NB__ACCEPT_SHORTAGE);
+        assert_int_equal(nb__accept_failed(the_listener, &accepting, EMFILE), NB__ACCEPT_SHORTAGE);
         assert_int_equal(accepting.backoff_ms, waits[i]);
     }
-    nb_listener_close(here.listener);
 }
 
 TEST(anything_else_begins_the_row_of_unclear_ones_anew)
 {
-    struct listening here = listen_here();
     struct nb__accepting accepting = {.unclear_in_row = 0};
 
+    (void)listen_here();
     for (int i = 0; i < 22; i++)
         assert_int_not_equal(
-            nb__accept_failed(here.listener, &accepting, i == 10 ? ECONNABORTED : EOPNOTSUPP),
+            nb__accept_failed(the_listener, &accepting, i == 10 ? ECONNABORTED : EOPNOTSUPP),
             i == 21 ? NB__ACCEPT_LOST : NB__ACCEPT_BROKEN);
-    nb_listener_close(here.listener);
 }
 
 /* --- nb_serve() --- */
@@ -288,18 +280,25 @@ TEST_AS(the_loop_counts_lost_connections_and_goes_on, NET_CASE_FOR_BOTH)
     assert_in_range(calls(ON_ACCEPT), 4 * COUNT(lost), 8 * COUNT(lost));
 }
 
+/* What the first shortage is told as. */
+static void check_told(struct server *server, nb_status status, int system_error)
+{
+    nb_event told = server_event(server, NB_EVENT_ACCEPT_BACKING_OFF, 0);
+
+    assert_status(told.status, status);
+    assert_int_equal(told.system_error, system_error);
+}
+
 TEST_AS(the_loop_backs_off_from_a_shortage_and_recovers, NET_CASE_FOR_BOTH)
 {
     for (size_t i = 0; i < COUNT(shortages); i++) {
         int64_t begin = now_ns();
         struct server *server = served_despite(shortages[i].error, 3, *state);
-        nb_event event = server_event(server, NB_EVENT_ACCEPT_BACKING_OFF, 0);
 
         assert_true(ms_since(begin) >= 35);
         assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF), 1);
         eventually(server_heard(server, NB_EVENT_ACCEPT_RECOVERED) == 1);
-        assert_status(event.status, shortages[i].status);
-        assert_int_equal(event.system_error, shortages[i].error);
+        check_told(server, shortages[i].status, shortages[i].error);
         assert_int_equal(server_counters(server).lost_accepts, 0);
         server_free(server);
     }
@@ -402,6 +401,13 @@ static void knock(const struct server *server)
         raw_close(fd);
 }
 
+static void check_ends_with(struct server *server, nb_status status, int system_error)
+{
+    assert_status(server_wait(server), status);
+    assert_status(server->err.status, status);
+    assert_int_equal(server->err.system_error, system_error);
+}
+
 TEST_AS(the_loop_ends_with_what_is_broken, NET_CASE_FOR_BOTH)
 {
     for (size_t i = 0; i < COUNT(fatal); i++) {
@@ -410,9 +416,7 @@ TEST_AS(the_loop_ends_with_what_is_broken, NET_CASE_FOR_BOTH)
         server_run(server);
         fail_next(ON_ACCEPT, fatal[i], -1);
         knock(server);
-        assert_status(server_wait(server), NB_SYSTEM);
-        assert_status(server->err.status, NB_SYSTEM);
-        assert_int_equal(server->err.system_error, fatal[i]);
+        check_ends_with(server, NB_SYSTEM, fatal[i]);
         assert_int_equal(server_heard(server, NB_EVENT_STOPPED), 1);
         assert_int_equal(nb_listener_fd(server->listener, 0), -1);
         fail_next(ON_ACCEPT, 0, 0);
@@ -447,8 +451,7 @@ TEST_AS(losses_without_end_do_not_outlast_the_drain, NET_CASE_FOR_BOTH)
     fail_next(ON_ACCEPT, EPERM, -1);
     (void)dial(&server->address);
     begin = now_ns();
-    nb_listener_stop(server->listener);
-    assert_status(server_wait(server), NB_OK);
+    assert_status(server_stop(server), NB_OK);
     assert_in_range(ms_since(begin), 0, 5000);
     assert_in_range(calls(ON_ACCEPT), 1, 100);
     fail_next(ON_ACCEPT, 0, 0);
@@ -460,23 +463,18 @@ TEST_AS(a_loop_that_cannot_wait_ends_and_says_so, NET_CASE_FOR_BOTH)
 
     fail_next(ON_POLL, EINVAL, -1);
     server = run_server(say_hello, NULL, *state);
-    assert_status(server_wait(server), NB_SYSTEM);
-    assert_int_equal(server->err.system_error, EINVAL);
+    check_ends_with(server, NB_SYSTEM, EINVAL);
     assert_in_range(calls(ON_POLL), 1, 20);
     fail_next(ON_POLL, 0, 0);
 }
 
 TEST(memory_that_is_missing_once_for_waiting_ends_no_accept)
 {
-    struct listening here = listen_here();
-    nb_conn *conn;
+    nb_address address = listen_here();
 
-    (void)dial(&here.address);
+    (void)dial(&address);
     fail_next(ON_POLL, ENOMEM, 1);
-    assert_status(nb_accept(here.listener, &conn, plenty(), NULL), NB_OK);
-    nb_abort(conn);
-    nb_listener_close(here.listener);
-    hang_up_all();
+    nb_abort(accept_next());
 }
 
 TEST(handlers_finish_before_the_broken_loop_ends)
@@ -502,8 +500,7 @@ TEST_AS(a_socket_that_was_destroyed_ends_the_loop, NET_CASE_FOR_BOTH)
     int fd = nb_listener_fd(server->listener, 0);
 
     assert_int_equal(shutdown(fd, SHUT_RDWR), 0);
-    assert_status(server_wait(server), NB_SYSTEM);
-    assert_int_equal(server->err.system_error, EINVAL);
+    check_ends_with(server, NB_SYSTEM, EINVAL);
     assert_in_range(calls(ON_ACCEPT), 1, 2);
 }
 
@@ -538,8 +535,7 @@ TEST_AS(the_loop_ends_when_all_are_unclear, NET_CASE_FOR_BOTH)
         server_run(server);
         fail_next(ON_ACCEPT, unclear[i].error, -1);
         knock(server);
-        assert_status(server_wait(server), unclear[i].status);
-        assert_int_equal(server->err.system_error, unclear[i].error);
+        check_ends_with(server, unclear[i].status, unclear[i].error);
         assert_in_range(calls(ON_ACCEPT) - before, 10, 13);
         fail_next(ON_ACCEPT, 0, 0);
         server_free(server);
@@ -724,12 +720,9 @@ TEST(a_server_without_any_thread_can_be_stopped)
 {
     int client;
     struct server *server = server_short_of_threads(0, -1, &client, 1);
-    nb_event told;
 
     eventually(server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF) == 1);
-    told = server_event(server, NB_EVENT_ACCEPT_BACKING_OFF, 0);
-    assert_status(told.status, NB_NO_MEMORY);
-    assert_int_equal(told.system_error, EAGAIN);
+    check_told(server, NB_NO_MEMORY, EAGAIN);
     assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_RECOVERED), 0);
     eventually(calls(ON_PTHREAD_CREATE) >= 2);
     hang_up(client);
@@ -761,8 +754,7 @@ TEST(threads_that_can_never_be_started_end_the_server_with_the_reason)
     skip_under_qemu("TCP_INFO is cut short");
     fail_after(ON_PTHREAD_CREATE, 1, EINVAL, -1);
     server_run(server);
-    assert_status(server_wait(server), NB_SYSTEM);
-    assert_int_equal(server->err.system_error, EINVAL);
+    check_ends_with(server, NB_SYSTEM, EINVAL);
     assert_int_equal(raw_ending(client, NULL), ECONNRESET);
     assert_int_equal(server_counters(server).unserved, 1);
     assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF), 0);
@@ -782,15 +774,12 @@ TEST(later_threads_that_can_never_be_started_are_done_without)
 TEST(want_of_memory_for_the_first_thread_is_told_as_what_it_is)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
-    nb_event told;
     int client = dial(&server->address);
 
     fail_after(ON_PTHREAD_CREATE, 1, ENOMEM, 1);
     server_run(server);
     assert_int_equal(answer(client, HELLO), 0);
-    told = server_event(server, NB_EVENT_ACCEPT_BACKING_OFF, 0);
-    assert_status(told.status, NB_NO_MEMORY);
-    assert_int_equal(told.system_error, ENOMEM);
+    check_told(server, NB_NO_MEMORY, ENOMEM);
 }
 
 /* --- Memory --- */

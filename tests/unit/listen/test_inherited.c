@@ -18,26 +18,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static nb_listener *the_listener;
-
-static int inherited_case_begin(void **state)
-{
-    the_listener = NULL;
-    return net_case_begin(state);
-}
-
-static int inherited_case_end(void **state)
-{
-    nb_listener_close(the_listener);
-    return net_case_end(state);
-}
-
-#undef NET_CASE
-#define NET_CASE(name)                                                                             \
-    cmocka_unit_test_setup_teardown(name, inherited_case_begin, inherited_case_end)
-#undef NET_CASE_FOR
-#define NET_CASE_FOR(name, mode) CASE_WITH(name, mode, inherited_case_begin, inherited_case_end)
-
 /* --- Sockets as others make them: blocking, and not close-on-exec --- */
 
 static int plain_listener(enum transport over)
@@ -118,30 +98,16 @@ static void check_refused(int fd, const nb_listen_options *options, nb_status ex
     assert_int_equal(fcntl(fd, F_GETFL), flags);
 }
 
-static void close_listener(void)
-{
-    nb_listener_close(the_listener);
-    the_listener = NULL;
-}
-
-static nb_conn *accepted(void)
-{
-    nb_conn *conn;
-
-    assert_status(nb_accept(the_listener, &conn, plenty(), NULL), NB_OK);
-    return conn;
-}
-
 static nb_conn *accepted_from(const nb_address *from)
 {
     (void)dial(from);
-    return accepted();
+    return accept_next();
 }
 
 /* That the next connection has an option with this value. */
 static void check_accepted(int level, int name, int expected)
 {
-    nb_conn *conn = accepted();
+    nb_conn *conn = accept_next();
 
     assert_int_equal(raw_option(nb_conn_fd(conn), level, name), expected);
     nb_abort(conn);
@@ -239,7 +205,7 @@ static void check_nothing_inherited(enum transport over)
     listen_on_fd(fd);
     (void)dial(&own);
     for (int i = 0; i < 2; i++) {
-        nb_conn *conn = accepted();
+        nb_conn *conn = accept_next();
 
         check_unspoiled(nb_conn_fd(conn));
         nb_abort(conn);
@@ -266,7 +232,7 @@ TEST(a_byte_is_received_whatever_the_socket_would_wait_for)
     (void)spoil(fd);
     client = dial(&own);
     listen_on_fd(fd);
-    conn = accepted();
+    conn = accept_next();
     assert_int_equal(send(client, "!", 1, MSG_OOB), 1);
     say(client, "x", 1);
     assert_status(nb_recv(conn, buf, sizeof(buf), &length, plenty()), NB_OK);
@@ -284,7 +250,7 @@ TEST(who_waits_already_has_the_options_that_are_asked_for)
     (void)dial(&own);
     options.user_timeout_ms = 4000;
     assert_status(nb_listen(&the_listener, endpoint_of(fd), &options, NULL), NB_OK);
-    conn = accepted();
+    conn = accept_next();
     assert_int_equal(raw_option(nb_conn_fd(conn), IPPROTO_TCP, TCP_NODELAY), 1);
     assert_int_equal(raw_option(nb_conn_fd(conn), IPPROTO_TCP, TCP_USER_TIMEOUT), 4000);
     nb_abort(conn);

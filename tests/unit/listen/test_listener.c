@@ -32,8 +32,6 @@ static struct {
     size_t rounds;
 } now;
 
-/* The listener of the case, which its end closes. */
-static nb_listener *the_listener;
 /* How often somebody has waited for its stop in poll. */
 static atomic_int waits;
 
@@ -92,18 +90,11 @@ static int listener_case_begin(void **state)
 {
     memset(&now, 0, sizeof(now));
     waits = 0;
-    the_listener = NULL;
     return net_case_begin(state);
 }
 
-static int listener_case_end(void **state)
-{
-    nb_listener_close(the_listener);
-    return net_case_end(state);
-}
-
 #undef NET_CASE
-#define NET_CASE(name) cmocka_unit_test_setup_teardown(name, listener_case_begin, listener_case_end)
+#define NET_CASE(name) cmocka_unit_test_setup_teardown(name, listener_case_begin, net_case_end)
 
 static nb_address socket_address(size_t index)
 {
@@ -111,12 +102,6 @@ static nb_address socket_address(size_t index)
 
     assert_status(nb_listener_address(the_listener, index, &address), NB_OK);
     return address;
-}
-
-static void close_listener(void)
-{
-    nb_listener_close(the_listener);
-    the_listener = NULL;
 }
 
 /* Makes the listener of the case; the address is that of its first socket. */
@@ -150,14 +135,6 @@ static nb_status accept_one(nb_deadline by, nb_error *err)
     assert_true(err == NULL || err->status == status);
     nb_abort(conn);
     return status;
-}
-
-static nb_conn *accepted(void)
-{
-    nb_conn *conn;
-
-    assert_status(nb_accept(the_listener, &conn, plenty(), NULL), NB_OK);
-    return conn;
 }
 
 static void check_accepted(const nb_address *address)
@@ -552,7 +529,7 @@ TEST(every_descriptor_is_close_on_exec)
 static void close_first(const nb_address *address)
 {
     int client = dial(address);
-    nb_conn *conn = accepted();
+    nb_conn *conn = accept_next();
 
     assert_status(nb_shutdown_send(conn), NB_OK);
     assert_int_equal(answer(client, ""), 0);
@@ -908,7 +885,7 @@ TEST(an_accepted_connection_is_blocking_close_on_exec_and_without_delay)
         nb_address address = socket_address(i);
 
         (void)dial(&address);
-        conn = accepted();
+        conn = accept_next();
         assert_int_equal(fcntl(nb_conn_fd(conn), F_GETFL) & O_NONBLOCK, 0);
         assert_int_equal(fcntl(nb_conn_fd(conn), F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
         assert_int_equal(raw_option(nb_conn_fd(conn), IPPROTO_TCP, TCP_NODELAY), 1);
@@ -923,7 +900,7 @@ TEST(the_peer_of_an_accepted_connection_is_the_client)
         nb_address address = socket_address(i);
         nb_address client = own_address(dial(&address));
         nb_address peer, local;
-        nb_conn *conn = accepted();
+        nb_conn *conn = accept_next();
 
         nb_conn_peer(conn, &peer);
         nb_conn_local(conn, &local);
@@ -971,7 +948,7 @@ TEST(an_accepted_connection_outlives_its_listener)
 {
     nb_address address = listen_on("127.0.0.1:0");
     int client = dial(&address);
-    nb_conn *conn = accepted();
+    nb_conn *conn = accept_next();
 
     close_listener();
     assert_status(nb_send_all(conn, HELLO, strlen(HELLO), NULL, plenty()), NB_OK);
@@ -999,7 +976,7 @@ static void check_fair(size_t busy, size_t quiet)
     quiet_address = socket_address(quiet);
     dial_times(20, &busy_address);
     (void)dial(&quiet_address);
-    while (accepts <= 20 && !peer_is_at(accepted(), &quiet_address))
+    while (accepts <= 20 && !peer_is_at(accept_next(), &quiet_address))
         accepts++;
     assert_in_range(accepts, 1, 4);
 }
@@ -1296,7 +1273,7 @@ TEST(a_peer_that_reset_before_accept_still_comes_with_its_address)
 
     say(client, "last", 4);
     break_off(client);
-    conn = accepted();
+    conn = accept_next();
     nb_conn_peer(conn, &peer);
     assert_true(nb_address_equal(&peer, &client_address));
     assert_status(nb_recv_exact(conn, buf, 4, &received, plenty()), NB_OK);
@@ -1314,7 +1291,7 @@ TEST(peers_that_are_gone_do_not_keep_others_out)
         break_off(dial(&address));
     say(dial(&address), "!", 1);
     for (int i = 0; i < 6 && !found; i++) {
-        nb_conn *conn = accepted();
+        nb_conn *conn = accept_next();
         char byte;
         size_t received;
 

@@ -43,8 +43,6 @@ static char path[64];
 static char lock_path[80];
 static char endpoint[80];
 
-static nb_listener *the_listener;
-
 static int own_bind(int fd, const struct sockaddr *address, socklen_t length)
 {
     int failed = real.bind(fd, address, length);
@@ -160,7 +158,6 @@ REPLACE(lock_file_open, own_lock_file_open)
 static int unix_case_begin(void **state)
 {
     memset(&meanwhile, 0, sizeof(meanwhile));
-    the_listener = NULL;
     strcpy(directory, "/tmp/nb-unix-XXXXXX");
     assert_non_null(mkdtemp(directory));
     (void)snprintf(path, sizeof(path), "%s/socket", directory);
@@ -185,10 +182,8 @@ static int files(void)
 /* All that is made in the directory of a case has to be gone at its end. */
 static int unix_case_end(void **state)
 {
-    int failed;
+    int failed = net_case_end(state);
 
-    nb_listener_close(the_listener);
-    failed = net_case_end(state);
     if (rmdir(directory) != 0) {
         print_error("something is left in %s\n", directory);
         failed = -1;
@@ -314,14 +309,6 @@ static void listen_on(const char *where, const nb_listen_options *options)
     assert_status(err.status, NB_OK);
 }
 
-static void close_listener(void)
-{
-    nb_listener *listener = the_listener;
-
-    the_listener = NULL;
-    nb_listener_close(listener);
-}
-
 /* Listens at the path of the case, and ends that again. */
 static void listen_and_close(const nb_listen_options *options)
 {
@@ -384,21 +371,13 @@ static nb_address first_address(void)
     return address;
 }
 
-static nb_conn *accepted(void)
-{
-    nb_conn *conn;
-
-    assert_status(nb_accept(the_listener, &conn, plenty(), NULL), NB_OK);
-    return conn;
-}
-
 static void check_reached(void)
 {
     nb_address address = first_address();
     nb_address peer;
     char text[NB_ADDRESS_TEXT_MAX];
     int client = dial(&address);
-    nb_conn *conn = accepted();
+    nb_conn *conn = accept_next();
 
     nb_conn_peer(conn, &peer);
     assert_string_equal(nb_address_format(&peer, text, sizeof(text)), "unix:");
@@ -487,7 +466,7 @@ TEST(unix_sockets_stand_beside_others_behind_one_accept)
 
         assert_status(nb_listener_address(the_listener, i, &address), NB_OK);
         (void)dial(&address);
-        nb_abort(accepted());
+        nb_abort(accept_next());
     }
 }
 

@@ -44,6 +44,14 @@ static int begin(void **state)
 #define ASK "ask\n"
 #define BYE "bye\n"
 
+static nb_status serve_one(nb_conn *conn)
+{
+    char line[16];
+    nb_status status = nb_recv_line(conn, line, sizeof(line), NULL, plenty());
+
+    return status == NB_OK ? nb_send_all(conn, HELLO, strlen(HELLO), NULL, plenty()) : status;
+}
+
 static nb_status serve_requests(nb_conn *conn, void *unused)
 {
     nb_status status = NB_OK;
@@ -78,9 +86,11 @@ static int ask_once(const struct server *server)
     return fd;
 }
 
-/* The loop in the calling thread notices a stop only when its handler has returned. */
-static void wait_for_the_drain(struct server *server, const struct mode *mode)
+/* Stops it, and waits until it drains. The loop in the calling thread notices a stop only when its handler
+   has returned. */
+static void stop_and_drain(struct server *server, const struct mode *mode)
 {
+    nb_listener_stop(server->listener);
     if (mode->concurrency > 1)
         eventually(server_heard(server, NB_EVENT_DRAINING) == 1);
 }
@@ -91,6 +101,13 @@ static void check_all_in_order(struct server *server)
     assert_counters(server, forced, 0, unserved, 0);
     for (int i = 0; i < server_heard(server, NB_EVENT_CLOSED); i++)
         assert_status(server_event(server, NB_EVENT_CLOSED, i).status, NB_OK);
+}
+
+/* The same after a client got its rest. */
+static void check_last_answer(struct server *server, int client, const char *text)
+{
+    assert_int_equal(answer(client, text), 0);
+    check_all_in_order(server);
 }
 
 #define TEST(name) TEST_AS(name, IDLE_CASE_FOR_BOTH)
@@ -155,8 +172,7 @@ static nb_status receive_in_all_ways(nb_conn *conn, void *seen)
     atomic_int *statuses = seen;
     char line[16];
 
-    if (nb_recv_line(conn, line, sizeof(line), NULL, plenty()) == NB_OK)
-        (void)nb_send_all(conn, HELLO, strlen(HELLO), NULL, plenty());
+    (void)serve_one(conn);
     for (int i = 0; i < WAYS; i++)
         statuses[i] = (int)recv_in_way(conn, i);
     /* Nothing is sticky, and it is not idle any more: a receive waits for what comes. */
@@ -177,8 +193,7 @@ TEST(every_receive_is_told_of_the_stop_and_consumes_nothing)
         assert_status(seen[i], NB_STOPPING);
     assert_status(seen[WAYS], NB_OK);
     say(client, ASK, strlen(ASK));
-    assert_int_equal(answer(client, ""), 0);
-    check_all_in_order(server);
+    check_last_answer(server, client, "");
 }
 
 TEST(a_request_that_has_begun_is_finished_after_the_stop)
@@ -188,11 +203,9 @@ TEST(a_request_that_has_begun_is_finished_after_the_stop)
 
     say(client, ASK, 1);
     eventually(is_acknowledged(client));
-    nb_listener_stop(server->listener);
-    wait_for_the_drain(server, *state);
+    stop_and_drain(server, *state);
     say(client, &ASK[1], strlen(ASK) - 1);
-    assert_int_equal(answer(client, HELLO BYE), 0);
-    check_all_in_order(server);
+    check_last_answer(server, client, HELLO BYE);
 }
 
 static atomic_bool stop_has_come;
@@ -203,8 +216,7 @@ static nb_status mark_within_a_request(nb_conn *conn, void *seen)
     atomic_int *status = seen;
     char line[16];
 
-    if (nb_recv_line(conn, line, sizeof(line), NULL, plenty()) == NB_OK)
-        (void)nb_send_all(conn, HELLO, strlen(HELLO), NULL, plenty());
+    (void)serve_one(conn);
     eventually(stop_has_come);
     nb_conn_idle(conn);
     *status = (int)nb_recv_line(conn, line, sizeof(line), NULL, nb_after_ms(300));
@@ -247,13 +259,11 @@ TEST(a_first_request_within_the_second_is_served)
     int client = dial(&server->address);
     int64_t dialled_at = now_ns();
 
-    nb_listener_stop(server->listener);
-    wait_for_the_drain(server, *state);
+    stop_and_drain(server, *state);
     if (ms_since(dialled_at) > 500) /* on this machine nobody can speak in time */
         skip();
     say(client, ASK, strlen(ASK));
-    assert_int_equal(answer(client, HELLO BYE), 0);
-    check_all_in_order(server);
+    check_last_answer(server, client, HELLO BYE);
 }
 
 /* A handler that makes its reply the last one when the server stops. */
@@ -340,10 +350,8 @@ TEST(busy_clients_lose_no_request_at_a_stop)
 static nb_status look_often(nb_conn *conn, void *waits)
 {
     char line[16];
-    nb_status status = nb_recv_line(conn, line, sizeof(line), NULL, plenty());
+    nb_status status = serve_one(conn);
 
-    if (status == NB_OK)
-        status = nb_send_all(conn, HELLO, strlen(HELLO), NULL, plenty());
     gate_pass();
     if (status == NB_OK)
         status = NB_TIMEOUT;
@@ -364,8 +372,7 @@ static void check_told_of_the_stop(bool waits, const struct mode *mode)
     int client = ask_once(server);
 
     stop_and_open_gate(server);
-    assert_int_equal(answer(client, BYE), 0);
-    check_all_in_order(server);
+    check_last_answer(server, client, BYE);
 }
 
 TEST(short_waits_are_told_of_the_stop)
@@ -382,11 +389,9 @@ TEST(short_receives_are_told_of_the_stop)
 static nb_status serve_after_a_pause(nb_conn *conn, void *unused)
 {
     char line[16];
-    nb_status status = nb_recv_line(conn, line, sizeof(line), NULL, plenty());
+    nb_status status = serve_one(conn);
 
     (void)unused;
-    if (status == NB_OK)
-        status = nb_send_all(conn, HELLO, strlen(HELLO), NULL, plenty());
     nb_conn_idle(conn);
     for (int i = 0; i < 20 && (status == NB_OK || status == NB_TIMEOUT); i++)
         status = nb_recv_line(conn, line, sizeof(line), NULL, nb_after_ms(20));
@@ -407,8 +412,7 @@ TEST(a_request_that_comes_before_the_stop_is_received_by_a_short_receive)
     say(client, ASK, strlen(ASK));
     eventually(is_acknowledged(client));
     stop_and_open_gate(server);
-    assert_int_equal(answer(client, BYE), 0);
-    check_all_in_order(server);
+    check_last_answer(server, client, BYE);
 }
 
 static nb_status close_while_idle(nb_conn *conn, void *seen)
@@ -465,8 +469,7 @@ TEST(where_timers_cannot_be_set_the_stop_is_seen_too)
     refuses_options = true;
     client = ask_once(server);
     nb_listener_stop(server->listener);
-    assert_int_equal(answer(client, BYE), 0);
-    check_all_in_order(server);
+    check_last_answer(server, client, BYE);
 }
 
 static int system_calls(void)
@@ -488,8 +491,7 @@ TEST(a_mark_costs_no_system_call_per_request)
     /* A machine that keeps somebody waiting for longer than 128 ms costs a few more. */
     assert_in_range(system_calls() - before, 2 * REQUESTS - 2, 2 * REQUESTS + REQUESTS / 4);
     nb_listener_stop(server->listener);
-    assert_int_equal(answer(client, BYE), 0);
-    check_all_in_order(server);
+    check_last_answer(server, client, BYE);
 }
 
 TEST_AS(outside_of_a_server_a_mark_does_nothing, IDLE_CASE)
@@ -549,8 +551,7 @@ TEST(the_stop_stays_readable_through_the_drain)
 
     (void)active_client(server);
     assert_false(is_readable(nb_listener_stop_fd(server->listener)));
-    nb_listener_stop(server->listener);
-    wait_for_the_drain(server, *state);
+    stop_and_drain(server, *state);
     assert_true(is_readable(nb_listener_stop_fd(server->listener)));
     assert_ends(server);
     assert_true(is_readable(nb_listener_stop_fd(server->listener)));
@@ -566,8 +567,7 @@ TEST(the_drain_ends_when_it_is_told_to)
 
     dial_times(mode->concurrency + 3, &server->address);
     eventually((int)server_counters(server).active == mode->concurrency);
-    nb_listener_stop(server->listener);
-    wait_for_the_drain(server, *state);
+    stop_and_drain(server, *state);
     nb_listener_stop_now(server->listener);
     nb_listener_stop_now(server->listener);
     assert_status(server_wait(server), NB_OK);
@@ -591,8 +591,7 @@ TEST(a_signal_handler_may_end_the_drain)
 
     to_be_stopped = server->listener;
     (void)active_client(server);
-    nb_listener_stop(server->listener);
-    wait_for_the_drain(server, *state);
+    stop_and_drain(server, *state);
     assert_int_equal(pthread_kill(server->thread, SIGUSR2), 0);
     assert_status(server_wait(server), NB_OK);
     assert_status(seen, NB_CANCELLED);
@@ -617,8 +616,7 @@ TEST(lingering_ends_with_the_drain)
 
     (void)dial(&server->address);
     eventually(server_counters(server).lingering == 1);
-    nb_listener_stop(server->listener);
-    wait_for_the_drain(server, *state);
+    stop_and_drain(server, *state);
     nb_listener_stop_now(server->listener);
     assert_status(server_wait(server), NB_OK);
     assert_int_equal(server_counters(server).forced, 0);
@@ -630,14 +628,10 @@ TEST(lingering_ends_with_the_drain)
 static nb_status serve_requests_always(nb_conn *conn, void *unused)
 {
     nb_status status = NB_OK;
-    char line[16];
 
     (void)unused;
-    while (status == NB_OK) {
-        status = nb_recv_line(conn, line, sizeof(line), NULL, plenty());
-        if (status == NB_OK)
-            status = nb_send_all(conn, HELLO, strlen(HELLO), NULL, plenty());
-    }
+    while (status == NB_OK)
+        status = serve_one(conn);
     return status;
 }
 

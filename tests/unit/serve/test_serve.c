@@ -1044,43 +1044,37 @@ TEST(whether_all_was_delivered_is_told)
     assert_false(delivered_to_who_makes_room(path, *state, false));
 }
 
-/* As it may for descriptors that a peer has sent: closing them can take as long as the peer likes. */
-TEST_AS(a_receive_that_hangs_while_one_lingers_holds_up_nobody, NET_CASE)
+/* As it may for descriptors that a peer has sent: closing them can take as long as the peer likes. Of so many
+   more clients, all but so many that linger are closed. */
+static void check_a_receive_that_hangs(int64_t linger_max, int64_t max_per_peer, int clients)
 {
     struct server *server = run_server_with(say_hello, &workers, .linger_ms = 10 * PATIENCE_MS,
-                                            .linger_max = 2, .max_per_peer = 10);
+                                            .linger_max = linger_max, .max_per_peer = max_per_peer);
     int client = lingering_client(server);
 
     receive_hangs = true;
     say(client, "late", 4);
     eventually(gate_waiting() == 1);
-    assert_serves(server, 4); /* the one that is being drained cannot make room: the others do */
+    assert_serves(server, clients);
     eventually(server_heard(server, NB_EVENT_CLOSED) == 3);
-    assert_int_equal(server_counters(server).lingering, 2);
+    assert_int_equal(server_counters(server).lingering, linger_max);
     gate_open();
     hang_up(client);
     eventually(server_heard(server, NB_EVENT_CLOSED) == 4);
     assert_status(server_event(server, NB_EVENT_CLOSED, 3).status, NB_OK);
-    assert_int_equal(server_counters(server).lingering, 1);
+    assert_int_equal(server_counters(server).lingering, linger_max - 1);
+}
+
+/* The one that is being drained cannot make room: the others do. */
+TEST_AS(a_receive_that_hangs_while_one_lingers_holds_up_nobody, NET_CASE)
+{
+    check_a_receive_that_hangs(2, 10, 4);
 }
 
 /* With room for one alone, which is being drained just now: who comes makes room itself. */
 TEST_AS(a_receive_that_hangs_while_the_only_one_lingers_holds_up_nobody, NET_CASE)
 {
-    struct server *server =
-        run_server_with(say_hello, &workers, .linger_ms = 10 * PATIENCE_MS, .linger_max = 1);
-    int client = lingering_client(server);
-
-    receive_hangs = true;
-    say(client, "late", 4);
-    eventually(gate_waiting() == 1);
-    assert_serves(server, 3);
-    eventually(server_heard(server, NB_EVENT_CLOSED) == 3);
-    assert_int_equal(server_counters(server).lingering, 1);
-    gate_open();
-    hang_up(client);
-    eventually(server_heard(server, NB_EVENT_CLOSED) == 4);
-    assert_status(server_event(server, NB_EVENT_CLOSED, 3).status, NB_OK);
+    check_a_receive_that_hangs(1, 0, 3);
 }
 
 /* Each look takes 5 ms and two polls. */
@@ -1207,8 +1201,7 @@ TEST_AS(one_peer_has_only_so_many_connections, NET_CASE)
     nb_address refused, told;
     int third;
 
-    dial_times(2, &server->address);
-    eventually(gate_waiting() == 2);
+    dial_to_the_gate(2, server);
     third = dial(&server->address);
     refused = own_address(third);
     assert_int_equal(answer(third, ""), ECONNRESET);
@@ -1370,8 +1363,7 @@ TEST_AS(without_a_limit_one_peer_has_many, NET_CASE)
 {
     struct server *server = run_server_with(say_hello_later, &workers, .max_per_peer = NB_NO_LIMIT);
 
-    dial_times(workers.concurrency, &server->address);
-    eventually(gate_waiting() == workers.concurrency);
+    dial_to_the_gate(workers.concurrency, server);
 }
 
 /* A server on a Unix socket at which each user may have so many connections. */
@@ -1390,8 +1382,7 @@ TEST_AS(a_unix_peer_is_its_user, NET_CASE)
 {
     struct server *server = serve_users(2);
 
-    dial_times(2, &server->address);
-    eventually(gate_waiting() == 2);
+    dial_to_the_gate(2, server);
     assert_int_equal(answer(dial(&server->address), ""), 0); /* Unix sockets know no reset */
     user_offset = 1;
     (void)dial(&server->address);
@@ -1406,8 +1397,7 @@ TEST_AS(unix_peers_whose_user_nobody_knows_have_no_limit, NET_CASE)
     struct server *server = serve_users(1);
 
     user_unknown = true;
-    dial_times(3, &server->address);
-    eventually(gate_waiting() == 3);
+    dial_to_the_gate(3, server);
     gate_open();
     assert_status(server_finish(server), NB_OK);
 }
@@ -2055,8 +2045,7 @@ TEST_AS(accepted_are_those_that_run_linger_or_have_ended, NET_CASE)
     eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
     gate_open_for(1);
     (void)lingering_client(server);
-    dial_times(2, &server->address);
-    eventually(gate_waiting() == 2);
+    dial_to_the_gate(2, server);
     assert_int_equal(answer(dial(&server->address), ""), ECONNRESET);
     counters = server_counters(server);
     assert_int_equal(counters.accepted, 4);

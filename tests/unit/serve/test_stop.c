@@ -128,8 +128,10 @@ static int concurrency_of(void **state)
     return ((const struct mode *)*state)->concurrency;
 }
 
-static void wait_for_the_drain(struct server *server)
+/* Stops it, and waits until it drains. */
+static void stop_and_drain(struct server *server)
 {
+    nb_listener_stop(server->listener);
     eventually(server_heard(server, NB_EVENT_DRAINING) == 1);
 }
 
@@ -175,17 +177,24 @@ TEST(a_stop_before_the_start_is_not_lost)
     assert_int_equal(server_heard(server, NB_EVENT_STOPPED), 1);
 }
 
+/* Runs a server that is stopped already. */
+static void check_served_after_the_stop(struct server *server, const int *clients, size_t count)
+{
+    nb_listener_stop(server->listener);
+    server_run(server);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(answer(clients[i], HELLO), 0);
+    assert_ends(server);
+    assert_int_equal(server_counters(server).accepted, count);
+}
+
 TEST(clients_that_came_before_a_stop_before_the_start_are_served)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, *state);
     int clients[20];
 
     dial_all(clients, &server->address);
-    nb_listener_stop(server->listener);
-    server_run(server);
-    assert_all_greeted(clients);
-    assert_ends(server);
-    assert_int_equal(server_counters(server).accepted, COUNT(clients));
+    check_served_after_the_stop(server, clients, COUNT(clients));
 }
 
 TEST(many_stops_are_one)
@@ -193,8 +202,7 @@ TEST(many_stops_are_one)
     struct server *server = run_server(say_hello, NULL, *state);
 
     for (int i = 0; i < 1000; i++)
-        nb_listener_stop(server->listener);
-    assert_status(server_wait(server), NB_OK);
+        assert_status(server_stop(server), NB_OK);
     nb_listener_stop(server->listener);
     assert_int_equal(server_heard(server, NB_EVENT_DRAINING), 1);
 }
@@ -259,8 +267,7 @@ static void check_stop_at(nb_event_kind kind, const struct mode *mode)
     assert_int_equal(answer(client, HELLO), 0);
     hang_up(client);
     if (kind == NB_EVENT_STOPPED)
-        nb_listener_stop(server->listener);
-    assert_status(server_wait(server), NB_OK);
+        assert_status(server_stop(server), NB_OK);
 }
 
 TEST(an_event_handler_may_stop)
@@ -357,8 +364,7 @@ static void check_cut_off_within(int64_t connection_ms, nb_handler *handler,
     int fds[16];
     int64_t begin;
 
-    for (int i = 0; i < clients; i++)
-        fds[i] = dial(&server->address);
+    dial_each(fds, (size_t)clients, &server->address);
     eventually(server_counters(server).active == (uint64_t)clients);
     begin = now_ns();
     nb_listener_stop(server->listener);
@@ -490,8 +496,7 @@ TEST(who_lingers_may_end_during_the_drain)
     struct server *server = run_server(say_hello, NULL, *state);
 
     (void)lingering_client(server);
-    nb_listener_stop(server->listener);
-    wait_for_the_drain(server);
+    stop_and_drain(server);
     assert_ends(server);
     assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_OK);
 }
@@ -516,8 +521,7 @@ static struct server *full_server(void **state, int *clients, int waiting)
     struct mode few = {concurrency_of(state) == 1 ? 1 : 2};
     struct server *server = run_server(say_hello_later, NULL, &few);
 
-    dial_times(few.concurrency, &server->address);
-    eventually(gate_waiting() == few.concurrency);
+    dial_to_the_gate(few.concurrency, server);
     for (int i = 0; i < waiting; i++)
         clients[i] = dial(&server->address);
     return server;
@@ -686,33 +690,31 @@ TEST(those_in_a_queue_of_unknown_length_are_served_too)
     check_all_served(server, clients, COUNT(clients));
 }
 
+static struct server *unix_server(const struct mode *mode)
+{
+    char where[64];
+
+    (void)snprintf(where, sizeof(where), "unix:@netbasics-stop-%ld", (long)getpid());
+    return server_new(where, say_hello, mode);
+}
+
 /* A Unix socket that is shut lets nobody in any more: all who are in are taken, however many. */
 TEST(the_queue_of_a_unix_socket_is_taken_whole_whatever_its_length)
 {
-    char where[64];
-    struct server *server;
+    struct server *server = unix_server(*state);
     int clients[3];
 
-    (void)snprintf(where, sizeof(where), "unix:@netbasics-stop-%ld", (long)getpid());
-    server = server_new(where, say_hello, *state);
     dial_all(clients, &server->address);
     fail_next(ON_QUEUE_LENGTH, -1, -1); /* asked for it, the system tells of one */
-    nb_listener_stop(server->listener);
-    server_run(server);
-    assert_all_greeted(clients);
-    assert_ends(server);
-    assert_int_equal(server_counters(server).accepted, COUNT(clients));
+    check_served_after_the_stop(server, clients, COUNT(clients));
 }
 
 /* Accepted and closed, so that they could be counted, they would see an end. */
 TEST(who_cannot_be_accepted_from_a_unix_socket_in_time_sees_a_reset)
 {
-    struct server *server;
-    char where[64];
+    struct server *server = unix_server(*state);
     int clients[3];
 
-    (void)snprintf(where, sizeof(where), "unix:@netbasics-reset-%ld", (long)getpid());
-    server = server_new(where, say_hello, *state);
     dial_all(clients, &server->address);
     server->options.drain_ms = 100;
     nb_listener_stop(server->listener);
@@ -815,8 +817,7 @@ TEST_AS(a_connection_that_two_threads_cut_off_is_cut_off_once, NET_CASE)
     server =
         run_server_with(wait_in_both_directions, &sequential, .context = &seen, .drain_ms = 20);
     client = active_client(server);
-    nb_listener_stop(server->listener);
-    assert_status(server_wait(server), NB_OK);
+    assert_status(server_stop(server), NB_OK);
     many_cancel.others = 0;
     assert_int_equal(raw_ending(client, NULL), ECONNRESET);
     assert_status((nb_status)seen, NB_CANCELLED);
@@ -900,8 +901,7 @@ TEST_AS(nobody_new_gets_in_during_the_drain, NET_CASE)
     nb_address v6 = address_of(host_at("[::1]", &server->address));
     int client = client_at_the_gate(server);
 
-    nb_listener_stop(server->listener);
-    wait_for_the_drain(server);
+    stop_and_drain(server);
     eventually(dial_quietly(&server->address) == -ECONNREFUSED);
     eventually(dial_quietly(&v6) == -ECONNREFUSED);
     gate_open();
@@ -972,8 +972,7 @@ static void one_round_under_load(const struct mode *mode, struct load *load)
     eventually(load->answered >= enough);
     begin = now_ns();
     load->stopped_at = begin;
-    nb_listener_stop(server->listener);
-    assert_status(server_wait(server), NB_OK);
+    assert_status(server_stop(server), NB_OK);
     assert_in_range(ms_since(begin), 0, 5000);
     for (size_t i = 0; i < COUNT(tasks); i++)
         task_join(&tasks[i]);
@@ -1037,6 +1036,12 @@ static int signals_case_end(void **state)
 
 #define SIGNAL_CASE_FOR(name, mode) CASE_WITH(name, mode, signals_case_begin, signals_case_end)
 #define SIGNAL_CASE_FOR_BOTH(name) SIGNAL_CASE_FOR(name, sequential), SIGNAL_CASE_FOR(name, workers)
+
+static void check_stops_at(int number, struct server *server)
+{
+    assert_int_equal(raise(number), 0);
+    assert_status(server_wait(server), NB_OK);
+}
 
 static struct server *signalled_server(nb_handler *handler, void **state)
 {
@@ -1231,8 +1236,7 @@ TEST_AS(an_ignored_signal_stays_ignored, SIGNAL_CASE_FOR_BOTH)
     assert_serves(server, 1);
     assert_int_equal(server_heard(server, NB_EVENT_DRAINING), 0);
     hang_up_all();
-    assert_int_equal(raise(SIGTERM), 0);
-    assert_status(server_wait(server), NB_OK);
+    check_stops_at(SIGTERM, server);
     assert_true(disposition_of(SIGINT).sa_handler == SIG_IGN);
 }
 
@@ -1275,12 +1279,10 @@ TEST_AS(only_one_of_the_process_has_the_signals, SIGNAL_CASE_FOR_BOTH)
     assert_status(err.status, NB_INVALID);
     assert_non_null(strstr(err.message, "stop_on_signals"));
     server_run(silent);
-    assert_int_equal(raise(SIGTERM), 0);
-    assert_status(server_wait(server), NB_OK);
+    check_stops_at(SIGTERM, server);
     assert_false(silent->ended);
     server_run(other); /* nothing was done to it, and the signals are free again */
-    assert_int_equal(raise(SIGTERM), 0);
-    assert_status(server_wait(other), NB_OK);
+    check_stops_at(SIGTERM, other);
 }
 
 TEST_AS(one_after_the_other_may_have_the_signals, SIGNAL_CASE_FOR_BOTH)
@@ -1288,8 +1290,7 @@ TEST_AS(one_after_the_other_may_have_the_signals, SIGNAL_CASE_FOR_BOTH)
     for (int i = 0; i < 10; i++) {
         struct server *server = signalled_server(say_hello, state);
 
-        assert_int_equal(raise(i % 2 == 0 ? SIGTERM : SIGINT), 0);
-        assert_status(server_wait(server), NB_OK);
+        check_stops_at(i % 2 == 0 ? SIGTERM : SIGINT, server);
         server_free(server);
     }
 }
@@ -1319,8 +1320,7 @@ TEST_AS(a_signal_again_ends_the_drain, SIGNAL_CASE_FOR_WORKERS)
     eventually(server_heard(server, NB_EVENT_DRAINING) == 1);
     eventually(ms_since(begin) >= 510);
     assert_int_equal(server_counters(server).forced, 0);
-    assert_int_equal(raise(SIGTERM), 0);
-    assert_status(server_wait(server), NB_OK);
+    check_stops_at(SIGTERM, server);
     assert_status((nb_status)seen, NB_CANCELLED);
     assert_int_equal(server_counters(server).forced, 1);
     hang_up(client);
@@ -1350,8 +1350,7 @@ TEST_AS(a_signal_of_the_run_before_does_not_count, SIGNAL_CASE_FOR_WORKERS)
     struct server *server = signalled_server(say_hello, state);
     int client;
 
-    assert_int_equal(raise(SIGTERM), 0);
-    assert_status(server_wait(server), NB_OK);
+    check_stops_at(SIGTERM, server);
     server_free(server);
     eventually(ms_since(begin) >= 510);
     server = signalled_server(say_hello_later, state);
@@ -1407,8 +1406,7 @@ static void check_undisturbed(struct server *server)
     assert_serves(server, 1);
     assert_int_equal(server_heard(server, NB_EVENT_DRAINING), 0);
     hang_up_all();
-    assert_int_equal(raise(SIGTERM), 0);
-    assert_status(server_wait(server), NB_OK);
+    check_stops_at(SIGTERM, server);
 }
 
 TEST_AS(a_signal_to_a_forked_child_is_its_own, SIGNAL_CASE_FOR_BOTH)
