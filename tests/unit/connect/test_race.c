@@ -282,6 +282,7 @@ REPLACE(set_blocking, own_set_blocking)
 /* ---- what the cases say ---- */
 
 static nb_error err;
+static char winner[NB_ADDRESS_TEXT_MAX]; /* whom a race got; "" for nobody */
 
 static int race_case_begin(void **state)
 {
@@ -324,8 +325,8 @@ static void begin_world(const struct host *hosts, size_t count)
 }
 
 /* Connects to port 80 of a host with these addresses, within so many milliseconds (-1: for ever), and
-   tells whom it got; all other sockets must have been closed. The world begins at 0 ms. */
-static nb_status race(const struct host *hosts, size_t count, int64_t ms, char *winner)
+   keeps whom it got; all other sockets must have been closed. The world begins at 0 ms. */
+static nb_status race(const struct host *hosts, size_t count, int64_t ms)
 {
     nb_deadline by = ms < 0 ? nb_forever() : (nb_deadline){ms * NB__NS_PER_MS};
     nb_conn *conn;
@@ -338,19 +339,17 @@ static nb_status race(const struct host *hosts, size_t count, int64_t ms, char *
     assert_status(err.status, status);
     for (int i = 0; i < world.begun; i++)
         assert_true(world.attempts[i].open == (conn != NULL && nb_conn_fd(conn) == FIRST_FD + i));
-    if (winner != NULL)
-        winner[0] = '\0';
+    winner[0] = '\0';
     if (conn == NULL)
         return status;
     assert_int_equal(attempt_of(nb_conn_fd(conn))->blocking, true);
     nb_conn_peer(conn, &peer);
-    if (winner != NULL)
-        (void)nb_address_format(&peer, winner, NB_ADDRESS_TEXT_MAX);
+    (void)nb_address_format(&peer, winner, sizeof(winner));
     nb_abort(conn);
     return status;
 }
 
-#define RACE(hosts, ms, winner) race(hosts, COUNT(hosts), ms, winner)
+#define RACE(hosts, ms) race(hosts, COUNT(hosts), ms)
 
 /* Whom it asked, and when: "ADDRESS@MS ...". */
 static const char *course(void)
@@ -370,46 +369,52 @@ static const char *course(void)
     return text;
 }
 
+/* That the race of the `hosts` of a case comes to this, and takes this course. */
+#define assert_race(ms, status, expected)                                                          \
+    do {                                                                                           \
+        assert_status(RACE(hosts, ms), status);                                                    \
+        assert_string_equal(course(), expected);                                                   \
+    } while (0)
+
+#define assert_winner(ms, expected)                                                                \
+    do {                                                                                           \
+        assert_status(RACE(hosts, ms), NB_OK);                                                     \
+        assert_string_equal(winner, expected);                                                     \
+    } while (0)
+
 #define TEST(name) TEST_AS(name, RACE_CASE)
 
 /* --- Order --- */
 
 TEST(families_take_turns_in_the_order_of_the_resolver)
 {
-    static const struct host hosts[] = {
-        {"[2001:db8::1]:80", NEVER, 0}, {"[2001:db8::2]:80", NEVER, 0},
-        {"[2001:db8::3]:80", NEVER, 0}, {"192.0.2.1:80", NEVER, 0},
-        {"192.0.2.2:80", NEVER, 0},
-    };
+    static const struct host hosts[] = {{"[2001:db8::1]:80", NEVER, 0},
+                                        {"[2001:db8::2]:80", NEVER, 0},
+                                        {"[2001:db8::3]:80", NEVER, 0},
+                                        {"192.0.2.1:80", NEVER, 0},
+                                        {"192.0.2.2:80", NEVER, 0}};
 
-    assert_status(RACE(hosts, 10000, NULL), NB_TIMEOUT);
-    assert_string_equal(course(), "[2001:db8::1]:80@0 192.0.2.1:80@250 [2001:db8::2]:80@500 "
-                                  "192.0.2.2:80@750 [2001:db8::3]:80@1000");
+    assert_race(10000, NB_TIMEOUT,
+                "[2001:db8::1]:80@0 192.0.2.1:80@250 [2001:db8::2]:80@500 "
+                "192.0.2.2:80@750 [2001:db8::3]:80@1000");
 }
 
 TEST(the_family_that_the_resolver_prefers_is_first)
 {
     static const struct host hosts[] = {
-        {"192.0.2.1:80", NEVER, 0},
-        {"192.0.2.2:80", NEVER, 0},
-        {"[2001:db8::1]:80", NEVER, 0},
-    };
+        {"192.0.2.1:80", NEVER, 0}, {"192.0.2.2:80", NEVER, 0}, {"[2001:db8::1]:80", NEVER, 0}};
 
-    assert_status(RACE(hosts, 10000, NULL), NB_TIMEOUT);
-    assert_string_equal(course(), "192.0.2.1:80@0 [2001:db8::1]:80@250 192.0.2.2:80@500");
+    assert_race(10000, NB_TIMEOUT, "192.0.2.1:80@0 [2001:db8::1]:80@250 192.0.2.2:80@500");
 }
 
 TEST(an_address_that_comes_twice_is_tried_once)
 {
-    static const struct host hosts[] = {
-        {"192.0.2.1:80", 5, ECONNREFUSED},
-        {"192.0.2.1:80", 5, ECONNREFUSED},
-        {"192.0.2.2:80", 5, ECONNREFUSED},
-        {"192.0.2.1:80", 5, ECONNREFUSED},
-    };
+    static const struct host hosts[] = {{"192.0.2.1:80", 5, ECONNREFUSED},
+                                        {"192.0.2.1:80", 5, ECONNREFUSED},
+                                        {"192.0.2.2:80", 5, ECONNREFUSED},
+                                        {"192.0.2.1:80", 5, ECONNREFUSED}};
 
-    assert_status(RACE(hosts, 10000, NULL), NB_REFUSED);
-    assert_string_equal(course(), "192.0.2.1:80@0 192.0.2.2:80@5");
+    assert_race(10000, NB_REFUSED, "192.0.2.1:80@0 192.0.2.2:80@5");
 }
 
 /* Twenty of one family must not push the other one out. */
@@ -423,7 +428,7 @@ TEST(sixteen_are_tried_and_both_families_are_among_them)
                        (unsigned)(i + 1));
         hosts[i] = (struct host){names[i], 0, ECONNREFUSED};
     }
-    assert_status(RACE(hosts, 10000, NULL), NB_REFUSED);
+    assert_status(RACE(hosts, 10000), NB_REFUSED);
     assert_int_equal(world.begun, 16);
     assert_string_equal(names[20], "192.0.2.21:80");
     assert_non_null(strstr(course(), "[2001:db8::1]:80@0 192.0.2.21:80@0 [2001:db8::2]:80@0 "
@@ -437,13 +442,11 @@ TEST(a_failure_starts_the_next_at_once_and_the_stagger_anew)
     static const struct host hosts[] = {
         {"192.0.2.1:80", 0, ENETUNREACH},    {"192.0.2.2:80", 40, ECONNREFUSED},
         {"192.0.2.3:80", 300, ECONNREFUSED}, {"192.0.2.4:80", NEVER, 0},
-        {"192.0.2.5:80", NEVER, 0},          {"192.0.2.6:80", 1, 0},
-    };
-    char winner[NB_ADDRESS_TEXT_MAX];
+        {"192.0.2.5:80", NEVER, 0},          {"192.0.2.6:80", 1, 0}};
 
-    assert_status(RACE(hosts, 10000, winner), NB_OK);
-    assert_string_equal(course(), "192.0.2.1:80@0 192.0.2.2:80@0 192.0.2.3:80@40 192.0.2.4:80@290 "
-                                  "192.0.2.5:80@340 192.0.2.6:80@590");
+    assert_race(10000, NB_OK,
+                "192.0.2.1:80@0 192.0.2.2:80@0 192.0.2.3:80@40 192.0.2.4:80@290 "
+                "192.0.2.5:80@340 192.0.2.6:80@590");
     assert_string_equal(winner, "192.0.2.6:80");
     assert_int_equal(now_ms(), 591);
 }
@@ -451,70 +454,51 @@ TEST(a_failure_starts_the_next_at_once_and_the_stagger_anew)
 TEST(an_answer_within_the_stagger_leaves_the_others_alone)
 {
     static const struct host hosts[] = {{"[2001:db8::1]:80", 249, 0}, {"192.0.2.1:80", 1, 0}};
-    char winner[NB_ADDRESS_TEXT_MAX];
 
-    assert_status(RACE(hosts, 10000, winner), NB_OK);
-    assert_string_equal(course(), "[2001:db8::1]:80@0");
+    assert_race(10000, NB_OK, "[2001:db8::1]:80@0");
     assert_string_equal(winner, "[2001:db8::1]:80");
 }
 
 TEST(a_dead_address_costs_a_quarter_of_a_second)
 {
     static const struct host hosts[] = {{"[2001:db8::1]:80", NEVER, 0}, {"192.0.2.1:80", 3, 0}};
-    char winner[NB_ADDRESS_TEXT_MAX];
 
-    assert_status(RACE(hosts, -1, winner), NB_OK);
-    assert_string_equal(winner, "192.0.2.1:80");
+    assert_winner(-1, "192.0.2.1:80");
     assert_int_equal(now_ms(), 253);
 }
 
 TEST(an_earlier_attempt_that_answers_late_still_wins)
 {
     static const struct host hosts[] = {
-        {"192.0.2.1:80", 600, 0},
-        {"192.0.2.2:80", 400, 0},
-        {"192.0.2.3:80", 150, ECONNREFUSED},
-    };
-    char winner[NB_ADDRESS_TEXT_MAX];
+        {"192.0.2.1:80", 600, 0}, {"192.0.2.2:80", 400, 0}, {"192.0.2.3:80", 150, ECONNREFUSED}};
 
-    assert_status(RACE(hosts, 10000, winner), NB_OK);
-    assert_string_equal(winner, "192.0.2.1:80");
+    assert_winner(10000, "192.0.2.1:80");
     assert_int_equal(now_ms(), 600);
 }
 
 TEST(of_two_that_answer_together_the_earlier_wins)
 {
     static const struct host hosts[] = {{"192.0.2.1:80", 300, 0}, {"192.0.2.2:80", 50, 0}};
-    char winner[NB_ADDRESS_TEXT_MAX];
 
-    assert_status(RACE(hosts, 10000, winner), NB_OK);
-    assert_string_equal(winner, "192.0.2.1:80");
+    assert_winner(10000, "192.0.2.1:80");
 }
 
 TEST(where_time_is_short_every_address_gets_its_share_of_it)
 {
-    static const struct host hosts[] = {
-        {"192.0.2.1:80", NEVER, 0},
-        {"192.0.2.2:80", NEVER, 0},
-        {"192.0.2.3:80", NEVER, 0},
-        {"192.0.2.4:80", 1, 0},
-    };
+    static const struct host hosts[] = {{"192.0.2.1:80", NEVER, 0},
+                                        {"192.0.2.2:80", NEVER, 0},
+                                        {"192.0.2.3:80", NEVER, 0},
+                                        {"192.0.2.4:80", 1, 0}};
 
-    assert_status(RACE(hosts, 400, NULL), NB_OK);
-    assert_string_equal(course(),
-                        "192.0.2.1:80@0 192.0.2.2:80@100 192.0.2.3:80@200 192.0.2.4:80@300");
+    assert_race(400, NB_OK, "192.0.2.1:80@0 192.0.2.2:80@100 192.0.2.3:80@200 192.0.2.4:80@300");
 }
 
 TEST(attempts_are_never_closer_than_ten_milliseconds)
 {
     static const struct host hosts[] = {
-        {"192.0.2.1:80", NEVER, 0},
-        {"192.0.2.2:80", NEVER, 0},
-        {"192.0.2.3:80", NEVER, 0},
-    };
+        {"192.0.2.1:80", NEVER, 0}, {"192.0.2.2:80", NEVER, 0}, {"192.0.2.3:80", NEVER, 0}};
 
-    assert_status(RACE(hosts, 15, NULL), NB_TIMEOUT);
-    assert_string_equal(course(), "192.0.2.1:80@0 192.0.2.2:80@10");
+    assert_race(15, NB_TIMEOUT, "192.0.2.1:80@0 192.0.2.2:80@10");
     assert_non_null(strstr(err.message, "(tried 192.0.2.1:80: timed out, 192.0.2.2:80: timed out, "
                                         "192.0.2.3:80: not tried)"));
 }
@@ -522,12 +506,9 @@ TEST(attempts_are_never_closer_than_ten_milliseconds)
 TEST(the_deadline_ends_all_attempts_together)
 {
     static const struct host hosts[] = {
-        {"192.0.2.1:80", NEVER, 0},
-        {"192.0.2.2:80", 5, ECONNREFUSED},
-        {"192.0.2.3:80", NEVER, 0},
-    };
+        {"192.0.2.1:80", NEVER, 0}, {"192.0.2.2:80", 5, ECONNREFUSED}, {"192.0.2.3:80", NEVER, 0}};
 
-    assert_status(RACE(hosts, 2000, NULL), NB_TIMEOUT);
+    assert_status(RACE(hosts, 2000), NB_TIMEOUT);
     assert_int_equal(now_ms(), 2000);
     assert_int_equal(err.system_error, 0);
     assert_string_equal(err.message,
@@ -541,8 +522,7 @@ TEST(signals_move_neither_the_stagger_nor_the_deadline)
     static const struct host hosts[] = {{"192.0.2.1:80", NEVER, 0}, {"192.0.2.2:80", NEVER, 0}};
 
     world.interruptions = 1000000;
-    assert_status(RACE(hosts, 2000, NULL), NB_TIMEOUT);
-    assert_string_equal(course(), "192.0.2.1:80@0 192.0.2.2:80@250");
+    assert_race(2000, NB_TIMEOUT, "192.0.2.1:80@0 192.0.2.2:80@250");
     assert_int_equal(now_ms(), 2000);
 }
 
@@ -551,7 +531,7 @@ TEST(without_a_deadline_the_patience_of_the_system_ends_it)
     static const struct host hosts[] = {{"192.0.2.1:80", 127000, ETIMEDOUT},
                                         {"192.0.2.2:80", 127000, ETIMEDOUT}};
 
-    assert_status(RACE(hosts, -1, NULL), NB_UNREACHABLE);
+    assert_status(RACE(hosts, -1), NB_UNREACHABLE);
     assert_int_equal(err.system_error, ETIMEDOUT);
     assert_int_equal(now_ms(), 127250);
 }
@@ -562,20 +542,17 @@ TEST(an_answer_that_is_there_beats_the_deadline)
     static const struct host hosts[] = {{"192.0.2.1:80", 100, 0}};
 
     world.late_ms = 500;
-    assert_status(RACE(hosts, 300, NULL), NB_OK);
+    assert_status(RACE(hosts, 300), NB_OK);
 }
 
 TEST(after_the_deadline_no_attempt_begins)
 {
-    static const struct host hosts[] = {
-        {"192.0.2.1:80", 0, ECONNREFUSED},
-        {"192.0.2.2:80", 0, ECONNREFUSED},
-        {"192.0.2.3:80", 0, ECONNREFUSED},
-    };
+    static const struct host hosts[] = {{"192.0.2.1:80", 0, ECONNREFUSED},
+                                        {"192.0.2.2:80", 0, ECONNREFUSED},
+                                        {"192.0.2.3:80", 0, ECONNREFUSED}};
 
     world.slow_ms = 100;
-    assert_status(RACE(hosts, 150, NULL), NB_TIMEOUT);
-    assert_string_equal(course(), "192.0.2.1:80@0 192.0.2.2:80@100");
+    assert_race(150, NB_TIMEOUT, "192.0.2.1:80@0 192.0.2.2:80@100");
     assert_non_null(strstr(err.message, "192.0.2.3:80: not tried"));
 }
 
@@ -585,12 +562,12 @@ TEST(a_lookup_is_over_at_the_deadline_whatever_interrupts_it)
     size_t threads = running_threads();
 
     world.disturbances = 1000000;
-    assert_status(RACE(hosts, 300, NULL), NB_TIMEOUT);
+    assert_status(RACE(hosts, 300), NB_TIMEOUT);
     assert_int_equal(now_ms(), 300);
     assert_int_equal(world.begun, 0);
     until_lookups_end(threads);
     world.disturbances = 50;
-    assert_status(RACE(hosts, 300, NULL), NB_OK);
+    assert_status(RACE(hosts, 300), NB_OK);
     assert_int_equal(now_ms(), 51);
 }
 
@@ -644,7 +621,7 @@ TEST(when_all_fail_the_status_is_what_tells_most)
                 {"192.0.2.3:80", answers, rows[i].errors[2]},
             };
 
-            assert_status(RACE(hosts, 10000, NULL), rows[i].status);
+            assert_status(RACE(hosts, 10000), rows[i].status);
             assert_int_equal(err.system_error, rows[i].system_error);
         }
     }
@@ -672,7 +649,7 @@ TEST(a_socket_that_this_machine_refuses_tells_less_than_the_host)
             };
 
             world.no_ipv6 = reasons[i];
-            assert_status(RACE(hosts, 10000, NULL), answers[k].status);
+            assert_status(RACE(hosts, 10000), answers[k].status);
             assert_int_equal(err.system_error, answers[k].error);
         }
     }
@@ -681,13 +658,11 @@ TEST(a_socket_that_this_machine_refuses_tells_less_than_the_host)
 TEST(a_shortage_at_one_attempt_does_not_stop_the_next)
 {
     static const struct host hosts[] = {{"192.0.2.1:80", 1, 0}, {"192.0.2.2:80", 1, 0}};
-    char winner[NB_ADDRESS_TEXT_MAX];
 
     world.socket_failures = 1;
-    assert_status(RACE(hosts, 10000, winner), NB_OK);
-    assert_string_equal(winner, "192.0.2.2:80");
+    assert_winner(10000, "192.0.2.2:80");
     world.socket_failures = 2;
-    assert_status(RACE(hosts, 10000, NULL), NB_NO_DESCRIPTORS);
+    assert_status(RACE(hosts, 10000), NB_NO_DESCRIPTORS);
     assert_non_null(strstr(err.message, "(tried 192.0.2.1:80: out of file descriptors (EMFILE), "
                                         "192.0.2.2:80: out of file descriptors (EMFILE))"));
 }
@@ -705,7 +680,7 @@ TEST(sixteen_attempts_fit_into_the_message)
             i < 8 ? "[2001:db8:1111:2222:3333:4444:5555:66%02d]:80" : "192.168.111.1%02d:80", i);
         hosts[i] = (struct host){names[i], 0, ECONNREFUSED};
     }
-    assert_status(RACE(hosts, 10000, NULL), NB_REFUSED);
+    assert_status(RACE(hosts, 10000), NB_REFUSED);
     for (int i = 0; i < 16; i++)
         told += strstr(err.message, names[i]) != NULL;
     assert_int_equal(told, 16);

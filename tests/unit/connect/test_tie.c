@@ -105,22 +105,40 @@ static void check_cancelled(struct tied *tied)
     assert_int_equal(tied->err.system_error, 0);
 }
 
-#define TEST(name) TEST_AS(name, NET_CASE)
+/* A connection to tie to, the socket at its other end, and a listener to connect to. */
+static nb_conn *first;
+static int first_peer;
+static int listening;
+static nb_address address;
+
+static int tie_case_begin(void **state)
+{
+    (void)net_case_begin(state);
+    first = conn_and_peer(OVER_IPV4, &first_peer);
+    listening = bare_listener("127.0.0.1:0", 64, &address);
+    return 0;
+}
+
+static int tie_case_end(void **state)
+{
+    nb_abort(first);
+    raw_close(first_peer);
+    return net_case_end(state);
+}
+
+#define TIE_CASE(name) cmocka_unit_test_setup_teardown(name, tie_case_begin, tie_case_end)
+
+#define TEST(name) TEST_AS(name, TIE_CASE)
 
 TEST(cancel_ends_a_connect_that_waits_for_its_peer)
 {
     struct tied tied = {.name = NULL};
-    nb_conn *conn;
-    int peer;
 
-    conn = conn_and_peer(OVER_IPV4, &peer);
     silent_port("127.0.0.1:0", &tied.to);
-    start_connect(&tied, conn);
-    nb_cancel(conn);
+    start_connect(&tied, first);
+    nb_cancel(first);
     check_cancelled(&tied);
     assert_non_null(strstr(tied.err.message, ": cancelled"));
-    nb_abort(conn);
-    raw_close(peer);
 }
 
 TEST(cancel_ends_a_connect_that_waits_for_a_name)
@@ -142,70 +160,51 @@ TEST(cancel_ends_a_connect_that_waits_for_a_name)
 TEST(cancel_ends_every_connect_that_waits)
 {
     static struct tied tied[5];
-    nb_conn *conn;
-    int peer;
 
-    conn = conn_and_peer(OVER_IPV4, &peer);
     for (size_t i = 0; i < COUNT(tied); i++) {
         tied[i].name = NULL;
         silent_port("127.0.0.1:0", &tied[i].to);
-        start_connect(&tied[i], conn);
+        start_connect(&tied[i], first);
     }
-    nb_cancel(conn);
+    nb_cancel(first);
     for (size_t i = 0; i < COUNT(tied); i++)
         check_cancelled(&tied[i]);
-    nb_abort(conn);
-    raw_close(peer);
 }
 
 TEST(what_is_cancelled_already_lets_nothing_be_tied_to_it)
 {
-    nb_conn *conn, *other;
-    nb_address address;
+    nb_conn *other;
     nb_error err;
-    int peer;
 
-    (void)bare_listener("127.0.0.1:0", 8, &address);
-    conn = conn_and_peer(OVER_IPV4, &peer);
-    nb_cancel(conn);
-    assert_status(try_tied(&other, &address, conn, plenty(), &err), NB_CANCELLED);
+    nb_cancel(first);
+    assert_status(try_tied(&other, &address, first, plenty(), &err), NB_CANCELLED);
     assert_null(other);
     assert_non_null(strstr(err.message, ": cancelled"));
-    assert_status(try_tied(&other, &address, conn, past(), NULL), NB_CANCELLED);
-    nb_abort(conn);
-    raw_close(peer);
+    assert_status(try_tied(&other, &address, first, past(), NULL), NB_CANCELLED);
 }
 
 TEST(cancel_ends_a_receive_of_what_is_tied)
 {
     struct tied tied = {.name = NULL};
-    nb_address address;
-    nb_conn *conn;
-    int peer, listening, other;
+    int other;
 
-    listening = bare_listener("127.0.0.1:0", 8, &address);
-    conn = conn_and_peer(OVER_IPV4, &peer);
-    tied.conn = connect_tied(&address, conn);
+    tied.conn = connect_tied(&address, first);
     other = accept(listening, NULL, NULL);
     task_start(&tied.task, receive_in_vain, &tied);
     task_until_blocked(&tied.task);
-    nb_cancel(conn);
+    nb_cancel(first);
     task_join(&tied.task);
     assert_status(tied.status, NB_CANCELLED);
     assert_int_equal(raw_ending(other, NULL), ECONNRESET);
     nb_abort(tied.conn);
-    nb_abort(conn);
     raw_close(other);
-    raw_close(peer);
 }
 
 TEST(cancel_reaches_what_is_tied_to_what_is_tied)
 {
     nb_conn *conns[4];
-    nb_address address;
     int peer;
 
-    (void)bare_listener("127.0.0.1:0", 8, &address);
     conns[0] = conn_and_peer(OVER_IPV4, &peer);
     conns[1] = connect_tied(&address, conns[0]);
     conns[2] = connect_tied(&address, conns[1]);
@@ -239,9 +238,6 @@ static void (*const ends[])(nb_conn *) = {close_it, nb_abort, detach_it};
 
 TEST(the_end_of_the_first_unties)
 {
-    nb_address address;
-
-    (void)bare_listener("127.0.0.1:0", 64, &address);
     for (size_t i = 0; i < COUNT(ends); i++) {
         nb_conn *conn, *tied[2];
         int peer;
@@ -261,9 +257,6 @@ TEST(the_end_of_the_first_unties)
 
 TEST(the_end_of_what_is_tied_unties)
 {
-    nb_address address;
-
-    (void)bare_listener("127.0.0.1:0", 64, &address);
     for (size_t i = 0; i < COUNT(ends); i++) {
         nb_conn *conn, *tied[3];
         int peer;
@@ -285,36 +278,26 @@ TEST(the_end_of_what_is_tied_unties)
 TEST(a_connect_that_fails_unties)
 {
     nb_address dead, silent;
-    nb_conn *conn, *other;
-    int peer;
+    nb_conn *other;
 
     (void)dead_port("127.0.0.1:0", &dead);
     silent_port("127.0.0.2:0", &silent);
-    conn = conn_and_peer(OVER_IPV4, &peer);
-    assert_status(try_tied(&other, &dead, conn, plenty(), NULL), NB_REFUSED);
-    assert_status(try_tied(&other, &silent, conn, nb_after_ms(20), NULL), NB_TIMEOUT);
-    assert_status(try_tied(&other, &silent, conn, past(), NULL), NB_TIMEOUT);
-    nb_cancel(conn);
-    nb_abort(conn);
-    raw_close(peer);
+    assert_status(try_tied(&other, &dead, first, plenty(), NULL), NB_REFUSED);
+    assert_status(try_tied(&other, &silent, first, nb_after_ms(20), NULL), NB_TIMEOUT);
+    assert_status(try_tied(&other, &silent, first, past(), NULL), NB_TIMEOUT);
+    nb_cancel(first);
 }
 
 TEST(what_was_cancelled_is_not_detached)
 {
-    nb_conn *conn, *tied;
-    nb_address address;
+    nb_conn *tied;
     nb_fd fd = -1;
-    int peer;
 
-    (void)bare_listener("127.0.0.1:0", 8, &address);
-    conn = conn_and_peer(OVER_IPV4, &peer);
-    tied = connect_tied(&address, conn);
-    nb_cancel(conn);
+    tied = connect_tied(&address, first);
+    nb_cancel(first);
     assert_status(nb_conn_detach(tied, &fd, NULL, 0, NULL), NB_CANCELLED);
     assert_int_equal(fd, -1);
     nb_abort(tied);
-    nb_abort(conn);
-    raw_close(peer);
 }
 
 /* --- Servers: what a handler connects to ends with its own connection. --- */
@@ -523,9 +506,6 @@ static void end_it(void *conn)
 /* Whoever ends what is tied waits for whoever cancels it just then. */
 TEST(cancel_against_the_end_of_what_is_tied)
 {
-    nb_address address;
-    int listening = bare_listener("127.0.0.1:0", 8, &address);
-
     for (int round = 0; round < ROUNDS; round++) {
         nb_conn *conn, *tied, *behind;
         struct task task;
@@ -547,9 +527,6 @@ TEST(cancel_against_the_end_of_what_is_tied)
 
 TEST(end_of_the_first_against_the_end_of_what_is_tied)
 {
-    nb_address address;
-    int listening = bare_listener("127.0.0.1:0", 8, &address);
-
     for (int round = 0; round < ROUNDS; round++) {
         nb_conn *conn, *tied;
         struct task task;
@@ -578,9 +555,6 @@ static void connect_and_end(void *argument)
 /* Several threads tie something to one connection while it is cancelled. */
 TEST(cancel_against_connects)
 {
-    nb_address address;
-    int listening = bare_listener("127.0.0.1:0", 64, &address);
-
     for (int round = 0; round < ROUNDS / 4; round++) {
         static struct tied tied[4];
         nb_conn *conn;
@@ -610,57 +584,39 @@ TEST(cancel_against_connects)
 TEST(without_memory_for_a_tie_nothing_is_connected_and_nothing_leaks)
 {
     nb_status status = NB_NO_MEMORY;
-    nb_conn *conn, *tied = NULL;
-    nb_address address;
+    nb_conn *tied = NULL;
     int failed = 0;
-    int peer;
 
-    (void)bare_listener("127.0.0.1:0", 64, &address);
-    conn = conn_and_peer(OVER_IPV4, &peer);
     while (status == NB_NO_MEMORY && failed < 20) {
         fail_after(ON_LIBC_MALLOC, failed++, ENOMEM, 1);
-        status = try_tied(&tied, &address, conn, plenty(), NULL);
+        status = try_tied(&tied, &address, first, plenty(), NULL);
     }
     fail_next(ON_LIBC_MALLOC, 0, 0);
     assert_status(status, NB_OK);
     /* The connection, room for its candidates, the tie, and what ties to the first have in common. */
     assert_int_equal(failed, 5);
     nb_abort(tied);
-    nb_abort(conn);
-    raw_close(peer);
 }
 
 TEST(without_a_descriptor_for_a_tie_it_says_so)
 {
-    nb_conn *conn, *tied;
-    nb_address address;
+    nb_conn *tied;
     nb_error err;
-    int peer;
 
-    (void)bare_listener("127.0.0.1:0", 8, &address);
-    conn = conn_and_peer(OVER_IPV4, &peer);
     fail_next(ON_WAKE_OPEN, EMFILE, 1);
-    assert_status(try_tied(&tied, &address, conn, plenty(), &err), NB_NO_DESCRIPTORS);
+    assert_status(try_tied(&tied, &address, first, plenty(), &err), NB_NO_DESCRIPTORS);
     assert_int_equal(err.system_error, EMFILE);
-    nb_cancel(conn);
-    nb_abort(conn);
-    raw_close(peer);
+    nb_cancel(first);
 }
 
 /* Once it is connected, a tie takes none. */
 TEST(a_tied_connection_has_one_descriptor)
 {
-    nb_conn *conn, *tied;
-    nb_address address;
+    nb_conn *tied;
     size_t before;
-    int peer;
 
-    (void)bare_listener("127.0.0.1:0", 8, &address);
-    conn = conn_and_peer(OVER_IPV4, &peer);
     before = open_descriptors();
-    tied = connect_tied(&address, conn);
+    tied = connect_tied(&address, first);
     assert_int_equal(open_descriptors(), before + 1);
     nb_abort(tied);
-    nb_abort(conn);
-    raw_close(peer);
 }
