@@ -98,3 +98,27 @@ void shrink(void)
     raw_shrink(nb_conn_fd(conn));
     raw_shrink(peer);
 }
+
+void assert_directions(nb_status receiving, nb_status sending)
+{
+    assert_status(nb_conn_status(conn, NB_RECEIVE), receiving);
+    assert_status(nb_conn_status(conn, NB_SEND), sending);
+}
+
+void assert_counted(uint64_t received, uint64_t sent)
+{
+    uint64_t in = 4321;
+    uint64_t out = 4321;
+
+    nb_conn_counters(conn, &in, &out);
+    assert_int_equal(in, received);
+    assert_int_equal(out, sent);
+}
+
+void assert_ending(int expected, size_t count)
+{
+    size_t received = 4321;
+
+    assert_int_equal(raw_ending(peer, &received), expected);
+    assert_int_equal(received, count);
+}

@@ -33,6 +33,26 @@ void peer_resets(void);
 /* What sending sees as a broken pipe, for TCP and Unix alike. */
 void peer_breaks_off(void);
 
+/* That a call returns this and gives exactly these bytes: `got` of them in `buf`, which the file has. */
+#define assert_gives(call, status, literal)                                                        \
+    do {                                                                                           \
+        assert_status(call, status);                                                               \
+        assert_bytes(buf, got, literal);                                                           \
+    } while (0)
+
+/* That a call returns this and reports so many bytes in `sent`, which the file has. */
+#define assert_sends(call, status, count)                                                          \
+    do {                                                                                           \
+        assert_status(call, status);                                                               \
+        assert_int_equal(sent, count);                                                             \
+    } while (0)
+
+/* What the connection says of itself: its statuses, and the bytes received and sent. */
+void assert_directions(nb_status receiving, nb_status sending);
+void assert_counted(uint64_t received, uint64_t sent);
+/* How the peer sees the stream end (0, or an errno), after how many bytes. */
+void assert_ending(int expected, size_t count);
+
 /* Makes a large send wait for the peer, whatever the system's own idea of buffers is. */
 void shrink(void);
 

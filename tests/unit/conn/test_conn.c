@@ -68,26 +68,6 @@ static void assert_plain(int fd)
     assert_no_time_out(fd, SO_SNDTIMEO);
 }
 
-/* That a call returns this and receives exactly these bytes. */
-#define assert_gives(call, status, literal)                                                        \
-    do {                                                                                           \
-        assert_status(call, status);                                                               \
-        assert_bytes(buf, got, literal);                                                           \
-    } while (0)
-
-#define assert_directions(receiving, sending)                                                      \
-    do {                                                                                           \
-        assert_status(nb_conn_status(conn, NB_RECEIVE), receiving);                                \
-        assert_status(nb_conn_status(conn, NB_SEND), sending);                                     \
-    } while (0)
-
-/* How the peer sees the stream end (0, or an errno), after how many bytes. */
-#define assert_ending(expected, count)                                                             \
-    do {                                                                                           \
-        assert_int_equal(raw_ending(peer, &got), expected);                                        \
-        assert_int_equal(got, count);                                                              \
-    } while (0)
-
 static nb_status send_x(nb_deadline by)
 {
     return nb_send_all(conn, "x", 1, NULL, by);
@@ -494,16 +474,6 @@ TEST_AS(mapped_peers_of_a_dual_stack_listener_are_ipv4, EMPTY)
 }
 
 /* ---- counters, statuses, errors ---- */
-
-static void assert_counted(uint64_t in, uint64_t out)
-{
-    uint64_t received = 4321;
-    uint64_t sent = 4321;
-
-    nb_conn_counters(conn, &received, &sent);
-    assert_int_equal(received, in);
-    assert_int_equal(sent, out);
-}
 
 TEST(counters_count_what_was_received_and_sent)
 {

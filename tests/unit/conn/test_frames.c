@@ -29,9 +29,6 @@ static nb_status frame(size_t capacity, nb_deadline by)
     return nb_recv_frame(conn, buf, capacity, &got, by);
 }
 
-/* That the last call received exactly this body. */
-#define assert_got(literal) assert_bytes(buf, got, literal)
-
 static void assert_nothing_consumed(void)
 {
     uint64_t received = 1;
@@ -86,21 +83,17 @@ TEST_AS(header_and_body_of_a_frame_are_one_send, BOTH)
 TEST_AS(a_frame_is_given_without_its_header, BOTH)
 {
     arrive("\0\0\0\5hello");
-    assert_status(frame(sizeof(buf), plenty()), NB_OK);
-    assert_got("hello");
+    assert_gives(frame(sizeof(buf), plenty()), NB_OK, "hello");
     assert_int_equal(buf[5], '#');
 }
 
 TEST(an_empty_frame_is_a_frame)
 {
     arrive("\0\0\0\0\0\0\0\0\0\0\0\1x");
-    assert_status(frame(sizeof(buf), plenty()), NB_OK);
-    assert_got("");
+    assert_gives(frame(sizeof(buf), plenty()), NB_OK, "");
     got = 4321;
-    assert_status(nb_recv_frame(conn, NULL, 0, &got, plenty()), NB_OK);
-    assert_int_equal(got, 0);
-    assert_status(frame(sizeof(buf), plenty()), NB_OK);
-    assert_got("x");
+    assert_gives(nb_recv_frame(conn, NULL, 0, &got, plenty()), NB_OK, "");
+    assert_gives(frame(sizeof(buf), plenty()), NB_OK, "x");
 }
 
 struct sender {
@@ -163,8 +156,8 @@ TEST_AS(frames_survive_bytes_one_by_one_and_signals, BOTH)
     }
     for (int i = 0; i < 3; i++) {
         fail_next(ON_RECV, EINTR, 2);
-        assert_status(nb_recv_frame(b, buf, 7, &got, i == 0 ? nb_forever() : plenty()), NB_OK);
-        assert_got("seven..");
+        assert_gives(nb_recv_frame(b, buf, 7, &got, i == 0 ? nb_forever() : plenty()), NB_OK,
+                     "seven..");
     }
     nb_abort(a);
     nb_abort(b);
@@ -174,12 +167,10 @@ TEST(frames_that_arrived_together_are_one_receive)
 {
     arrive("\0\0\0\3one\0\0\0\0\0\0\0\5three");
     probe_clear();
-    assert_status(frame(sizeof(buf), nb_forever()), NB_OK);
-    assert_got("one");
+    assert_gives(frame(sizeof(buf), nb_forever()), NB_OK, "one");
     assert_int_equal(nb_conn_buffered(conn), 13);
     assert_status(frame(sizeof(buf), nb_forever()), NB_OK);
-    assert_status(frame(sizeof(buf), nb_forever()), NB_OK);
-    assert_got("three");
+    assert_gives(frame(sizeof(buf), nb_forever()), NB_OK, "three");
     assert_int_equal(probe_total(), 1);
 }
 
@@ -187,26 +178,18 @@ TEST(frames_and_other_calls_share_the_buffer)
 {
     arrive("line\n\0\0\0\5framerest\0\0\0\1x");
     assert_status(nb_recv_line(conn, buf, sizeof(buf), &got, plenty()), NB_OK);
-    assert_status(frame(sizeof(buf), plenty()), NB_OK);
-    assert_got("frame");
-    assert_status(nb_recv_exact(conn, buf, 4, &got, plenty()), NB_OK);
-    assert_got("rest");
-    assert_status(frame(sizeof(buf), plenty()), NB_OK);
-    assert_got("x");
+    assert_gives(frame(sizeof(buf), plenty()), NB_OK, "frame");
+    assert_gives(nb_recv_exact(conn, buf, 4, &got, plenty()), NB_OK, "rest");
+    assert_gives(frame(sizeof(buf), plenty()), NB_OK, "x");
 }
 
 TEST(counters_of_frames_include_the_headers)
 {
-    uint64_t received;
-    uint64_t sent;
-
     arrive("\0\0\0\3one\0\0\0\3tw");
     assert_status(nb_send_frame(conn, "four", 4, plenty()), NB_OK);
     assert_status(frame(sizeof(buf), plenty()), NB_OK);
     assert_status(frame(sizeof(buf), before_long()), NB_TIMEOUT);
-    nb_conn_counters(conn, &received, &sent);
-    assert_int_equal(received, 7);
-    assert_int_equal(sent, 8);
+    assert_counted(7, 8);
 }
 
 TEST_AS(success_of_frames_leaves_errno_alone, BOTH)
@@ -223,8 +206,7 @@ TEST_AS(success_of_frames_leaves_errno_alone, BOTH)
 TEST(a_frame_that_just_fits_is_taken)
 {
     arrive("\0\0\0\5hello\0\0\0\6hello!");
-    assert_status(frame(5, plenty()), NB_OK);
-    assert_got("hello");
+    assert_gives(frame(5, plenty()), NB_OK, "hello");
     assert_status(frame(5, plenty()), NB_TOO_LONG);
     assert_int_equal(got, 6);
     assert_int_equal(buf[0], '#');
@@ -239,11 +221,9 @@ TEST(a_frame_too_long_stays_and_its_body_is_not_read)
     arrive("\0\0\0\6hello!");
     assert_status(frame(5, plenty()), NB_TOO_LONG);
     assert_int_equal(got, 6);
-    assert_status(frame(sizeof(buf), plenty()), NB_TOO_LONG);
-    assert_int_equal(got, 0);
+    assert_gives(frame(sizeof(buf), plenty()), NB_TOO_LONG, "");
     assert_status(nb_recv(conn, buf, sizeof(buf), &got, plenty()), NB_TOO_LONG);
-    assert_status(nb_conn_status(conn, NB_RECEIVE), NB_TOO_LONG);
-    assert_status(nb_conn_status(conn, NB_SEND), NB_OK);
+    assert_directions(NB_TOO_LONG, NB_OK);
     assert_status(nb_conn_detach(conn, &fd, body, sizeof(body), &length), NB_OK);
     raw_recv(fd, body + length, 6 - length);
     assert_memory_equal(body, "hello!", 6);
@@ -299,8 +279,7 @@ TEST_AS(a_timeout_anywhere_in_a_frame_consumes_nothing, BOTH)
         assert_nothing_consumed();
         assert_status(nb_conn_status(conn, NB_RECEIVE), NB_OK);
         raw_send(peer, whole + cut, sizeof(whole) - 1 - cut);
-        assert_status(frame(sizeof(buf), plenty()), NB_OK);
-        assert_got("hello!");
+        assert_gives(frame(sizeof(buf), plenty()), NB_OK, "hello!");
     }
 }
 
@@ -308,8 +287,7 @@ TEST(what_came_of_a_frame_that_timed_out_is_for_every_call)
 {
     arrive("\0\0\0\6hel");
     assert_status(frame(sizeof(buf), before_long()), NB_TIMEOUT);
-    assert_status(nb_recv_exact(conn, buf, 7, &got, plenty()), NB_OK);
-    assert_got("\0\0\0\6hel");
+    assert_gives(nb_recv_exact(conn, buf, 7, &got, plenty()), NB_OK, "\0\0\0\6hel");
 }
 
 TEST(an_expired_deadline_takes_only_what_is_complete_in_the_buffer)
@@ -320,10 +298,8 @@ TEST(an_expired_deadline_takes_only_what_is_complete_in_the_buffer)
     assert_int_equal(nb_conn_buffered(conn), 0);
     assert_status(frame(sizeof(buf), plenty()), NB_OK);
     probe_clear();
-    assert_status(frame(sizeof(buf), past()), NB_OK);
-    assert_got("b");
-    assert_status(frame(sizeof(buf), past()), NB_TIMEOUT);
-    assert_int_equal(got, 0);
+    assert_gives(frame(sizeof(buf), past()), NB_OK, "b");
+    assert_gives(frame(sizeof(buf), past()), NB_TIMEOUT, "");
     assert_int_equal(nb_conn_buffered(conn), 5);
     assert_status(frame(3, past()), NB_TOO_LONG);
     assert_int_equal(got, 4);
@@ -430,8 +406,7 @@ TEST_AS(an_end_between_frames_is_an_end_and_inside_one_a_reset, BOTH)
         peer_ends();
         if (cut >= 5)
             assert_status(frame(sizeof(buf), plenty()), NB_OK);
-        assert_status(frame(sizeof(buf), plenty()), ending);
-        assert_int_equal(got, 0);
+        assert_gives(frame(sizeof(buf), plenty()), ending, "");
         assert_status(frame(sizeof(buf), plenty()), ending);
         assert_status(nb_conn_status(conn, NB_RECEIVE), ending);
         assert_status(nb_recv(conn, buf, sizeof(buf), &got, plenty()), ending);
@@ -453,8 +428,7 @@ TEST(want_of_memory_for_a_frame_consumes_nothing_and_does_not_stay)
     fail_next(ON_LIBC_MALLOC, ENOMEM, 1);
     assert_status(frame(sizeof(buf), plenty()), NB_NO_MEMORY);
     assert_nothing_consumed();
-    assert_status(frame(sizeof(buf), plenty()), NB_OK);
-    assert_got("hello!");
+    assert_gives(frame(sizeof(buf), plenty()), NB_OK, "hello!");
 }
 
 static void run_frame(void *argument)
@@ -485,12 +459,10 @@ TEST(receiving_a_frame_refuses_what_is_not_a_length_or_a_place)
     arrive("\0\0\0\1x");
     nb_cancel(conn); /* a broken contract comes first */
     probe_clear();
-    assert_status(nb_recv_frame(NULL, buf, 1, &got, plenty()), NB_INVALID);
-    assert_int_equal(got, 0);
+    assert_gives(nb_recv_frame(NULL, buf, 1, &got, plenty()), NB_INVALID, "");
     assert_status(nb_recv_frame(conn, NULL, 1, &got, plenty()), NB_INVALID);
     assert_status(nb_recv_frame(conn, buf, 1, NULL, plenty()), NB_INVALID);
-    assert_status(frame(SIZE_MAX / 2 + 1, plenty()), NB_INVALID);
-    assert_int_equal(got, 0);
+    assert_gives(frame(SIZE_MAX / 2 + 1, plenty()), NB_INVALID, "");
     assert_int_equal(probe_total(), 0);
 }
 

@@ -22,8 +22,9 @@
 #define TOO_LARGE (SIZE_MAX / 2 + 1)
 #define LARGE ((size_t)8 << 20) /* more than the system takes while nobody reads */
 
-/* What a call reported as sent. */
+/* What a call reported as sent, and as received. */
 static size_t sent;
+static size_t got;
 
 /* A lot to send, and a place to receive it. */
 static unsigned char large[LARGE];
@@ -62,6 +63,13 @@ static void peer_receives(const char *text)
 }
 
 #define TEST(name) TEST_AS(name, BOTH)
+
+/* That the peer receives so much of the pattern. */
+static void peer_receives_pattern(size_t length)
+{
+    raw_recv(peer, copy, length);
+    assert_true(pattern_holds(copy, length, 0));
+}
 
 /* ---- the order of checks ---- */
 
@@ -130,8 +138,7 @@ TEST_AS(length_of_zero_comes_before_an_expired_deadline, TCP)
 
     assert_status(nb_send_all(conn, NULL, 0, &sent, past()), NB_OK);
     assert_status(nb_send_slices(conn, NULL, 0, &sent, past()), NB_OK);
-    assert_status(nb_send_slices(conn, empty, 2, &sent, past()), NB_OK);
-    assert_int_equal(sent, 0);
+    assert_sends(nb_send_slices(conn, empty, 2, &sent, past()), NB_OK, 0);
     assert_status(nb_conn_status(conn, NB_SEND), NB_OK);
 }
 
@@ -150,15 +157,11 @@ TEST_AS(length_of_zero_makes_no_system_call, TCP)
 TEST(expired_deadline_sends_nothing_and_stays)
 {
     probe_clear();
-    assert_status(send_text("x", past()), NB_TIMEOUT);
-    assert_int_equal(sent, 0);
+    assert_sends(send_text("x", past()), NB_TIMEOUT, 0);
     assert_int_equal(calls(ON_SEND), 0);
     assert_status(send_text("x", nb_forever()), NB_TIMEOUT);
     assert_status(nb_conn_status(conn, NB_SEND), NB_TIMEOUT);
-    nb_abort(conn);
-    conn = NULL;
-    raw_close(peer);
-    conn = conn_and_peer(over, &peer);
+    start_over();
     assert_status(send_text("x", (nb_deadline){0}), NB_TIMEOUT);
     assert_status(send_text("x", nb_forever()), NB_TIMEOUT);
 }
@@ -167,10 +170,8 @@ TEST(expired_deadline_sends_nothing_and_stays)
 
 TEST_AS(send_all_sends_all, ALL)
 {
-    assert_status(send_text("hello", plenty()), NB_OK);
-    assert_int_equal(sent, 5);
-    assert_status(send_text(", world", nb_forever()), NB_OK);
-    assert_int_equal(sent, 7);
+    assert_sends(send_text("hello", plenty()), NB_OK, 5);
+    assert_sends(send_text(", world", nb_forever()), NB_OK, 7);
     peer_receives("hello, world");
 }
 
@@ -214,15 +215,12 @@ TEST(send_with_a_deadline_is_one_send_from_the_second_on)
 
 TEST_AS(both_directions_have_a_timer_of_their_own, TCP)
 {
-    char byte;
-    size_t got;
-
     raw_send_text(peer, "abcd");
     for (int i = 0; i < 3; i++) {
         if (i == 1)
             probe_clear();
         assert_status(send_text("x", nb_after_ms(10000)), NB_OK);
-        assert_status(nb_recv(conn, &byte, 1, &got, plenty()), NB_OK);
+        assert_status(nb_recv(conn, copy, 1, &got, plenty()), NB_OK);
     }
     assert_int_equal(probe_total(), 4);
 }
@@ -232,8 +230,7 @@ TEST(header_and_body_are_one_send)
     nb_slice slices[] = {{"header ", 7}, {NULL, 0}, {"body", 4}};
 
     probe_clear();
-    assert_status(nb_send_slices(conn, slices, 3, &sent, nb_forever()), NB_OK);
-    assert_int_equal(sent, 11);
+    assert_sends(nb_send_slices(conn, slices, 3, &sent, nb_forever()), NB_OK, 11);
     assert_int_equal(probe_total(), 1);
     peer_receives("header body");
 }
@@ -297,10 +294,9 @@ TEST_AS(large_amount_arrives_whole_through_small_buffers, ALL)
     shrink();
     pattern_fill(large, LARGE, 0);
     task_start(&reader, read_slowly, &total);
-    assert_status(nb_send_all(conn, large, LARGE / 2, &sent, nb_forever()), NB_OK);
-    assert_int_equal(sent, LARGE / 2);
-    assert_status(nb_send_all(conn, large + LARGE / 2, LARGE / 2, &sent, plenty()), NB_OK);
-    assert_int_equal(sent, LARGE / 2);
+    assert_sends(nb_send_all(conn, large, LARGE / 2, &sent, nb_forever()), NB_OK, LARGE / 2);
+    assert_sends(nb_send_all(conn, large + LARGE / 2, LARGE / 2, &sent, plenty()), NB_OK,
+                 LARGE / 2);
     task_join(&reader);
     assert_int_equal(total, LARGE);
     assert_true(pattern_holds(copy, total, 0));
@@ -331,11 +327,9 @@ static void check_slices(size_t count, size_t limit)
     total = cut_to_slices(slices, count);
     memcpy(before, slices, count * sizeof(*slices));
     probe.send.limit = limit;
-    assert_status(nb_send_slices(conn, slices, count, &sent, plenty()), NB_OK);
-    assert_int_equal(sent, total);
+    assert_sends(nb_send_slices(conn, slices, count, &sent, plenty()), NB_OK, total);
     assert_memory_equal(slices, before, count * sizeof(*slices));
-    raw_recv(peer, copy, total);
-    assert_true(pattern_holds(copy, total, 0));
+    peer_receives_pattern(total);
     free(slices);
     free(before);
 }
@@ -370,8 +364,7 @@ TEST(large_slices_arrive_whole_through_small_buffers)
     shrink();
     pattern_fill(large, LARGE, 0);
     task_start(&reader, read_slowly, &total);
-    assert_status(nb_send_slices(conn, slices, COUNT(slices), &sent, plenty()), NB_OK);
-    assert_int_equal(sent, LARGE);
+    assert_sends(nb_send_slices(conn, slices, COUNT(slices), &sent, plenty()), NB_OK, LARGE);
     task_join(&reader);
     assert_true(pattern_holds(copy, total, 0));
 }
@@ -380,10 +373,8 @@ TEST(short_sends_are_made_good)
 {
     probe.send.limit = 7;
     pattern_fill(large, 1000, 0);
-    assert_status(nb_send_all(conn, large, 1000, &sent, plenty()), NB_OK);
-    assert_int_equal(sent, 1000);
-    raw_recv(peer, copy, 1000);
-    assert_true(pattern_holds(copy, 1000, 0));
+    assert_sends(nb_send_all(conn, large, 1000, &sent, plenty()), NB_OK, 1000);
+    peer_receives_pattern(1000);
 }
 
 TEST(send_goes_on_after_a_signal)
@@ -434,11 +425,11 @@ static void echo_a_lot(void *argument)
     nb_conn *echo = argument;
     static char block[10000];
     nb_status status;
-    size_t got;
+    size_t length;
 
     do {
-        status = nb_recv(echo, block, sizeof(block), &got, nb_forever());
-        (void)nb_send_all(echo, block, got, NULL, nb_forever());
+        status = nb_recv(echo, block, sizeof(block), &length, nb_forever());
+        (void)nb_send_all(echo, block, length, NULL, nb_forever());
     } while (status == NB_OK);
     (void)nb_shutdown_send(echo);
 }
@@ -448,7 +439,6 @@ TEST_AS(both_directions_work_at_once, ALL)
     struct task echoer;
     struct task sender;
     nb_conn *echo = adopt(peer);
-    size_t got;
 
     peer = -1;
     pattern_fill(large, LARGE, 0);
@@ -472,21 +462,16 @@ static void send_fails_with(int number, nb_status status)
 {
     nb_conn *other = conn;
     int other_peer = peer;
-    char byte;
-    size_t got;
 
     conn = conn_and_peer(OVER_UNIX, &peer);
     fail_next(ON_SEND, number, 1);
-    assert_status(send_text("x", plenty()), status);
-    assert_int_equal(sent, 0);
-    assert_status(nb_conn_status(conn, NB_SEND), status);
-    assert_status(nb_conn_status(conn, NB_RECEIVE), NB_OK);
+    assert_sends(send_text("x", plenty()), status, 0);
+    assert_directions(NB_OK, status);
     assert_status(send_text("x", nb_forever()), status);
     raw_send_text(peer, "y");
-    assert_status(nb_recv(conn, &byte, 1, &got, plenty()), NB_OK);
+    assert_status(nb_recv(conn, copy, 1, &got, plenty()), NB_OK);
     nb_abort(conn);
-    assert_int_equal(raw_ending(peer, &got), 0);
-    assert_int_equal(got, 0);
+    assert_ending(0, 0);
     raw_close(peer);
     conn = other;
     peer = other_peer;
@@ -517,8 +502,7 @@ TEST(failure_in_the_middle_reports_what_was_sent)
 
     probe.send.limit = 4;
     fail_next(ON_SEND, 0, 0);
-    assert_status(nb_send_slices(conn, slices, 2, &sent, plenty()), NB_OK);
-    assert_int_equal(sent, 5);
+    assert_sends(nb_send_slices(conn, slices, 2, &sent, plenty()), NB_OK, 5);
     peer_receives("hello");
     peer_closes();
     while (send_text("hello", plenty()) == NB_OK)
@@ -529,17 +513,13 @@ TEST(failure_in_the_middle_reports_what_was_sent)
 
 TEST(timeout_reports_exactly_what_was_sent)
 {
-    size_t received;
-
     shrink();
     pattern_fill(large, LARGE, 0);
     assert_status(nb_send_all(conn, large, LARGE, &sent, before_long()), NB_TIMEOUT);
     assert_true(sent > 0 && sent < LARGE);
-    raw_recv(peer, copy, sent);
-    assert_true(pattern_holds(copy, sent, 0));
+    peer_receives_pattern(sent);
     assert_int_equal(shutdown(nb_conn_fd(conn), SHUT_WR), 0);
-    assert_int_equal(raw_ending(peer, &received), 0);
-    assert_int_equal(received, 0);
+    assert_ending(0, 0);
 }
 
 TEST(timeout_of_slices_reports_exactly_what_was_sent)
@@ -552,8 +532,7 @@ TEST(timeout_of_slices_reports_exactly_what_was_sent)
     assert_status(nb_send_slices(conn, slices, 3, &sent, before_long()), NB_TIMEOUT);
     nb_conn_counters(conn, NULL, &counted);
     assert_int_equal(counted, sent);
-    raw_recv(peer, copy, sent);
-    assert_true(pattern_holds(copy, sent, 0));
+    peer_receives_pattern(sent);
 }
 
 TEST(timeout_with_nothing_sent_stays)
@@ -591,8 +570,7 @@ TEST_AS(send_to_a_peer_that_is_gone_is_a_reset_without_a_signal, ALL)
     /* The first may still be taken; it makes the other end answer with a reset. */
     if (send_text("x", plenty()) == NB_OK)
         until_event(nb_conn_fd(conn), POLLHUP);
-    assert_status(nb_send_slices(conn, slices, 2, &sent, plenty()), NB_RESET);
-    assert_int_equal(sent, 0);
+    assert_sends(nb_send_slices(conn, slices, 2, &sent, plenty()), NB_RESET, 0);
     assert_status(send_text("x", plenty()), NB_RESET);
     assert_int_equal(sigaction(SIGPIPE, NULL, &action), 0);
     assert_true(action.sa_handler == SIG_DFL);
@@ -616,8 +594,7 @@ TEST(send_of_any_kind_raises_no_signal)
             assert_status(status, NB_RESET);
             i++;
         }
-        nb_abort(conn);
-        conn = conn_and_peer(over, &peer);
+        start_over();
     }
 }
 
@@ -636,39 +613,35 @@ TEST(reset_wakes_a_blocked_send)
     assert_true(sent < LARGE);
 }
 
-TEST(receiving_goes_on_after_a_send_has_failed)
+static void receiving_goes_on(void)
 {
     char text[16];
-    size_t got;
 
-    assert_status(send_text("x", past()), NB_TIMEOUT);
     raw_send_text(peer, "hello\n");
     assert_status(nb_recv_line(conn, text, sizeof(text), &got, plenty()), NB_OK);
     assert_string_equal(text, "hello");
+}
+
+TEST(receiving_goes_on_after_a_send_has_failed)
+{
+    assert_status(send_text("x", past()), NB_TIMEOUT);
+    receiving_goes_on();
 }
 
 /* ---- the end of our stream ---- */
 
 TEST_AS(shutdown_shows_the_peer_the_end_after_the_last_byte, ALL)
 {
-    size_t received;
-
     assert_status(send_text("bye", plenty()), NB_OK);
     assert_status(nb_shutdown_send(conn), NB_OK);
-    assert_int_equal(raw_ending(peer, &received), 0);
-    assert_int_equal(received, 3);
+    assert_ending(0, 3);
 }
 
 TEST(receiving_goes_on_after_shutdown)
 {
-    char text[16];
-    size_t got;
-
     assert_status(nb_shutdown_send(conn), NB_OK);
     assert_int_equal(raw_ending(peer, NULL), 0);
-    raw_send_text(peer, "hello\n");
-    assert_status(nb_recv_line(conn, text, sizeof(text), &got, plenty()), NB_OK);
-    assert_string_equal(text, "hello");
+    receiving_goes_on();
 }
 
 TEST(sends_after_shutdown_are_invalid)
@@ -676,8 +649,7 @@ TEST(sends_after_shutdown_are_invalid)
     nb_slice slice = {"x", 1};
 
     assert_status(nb_shutdown_send(conn), NB_OK);
-    assert_status(send_text("x", plenty()), NB_INVALID);
-    assert_int_equal(sent, 0);
+    assert_sends(send_text("x", plenty()), NB_INVALID, 0);
     assert_status(send_text("", plenty()), NB_INVALID);
     assert_status(nb_send_slices(conn, &slice, 1, &sent, past()), NB_INVALID);
     nb_cancel(conn);
@@ -694,14 +666,11 @@ TEST(shutdown_may_be_called_again)
 
 TEST(shutdown_after_the_peer_has_reset_is_fine)
 {
-    char byte;
-    size_t got;
-
     peer_breaks_off();
     errno = 1234;
     assert_status(nb_shutdown_send(conn), NB_OK);
     assert_int_equal(errno, 1234);
-    assert_status(nb_recv(conn, &byte, 1, &got, plenty()), over == OVER_UNIX ? NB_EOF : NB_RESET);
+    assert_status(nb_recv(conn, copy, 1, &got, plenty()), over == OVER_UNIX ? NB_EOF : NB_RESET);
 }
 
 TEST(shutdown_after_a_failed_send_sends_no_end)
@@ -716,11 +685,8 @@ TEST(shutdown_after_a_failed_send_sends_no_end)
 
 TEST(sending_works_after_the_peers_end_was_received)
 {
-    char byte;
-    size_t got;
-
     assert_int_equal(shutdown(peer, SHUT_WR), 0);
-    assert_status(nb_recv(conn, &byte, 1, &got, plenty()), NB_EOF);
+    assert_status(nb_recv(conn, copy, 1, &got, plenty()), NB_EOF);
     assert_status(send_text("answer", plenty()), NB_OK);
     assert_status(nb_shutdown_send(conn), NB_OK);
     peer_receives("answer");
