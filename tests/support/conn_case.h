@@ -33,7 +33,7 @@ void peer_resets(void);
 /* What sending sees as a broken pipe, for TCP and Unix alike. */
 void peer_breaks_off(void);
 
-/* That a call returns this and gives exactly these bytes: `got` of them in `buf`, which the file has. */
+/* That a call returns this and gives exactly these bytes: `got` in `buf`, which the file has. */
 #define assert_gives(call, status, literal)                                                        \
     do {                                                                                           \
         assert_status(call, status);                                                               \

@@ -79,6 +79,13 @@ unsigned slowness(void);
 /* Whatever has to happen happens within this time, sanitizers and busy machines included. */
 #define PATIENCE_MS (10000 * (int64_t)slowness())
 
+/* A call as a function of its deadline `by`, for tables of them. */
+#define CALL_BY(name, call)                                                                        \
+    static nb_status name(nb_deadline by)                                                          \
+    {                                                                                              \
+        return call;                                                                               \
+    }
+
 /* The number of elements of an array. */
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 

@@ -2,7 +2,7 @@
 /** @file
  *  @brief Tests of a connection's life: adopt, detach, close, abort, cancel, and what can be asked. */
 #undef _GNU_SOURCE
-#define _GNU_SOURCE /* POLLRDHUP */
+#define _GNU_SOURCE
 
 #include "conn_case.h"
 #include "support.h"
@@ -68,10 +68,7 @@ static void assert_plain(int fd)
     assert_no_time_out(fd, SO_SNDTIMEO);
 }
 
-static nb_status send_x(nb_deadline by)
-{
-    return nb_send_all(conn, "x", 1, NULL, by);
-}
+CALL_BY(send_x, nb_send_all(conn, "x", 1, NULL, by))
 
 static nb_status recv_one(void)
 {
@@ -594,35 +591,12 @@ TEST(error_without_a_system_error_names_the_reason_alone)
     assert_int_equal(err.system_error, 0);
 }
 
-static nb_status line_of_64(nb_deadline by)
-{
-    return nb_recv_line(conn, buf, 64, &got, by);
-}
-
-static nb_status some_of_64(nb_deadline by)
-{
-    return nb_recv(conn, buf, 64, &got, by);
-}
-
-static nb_status exactly_64(nb_deadline by)
-{
-    return nb_recv_exact(conn, buf, 64, &got, by);
-}
-
-static nb_status frame_of_64(nb_deadline by)
-{
-    return nb_recv_frame(conn, buf, 64, &got, by);
-}
-
-static nb_status all_of_it(nb_deadline by)
-{
-    return nb_recv_to_end(conn, buf, 0, &got, by);
-}
-
-static nb_status wait_for_it(nb_deadline by)
-{
-    return nb_wait_readable(conn, by);
-}
+CALL_BY(line_of_64, nb_recv_line(conn, buf, 64, &got, by))
+CALL_BY(some_of_64, nb_recv(conn, buf, 64, &got, by))
+CALL_BY(exactly_64, nb_recv_exact(conn, buf, 64, &got, by))
+CALL_BY(frame_of_64, nb_recv_frame(conn, buf, 64, &got, by))
+CALL_BY(all_of_it, nb_recv_to_end(conn, buf, 0, &got, by))
+CALL_BY(wait_for_it, nb_wait_readable(conn, by))
 
 TEST_AS(error_tells_of_a_receive_that_timed_out, ALL)
 {
@@ -1127,64 +1101,39 @@ TEST(abort_frees_the_buffer_and_the_descriptor)
 
 /* ---- cancel ---- */
 
-static nb_deadline call_by;
-static nb_status call_status;
-static size_t call_done;
+CALL_BY(until_lf, nb_recv_until(conn, buf, 64, "\n", 1, &got, by))
+CALL_BY(to_end_64, nb_recv_to_end(conn, buf, 64, &got, by))
+CALL_BY(send_large, nb_send_all(conn, large, LARGE, &got, by))
 
-static void call_recv(void *argument)
-{
-    (void)argument;
-    call_status = nb_recv(conn, buf, 64, &call_done, call_by);
-}
-
-static void call_exact(void *argument)
-{
-    (void)argument;
-    call_status = nb_recv_exact(conn, buf, 64, &call_done, call_by);
-}
-
-static void call_until(void *argument)
-{
-    (void)argument;
-    call_status = nb_recv_until(conn, buf, 64, "\n", 1, &call_done, call_by);
-}
-
-static void call_line(void *argument)
-{
-    (void)argument;
-    call_status = nb_recv_line(conn, buf, 64, &call_done, call_by);
-}
-
-static void call_to_end(void *argument)
-{
-    (void)argument;
-    call_status = nb_recv_to_end(conn, buf, 64, &call_done, call_by);
-}
-
-static void call_wait(void *argument)
-{
-    (void)argument;
-    call_done = 0;
-    call_status = nb_wait_readable(conn, call_by);
-}
-
-static void call_send_all(void *argument)
-{
-    (void)argument;
-    call_status = nb_send_all(conn, large, LARGE, &call_done, call_by);
-}
-
-static void call_send_slices(void *argument)
+static nb_status send_large_slices(nb_deadline by)
 {
     nb_slice slices[] = {{large, LARGE / 2}, {large, LARGE / 2}};
 
-    (void)argument;
-    call_status = nb_send_slices(conn, slices, 2, &call_done, call_by);
+    return nb_send_slices(conn, slices, 2, &got, by);
 }
 
-static void (*const operations[])(void *) = {call_recv,     call_exact,      call_until,
-                                             call_line,     call_to_end,     call_wait,
-                                             call_send_all, call_send_slices};
+static nb_status (*const operations[])(nb_deadline) = {some_of_64, exactly_64,       until_lf,
+                                                       line_of_64, to_end_64,        wait_for_it,
+                                                       send_large, send_large_slices};
+
+/* A call in a thread. */
+static nb_status (*call)(nb_deadline);
+static nb_deadline call_by;
+static nb_status call_status;
+
+static void make_call(void *unused)
+{
+    (void)unused;
+    got = 0; /* a wait reports nothing */
+    call_status = call(call_by);
+}
+
+static void start_call(struct task *task, nb_status (*which)(nb_deadline), nb_deadline by)
+{
+    call = which;
+    call_by = by;
+    task_start(task, make_call, NULL);
+}
 
 static void wake_each(nb_deadline by)
 {
@@ -1192,13 +1141,12 @@ static void wake_each(nb_deadline by)
         struct task task;
 
         shrink();
-        call_by = by;
-        task_start(&task, operations[i], NULL);
+        start_call(&task, operations[i], by);
         task_until_blocked(&task);
         nb_cancel(conn);
         task_join(&task);
-        if (call_status != NB_CANCELLED || (i < 6 && call_done != 0))
-            fail_msg("call %zu: %s, %zu", i, nb_status_name(call_status), call_done);
+        if (call_status != NB_CANCELLED || (i < 6 && got != 0))
+            fail_msg("call %zu: %s, %zu", i, nb_status_name(call_status), got);
         start_over();
     }
 }
@@ -1225,8 +1173,7 @@ static void send_in_another_thread(void *argument)
 static void cancel_both_directions(struct task tasks[2])
 {
     shrink();
-    call_by = nb_forever();
-    task_start(&tasks[0], call_recv, NULL);
+    start_call(&tasks[0], some_of_64, nb_forever());
     task_start(&tasks[1], send_in_another_thread, NULL);
     task_until_blocked(&tasks[0]);
     task_until_blocked(&tasks[1]);
@@ -1244,11 +1191,11 @@ TEST_AS(cancel_wakes_both_directions, ALL)
     assert_status(sender_status, NB_CANCELLED);
 }
 
-static void cancel_a_blocked(void (*call)(void *))
+static void cancel_a_blocked(nb_status (*which)(nb_deadline))
 {
     struct task task;
 
-    task_start(&task, call, NULL);
+    start_call(&task, which, nb_forever());
     task_until_blocked(&task);
     nb_cancel(conn);
     task_join(&task);
@@ -1257,10 +1204,9 @@ static void cancel_a_blocked(void (*call)(void *))
 
 TEST(cancelled_call_reports_what_it_had)
 {
-    call_by = nb_forever();
     arrive("abc");
-    cancel_a_blocked(call_exact);
-    assert_bytes(buf, call_done, "abc");
+    cancel_a_blocked(exactly_64);
+    assert_bytes(buf, got, "abc");
 }
 
 TEST(cancelled_send_reports_what_it_had)
@@ -1268,11 +1214,10 @@ TEST(cancelled_send_reports_what_it_had)
     uint64_t counted;
 
     shrink();
-    call_by = nb_forever();
-    cancel_a_blocked(call_send_all);
-    assert_true(call_done < LARGE);
+    cancel_a_blocked(send_large);
+    assert_true(got < LARGE);
     nb_conn_counters(conn, NULL, &counted);
-    assert_int_equal(counted, call_done);
+    assert_int_equal(counted, got);
 }
 
 TEST(every_call_after_a_cancellation_says_so)
@@ -1280,10 +1225,10 @@ TEST(every_call_after_a_cancellation_says_so)
     arrive("hello\n");
     nb_cancel(conn);
     for (size_t i = 0; i < COUNT(operations); i++) {
-        call_by = i % 2 != 0 ? plenty() : nb_forever();
-        operations[i](NULL);
-        if (call_status != NB_CANCELLED || call_done != 0)
-            fail_msg("call %zu: %s, %zu", i, nb_status_name(call_status), call_done);
+        got = 0;
+        call_status = operations[i](i % 2 != 0 ? plenty() : nb_forever());
+        if (call_status != NB_CANCELLED || got != 0)
+            fail_msg("call %zu: %s, %zu", i, nb_status_name(call_status), got);
     }
     assert_status(nb_recv_exact(conn, NULL, 0, &got, plenty()), NB_CANCELLED);
     assert_status(nb_send_all(conn, NULL, 0, NULL, plenty()), NB_CANCELLED);
@@ -1351,8 +1296,7 @@ TEST(cancellation_is_not_lost_just_before_a_call)
         struct task task;
 
         shrink();
-        call_by = i % 16 < 8 ? nb_forever() : plenty();
-        task_start(&task, operations[i % COUNT(operations)], NULL);
+        start_call(&task, operations[i % COUNT(operations)], i % 16 < 8 ? nb_forever() : plenty());
         nb_cancel(conn);
         task_join(&task);
         if (call_status != NB_CANCELLED)
@@ -1398,9 +1342,8 @@ TEST(queries_and_cancellations_work_from_any_thread)
     struct task cancellers[3];
 
     shrink();
-    call_by = plenty();
     atomic_store(&stop_asking, false);
-    task_start(&receiver, call_to_end, NULL);
+    start_call(&receiver, to_end_64, plenty());
     task_start(&sender, send_in_another_thread, NULL);
     task_start(&asker, ask_everything, NULL);
     for (int i = 0; i < 20; i++)
@@ -1417,5 +1360,5 @@ TEST(queries_and_cancellations_work_from_any_thread)
     task_join(&asker);
     assert_status(call_status, NB_CANCELLED);
     assert_status(sender_status, NB_CANCELLED);
-    assert_int_equal(call_done, 20);
+    assert_int_equal(got, 20);
 }

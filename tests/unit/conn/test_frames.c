@@ -2,13 +2,12 @@
 /** @file
  *  @brief Tests of frames: messages that say their length first. */
 #undef _GNU_SOURCE
-#define _GNU_SOURCE /* POLLRDHUP */
+#define _GNU_SOURCE
 
 #include "conn_case.h"
 #include "support.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>

@@ -2,7 +2,7 @@
 /** @file
  *  @brief Tests of receiving: what is there, so many bytes, up to a delimiter, a line, to the end. */
 #undef _GNU_SOURCE
-#define _GNU_SOURCE /* POLLRDHUP */
+#define _GNU_SOURCE
 
 #include "conn/conn_internal.h"
 #include "conn_case.h"
@@ -81,30 +81,11 @@ static nb_status readable(nb_deadline by)
 
 /* ---- what holds for each of the calls ---- */
 
-static nb_status some_by(nb_deadline by)
-{
-    return some(64, by);
-}
-
-static nb_status exact_by(nb_deadline by)
-{
-    return exact(5, by);
-}
-
-static nb_status until_by(nb_deadline by)
-{
-    return until(64, "\n", by);
-}
-
-static nb_status line_by(nb_deadline by)
-{
-    return line(64, by);
-}
-
-static nb_status to_end_by(nb_deadline by)
-{
-    return to_end(64, by);
-}
+CALL_BY(some_by, some(64, by))
+CALL_BY(exact_by, exact(5, by))
+CALL_BY(until_by, until(64, "\n", by))
+CALL_BY(line_by, line(64, by))
+CALL_BY(to_end_by, to_end(64, by))
 
 static const struct operation {
     const char *name;

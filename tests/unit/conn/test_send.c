@@ -3,7 +3,7 @@
  *  @brief Tests of sending: all of it, from one place or many, with an exact account; and of ending
  *         our stream. */
 #undef _GNU_SOURCE
-#define _GNU_SOURCE /* POLLRDHUP */
+#define _GNU_SOURCE
 
 #include "conn_case.h"
 #include "support.h"

@@ -232,6 +232,15 @@ static void clear_counts(void)
     world.receives = world.sends = world.polls = world.set_options = world.waits = 0;
 }
 
+/* That a call with so much time ends at its deadline, neither early nor late. */
+static void assert_times_out(nb_status (*run)(nb_deadline), int64_t ms)
+{
+    nb_deadline by = in_world(ms);
+
+    assert_status(run(by), NB_TIMEOUT);
+    assert_true(world.now == by.ns);
+}
+
 static void assert_world_is_sound(void)
 {
     assert_false(world.misarmed);
@@ -271,6 +280,12 @@ static void renew(void)
     conn = conn_and_peer(over, &peer);
 }
 
+static void leave_world(void)
+{
+    world.on = false;
+    renew();
+}
+
 static int make_large(void **state)
 {
     (void)state;
@@ -287,40 +302,13 @@ static int free_large(void **state)
 
 /* ---- all calls that wait ---- */
 
-static nb_status wait_recv(nb_deadline by)
-{
-    return nb_recv(conn, buf, sizeof(buf), &got, by);
-}
-
-static nb_status wait_exact(nb_deadline by)
-{
-    return nb_recv_exact(conn, buf, sizeof(buf), &got, by);
-}
-
-static nb_status wait_until(nb_deadline by)
-{
-    return nb_recv_until(conn, buf, sizeof(buf), "\n", 1, &got, by);
-}
-
-static nb_status wait_line(nb_deadline by)
-{
-    return nb_recv_line(conn, buf, sizeof(buf), &got, by);
-}
-
-static nb_status wait_to_end(nb_deadline by)
-{
-    return nb_recv_to_end(conn, buf, sizeof(buf), &got, by);
-}
-
-static nb_status wait_readable(nb_deadline by)
-{
-    return nb_wait_readable(conn, by);
-}
-
-static nb_status wait_send(nb_deadline by)
-{
-    return nb_send_all(conn, large, LARGE, &got, by);
-}
+CALL_BY(wait_recv, nb_recv(conn, buf, sizeof(buf), &got, by))
+CALL_BY(wait_exact, nb_recv_exact(conn, buf, sizeof(buf), &got, by))
+CALL_BY(wait_until, nb_recv_until(conn, buf, sizeof(buf), "\n", 1, &got, by))
+CALL_BY(wait_line, nb_recv_line(conn, buf, sizeof(buf), &got, by))
+CALL_BY(wait_to_end, nb_recv_to_end(conn, buf, sizeof(buf), &got, by))
+CALL_BY(wait_readable, nb_wait_readable(conn, by))
+CALL_BY(wait_send, nb_send_all(conn, large, LARGE, &got, by))
 
 static nb_status wait_send_v(nb_deadline by)
 {
@@ -559,28 +547,27 @@ static int64_t best_timer(int64_t left_ms)
     return ms;
 }
 
-static void times_out_at_once(const struct operation *call, int64_t ms)
+/* In the world that a case has described: the call ends at its deadline, and has set few timers. */
+static void ends_at_its_deadline(const struct operation *call, int64_t ms)
 {
-    nb_deadline by;
-    nb_status status;
+    nb_deadline by = in_world(ms);
+    nb_status status = call->run(by);
 
-    enter_world();
-    world.late = ms % 2 == 0;
-    by = in_world(ms);
-    status = call->run(by);
-    if (status != NB_TIMEOUT || world.now != by.ns || world.misarmed || world.hung)
-        fail_msg("%s, %lld ms: %s at %lld ns%s%s", call->name, (long long)ms,
+    if (status != NB_TIMEOUT || world.now != by.ns || world.misarmed || world.hung ||
+        world.set_options > 12)
+        fail_msg("%s, %lld ms: %s at %lld ns%s%s, %d timers", call->name, (long long)ms,
                  nb_status_name(status), (long long)(world.now - by.ns),
-                 world.misarmed ? ", misarmed" : "", world.hung ? ", hung" : "");
+                 world.misarmed ? ", misarmed" : "", world.hung ? ", hung" : "", world.set_options);
+    leave_world();
 }
 
 TEST(every_deadline_is_kept_to_the_nanosecond)
 {
     for (size_t i = 0; i < COUNT(operations); i++) {
         for (size_t k = 0; k < COUNT(spans_ms); k++) {
-            times_out_at_once(&operations[i], spans_ms[k]);
-            world.on = false;
-            renew();
+            enter_world();
+            world.late = spans_ms[k] % 2 == 0;
+            ends_at_its_deadline(&operations[i], spans_ms[k]);
         }
     }
 }
@@ -603,14 +590,10 @@ static void uses_timer_then_poll(nb_status (*run)(nb_deadline), nb_direction dir
     assert_true(world.polls <= 1); /* the latest timer may fire at the very deadline */
     assert_true(world.polls == 0 || world.last_poll.ns == by.ns);
     assert_true(world.receives + world.sends <= 2);
-    world.on = false;
-    renew();
+    leave_world();
 }
 
-static nb_status wait_send_byte(nb_deadline by)
-{
-    return nb_send_all(conn, "x", 1, NULL, by);
-}
+CALL_BY(wait_send_byte, nb_send_all(conn, "x", 1, NULL, by))
 
 TEST(receive_is_one_timer_and_one_poll_at_most)
 {
@@ -639,16 +622,11 @@ TEST_AS(twenty_seconds_are_a_timer_of_16384_ms_and_a_poll, VIRTUAL_TCP)
 TEST_AS(unix_send_with_a_deadline_never_waits_in_the_kernels_send, VIRTUAL_UNIX)
 {
     for (size_t i = 0; i < COUNT(spans_ms); i++) {
-        nb_deadline by;
-
         enter_world();
-        by = in_world(spans_ms[i]);
-        assert_status(wait_send(by), NB_TIMEOUT);
-        assert_true(world.now == by.ns);
+        assert_times_out(wait_send, spans_ms[i]);
         assert_false(world.blocked);
         assert_int_equal(world.set_options, 0);
-        world.on = false;
-        renew();
+        leave_world();
     }
 }
 
@@ -657,12 +635,8 @@ TEST(short_time_is_one_poll_without_a_timer)
     assert_status(wait_recv(in_world(33)), NB_TIMEOUT); /* a timer is set now, and not to be used */
     world.blocked = false;
     for (int64_t ms = 1; ms < 32; ms++) {
-        nb_deadline by;
-
         clear_counts();
-        by = in_world(ms);
-        assert_status(wait_recv(by), NB_TIMEOUT);
-        assert_true(world.now == by.ns);
+        assert_times_out(wait_recv, ms);
         assert_int_equal(world.polls, 1);
         assert_int_equal(world.set_options, 0);
         assert_true(world.receives <= 1);
@@ -691,13 +665,9 @@ TEST_AS(fresh_deadlines_of_one_length_set_the_timer_once, VIRTUAL_TCP)
 
 TEST_AS(timeout_in_the_steady_state_is_one_recv_and_one_poll, VIRTUAL_TCP)
 {
-    nb_deadline by;
-
     receive_often(3, 20000, 20000);
     clear_counts();
-    by = in_world(20000);
-    assert_status(wait_recv(by), NB_TIMEOUT);
-    assert_true(world.now == by.ns);
+    assert_times_out(wait_recv, 20000);
     assert_int_equal(world.receives, 1);
     assert_int_equal(world.polls, 1);
     assert_int_equal(world.set_options, 0);
@@ -715,26 +685,18 @@ TEST_AS(deadlines_around_a_power_of_two_do_not_set_the_timer_each_time, VIRTUAL_
 
 TEST_AS(timer_shrinks_for_a_shorter_deadline, VIRTUAL_TCP)
 {
-    nb_deadline by;
-
     receive_often(3, 20000, 20000);
-    by = in_world(100);
-    assert_status(wait_recv(by), NB_TIMEOUT);
-    assert_true(world.now == by.ns);
+    assert_times_out(wait_recv, 100);
     assert_world_is_sound();
     assert_int_equal(world.set_options, 2);
 }
 
 TEST_AS(timer_grows_for_a_much_longer_deadline, VIRTUAL_TCP)
 {
-    nb_deadline by;
-
     receive_often(3, 100, 100);
     clear_counts();
     world.late = true;
-    by = in_world(3600000);
-    assert_status(wait_recv(by), NB_TIMEOUT);
-    assert_true(world.now == by.ns);
+    assert_times_out(wait_recv, 3600000);
     assert_int_equal(world.set_options, 1);
     assert_true(world.armed_ms[NB_RECEIVE] > 1000000);
 }
@@ -816,54 +778,30 @@ TEST(timer_that_fires_early_does_not_end_a_wait)
 TEST(signals_extend_no_deadline_on_the_virtual_clock)
 {
     for (size_t i = 0; i < COUNT(operations); i++) {
-        nb_deadline by;
-        nb_status status;
-
         enter_world();
         world.signal_every = 3 * NS_PER_MS;
-        by = in_world(20000);
-        status = operations[i].run(by);
-        if (status != NB_TIMEOUT || world.now != by.ns || world.misarmed || world.set_options > 12)
-            fail_msg("%s: %s", operations[i].name, nb_status_name(status));
-        world.on = false;
-        renew();
+        ends_at_its_deadline(&operations[i], 20000);
     }
 }
 
 TEST(trickle_extends_no_deadline_on_the_virtual_clock)
 {
     for (size_t i = 0; i < COUNT(operations); i++) {
-        nb_deadline by;
-        nb_status status;
-
         if (!operations[i].receives)
             continue;
         enter_world();
         world.readable = world.now;
         world.every = 7 * NS_PER_MS;
-        by = in_world(20000);
-        status = operations[i].run(by);
-        if (status != NB_TIMEOUT || world.now != by.ns || world.misarmed)
-            fail_msg("%s: %s", operations[i].name, nb_status_name(status));
-        world.on = false;
-        renew();
+        ends_at_its_deadline(&operations[i], 20000);
     }
 }
 
 TEST(timers_that_cannot_be_set_are_done_without)
 {
     for (size_t i = 0; i < COUNT(operations); i++) {
-        nb_deadline by;
-        nb_status status;
-
         enter_world();
         world.no_timers = true;
-        by = in_world(20000);
-        status = operations[i].run(by);
-        if (status != NB_TIMEOUT || world.now != by.ns || world.misarmed || world.hung)
-            fail_msg("%s: %s", operations[i].name, nb_status_name(status));
-        world.on = false;
-        renew();
+        ends_at_its_deadline(&operations[i], 20000);
     }
 }
 
@@ -881,8 +819,7 @@ TEST(deadlines_at_the_end_of_time_do_not_overflow)
         world.writable = world.now + 1000000000 * NS_PER_MS;
         assert_status(wait_send_byte((nb_deadline){ends[i]}), NB_OK);
         assert_false(world.hung);
-        world.on = false;
-        renew();
+        leave_world();
     }
 }
 
@@ -941,10 +878,7 @@ TEST(close_without_a_deadline_waits_on_while_bytes_come)
 
 TEST(close_with_a_deadline_may_wait_longer_than_60_seconds)
 {
-    nb_deadline by = in_world(3600000);
-
-    assert_status(wait_close(by), NB_TIMEOUT);
-    assert_true(world.now == by.ns);
+    assert_times_out(wait_close, 3600000);
 }
 
 TEST(close_ends_in_time_however_fast_bytes_come)

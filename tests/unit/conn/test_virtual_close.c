@@ -21,34 +21,28 @@ struct ending {
     int64_t takes_ns;
 };
 
+#define ENDING(title, deadline_ns, status, takes_ns, ...)                                          \
+    {                                                                                              \
+        title, {__VA_ARGS__}, COUNT(((struct kernel_step[]){__VA_ARGS__})), deadline_ns, status,   \
+            takes_ns                                                                               \
+    }
+
 static const struct ending endings[] = {
-    {"an end at once", {{0, 0, 0}}, 1, 0, NB_OK, 0},
-    {"an end within 60 s", {{60 * S - 1, 0, 0}}, 1, 0, NB_OK, 60 * S - 1},
-    {"no end within 60 s", {{60 * S + 1, 0, 0}}, 1, 0, NB_TIMEOUT, 60 * S},
-    {"60 s anew after each byte",
-     {{50 * S, 1, 0}, {50 * S, 1, 0}, {59 * S, 1, 0}},
-     3,
-     0,
-     NB_TIMEOUT,
-     219 * S},
-    {"a deadline is longer than 60 s", {{100 * S, 0, 0}}, 1, 200 * S, NB_OK, 100 * S},
-    {"a deadline is shorter than 60 s",
-     {{2 * S, 1, 0}, {2 * S, 1, 0}},
-     2,
-     5 * S,
-     NB_TIMEOUT,
-     5 * S},
-    {"64 KiB are read", {{S, 64 * KIB, 0}, {S, 0, 0}}, 2, 0, NB_OK, 2 * S},
-    {"64 KiB and a byte are not",
-     {{S, 64 * KIB, 0}, {S, 1, 0}, {S, 0, 0}},
-     3,
-     0,
-     NB_TOO_LONG,
-     2 * S},
-    {"more at once is not", {{S, 65 * KIB, 0}, {S, 0, 0}}, 2, 0, NB_TOO_LONG, S},
-    {"a reset instead of the end", {{S, 10, 0}, {S, 0, ECONNRESET}}, 2, 0, NB_RESET, 2 * S},
-    {"a peer that is gone", {{S, 10, 0}, {S, 0, ETIMEDOUT}}, 2, 0, NB_UNREACHABLE, 2 * S},
-    {"no memory for a moment", {{S, 0, ENOMEM}, {S, 0, 0}}, 2, 0, NB_NO_MEMORY, S},
+    ENDING("an end at once", 0, NB_OK, 0, {0, 0, 0}),
+    ENDING("an end within 60 s", 0, NB_OK, 60 * S - 1, {60 * S - 1, 0, 0}),
+    ENDING("no end within 60 s", 0, NB_TIMEOUT, 60 * S, {60 * S + 1, 0, 0}),
+    ENDING("60 s anew after each byte", 0, NB_TIMEOUT, 219 * S, {50 * S, 1, 0}, {50 * S, 1, 0},
+           {59 * S, 1, 0}),
+    ENDING("a deadline is longer than 60 s", 200 * S, NB_OK, 100 * S, {100 * S, 0, 0}),
+    ENDING("a deadline is shorter than 60 s", 5 * S, NB_TIMEOUT, 5 * S, {2 * S, 1, 0},
+           {2 * S, 1, 0}),
+    ENDING("64 KiB are read", 0, NB_OK, 2 * S, {S, 64 * KIB, 0}, {S, 0, 0}),
+    ENDING("64 KiB and a byte are not", 0, NB_TOO_LONG, 2 * S, {S, 64 * KIB, 0}, {S, 1, 0},
+           {S, 0, 0}),
+    ENDING("more at once is not", 0, NB_TOO_LONG, S, {S, 65 * KIB, 0}, {S, 0, 0}),
+    ENDING("a reset instead of the end", 0, NB_RESET, 2 * S, {S, 10, 0}, {S, 0, ECONNRESET}),
+    ENDING("a peer that is gone", 0, NB_UNREACHABLE, 2 * S, {S, 10, 0}, {S, 0, ETIMEDOUT}),
+    ENDING("no memory for a moment", 0, NB_NO_MEMORY, S, {S, 0, ENOMEM}, {S, 0, 0}),
 };
 
 #define TEST(name) TEST_AS(name, CASE)
@@ -76,22 +70,27 @@ TEST(close_ends_within_its_bounds)
     }
 }
 
-TEST(signals_do_not_keep_a_close_from_its_end)
+/* In the world that a case has begun: a close ends so, after this time. */
+static void check_close(const struct kernel_peer *peer, bool on_unix, nb_deadline by,
+                        int64_t takes_ns)
 {
-    static const struct kernel_peer silent = {NULL, 0, NULL, 0, NULL, 0, 0};
     nb_conn *conn;
 
-    for (int i = 0; i < 2; i++) {
-        nb_deadline by;
+    assert_status(nb_conn_adopt(&conn, kernel_connection(peer, on_unix), NULL), NB_OK);
+    assert_status(nb_close(conn, by), NB_TIMEOUT);
+    assert_true(kernel.now == KERNEL_START + takes_ns);
+    assert_null(kernel.complaint);
+    kernel_end();
+}
 
+static const struct kernel_peer silent = {NULL, 0, NULL, 0, NULL, 0, 0};
+
+TEST(signals_do_not_keep_a_close_from_its_end)
+{
+    for (int i = 0; i < 2; i++) {
         kernel_begin();
         kernel.signal_every_ns = 7 * KERNEL_MS;
-        assert_status(nb_conn_adopt(&conn, kernel_connection(&silent, i == 0), NULL), NB_OK);
-        by = KERNEL_IN(5 * S);
-        assert_status(nb_close(conn, by), NB_TIMEOUT);
-        assert_true(kernel.now == by.ns);
-        assert_null(kernel.complaint);
-        kernel_end();
+        check_close(&silent, i == 0, KERNEL_IN(5 * S), 5 * S);
     }
 }
 
@@ -100,29 +99,17 @@ TEST(close_that_has_dropped_the_most_gives_up_after_60_s)
 {
     static const struct kernel_step gives[] = {{0, 64 * KIB, 0}, {100 * S, 0, 0}};
     static const struct kernel_peer peer = {gives, COUNT(gives), NULL, 0, NULL, 0, 0};
-    nb_conn *conn;
 
     kernel_begin();
-    assert_status(nb_conn_adopt(&conn, kernel_connection(&peer, false), NULL), NB_OK);
-    assert_status(nb_close(conn, nb_forever()), NB_TIMEOUT);
-    assert_true(kernel.now == KERNEL_START + 60 * S);
-    assert_null(kernel.complaint);
-    kernel_end();
+    check_close(&peer, false, nb_forever(), 60 * S);
 }
 
 /* That is no progress: without a deadline it gives up after 60 s all the same. */
 TEST(socket_that_is_readable_for_nothing_does_not_keep_a_close)
 {
-    static const struct kernel_peer silent = {NULL, 0, NULL, 0, NULL, 0, 0};
-    nb_conn *conn;
-
     kernel_begin();
     kernel.idle_poll_ns = 70 * KERNEL_MS;
-    assert_status(nb_conn_adopt(&conn, kernel_connection(&silent, false), NULL), NB_OK);
-    assert_status(nb_close(conn, nb_forever()), NB_TIMEOUT);
-    assert_true(kernel.now == KERNEL_START + 60 * S);
-    assert_null(kernel.complaint);
-    kernel_end();
+    check_close(&silent, false, nb_forever(), 60 * S);
 }
 
 /* A stream with a hole must not look whole. */

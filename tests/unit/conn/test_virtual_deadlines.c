@@ -34,35 +34,12 @@ static const struct kernel_peer ready = {line_is_there, 2, line_or_frame, 0, NUL
 
 /* ---- all calls that wait ---- */
 
-static nb_status wait_recv(nb_deadline by)
-{
-    return nb_recv(conn, buf, sizeof(buf), &got, by);
-}
-
-static nb_status wait_exact(nb_deadline by)
-{
-    return nb_recv_exact(conn, buf, wanted, &got, by);
-}
-
-static nb_status wait_until(nb_deadline by)
-{
-    return nb_recv_until(conn, buf, sizeof(buf), "\n", 1, &got, by);
-}
-
-static nb_status wait_line(nb_deadline by)
-{
-    return nb_recv_line(conn, buf, sizeof(buf), &got, by);
-}
-
-static nb_status wait_to_end(nb_deadline by)
-{
-    return nb_recv_to_end(conn, buf, sizeof(buf), &got, by);
-}
-
-static nb_status wait_frame(nb_deadline by)
-{
-    return nb_recv_frame(conn, buf, sizeof(buf), &got, by);
-}
+CALL_BY(wait_recv, nb_recv(conn, buf, sizeof(buf), &got, by))
+CALL_BY(wait_exact, nb_recv_exact(conn, buf, wanted, &got, by))
+CALL_BY(wait_until, nb_recv_until(conn, buf, sizeof(buf), "\n", 1, &got, by))
+CALL_BY(wait_line, nb_recv_line(conn, buf, sizeof(buf), &got, by))
+CALL_BY(wait_to_end, nb_recv_to_end(conn, buf, sizeof(buf), &got, by))
+CALL_BY(wait_frame, nb_recv_frame(conn, buf, sizeof(buf), &got, by))
 
 static nb_status wait_send_frame(nb_deadline by)
 {
@@ -74,15 +51,8 @@ static nb_status wait_send_frame(nb_deadline by)
     return status;
 }
 
-static nb_status wait_readable(nb_deadline by)
-{
-    return nb_wait_readable(conn, by);
-}
-
-static nb_status wait_send(nb_deadline by)
-{
-    return nb_send_all(conn, large, LARGE, &got, by);
-}
+CALL_BY(wait_readable, nb_wait_readable(conn, by))
+CALL_BY(wait_send, nb_send_all(conn, large, LARGE, &got, by))
 
 static nb_status wait_send_v(nb_deadline by)
 {
