@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief Admission: the limit of connections of one peer, counters and the event. */
+ *  @brief Admission: the limit of connections per peer, counters and the event. */
 #undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
@@ -13,7 +13,7 @@
 
 enum admission { ADMITTED, REFUSED, TOO_LATE };
 
-/* Who the peer of a Unix socket is, where that matters; -1 when the system does not tell. */
+/* The user ID of a Unix peer, if it is needed; -1 when the system does not tell. */
 static int64_t user_of(const struct nb__server *server, const nb_conn *conn)
 {
     int64_t pid;
@@ -42,7 +42,8 @@ static void note_active(struct nb__counters *counters)
         atomic_store(&counters->peak, active);
 }
 
-/* Decides and counts. The lock is held for both, or two connections of a peer could both be its last one. */
+/* Decides and counts. The lock is held for both, or two connections of a peer could both be its
+   last one. */
 static enum admission decide(struct nb__server *server, struct nb__handling *handling)
 {
     struct nb__counters *counters = &server->listener->counters;
@@ -61,7 +62,7 @@ static enum admission decide(struct nb__server *server, struct nb__handling *han
     return ADMITTED;
 }
 
-/* A refusal is reported when the peer has seen it: the callback may take a while. */
+/* A refusal is reported after the reset: the callback may take a while. */
 static void reset(struct nb__server *server, struct nb__handling *handling,
                   enum admission admission)
 {

@@ -12,11 +12,12 @@
 #include "serve/stop_queue.h"
 #include "sys/sys.h"
 
-/* As many connections are taken from a backlog where the system does not tell its length. */
+/* How many connections are accepted from a queue if the system does not tell its length. */
 #define BACKLOG_MOST 4096
 
-/* How many may still be taken from a socket's queue: as many as it holds now. A Unix socket does not
-   tell, but when it is shut down for reading it refuses new connections, and can still be emptied. */
+/* How many may still be accepted from a socket: as many as its queue holds now. The length is not
+   known for a Unix socket, but after a shutdown for reading it refuses new connections, and can
+   still be emptied. */
 static size_t backlog_of(const struct nb__listen_socket *socket)
 {
     int length;
@@ -28,8 +29,8 @@ static size_t backlog_of(const struct nb__listen_socket *socket)
     return length >= 0 ? (size_t)length : BACKLOG_MOST;
 }
 
-/* New connections may come faster than they can be taken, so that taking them until there are none
-   could go on for ever. Those that come too late are reset when the socket is closed. */
+/* New connections may come faster than they are accepted, so that accepting until the queue is
+   empty could go on for ever. Those that come too late are reset when the socket is closed. */
 void nb__backlog_measure(struct nb__server *server)
 {
     nb__listener_hide(server->listener);
@@ -37,7 +38,7 @@ void nb__backlog_measure(struct nb__server *server)
         server->backlog_left[i] = backlog_of(&server->listener->sockets[i]);
 }
 
-/* Takes one of those that a queue held. True when that has to be tried again later. */
+/* Accepts one of those that a queue held. True when it has to be tried again later. */
 static bool take_from_backlog(struct nb__server *server, const struct pollfd *ready,
                               size_t *backlog_left)
 {
@@ -53,7 +54,7 @@ static bool take_from_backlog(struct nb__server *server, const struct pollfd *re
     return tried == NB__ACCEPT_INTERRUPTED || server->accepting.backoff_ms > 0;
 }
 
-/* Takes them from all sockets. False when that has to go on later. */
+/* Accepts them from all sockets. False when that has to go on later. */
 static bool take_backlog(struct nb__server *server, struct pollfd *fds)
 {
     size_t watched = nb__accept_watch(server->listener, fds);
@@ -61,7 +62,7 @@ static bool take_backlog(struct nb__server *server, struct pollfd *fds)
     for (size_t i = 1; i < watched; i++) {
         size_t *backlog_left = &server->backlog_left[i - 1];
 
-        fds[i].revents = POLLIN; /* from this socket alone */
+        fds[i].revents = POLLIN; /* only from this socket */
         while (*backlog_left > 0 && server->broken == 0) {
             if (take_from_backlog(server, fds + 1, backlog_left))
                 return false;
@@ -82,8 +83,9 @@ bool nb__backlog_take(struct nb__server *server, struct pollfd *fds, nb_deadline
     return taken;
 }
 
-/* How many still wait of those that a queue held; none where the system does not tell. (Who waits at a
-   Unix socket could be accepted to be counted, but would then see an end instead of a reset.) */
+/* How many of those that a queue held are still in it; 0 if the system does not tell. (To count
+   those of a Unix socket they would have to be accepted, but then they would see an end instead of
+   a reset.) */
 static size_t still_waiting(const struct nb__listen_socket *socket, size_t backlog_left)
 {
     int length = backlog_left > 0 ? nb__sys_queue_length(socket->fd) : 0;

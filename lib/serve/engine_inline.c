@@ -24,7 +24,7 @@ static void serve(struct nb__handling *handling, nb_conn *conn)
     (void)nb__handler_run(handling);
 }
 
-/* Serves the next one that comes, if there is one. */
+/* Waits for the next connection, and serves it if there is one. */
 static void serve_next(struct nb__handling *handling, struct pollfd *fds)
 {
     struct nb__server *server = handling->server;
@@ -49,7 +49,7 @@ static bool serve_queued(struct nb__handling *handling)
     return conn != NULL;
 }
 
-/* Serves the connections that were complete at the stop, and waits for those that linger. */
+/* Serves the connections that completed before the stop, and waits for lingering ones. */
 static void drain(struct nb__server *server, struct nb__handling *handling, struct pollfd *fds)
 {
     nb_deadline end = nb__server_drain_end(server);

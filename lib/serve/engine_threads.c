@@ -22,10 +22,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* How long to wait before a thread that could not be started is tried again. */
+/* How long to wait before starting a thread is tried again. */
 #define THREAD_RETRY_MS 100
 
-/* How often it is looked whether connections wait, while all places are taken. */
+/* How often to check whether connections wait while all places are taken. */
 #define LOOK_MS 1000
 
 struct worker {
@@ -41,7 +41,7 @@ struct pool {
     int wakeup[2];                                    /* wakes the supervisor */
     struct pollfd accept_fds[NB__ACCEPT_WATCHED_MAX]; /* for the thread that accepts */
 
-    pthread_cond_t turn;   /* a worker may look for something to do */
+    pthread_cond_t turn;   /* there may be something to do for a worker */
     pthread_cond_t vacant; /* no thread accepts any more */
     struct worker *workers;
     int alive;           /* threads that run, or are being started */
@@ -81,8 +81,8 @@ static void ring(struct pool *pool)
 
 static void *run_worker(void *argument);
 
-/* Starts a worker, for which `alive` counts already: 0, or -errno. It may have come to its end before it
-   is on the list; but the thread that starts it ends later than that, and so end_all() finds it there. */
+/* Starts a worker, which is counted in `alive` already: 0, or -errno. It may end before it is on
+   the list, but the thread that starts it ends later than that: so end_all() finds it there. */
 static int start_worker(struct pool *pool)
 {
     struct worker *worker = nb__sys_calloc(1, sizeof(*worker));
@@ -126,8 +126,8 @@ static bool reserve(struct pool *pool)
     return needed;
 }
 
-/* Starts the worker that was reserved. When that fails, those that are there go on, and the
-   supervisor tries again later. */
+/* Starts the worker that was reserved. If that fails, the existing ones go on, and the supervisor
+   tries again later. */
 static bool start_reserved(struct pool *pool)
 {
     int rc = start_worker(pool);
@@ -149,8 +149,8 @@ static bool is_full(const struct pool *pool)
            pool->alive >= pool->server->options.concurrency;
 }
 
-/* Ends this worker's turn to accept, so that another one can accept while it serves. What it has accepted
-   is listed at once: the drain cannot be over before somebody can cancel it. */
+/* Ends this worker's turn to accept, so that another one can accept while it serves. The accepted
+   connection is listed at once, so that the end of the drain cannot miss it. */
 static void hand_over(struct worker *worker, nb_conn *accepted)
 {
     struct pool *pool = worker->pool;
@@ -171,7 +171,7 @@ static void hand_over(struct worker *worker, nb_conn *accepted)
         ring(pool);
 }
 
-/* Takes the turn to accept. False when there is nothing to serve for this time. */
+/* Takes the turn to accept. False when there is nothing to serve this time. */
 static bool accept_next(struct worker *worker)
 {
     struct pool *pool = worker->pool;
@@ -185,8 +185,8 @@ static bool accept_next(struct worker *worker)
 
 enum step { STEP_SERVE, STEP_ACCEPT, STEP_LEAVE, STEP_WAIT };
 
-/* What a worker is to do next. What it takes from the queue is listed at once, as in hand_over(). The lock
-   is held. */
+/* What a worker does next. A connection that it takes from the queue is listed at once, as in
+   hand_over(). The lock is held. */
 static enum step choose_step(struct worker *worker)
 {
     struct pool *pool = worker->pool;
@@ -240,7 +240,7 @@ static void *run_worker(void *argument)
     return NULL;
 }
 
-/* Reports when there is not even one worker, and when there is one again. */
+/* Reports when no worker is left, and when there is one again. */
 static void report_threads(struct pool *pool, bool none, int system_error)
 {
     if (none == pool->no_threads)
@@ -252,7 +252,7 @@ static void report_threads(struct pool *pool, bool none, int system_error)
         nb__event_of_loop(pool->server, NB_EVENT_ACCEPT_RECOVERED, NB_OK, 0);
 }
 
-/* Whether threads that could not be started for this reason may be startable later. */
+/* Whether starting a thread that failed with this error may succeed later. */
 static bool may_pass(int system_error)
 {
     return system_error == EAGAIN || system_error == ENOMEM;
@@ -283,8 +283,8 @@ static bool start_workers(struct pool *pool)
     return starved;
 }
 
-/* Waits for the wakeup, for a stop, and for the next thing that the clock brings. 0, or the errno when
-   waiting does not work, or is in vain. */
+/* Waits for the wakeup, a stop, or the next thing that is due. 0, or the errno when waiting does
+   not work, or can lead to nothing. */
 static int supervise_once(struct pool *pool, struct pollfd *fds, nb_deadline until)
 {
     int ready;
@@ -305,13 +305,13 @@ static int supervise_once(struct pool *pool, struct pollfd *fds, nb_deadline unt
     return ready >= 0 || ready == -EINTR ? 0 : -ready;
 }
 
-/* How many connections have been taken out of the kernel's queues. */
+/* How many connections have been accepted so far. */
 static uint64_t count_taken(const struct nb__server *server)
 {
     return atomic_load(&server->last_id) + atomic_load(&server->listener->counters.lost_accepts);
 }
 
-/* Looks whether connections wait in vain, and reports it. */
+/* Checks whether connections wait too long for a place, and reports it. */
 static void look_at_places(struct pool *pool)
 {
     nb_listener *listener = pool->server->listener;
@@ -332,7 +332,7 @@ static void look_at_places(struct pool *pool)
     }
 }
 
-/* Looks when that is due: when to look next. */
+/* Checks that when it is due. Returns when to check next. */
 static nb_deadline watch_places(struct pool *pool)
 {
     bool watched;
@@ -347,7 +347,8 @@ static nb_deadline watch_places(struct pool *pool)
     return watched ? pool->next_look : nb_forever();
 }
 
-/* Until the stop. 0, or the errno that ends the run: waiting does not work, or there are no threads. */
+/* Runs until the stop. 0, or the errno that ends the run: waiting does not work, or no thread can
+   start. */
 static int supervise(struct pool *pool, struct pollfd *fds)
 {
     nb_listener *listener = pool->server->listener;
@@ -376,7 +377,7 @@ static void await_accepting(struct pool *pool)
     unlock(pool);
 }
 
-/* Lets the workers know that the queue has grown, or that it will not grow any more. */
+/* Tells the workers that the queue has grown, or will not grow any more. */
 static void wake_workers(struct pool *pool, bool queue_complete)
 {
     lock(pool);
@@ -396,7 +397,8 @@ static bool is_drained(struct pool *pool)
     return drained;
 }
 
-/* Has the connections served that were complete at the stop, and waits for handlers and lingering. */
+/* Lets the workers serve the connections that completed before the stop, and waits for handlers and
+   lingering connections. */
 static void drain(struct pool *pool, struct pollfd *fds)
 {
     struct nb__server *server = pool->server;
@@ -421,7 +423,7 @@ static void drain(struct pool *pool, struct pollfd *fds)
         server->broken = rc;
 }
 
-/* Takes a worker off the list, to which those that have not ended yet may still add. */
+/* Takes a worker off the list; running workers may still add to it. */
 static struct worker *take_worker(struct pool *pool)
 {
     struct worker *worker;
@@ -434,7 +436,8 @@ static struct worker *take_worker(struct pool *pool)
     return worker;
 }
 
-/* The drain is over: nothing begins any more, connections are cancelled, and the workers end. */
+/* Drain time is up: starts nothing more, cancels the connections, and waits for the workers to
+   end. */
 static void end_all(struct pool *pool)
 {
     nb__backlog_end(pool->server);
@@ -449,7 +452,7 @@ static void end_all(struct pool *pool)
     nb__linger_end_all(pool->server);
 }
 
-/* Sets up what can fail: NB_OK, or what it lacks. */
+/* The steps of setting up that can fail: NB_OK, or why it failed. */
 static struct nb__result open_pool(struct pool *pool, struct nb__server *server)
 {
     int rc;

@@ -48,7 +48,7 @@ static void add_connection(struct nb__text *text, const nb_event *event)
     }
 }
 
-/* Writes the line of an event. What comes from outside in it is a peer's address, which is escaped. */
+/* Writes the line of an event. The only text from outside is a peer's address, which is escaped. */
 static void write_message(const struct nb__server *server, struct nb__text *text,
                           const nb_event *event)
 {
@@ -127,7 +127,7 @@ void nb__event_listening(const struct nb__server *server)
     }
 }
 
-/* The errno behind the way a connection ended, if one of its directions knows. */
+/* The errno behind how a connection ended, if one of its directions has it. */
 static int error_behind(const nb_conn *conn, nb_status status)
 {
     static const nb_direction directions[] = {NB_SEND, NB_RECEIVE};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief Private: the events of the accept loop. They are reported under no lock, and never by the thread
- *         whose turn it is to accept. */
+ *  @brief Private: the events of the accept loop. They are reported without a lock held, and never by
+ *         the thread that has the turn to accept. */
 #ifndef NETBASICS_EVENTS_H
 #define NETBASICS_EVENTS_H
 
@@ -14,8 +14,8 @@ void nb__event_report(const struct nb__server *server, const nb_event *event);
 void nb__event_of_loop(const struct nb__server *server, nb_event_kind kind, nb_status status,
                        int system_error);
 
-/* An event of a connection. nb__event_describe() makes it, for a connection that will be gone when it is
-   reported. */
+/* An event of a connection. nb__event_describe() only fills it in, for a connection that will be
+   gone when it is reported. */
 void nb__event_of_conn(const struct nb__server *server, nb_event_kind kind, const nb_conn *conn,
                        nb_status status);
 nb_event nb__event_describe(nb_event_kind kind, const nb_conn *conn, nb_status status);

@@ -16,7 +16,7 @@
 
 #include <string.h>
 
-/* How long after the start of its handler a client may take to say its first word while the server
+/* How long after the start of its handler a client may take to send its first byte while the server
    stops. */
 #define FIRST_WORD_MS 1000
 
@@ -40,8 +40,8 @@ static bool let_go(struct nb__conn_owner *owner, nb_conn *conn)
     return true;
 }
 
-/* What a connection between two requests has to heed: the stop. One that has not spoken yet has a moment
-   for its first word: it came in time. */
+/* An idle connection also waits for the stop. One that has not sent a byte yet gets a moment to do
+   so: it came in time. */
 static nb_status heed_stop(const struct nb__handling *handling, const nb_conn *conn,
                            struct nb__wait_bounds *bounds)
 {
@@ -58,7 +58,7 @@ static nb_status heed_stop(const struct nb__handling *handling, const nb_conn *c
     return NB_OK;
 }
 
-/* During the drain, which is over sooner when somebody rings. */
+/* During the drain, which the listener's wakeup may shorten. */
 static void watch_drain(const struct nb__handling *handling, struct nb__wait_bounds *bounds)
 {
     const nb_listener *listener = handling->server->listener;
@@ -74,9 +74,10 @@ static void watch_drain(const struct nb__handling *handling, struct nb__wait_bou
     bounds->fd = listener->wake[0];
 }
 
-/* Ends the connection's time where nobody else does: in the thread that accepts, no one looks at the stop
-   and at the clock meanwhile. Who looks may have been tied to one that its handler has just ended or kept, so
-   that only the run knows whether there is still something to cancel. */
+/* Ends the connection's time if no other thread does: while the inline engine's handler waits,
+   nothing else checks the stop and the clock. The waiting connection may be tied to one that its
+   handler has just ended or detached, so that only the run knows whether there is still something
+   to cancel. */
 static void watch(const struct nb__handling *handling, struct nb__wait_bounds *bounds)
 {
     const nb_listener *listener = handling->server->listener;
@@ -105,7 +106,7 @@ __attribute__((cold)) static nb_status look_closely(struct nb__handling *handlin
     return status;
 }
 
-/* Nearly always there is nothing to see: that way leads past the rest. */
+/* Nearly always there is nothing to do: this is the fast path. */
 static nb_status look(struct nb__conn_owner *owner, nb_conn *conn, struct nb__wait_bounds *bounds)
 {
     struct nb__handling *handling = (struct nb__handling *)owner;
@@ -120,8 +121,8 @@ static nb_status look(struct nb__conn_owner *owner, nb_conn *conn, struct nb__wa
     return NB_OK;
 }
 
-/* The end of the drain may be noticed a quarter of its time late, and a timer of the socket may take a
-   fifth of a second. */
+/* The end of the drain may be noticed late by a quarter of its time, and a socket's timer may take
+   200 ms. */
 static bool is_impatient(const struct nb__server *server)
 {
     return server->options.drain_ms != NB_NO_LIMIT && server->options.drain_ms / 4 < 200;
@@ -138,7 +139,7 @@ void nb__handler_prepare(struct nb__handling *handling, struct nb__server *serve
     handling->impatient = !supervised && is_impatient(server);
 }
 
-/* Whether the peer may take what it got for the whole, given what the handler returned. */
+/* Whether the stream may look complete to the peer, given what the handler returned. */
 static bool is_content(const nb_conn *conn, nb_status status)
 {
     switch (status) {
@@ -153,7 +154,7 @@ static bool is_content(const nb_conn *conn, nb_status status)
     }
 }
 
-/* Breaks off what must not look whole. */
+/* Resets a stream that must not look complete. */
 static void reset(struct nb__server *server, struct nb__handling *handling, nb_status why)
 {
     nb_conn *conn = nb__handling_finish(handling);

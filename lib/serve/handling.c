@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief The connections that are being handled: their list, and who ends their time. */
+ *  @brief The connections that are being handled: their list, and the end of their time. */
 #undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
@@ -20,10 +20,10 @@ static void await_cancellation(const struct nb__handling *handling)
         (void)pthread_cond_wait(&handling->server->cancelled, &handling->server->lock);
 }
 
-/* Cancels a connection. The lock is held, but not meanwhile: the kernel may have to wait for a send
-   that is copying. It stays on the list until that is done. A thread that uses the connection, or one
-   that is tied to it, beside its handler's may be doing so just now: then this returns when it has, and the
-   handler may have ended the connection by then. */
+/* Cancels a connection. The lock is held before and after, but not meanwhile: cancelling can block
+   while the kernel finishes copying a send. The connection stays on the list until that is done. If
+   another thread is cancelling it already, this waits for that, and the handler may have ended the
+   connection by then. */
 static void cancel(struct nb__handling *handling)
 {
     struct nb__server *server = handling->server;
@@ -128,7 +128,7 @@ nb_deadline nb__handling_end_lives(struct nb__server *server)
     if (server->options.connection_ms == NB_NO_LIMIT)
         return next;
     now = nb__now_ns();
-    /* One that begins later lives longer than this. */
+    /* A connection that begins later ends later than this. */
     next = nb__ms_after(now, server->options.connection_ms);
     nb__server_lock(server);
     for (struct nb__handling *handling = server->oldest; handling != NULL;

@@ -13,7 +13,7 @@
 
 #include <errno.h>
 
-/* Notes that a shortage has begun or is over: odd is a number of changes during one. */
+/* Notes that a shortage has begun or is over: during one, the number of changes is odd. */
 static void note_shortage(struct nb__server *server)
 {
     bool shortage = server->accepting.backoff_ms > 0;
@@ -73,7 +73,7 @@ static bool make_room(struct nb__server *server)
     return made;
 }
 
-/* Tries to accept. In want of descriptors those that linger give up theirs, the oldest first. */
+/* Tries to accept. When out of descriptors, closes lingering connections, the oldest first. */
 static enum nb__accept_result try_listener(struct nb__server *server, const struct pollfd *ready)
 {
     struct nb__accepting before = server->accepting;
@@ -119,7 +119,7 @@ static enum nb__accept_result await_and_try(struct nb__server *server, struct po
 
     *out = NULL;
     if (shortage)
-        count = 1; /* the stop alone */
+        count = 1; /* only the stop */
     ready = tend ? nb__linger_poll(server, fds, count, until) : nb__wait(fds, (nfds_t)count, until);
     if (ready < 0 && ready != -EINTR)
         return note_outcome(server,
@@ -131,7 +131,7 @@ static enum nb__accept_result await_and_try(struct nb__server *server, struct po
     return nb__incoming_try(server, shortage ? NULL : fds + 1, out);
 }
 
-/* How much there has been to tell of so far. */
+/* How many changes there have been to report so far. */
 static uint64_t count_events(const struct nb__server *server)
 {
     return atomic_load(&server->shortage_changes) + server->made_room;

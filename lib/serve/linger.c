@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief Connections whose handler has returned: their streams are ended, and what the peer still
- *         sends is dropped until its end comes, so that no reset destroys the reply. */
+ *  @brief Lingering: after a handler has returned, its stream is ended, and what the peer still sends is
+ *         dropped until its end comes, so that no reset destroys the reply. */
 #undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 
@@ -15,11 +15,11 @@
 
 #include <errno.h>
 
-/* How long those that linger are left alone when there is no memory to wait for all of them. */
+/* How long lingering connections are left alone when there is no memory to poll all of them. */
 #define WITHOUT_MEMORY_MS 5
 
-/* How often one that is to be closed is drained at most, while there is more each time: 8 MiB in all, which
-   is more than a system keeps by default. */
+/* How often a connection is drained at most before it is closed early: 8 MiB in all, which is more
+   than a system buffers by default. */
 #define LAST_DRAINS 128
 
 static void close_as(struct nb__server *server, nb_conn *conn, nb_status how)
@@ -28,9 +28,9 @@ static void close_as(struct nb__server *server, nb_conn *conn, nb_status how)
     (void)nb__conn_dispose(conn, how);
 }
 
-/* Drops all that has come before one is closed ahead of its peer. Our stream was ended in order, and the
-   system goes on delivering what is still under way, unless close(2) finds input that nobody has read: then
-   it would send a reset. */
+/* Drops all that has come before a connection is closed although its peer has not ended. Our stream
+   was ended in order, and the system goes on delivering it, unless close(2) finds unread input:
+   then it would send a reset. */
 static nb_status drain_at_last(nb_conn *conn)
 {
     uint64_t *budget = &conn->lingering.budget;
@@ -81,7 +81,8 @@ static void take_out(struct nb__server *server, nb_conn *conn)
     nb__count_down(&server->listener->counters.lingering);
 }
 
-/* Takes out the oldest that is not being drained just now; NULL when there is none. The lock is held. */
+/* Takes out the oldest that is not being drained just now; NULL when there is none. The lock is
+   held. */
 static nb_conn *take_oldest(struct nb__server *server)
 {
     nb_conn *conn = server->oldest_lingerer;
@@ -93,9 +94,9 @@ static nb_conn *take_oldest(struct nb__server *server)
     return conn;
 }
 
-/* Moves one here from where it was handled, so that it always counts once for its peer. When as many
-   linger as may, returns the one that has to leave: the oldest, or this one while all others are being
-   drained. */
+/* Moves a connection here from the list of handlings, so that it always counts once for its peer.
+   If too many linger then, returns the one that has to leave: the oldest, or this one while all
+   others are being drained. */
 static nb_conn *add(struct nb__server *server, struct nb__handling *handling)
 {
     nb_conn *evicted = NULL;
@@ -114,7 +115,7 @@ static nb_conn *add(struct nb__server *server, struct nb__handling *handling)
     return evicted;
 }
 
-/* What lingering comes to at once: NB_TIMEOUT means that it has to go on. */
+/* Tries to end a connection at once: NB_TIMEOUT means that it has to linger. */
 static nb_status end_at_once(const struct nb__server *server, nb_conn *conn)
 {
     nb_status status;
@@ -193,7 +194,7 @@ void nb__linger_report_events(struct nb__server *server)
     }
 }
 
-/* Lists those that linger, and moves *until to the first end of their time. */
+/* Lists those that linger, and brings *until forward to the first end of their time. */
 static size_t watch(struct nb__server *server, struct pollfd *fds, nb_deadline *until)
 {
     size_t count = 0;
@@ -207,9 +208,9 @@ static size_t watch(struct nb__server *server, struct pollfd *fds, nb_deadline *
     return count;
 }
 
-/* Chooses those that poll found ready and those whose time is over. Since the list for poll was made,
-   some may have left and others have been added at the end. Who has got the descriptor of one that left
-   may be chosen for nothing, which does no harm. The lock is held. */
+/* Chooses those that poll found ready and those whose time is over. Since the list for poll was
+   made, some may have left and others have been added at the end. One that has got the descriptor
+   of one that left may be chosen without need, which does no harm. The lock is held. */
 static nb_conn *choose(struct nb__server *server, const struct pollfd *fds, size_t listed,
                        int64_t now)
 {
@@ -230,8 +231,8 @@ static nb_conn *choose(struct nb__server *server, const struct pollfd *fds, size
     return chosen;
 }
 
-/* Takes out those of the chosen ones that have ended, or whose time is over; the others go on. The lock
-   is held. */
+/* Takes out those of the chosen ones that have ended, or whose time is over; the others go on. The
+   lock is held. */
 static nb_conn *take_ended(struct nb__server *server, nb_conn *chosen, int64_t now)
 {
     nb_conn *ended = NULL;
@@ -250,13 +251,13 @@ static nb_conn *take_ended(struct nb__server *server, nb_conn *chosen, int64_t n
 }
 
 /* Drops what has come for one that poll found ready, or whose time is over. */
-static nb_status go_on(nb_conn *conn, int64_t now)
+static nb_status drain_once(nb_conn *conn, int64_t now)
 {
     return conn->lingering.until.ns > now ? nb__conn_drain(conn, &conn->lingering.budget)
                                           : drain_at_last(conn);
 }
 
-/* Goes on with those that poll found ready, and ends those that have ended or whose time is over. */
+/* Drains those that poll found ready, and ends those that have ended or whose time is over. */
 static void tend(struct nb__server *server, const struct pollfd *fds, size_t count)
 {
     int64_t now = nb__now_ns();
@@ -268,7 +269,7 @@ static void tend(struct nb__server *server, const struct pollfd *fds, size_t cou
     if (conn == NULL)
         return;
     for (nb_conn *one = conn; one != NULL; one = one->lingering.next_busy)
-        one->lingering.how = go_on(one, now);
+        one->lingering.how = drain_once(one, now);
     nb__server_lock(server);
     conn = take_ended(server, conn, now);
     nb__server_unlock(server);
@@ -286,7 +287,7 @@ int nb__linger_poll(struct nb__server *server, struct pollfd *fds, size_t own, n
     size_t listed = lingering;
     int ready = nb__server_poll(server, fds, (nfds_t)(own + listed), until);
 
-    if (ready == -ENOMEM && lingering > 0) { /* for a few the kernel needs none */
+    if (ready == -ENOMEM && lingering > 0) { /* polling a few needs no memory in the kernel */
         listed = 0;
         ready = nb__server_poll(server, fds, (nfds_t)own,
                                 nb__earlier(until, nb_after_ms(WITHOUT_MEMORY_MS)));

@@ -8,17 +8,17 @@
 
 #include <poll.h>
 
-/* Brings a connection that nb__handling_retire() has given to its end without holding up the caller: if the
-   peer has not ended yet, it lingers, and true is returned. */
+/* Ends a connection that nb__handling_retire() returned, without blocking: if the peer has not
+   ended yet, it lingers, and true is returned. */
 bool nb__linger(struct nb__server *server, struct nb__handling *handling);
 
-/* Polls until a deadline for `own` descriptors and, listed behind them, those that linger; goes on
-   with these. When there is no memory for so many, it may return early, after a while in which it has
-   polled for `own` alone. Returns what poll(2) does, or -errno. */
+/* Polls until a deadline for `own` descriptors and, listed after them, the lingering connections,
+   and takes care of these. If there is no memory to poll so many, it polls only `own` for a while,
+   and may return early. Returns what poll(2) does, or -errno. */
 int nb__linger_poll(struct nb__server *server, struct pollfd *fds, size_t own, nb_deadline until);
 
-/* Ends the oldest of those that linger, for want of descriptors. False when there is none. The event is
-   reported later. */
+/* Closes the oldest lingering connection, to free a descriptor. False when there is none. The event
+   is reported later. */
 bool nb__linger_make_room(struct nb__server *server);
 /* Whether there are such events, and reports them. */
 bool nb__linger_has_events(const struct nb__server *server);
@@ -27,7 +27,7 @@ void nb__linger_report_events(struct nb__server *server);
 /* Ends them all, with all events reported. */
 void nb__linger_end_all(struct nb__server *server);
 
-/* How many of one peer linger. The lock is held. */
+/* How many connections of one peer linger. The lock is held. */
 size_t nb__linger_count_peer(const struct nb__server *server, const nb_conn *of);
 
 #endif

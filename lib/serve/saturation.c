@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief When connections wait because all places of handlers are taken. */
+ *  @brief Saturation: connections wait because all handlers are busy. */
 #include "serve/saturation.h"
 
 bool nb__saturation_full(struct nb__saturation *saturation)

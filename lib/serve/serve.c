@@ -86,7 +86,7 @@ static nb_status read_options(nb_serve_options *out, const nb_serve_options *giv
     return complete(out, err);
 }
 
-/* Where it listens, for messages. */
+/* The address it listens on, for messages. */
 static void failed_with(const nb_listener *listener, nb_error *err, struct nb__result result)
 {
     char address[NB_ADDRESS_TEXT_MAX];
@@ -111,7 +111,7 @@ static void clean_up(struct nb__server *server, struct pollfd *fds)
     free(fds);
 }
 
-/* Runs the loop, with everything set up. What broke listening is the status, after the drain. */
+/* Runs the loop, with everything set up. If listening broke, the status says so after the drain. */
 static struct nb__result run_loop(struct nb__server *server, struct pollfd *fds)
 {
     struct nb__result result = nb__ok();
@@ -129,7 +129,7 @@ static struct nb__result run_loop(struct nb__server *server, struct pollfd *fds)
     return nb__failure(nb__accept_status(server->broken), server->broken);
 }
 
-/* The same, with the signals where they are wanted. */
+/* The same, with the signals that stop it, if asked for. */
 static struct nb__result run_with_signals(struct nb__server *server, struct pollfd *fds)
 {
     int rc = server->options.stop_on_signals ? nb__stop_signals_take(server->listener) : 0;

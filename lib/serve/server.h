@@ -53,8 +53,8 @@ struct nb__server {
     /* Since the stop: how many of each socket's queue may still be taken. */
     size_t backlog_left[NB_LISTENER_SOCKETS_MAX];
 
-    /* For what follows; never held during a wait, a callback or a system call: even recv(2) and close(2)
-       can wait, for a descriptor that a peer has sent. */
+    /* For what follows; never held during a wait, a callback or a system call: even recv(2) and
+       close(2) can wait, for a descriptor that a peer has sent. */
     pthread_mutex_t lock;
     pthread_cond_t cancelled; /* a handling is not being cancelled any more */
     struct nb__handling *oldest;
@@ -75,17 +75,19 @@ int nb__server_poll(const struct nb__server *server, struct pollfd *fds, nfds_t 
 void nb__server_lock(struct nb__server *server);
 void nb__server_unlock(struct nb__server *server);
 
-/* The end of the drain, which has passed when it is to end at once; nb_forever() before the stop and when
-   there is none. */
+/* The end of the drain, in the past if it has to end at once; nb_forever() before the stop, and for
+   a drain without limit. */
 nb_deadline nb__server_drain_end(const struct nb__server *server);
 
-/* The same, after poll(2) has looked at the listener's wakeup: silences it. The drain has it for itself. */
+/* The same, after poll(2) has checked the listener's wakeup: clears it. Only the drain uses it
+   then. */
 nb_deadline nb__server_drain_end_again(const struct nb__server *server, const struct pollfd *wake);
 
-/* Whether the peers of two connections count as one: the same user of Unix sockets, or the same host. */
+/* Whether the peers of two connections count as one: the same user of Unix sockets, or the same
+   host. */
 bool nb__server_same_peer(const nb_conn *a, const nb_conn *b);
 
-/* Changes a counter of the listener. Who sees the change sees what was counted before. */
+/* Changes a counter of the listener. Whoever sees the change also sees what was counted before. */
 static inline void nb__count_up(_Atomic uint64_t *counter)
 {
     atomic_fetch_add_explicit(counter, 1, memory_order_release);

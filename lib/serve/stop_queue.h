@@ -13,7 +13,7 @@ void nb__stop_queue_add(struct nb__server *server, nb_conn *conn);
 /* Takes the first one; NULL when there is none. The lock is held. */
 nb_conn *nb__stop_queue_take(struct nb__server *server);
 
-/* Resets all of them, for which no time is left: unserved. */
+/* Resets all of them when no time is left; they count as unserved. */
 void nb__stop_queue_reset(struct nb__server *server);
 
 #endif

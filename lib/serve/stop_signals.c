@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief SIGINT and SIGTERM as a stop: the slot of the process that says whom they stop. */
+ *  @brief SIGINT and SIGTERM as a stop: the one slot of the process for the listener they stop. */
 #undef _XOPEN_SOURCE
 #define _XOPEN_SOURCE 700 /* SA_ONSTACK */
 
@@ -18,17 +18,18 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* Some send a signal twice at once, as timeout(1) does to its child and to the group of that. Somebody
-   who asks again, because he does not want to wait any longer, takes his time. */
+/* Some programs send a signal twice at once, as timeout(1) does, to its child and to the process
+   group. A person who does not want to wait any longer takes more time than this to send
+   another. */
 #define AGAIN_MS 500
 
 static void on_signal(int number);
 
 static const int numbers[] = {SIGINT, SIGTERM};
 
-/* The slot: the process that has taken it (a number of nb__sys_process()), or 0, and the listener. A child
-   that the process forks inherits it with the handlers. The handler may run on any thread, and may still
-   run when the dispositions are back: `inside` tells. */
+/* The slot: the process that has taken it (a number of nb__sys_process()), or 0, and the listener.
+   A child of fork(2) inherits it with the handlers. A handler may run on any thread, and may still
+   run when the dispositions have been restored: `inside` counts them. */
 static atomic_int owner;
 static nb_listener *_Atomic target;
 static atomic_int inside;
@@ -38,7 +39,7 @@ static struct {
     struct sigaction old;
 } dispositions[COUNT(numbers)];
 
-/* Whether the program has put something else in the place of our handler. */
+/* Whether the program has replaced our handler. */
 static bool is_replaced(int number)
 {
     struct sigaction now;
@@ -46,7 +47,7 @@ static bool is_replaced(int number)
     return nb__sys_sigaction(number, NULL, &now) == 0 && now.sa_handler != on_signal;
 }
 
-/* A signal that is not for us does what it would do without us. */
+/* A signal that is not for us has the effect that it would have without us. */
 static void pass_on(int number)
 {
     for (size_t i = 0; i < COUNT(numbers); i++) {
@@ -67,9 +68,9 @@ static void stop(nb_listener *listener)
         nb_listener_stop(listener);
 }
 
-/* A forked child shares the wakeup of the listener with its parent, which is not to hear of this. When
-   nobody has the slot, the program has put our handler back after the end, with what it had saved
-   meanwhile; or this signal came just before the end, and whoever it stops has stopped. */
+/* A forked child shares the listener's wakeup with its parent, which must not be woken by this.
+   When the slot is free, either the program has restored our handler after the end, having saved it
+   before; or the signal came just before the end, and the listener has stopped already. */
 static void on_signal(int number)
 {
     if (atomic_load(&owner) != nb__sys_process()) {
@@ -95,7 +96,7 @@ static int take(size_t index)
         dispositions[index].old = now;
     memset(&action, 0, sizeof(action));
     action.sa_handler = on_signal;
-    action.sa_flags = SA_RESTART | SA_ONSTACK; /* it may come to a thread whose stack has no room */
+    action.sa_flags = SA_RESTART | SA_ONSTACK; /* the thread's own stack may be too small */
     (void)sigemptyset(&action.sa_mask);
     rc = nb__sys_sigaction(numbers[index], &action, NULL);
     dispositions[index].taken = rc == 0;
@@ -112,7 +113,7 @@ static bool take_slot(nb_listener *listener)
     if (whose == own || whose == -own || !atomic_compare_exchange_strong(&owner, &whose, -own))
         return false;
     if (whose != 0)
-        atomic_store(&inside, 0); /* threads that were inside have not been inherited */
+        atomic_store(&inside, 0); /* the child has not inherited the threads that were inside */
     atomic_store(&target, listener);
     atomic_store(&signalled_at_ns, 0);
     atomic_store(&owner, own);
@@ -124,7 +125,7 @@ int nb__stop_signals_take(nb_listener *listener)
     if (!take_slot(listener))
         return 1;
     for (size_t i = 0; i < COUNT(numbers); i++)
-        dispositions[i].taken = false; /* those of before the fork have not been */
+        dispositions[i].taken = false; /* they were taken by the parent, not by this process */
     for (size_t i = 0; i < COUNT(numbers); i++) {
         int rc = take(i);
 
@@ -136,7 +137,7 @@ int nb__stop_signals_take(nb_listener *listener)
     return 0;
 }
 
-/* Opens a signal in the calling thread, if it has been taken: whether it was blocked. */
+/* Unblocks a signal in the calling thread, if it has been taken. Returns whether it was blocked. */
 static bool open_blocked(size_t index)
 {
     return dispositions[index].taken && nb__sys_signal_open(numbers[index]) > 0;
