@@ -22,8 +22,7 @@ static struct nb__listen_fds none(const char *why, bool garbled)
 
 static const char *variable(const char *name)
 {
-    /* NOLINTNEXTLINE(concurrency-mt-unsafe): nb_listen() asks that nobody changes the
-       environment */
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): nb_listen() forbids changing the environment */
     return getenv(name);
 }
 

@@ -48,7 +48,7 @@ struct nb__server {
     atomic_int shortage_error;    /* the errno of the last one */
     atomic_uint
         shortages_reported; /* of these changes, by events; for the thread that called nb_serve() */
-    _Atomic(nb_conn *) unreported; /* closed for want of descriptors; their events are pending */
+    _Atomic(nb_conn *) unreported; /* closed to free descriptors; their events are pending */
     uint64_t made_room;            /* how many have been, in all; for the thread that accepts */
     /* Since the stop: how many of each socket's queue may still be taken. */
     size_t backlog_left[NB_LISTENER_SOCKETS_MAX];

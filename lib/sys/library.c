@@ -81,8 +81,7 @@ void nb__sys_library_release_later(void *held)
     /* The C library calls dlclose itself: none of our code is on the stack when it is unloaded. */
     void (*release)(void *) = (void (*)(void *))(void (*)(void))dlclose;
 
-    /* NOLINTNEXTLINE(performance-no-int-to-ptr): ISO C has no other way to the address of a
-       function */
+    /* NOLINTNEXTLINE(performance-no-int-to-ptr): ISO C has no other way for a function */
     void *where = (void *)(uintptr_t)dlclose;
 
     if (held == NULL || !has_memory())
