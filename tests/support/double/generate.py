@@ -54,7 +54,8 @@ class Function:
 
     def wrap(self):
         arguments = self.arguments()
-        which = "level << 16 | name" if {"level", "name"} <= set(arguments) else "0"
+        is_option = {"level", "name"} <= set(arguments)
+        which = "(int)((unsigned)level << 16 | (unsigned)name)" if is_option else "0"
         begins = f"call_begins({self.call}, {which})"
         # By hand: GCC 12 does not read an atomic pointer atomically to call what it points to.
         call = f"atomic_load(&sys.{self.short})({', '.join(arguments)})"
