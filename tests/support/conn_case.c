@@ -1,13 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief What conn_case.h declares. */
-#undef _GNU_SOURCE
-#define _GNU_SOURCE /* POLLRDHUP */
-
 #include "conn_case.h"
-
-#include <poll.h>
-#include <unistd.h>
 
 nb_conn *conn;
 int peer;

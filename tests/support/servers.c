@@ -1,32 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Test support: bare clients, servers in threads, faults, and cases that leave nothing behind. */
-#undef _GNU_SOURCE
-#define _GNU_SOURCE /* unshare */
-
 #include "servers.h"
 
 #include "net/address_internal.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
 #include <net/if.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <poll.h>
 #include <sched.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
 #define SERVERS_MAX 8
 #define DIALLED_MAX 1024

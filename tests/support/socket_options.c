@@ -1,14 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Socket options that break what is promised of connections, when somebody else has set them. */
-#undef _DEFAULT_SOURCE
-#define _DEFAULT_SOURCE
-
 #include "support.h"
 
-#include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <string.h>
 #include <sys/time.h>
 
 /* Of linux/net_tstamp.h, which not everybody has: what was sent comes back with the time. */

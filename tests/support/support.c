@@ -2,25 +2,14 @@
 /** @file
  *  @brief What the C tests share. Everything here fails the running case when something unexpected
  *         happens, so that tests need not look. */
-#undef _GNU_SOURCE
-#define _GNU_SOURCE /* POLLRDHUP, pthread_timedjoin_np */
-
 #include "support.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>
-#include <errno.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <poll.h>
-#include <signal.h>
-#include <stdio.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/time.h>
 #include <sys/un.h>
-#include <time.h>
-#include <unistd.h>
 
 /* How /proc names system calls: as the processor of the machine does, whatever an emulator shows us. */
 #ifdef MACHINE_CALLS

@@ -9,16 +9,24 @@
 #include "double.h"
 
 #include <netbasics/netbasics.h>
+
+/* What nearly every test needs; the build defines _GNU_SOURCE for all of them. */
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
 
 /* One row of a table of cases. An alarm bounds each case, and it fails when it leaves a descriptor
    or a thread behind. */

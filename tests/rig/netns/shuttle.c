@@ -1,20 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Test support: carries packets between two TUN devices, badly. */
-#undef _GNU_SOURCE
-#define _GNU_SOURCE /* ppoll */
-
 #include "shuttle.h"
 
-#include <fcntl.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
-#include <poll.h>
-#include <stdio.h>
-#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
-#include <unistd.h>
 
 #define PACKET_MAX 2048
 #define UNDER_WAY_MAX 16384 /* beyond that, packets are lost, as in every network */

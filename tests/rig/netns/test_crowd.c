@@ -4,18 +4,11 @@
  *         else crowds in.
  *
  *  The options are the defaults but for the time of the drain. */
-#undef _GNU_SOURCE
-#define _GNU_SOURCE /* SOCK_NONBLOCK */
-
 #include "shuttle.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/in.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #define ROUND_TRIP_MS 100
 #define BATCH 256

@@ -3,9 +3,6 @@
  *  @brief Networks that deliver late, out of order, twice or damaged. */
 #include "shuttle.h"
 
-#include <stdio.h>
-#include <string.h>
-
 static void tell_counts(void)
 {
     size_t carried;

@@ -4,10 +4,6 @@
  *         the deadline; progress extends no deadline. */
 #include "wire.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 /* Far more than a megabit a second brings within the lateness that is allowed. */
 #define MUCH ((size_t)3 << 20)
 #define CLIENTS 20

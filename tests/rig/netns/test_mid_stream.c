@@ -4,11 +4,6 @@
  *         that vanish or forget. */
 #include "wire.h"
 
-#include <poll.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #define BYTES ((size_t)1 << 20)
 #define MUCH ((size_t)16 << 20) /* more than buffers hold */
 #define SHORT_MS 700

@@ -2,20 +2,11 @@
 /** @file
  *  @brief Names whose addresses are dead, and resolvers that are silent, slow or say no, by files in /etc
  *         of the test's own (a mount namespace holds them). */
-#undef _GNU_SOURCE
-#define _GNU_SOURCE /* unshare */
-
 #include "net/address_internal.h"
 #include "wire.h"
 
-#include <errno.h>
-#include <netinet/in.h>
-#include <poll.h>
 #include <sched.h>
-#include <stdio.h>
-#include <string.h>
 #include <sys/eventfd.h>
-#include <unistd.h>
 
 static const char *why_no_names = NULL;
 

@@ -4,11 +4,6 @@
  *         with its own status, in time, and leaves nothing behind. */
 #include "wire.h"
 
-#include <errno.h>
-#include <netinet/in.h>
-#include <stdio.h>
-#include <string.h>
-
 /* Long enough to tell a deadline from an answer. */
 #define SHORT_MS 600
 /* Never reached by what is answered. */

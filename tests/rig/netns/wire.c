@@ -1,20 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Test support: two hosts and the wire between them. */
-#undef _GNU_SOURCE
-#define _GNU_SOURCE /* unshare, setns */
-
 #include "wire.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <sched.h>
 #include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 #define CASE_S 100 /* one case may take so long */
 #define COMMAND_MAX 2048

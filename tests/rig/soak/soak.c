@@ -1,17 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Test support: lengths of soaks and what they use. */
-#undef _GNU_SOURCE
-#define _GNU_SOURCE /* mallinfo2 */
-
 #include "soak.h"
 
 #include <malloc.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #define DAILY_S 200
 #define NIGHTLY_S 7200

@@ -1,19 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Programs that other threads start meanwhile never inherit a descriptor of the library. */
-#undef _GNU_SOURCE
-#define _GNU_SOURCE /* environ */
-
 #include "soak.h"
 
 #include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #define LIST "list-descriptors"
 

@@ -3,11 +3,7 @@
  *  @brief Ten thousand failures of each kind, which leave memory and descriptors as they were. */
 #include "soak.h"
 
-#include <errno.h>
-#include <netinet/in.h>
-#include <string.h>
 #include <sys/un.h>
-#include <unistd.h>
 
 #define WARM_UP ((size_t)100)
 

@@ -4,12 +4,6 @@
  *         lose anything or hold the stop up. */
 #include "soak.h"
 
-#include <errno.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
 #define IDLE 50
 #define BUSY 40
 #define DRAIN_MS 60000

@@ -2,14 +2,9 @@
 /** @file
  *  @brief Sends of more bytes than 32 bits can count, from memory and from a file that are not there: holes,
  *         but for a few marks. */
-#undef _GNU_SOURCE
-#define _GNU_SOURCE /* MAP_ANONYMOUS, memfd_create */
-
 #include "soak.h"
 
-#include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #define GIB ((uint64_t)1 << 30)
 #define LENGTH (5 * GIB + ((uint64_t)1 << 20))

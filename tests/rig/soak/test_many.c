@@ -2,20 +2,12 @@
 /** @file
  *  @brief A great many connections, one after the other, with few descriptors: memory and descriptors
  *         stay what they were. */
-#undef _GNU_SOURCE
-#define _GNU_SOURCE /* unshare, mkostemp */
-
 #include "soak.h"
 
-#include <fcntl.h>
 #include <sched.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #define DESCRIPTORS_MAX 20
 #define WARM_UP ((size_t)2000)

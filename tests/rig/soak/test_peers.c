@@ -4,11 +4,6 @@
 #include "net/address_internal.h"
 #include "soak.h"
 
-#include <errno.h>
-#include <stdio.h>
-#include <string.h>
-#include <unistd.h>
-
 #define PEERS 8
 #define CLIENTS_OF_EACH 4
 #define LIMIT 3

@@ -4,16 +4,9 @@
  *         time. Meant for the thread sanitizer, and good without it.
  *
  *  Most rounds use Unix sockets, which are fast; every twentieth uses TCP. */
-#undef _GNU_SOURCE
-#define _GNU_SOURCE
-
 #include "soak.h"
 
-#include <errno.h>
 #include <semaphore.h>
-#include <stdio.h>
-#include <string.h>
-#include <unistd.h>
 
 #define RIVALS 3
 #define NS_PER_US INT64_C(1000)

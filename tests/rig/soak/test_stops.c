@@ -2,18 +2,9 @@
 /** @file
  *  @brief Stops under load: clients hammer a server, and it is stopped in the middle of that, hundreds
  *         of times. */
-#undef _GNU_SOURCE
-#define _GNU_SOURCE
-
 #include "serve/backlog.h"
 #include "soak.h"
 #include "sys/sys.h"
-
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <string.h>
-#include <unistd.h>
 
 #define CLIENTS 20
 #define LINE "a line\n"

@@ -2,13 +2,9 @@
 /** @file
  *  @brief The library, loaded and unloaded a thousand times with a little use in between: a plugin with the
  *         static one inside, and the shared one, which stays. */
-#undef _GNU_SOURCE
-#define _GNU_SOURCE /* RTLD_NOLOAD */
-
 #include "soak.h"
 
 #include <dlfcn.h>
-#include <string.h>
 
 #define WARM_UP ((size_t)20)
 

@@ -1,17 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Tests of deadlines, on a clock that the tests set. */
-#undef _POSIX_C_SOURCE
-#define _POSIX_C_SOURCE 200809L
-
 #include "base/deadline_internal.h"
 #include "support.h"
-
-#include <errno.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <time.h>
 
 #define ODD_ERRNO 4711
 

@@ -3,8 +3,6 @@
  *  @brief NULL arguments: NB_INVALID where a status is returned, nothing where not. */
 #include "support.h"
 
-#include <string.h>
-
 /* One call whose status is NB_INVALID, on `conn`, `other` and `listener`, which stay as they were. */
 #define REFUSED(call)                                                                              \
     do {                                                                                           \

@@ -1,23 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Tests of a connection's life: adopt, detach, close, abort, cancel, and what can be asked. */
-#undef _GNU_SOURCE
-#define _GNU_SOURCE
-
 #include "conn_case.h"
 #include "support.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <poll.h>
-#include <stdio.h>
-#include <string.h>
 #include <sys/time.h>
-#include <unistd.h>
 
 #define SHORT_MS 20 /* a wait that is expected to be in vain */
 #define LARGE ((size_t)8 << 20)

@@ -1,16 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Tests of nb_conn_peer_credentials(). */
-#undef _GNU_SOURCE
-#define _GNU_SOURCE
-
 #include "support.h"
 #include "sys/sys.h"
 
-#include <errno.h>
-#include <string.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 /* What fails in a case, with which errno. */
 static int error_of_credentials;

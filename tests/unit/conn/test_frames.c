@@ -1,17 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Tests of frames: messages that say their length first. */
-#undef _GNU_SOURCE
-#define _GNU_SOURCE
-
 #include "conn_case.h"
 #include "support.h"
-
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 #define SHORT_MS 20 /* a wait that is expected to be in vain */
 #define HEADER 4

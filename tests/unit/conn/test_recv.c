@@ -1,24 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Tests of receiving: what is there, so many bytes, up to a delimiter, a line, to the end. */
-#undef _GNU_SOURCE
-#define _GNU_SOURCE
-
 #include "conn/conn_internal.h"
 #include "conn_case.h"
 #include "support.h"
 #include "sys/sys.h"
 
-#include <errno.h>
 #include <limits.h>
-#include <poll.h>
 #include <sched.h>
 #include <semaphore.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
-#include <time.h>
-#include <unistd.h>
 
 #define SHORT_MS 20 /* a wait that is expected to be in vain */
 #define TOO_LARGE (SIZE_MAX / 2 + 1)

@@ -2,16 +2,7 @@
 /** @file
  *  @brief Tests of what becomes of descriptors that the peer of a Unix socket sends: closing one can take as
  *         long as the peer likes. */
-#undef _GNU_SOURCE
-#define _GNU_SOURCE
-
 #include "servers.h"
-
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <string.h>
-#include <unistd.h>
 
 #ifndef SO_PASSRIGHTS
 #define SO_PASSRIGHTS 83 /* since Linux 6.16 */

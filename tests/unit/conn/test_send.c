@@ -2,20 +2,10 @@
 /** @file
  *  @brief Tests of sending: all of it, from one place or many, with an exact account; and of ending
  *         our stream. */
-#undef _GNU_SOURCE
-#define _GNU_SOURCE
-
 #include "conn_case.h"
 #include "support.h"
 
-#include <errno.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <poll.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 
 #define SHORT_MS 20 /* a wait that is expected to be in vain */

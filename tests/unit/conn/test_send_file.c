@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Tests of nb_send_file(). */
-#undef _GNU_SOURCE
-#define _GNU_SOURCE
 #undef _FILE_OFFSET_BITS
 #define _FILE_OFFSET_BITS 64
 
@@ -10,13 +8,7 @@
 #include "support.h"
 #include "sys/sys.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <sched.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #define PIECE ((size_t)256 << 10) /* what is read at once */
 #define LARGE ((size_t)8 << 20)   /* more than the system takes while nobody reads */

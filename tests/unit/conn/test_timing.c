@@ -4,21 +4,11 @@
  *         the coarseness of the kernel's timers.
  *
  *  Half of the cases run on a virtual clock, in a world where nothing really waits. */
-#undef _GNU_SOURCE
-#define _GNU_SOURCE /* POLLRDHUP */
-
 #include "support.h"
 #include "sys/sys.h"
 
-#include <errno.h>
-#include <poll.h>
-#include <signal.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/time.h>
 #include <sys/uio.h>
-#include <time.h>
-#include <unistd.h>
 
 #define NS_PER_MS INT64_C(1000000)
 #define NEVER INT64_MAX

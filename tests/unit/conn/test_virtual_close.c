@@ -5,9 +5,6 @@
 #include "kernel.h"
 #include "support.h"
 
-#include <errno.h>
-#include <string.h>
-
 #define KIB ((size_t)1024)
 #define S (1000 * KERNEL_MS)
 

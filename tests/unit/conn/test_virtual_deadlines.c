@@ -5,9 +5,6 @@
 #include "kernel.h"
 #include "support.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 #define LARGE ((size_t)64 << 20)
 
 static nb_conn *conn;

@@ -1,23 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Tests of nb_connect(). */
-#undef _GNU_SOURCE
-#define _GNU_SOURCE /* CLONE_NEWNET is of its kin */
-
 #include "net/address_internal.h"
 #include "servers.h"
 #include "sys/sys.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <netdb.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/time.h>
-#include <unistd.h>
 
 /* What the wrapped functions do beyond failing; each case begins without. */
 static struct {

@@ -2,20 +2,12 @@
 /** @file
  *  @brief Tests of the race of a host's addresses, on a virtual clock and with hosts that answer as a
  *         table says: who is tried when, who wins, and what is told of the others. */
-#undef _POSIX_C_SOURCE
-#define _POSIX_C_SOURCE 200809L
-
 #include "base/deadline_internal.h"
 #include "net/address_internal.h"
 #include "support.h"
 #include "sys/sys.h"
 
-#include <errno.h>
 #include <netdb.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
 
 #define HOSTS_MAX 24
 #define FIRST_FD 1000000 /* of the sockets of this world */

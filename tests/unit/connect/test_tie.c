@@ -1,17 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Tests of what is tied to a connection: its cancellation, its life and the drain end that, too. */
-#undef _POSIX_C_SOURCE
-#define _POSIX_C_SOURCE 200809L
-
 #include "servers.h"
 #include "sys/sys.h"
 
-#include <errno.h>
 #include <netdb.h>
-#include <poll.h>
-#include <string.h>
-#include <unistd.h>
 
 /* The resolver never answers. */
 static int own_getaddrinfo(const char *host, struct addrinfo **out, int *number)

@@ -5,9 +5,6 @@
 #include "kernel.h"
 #include "support.h"
 
-#include <errno.h>
-#include <string.h>
-
 #define MS KERNEL_MS
 
 static const struct kernel_peer peer = {NULL, 0, NULL, 0, NULL, 0, 0};

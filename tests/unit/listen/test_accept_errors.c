@@ -2,18 +2,9 @@
 /** @file
  *  @brief Tests of what every error of accept(2) does, and of threads, memory and descriptors that run
  *         out under the accept loop. */
-#undef _GNU_SOURCE
-#define _GNU_SOURCE
-
 #include "listen/accept.h"
 #include "servers.h"
 #include "sys/sys.h"
-
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 /* What accept fails with when the faults are over; 0: it works again. */
 static int after_that;

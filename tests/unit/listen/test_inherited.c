@@ -1,22 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Tests of listening on sockets that others have opened: fd: and systemd:. */
-#undef _GNU_SOURCE
-#define _GNU_SOURCE
-
 #include "net/address_internal.h"
 #include "servers.h"
 #include "sys/sys.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 /* --- Sockets as others make them: blocking, and not close-on-exec --- */
 

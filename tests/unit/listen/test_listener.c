@@ -1,23 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Tests of listening and accepting. */
-#undef _GNU_SOURCE
-#define _GNU_SOURCE
-
 #include "listen/listener_internal.h"
 #include "net/address_internal.h"
 #include "servers.h"
 #include "sys/sys.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 struct addrinfo;
 

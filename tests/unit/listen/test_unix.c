@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Tests of listening on Unix sockets, and of what becomes of their files. */
-#undef _GNU_SOURCE
-#define _GNU_SOURCE
 #undef _FILE_OFFSET_BITS
 #define _FILE_OFFSET_BITS 64 /* some systems number files with so many */
 
@@ -11,18 +9,11 @@
 #include "sys/sys.h"
 
 #include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
 #include <sched.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 /* What happens meanwhile; each case begins without. */
 static struct {

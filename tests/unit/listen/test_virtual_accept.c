@@ -5,10 +5,6 @@
 #include "kernel.h"
 #include "support.h"
 
-#include <errno.h>
-#include <stdio.h>
-#include <string.h>
-
 static nb_listener *listener;
 
 /* ---- peers ---- */

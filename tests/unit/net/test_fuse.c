@@ -2,18 +2,10 @@
 /** @file
  *  @brief A test of the file of a Unix socket that is seen through FUSE, as bindfs(1) and sshfs(1) show it:
  *         it refuses connections, though a server may listen where it comes from. */
-#undef _GNU_SOURCE
-#define _GNU_SOURCE
-
 #include "support.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #if defined(__has_include)
 #if __has_include(<linux/fuse.h>)

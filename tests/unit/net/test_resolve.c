@@ -1,22 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Tests of name lookup, through nb_connect(). */
-#undef _GNU_SOURCE
-#define _GNU_SOURCE /* the EAI codes that POSIX dropped, pthread_getattr_np */
-
 #include "net/address_internal.h"
 #include "servers.h"
 #include "sys/sys.h"
 
-#include <errno.h>
 #include <netdb.h>
-#include <netinet/in.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 /* What the resolver answers: addresses in this order, each with a port that must not be used. */
 #define ANSWERS_MAX 128

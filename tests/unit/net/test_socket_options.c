@@ -1,18 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Tests of the socket options of nb_connect() and nb_listen(): what the kernel was told. */
-#undef _GNU_SOURCE
-#define _GNU_SOURCE
-
 #include "servers.h"
 #include "sys/sys.h"
 
-#include <errno.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
-#include <string.h>
-#include <unistd.h>
 
 /* The option that the system refuses (error 0: none), and how many there were before and after the
    socket was connected or bound. */

@@ -3,14 +3,10 @@
  *  @brief Tests of the library in a program with many thread-local variables, which the C library may
  *         take from the stack of each thread: what runs in the library's threads has its stack all the
  *         same. */
-#undef _POSIX_C_SOURCE
-#define _POSIX_C_SOURCE 200809L
-
 #include "servers.h"
 #include "sys/sys.h"
 
 #include <netdb.h>
-#include <string.h>
 
 /* More than the stack of a worker and that of a lookup. */
 static _Thread_local volatile char variables[600 << 10];

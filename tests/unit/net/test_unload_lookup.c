@@ -5,15 +5,10 @@
  *
  *  The resolver of this program stands in for the system's: the library binds to it when it is
  *  loaded. */
-#undef _GNU_SOURCE
-#define _GNU_SOURCE /* RTLD_NOLOAD */
-
 #include "servers.h"
 
 #include <dlfcn.h>
 #include <netdb.h>
-#include <stdio.h>
-#include <string.h>
 
 typedef nb_status connect_function(nb_conn **out, const char *endpoint,
                                    const nb_connect_options *options, nb_deadline by,

@@ -2,16 +2,9 @@
 /** @file
  *  @brief Tests of the zones of IPv6 addresses, on a machine whose interfaces have odd names
  *         (support/interfaces.c). */
-#undef _POSIX_C_SOURCE
-#define _POSIX_C_SOURCE 200809L
-
 #include "interfaces.h"
 #include "net/address_internal.h"
 #include "support.h"
-
-#include <netinet/in.h>
-#include <stdio.h>
-#include <string.h>
 
 /* fe80::1 at an interface, as the kernel tells it. */
 static nb_address at_zone(uint32_t zone)

@@ -2,19 +2,10 @@
 /** @file
  *  @brief Tests of a stop that handlers can see: connections between two requests, and the end of the
  *         drain on demand. */
-#undef _GNU_SOURCE
-#define _GNU_SOURCE
-
 #include "servers.h"
 #include "sys/sys.h"
 
-#include <errno.h>
-#include <poll.h>
-#include <signal.h>
-#include <string.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 /* --- A timer that cannot be set. --- */
 

@@ -2,24 +2,14 @@
 /** @file
  *  @brief Tests of the accept loop: handlers, limits, lingering, events, counters. Most cases run for
  *         the sequential mode and for worker threads. */
-#undef _GNU_SOURCE
-#define _GNU_SOURCE /* pthread_getattr_np */
-
 #include "net/address_internal.h"
 #include "serve/admit.h"
 #include "serve/handling.h"
 #include "servers.h"
 #include "sys/sys.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
-#include <unistd.h>
 
 /* While set: who rings a wakeup goes on only when this server has admitted or refused one connection; who
    ends a stream, when it has two. */

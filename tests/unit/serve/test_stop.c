@@ -1,24 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Tests of how the accept loop ends: stop, drain, signals, also under load. */
-#undef _GNU_SOURCE
-#define _GNU_SOURCE
-
 #include "listen/listener_internal.h"
 #include "servers.h"
 #include "sys/sys.h"
 
-#include <errno.h>
-#include <poll.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
 /* The number that all processes have, as if each were in a PID namespace of its own; 0: their own. */
 static pid_t number_of_all;

@@ -2,13 +2,8 @@
 /** @file
  *  @brief Tests of how the library is kept loaded, as if it were a shared one: by the name that the
  *         dynamic linker has for it, as often as it is released. */
-#undef _GNU_SOURCE
-#define _GNU_SOURCE /* dladdr1 */
-
 #include "support.h"
 #include "sys/sys.h"
-
-#include <errno.h>
 
 /* What the library itself allocates; the C library has memory of its own. */
 static atomic_bool without_memory;

@@ -5,16 +5,10 @@
  *
  *  The resolver of this program stands in for the system's: the shared library binds to it when it is
  *  loaded. */
-#undef _GNU_SOURCE
-#define _GNU_SOURCE
-
 #include "servers.h"
 
 #include <dlfcn.h>
 #include <netdb.h>
-#include <stdio.h>
-#include <string.h>
-#include <unistd.h>
 
 typedef __typeof__(nb_connect) connect_function;
 

@@ -1,35 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Tests of the one way into the kernel: -errno, errno as it was, what sockets really do. */
-#undef _POSIX_C_SOURCE
-#define _POSIX_C_SOURCE 200809L
-
 #include "sys/sys.h"
 
 #include "base/deadline_internal.h"
 #include "support.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <net/if.h>
 #include <netdb.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdatomic.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
 #define ODD_ERRNO 4711
 

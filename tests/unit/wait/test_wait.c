@@ -1,14 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Tests of the wait for descriptors, and of what ends it early. */
-#undef _POSIX_C_SOURCE
-#define _POSIX_C_SOURCE 200809L
-
 #include "support.h"
 #include "wait/cancellable.h"
-
-#include <errno.h>
-#include <poll.h>
 
 #define TEST(name) TEST_AS(name, CASE)
 
