@@ -79,12 +79,12 @@ need_networks() {
 
 # run_ctest NAME OPTION...: runs the tests that ctest's options select; the results go to $build/NAME.xml.
 # count_cases.py decides whether something failed, because it sees each case. Tests mostly
-# wait, so two run at a time on each processor.
+# wait, so two run at a time on each processor, unless an option says otherwise.
 run_ctest() {
     results=$1.xml
     shift
     rm -f "$build/$results"
-    ctest "$@" --test-dir "$build" --timeout 600 --parallel "$(($(processors) * 2))" \
+    ctest --parallel "$(($(processors) * 2))" "$@" --test-dir "$build" --timeout 600 \
         --output-junit "$results" \
         --test-output-size-passed 10000000 --test-output-size-failed 10000000 || true
 }

@@ -9,5 +9,5 @@ preset=${preset:-fuzz}
 build=${build:-build/$preset}
 cmake --preset "$preset" -B "$build" -DNETBASICS_WERROR=ON "-DPython3_EXECUTABLE=$PYTHON"
 cmake --build "$build" --parallel "$(processors)" --target fuzzers
-run_ctest fuzz --label-regex '^fuzz$'
+run_ctest fuzz --label-regex '^fuzz$' --parallel "$(processors)" # fuzzers never wait
 "$PYTHON" tests/checks/count_cases.py --show "$build/fuzz.xml"
