@@ -9,9 +9,7 @@
 #include <net/if.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
-#include <pthread.h>
 #include <sched.h>
-#include <stdatomic.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
@@ -104,20 +102,14 @@ static bool is_open(int fd)
     return fcntl(fd, F_GETFD) != -1;
 }
 
-static struct sockaddr_in loopback(in_port_t port)
-{
-    struct sockaddr_in in;
-
-    memset(&in, 0, sizeof(in));
-    in.sin_family = AF_INET;
-    in.sin_port = port;
-    in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    return in;
-}
-
 /* Where the socket is bound that was made last, and the same for the calls. */
 static struct sockaddr_in address;
 static struct sockaddr *const address_head = (struct sockaddr *)&address;
+
+static void set_address_to_any_port(void)
+{
+    address = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+}
 
 /* A socket bound to a free port of the loopback interface. */
 static int bound(void)
@@ -125,7 +117,7 @@ static int bound(void)
     socklen_t length = sizeof(address);
     int fd = nb__sys_socket(AF_INET);
 
-    address = loopback(0);
+    set_address_to_any_port();
     assert_true(fd >= 0);
     assert_result(kept(nb__sys_bind(fd, address_head, sizeof(address))), 0);
     assert_result(kept(nb__sys_getsockname(fd, address_head, &length)), 0);
@@ -161,13 +153,21 @@ static int connected(void)
     return fd;
 }
 
+/* A listener, and a connection that waits to be accepted from it. */
+static int listening_with_a_client(int *client)
+{
+    int fd = listening();
+
+    *client = connected();
+    await(fd, POLLIN);
+    return fd;
+}
+
 /* Two blocking ends of a TCP connection; the first one was accepted. */
 static void tcp_pair(int pair[2])
 {
-    int listener = listening();
+    int listener = listening_with_a_client(&pair[1]);
 
-    pair[1] = connected();
-    await(listener, POLLIN);
     pair[0] = (int)kept(nb__sys_accept(listener, NULL, NULL));
     assert_true(pair[0] >= 0);
     assert_result(nb__sys_close(listener), 0);
@@ -241,20 +241,13 @@ static void reset(int fd)
     assert_result(nb__sys_close(fd), 0);
 }
 
-/* Lets this process open no more descriptors; gives back what the limit was. */
-static bool under_valgrind(void)
-{
-    return getenv("NETBASICS_VALGRIND") != NULL;
-}
-
-static struct rlimit without_descriptors(void)
+/* Lets this process have only so many descriptors; gives back what the limit was. */
+static struct rlimit limit_to(rlim_t count)
 {
     struct rlimit old;
-    struct rlimit none;
 
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
-    none = (struct rlimit){0, old.rlim_max};
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &(struct rlimit){count, old.rlim_max}), 0);
     return old;
 }
 
@@ -283,7 +276,7 @@ TEST(calls_on_a_bad_descriptor_give_their_errno_and_leave_errno_alone)
     int64_t ids[3];
     int value = 0;
 
-    address = loopback(0);
+    set_address_to_any_port();
     assert_result(kept(nb__sys_bind(-1, address_head, length)), -EBADF);
     assert_result(kept(nb__sys_listen(-1, 1)), -EBADF);
     assert_result(kept(nb__sys_accept(-1, NULL, NULL)), -EBADF);
@@ -316,8 +309,7 @@ TEST(failures_of_other_kinds_give_their_errno_and_leave_errno_alone)
     socklen_t length = sizeof(address);
     char byte = 0;
 
-    if (under_valgrind()) /* there SIGKILL may be given a handler */
-        skip();
+    skip_under_valgrind("SIGKILL may be given a handler");
     first = bound();
     second = nb__sys_socket(AF_INET);
     assert_result(kept(nb__sys_socket(-1)), -EAFNOSUPPORT);
@@ -361,20 +353,17 @@ TEST(flags_are_told_and_given_back)
 
 TEST(call_without_a_descriptor_left_says_so_and_leaves_errno_alone)
 {
-    int listener = listening();
-    int client = connected();
-    struct rlimit old;
+    int client;
+    int listener = listening_with_a_client(&client);
+    struct rlimit old = limit_to(0);
     long opened[3];
 
-    await(listener, POLLIN);
-    old = without_descriptors();
     opened[0] = kept(nb__sys_socket(AF_INET));
     opened[1] = kept(nb__sys_accept(listener, NULL, NULL));
     opened[2] = kept(nb__sys_wake_open(wake));
     with_descriptors(&old);
-    assert_result(opened[0], -EMFILE);
-    assert_result(opened[1], -EMFILE);
-    assert_result(opened[2], -EMFILE);
+    for (size_t i = 0; i < COUNT(opened); i++)
+        assert_result(opened[i], -EMFILE);
     close_all(client, listener);
 }
 
@@ -412,13 +401,11 @@ TEST(socket_is_close_on_exec_and_non_blocking_from_birth)
 
 TEST(accepted_socket_is_close_on_exec_and_blocking_from_birth)
 {
-    int listener = listening();
-    int client = connected();
-    int fd;
+    int client;
+    int listener = listening_with_a_client(&client);
+    int fd = (int)kept(nb__sys_accept(listener, NULL, NULL));
 
-    await(listener, POLLIN);
     assert_false(is_blocking(listener));
-    fd = (int)kept(nb__sys_accept(listener, NULL, NULL));
     assert_true(is_cloexec(fd));
     assert_true(is_blocking(fd));
     close_all(fd, client, listener);
@@ -429,12 +416,10 @@ TEST(accept_tells_the_peer)
     struct sockaddr_in peer;
     struct sockaddr_in local;
     socklen_t length = sizeof(peer);
-    int listener = listening();
-    int client = connected();
-    int fd;
+    int client;
+    int listener = listening_with_a_client(&client);
+    int fd = (int)kept(nb__sys_accept(listener, (struct sockaddr *)&peer, &length));
 
-    await(listener, POLLIN);
-    fd = (int)kept(nb__sys_accept(listener, (struct sockaddr *)&peer, &length));
     assert_int_equal(length, sizeof(peer));
     length = sizeof(local);
     assert_result(kept(nb__sys_getsockname(client, (struct sockaddr *)&local, &length)), 0);
@@ -520,67 +505,73 @@ TEST_AS(flags_reach_the_kernel, UNIX_PAIR)
     assert_result(kept(nb__sys_recv(fds[1], chunk, 1, MSG_PEEK)), 1);
 }
 
-TEST_AS(end_of_the_stream_is_zero, TCP_PAIR)
+/* The first of `fds` ends its stream, and the other one sees it. */
+static void end_the_first(void)
 {
     char byte;
 
     assert_result(kept(nb__sys_shutdown(fds[0], SHUT_WR)), 0);
     assert_result(kept(nb__sys_recv(fds[1], &byte, 1, 0)), 0);
+}
+
+TEST_AS(end_of_the_stream_is_zero, TCP_PAIR)
+{
+    char byte;
+
+    end_the_first();
     assert_result(kept(nb__sys_send(fds[1], "x", 1, 0)), 1);
     assert_result(kept(nb__sys_recv(fds[0], &byte, 1, 0)), 1);
+}
+
+static void unblock_sigpipe(void)
+{
+    sigset_t pipe_only;
+
+    (void)sigemptyset(&pipe_only);
+    (void)sigaddset(&pipe_only, SIGPIPE);
+    (void)pthread_sigmask(SIG_UNBLOCK, &pipe_only, NULL);
 }
 
 /* The runner of the tests may have had it ignored: then no test would notice. */
 static void let_sigpipe_kill(void)
 {
-    struct sigaction act;
-    sigset_t pipe_only;
+    (void)dispose(SIGPIPE, SIG_DFL, 0);
+    unblock_sigpipe();
+}
 
-    memset(&act, 0, sizeof(act));
-    act.sa_handler = SIG_DFL;
-    assert_int_equal(sigaction(SIGPIPE, &act, NULL), 0);
-    assert_int_equal(sigemptyset(&pipe_only), 0);
-    assert_int_equal(sigaddset(&pipe_only, SIGPIPE), 0);
-    assert_int_equal(pthread_sigmask(SIG_UNBLOCK, &pipe_only, NULL), 0);
+static void check_sends_fail_without_a_signal(int fd)
+{
+    struct iovec part = {"x", 1};
+
+    let_sigpipe_kill();
+    assert_result(kept(nb__sys_send(fd, "x", 1, 0)), -EPIPE);
+    assert_result(kept(nb__sys_sendmsg(fd, &part, 1, 0)), -EPIPE);
 }
 
 TEST(sends_to_a_closed_unix_peer_fail_without_a_signal)
 {
-    char byte = 'x';
-    struct iovec part = {&byte, 1};
-
-    let_sigpipe_kill();
     unix_pair(fds);
     assert_result(nb__sys_close(fds[1]), 0);
-    assert_result(kept(nb__sys_send(fds[0], &byte, 1, 0)), -EPIPE);
-    assert_result(kept(nb__sys_sendmsg(fds[0], &part, 1, 0)), -EPIPE);
+    check_sends_fail_without_a_signal(fds[0]);
     assert_result(nb__sys_close(fds[0]), 0);
 }
 
 TEST(sends_to_a_reset_tcp_peer_fail_without_a_signal)
 {
-    char byte = 'x';
-    struct iovec part = {&byte, 1};
+    char byte;
 
-    let_sigpipe_kill();
     tcp_pair(fds);
     reset(fds[1]);
     await(fds[0], POLLIN);
     assert_result(kept(nb__sys_recv(fds[0], &byte, 1, 0)), -ECONNRESET);
-    assert_result(kept(nb__sys_send(fds[0], &byte, 1, 0)), -EPIPE);
-    assert_result(kept(nb__sys_sendmsg(fds[0], &part, 1, 0)), -EPIPE);
+    check_sends_fail_without_a_signal(fds[0]);
     assert_result(nb__sys_close(fds[0]), 0);
 }
 
 TEST_AS(sends_after_our_own_end_fail_without_a_signal, TCP_PAIR)
 {
-    char byte = 'x';
-    struct iovec part = {&byte, 1};
-
-    let_sigpipe_kill();
     assert_result(nb__sys_shutdown(fds[0], SHUT_WR), 0);
-    assert_result(kept(nb__sys_send(fds[0], &byte, 1, 0)), -EPIPE);
-    assert_result(kept(nb__sys_sendmsg(fds[0], &part, 1, 0)), -EPIPE);
+    check_sends_fail_without_a_signal(fds[0]);
 }
 
 /* ---- waiting ---- */
@@ -651,40 +642,31 @@ TEST(poll_of_too_many_fails)
 {
     struct pollfd polled[65];
     struct rlimit old;
-    struct rlimit few;
     long result;
 
-    if (under_valgrind()) /* it only imitates the limit of descriptors */
-        skip();
+    skip_under_valgrind("the limit of descriptors is only imitated");
     for (size_t i = 0; i < COUNT(polled); i++)
         polled[i] = (struct pollfd){-1, 0, 0};
-    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
-    few = (struct rlimit){COUNT(polled) - 1, old.rlim_max};
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    old = limit_to(COUNT(polled) - 1);
     result = kept(nb__sys_poll(polled, COUNT(polled), long_past()));
     with_descriptors(&old);
     assert_result(result, -EINVAL);
 }
 
-static void ignore_alarm(int number)
+static void ignore(int number)
 {
     (void)number;
 }
 
 TEST(poll_reports_a_signal)
 {
-    struct sigaction act;
+    struct sigaction act = {.sa_handler = ignore};
     struct sigaction old;
-    struct sigevent event;
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGALRM};
     struct itimerspec often = {{0, 2000000}, {0, 2000000}};
     timer_t timer;
     long result;
 
-    memset(&act, 0, sizeof(act));
-    memset(&event, 0, sizeof(event));
-    act.sa_handler = ignore_alarm;
-    event.sigev_notify = SIGEV_SIGNAL;
-    event.sigev_signo = SIGALRM;
     assert_result(kept(nb__sys_sigaction(SIGALRM, &act, &old)), 0);
     assert_int_equal(timer_create(CLOCK_MONOTONIC, &event, &timer), 0);
     assert_int_equal(timer_settime(timer, 0, &often, NULL), 0);
@@ -709,31 +691,38 @@ TEST(wake_is_silent_close_on_exec_and_non_blocking_from_birth)
     assert_int_equal(errno, ODD_ERRNO);
 }
 
-TEST_AS(ring_stays_until_it_is_cleared, WAKE)
+static void ring_and_see(void)
 {
     assert_true(kept(nb__sys_wake_ring(wake)) >= 0);
-    for (int i = 0; i < 3; i++)
-        assert_true(is_readable(wake[0]));
+    assert_true(is_readable(wake[0]));
+}
+
+static void clear_and_see(void)
+{
     assert_true(kept(nb__sys_wake_clear(wake)) >= 0);
     assert_false(is_readable(wake[0]));
+}
+
+TEST_AS(ring_stays_until_it_is_cleared, WAKE)
+{
+    ring_and_see();
+    for (int i = 0; i < 2; i++)
+        assert_true(is_readable(wake[0]));
+    clear_and_see();
 }
 
 TEST_AS(one_clear_is_enough_for_many_rings, WAKE)
 {
     for (int i = 0; i < 1000; i++)
-        assert_true(kept(nb__sys_wake_ring(wake)) >= 0);
-    assert_true(is_readable(wake[0]));
-    assert_true(kept(nb__sys_wake_clear(wake)) >= 0);
-    assert_false(is_readable(wake[0]));
+        ring_and_see();
+    clear_and_see();
 }
 
 TEST_AS(cleared_wake_can_be_rung_again, WAKE)
 {
     for (int i = 0; i < 3; i++) {
-        assert_true(kept(nb__sys_wake_ring(wake)) >= 0);
-        assert_true(is_readable(wake[0]));
-        assert_true(kept(nb__sys_wake_clear(wake)) >= 0);
-        assert_false(is_readable(wake[0]));
+        ring_and_see();
+        clear_and_see();
     }
 }
 
@@ -753,43 +742,38 @@ TEST(wake_is_closed_once_and_leaves_no_descriptor)
     assert_false(is_open(wake[1]));
 }
 
-static void *ring(void *rung)
+static void ring(void *rung)
 {
     (void)nb__sys_wake_ring(rung);
-    return NULL;
 }
 
 TEST_AS(ring_from_another_thread_ends_a_poll_without_an_end, WAKE)
 {
-    pthread_t thread;
+    struct task task;
 
-    assert_int_equal(pthread_create(&thread, NULL, ring, wake), 0);
+    task_start(&task, ring, wake);
     assert_result(kept(poll_one(wake[0], POLLIN, nb_forever())), 1);
-    assert_int_equal(pthread_join(thread, NULL), 0);
+    task_join(&task);
 }
-
-static int wake_of_the_handler[2];
 
 static void ring_in_a_handler(int number)
 {
     (void)number;
-    (void)nb__sys_wake_ring(wake_of_the_handler);
+    (void)nb__sys_wake_ring(wake);
 }
 
 TEST(ring_in_a_signal_handler_leaves_errno_alone)
 {
-    struct sigaction act;
+    struct sigaction act = {.sa_handler = ring_in_a_handler};
     struct sigaction old;
 
-    memset(&act, 0, sizeof(act));
-    act.sa_handler = ring_in_a_handler;
-    assert_result(nb__sys_wake_open(wake_of_the_handler), 0);
+    assert_result(nb__sys_wake_open(wake), 0);
     assert_result(kept(nb__sys_sigaction(SIGUSR1, &act, &old)), 0);
     assert_result(kept(raise(SIGUSR1)), 0);
     assert_result(kept(nb__sys_sigaction(SIGUSR1, &old, &act)), 0);
     assert_true(act.sa_handler == ring_in_a_handler);
-    assert_true(is_readable(wake_of_the_handler[0]));
-    nb__sys_wake_close(wake_of_the_handler);
+    assert_true(is_readable(wake[0]));
+    nb__sys_wake_close(wake);
 }
 
 /* ---- who a process is ---- */
@@ -907,26 +891,25 @@ TEST_AS(length_of_a_queue_is_told_of_listening_tcp_sockets_only, TCP_PAIR)
 
 /* ---- connections that are no more ---- */
 
+static void check_tcp(int fd, bool closed, bool ended)
+{
+    assert_result(kept(nb__sys_tcp_closed(fd)), closed);
+    assert_result(kept(nb__sys_tcp_ended(fd)), ended);
+}
+
 TEST_AS(live_connection_is_not_closed, TCP_PAIR)
 {
     skip_under_qemu("TCP_INFO is cut short");
-    assert_result(kept(nb__sys_tcp_closed(fds[0])), 0);
-    assert_result(kept(nb__sys_tcp_closed(fds[1])), 0);
-    assert_result(kept(nb__sys_tcp_ended(fds[0])), 0);
-    assert_result(kept(nb__sys_tcp_ended(fds[1])), 0);
+    check_tcp(fds[0], false, false);
+    check_tcp(fds[1], false, false);
 }
 
 TEST_AS(half_closed_connection_is_not_closed, TCP_PAIR)
 {
-    char byte;
-
     skip_under_qemu("TCP_INFO is cut short");
-    assert_result(nb__sys_shutdown(fds[0], SHUT_WR), 0);
-    assert_result(nb__sys_recv(fds[1], &byte, 1, 0), 0);
-    assert_result(kept(nb__sys_tcp_closed(fds[0])), 0);
-    assert_result(kept(nb__sys_tcp_closed(fds[1])), 0);
-    assert_result(kept(nb__sys_tcp_ended(fds[0])), 1);
-    assert_result(kept(nb__sys_tcp_ended(fds[1])), 0);
+    end_the_first();
+    check_tcp(fds[0], false, true);
+    check_tcp(fds[1], false, false);
 }
 
 static void await_tcp_closed(int fd)
@@ -935,17 +918,13 @@ static void await_tcp_closed(int fd)
 
     while (nb__sys_tcp_closed(fd) == 0 && !nb_expired(by))
         sched_yield();
-    assert_result(kept(nb__sys_tcp_closed(fd)), 1);
-    assert_result(kept(nb__sys_tcp_ended(fd)), 1);
+    check_tcp(fd, true, true);
 }
 
 TEST_AS(connection_that_both_have_ended_is_closed, TCP_PAIR)
 {
-    char byte;
-
     skip_under_qemu("TCP_INFO is cut short");
-    assert_result(nb__sys_shutdown(fds[0], SHUT_WR), 0);
-    assert_result(nb__sys_recv(fds[1], &byte, 1, 0), 0);
+    end_the_first();
     assert_result(nb__sys_shutdown(fds[1], SHUT_WR), 0);
     await_tcp_closed(fds[0]);
     await_tcp_closed(fds[1]);
@@ -1007,89 +986,48 @@ TEST_AS(disconnect_of_a_unix_socket_leaves_errno_alone, UNIX_PAIR)
 
 static char more_than_fits[1 << 24];
 
-static long wait_in_recv(int fd)
+/* What is waited in, on the first of `fds`: the result, which is at most 0 when it went well. */
+static long wait_in_recv(void)
 {
     char byte;
 
-    return nb__sys_recv(fd, &byte, 1, 0);
+    return nb__sys_recv(fds[0], &byte, 1, 0);
 }
 
-static long wait_in_send(int fd)
+static long wait_in_send(void)
 {
-    long sent = nb__sys_send(fd, more_than_fits, sizeof(more_than_fits), 0);
+    long sent = nb__sys_send(fds[0], more_than_fits, sizeof(more_than_fits), 0);
 
     return sent < (long)sizeof(more_than_fits) ? 0 : sent;
 }
 
-static long wait_in_poll(int fd)
+static long wait_in_poll(void)
 {
-    int ready = poll_one(fd, POLLIN, nb_forever());
-
-    return ready == 1 ? 0 : 1;
+    return poll_one(fds[0], POLLIN, nb_forever()) == 1 ? 0 : 1;
 }
 
-/* A thread that waits on a socket; static, so that one which never wakes does no harm. */
+/* A thread that waits; static, so that one which never wakes does no harm. */
 static struct {
-    long (*wait)(int fd);
-    int fd;
-    int done[2];
-    char name[64]; /* under /proc */
-    atomic_bool named;
+    struct task task;
+    long (*wait)(void);
     long result;
 } waiter;
 
-static void *run_waiter(void *unused)
+static void run_waiter(void *unused)
 {
-    ssize_t length = readlink("/proc/thread-self", waiter.name, sizeof(waiter.name) - 1);
-
     (void)unused;
-    waiter.name[length > 0 ? length : 0] = '\0';
-    atomic_store(&waiter.named, true);
-    waiter.result = waiter.wait(waiter.fd);
-    (void)nb__sys_wake_ring(waiter.done);
-    return NULL;
-}
-
-static bool waiter_sleeps(void)
-{
-    char path[128];
-    char stat[512];
-    const char *name_end;
-    size_t length;
-    FILE *file;
-
-    if (!atomic_load(&waiter.named))
-        return false;
-    (void)snprintf(path, sizeof(path), "/proc/%s/stat", waiter.name);
-    file = fopen(path, "r");
-    if (file == NULL)
-        return true; /* no way to know; the outcome has to be the same */
-    length = fread(stat, 1, sizeof(stat) - 1, file);
-    (void)fclose(file);
-    stat[length] = '\0';
-    name_end = strrchr(stat, ')');
-    return name_end != NULL && name_end[1] == ' ' && name_end[2] == 'S';
+    unblock_sigpipe();
+    waiter.result = waiter.wait();
 }
 
 /* Disconnects the first of `fds` while a thread waits on it; gives what the wait gave. */
-static long disconnect_under(long (*wait)(int fd))
+static long disconnect_under(long (*wait)(void))
 {
-    nb_deadline by = patience();
-    pthread_t thread;
-
     waiter.wait = wait;
-    waiter.fd = fds[0];
-    atomic_store(&waiter.named, false);
-    assert_result(nb__sys_wake_open(waiter.done), 0);
-    assert_int_equal(pthread_create(&thread, NULL, run_waiter, NULL), 0);
-    while (!waiter_sleeps() && !nb_expired(by))
-        sched_yield();
-    assert_true(waiter_sleeps());
-    assert_false(is_readable(waiter.done[0]));
+    task_start(&waiter.task, run_waiter, NULL);
+    task_until_blocked(&waiter.task);
     assert_result(nb__sys_disconnect(fds[0]), 0);
-    await(waiter.done[0], POLLIN);
-    assert_int_equal(pthread_join(thread, NULL), 0);
-    nb__sys_wake_close(waiter.done);
+    task_join(&waiter.task);
     return waiter.result;
 }
 
@@ -1097,7 +1035,7 @@ typedef void make_pair(int pair[2]);
 
 static void check_disconnect_wakes_all_kinds_of_waits(make_pair *pair)
 {
-    long (*const waits[])(int fd) = {wait_in_recv, wait_in_send, wait_in_poll};
+    long (*const waits[])(void) = {wait_in_recv, wait_in_send, wait_in_poll};
 
     let_sigpipe_kill();
     for (size_t i = 0; i < COUNT(waits); i++) {
