@@ -97,6 +97,12 @@ unsigned slowness(void);
 /* The number of elements of an array. */
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
+/* A list of texts that ends in NULL. */
+#define TEXTS(...) ((const char *const[]){__VA_ARGS__, NULL})
+
+/* What errno is set to, to see whether it stays. */
+#define ODD_ERRNO 4711
+
 /* What stands where a structure's size should, when nobody has set it: too little, no whole number of
    fields, or more than any structure has. */
 #define SIZES_NEVER_SET                                                                            \

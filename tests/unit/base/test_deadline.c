@@ -4,8 +4,6 @@
 #include "base/deadline_internal.h"
 #include "support.h"
 
-#define ODD_ERRNO 4711
-
 /* An uptime that is no whole number of anything. */
 #define SOME_TIME INT64_C(5000123456789)
 

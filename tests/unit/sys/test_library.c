@@ -19,8 +19,6 @@ REPLACE(libc_calloc, own_libc_calloc)
 #include <dlfcn.h>
 #include <link.h>
 
-#define ODD_ERRNO 4711
-
 /* What the dynamic linker says; each case begins in a program, as it really is. */
 static struct {
     bool nothing_known;

@@ -14,8 +14,6 @@
 #include <sys/utsname.h>
 #include <sys/wait.h>
 
-#define ODD_ERRNO 4711
-
 /* Makes a call with an odd errno and gives its result; fails when errno is another one then. */
 #define kept(call) (errno = ODD_ERRNO, errno_kept((long)(call), #call))
 
