@@ -1,70 +1,57 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Tests of the one string that says where to connect to or listen on. */
-#undef _POSIX_C_SOURCE
-#define _POSIX_C_SOURCE 200809L
-
-#include "cases.h"
 #include "net/endpoint.h"
+#include "support.h"
 
-#include <errno.h>
 #include <net/if.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
-
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define ODD_ERRNO 4711
-
-/* A list that ends in NULL. */
-#define TEXTS(...) ((const char *const[]){__VA_ARGS__, NULL})
 
 #define OPERATION "connect to"
 
 /* Fails with the text that did it, and with what was said about it. */
-#define check(condition, text, err)                                                                \
+#define check(condition, text)                                                                     \
     do {                                                                                           \
         if (!(condition))                                                                          \
-            fail_msg("\"%s\" (%s): %s", text, (err)->message, #condition);                         \
+            fail_msg("\"%s\" (%s): %s", text, err.message, #condition);                            \
     } while (0)
 
-static struct nb__endpoint read_endpoint(const char *text)
-{
-    struct nb__endpoint endpoint;
-    nb_error err;
+/* What a text is, or why it is none: what was there before is no part of it. */
+static struct nb__endpoint endpoint;
+static nb_error err;
 
+static nb_status parse(const char *text, uint16_t least_port)
+{
     memset(&endpoint, 0x5a, sizeof(endpoint));
     memset(&err, 'x', sizeof(err));
     err.message[0] = '\0';
-    check(nb__endpoint_parse(&endpoint, OPERATION, text, 0, &err) == NB_OK, text, &err);
+    return nb__endpoint_parse(&endpoint, OPERATION, text, least_port, &err);
+}
+
+static struct nb__endpoint read_endpoint(const char *text)
+{
+    check(parse(text, 0) == NB_OK, text);
     return endpoint;
 }
 
-static bool is_printable_line(const nb_error *err)
+static bool is_printable_line(void)
 {
-    for (const char *c = err->message; *c != '\0'; c++) {
+    for (const char *c = err.message; *c != '\0'; c++) {
         if (*c < 0x20 || *c > 0x7e)
             return false;
     }
-    return memchr(err->message, '\0', sizeof(err->message)) != NULL;
+    return err.message[0] != '\0' && memchr(err.message, '\0', sizeof(err.message)) != NULL;
 }
 
 /* The text is refused, and the message names the operation, the text and what was expected. */
 static void check_refused(const char *text, const char *shown, const char *expected)
 {
-    struct nb__endpoint endpoint;
-    nb_error err;
-
-    memset(&err, 'x', sizeof(err));
-    check(nb__endpoint_parse(&endpoint, OPERATION, text, 0, &err) == NB_BAD_ENDPOINT, text, &err);
-    check(err.status == NB_BAD_ENDPOINT, text, &err);
-    check(err.system_error == 0, text, &err);
-    check(is_printable_line(&err), text, &err);
-    check(strstr(err.message, OPERATION) == err.message, text, &err);
-    check(strstr(err.message, shown) != NULL, text, &err);
-    check(strstr(err.message, nb_status_text(NB_BAD_ENDPOINT)) != NULL, text, &err);
+    check(parse(text, 0) == NB_BAD_ENDPOINT, text);
+    check(err.status == NB_BAD_ENDPOINT, text);
+    check(err.system_error == 0, text);
+    check(is_printable_line(), text);
+    check(strstr(err.message, OPERATION) == err.message, text);
+    check(strstr(err.message, shown) != NULL, text);
+    check(strstr(err.message, nb_status_text(NB_BAD_ENDPOINT)) != NULL, text);
     if (strstr(err.message, expected) == NULL)
         fail_msg("\"%s\" (%s): does not tell \"%s\"", text, err.message, expected);
 }
@@ -76,23 +63,35 @@ static void check_each_refused(const char *expected, const char *const *texts)
         check_refused(*texts, *texts, expected);
 }
 
-static void check_literal(const char *text, const char *expected)
-{
-    struct nb__endpoint endpoint = read_endpoint(text);
-    char address[NB_ADDRESS_TEXT_MAX];
-
-    if (endpoint.kind != NB__ENDPOINT_LITERAL)
-        fail_msg("\"%s\" is of kind %d", text, (int)endpoint.kind);
-    assert_string_equal(nb_address_format(&endpoint.address, address, sizeof(address)), expected);
-    assert_int_equal(endpoint.port, nb_address_port(&endpoint.address));
-}
-
 static void check_kind(const char *text, enum nb__endpoint_kind kind, uint16_t port)
 {
-    struct nb__endpoint endpoint = read_endpoint(text);
-
+    (void)read_endpoint(text);
     if (endpoint.kind != kind || endpoint.port != port)
         fail_msg("\"%s\" is of kind %d, port %u", text, (int)endpoint.kind, endpoint.port);
+}
+
+static void check_address(const char *text, enum nb__endpoint_kind kind, const char *expected)
+{
+    char address[NB_ADDRESS_TEXT_MAX];
+
+    (void)read_endpoint(text);
+    check_kind(text, kind, nb_address_port(&endpoint.address));
+    assert_string_equal(nb_address_format(&endpoint.address, address, sizeof(address)), expected);
+}
+
+static void check_literal(const char *text, const char *expected)
+{
+    check_address(text, NB__ENDPOINT_LITERAL, expected);
+}
+
+/* A name that is kept as it is written. */
+static void check_name(const char *name)
+{
+    char text[260];
+
+    (void)snprintf(text, sizeof(text), "%s:80", name);
+    check_kind(text, NB__ENDPOINT_NAME, 80);
+    assert_string_equal(endpoint.host, name);
 }
 
 #define TEST(name) TEST_AS(name, cmocka_unit_test)
@@ -172,31 +171,20 @@ TEST(host_names_are_kept_as_they_are_written)
         "example.org", "Example.ORG", "a", "example.org.", "xn--bcher-kva.example", "under_score",
         "a-b", "3com.com", "1a", "0x", "0xg", "1.2.3.4.a", "face", "a1", "fd.example",
         "unix.example", "0xfg.x", "1.2.3.x4", "127.0.0.1.example", ".", "a..", "0x.");
-    char text[64];
 
-    for (; *host != NULL; host++) {
-        struct nb__endpoint endpoint;
-
-        (void)snprintf(text, sizeof(text), "%s:80", *host);
-        endpoint = read_endpoint(text);
-        assert_int_equal(endpoint.kind, NB__ENDPOINT_NAME);
-        assert_string_equal(endpoint.host, *host);
-        assert_int_equal(endpoint.port, 80);
-    }
+    for (; *host != NULL; host++)
+        check_name(*host);
 }
 
 /* Where one is needed that somebody can listen at. */
 TEST(port_below_the_least_is_refused_with_the_range)
 {
-    static const char *const texts[] = {"localhost:0", "127.0.0.1:0", "[::1]:0", "localhost:65536",
-                                        "localhost:x"};
-    struct nb__endpoint endpoint;
-    nb_error err;
+    const char *const *text =
+        TEXTS("localhost:0", "127.0.0.1:0", "[::1]:0", "localhost:65536", "localhost:x");
 
-    for (size_t i = 0; i < COUNT(texts); i++) {
-        check(nb__endpoint_parse(&endpoint, OPERATION, texts[i], 1, &err) == NB_BAD_ENDPOINT,
-              texts[i], &err);
-        check(strstr(err.message, "decimal number from 1 to 65535") != NULL, texts[i], &err);
+    for (; *text != NULL; text++) {
+        check(parse(*text, 1) == NB_BAD_ENDPOINT, *text);
+        check(strstr(err.message, "decimal number from 1 to 65535") != NULL, *text);
     }
     assert_int_equal(nb__endpoint_parse(&endpoint, OPERATION, "localhost:1", 1, NULL), NB_OK);
     assert_int_equal(nb__endpoint_parse(&endpoint, OPERATION, "fd:0", 1, NULL), NB_OK);
@@ -213,17 +201,11 @@ static void make_name(char *name, size_t length)
 TEST(name_of_253_bytes_is_whole)
 {
     char name[255];
-    char text[260];
-    struct nb__endpoint endpoint;
 
     make_name(name, 253);
-    (void)snprintf(text, sizeof(text), "%s:80", name);
-    endpoint = read_endpoint(text);
-    assert_int_equal(endpoint.kind, NB__ENDPOINT_NAME);
-    assert_string_equal(endpoint.host, name);
+    check_name(name);
     memcpy(name + 253, ".", 2); /* which is no part of the name */
-    (void)snprintf(text, sizeof(text), "%s:80", name);
-    assert_string_equal(read_endpoint(text).host, name);
+    check_name(name);
 }
 
 TEST(name_of_254_bytes_or_more_is_refused)
@@ -252,17 +234,20 @@ TEST(name_with_a_character_that_no_name_has_is_refused)
 
 TEST(byte_outside_ascii_in_a_name_is_refused_and_shown_escaped)
 {
-    check_refused("a\nb:80", "\"a\\x0ab:80\"", "character");
-    check_refused("a\r\n:80", "\"a\\x0d\\x0a:80\"", "character");
-    check_refused("\x1b[2J:80", "\"\\x1b[2J:80\"", "character");
-    check_refused("\x7f:80", "\"\\x7f:80\"", "character");
-    check_refused("\x01\x02:80", "\"\\x01\\x02:80\"", "character");
-    check_refused("b\xc3\xbc"
-                  "cher.example:80",
-                  "\"b\\xc3\\xbccher.example:80\"", "character");
-    check_refused("\xff\xfe:80", "\"\\xff\\xfe:80\"", "character");
-    check_refused("a\\b:80", "\"a\\x5cb:80\"", "character");
-    check_refused("a\tb:80", "\"a\\x09b:80\"", "character");
+    static const char *const rows[][2] = {
+        {"a\nb:80", "\"a\\x0ab:80\""},
+        {"a\r\n:80", "\"a\\x0d\\x0a:80\""},
+        {"\x1b[2J:80", "\"\\x1b[2J:80\""},
+        {"\x7f:80", "\"\\x7f:80\""},
+        {"\x01\x02:80", "\"\\x01\\x02:80\""},
+        {"b\303\274cher.example:80", "\"b\\xc3\\xbccher.example:80\""},
+        {"\xff\xfe:80", "\"\\xff\\xfe:80\""},
+        {"a\\b:80", "\"a\\x5cb:80\""},
+        {"a\tb:80", "\"a\\x09b:80\""},
+    };
+
+    for (size_t i = 0; i < COUNT(rows); i++)
+        check_refused(rows[i][0], rows[i][1], "character");
 }
 
 TEST(control_bytes_are_escaped_wherever_they_stand)
@@ -357,16 +342,11 @@ static const char *unix_text(char first, size_t length)
 
 TEST(unix_paths_and_abstract_names_are_addresses)
 {
-    const char *const texts[] = {"unix:/run/x", "unix:/", "unix:@name", "unix:@/x", "unix:/a:1"};
-    char address[NB_ADDRESS_TEXT_MAX];
+    const char *const *text = TEXTS("unix:/run/x", "unix:/", "unix:@name", "unix:@/x", "unix:/a:1");
 
-    for (size_t i = 0; i < COUNT(texts); i++) {
-        struct nb__endpoint endpoint = read_endpoint(texts[i]);
-
-        assert_int_equal(endpoint.kind, NB__ENDPOINT_UNIX);
+    for (; *text != NULL; text++) {
+        check_address(*text, NB__ENDPOINT_UNIX, *text);
         assert_int_equal(nb_address_family(&endpoint.address), NB_FAMILY_UNIX);
-        assert_string_equal(nb_address_format(&endpoint.address, address, sizeof(address)),
-                            texts[i]);
     }
 }
 
@@ -405,8 +385,6 @@ TEST(systemd_stands_alone)
 
 TEST(null_error_is_fine)
 {
-    struct nb__endpoint endpoint;
-
     assert_int_equal(nb__endpoint_parse(&endpoint, OPERATION, "localhost:80", 0, NULL), NB_OK);
     assert_int_equal(nb__endpoint_parse(&endpoint, OPERATION, "nowhere", 0, NULL), NB_BAD_ENDPOINT);
     assert_int_equal(nb__endpoint_parse(&endpoint, OPERATION, "fd:x", 0, NULL), NB_BAD_ENDPOINT);
@@ -415,8 +393,6 @@ TEST(null_error_is_fine)
 
 TEST(endpoint_for_another_purpose_is_refused_with_the_reason)
 {
-    nb_error err;
-
     memset(&err, 'x', sizeof(err));
     assert_int_equal(nb__endpoint_refuse(&err, "connect to", "*:80\n", "only for listening"),
                      NB_BAD_ENDPOINT);
@@ -428,28 +404,22 @@ TEST(endpoint_for_another_purpose_is_refused_with_the_reason)
 TEST(text_of_any_length_gives_a_printable_line)
 {
     static char text[2 * NB_ERROR_MESSAGE_MAX];
-    struct nb__endpoint endpoint;
-    nb_error err;
 
     for (size_t length = 0; length < sizeof(text) - 1; length++) {
-        memset(&err, 'x', sizeof(err));
         text[length] = (char)(1 + length % 255);
         if (text[length] == ':' || text[length] == '[')
             text[length] = 'a';
-        check(nb__endpoint_parse(&endpoint, OPERATION, text, 0, &err) == NB_BAD_ENDPOINT, text,
-              &err);
-        check(is_printable_line(&err), text, &err);
+        check(parse(text, 0) == NB_BAD_ENDPOINT, text);
+        check(is_printable_line(), text);
     }
 }
 
 TEST(text_too_long_to_show_is_marked_as_cut_and_the_reason_is_there)
 {
     static char text[2 * NB_ERROR_MESSAGE_MAX];
-    struct nb__endpoint endpoint;
-    nb_error err;
 
     memset(text, 'a', sizeof(text) - 1);
-    assert_int_equal(nb__endpoint_parse(&endpoint, OPERATION, text, 0, &err), NB_BAD_ENDPOINT);
+    assert_int_equal(parse(text, 0), NB_BAD_ENDPOINT);
     assert_non_null(strstr(err.message, "a...\": bad endpoint: expected HOST:PORT"));
 }
 
