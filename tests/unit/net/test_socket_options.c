@@ -2,7 +2,6 @@
 /** @file
  *  @brief Tests of the socket options of nb_connect() and nb_listen(): what the kernel was told. */
 #include "servers.h"
-#include "sys/sys.h"
 
 #include <netinet/tcp.h>
 
@@ -17,9 +16,13 @@ static struct {
     bool used;
 } now;
 
+/* What the last call said. */
+static nb_error err;
+
 static int begin(void **state)
 {
     memset(&now, 0, sizeof(now));
+    memset(&err, 0, sizeof(err));
     return net_case_begin(state);
 }
 
@@ -51,19 +54,10 @@ static int own_bind(int fd, const struct sockaddr *address, socklen_t length)
 
 REPLACE(bind, own_bind)
 
-static int option_of(int fd, int level, int name)
-{
-    int value = -1;
-    socklen_t length = sizeof(value);
-
-    assert_int_equal(getsockopt(fd, level, name, &value, &length), 0);
-    return value;
-}
-
 /* One option, in both structures, and what the kernel makes of a value. */
 static const struct option {
     const char *name;
-    size_t in_connect; /* where the field is; 0: there is none */
+    size_t in_connect; /* where the field is */
     size_t in_listen;
     int64_t value;
     int64_t most;
@@ -84,6 +78,12 @@ static const struct option {
      1},
 };
 #define OPTIONS_END (options + COUNT(options))
+#define CONNECT_END (OPTIONS_END - 1) /* the last one is for listeners alone */
+
+static bool is_for_any_socket(const struct option *option)
+{
+    return option->option == SO_SNDBUF || option->option == SO_RCVBUF;
+}
 
 static void put(void *structure, size_t at, int64_t value)
 {
@@ -106,45 +106,43 @@ static nb_listen_options listening_with(const struct option *option, int64_t val
     return made;
 }
 
-static nb_status connect_with(const nb_connect_options *made, nb_conn **out, nb_error *err)
+static void assert_becomes(nb_fd fd, const struct option *option)
 {
-    nb_address address;
-    char text[NB_ADDRESS_TEXT_MAX];
-
-    (void)bare_listener("127.0.0.1:0", 8, &address);
-    return nb_connect(out, nb_address_format(&address, text, sizeof(text)), made, plenty(), err);
+    assert_int_equal(raw_option(fd, option->level, option->option), option->becomes);
 }
 
-/* The options of a new connection. */
+/* Where somebody listens. */
+static const char *somewhere(void)
+{
+    nb_address address;
+
+    (void)bare_listener("127.0.0.1:0", 8, &address);
+    return host_at("127.0.0.1", &address);
+}
+
 static nb_conn *connected_with(const nb_connect_options *made)
 {
     nb_conn *conn;
-    nb_error err;
 
-    if (connect_with(made, &conn, &err) != NB_OK)
+    if (nb_connect(&conn, somewhere(), made, plenty(), &err) != NB_OK)
         fail_msg("%s", err.message);
     return conn;
 }
 
-static nb_listener *listening(const char *endpoint, const nb_listen_options *made)
+/* Makes the listener of the case. */
+static void listen_with(const char *endpoint, const nb_listen_options *made)
 {
-    nb_listener *listener;
-    nb_error err;
-
-    if (nb_listen(&listener, endpoint, made, &err) != NB_OK)
+    if (nb_listen(&the_listener, endpoint, made, &err) != NB_OK)
         fail_msg("%s", err.message);
-    return listener;
 }
 
-static nb_conn *accepted_from(nb_listener *listener)
+static nb_conn *accepted(void)
 {
     nb_address address;
-    nb_conn *conn;
 
-    assert_status(nb_listener_address(listener, 0, &address), NB_OK);
+    assert_status(nb_listener_address(the_listener, 0, &address), NB_OK);
     (void)dial(&address);
-    assert_status(nb_accept(listener, &conn, plenty(), NULL), NB_OK);
-    return conn;
+    return accept_next();
 }
 
 /* The system refuses an option from now on. */
@@ -155,12 +153,29 @@ static void refuse(int level, int name, int error)
     now.error = error;
 }
 
-/* That a message is about an option that the system does not have. */
-static void assert_unsupported(const nb_error *err, const char *name)
+/* That connecting or listening fails so with a value of an option, which is named. */
+static void check_connect_fails(const char *endpoint, const struct option *option, int64_t value,
+                                nb_status expected)
 {
-    assert_int_equal(err->system_error, ENOPROTOOPT);
-    assert_non_null(strstr(err->message, name));
-    assert_non_null(strstr(err->message, "ENOPROTOOPT"));
+    nb_connect_options made = connecting_with(option, value);
+    nb_conn *conn;
+
+    memset(&err, 0, sizeof(err));
+    assert_status(nb_connect(&conn, endpoint, &made, plenty(), &err), expected);
+    assert_null(conn);
+    assert_non_null(strstr(err.message, option->name));
+}
+
+static void check_listen_fails(const char *endpoint, const struct option *option, int64_t value,
+                               nb_status expected)
+{
+    nb_listen_options made = listening_with(option, value);
+    nb_listener *listener;
+
+    memset(&err, 0, sizeof(err));
+    assert_status(nb_listen(&listener, endpoint, &made, &err), expected);
+    assert_null(listener);
+    assert_non_null(strstr(err.message, option->name));
 }
 
 #define TEST(name) TEST_AS(name, OPTION_CASE)
@@ -169,15 +184,11 @@ static void assert_unsupported(const nb_error *err, const char *name)
 
 TEST(each_option_reaches_the_socket_that_connects)
 {
-    for (const struct option *option = options; option < OPTIONS_END; option++) {
+    for (const struct option *option = options; option < CONNECT_END; option++) {
         nb_connect_options made = connecting_with(option, option->value);
-        nb_conn *conn;
+        nb_conn *conn = connected_with(&made);
 
-        if (option->in_connect == 0)
-            continue;
-        conn = connected_with(&made);
-        assert_int_equal(option_of(nb_conn_fd(conn), option->level, option->option),
-                         option->becomes);
+        assert_becomes(nb_conn_fd(conn), option);
         nb_abort(conn);
     }
 }
@@ -186,16 +197,15 @@ TEST(each_option_reaches_every_socket_that_listens_and_what_it_accepts)
 {
     for (const struct option *option = options; option < OPTIONS_END; option++) {
         nb_listen_options made = listening_with(option, option->value);
-        nb_listener *listener = listening("localhost:0", &made);
-        nb_conn *conn = accepted_from(listener);
+        nb_conn *conn;
 
-        for (size_t j = 0; j < nb_listener_count(listener); j++)
-            assert_int_equal(option_of(nb_listener_fd(listener, j), option->level, option->option),
-                             option->becomes);
-        assert_int_equal(option_of(nb_conn_fd(conn), option->level, option->option),
-                         option->becomes);
+        listen_with("localhost:0", &made);
+        conn = accepted();
+        for (size_t j = 0; j < nb_listener_count(the_listener); j++)
+            assert_becomes(nb_listener_fd(the_listener, j), option);
+        assert_becomes(nb_conn_fd(conn), option);
         nb_abort(conn);
-        nb_listener_close(listener);
+        close_listener();
     }
 }
 
@@ -203,12 +213,13 @@ TEST(the_largest_values_are_taken)
 {
     for (const struct option *option = options; option < OPTIONS_END; option++) {
         nb_listen_options made = listening_with(option, option->most);
-        nb_listener *listener = listening("127.0.0.1:0", &made);
-        int value = option_of(nb_listener_fd(listener, 0), option->level, option->option);
+        int value;
 
+        listen_with("127.0.0.1:0", &made);
+        value = raw_option(nb_listener_fd(the_listener, 0), option->level, option->option);
         if (option->becomes_at_most != 0)
             assert_int_equal(value, option->becomes_at_most);
-        nb_listener_close(listener);
+        close_listener();
     }
 }
 
@@ -225,22 +236,19 @@ TEST(milliseconds_are_rounded_up_to_the_kernels_seconds)
 
         made.keepalive_idle_ms = made.keepalive_interval_ms = rows[i].ms;
         conn = connected_with(&made);
-        assert_int_equal(option_of(nb_conn_fd(conn), IPPROTO_TCP, TCP_KEEPIDLE), rows[i].seconds);
-        assert_int_equal(option_of(nb_conn_fd(conn), IPPROTO_TCP, TCP_KEEPINTVL), rows[i].seconds);
+        assert_int_equal(raw_option(nb_conn_fd(conn), IPPROTO_TCP, TCP_KEEPIDLE), rows[i].seconds);
+        assert_int_equal(raw_option(nb_conn_fd(conn), IPPROTO_TCP, TCP_KEEPINTVL), rows[i].seconds);
         nb_abort(conn);
     }
 }
 
 TEST(each_of_the_three_turns_keepalive_on)
 {
-    for (const struct option *option = options; option < OPTIONS_END; option++) {
+    for (const struct option *option = options; option < CONNECT_END; option++) {
         nb_connect_options made = connecting_with(option, option->value);
-        nb_conn *conn;
+        nb_conn *conn = connected_with(&made);
 
-        if (option->in_connect == 0)
-            continue;
-        conn = connected_with(&made);
-        assert_int_equal(option_of(nb_conn_fd(conn), SOL_SOCKET, SO_KEEPALIVE),
+        assert_int_equal(raw_option(nb_conn_fd(conn), SOL_SOCKET, SO_KEEPALIVE),
                          strncmp(option->name, "keepalive_", 10) == 0);
         nb_abort(conn);
     }
@@ -248,17 +256,16 @@ TEST(each_of_the_three_turns_keepalive_on)
 
 TEST(by_default_there_is_no_delay_and_nothing_else_is_touched)
 {
-    nb_conn *conn;
+    nb_conn *conn = connected_with(NULL);
     int fresh = socket(AF_INET, SOCK_STREAM, 0);
 
-    conn = connected_with(NULL);
     assert_int_equal(now.before + now.after, 1);
-    assert_int_equal(option_of(nb_conn_fd(conn), IPPROTO_TCP, TCP_NODELAY), 1);
-    assert_int_equal(option_of(nb_conn_fd(conn), SOL_SOCKET, SO_KEEPALIVE), 0);
-    for (size_t i = 1; i < COUNT(options); i++) {
-        if (options[i].level == IPPROTO_TCP || options[i].option == SO_REUSEPORT)
-            assert_int_equal(option_of(nb_conn_fd(conn), options[i].level, options[i].option),
-                             option_of(fresh, options[i].level, options[i].option));
+    assert_int_equal(raw_option(nb_conn_fd(conn), IPPROTO_TCP, TCP_NODELAY), 1);
+    assert_int_equal(raw_option(nb_conn_fd(conn), SOL_SOCKET, SO_KEEPALIVE), 0);
+    for (const struct option *option = options + 1; option < OPTIONS_END; option++) {
+        if (!is_for_any_socket(option))
+            assert_int_equal(raw_option(nb_conn_fd(conn), option->level, option->option),
+                             raw_option(fresh, option->level, option->option));
     }
     nb_abort(conn);
     raw_close(fresh);
@@ -289,84 +296,69 @@ TEST(options_are_set_before_the_socket_is_used)
     memset(&now, 0, sizeof(now));
     made.receive_buffer_bytes = made.user_timeout_ms = 4096;
     made.reuse_port = true;
-    nb_listener_close(listening("127.0.0.1:0", &made));
+    listen_with("127.0.0.1:0", &made);
     assert_int_equal(now.before, 5); /* with TCP_NODELAY and SO_REUSEADDR */
     assert_int_equal(now.after, 0);
 }
 
 /* ---- what is no value ---- */
 
-/* That a message names the field and its largest value. */
-static void assert_explained(const nb_error *err, const struct option *option)
+/* That a message says that it is a wrong call, and which value is the largest. */
+static void assert_explained(const struct option *option)
 {
     char most[32];
 
-    assert_status(err->status, NB_INVALID);
-    assert_non_null(strstr(err->message, option->name));
+    assert_status(err.status, NB_INVALID);
     (void)snprintf(most, sizeof(most), "expected 0 to %lld", (long long)option->most);
-    assert_non_null(strstr(err->message, most));
+    assert_non_null(strstr(err.message, most));
 }
 
 TEST(a_value_out_of_its_range_is_invalid_and_named)
 {
-    static const int64_t below = -1;
-
     for (const struct option *option = options; option < OPTIONS_END; option++) {
-        const int64_t wrong[] = {below, option->most + 1, INT64_MIN, INT64_MAX};
+        const int64_t wrong[] = {-1, option->most + 1, INT64_MIN, INT64_MAX};
 
         for (size_t j = 0; j < COUNT(wrong); j++) {
             nb_listen_options made = listening_with(option, wrong[j]);
-            nb_listener *listener = NULL;
-            nb_error err;
 
-            if (option->in_connect != 0) {
-                nb_connect_options connecting = connecting_with(option, wrong[j]);
-                nb_conn *conn;
-
-                assert_status(connect_with(&connecting, &conn, &err), NB_INVALID);
-                assert_null(conn);
-                assert_explained(&err, option);
+            if (option < CONNECT_END) {
+                check_connect_fails(somewhere(), option, wrong[j], NB_INVALID);
+                assert_explained(option);
             }
-            assert_status(nb_listen(&listener, "127.0.0.1:0", &made, &err), NB_INVALID);
-            assert_null(listener);
-            assert_explained(&err, option);
-            listener = listening("127.0.0.1:0", NULL);
-            assert_status(nb_listener_add(listener, "127.0.0.1:0", &made, &err), NB_INVALID);
-            assert_explained(&err, option);
-            nb_listener_close(listener);
+            check_listen_fails("127.0.0.1:0", option, wrong[j], NB_INVALID);
+            assert_explained(option);
+            listen_with("127.0.0.1:0", NULL);
+            assert_status(nb_listener_add(the_listener, "127.0.0.1:0", &made, &err), NB_INVALID);
+            assert_non_null(strstr(err.message, option->name));
+            assert_explained(option);
+            close_listener();
         }
     }
 }
 
 /* ---- what the system refuses ---- */
 
+static void assert_unsupported_by_the_system(void)
+{
+    assert_int_equal(err.system_error, ENOPROTOOPT);
+    assert_non_null(strstr(err.message, "ENOPROTOOPT"));
+}
+
 TEST(an_option_asked_for_that_is_refused_fails_the_connect_with_its_name)
 {
-    for (const struct option *option = options; option < OPTIONS_END; option++) {
-        nb_connect_options made = connecting_with(option, option->value);
-        nb_conn *conn;
-        nb_error err;
-
-        if (option->in_connect == 0)
-            continue;
+    for (const struct option *option = options; option < CONNECT_END; option++) {
         refuse(option->level, option->option, ENOPROTOOPT);
-        assert_status(connect_with(&made, &conn, &err), NB_UNSUPPORTED);
-        assert_null(conn);
-        assert_unsupported(&err, option->name);
+        check_connect_fails(somewhere(), option, option->value, NB_UNSUPPORTED);
+        assert_unsupported_by_the_system();
     }
 }
 
 TEST(an_option_asked_for_that_is_refused_fails_the_listen_with_its_name)
 {
     for (const struct option *option = options; option < OPTIONS_END; option++) {
-        nb_listen_options made = listening_with(option, option->value);
-        nb_listener *listener;
-        nb_error err;
-
         refuse(option->level, option->option, ENOPROTOOPT);
-        assert_status(nb_listen(&listener, "localhost:0", &made, &err), NB_UNSUPPORTED);
-        assert_null(listener);
-        assert_unsupported(&err, option->name);
+        check_listen_fails("localhost:0", option, option->value, NB_UNSUPPORTED);
+        assert_unsupported_by_the_system();
     }
 }
 
@@ -374,11 +366,10 @@ TEST(keepalive_that_is_refused_is_named_after_what_asked_for_it)
 {
     nb_connect_options made = NB_CONNECT_OPTIONS_INIT;
     nb_conn *conn;
-    nb_error err;
 
     made.keepalive_count = 3;
     refuse(SOL_SOCKET, SO_KEEPALIVE, EPERM);
-    assert_status(connect_with(&made, &conn, &err), NB_PERMISSION);
+    assert_status(nb_connect(&conn, somewhere(), &made, plenty(), &err), NB_PERMISSION);
     assert_non_null(strstr(err.message, "keepalive_count"));
 }
 
@@ -387,7 +378,6 @@ TEST(a_refused_option_is_named_for_every_address_that_was_tried)
     nb_connect_options made = NB_CONNECT_OPTIONS_INIT;
     nb_address address;
     nb_conn *conn;
-    nb_error err;
 
     (void)bare_listener("127.0.0.1:0", 8, &address);
     made.user_timeout_ms = 1000;
@@ -400,13 +390,10 @@ TEST(a_refused_option_is_named_for_every_address_that_was_tried)
 
 TEST(a_default_that_is_refused_fails_nothing)
 {
-    nb_listener *listener;
-
     refuse(IPPROTO_TCP, TCP_NODELAY, ENOPROTOOPT);
     nb_abort(connected_with(NULL));
-    listener = listening("localhost:0", NULL);
-    nb_abort(accepted_from(listener));
-    nb_listener_close(listener);
+    listen_with("localhost:0", NULL);
+    nb_abort(accepted());
 }
 
 /* ---- Unix sockets ---- */
@@ -420,16 +407,19 @@ static const char *unix_endpoint(void)
     return endpoint;
 }
 
-static bool is_for_any_socket(const struct option *option)
+/* A connection to the listener of the case, which is at that name. */
+static nb_conn *connected_over_unix(const nb_connect_options *made)
 {
-    return option->option == SO_SNDBUF || option->option == SO_RCVBUF;
+    nb_conn *conn;
+
+    assert_status(nb_connect(&conn, unix_endpoint(), made, plenty(), NULL), NB_OK);
+    return conn;
 }
 
 TEST(on_unix_sockets_the_buffers_are_set_at_both_ends)
 {
     nb_listen_options made = NB_LISTEN_OPTIONS_INIT;
     nb_connect_options connecting = NB_CONNECT_OPTIONS_INIT;
-    nb_listener *listener;
     nb_conn *client;
     nb_conn *conn;
 
@@ -437,74 +427,58 @@ TEST(on_unix_sockets_the_buffers_are_set_at_both_ends)
     made.receive_buffer_bytes = 30000;
     connecting.send_buffer_bytes = 10000;
     connecting.receive_buffer_bytes = 15000;
-    listener = listening(unix_endpoint(), &made);
-    assert_status(nb_connect(&client, unix_endpoint(), &connecting, plenty(), NULL), NB_OK);
-    assert_status(nb_accept(listener, &conn, plenty(), NULL), NB_OK);
-    assert_int_equal(option_of(nb_conn_fd(conn), SOL_SOCKET, SO_SNDBUF), 40000);
-    assert_int_equal(option_of(nb_conn_fd(conn), SOL_SOCKET, SO_RCVBUF), 60000);
-    assert_int_equal(option_of(nb_conn_fd(client), SOL_SOCKET, SO_SNDBUF), 20000);
-    assert_int_equal(option_of(nb_conn_fd(client), SOL_SOCKET, SO_RCVBUF), 30000);
+    listen_with(unix_endpoint(), &made);
+    client = connected_over_unix(&connecting);
+    conn = accept_next();
+    assert_int_equal(raw_option(nb_conn_fd(conn), SOL_SOCKET, SO_SNDBUF), 40000);
+    assert_int_equal(raw_option(nb_conn_fd(conn), SOL_SOCKET, SO_RCVBUF), 60000);
+    assert_int_equal(raw_option(nb_conn_fd(client), SOL_SOCKET, SO_SNDBUF), 20000);
+    assert_int_equal(raw_option(nb_conn_fd(client), SOL_SOCKET, SO_RCVBUF), 30000);
     nb_abort(client);
     nb_abort(conn);
-    nb_listener_close(listener);
 }
 
 TEST(on_unix_sockets_the_options_of_tcp_are_unsupported_and_named)
 {
-    nb_listener *listener = listening(unix_endpoint(), NULL);
-
+    listen_with(unix_endpoint(), NULL);
     memset(&now, 0, sizeof(now));
     for (const struct option *option = options; option < OPTIONS_END; option++) {
         nb_listen_options made = listening_with(option, option->value);
-        nb_error err;
 
         if (is_for_any_socket(option))
             continue;
         refuse(option->level, option->option, EPERM); /* it is not left to the system */
-        assert_status(nb_listener_add(listener, unix_endpoint(), &made, &err), NB_UNSUPPORTED);
+        assert_status(nb_listener_add(the_listener, unix_endpoint(), &made, &err), NB_UNSUPPORTED);
         assert_non_null(strstr(err.message, option->name));
-        if (option->in_connect != 0) {
-            nb_connect_options connecting = connecting_with(option, option->value);
-            nb_conn *conn;
-
-            assert_status(nb_connect(&conn, unix_endpoint(), &connecting, plenty(), &err),
-                          NB_UNSUPPORTED);
-            assert_non_null(strstr(err.message, option->name));
-        }
+        if (option < CONNECT_END)
+            check_connect_fails(unix_endpoint(), option, option->value, NB_UNSUPPORTED);
     }
     assert_false(now.used);
-    nb_listener_close(listener);
 }
 
 TEST(an_option_that_fails_on_an_accepted_socket_ends_no_connection)
 {
     nb_listen_options made = NB_LISTEN_OPTIONS_INIT;
-    nb_listener *listener;
     nb_conn *client;
-    nb_conn *conn;
 
     made.send_buffer_bytes = 20000;
-    listener = listening(unix_endpoint(), &made);
-    assert_status(nb_connect(&client, unix_endpoint(), NULL, plenty(), NULL), NB_OK);
+    listen_with(unix_endpoint(), &made);
+    client = connected_over_unix(NULL);
     refuse(SOL_SOCKET, SO_SNDBUF, ENOBUFS);
-    assert_status(nb_accept(listener, &conn, plenty(), NULL), NB_OK);
+    nb_abort(accept_next());
     nb_abort(client);
-    nb_abort(conn);
-    nb_listener_close(listener);
 }
 
 TEST(accepting_over_tcp_sets_no_option)
 {
     nb_listen_options made = NB_LISTEN_OPTIONS_INIT;
-    nb_listener *listener;
     nb_conn *conn;
 
     made.send_buffer_bytes = 20000;
-    listener = listening("127.0.0.1:0", &made);
-    conn = accepted_from(listener);
+    listen_with("127.0.0.1:0", &made);
+    conn = accepted();
     assert_int_equal(now.after, 0);
     nb_abort(conn);
-    nb_listener_close(listener);
 }
 
 /* ---- sharing a port ---- */
@@ -512,18 +486,16 @@ TEST(accepting_over_tcp_sets_no_option)
 TEST(a_port_is_shared_only_when_both_ask_for_it)
 {
     nb_listen_options made = NB_LISTEN_OPTIONS_INIT;
-    nb_listener *first;
     nb_listener *second;
     nb_address address;
 
     made.reuse_port = true;
-    first = listening("127.0.0.1:0", &made);
-    assert_status(nb_listener_address(first, 0, &address), NB_OK);
+    listen_with("127.0.0.1:0", &made);
+    assert_status(nb_listener_address(the_listener, 0, &address), NB_OK);
     assert_status(nb_listen(&second, host_at("127.0.0.1", &address), NULL, NULL),
                   NB_ADDRESS_IN_USE);
-    second = listening(host_at("127.0.0.1", &address), &made);
+    assert_status(nb_listen(&second, host_at("127.0.0.1", &address), &made, NULL), NB_OK);
     nb_listener_close(second);
-    nb_listener_close(first);
 }
 
 TEST_GROUP(move_to_own_network, NULL)
