@@ -89,21 +89,21 @@ TEST(real_clock_never_goes_back)
     }
 }
 
+static void check_has_passed(nb_deadline by, int64_t number)
+{
+    check(nb_expired(by), number);
+    check(nb_remaining_ms(by) == 0, number);
+}
+
 TEST(zeroed_deadline_has_passed)
 {
-    nb_deadline by = {0};
-
-    assert_true(nb_expired(by));
-    assert_ns_equal(nb_remaining_ms(by), 0);
+    check_has_passed((nb_deadline){0}, 0);
 }
 
 TEST(zeroed_deadline_has_passed_at_boot_already)
 {
-    nb_deadline by = {0};
-
     clock_ns = 0;
-    assert_true(nb_expired(by));
-    assert_ns_equal(nb_remaining_ms(by), 0);
+    check_has_passed((nb_deadline){0}, 0);
 }
 
 TEST(forever_never_passes)
@@ -131,11 +131,9 @@ TEST(no_time_or_less_has_passed_already)
 
     for (size_t i = 0; i < COUNT(none); i++) {
         clock_ns = SOME_TIME;
-        check(nb_expired(nb_after_ms(none[i])), none[i]);
-        check(nb_remaining_ms(nb_after_ms(none[i])) == 0, none[i]);
+        check_has_passed(nb_after_ms(none[i]), none[i]);
         clock_ns = 0;
-        check(nb_expired(nb_after_ms(none[i])), none[i]);
-        check(nb_remaining_ms(nb_after_ms(none[i])) == 0, none[i]);
+        check_has_passed(nb_after_ms(none[i]), none[i]);
     }
 }
 

@@ -1,23 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Tests of statuses, of what errno and EAI codes mean, and of error messages. */
-#undef _GNU_SOURCE
-#define _GNU_SOURCE /* the EAI codes that POSIX dropped */
-
 #include "base/error_internal.h"
-#include "cases.h"
+#include "support.h"
 
-#include <errno.h>
 #include <limits.h>
 #include <netdb.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
-
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define ODD_ERRNO 4711
 
 /* Fails with the number that did it. */
 #define check(condition, number)                                                                   \
@@ -80,7 +68,18 @@ static bool ends_in(const char *text, const char *end)
     return length >= end_length && strcmp(text + length - end_length, end) == 0;
 }
 
-#define TEST(name) TEST_AS(name, cmocka_unit_test)
+/* The error of a case, which holds nothing that anybody has written. */
+static nb_error err;
+
+static int fill(void **state)
+{
+    (void)state;
+    memset(&err, 'x', sizeof(err));
+    return 0;
+}
+
+#define ERROR_CASE(name) cmocka_unit_test_setup(name, fill)
+#define TEST(name) TEST_AS(name, ERROR_CASE)
 
 TEST(status_values_are_frozen)
 {
@@ -135,6 +134,8 @@ TEST(value_that_is_no_status_is_named_unknown)
 }
 
 /* That each of some numbers means the same status. */
+#define check_errno(expected, ...) check_means(nb__status_of_errno, expected, __VA_ARGS__)
+#define check_lookup(expected, ...) check_means(nb__status_of_lookup, expected, __VA_ARGS__)
 #define check_means(status_of, expected, ...)                                                      \
     check_each_means(status_of, expected, (const int[]){__VA_ARGS__},                              \
                      COUNT(((const int[]){__VA_ARGS__})))
@@ -147,22 +148,19 @@ static void check_each_means(nb_status (*status_of)(int), nb_status expected, co
 
 TEST(every_errno_has_its_status)
 {
-    check_means(nb__status_of_errno, NB_REFUSED, ECONNREFUSED);
-    check_means(nb__status_of_errno, NB_RESET, ECONNRESET, EPIPE, ECONNABORTED, ENETRESET,
-                ENOTCONN);
-    check_means(nb__status_of_errno, NB_UNREACHABLE, ETIMEDOUT, EHOSTUNREACH, ENETUNREACH,
-                EHOSTDOWN, ENETDOWN);
-    check_means(nb__status_of_errno, NB_ADDRESS_IN_USE, EADDRINUSE);
-    check_means(nb__status_of_errno, NB_ADDRESS_UNAVAILABLE, EADDRNOTAVAIL, ENOENT, ENOTDIR, ELOOP);
-    check_means(nb__status_of_errno, NB_PERMISSION, EROFS, EACCES, EPERM);
-    check_means(nb__status_of_errno, NB_SYSTEM, ENOSPC, EBADF, EFAULT, EINVAL, EIO, ENOTSOCK,
-                EPROTO, EAGAIN, EINTR, 0, -1, -ECONNREFUSED, INT_MAX, INT_MIN);
-    check_means(nb__status_of_errno, NB_NO_DESCRIPTORS, EMFILE, ENFILE);
-    check_means(nb__status_of_errno, NB_NO_MEMORY, ENOMEM, ENOBUFS);
-    check_means(nb__status_of_errno, NB_UNSUPPORTED, EAFNOSUPPORT, EPROTONOSUPPORT, EOPNOTSUPP,
-                ENOPROTOOPT);
+    check_errno(NB_REFUSED, ECONNREFUSED);
+    check_errno(NB_RESET, ECONNRESET, EPIPE, ECONNABORTED, ENETRESET, ENOTCONN);
+    check_errno(NB_UNREACHABLE, ETIMEDOUT, EHOSTUNREACH, ENETUNREACH, EHOSTDOWN, ENETDOWN);
+    check_errno(NB_ADDRESS_IN_USE, EADDRINUSE);
+    check_errno(NB_ADDRESS_UNAVAILABLE, EADDRNOTAVAIL, ENOENT, ENOTDIR, ELOOP);
+    check_errno(NB_PERMISSION, EROFS, EACCES, EPERM);
+    check_errno(NB_SYSTEM, ENOSPC, EBADF, EFAULT, EINVAL, EIO, ENOTSOCK, EPROTO, EAGAIN, EINTR, 0,
+                -1, -ECONNREFUSED, INT_MAX, INT_MIN);
+    check_errno(NB_NO_DESCRIPTORS, EMFILE, ENFILE);
+    check_errno(NB_NO_MEMORY, ENOMEM, ENOBUFS);
+    check_errno(NB_UNSUPPORTED, EAFNOSUPPORT, EPROTONOSUPPORT, EOPNOTSUPP, ENOPROTOOPT);
 #ifdef ENONET
-    check_means(nb__status_of_errno, NB_UNREACHABLE, ENONET);
+    check_errno(NB_UNREACHABLE, ENONET);
 #endif
 }
 
@@ -200,17 +198,17 @@ TEST(no_errno_looks_like_an_answer_of_the_library)
 
 TEST(every_code_of_a_lookup_has_its_status)
 {
-    check_means(nb__status_of_lookup, NB_NAME_NOT_FOUND, EAI_NONAME, EAI_FAIL);
-    check_means(nb__status_of_lookup, NB_NAME_TEMPORARY, EAI_AGAIN);
-    check_means(nb__status_of_lookup, NB_NO_MEMORY, EAI_MEMORY);
-    check_means(nb__status_of_lookup, NB_UNSUPPORTED, EAI_FAMILY);
-    check_means(nb__status_of_lookup, NB_SYSTEM, EAI_BADFLAGS, EAI_SERVICE, EAI_SOCKTYPE,
-                EAI_OVERFLOW, EAI_SYSTEM, ODD_ERRNO);
+    check_lookup(NB_NAME_NOT_FOUND, EAI_NONAME, EAI_FAIL);
+    check_lookup(NB_NAME_TEMPORARY, EAI_AGAIN);
+    check_lookup(NB_NO_MEMORY, EAI_MEMORY);
+    check_lookup(NB_UNSUPPORTED, EAI_FAMILY);
+    check_lookup(NB_SYSTEM, EAI_BADFLAGS, EAI_SERVICE, EAI_SOCKTYPE, EAI_OVERFLOW, EAI_SYSTEM,
+                 ODD_ERRNO);
 #ifdef EAI_NODATA
-    check_means(nb__status_of_lookup, NB_NAME_NOT_FOUND, EAI_NODATA);
+    check_lookup(NB_NAME_NOT_FOUND, EAI_NODATA);
 #endif
 #ifdef EAI_ADDRFAMILY
-    check_means(nb__status_of_lookup, NB_NAME_NOT_FOUND, EAI_ADDRFAMILY);
+    check_lookup(NB_NAME_NOT_FOUND, EAI_ADDRFAMILY);
 #endif
 }
 
@@ -292,63 +290,45 @@ TEST(reason_for_a_lookup_of_another_family_names_the_code)
     check_reason(nb__status_of_lookup(EAI_FAMILY), EAI_FAMILY, "not supported (EAI_FAMILY)");
 }
 
-static void fill(nb_error *err)
+static void assert_error(nb_status status, int system_error, const char *message)
 {
-    memset(err, 'x', sizeof(*err));
-}
-
-static void assert_error(const nb_error *err, nb_status status, int system_error,
-                         const char *message)
-{
-    assert_int_equal(err->status, status);
-    assert_int_equal(err->system_error, system_error);
-    assert_string_equal(err->message, message);
+    assert_int_equal(err.status, status);
+    assert_int_equal(err.system_error, system_error);
+    assert_string_equal(err.message, message);
 }
 
 TEST(cleared_error_is_ok_with_an_empty_message)
 {
-    nb_error err;
-
-    fill(&err);
     nb__error_clear(&err);
-    assert_error(&err, NB_OK, 0, "");
+    assert_error(NB_OK, 0, "");
 }
 
 TEST(begun_error_has_its_numbers_and_an_empty_message)
 {
     struct nb__text text;
-    nb_error err;
-
-    fill(&err);
     text = nb__error_begin(&err, NB_RESET, ECONNRESET);
-    assert_error(&err, NB_RESET, ECONNRESET, "");
+    assert_error(NB_RESET, ECONNRESET, "");
     nb__text_add(&text, "the message");
     assert_string_equal(err.message, "the message");
 }
 
 TEST(error_tells_operation_subject_and_reason)
 {
-    nb_error err;
-
-    fill(&err);
     assert_int_equal(
         nb__error_set(&err, nb__failure(NB_REFUSED, ECONNREFUSED), "connect to", "[::1]:80"),
         NB_REFUSED);
-    assert_error(&err, NB_REFUSED, ECONNREFUSED,
+    assert_error(NB_REFUSED, ECONNREFUSED,
                  "connect to [::1]:80: connection refused (ECONNREFUSED)");
 }
 
 TEST(error_tells_what_was_refused_and_why)
 {
     struct nb__result result = nb__result_about(-EADDRINUSE, "reuse_port");
-    nb_error err;
-
     result.why = "a server listens there";
     assert_int_equal(nb__error_set(&err, result, "listen on", "*:80"), NB_ADDRESS_IN_USE);
-    assert_int_equal(err.system_error, EADDRINUSE);
-    assert_string_equal(err.message,
-                        "listen on *:80: reuse_port: address already in use (EADDRINUSE): "
-                        "a server listens there");
+    assert_error(NB_ADDRESS_IN_USE, EADDRINUSE,
+                 "listen on *:80: reuse_port: address already in use (EADDRINUSE): "
+                 "a server listens there");
 }
 
 TEST(result_tells_success_or_what_the_errno_means)
@@ -363,11 +343,8 @@ TEST(result_tells_success_or_what_the_errno_means)
 
 TEST(error_of_a_wrong_call_tells_what_is_wrong)
 {
-    nb_error err;
-
-    fill(&err);
     assert_int_equal(nb__error_invalid(&err, "listen", "the backlog is negative"), NB_INVALID);
-    assert_error(&err, NB_INVALID, 0, "listen: the backlog is negative");
+    assert_error(NB_INVALID, 0, "listen: the backlog is negative");
 }
 
 TEST(null_instead_of_an_error_is_fine)
@@ -384,8 +361,6 @@ TEST(null_instead_of_an_error_is_fine)
 
 TEST(control_bytes_of_a_subject_are_escaped)
 {
-    nb_error err;
-
     (void)nb__error_set(&err, nb__failure(NB_BAD_ENDPOINT, 0), "connect to",
                         "a\r\n\x1b[2J\x7f\xc3\xa9:80");
     assert_string_equal(err.message,
@@ -394,8 +369,6 @@ TEST(control_bytes_of_a_subject_are_escaped)
 
 TEST(message_is_printable_whatever_the_subject)
 {
-    nb_error err;
-
     for (int byte = 1; byte < 256; byte++) {
         char subject[] = {'a', (char)byte, 'b', '\0'};
 
@@ -407,8 +380,6 @@ TEST(message_is_printable_whatever_the_subject)
 
 TEST(format_characters_of_a_subject_are_data)
 {
-    nb_error err;
-
     (void)nb__error_set(&err, nb__failure(NB_TIMEOUT, 0), "connect to", "%s%n%d");
     assert_string_equal(err.message, "connect to %s%n%d: timed out");
 }
@@ -416,11 +387,9 @@ TEST(format_characters_of_a_subject_are_data)
 TEST(subject_of_any_length_never_pushes_out_the_reason)
 {
     static char subject[2 * NB_ERROR_MESSAGE_MAX];
-    nb_error err;
-
     for (size_t length = 0; length < sizeof(subject) - 1; length++) {
         subject[length] = 'a';
-        fill(&err);
+        memset(&err, 'x', sizeof(err));
         (void)nb__error_set(&err, nb__failure(NB_TIMEOUT, 0), "connect to", subject);
         check(memchr(err.message, '\0', sizeof(err.message)) != NULL, length);
         check(strncmp(err.message, "connect to a", 12) == 0, length);
@@ -430,34 +399,30 @@ TEST(subject_of_any_length_never_pushes_out_the_reason)
     }
 }
 
-TEST(message_that_just_fits_is_whole)
+/* Makes a message of so many bytes, if there is room, that ends in "x: no". */
+static void make_message_of(int length)
 {
     char operation[NB_ERROR_MESSAGE_MAX];
-    nb_error err;
-    int room = NB_ERROR_MESSAGE_MAX - 1 - (int)strlen(": no");
 
-    (void)snprintf(operation, sizeof(operation), "%*s", room, "x");
+    (void)snprintf(operation, sizeof(operation), "%*s", length - (int)strlen(": no"), "x");
     (void)nb__error_invalid(&err, operation, "no");
     assert_int_equal(strlen(err.message), NB_ERROR_MESSAGE_MAX - 1);
+}
+
+TEST(message_that_just_fits_is_whole)
+{
+    make_message_of(NB_ERROR_MESSAGE_MAX - 1);
     assert_true(ends_in(err.message, "x: no"));
 }
 
 TEST(message_one_byte_too_long_ends_in_dots)
 {
-    char operation[NB_ERROR_MESSAGE_MAX];
-    nb_error err;
-    int room = NB_ERROR_MESSAGE_MAX - (int)strlen(": no");
-
-    (void)snprintf(operation, sizeof(operation), "%*s", room, "x");
-    (void)nb__error_invalid(&err, operation, "no");
-    assert_int_equal(strlen(err.message), NB_ERROR_MESSAGE_MAX - 1);
+    make_message_of(NB_ERROR_MESSAGE_MAX);
     assert_true(ends_in(err.message, "..."));
 }
 
 TEST(errno_stays_when_an_error_is_told)
 {
-    nb_error err;
-
     errno = ODD_ERRNO;
     (void)nb__error_set(&err, nb__failure(NB_REFUSED, ECONNREFUSED), "connect to", "a:1");
     (void)nb__error_invalid(&err, "listen", "no");

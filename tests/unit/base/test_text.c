@@ -2,16 +2,11 @@
 /** @file
  *  @brief Tests of lines of text put together in a buffer of fixed size. */
 #include "base/text.h"
-#include "cases.h"
-
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
+#include "support.h"
 
 #define GUARD '#'
 #define LARGEST 64
+#define WHOLE "something of thirty-one letters"
 
 /* A text in a buffer that shows when somebody writes past the capacity that he was told. */
 static char bytes[LARGEST + 8];
@@ -200,16 +195,12 @@ TEST(part_far_too_long_is_cut)
 
 TEST(one_part_is_cut_right_in_a_buffer_of_any_size)
 {
-    static const char whole[] = "something of thirty-one letters";
-
-    check_cut_at_any_capacity(add_as_one_part, whole, whole);
+    check_cut_at_any_capacity(add_as_one_part, WHOLE, WHOLE);
 }
 
 TEST(many_parts_are_cut_right_in_a_buffer_of_any_size)
 {
-    static const char whole[] = "something of thirty-one letters";
-
-    check_cut_at_any_capacity(add_letter_by_letter, whole, whole);
+    check_cut_at_any_capacity(add_letter_by_letter, WHOLE, WHOLE);
 }
 
 TEST(printable_bytes_from_outside_are_kept)
@@ -268,9 +259,7 @@ TEST(no_two_runs_of_bytes_look_the_same)
 
 TEST(bytes_from_outside_are_cut_right_in_a_buffer_of_any_size)
 {
-    static const char whole[] = "something of thirty-one letters";
-
-    check_cut_at_any_capacity(add_escaped, whole, whole);
+    check_cut_at_any_capacity(add_escaped, WHOLE, WHOLE);
 }
 
 TEST(escaped_bytes_are_cut_right_in_a_buffer_of_any_size)
