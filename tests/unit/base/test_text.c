@@ -81,6 +81,17 @@ static void add_escaped(const char *what)
     nb__text_add_escaped(&text, what, strlen(what));
 }
 
+/* What some parts give, one after the other, in a buffer of this capacity. */
+#define check_parts(capacity, expected, ...) check_each_part(capacity, expected, TEXTS(__VA_ARGS__))
+static void check_each_part(size_t capacity, const char *expected, const char *const *parts)
+{
+    begin(capacity);
+    for (; *parts != NULL; parts++)
+        add_as_one_part(*parts);
+    assert_string_equal(bytes, expected);
+    check_bounds(capacity);
+}
+
 #define TEST(name) TEST_AS(name, cmocka_unit_test)
 
 TEST(new_text_is_empty)
@@ -128,42 +139,27 @@ TEST(empty_parts_add_nothing)
 
 TEST(text_that_just_fits_is_whole)
 {
-    begin(8);
-    nb__text_add(&text, "1234567");
-    assert_string_equal(bytes, "1234567");
-    check_bounds(8);
+    check_parts(8, "1234567", "1234567");
 }
 
 TEST(text_of_one_letter_fits_into_two_bytes)
 {
-    begin(2);
-    nb__text_add(&text, "1");
-    assert_string_equal(bytes, "1");
-    check_bounds(2);
+    check_parts(2, "1", "1");
 }
 
 TEST(text_one_byte_too_long_ends_in_dots)
 {
-    begin(8);
-    nb__text_add(&text, "12345678");
-    assert_string_equal(bytes, "1234...");
-    check_bounds(8);
+    check_parts(8, "1234...", "12345678");
 }
 
 TEST(cut_in_a_later_part_ends_in_dots)
 {
-    begin(8);
-    nb__text_add(&text, "123456");
-    nb__text_add(&text, "78");
-    assert_string_equal(bytes, "1234...");
+    check_parts(8, "1234...", "123456", "78");
 }
 
 TEST(part_after_a_text_that_just_fits_is_marked_as_cut)
 {
-    begin(8);
-    nb__text_add(&text, "1234567");
-    nb__text_add(&text, "8");
-    assert_string_equal(bytes, "1234...");
+    check_parts(8, "1234...", "1234567", "8");
 }
 
 TEST(empty_part_after_a_text_that_just_fits_is_no_cut)
