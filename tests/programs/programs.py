@@ -36,12 +36,10 @@ TIME_LENGTH = 26
 
 
 def has_ipv6():
-    try:
-        with socket.socket(socket.AF_INET6) as probe:
-            probe.bind(("::1", 0))
-    except OSError:
-        return False
-    return True
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET6) as probe:
+        probe.bind(("::1", 0))
+        return True
+    return False
 
 
 needs_ipv6 = unittest.skipUnless(has_ipv6(), "no IPv6 here")
@@ -157,10 +155,7 @@ def endpoint_of(sock):
 
 
 def receive_to_end(sock):
-    chunks = []
-    while chunk := sock.recv(65536):
-        chunks.append(chunk)
-    return b"".join(chunks)
+    return b"".join(iter(lambda: sock.recv(65536), b""))
 
 
 def receive_exactly(sock, length):
@@ -326,9 +321,7 @@ class Peer:
         self.result = None
         self.error = None
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self.listener = socket.socket(family)
-        self.listener.bind((host, 0))
-        self.listener.listen()
+        self.listener = socket.create_server((host, 0), family=family)
         self.listener.settimeout(LIMIT)
         self.endpoint = endpoint_of(self.listener)
         self.thread = threading.Thread(target=self.work)

@@ -88,6 +88,14 @@ class Watched:
         self.shown += data
         return bool(data)
 
+    def until_progress(self, feed):
+        """Feeds it until it shows its progress."""
+        def shown():
+            feed()
+            self.look()
+            return b"/s, " in self.shown
+        programs.wait_until(shown, "progress on the terminal")
+
     def end(self):
         """Ends the input, and returns the exit status."""
         if self.process.stdin:
@@ -105,33 +113,19 @@ class Progress(unittest.TestCase):
     def test_long_work_shows_progress_unless_it_is_to_be_quiet(self):
         with programs.Server("echo_server") as server:
             loud, quiet = Watched(server.endpoint), Watched(server.endpoint, "--quiet")
-
-            def shown():
-                loud.feed()
-                quiet.feed()
-                loud.look()
-                return b"/s, " in loud.shown
-
-            programs.wait_until(shown, "progress on the terminal")
+            loud.until_progress(lambda: (loud.feed(), quiet.feed()))
             self.assertEqual([loud.end(), quiet.end()], [0, 0])
         self.assertRegex(loud.shown, rb"\r[0-9.]+ (bytes|KiB|MiB), [0-9.]+ (bytes|KiB|MiB)/s, \d+ s")
         self.assertTrue(loud.shown.endswith(b"\r\n"), loud.shown)
         self.assertEqual(quiet.shown, b"")
 
     def test_a_failure_gets_a_line_of_its_own(self):
-        with programs.Server("echo_server") as server, socket.socket() as listener:
-            listener.bind(("127.0.0.1", 0))
-            listener.listen()
+        with programs.Server("echo_server") as server, \
+                socket.create_server(("127.0.0.1", 0)) as listener:
             feeder = programs.connect(programs.endpoint_of(listener))
             with listener.accept()[0] as stdin:
                 watched = Watched(server.endpoint, stdin=stdin)
-
-            def shown():
-                feeder.sendall(b"x" * 4096)
-                watched.look()
-                return b"/s, " in watched.shown
-
-            programs.wait_until(shown, "progress on the terminal")
+            watched.until_progress(lambda: feeder.sendall(b"x" * 4096))
             programs.reset(feeder)
             self.assertEqual(watched.end(), 1)
         self.assertIn(b"\r\x1b[Kecho_client: standard input: ", watched.shown)

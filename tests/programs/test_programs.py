@@ -267,10 +267,8 @@ class EchoServer(TestCase):
 
     def test_a_half_close_leaves_the_way_back_open(self):
         data = os.urandom(100_000)
-        with Server("echo_server") as server, connect(server.endpoint) as sock:
-            sock.sendall(data)
-            sock.shutdown(socket.SHUT_WR)
-            self.assertEqual(data, receive_to_end(sock))
+        with Server("echo_server") as server:
+            self.assertEqual(data, echo(server.endpoint, data))
 
     def test_the_connection_stays_open_until_the_client_ends_it(self):
         with Server("echo_server") as server, connect(server.endpoint) as sock:
@@ -859,9 +857,7 @@ class TimeClient(ClientOutput, TestCase):
 
     @for_each(name=CLIENTS)
     def test_nobody_there_is_a_failure_that_names_the_endpoint(self, name):
-        with socket.socket() as deaf:
-            deaf.bind(("127.0.0.1", 0))
-            endpoint = endpoint_of(deaf)
+        with reserved_endpoint() as endpoint:
             self.assert_fails(run(name, endpoint), name, f"connect to {endpoint}", "refused")
 
 

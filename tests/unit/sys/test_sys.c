@@ -33,7 +33,6 @@ static long errno_kept(long result, const char *call)
     } while (0)
 
 static atomic_int bad_closes;
-static atomic_bool kernel_refuses_to_disconnect;
 
 /* Counts the closes of what was closed already: to another thread they are a disaster. */
 static int own_libc_close(int fd)
@@ -46,17 +45,6 @@ static int own_libc_close(int fd)
 }
 
 REPLACE(libc_close, own_libc_close)
-
-static int own_libc_connect(int fd, const struct sockaddr *address, socklen_t length)
-{
-    if (address->sa_family == AF_UNSPEC && atomic_load(&kernel_refuses_to_disconnect)) {
-        errno = EBUSY;
-        return -1;
-    }
-    return real.libc_connect(fd, address, length);
-}
-
-REPLACE(libc_connect, own_libc_connect)
 
 static nb_deadline long_past(void)
 {
@@ -254,10 +242,19 @@ static void with_descriptors(const struct rlimit *old)
     assert_int_equal(setrlimit(RLIMIT_NOFILE, old), 0);
 }
 
+/* In place of connect(2), of a kernel that does not disconnect. */
+static int refuse_to_disconnect(int fd, const struct sockaddr *to, socklen_t length)
+{
+    if (to->sa_family != AF_UNSPEC)
+        return real.libc_connect(fd, to, length);
+    errno = EBUSY;
+    return -1;
+}
+
 static int let_the_kernel_disconnect(void **state)
 {
     (void)state;
-    atomic_store(&kernel_refuses_to_disconnect, false);
+    double_reset();
     return 0;
 }
 
@@ -1055,7 +1052,7 @@ TEST(disconnect_wakes_all_kinds_of_waits_on_a_unix_socket)
 
 TEST_AS(disconnect_wakes_all_kinds_of_waits_when_the_kernel_refuses_it, DISCONNECT_CASE)
 {
-    atomic_store(&kernel_refuses_to_disconnect, true);
+    sys.libc_connect = refuse_to_disconnect;
     check_disconnect_wakes_all_kinds_of_waits(tcp_pair);
 }
 
@@ -1064,7 +1061,7 @@ TEST_AS(disconnect_that_the_kernel_refuses_leaves_errno_alone, DISCONNECT_CASE)
     char byte;
 
     tcp_pair(fds);
-    atomic_store(&kernel_refuses_to_disconnect, true);
+    sys.libc_connect = refuse_to_disconnect;
     assert_result(kept(nb__sys_disconnect(fds[0])), 0);
     assert_result(nb__sys_recv(fds[1], &byte, 1, 0), 0);
     close_both(fds);
