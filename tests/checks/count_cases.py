@@ -51,14 +51,9 @@ class Counts:
 
 
 def count_tap(output):
-    counts, cases = Counts(), TAP_CASE.findall(output)
-    for bad, rest in cases:
-        if "# SKIP" in rest:
-            counts.skipped += 1
-        elif bad:
-            counts.failed += 1
-        else:
-            counts.passed += 1
+    cases = TAP_CASE.findall(output)
+    kinds = ["skipped" if "# SKIP" in rest else "failed" if bad else "passed" for bad, rest in cases]
+    counts = Counts(*map(kinds.count, ("passed", "failed", "skipped")))
     complete = len(cases) == sum(map(int, TAP_PLAN.findall(output)))
     return counts, complete
 

@@ -190,7 +190,6 @@ def fill(sock):
 
 
 def reset(sock):
-    """Closes a connection with a reset."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     sock.close()
 
@@ -215,7 +214,6 @@ def is_taken(endpoint):
 
 
 def is_answered(endpoint):
-    """Whether somebody listens there."""
     with contextlib.suppress(ConnectionRefusedError), connect(endpoint):
         return True
     return False

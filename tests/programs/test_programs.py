@@ -697,7 +697,6 @@ class Resources(TestCase):
 
     @staticmethod
     def small_pipe(blocking):
-        """A pipe with a small buffer."""
         reader, writer = os.pipe()
         fcntl.fcntl(writer, getattr(fcntl, "F_SETPIPE_SZ", 1031), 4096)
         os.set_blocking(writer, blocking)
@@ -705,7 +704,6 @@ class Resources(TestCase):
 
     @staticmethod
     def small_socket():
-        """A socket pair with small buffers."""
         reader, writer = socket.socketpair()
         writer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
         return reader.detach(), writer.detach()

@@ -52,6 +52,13 @@ int case_end(void **state);
         assert_memory_equal(buf, literal, sizeof(literal) - 1);                                    \
     } while (0)
 
+/* Fails with the number at which a condition does not hold. */
+#define check_at(condition, number)                                                                \
+    do {                                                                                           \
+        if (!(condition))                                                                          \
+            fail_msg("at %lld: %s", (long long)(number), #condition);                              \
+    } while (0)
+
 /* Says why a case is skipped, and skips it. */
 #define skip_because(why)                                                                          \
     do {                                                                                           \

@@ -37,19 +37,11 @@ static int64_t last_moment(void)
     return sizeof(time_t) > 4 ? INT64_MAX : INT32_MAX * NB__NS_PER_S + NB__NS_PER_S - 1;
 }
 
-/* For what only a clock of 64 bits can show. */
 static void skip_on_a_small_clock(void)
 {
     if (sizeof(time_t) <= 4)
         skip_because("a time_t of 32 bits cannot show it");
 }
-
-/* Fails with the number that did it. */
-#define check(condition, number)                                                                   \
-    do {                                                                                           \
-        if (!(condition))                                                                          \
-            fail_msg("for %lld: %s", (long long)(number), #condition);                             \
-    } while (0)
 
 /* assert_int_equal() compares as unsigned long long, which is enough, but prints as such. */
 #define assert_ns_equal(a, b)                                                                      \
@@ -84,15 +76,15 @@ TEST(real_clock_never_goes_back)
     for (int i = 0; i < 1000; i++) {
         int64_t now = nb__now_ns();
 
-        check(now >= last, now);
+        check_at(now >= last, now);
         last = now;
     }
 }
 
 static void check_has_passed(nb_deadline by, int64_t number)
 {
-    check(nb_expired(by), number);
-    check(nb_remaining_ms(by) == 0, number);
+    check_at(nb_expired(by), number);
+    check_at(nb_remaining_ms(by) == 0, number);
 }
 
 TEST(zeroed_deadline_has_passed)
@@ -112,8 +104,8 @@ TEST(forever_never_passes)
 
     for (size_t i = 0; i < COUNT(times); i++) {
         clock_ns = times[i];
-        check(!nb_expired(nb_forever()), times[i]);
-        check(nb_remaining_ms(nb_forever()) == INT64_MAX, times[i]);
+        check_at(!nb_expired(nb_forever()), times[i]);
+        check_at(nb_remaining_ms(nb_forever()) == INT64_MAX, times[i]);
     }
 }
 
@@ -143,9 +135,9 @@ TEST(deadline_lies_exactly_its_milliseconds_ahead)
         1, 2, 999, 1000, 60000, INT64_C(86400000), INT64_C(31536000000)};
 
     for (size_t i = 0; i < COUNT(ahead); i++) {
-        check(nb_after_ms(ahead[i]).ns == SOME_TIME + ahead[i] * 1000000, ahead[i]);
-        check(nb_remaining_ms(nb_after_ms(ahead[i])) == ahead[i], ahead[i]);
-        check(!nb_expired(nb_after_ms(ahead[i])), ahead[i]);
+        check_at(nb_after_ms(ahead[i]).ns == SOME_TIME + ahead[i] * 1000000, ahead[i]);
+        check_at(nb_remaining_ms(nb_after_ms(ahead[i])) == ahead[i], ahead[i]);
+        check_at(!nb_expired(nb_after_ms(ahead[i])), ahead[i]);
     }
 }
 
@@ -176,8 +168,8 @@ TEST(time_too_large_for_the_clock_is_forever)
                              INT64_C(18446744073709)};
 
     for (size_t i = 0; i < COUNT(large); i++) {
-        check(nb__is_forever(nb_after_ms(large[i])), large[i]);
-        check(nb_remaining_ms(nb_after_ms(large[i])) == INT64_MAX, large[i]);
+        check_at(nb__is_forever(nb_after_ms(large[i])), large[i]);
+        check_at(nb_remaining_ms(nb_after_ms(large[i])) == INT64_MAX, large[i]);
     }
 }
 
@@ -206,7 +198,7 @@ TEST(more_time_never_gives_an_earlier_deadline)
                               INT64_MAX};
 
     for (size_t i = 1; i < COUNT(rising); i++)
-        check(nb_after_ms(rising[i]).ns >= nb_after_ms(rising[i - 1]).ns, rising[i]);
+        check_at(nb_after_ms(rising[i]).ns >= nb_after_ms(rising[i - 1]).ns, rising[i]);
 }
 
 TEST(deadline_passes_at_its_very_nanosecond)
@@ -253,7 +245,7 @@ TEST(remaining_time_is_rounded_up)
     for (size_t i = 0; i < COUNT(ns_and_ms); i++) {
         nb_deadline by = at(SOME_TIME + ns_and_ms[i][0]);
 
-        check(nb_remaining_ms(by) == ns_and_ms[i][1], ns_and_ms[i][0]);
+        check_at(nb_remaining_ms(by) == ns_and_ms[i][1], ns_and_ms[i][0]);
     }
 }
 
@@ -266,7 +258,7 @@ TEST(latest_finite_deadline_is_rounded_up_without_overflow)
 TEST(nothing_remains_exactly_when_the_deadline_has_passed)
 {
     for (int64_t ns = -3; ns <= 3; ns++)
-        check((nb_remaining_ms(at(SOME_TIME + ns)) == 0) == nb_expired(at(SOME_TIME + ns)), ns);
+        check_at((nb_remaining_ms(at(SOME_TIME + ns)) == 0) == nb_expired(at(SOME_TIME + ns)), ns);
 }
 
 TEST(remaining_time_never_grows)
@@ -277,7 +269,7 @@ TEST(remaining_time_never_grows)
     for (int step = 0; step < 100; step++) {
         int64_t left = nb_remaining_ms(by);
 
-        check(left <= last && left >= 0, step);
+        check_at(left <= last && left >= 0, step);
         last = left;
         clock_ns += 333333;
     }

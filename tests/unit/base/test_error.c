@@ -7,13 +7,6 @@
 #include <limits.h>
 #include <netdb.h>
 
-/* Fails with the number that did it. */
-#define check(condition, number)                                                                   \
-    do {                                                                                           \
-        if (!(condition))                                                                          \
-            fail_msg("for %d: %s", (int)(number), #condition);                                     \
-    } while (0)
-
 /* A number of the headers, and its name. */
 #define NAMED(name)                                                                                \
     {                                                                                              \
@@ -84,7 +77,7 @@ static int fill(void **state)
 TEST(status_values_are_frozen)
 {
     for (int i = 0; i < (int)COUNT(statuses); i++)
-        check(statuses[i].number == i, i);
+        check_at(statuses[i].number == i, i);
 }
 
 TEST(status_table_has_the_frozen_rows_and_no_others)
@@ -92,7 +85,7 @@ TEST(status_table_has_the_frozen_rows_and_no_others)
     for (int number = -1000; number <= 1000; number++) {
         bool frozen = number >= 0 && number < (int)COUNT(statuses);
 
-        check((strcmp(nb_status_name((nb_status)number), "NB_UNKNOWN") != 0) == frozen, number);
+        check_at((strcmp(nb_status_name((nb_status)number), "NB_UNKNOWN") != 0) == frozen, number);
     }
 }
 
@@ -107,9 +100,9 @@ TEST(every_status_has_a_text_of_few_printable_words)
     for (int i = 0; i < (int)COUNT(statuses); i++) {
         const char *text = nb_status_text((nb_status)i);
 
-        check(text != NULL, i);
-        check(strlen(text) > 0 && strlen(text) < 40, i);
-        check(is_printable(text), i);
+        check_at(text != NULL, i);
+        check_at(strlen(text) > 0 && strlen(text) < 40, i);
+        check_at(is_printable(text), i);
     }
 }
 
@@ -117,8 +110,8 @@ TEST(no_two_statuses_share_a_name_or_a_text)
 {
     for (int i = -1; i < (int)COUNT(statuses); i++) {
         for (int j = -1; j < i; j++) {
-            check(strcmp(nb_status_name((nb_status)i), nb_status_name((nb_status)j)) != 0, i);
-            check(strcmp(nb_status_text((nb_status)i), nb_status_text((nb_status)j)) != 0, i);
+            check_at(strcmp(nb_status_name((nb_status)i), nb_status_name((nb_status)j)) != 0, i);
+            check_at(strcmp(nb_status_text((nb_status)i), nb_status_text((nb_status)j)) != 0, i);
         }
     }
 }
@@ -128,8 +121,8 @@ TEST(value_that_is_no_status_is_named_unknown)
     for (size_t i = 0; i < COUNT(unknown_statuses); i++) {
         nb_status status = (nb_status)unknown_statuses[i];
 
-        check(strcmp(nb_status_name(status), "NB_UNKNOWN") == 0, unknown_statuses[i]);
-        check(strcmp(nb_status_text(status), "unknown status") == 0, unknown_statuses[i]);
+        check_at(strcmp(nb_status_name(status), "NB_UNKNOWN") == 0, unknown_statuses[i]);
+        check_at(strcmp(nb_status_text(status), "unknown status") == 0, unknown_statuses[i]);
     }
 }
 
@@ -143,7 +136,7 @@ static void check_each_means(nb_status (*status_of)(int), nb_status expected, co
                              size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        check(status_of(numbers[i]) == expected, numbers[i]);
+        check_at(status_of(numbers[i]) == expected, numbers[i]);
 }
 
 TEST(every_errno_has_its_status)
@@ -191,8 +184,8 @@ TEST(no_errno_looks_like_an_answer_of_the_library)
     for (int number = -4096; number <= 4096; number++) {
         nb_status status = nb__status_of_errno(number);
 
-        check(is_for_a_system_error(status), number);
-        check(status != NB_NAME_NOT_FOUND && status != NB_NAME_TEMPORARY, number);
+        check_at(is_for_a_system_error(status), number);
+        check_at(status != NB_NAME_NOT_FOUND && status != NB_NAME_TEMPORARY, number);
     }
 }
 
@@ -215,7 +208,7 @@ TEST(every_code_of_a_lookup_has_its_status)
 TEST(no_code_of_a_lookup_looks_like_an_answer_of_the_library)
 {
     for (int code = -200; code <= 200; code++)
-        check(is_for_a_system_error(nb__status_of_lookup(code)), code);
+        check_at(is_for_a_system_error(nb__status_of_lookup(code)), code);
 }
 
 static void check_reason(nb_status status, int system_error, const char *expected)
@@ -373,8 +366,8 @@ TEST(message_is_printable_whatever_the_subject)
         char subject[] = {'a', (char)byte, 'b', '\0'};
 
         (void)nb__error_set(&err, nb__failure(NB_RESET, EPIPE), "send to", subject);
-        check(is_printable(err.message), byte);
-        check(strlen(err.message) > 0, byte);
+        check_at(is_printable(err.message), byte);
+        check_at(strlen(err.message) > 0, byte);
     }
 }
 
@@ -391,11 +384,12 @@ TEST(subject_of_any_length_never_pushes_out_the_reason)
         subject[length] = 'a';
         memset(&err, 'x', sizeof(err));
         (void)nb__error_set(&err, nb__failure(NB_TIMEOUT, 0), "connect to", subject);
-        check(memchr(err.message, '\0', sizeof(err.message)) != NULL, length);
-        check(strncmp(err.message, "connect to a", 12) == 0, length);
-        check(ends_in(err.message, "a: timed out") || ends_in(err.message, "a...: timed out"),
-              length);
-        check(strstr(err.message, subject) != NULL || strstr(err.message, "...") != NULL, length);
+        check_at(memchr(err.message, '\0', sizeof(err.message)) != NULL, length);
+        check_at(strncmp(err.message, "connect to a", 12) == 0, length);
+        check_at(ends_in(err.message, "a: timed out") || ends_in(err.message, "a...: timed out"),
+                 length);
+        check_at(strstr(err.message, subject) != NULL || strstr(err.message, "...") != NULL,
+                 length);
     }
 }
 

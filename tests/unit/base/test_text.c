@@ -25,32 +25,25 @@ static bool ends_in_dots(const char *line)
     return length >= 3 && strcmp(line + length - 3, "...") == 0;
 }
 
-/* Fails with the capacity that did it. */
-#define check(condition, capacity)                                                                 \
-    do {                                                                                           \
-        if (!(condition))                                                                          \
-            fail_msg("with capacity %zu: %s", (size_t)(capacity), #condition);                     \
-    } while (0)
-
 static void check_bounds(size_t capacity)
 {
     for (size_t i = capacity; i < sizeof(bytes); i++)
-        check(bytes[i] == GUARD, capacity);
+        check_at(bytes[i] == GUARD, capacity);
     if (capacity == 0)
         return;
-    check(memchr(bytes, '\0', capacity) != NULL, capacity);
-    check(strlen(bytes) == text.length, capacity);
+    check_at(memchr(bytes, '\0', capacity) != NULL, capacity);
+    check_at(strlen(bytes) == text.length, capacity);
 }
 
 /* What was cut is a beginning of the whole, and says that it is cut. */
 static void check_cut(size_t capacity, const char *whole)
 {
     if (strlen(whole) < capacity) {
-        check(strcmp(bytes, whole) == 0, capacity);
+        check_at(strcmp(bytes, whole) == 0, capacity);
     } else if (capacity > 3) {
-        check(ends_in_dots(bytes), capacity);
-        check(strlen(bytes) == capacity - 1, capacity);
-        check(memcmp(bytes, whole, capacity - 4) == 0, capacity);
+        check_at(ends_in_dots(bytes), capacity);
+        check_at(strlen(bytes) == capacity - 1, capacity);
+        check_at(memcmp(bytes, whole, capacity - 4) == 0, capacity);
     }
 }
 

@@ -587,7 +587,6 @@ TEST(unix_path_from_the_kernel_without_a_nul_is_whole)
     assert_true(are_equal(address, from_unix(path, UNIX_PATH_MAX + 1)));
 }
 
-/* What a socket is bound to. */
 static nb_address own_address(int fd)
 {
     struct sockaddr_storage from;

@@ -16,7 +16,6 @@ static struct {
     bool used;
 } now;
 
-/* What the last call said. */
 static nb_error err;
 
 static int begin(void **state)
@@ -111,7 +110,6 @@ static void assert_becomes(nb_fd fd, const struct option *option)
     assert_int_equal(raw_option(fd, option->level, option->option), option->becomes);
 }
 
-/* Where somebody listens. */
 static const char *somewhere(void)
 {
     nb_address address;
@@ -145,7 +143,6 @@ static nb_conn *accepted(void)
     return accept_next();
 }
 
-/* The system refuses an option from now on. */
 static void refuse(int level, int name, int error)
 {
     now.level = level;

@@ -218,7 +218,6 @@ static int end_with_wake(void **state)
 #define UNIX_PAIR(name) cmocka_unit_test_setup_teardown(name, begin_with_unix, end_with_pair)
 #define WAKE(name) cmocka_unit_test_setup_teardown(name, begin_with_wake, end_with_wake)
 
-/* Closes with a reset. */
 static void reset(int fd)
 {
     struct linger at_once = {1, 0};
