@@ -4,12 +4,11 @@
 #include "sys/sys.h"
 
 #include "base/deadline_internal.h"
-#include "support.h"
+#include "servers.h"
 
 #include <net/if.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
-#include <sched.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
@@ -46,16 +45,6 @@ static int own_libc_close(int fd)
 
 REPLACE(libc_close, own_libc_close)
 
-static nb_deadline long_past(void)
-{
-    return (nb_deadline){0};
-}
-
-static nb_deadline patience(void)
-{
-    return nb_after_ms(10000); /* for what must come, and comes at once */
-}
-
 static int poll_one(int fd, short events, nb_deadline by)
 {
     struct pollfd one = {fd, events, 0};
@@ -65,12 +54,12 @@ static int poll_one(int fd, short events, nb_deadline by)
 
 static bool is_readable(int fd)
 {
-    return poll_one(fd, POLLIN, long_past()) == 1;
+    return poll_one(fd, POLLIN, past()) == 1;
 }
 
 static void await(int fd, short events)
 {
-    assert_result(poll_one(fd, events, patience()), 1);
+    assert_result(poll_one(fd, events, plenty()), 1);
 }
 
 static bool is_cloexec(int fd)
@@ -81,11 +70,6 @@ static bool is_cloexec(int fd)
 static bool is_blocking(int fd)
 {
     return (fcntl(fd, F_GETFL) & O_NONBLOCK) == 0;
-}
-
-static bool is_open(int fd)
-{
-    return fcntl(fd, F_GETFD) != -1;
 }
 
 /* Where the socket is bound that was made last, and the same for the calls. */
@@ -120,20 +104,12 @@ static int listening(void)
     return fd;
 }
 
-/* The connection may still be under way. */
-static int connecting(void)
+static int connected(void)
 {
     int fd = nb__sys_socket(AF_INET);
     long result = kept(nb__sys_connect(fd, address_head, sizeof(address)));
 
     assert_true(result == 0 || result == -EINPROGRESS);
-    return fd;
-}
-
-static int connected(void)
-{
-    int fd = connecting();
-
     await(fd, POLLOUT);
     assert_result(nb__sys_set_blocking(fd, true), 0);
     return fd;
@@ -171,11 +147,6 @@ static void close_each(const int *some, size_t count)
         assert_result(kept(nb__sys_close(some[i])), 0);
 }
 
-static void close_both(const int some[2])
-{
-    close_each(some, 2);
-}
-
 /* What a case is given that wants two connected sockets, or something that wakes. */
 static int fds[2];
 static int wake[2];
@@ -197,7 +168,7 @@ static int begin_with_unix(void **state)
 static int end_with_pair(void **state)
 {
     (void)state;
-    close_both(fds);
+    close_all(fds[0], fds[1]);
     return 0;
 }
 
@@ -218,14 +189,6 @@ static int end_with_wake(void **state)
 #define UNIX_PAIR(name) cmocka_unit_test_setup_teardown(name, begin_with_unix, end_with_pair)
 #define WAKE(name) cmocka_unit_test_setup_teardown(name, begin_with_wake, end_with_wake)
 
-static void reset(int fd)
-{
-    struct linger at_once = {1, 0};
-
-    assert_result(nb__sys_setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)), 0);
-    assert_result(nb__sys_close(fd), 0);
-}
-
 /* Lets this process have only so many descriptors; gives back what the limit was. */
 static struct rlimit limit_to(rlim_t count)
 {
@@ -234,11 +197,6 @@ static struct rlimit limit_to(rlim_t count)
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &(struct rlimit){count, old.rlim_max}), 0);
     return old;
-}
-
-static void with_descriptors(const struct rlimit *old)
-{
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, old), 0);
 }
 
 /* In place of connect(2), of a kernel that does not disconnect. */
@@ -355,7 +313,7 @@ TEST(call_without_a_descriptor_left_says_so_and_leaves_errno_alone)
     opened[0] = kept(nb__sys_socket(AF_INET));
     opened[1] = kept(nb__sys_accept(listener, NULL, NULL));
     opened[2] = kept(nb__sys_wake_open(wake));
-    with_descriptors(&old);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
     for (size_t i = 0; i < COUNT(opened); i++)
         assert_result(opened[i], -EMFILE);
     close_all(client, listener);
@@ -555,8 +513,7 @@ TEST(sends_to_a_reset_tcp_peer_fail_without_a_signal)
     char byte;
 
     tcp_pair(fds);
-    reset(fds[1]);
-    await(fds[0], POLLIN);
+    raw_reset(fds[1], fds[0]);
     assert_result(kept(nb__sys_recv(fds[0], &byte, 1, 0)), -ECONNRESET);
     check_sends_fail_without_a_signal(fds[0]);
     assert_result(nb__sys_close(fds[0]), 0);
@@ -642,8 +599,8 @@ TEST(poll_of_too_many_fails)
     for (size_t i = 0; i < COUNT(polled); i++)
         polled[i] = (struct pollfd){-1, 0, 0};
     old = limit_to(COUNT(polled) - 1);
-    result = kept(nb__sys_poll(polled, COUNT(polled), long_past()));
-    with_descriptors(&old);
+    result = kept(nb__sys_poll(polled, COUNT(polled), past()));
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
     assert_result(result, -EINVAL);
 }
 
@@ -664,7 +621,7 @@ TEST(poll_reports_a_signal)
     assert_result(kept(nb__sys_sigaction(SIGALRM, &act, &old)), 0);
     assert_int_equal(timer_create(CLOCK_MONOTONIC, &event, &timer), 0);
     assert_int_equal(timer_settime(timer, 0, &often, NULL), 0);
-    result = kept(nb__sys_poll(NULL, 0, patience()));
+    result = kept(nb__sys_poll(NULL, 0, plenty()));
     assert_int_equal(timer_delete(timer), 0);
     assert_result(kept(nb__sys_sigaction(SIGALRM, &old, NULL)), 0);
     assert_result(result, -EINTR);
@@ -732,8 +689,8 @@ TEST(wake_is_closed_once_and_leaves_no_descriptor)
     atomic_store(&bad_closes, 0);
     nb__sys_wake_close(wake);
     assert_int_equal(atomic_load(&bad_closes), 0);
-    assert_false(is_open(wake[0]));
-    assert_false(is_open(wake[1]));
+    assert_int_equal(fcntl(wake[0], F_GETFD), -1);
+    assert_int_equal(fcntl(wake[1], F_GETFD), -1);
 }
 
 static void ring(void *rung)
@@ -878,7 +835,7 @@ TEST_AS(length_of_a_queue_is_told_of_listening_tcp_sockets_only, TCP_PAIR)
 {
     assert_result(nb__sys_send(fds[0], "x", 1, 0), 1);
     assert_result(kept(nb__sys_queue_length(fds[0])), -EOPNOTSUPP);
-    close_both(fds);
+    close_all(fds[0], fds[1]);
     assert_result(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
     assert_result(kept(nb__sys_queue_length(fds[0])), -EOPNOTSUPP);
 }
@@ -908,10 +865,7 @@ TEST_AS(half_closed_connection_is_not_closed, TCP_PAIR)
 
 static void await_tcp_closed(int fd)
 {
-    nb_deadline by = patience();
-
-    while (nb__sys_tcp_closed(fd) == 0 && !nb_expired(by))
-        sched_yield();
+    eventually(nb__sys_tcp_closed(fd) != 0);
     check_tcp(fd, true, true);
 }
 
@@ -928,7 +882,7 @@ TEST(connection_that_the_peer_has_reset_is_closed)
 {
     skip_under_qemu("TCP_INFO is cut short");
     tcp_pair(fds);
-    reset(fds[1]);
+    raw_reset(fds[1], fds[0]);
     await_tcp_closed(fds[0]);
     assert_result(nb__sys_close(fds[0]), 0);
 }
@@ -1035,7 +989,7 @@ static void check_disconnect_wakes_all_kinds_of_waits(make_pair *pair)
     for (size_t i = 0; i < COUNT(waits); i++) {
         pair(fds);
         assert_true(disconnect_under(waits[i]) <= 0);
-        close_both(fds);
+        close_all(fds[0], fds[1]);
     }
 }
 
@@ -1063,7 +1017,7 @@ TEST_AS(disconnect_that_the_kernel_refuses_leaves_errno_alone, DISCONNECT_CASE)
     sys.libc_connect = refuse_to_disconnect;
     assert_result(kept(nb__sys_disconnect(fds[0])), 0);
     assert_result(nb__sys_recv(fds[1], &byte, 1, 0), 0);
-    close_both(fds);
+    close_all(fds[0], fds[1]);
 }
 
 /* Linux 6.4 to 6.6 refuse to disconnect a socket that somebody waits on. */
