@@ -32,10 +32,6 @@ class Consumers:
         self.temporary = temporary
         self.prefix = temporary / "moved prefix"
 
-    def install(self):
-        run("cmake", "--install", self.build_tree, "--prefix", self.temporary / "prefix")
-        (self.temporary / "prefix").rename(self.prefix)
-
     def configure(self, directory, *options, fails=False):
         return run("cmake", "-S", self.consumer, "-B", self.temporary / directory,
                    f"-DCMAKE_C_COMPILER={self.cc}", f"-DCMAKE_PREFIX_PATH={self.prefix}",
@@ -43,11 +39,8 @@ class Consumers:
 
     def build_and_run(self, directory, *options):
         """Returns the build directory."""
-        if self.cxx:
-            options += (f"-DCMAKE_CXX_COMPILER={self.cxx}",)
-        else:
-            options += ("-DCONSUMER_CXX=",)
-        self.configure(directory, *options)
+        cxx = f"-DCMAKE_CXX_COMPILER={self.cxx}" if self.cxx else "-DCONSUMER_CXX="
+        self.configure(directory, *options, cxx)
         run("cmake", "--build", self.temporary / directory, "--parallel", 2)
         programs = sorted((self.temporary / directory).glob("consumer_*"))
         if len(programs) != (4 if self.cxx else 3):
@@ -76,7 +69,8 @@ class Consumers:
 
     def case_install(self):
         """the build installs, and the installation can be moved"""
-        self.install()
+        run("cmake", "--install", self.build_tree, "--prefix", self.temporary / "prefix")
+        (self.temporary / "prefix").rename(self.prefix)
 
     def case_programs(self):
         """the installed example programs start"""

@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import pathlib
 import pty
 import random
 import resource
@@ -416,12 +417,11 @@ class LocalSockets(TestCase):
             self.assertEqual(b"ping", echo(self.endpoint, b"ping"))
 
     def test_a_file_in_the_way_stays(self):
-        with open(self.path, "xb") as file:
-            file.write(b"precious")
+        file = pathlib.Path(self.path)
+        file.write_bytes(b"precious")
         self.assert_fails(run("echo_server", self.endpoint), "echo_server", self.endpoint,
                           "no socket")
-        with open(self.path, "rb") as file:
-            self.assertEqual(b"precious", file.read())
+        self.assertEqual(b"precious", file.read_bytes())
 
     def test_an_inherited_descriptor_is_served(self):
         with socket.create_server(("127.0.0.1", 0)) as sock:

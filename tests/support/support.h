@@ -52,6 +52,14 @@ int case_end(void **state);
         assert_memory_equal(buf, literal, sizeof(literal) - 1);                                    \
     } while (0)
 
+/* Like assert_int_equal(), which prints a negative number as a large one. */
+#define assert_result(actual, expected)                                                            \
+    do {                                                                                           \
+        long long result_ = (actual);                                                              \
+        if (result_ != (long long)(expected))                                                      \
+            fail_msg("%s is %lld, not %lld", #actual, result_, (long long)(expected));             \
+    } while (0)
+
 /* Fails with the number at which a condition does not hold. */
 #define check_at(condition, number)                                                                \
     do {                                                                                           \

@@ -37,13 +37,6 @@ static int64_t last_moment(void)
     return sizeof(time_t) > 4 ? INT64_MAX : INT32_MAX * NB__NS_PER_S + NB__NS_PER_S - 1;
 }
 
-/* assert_int_equal() compares as unsigned long long, which is enough, but prints as such. */
-#define assert_ns_equal(a, b)                                                                      \
-    do {                                                                                           \
-        if ((a) != (b))                                                                            \
-            fail_msg("%s is %lld, not %lld", #a, (long long)(a), (long long)(b));                  \
-    } while (0)
-
 static nb_deadline at(int64_t ns)
 {
     return (nb_deadline){ns};
@@ -55,11 +48,11 @@ static nb_deadline at(int64_t ns)
 
 TEST(now_is_seconds_and_nanoseconds_of_the_clock)
 {
-    assert_ns_equal(nb__now_ns(), SOME_TIME);
+    assert_result(nb__now_ns(), SOME_TIME);
     clock_ns = 0;
-    assert_ns_equal(nb__now_ns(), 0);
+    assert_result(nb__now_ns(), 0);
     clock_ns = last_moment();
-    assert_ns_equal(nb__now_ns(), last_moment());
+    assert_result(nb__now_ns(), last_moment());
 }
 
 TEST(real_clock_never_goes_back)
@@ -139,9 +132,9 @@ TEST(largest_time_that_the_clock_can_hold_is_kept)
 {
     int64_t most = (INT64_MAX - SOME_TIME) / 1000000;
 
-    assert_ns_equal(nb_after_ms(most).ns, SOME_TIME + most * 1000000);
-    assert_ns_equal(nb_after_ms(most - 1).ns, SOME_TIME + (most - 1) * 1000000);
-    assert_ns_equal(nb_remaining_ms(nb_after_ms(most)), most);
+    assert_result(nb_after_ms(most).ns, SOME_TIME + most * 1000000);
+    assert_result(nb_after_ms(most - 1).ns, SOME_TIME + (most - 1) * 1000000);
+    assert_result(nb_remaining_ms(nb_after_ms(most)), most);
     assert_false(nb_expired(nb_after_ms(most)));
 }
 
@@ -170,7 +163,7 @@ TEST(time_too_large_for_the_clock_is_forever)
 TEST(largest_time_at_boot_is_kept)
 {
     clock_ns = 0;
-    assert_ns_equal(nb_after_ms(INT64_MAX / 1000000).ns, INT64_MAX / 1000000 * 1000000);
+    assert_result(nb_after_ms(INT64_MAX / 1000000).ns, INT64_MAX / 1000000 * 1000000);
     assert_true(nb__is_forever(nb_after_ms(INT64_MAX / 1000000 + 1)));
 }
 
@@ -213,10 +206,10 @@ TEST(deadline_passes_when_the_clock_gets_there)
 
     clock_ns += INT64_C(249999999);
     assert_false(nb_expired(by));
-    assert_ns_equal(nb_remaining_ms(by), 1);
+    assert_result(nb_remaining_ms(by), 1);
     clock_ns += 1;
     assert_true(nb_expired(by));
-    assert_ns_equal(nb_remaining_ms(by), 0);
+    assert_result(nb_remaining_ms(by), 0);
 }
 
 TEST(remaining_time_is_rounded_up)
@@ -247,7 +240,7 @@ TEST(remaining_time_is_rounded_up)
 TEST(latest_finite_deadline_is_rounded_up_without_overflow)
 {
     clock_ns = 0;
-    assert_ns_equal(nb_remaining_ms(at(INT64_MAX - 1)), INT64_MAX / 1000000 + 1);
+    assert_result(nb_remaining_ms(at(INT64_MAX - 1)), INT64_MAX / 1000000 + 1);
 }
 
 TEST(nothing_remains_exactly_when_the_deadline_has_passed)
@@ -268,40 +261,40 @@ TEST(remaining_time_never_grows)
         last = left;
         clock_ns += 333333;
     }
-    assert_ns_equal(last, 0);
+    assert_result(last, 0);
 }
 
 TEST(remaining_nanoseconds_are_exact_and_never_negative)
 {
-    assert_ns_equal(nb__remaining_ns(at(SOME_TIME), SOME_TIME - 1), 1);
-    assert_ns_equal(nb__remaining_ns(at(SOME_TIME), SOME_TIME), 0);
-    assert_ns_equal(nb__remaining_ns(at(SOME_TIME), SOME_TIME + 1), 0);
-    assert_ns_equal(nb__remaining_ns(at(SOME_TIME), INT64_MAX), 0);
-    assert_ns_equal(nb__remaining_ns(at(INT64_MIN), INT64_MAX), 0);
-    assert_ns_equal(nb__remaining_ns(at(0), 0), 0);
-    assert_ns_equal(nb__remaining_ns(at(INT64_MAX - 1), 0), INT64_MAX - 1);
-    assert_ns_equal(nb__remaining_ns(nb_forever(), SOME_TIME), INT64_MAX);
-    assert_ns_equal(nb__remaining_ns(nb_forever(), INT64_MAX), INT64_MAX);
+    assert_result(nb__remaining_ns(at(SOME_TIME), SOME_TIME - 1), 1);
+    assert_result(nb__remaining_ns(at(SOME_TIME), SOME_TIME), 0);
+    assert_result(nb__remaining_ns(at(SOME_TIME), SOME_TIME + 1), 0);
+    assert_result(nb__remaining_ns(at(SOME_TIME), INT64_MAX), 0);
+    assert_result(nb__remaining_ns(at(INT64_MIN), INT64_MAX), 0);
+    assert_result(nb__remaining_ns(at(0), 0), 0);
+    assert_result(nb__remaining_ns(at(INT64_MAX - 1), 0), INT64_MAX - 1);
+    assert_result(nb__remaining_ns(nb_forever(), SOME_TIME), INT64_MAX);
+    assert_result(nb__remaining_ns(nb_forever(), INT64_MAX), INT64_MAX);
 }
 
 TEST(milliseconds_after_a_moment_saturate)
 {
-    assert_ns_equal(nb__ms_after(SOME_TIME, 0).ns, SOME_TIME);
-    assert_ns_equal(nb__ms_after(SOME_TIME, 7).ns, SOME_TIME + 7000000);
-    assert_ns_equal(nb__ms_after(0, INT64_MAX / 1000000).ns, INT64_MAX / 1000000 * 1000000);
-    assert_ns_equal(nb__ms_after(0, INT64_MAX / 1000000 + 1).ns, INT64_MAX);
-    assert_ns_equal(nb__ms_after(SOME_TIME, INT64_MAX).ns, INT64_MAX);
-    assert_ns_equal(nb__ms_after(INT64_MAX, 0).ns, INT64_MAX);
-    assert_ns_equal(nb__ms_after(INT64_MAX, INT64_MAX).ns, INT64_MAX);
+    assert_result(nb__ms_after(SOME_TIME, 0).ns, SOME_TIME);
+    assert_result(nb__ms_after(SOME_TIME, 7).ns, SOME_TIME + 7000000);
+    assert_result(nb__ms_after(0, INT64_MAX / 1000000).ns, INT64_MAX / 1000000 * 1000000);
+    assert_result(nb__ms_after(0, INT64_MAX / 1000000 + 1).ns, INT64_MAX);
+    assert_result(nb__ms_after(SOME_TIME, INT64_MAX).ns, INT64_MAX);
+    assert_result(nb__ms_after(INT64_MAX, 0).ns, INT64_MAX);
+    assert_result(nb__ms_after(INT64_MAX, INT64_MAX).ns, INT64_MAX);
 }
 
 TEST(earlier_of_two_is_the_one_that_passes_first)
 {
-    assert_ns_equal(nb__earlier(at(1), at(2)).ns, 1);
-    assert_ns_equal(nb__earlier(at(2), at(1)).ns, 1);
-    assert_ns_equal(nb__earlier(at(2), at(2)).ns, 2);
-    assert_ns_equal(nb__earlier(nb_forever(), at(2)).ns, 2);
-    assert_ns_equal(nb__earlier(at(0), nb_forever()).ns, 0);
+    assert_result(nb__earlier(at(1), at(2)).ns, 1);
+    assert_result(nb__earlier(at(2), at(1)).ns, 1);
+    assert_result(nb__earlier(at(2), at(2)).ns, 2);
+    assert_result(nb__earlier(nb_forever(), at(2)).ns, 2);
+    assert_result(nb__earlier(at(0), nb_forever()).ns, 0);
     assert_true(nb__is_forever(nb__earlier(nb_forever(), nb_forever())));
 }
 

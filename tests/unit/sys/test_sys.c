@@ -23,14 +23,6 @@ static long errno_kept(long result, const char *call)
     return result;
 }
 
-/* Like assert_int_equal(), for results that may be negative. */
-#define assert_result(call, expected)                                                              \
-    do {                                                                                           \
-        long result_ = (call);                                                                     \
-        if (result_ != (long)(expected))                                                           \
-            fail_msg("%s gives %ld, not %ld", #call, result_, (long)(expected));                   \
-    } while (0)
-
 static atomic_int bad_closes;
 
 /* Counts the closes of what was closed already: to another thread they are a disaster. */
