@@ -414,6 +414,14 @@ TEST(option_that_was_set_can_be_read)
 
 /* ---- bytes ---- */
 
+/* What receiving one byte gives. */
+static long recv_byte(int fd, int flags)
+{
+    char byte;
+
+    return kept(nb__sys_recv(fd, &byte, 1, flags));
+}
+
 TEST_AS(bytes_arrive_with_exact_counts, TCP_PAIR)
 {
     char buf[8] = "";
@@ -452,19 +460,15 @@ TEST_AS(flags_reach_the_kernel, UNIX_PAIR)
 /* The first of `fds` ends its stream, and the other one sees it. */
 static void end_the_first(void)
 {
-    char byte;
-
     assert_result(kept(nb__sys_shutdown(fds[0], SHUT_WR)), 0);
-    assert_result(kept(nb__sys_recv(fds[1], &byte, 1, 0)), 0);
+    assert_result(recv_byte(fds[1], 0), 0);
 }
 
 TEST_AS(end_of_the_stream_is_zero, TCP_PAIR)
 {
-    char byte;
-
     end_the_first();
     assert_result(kept(nb__sys_send(fds[1], "x", 1, 0)), 1);
-    assert_result(kept(nb__sys_recv(fds[0], &byte, 1, 0)), 1);
+    assert_result(recv_byte(fds[0], 0), 1);
 }
 
 static void unblock_sigpipe(void)
@@ -502,11 +506,9 @@ TEST(sends_to_a_closed_unix_peer_fail_without_a_signal)
 
 TEST(sends_to_a_reset_tcp_peer_fail_without_a_signal)
 {
-    char byte;
-
     tcp_pair(fds);
     raw_reset(fds[1], fds[0]);
-    assert_result(kept(nb__sys_recv(fds[0], &byte, 1, 0)), -ECONNRESET);
+    assert_result(recv_byte(fds[0], 0), -ECONNRESET);
     check_sends_fail_without_a_signal(fds[0]);
     assert_result(nb__sys_close(fds[0]), 0);
 }
@@ -887,11 +889,9 @@ TEST_AS(question_for_tcp_fails_on_a_unix_socket, UNIX_PAIR)
 
 TEST_AS(disconnect_shows_a_tcp_peer_a_reset, TCP_PAIR)
 {
-    char byte;
-
     assert_result(kept(nb__sys_disconnect(fds[0])), 0);
     await(fds[1], POLLIN);
-    assert_result(kept(nb__sys_recv(fds[1], &byte, 1, 0)), -ECONNRESET);
+    assert_result(recv_byte(fds[1], 0), -ECONNRESET);
 }
 
 TEST_AS(disconnect_of_a_reply_half_sent_does_not_look_like_its_end, TCP_PAIR)
@@ -909,12 +909,10 @@ TEST_AS(disconnect_of_a_reply_half_sent_does_not_look_like_its_end, TCP_PAIR)
 
 TEST_AS(disconnect_ends_both_directions_of_a_unix_socket, UNIX_PAIR)
 {
-    char byte;
-
     let_sigpipe_kill();
     assert_result(nb__sys_disconnect(fds[0]), 0);
-    assert_result(nb__sys_recv(fds[0], &byte, 1, MSG_DONTWAIT), 0);
-    assert_result(nb__sys_recv(fds[1], &byte, 1, MSG_DONTWAIT), 0);
+    assert_result(recv_byte(fds[0], MSG_DONTWAIT), 0);
+    assert_result(recv_byte(fds[1], MSG_DONTWAIT), 0);
     assert_result(nb__sys_send(fds[0], "x", 1, MSG_DONTWAIT), -EPIPE);
     assert_result(nb__sys_send(fds[1], "x", 1, MSG_DONTWAIT), -EPIPE);
 }
@@ -1003,12 +1001,10 @@ TEST_AS(disconnect_wakes_all_kinds_of_waits_when_the_kernel_refuses_it, DISCONNE
 
 TEST_AS(disconnect_that_the_kernel_refuses_leaves_errno_alone, DISCONNECT_CASE)
 {
-    char byte;
-
     tcp_pair(fds);
     sys.libc_connect = refuse_to_disconnect;
     assert_result(kept(nb__sys_disconnect(fds[0])), 0);
-    assert_result(nb__sys_recv(fds[1], &byte, 1, 0), 0);
+    assert_result(recv_byte(fds[1], 0), 0);
     close_all(fds[0], fds[1]);
 }
 
@@ -1026,13 +1022,11 @@ static bool kernel_disconnects_under_a_wait(void)
 
 TEST_AS(disconnect_under_a_blocked_recv_shows_the_peer_a_reset, TCP_PAIR)
 {
-    char byte;
-
     if (!kernel_disconnects_under_a_wait())
         skip();
     assert_true(disconnect_under(wait_in_recv) <= 0);
     await(fds[1], POLLIN);
-    assert_result(nb__sys_recv(fds[1], &byte, 1, 0), -ECONNRESET);
+    assert_result(recv_byte(fds[1], 0), -ECONNRESET);
 }
 
 /* ---- names ---- */
