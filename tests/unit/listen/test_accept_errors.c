@@ -487,9 +487,10 @@ TEST(handlers_finish_before_the_broken_loop_ends)
 /* As `ss -K` does to a listening socket. */
 TEST_AS(a_socket_that_was_destroyed_ends_the_loop, NET_CASE_FOR_BOTH)
 {
-    struct server *server = run_server(say_hello, NULL, *state);
+    struct server *server = server_new("127.0.0.1:0", say_hello, *state);
     int fd = nb_listener_fd(server->listener, 0);
 
+    server_run(server);
     assert_int_equal(shutdown(fd, SHUT_RDWR), 0);
     check_ends_with(server, NB_SYSTEM, EINVAL);
     assert_in_range(calls(ON_ACCEPT), 1, 2);

@@ -1856,13 +1856,15 @@ TEST(closed_is_told_inside_the_call_that_ends_a_connection)
 }
 
 /* The kind of which the first event takes its time. */
-static nb_event_kind slow_kind;
+static _Atomic nb_event_kind slow_kind;
 
 static void stay_in_the_first(const nb_event *event, void *context)
 {
     const struct server *server = context;
 
-    if (event->kind == slow_kind && server_heard(server, slow_kind) == 1)
+    nb_event_kind kind = slow_kind;
+
+    if (event->kind == kind && server_heard(server, kind) == 1)
         gate_pass();
 }
 
@@ -1963,10 +1965,12 @@ TEST(the_counters_stay_after_the_end)
 static void check_counted(const nb_event *event, void *context)
 {
     const struct server *server = context;
+    uint64_t accepted = (uint64_t)server_heard(server, NB_EVENT_ACCEPTED);
+    uint64_t refused = (uint64_t)server_heard(server, NB_EVENT_REFUSED);
     nb_serve_counters counters = server_counters(server);
 
-    bad_events += counters.accepted < (uint64_t)server_heard(server, NB_EVENT_ACCEPTED);
-    bad_events += counters.refused < (uint64_t)server_heard(server, NB_EVENT_REFUSED);
+    bad_events += counters.accepted < accepted;
+    bad_events += counters.refused < refused;
     bad_events += event->kind == NB_EVENT_ACCEPTED && counters.active < 1;
 }
 
