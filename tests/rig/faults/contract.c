@@ -2,16 +2,10 @@
 /** @file
  *  @brief How each call can fail, and what that may come to: the documentation of the statuses, as a
  *         table that can be asked. */
-#undef _GNU_SOURCE
-#define _GNU_SOURCE /* EAI_NODATA */
-
 #include "base/error_internal.h"
 #include "fault.h"
 
-#include <errno.h>
 #include <netdb.h>
-#include <netinet/in.h>
-#include <string.h>
 
 /* ---- how calls fail: their man pages, and practice ---- */
 
@@ -22,6 +16,11 @@ struct row {
 
 #define ERRORS(...) ((const int[]){__VA_ARGS__, 0})
 #define NEVER ERRORS(0)
+#define OF_SENDING                                                                                 \
+    ERRORS(EPIPE, EINTR, ECONNRESET, EAGAIN, EACCES, EALREADY, EBADF, EDESTADDRREQ, EFAULT,        \
+           EINVAL, EISCONN, EMSGSIZE, ENOBUFS, ENOMEM, ENOTCONN, ENOTSOCK, EOPNOTSUPP, ETIMEDOUT,  \
+           EHOSTUNREACH, ENETUNREACH, ENETDOWN, EPERM, ECONNREFUSED)
+#define OF_ASKING ERRORS(ENOPROTOOPT, EBADF, EFAULT, EINVAL, ENOTSOCK, EOPNOTSUPP)
 #define ROW(call, ...)                                                                             \
     {                                                                                              \
 #call, __VA_ARGS__                                                                         \
@@ -47,7 +46,7 @@ static const struct row rows[] = {
     ROW(getpeername, ERRORS(ENOTCONN, ENOBUFS, EBADF, EFAULT, EINVAL, ENOTSOCK)),
     ROW(setsockopt,
         ERRORS(ENOPROTOOPT, EPERM, EBADF, EFAULT, EINVAL, ENOTSOCK, EDOM, ENOMEM, EACCES, ENOBUFS)),
-    ROW(getsockopt, ERRORS(ENOPROTOOPT, EBADF, EFAULT, EINVAL, ENOTSOCK, EOPNOTSUPP)),
+    ROW(getsockopt, OF_ASKING),
     ROW(set_blocking, ERRORS(EBADF, EINVAL, EPERM)),
     ROW(set_cloexec, ERRORS(EBADF, EINVAL)),
     ROW(get_flags, ERRORS(EBADF, EINVAL)),
@@ -72,14 +71,8 @@ static const struct row rows[] = {
     ROW(recv, ERRORS(ECONNRESET, EINTR, EAGAIN, EBADF, ECONNREFUSED, EFAULT, EINVAL, ENOMEM,
                      ENOTCONN, ENOTSOCK, ETIMEDOUT, EHOSTUNREACH, ENETUNREACH, ENETDOWN, ENOBUFS,
                      EIO, ECONNABORTED, ENETRESET, EACCES, ENOPROTOOPT, EOPNOTSUPP)),
-    ROW(send,
-        ERRORS(EPIPE, EINTR, ECONNRESET, EAGAIN, EACCES, EALREADY, EBADF, EDESTADDRREQ, EFAULT,
-               EINVAL, EISCONN, EMSGSIZE, ENOBUFS, ENOMEM, ENOTCONN, ENOTSOCK, EOPNOTSUPP,
-               ETIMEDOUT, EHOSTUNREACH, ENETUNREACH, ENETDOWN, EPERM, ECONNREFUSED)),
-    ROW(sendmsg,
-        ERRORS(EPIPE, EINTR, ECONNRESET, EAGAIN, EACCES, EALREADY, EBADF, EDESTADDRREQ, EFAULT,
-               EINVAL, EISCONN, EMSGSIZE, ENOBUFS, ENOMEM, ENOTCONN, ENOTSOCK, EOPNOTSUPP,
-               ETIMEDOUT, EHOSTUNREACH, ENETUNREACH, ENETDOWN, EPERM, ECONNREFUSED)),
+    ROW(send, OF_SENDING),
+    ROW(sendmsg, OF_SENDING),
     ROW(pread, ERRORS(EINTR, EAGAIN, EBADF, EFAULT, EINVAL, EIO, EISDIR, ENXIO, EOVERFLOW, ESPIPE,
                       ENOMEM, ENOBUFS, ETIMEDOUT, ESTALE, ECONNRESET)),
     ROW(poll, ERRORS(EINTR, ENOMEM, EFAULT, EINVAL)),
@@ -89,10 +82,10 @@ static const struct row rows[] = {
     ROW(wake_ring, ERRORS(EAGAIN)),
     ROW(wake_clear, ERRORS(EAGAIN, EINTR)),
     ROW(wake_close, NEVER),
-    ROW(queue_length, ERRORS(ENOPROTOOPT, EBADF, EFAULT, EINVAL, ENOTSOCK, EOPNOTSUPP)),
+    ROW(queue_length, OF_ASKING),
     ROW(acknowledged, ERRORS(EBADF, EINVAL, EFAULT, ENOTTY, EOPNOTSUPP)),
-    ROW(tcp_closed, ERRORS(ENOPROTOOPT, EBADF, EFAULT, EINVAL, ENOTSOCK, EOPNOTSUPP)),
-    ROW(tcp_ended, ERRORS(ENOPROTOOPT, EBADF, EFAULT, EINVAL, ENOTSOCK, EOPNOTSUPP)),
+    ROW(tcp_closed, OF_ASKING),
+    ROW(tcp_ended, OF_ASKING),
     ROW(pass_rights, ERRORS(ENOPROTOOPT, EBADF, EFAULT, EINVAL, ENOTSOCK, EOPNOTSUPP, EPERM)),
     ROW(peer_credentials,
         ERRORS(ENOPROTOOPT, EBADF, EFAULT, EINVAL, ENOTSOCK, EOPNOTSUPP, ENOBUFS, ENOMEM)),

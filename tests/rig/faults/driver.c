@@ -1,26 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Runs scenarios with every fault, in processes of their own, and tells what went wrong. */
-#undef _GNU_SOURCE
-#define _GNU_SOURCE /* unshare */
-
 #include "fault.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <net/if.h>
 #include <sched.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
 #define PROCESSES_MOST 16
+#define SCENARIOS_MOST 32
 #define REPORTS_MOST 8
 #define REPORT_SIZE 600
 
@@ -56,17 +46,33 @@ struct shared {
 
 bool network_is_ours;
 
+static struct scenario {
+    const char *name;
+    void (*run)(void);
+    bool pairs; /* two faults, too */
+    bool in_threads;
+    int processes; /* that share the runs; more than cores where threads wait for each other */
+} scenarios[SCENARIOS_MOST];
+static size_t scenario_count;
+
 static struct shared *shared;
 static const struct scenario *scenario;
 static int process;
-
-/* Those that share the runs, and one in a storm of signals. */
-#define PROCESSES (scenario->processes + 1)
 
 static struct plan plan;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char finding[REPORT_SIZE]; /* what is wrong in this run */
+
+void add_scenario(const char *name, void (*run)(void), int how)
+{
+    bool in_threads = (how & IN_THREADS) != 0;
+
+    if (scenario_count == SCENARIOS_MOST)
+        abort();
+    scenarios[scenario_count++] =
+        (struct scenario){name, run, (how & TWO_FAULTS) != 0, in_threads, in_threads ? 12 : 2};
+}
 
 /* ---- what is wrong ---- */
 
@@ -378,7 +384,7 @@ static void look_after(const pid_t *children, int count)
 
 static void run_processes(void)
 {
-    const int count = PROCESSES;
+    const int count = scenario->processes + 1; /* one is in a storm of signals */
     pid_t children[PROCESSES_MOST];
 
     (void)fflush(stdout);
@@ -452,7 +458,7 @@ static enum call call_named(const char *name)
 }
 
 /* Runs one scenario with one fault, in this process, as reports name it. */
-static int run_one(const struct scenario *scenarios, size_t count, char **words)
+static int run_one(char **words)
 {
     struct plan one = {
         .call = call_named(words[1]), .nth = atoi(words[2]), .error = atoi(words[3])};
@@ -461,7 +467,7 @@ static int run_one(const struct scenario *scenarios, size_t count, char **words)
     one.always = strcmp(words[4], "always") == 0;
     one.later = words[5] != NULL ? atoi(words[5]) : 0;
     one.variant = one.later > 0 ? atoi(words[6]) : 0;
-    while (at < count - 1 && strcmp(scenarios[at].name, words[0]) != 0)
+    while (at < scenario_count - 1 && strcmp(scenarios[at].name, words[0]) != 0)
         at++;
     scenario = &scenarios[at];
     prepare();
@@ -470,18 +476,20 @@ static int run_one(const struct scenario *scenarios, size_t count, char **words)
     return finding[0] != '\0';
 }
 
-int run_scenarios(const struct scenario *scenarios, size_t count, char **words)
+/* Runs all of them, tells about each. Arguments are one run as a report names it, to be looked at:
+   SCENARIO CALL N ERROR once|always [CALLS-LATER VARIANT]. */
+int main(int count, char **words)
 {
     bool good;
 
     shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (shared == MAP_FAILED)
         return 1;
-    if (words[0] != NULL)
-        return run_one(scenarios, count, words);
-    printf("1..%zu\n", count + 1);
+    if (count > 1)
+        return run_one(words + 1);
+    printf("1..%zu\n", scenario_count + 1);
     good = all_calls_have_rows();
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < scenario_count; i++)
         good = run_scenario(&scenarios[i], i + 2) && good;
     return good ? 0 : 1;
 }

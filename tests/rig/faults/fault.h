@@ -183,6 +183,7 @@ void peer_end(int fd);
 /* Reads what is there, up to the end or a moment without anything: how many bytes; whether it ended. */
 size_t peer_hear(int fd, char *buf, size_t size, bool *ended);
 void peer_close(int fd);
+bool peer_is_unix(int fd);
 
 /* ---- driver.c ---- */
 
@@ -190,16 +191,16 @@ void peer_close(int fd);
 extern bool network_is_ours;
 void write_text(const char *path, const char *text);
 
-struct scenario {
-    const char *name;
-    void (*run)(void);
-    int processes;   /* that share the runs; more than cores where threads wait for each other */
-    bool in_threads; /* the clock is real */
-    bool pairs;      /* two faults, too */
-};
-
-/* Runs all of them, tells about each, and returns what main has to. Arguments of the program are one run
-   as a report names it, to be looked at: SCENARIO CALL N ERROR once|always [CALLS-LATER VARIANT]. */
-int run_scenarios(const struct scenario *scenarios, size_t count, char **arguments);
+/* A scenario registers itself, as a case does. What another one tries with two faults needs but one. */
+enum { ONE_FAULT = 0, TWO_FAULTS = 1, IN_THREADS = 2 /* of the library: the clock is real */ };
+#define SCENARIO(name) SCENARIO_AS(name, TWO_FAULTS)
+#define SCENARIO_AS(name, how)                                                                     \
+    static void name(void);                                                                        \
+    __attribute__((constructor)) static void add_##name(void)                                      \
+    {                                                                                              \
+        add_scenario(#name, name, how);                                                            \
+    }                                                                                              \
+    static void name(void)
+void add_scenario(const char *name, void (*run)(void), int how);
 
 #endif

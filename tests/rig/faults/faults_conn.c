@@ -1,47 +1,45 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Faults while a connection lives: receiving, sending, ending, adopting and detaching. */
-#undef _GNU_SOURCE
-#define _GNU_SOURCE /* memfd_create */
-
 #include "talk.h"
 
-#include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
+
+/* The connection of a scenario. */
+static nb_conn *conn;
+static int peer;
+
+/* False when there cannot be one. */
+static bool begin(enum transport over)
+{
+    conn = connection(over, &peer);
+    return conn != NULL;
+}
 
 static void exchange_over(enum transport over)
 {
-    struct account account = {.length = 0};
-    int peer;
-    nb_conn *conn = connection(over, &peer);
-
-    if (conn == NULL) {
-        peer_close(peer);
+    if (!begin(over))
         return;
-    }
-    raw_send(peer, EXCHANGED, sizeof(EXCHANGED) - 1);
-    peer_end(peer);
-    exchange(conn, &account);
-    close_and_check(conn, peer, over == OVER_UNIX ? NULL : &account);
+    peer_speak(peer);
+    exchange(conn, peer);
 }
 
-static void exchange_over_ipv4(void)
+SCENARIO(exchange_over_ipv4)
 {
     exchange_over(OVER_IPV4);
 }
 
-static void exchange_over_ipv6(void)
+SCENARIO_AS(exchange_over_ipv6, ONE_FAULT)
 {
     exchange_over(OVER_IPV6);
 }
 
-static void exchange_over_unix(void)
+SCENARIO_AS(exchange_over_unix, ONE_FAULT)
 {
     exchange_over(OVER_UNIX);
 }
 
-static void send_part(nb_conn *conn, int file, const char *content, size_t from, size_t length,
+static void send_part(int file, const char *content, size_t from, size_t length,
                       struct account *account)
 {
     uint64_t sent = 99;
@@ -49,43 +47,32 @@ static void send_part(nb_conn *conn, int file, const char *content, size_t from,
         STEP_ON(conn, API_SEND, S(NB_OK), nb_send_file(conn, file, from, length, &sent, soon()));
 
     holds(status == NB_OK ? sent == length : sent < length);
-    memcpy(account->text + account->length, content + from, (size_t)sent);
-    account->length += (size_t)sent;
+    account_for(account, content + from, (size_t)sent);
 }
 
 /* Nobody says anything: every wait ends with its time, and nothing stays. */
-static void silence(void)
+SCENARIO(silence)
 {
     char buf[16];
     size_t length;
-    int peer;
-    nb_conn *conn = connection(OVER_IPV4, &peer);
 
-    if (conn == NULL) {
-        peer_close(peer);
+    if (!begin(OVER_IPV4))
         return;
-    }
-    (void)STEP_ON(conn, API_RECEIVE, S(NB_TIMEOUT),
-                  nb_recv(conn, buf, sizeof(buf), &length, soon()));
+    receive_once(conn, S(NB_TIMEOUT));
     (void)STEP_ON(conn, API_RECEIVE, S(NB_TIMEOUT), nb_wait_readable(conn, soon()));
     (void)STEP_ON(conn, API_RECEIVE, S(NB_TIMEOUT),
                   nb_recv_line(conn, buf, sizeof(buf), &length, soon()));
     peer_say(peer, "at last\n");
     (void)receive_line(conn, "at last");
-    (void)STEP_ON(conn, API_CLOSE, S(NB_TIMEOUT), nb_close(conn, soon()));
+    close_once(conn, S(NB_TIMEOUT));
     peer_close(peer);
 }
 
 /* A line that is too long is passed over. */
-static void skipping(void)
+SCENARIO(skipping)
 {
-    int peer;
-    nb_conn *conn = connection(OVER_IPV4, &peer);
-
-    if (conn == NULL) {
-        peer_close(peer);
+    if (!begin(OVER_IPV4))
         return;
-    }
     peer_say(peer, "much too long for a line\r\nnext\n");
     if (skip_long_line(conn, "much to"))
         (void)receive_line(conn, "next");
@@ -99,18 +86,14 @@ static void deafness(enum transport over)
     static char data[1 << 20];
     size_t sent = 0;
     size_t heard = 0;
-    int peer;
-    nb_conn *conn = connection(over, &peer);
 
-    if (conn == NULL) {
-        peer_close(peer);
+    if (!begin(over))
         return;
-    }
     raw_shrink(nb_conn_fd(conn));
     raw_shrink(peer);
     (void)STEP_ON(conn, API_SEND, S(NB_TIMEOUT),
                   nb_send_all(conn, data, sizeof(data), &sent, soon()));
-    (void)STEP_ON(conn, API_SEND, 0, nb_send_all(conn, data, 1, NULL, soon()));
+    send_once(conn, 0);
     DO(nb_abort(conn));
     while (heard < sent) {
         static char buf[65536];
@@ -127,74 +110,61 @@ static void deafness(enum transport over)
     peer_close(peer);
 }
 
-static void deafness_over_ipv4(void)
+SCENARIO(deafness_over_ipv4)
 {
     deafness(OVER_IPV4);
 }
 
-static void deafness_over_unix(void)
+SCENARIO_AS(deafness_over_unix, ONE_FAULT)
 {
     deafness(OVER_UNIX);
 }
 
 /* The peer has broken the connection off: no signal, no clean end. */
-static void breaking_off(void)
+SCENARIO(breaking_off)
 {
-    char buf[16];
-    size_t length;
-    int peer;
-    nb_conn *conn = connection(OVER_IPV4, &peer);
-
-    if (conn == NULL) {
-        peer_close(peer);
+    if (!begin(OVER_IPV4))
         return;
-    }
     raw_reset(peer, nb_conn_fd(conn));
-    (void)STEP_ON(conn, API_SEND, S(NB_RESET), nb_send_all(conn, "gone", 4, NULL, soon()));
-    (void)STEP_ON(conn, API_SEND, 0, nb_send_all(conn, "gone", 4, NULL, soon()));
-    (void)STEP_ON(conn, API_RECEIVE, S(NB_RESET), nb_recv(conn, buf, sizeof(buf), &length, soon()));
+    send_once(conn, S(NB_RESET));
+    send_once(conn, 0);
+    receive_once(conn, S(NB_RESET));
     (void)STEP_ON(conn, API_SHUTDOWN, 0, nb_shutdown_send(conn));
-    (void)STEP_ON(conn, API_CLOSE, 0, nb_close(conn, soon()));
+    close_once(conn, 0);
 }
 
 /* Nobody is there any more to write to: that is told by a status, and by no signal. */
 static void broken_pipe(bool slices)
 {
     nb_slice parts[] = {{"go", 2}, {"ne", 2}};
-    int peer;
-    nb_conn *conn = connection(OVER_UNIX, &peer);
 
-    peer_close(peer);
-    if (conn == NULL)
+    if (!begin(OVER_UNIX))
         return;
+    peer_close(peer);
     if (slices)
         (void)STEP_ON(conn, API_SEND, S(NB_RESET), nb_send_slices(conn, parts, 2, NULL, soon()));
     else
-        (void)STEP_ON(conn, API_SEND, S(NB_RESET), nb_send_all(conn, "gone", 4, NULL, soon()));
-    (void)STEP_ON(conn, API_CLOSE, 0, nb_close(conn, soon()));
+        send_once(conn, S(NB_RESET));
+    close_once(conn, 0);
 }
 
-static void broken_pipe_of_bytes(void)
+SCENARIO(broken_pipe_of_bytes)
 {
     broken_pipe(false);
 }
 
-static void broken_pipe_of_slices(void)
+SCENARIO(broken_pipe_of_slices)
 {
     broken_pipe(true);
 }
 
 /* Half-closed: our stream ends, the peer's goes on. */
-static void half_close(void)
+SCENARIO(half_close)
 {
     struct account account = {.length = 0};
-    int peer;
-    nb_conn *conn = connection(OVER_IPV4, &peer);
 
-    if (conn == NULL) {
-        peer_close(peer);
+    if (!begin(OVER_IPV4))
         return;
-    }
     send_text(conn, "all of it", &account);
     (void)STEP_ON(conn, API_SHUTDOWN, S(NB_OK), nb_shutdown_send(conn));
     peer_say(peer, "an answer\nand more than anybody reads");
@@ -203,18 +173,14 @@ static void half_close(void)
     close_and_check(conn, peer, &account);
 }
 
-static void cancelling(void)
+SCENARIO(cancelling)
 {
     char buf[16];
     size_t length;
     nb_address address;
-    int peer;
-    nb_conn *conn = connection(OVER_IPV4, &peer);
 
-    if (conn == NULL) {
-        peer_close(peer);
+    if (!begin(OVER_IPV4))
         return;
-    }
     DO(nb_cancel(conn));
     (void)STEP(API_OTHER, S(NB_CANCELLED), nb_recv(conn, buf, sizeof(buf), &length, soon()));
     (void)STEP(API_OTHER, S(NB_CANCELLED), nb_send_all(conn, buf, 1, NULL, soon()));
@@ -230,78 +196,66 @@ static void sending_a_file(enum transport over)
     static const char content[] = "..a part of a file";
     struct account account = {.length = 0};
     int file = memfd_create("file", MFD_CLOEXEC);
-    int peer;
-    nb_conn *conn = connection(over, &peer);
 
     holds(write(file, content, sizeof(content) - 1) == sizeof(content) - 1);
-    if (conn != NULL) {
+    if (begin(over)) {
         peer_end(peer);
-        send_part(conn, file, content, 2, 7, &account);
-        send_part(conn, file, content, 9, 9, &account);
-        close_and_check(conn, peer, over == OVER_UNIX ? NULL : &account);
-    } else {
+        send_part(file, content, 2, 7, &account);
+        send_part(file, content, 9, 9, &account);
+        close_and_check(conn, peer, &account);
+    }
+    (void)close(file);
+}
+
+SCENARIO(sending_a_file_over_ipv4)
+{
+    sending_a_file(OVER_IPV4);
+}
+
+SCENARIO_AS(sending_a_file_over_unix, ONE_FAULT)
+{
+    sending_a_file(OVER_UNIX);
+}
+
+SCENARIO(a_file_that_is_too_short)
+{
+    uint64_t sent = 99;
+    int file = memfd_create("file", MFD_CLOEXEC);
+
+    holds(write(file, "short", 5) == 5);
+    if (begin(OVER_IPV4)) {
+        (void)STEP_ON(conn, API_SEND, S(NB_EOF), nb_send_file(conn, file, 1, 9, &sent, soon()));
+        holds(sent <= 4);
+        send_once(conn, 0);
+        close_once(conn, 0);
         peer_close(peer);
     }
     (void)close(file);
 }
 
-static void sending_a_file_over_ipv4(void)
-{
-    sending_a_file(OVER_IPV4);
-}
-
-static void sending_a_file_over_unix(void)
-{
-    sending_a_file(OVER_UNIX);
-}
-
-static void a_file_that_is_too_short(void)
-{
-    uint64_t sent = 99;
-    int file = memfd_create("file", MFD_CLOEXEC);
-    int peer;
-    nb_conn *conn = connection(OVER_IPV4, &peer);
-
-    holds(write(file, "short", 5) == 5);
-    if (conn != NULL) {
-        (void)STEP_ON(conn, API_SEND, S(NB_EOF), nb_send_file(conn, file, 1, 9, &sent, soon()));
-        holds(sent <= 4);
-        (void)STEP_ON(conn, API_SEND, 0, nb_send_all(conn, "x", 1, NULL, soon()));
-        (void)STEP_ON(conn, API_CLOSE, 0, nb_close(conn, soon()));
-    }
-    peer_close(peer);
-    (void)close(file);
-}
-
-static void asking_who_the_peer_is(void)
+SCENARIO(asking_who_the_peer_is)
 {
     nb_credentials who = NB_CREDENTIALS_INIT;
-    int peer;
-    nb_conn *conn = connection(OVER_UNIX, &peer);
     nb_status status;
 
-    if (conn != NULL) {
-        status = STEP(API_CREDENTIALS, S(NB_OK), nb_conn_peer_credentials(conn, &who));
-        holds(who.uid == (status == NB_OK ? (int64_t)geteuid() : -1));
-        DO(nb_abort(conn));
-    }
+    if (!begin(OVER_UNIX))
+        return;
+    status = STEP(API_CREDENTIALS, S(NB_OK), nb_conn_peer_credentials(conn, &who));
+    holds(who.uid == (status == NB_OK ? (int64_t)geteuid() : -1));
+    DO(nb_abort(conn));
     peer_close(peer);
 }
 
 /* Out of the library again, with what was received ahead, and back in. */
-static void detaching(void)
+SCENARIO(detaching)
 {
     char ahead[32];
     size_t length = 0;
     bool line;
     nb_fd fd = -1;
-    int peer;
-    nb_conn *conn = connection(OVER_IPV4, &peer);
 
-    if (conn == NULL) {
-        peer_close(peer);
+    if (!begin(OVER_IPV4))
         return;
-    }
     peer_say(peer, "one\ntwo");
     until_arrived(nb_conn_fd(conn), 7);
     line = receive_line(conn, "one");
@@ -315,30 +269,4 @@ static void detaching(void)
     if (conn != NULL)
         DO(nb_abort(conn));
     peer_close(peer);
-}
-
-int main(int count, char **arguments)
-{
-    static const struct scenario scenarios[] = {
-        {"exchange_over_ipv4", exchange_over_ipv4, 2, false, true},
-        {"exchange_over_ipv6", exchange_over_ipv6, 2, false, false},
-        {"exchange_over_unix", exchange_over_unix, 2, false, false},
-        {"silence", silence, 2, false, true},
-        {"skipping", skipping, 2, false, true},
-        {"deafness_over_ipv4", deafness_over_ipv4, 2, false, true},
-        {"deafness_over_unix", deafness_over_unix, 2, false, false},
-        {"breaking_off", breaking_off, 2, false, true},
-        {"broken_pipe_of_bytes", broken_pipe_of_bytes, 2, false, true},
-        {"broken_pipe_of_slices", broken_pipe_of_slices, 2, false, true},
-        {"half_close", half_close, 2, false, true},
-        {"cancelling", cancelling, 2, false, true},
-        {"sending_a_file_over_ipv4", sending_a_file_over_ipv4, 2, false, true},
-        {"sending_a_file_over_unix", sending_a_file_over_unix, 2, false, false},
-        {"a_file_that_is_too_short", a_file_that_is_too_short, 2, false, true},
-        {"asking_who_the_peer_is", asking_who_the_peer_is, 2, false, true},
-        {"detaching", detaching, 2, false, true},
-    };
-
-    (void)count;
-    return run_scenarios(scenarios, COUNT(scenarios), arguments + 1);
 }

@@ -1,12 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Faults while listening and accepting. */
-#include "listening.h"
 #include "talk.h"
-
-#include <stdio.h>
-#include <string.h>
-#include <unistd.h>
 
 static void listen_and_talk(const char *endpoint, size_t sockets, enum api api)
 {
@@ -22,29 +17,29 @@ static void listen_and_talk(const char *endpoint, size_t sockets, enum api api)
     DO(nb_listener_close(listener));
 }
 
-static void at_an_ipv4_address(void)
+SCENARIO(at_an_ipv4_address)
 {
     listen_and_talk("127.0.0.1:0", 1, API_LISTEN);
 }
 
-static void at_an_ipv6_address(void)
+SCENARIO_AS(at_an_ipv6_address, ONE_FAULT)
 {
     listen_and_talk("[::1]:0", 1, API_LISTEN);
 }
 
-static void at_localhost(void)
+SCENARIO(at_localhost)
 {
     listen_and_talk("localhost:0", 2, API_LISTEN_TWICE);
 }
 
-static void at_all_interfaces(void)
+SCENARIO(at_all_interfaces)
 {
     nb_listener *listener = listening("*:0", NULL, API_LISTEN_TWICE);
 
     DO(nb_listener_close(listener));
 }
 
-static void with_all_options(void)
+SCENARIO(with_all_options)
 {
     nb_listen_options options = NB_LISTEN_OPTIONS_INIT;
     nb_listener *listener;
@@ -65,7 +60,7 @@ static void with_all_options(void)
 }
 
 /* A port that is in use stays so, whatever else fails. */
-static void at_a_busy_port(void)
+SCENARIO(at_a_busy_port)
 {
     char endpoint[NB_ADDRESS_TEXT_MAX];
     nb_listener *listener = NULL;
@@ -79,7 +74,7 @@ static void at_a_busy_port(void)
 }
 
 /* A second endpoint: when it fails, the first one is as it was. */
-static void at_one_more(void)
+SCENARIO(at_one_more)
 {
     nb_listener *listener = listening("127.0.0.1:0", NULL, API_LISTEN);
     nb_error err;
@@ -95,21 +90,25 @@ static void at_one_more(void)
     DO(nb_listener_close(listener));
 }
 
-/* Nobody comes: the time ends it, and then the stop does. */
-static void without_a_connection(void)
+static void cannot_accept(nb_listener *listener, nb_status expected)
 {
-    nb_listener *listener = listening("localhost:0", NULL, API_LISTEN_TWICE);
     nb_conn *conn = NULL;
     nb_error err;
-    nb_status status;
+    nb_status status = STEP(API_ACCEPT, S(expected), nb_accept(listener, &conn, soon(), &err));
+
+    holds(conn == NULL && err.status == status);
+}
+
+/* Nobody comes: the time ends it, and then the stop does. */
+SCENARIO(without_a_connection)
+{
+    nb_listener *listener = listening("localhost:0", NULL, API_LISTEN_TWICE);
 
     if (listener == NULL)
         return;
-    status = STEP(API_ACCEPT, S(NB_TIMEOUT), nb_accept(listener, &conn, soon(), &err));
-    holds(conn == NULL && err.status == status);
+    cannot_accept(listener, NB_TIMEOUT);
     DO(nb_listener_stop(listener));
-    status = STEP(API_ACCEPT, S(NB_CANCELLED), nb_accept(listener, &conn, soon(), &err));
-    holds(conn == NULL && err.status == status);
+    cannot_accept(listener, NB_CANCELLED);
     DO(nb_listener_close(listener));
 }
 
@@ -119,27 +118,21 @@ static void stop(void *listener)
     nb_listener_stop(listener);
 }
 
-static void stopped_while_it_waits(void)
+SCENARIO(stopped_while_it_waits)
 {
     nb_listener *listener = listening("127.0.0.1:0", NULL, API_LISTEN);
-    nb_conn *conn = NULL;
-    nb_error err;
-    nb_status status;
 
     if (listener == NULL)
         return;
     at_time(nb_after_ms(STEP_MS / 2), stop, listener);
-    status = STEP(API_ACCEPT, S(NB_CANCELLED), nb_accept(listener, &conn, soon(), &err));
-    holds(conn == NULL && err.status == status);
+    cannot_accept(listener, NB_CANCELLED);
     DO(nb_listener_close(listener));
 }
 
 /* The peer is gone before it is accepted. */
-static void accepted_too_late(void)
+SCENARIO(accepted_too_late)
 {
     nb_listener *listener = listening("127.0.0.1:0", NULL, API_LISTEN);
-    char buf[8];
-    size_t length;
     nb_address address;
     nb_conn *conn;
     int peer;
@@ -151,29 +144,9 @@ static void accepted_too_late(void)
     peer_close(peer);
     conn = accepted(listener);
     if (conn != NULL) {
-        (void)STEP_ON(conn, API_RECEIVE, S(NB_RESET),
-                      nb_recv(conn, buf, sizeof(buf), &length, soon()));
-        (void)STEP_ON(conn, API_SEND, S(NB_RESET), nb_send_all(conn, "x", 1, NULL, soon()));
-        (void)STEP_ON(conn, API_CLOSE, 0, nb_close(conn, soon()));
+        receive_once(conn, S(NB_RESET));
+        send_once(conn, S(NB_RESET));
+        close_once(conn, 0);
     }
     DO(nb_listener_close(listener));
-}
-
-int main(int count, char **arguments)
-{
-    static const struct scenario scenarios[] = {
-        {"at_an_ipv4_address", at_an_ipv4_address, 2, false, true},
-        {"at_an_ipv6_address", at_an_ipv6_address, 2, false, false},
-        {"at_localhost", at_localhost, 2, false, true},
-        {"at_all_interfaces", at_all_interfaces, 2, false, true},
-        {"with_all_options", with_all_options, 2, false, true},
-        {"at_a_busy_port", at_a_busy_port, 2, false, true},
-        {"at_one_more", at_one_more, 2, false, true},
-        {"without_a_connection", without_a_connection, 2, false, true},
-        {"stopped_while_it_waits", stopped_while_it_waits, 2, false, true},
-        {"accepted_too_late", accepted_too_late, 2, false, true},
-    };
-
-    (void)count;
-    return run_scenarios(scenarios, COUNT(scenarios), arguments + 1);
 }

@@ -1,20 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Faults with Unix sockets and their files, and with sockets that others have opened. */
-#undef _GNU_SOURCE
-#define _GNU_SOURCE /* mkdtemp, setenv */
-
-#include "listening.h"
 #include "talk.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <unistd.h>
 
 /* Where a service manager passes its sockets. */
 #define PASSED 3
@@ -79,7 +69,7 @@ static void listen_at_place(enum api api)
     }
 }
 
-static void at_a_path(void)
+SCENARIO(at_a_path)
 {
     make_place();
     listen_at_place(API_LISTEN_AT_PATH);
@@ -87,7 +77,7 @@ static void at_a_path(void)
     remove_place();
 }
 
-static void at_the_path_of_a_dead_server(void)
+SCENARIO(at_the_path_of_a_dead_server)
 {
     make_place();
     (void)close(bound_socket(false));
@@ -97,7 +87,7 @@ static void at_the_path_of_a_dead_server(void)
 
 /* Never taken away from a server that lives, whatever fails. (A system that says it were dead is
    believed.) */
-static void at_the_path_of_a_server(void)
+SCENARIO(at_the_path_of_a_server)
 {
     nb_listener *listener = NULL;
     nb_error err;
@@ -118,7 +108,7 @@ static void at_the_path_of_a_server(void)
     remove_place();
 }
 
-static void at_an_abstract_name(void)
+SCENARIO(at_an_abstract_name)
 {
     char endpoint[64];
     nb_listener *listener;
@@ -152,7 +142,7 @@ static void inherit(const char *endpoint, int fd)
     DO(nb_listener_close(listener));
 }
 
-static void at_a_descriptor(void)
+SCENARIO(at_a_descriptor)
 {
     char address[NB_ADDRESS_TEXT_MAX];
     char endpoint[16];
@@ -172,7 +162,7 @@ static void forget_what_was_passed(void)
     leave_foreign();
 }
 
-static void at_passed_sockets(void)
+SCENARIO(at_passed_sockets)
 {
     char address[NB_ADDRESS_TEXT_MAX];
     char pid[16];
@@ -191,9 +181,8 @@ static void at_passed_sockets(void)
     (void)unsetenv("LISTEN_PID");
 }
 
-static void to_a_path(void)
+SCENARIO(to_a_path)
 {
-    struct account account = {.length = 0};
     nb_conn *conn;
     int server;
 
@@ -203,27 +192,9 @@ static void to_a_path(void)
     if (conn != NULL) {
         int peer = peer_accept(server, nb_conn_fd(conn));
 
-        raw_send(peer, EXCHANGED, sizeof(EXCHANGED) - 1);
-        peer_end(peer);
-        exchange(conn, &account);
-        close_and_check(conn, peer, NULL);
+        peer_speak(peer);
+        exchange(conn, peer);
     }
     (void)close(server);
     remove_place();
-}
-
-int main(int count, char **arguments)
-{
-    static const struct scenario scenarios[] = {
-        {"at_a_path", at_a_path, 2, false, true},
-        {"at_the_path_of_a_dead_server", at_the_path_of_a_dead_server, 2, false, true},
-        {"at_the_path_of_a_server", at_the_path_of_a_server, 2, false, true},
-        {"at_an_abstract_name", at_an_abstract_name, 2, false, true},
-        {"at_a_descriptor", at_a_descriptor, 2, false, true},
-        {"at_passed_sockets", at_passed_sockets, 2, false, true},
-        {"to_a_path", to_a_path, 2, false, true},
-    };
-
-    (void)count;
-    return run_scenarios(scenarios, COUNT(scenarios), arguments + 1);
 }

@@ -2,20 +2,11 @@
 /** @file
  *  @brief What stands between the library and the system: counts calls, makes them fail or fall short,
  *         keeps the clock. */
-#undef _GNU_SOURCE
-#define _GNU_SOURCE /* nanosleep, struct addrinfo */
-
 #include "fault.h"
 #include "sys/sys.h"
 
-#include <errno.h>
 #include <netdb.h>
-#include <netinet/in.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/time.h>
-#include <time.h>
-#include <unistd.h>
 
 #define NS_PER_MS INT64_C(1000000)
 #define NS_PER_S INT64_C(1000000000)

@@ -1,17 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief The other side of connections, by system calls alone. */
-#undef _GNU_SOURCE
-#define _GNU_SOURCE /* accept4 */
-
 #include "fault.h"
 #include "net/address_internal.h"
-
-#include <errno.h>
-#include <poll.h>
-#include <stdio.h>
-#include <string.h>
-#include <unistd.h>
 
 int peer_listen(enum transport over, char *endpoint, size_t size)
 {
@@ -34,6 +25,13 @@ static nb_address end_of(int fd, int (*which)(int, struct sockaddr *, socklen_t 
     return nb__address_from((const struct sockaddr *)&raw, length);
 }
 
+bool peer_is_unix(int fd)
+{
+    nb_address address = end_of(fd, getsockname);
+
+    return nb_address_family(&address) == NB_FAMILY_UNIX;
+}
+
 /* Unix sockets have no names to be told apart by: the last one that waits is it. */
 static int accept_last(int listener)
 {
@@ -52,7 +50,7 @@ int peer_accept(int listener, int client)
     struct pollfd entry = {listener, POLLIN, 0};
     nb_address wanted = end_of(client, getsockname);
 
-    if (nb_address_family(&wanted) == NB_FAMILY_UNIX)
+    if (peer_is_unix(client))
         return accept_last(listener);
     while (poll(&entry, 1, 5000) > 0) {
         int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);

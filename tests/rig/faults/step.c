@@ -3,8 +3,6 @@
  *  @brief The steps of a scenario: how each one ends, in what time, and what it leaves alone. */
 #include "fault.h"
 
-#include <errno.h>
-
 #define NS_PER_MS INT64_C(1000000)
 
 /* What errno is before each step, and after it when it went well. */

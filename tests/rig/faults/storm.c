@@ -1,16 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief A storm of signals, which interrupts whatever the library does and nothing of the test. */
-#undef _GNU_SOURCE
-#define _GNU_SOURCE /* SIGEV_THREAD_ID */
-
 #include "fault.h"
 
-#include <signal.h>
-#include <string.h>
 #include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
 
 #ifndef sigev_notify_thread_id
 #define sigev_notify_thread_id _sigev_un._tid
