@@ -25,7 +25,7 @@ void shuttle_counts(size_t *carried, size_t *overtook);
 
 /* A case that may begin a shuttle, which ends with it. */
 int shuttle_case_end(void **state);
-#define SHUTTLE_CASE(name) cmocka_unit_test_setup_teardown(name, wire_case_begin, shuttle_case_end)
+#define SHUTTLE_CASE(name) WIRE_CASE_UNTIL(name, shuttle_case_end)
 
 /* Begins to carry, or skips the case. */
 #define need_shuttle(...)                                                                          \

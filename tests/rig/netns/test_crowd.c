@@ -178,7 +178,6 @@ TEST(more_clients_than_may_linger_each_get_the_whole_reply)
     size_t carried;
     size_t overtook;
 
-    need_hosts();
     need_shuttle(.delay_ms = ROUND_TRIP_MS / 2);
     raise_limit_of_descriptors();
     server = serve_by_default(send_short_reply);
@@ -250,7 +249,6 @@ TEST(a_stranger_with_300_connections_costs_a_slow_reader_nothing)
     int reader;
     int error;
 
-    need_hosts();
     need_shuttle(.delay_ms = ROUND_TRIP_MS / 2);
     raise_limit_of_descriptors();
     coming = 0;

@@ -12,10 +12,9 @@
 static void exchange_over(const char *address, int percent, size_t bytes, int64_t ms,
                           const char *network)
 {
-    struct server *server = serve_there(address, echo, NULL);
     struct exchange exchange;
+    nb_conn *conn = connect_to(serve_there(address, echo, NULL), NULL);
     int64_t begin = now_ns();
-    nb_conn *conn = connect_to(server, NULL);
 
     if (percent > 0)
         lose(percent);
@@ -30,7 +29,6 @@ static void exchange_over(const char *address, int percent, size_t bytes, int64_
 
 TEST(one_packet_of_twenty_is_lost)
 {
-    need_hosts();
     exchange_over(THERE_IPV4, 5, 4 << 20, 40000, "5 % loss, IPv4");
     calm();
     exchange_over(THERE_IPV6, 5, 4 << 20, 40000, "5 % loss, IPv6");
@@ -38,19 +36,16 @@ TEST(one_packet_of_twenty_is_lost)
 
 TEST(one_packet_of_five_is_lost)
 {
-    need_hosts();
     exchange_over(THERE_IPV4, 20, 1 << 17, 25000, "20 % loss");
 }
 
 TEST(a_crowd_is_served_through_losses)
 {
     static struct exchange exchanges[CLIENTS];
-    struct server *server;
     nb_deadline by = nb_after_ms(60000);
     int whole = 0;
+    struct server *server = serve_there(THERE_IPV4, echo, NULL);
 
-    need_hosts();
-    server = serve_there(THERE_IPV4, echo, NULL);
     lose(5);
     for (size_t i = 0; i < CLIENTS; i++)
         exchange_begin(&exchanges[i], connect_to(server, NULL), 1 << 14, by);
@@ -68,41 +63,30 @@ TEST(a_crowd_is_served_through_losses)
 
 TEST(one_megabit_a_second_is_enough)
 {
-    need_hosts();
-    if (!slow_down())
-        skip_because("the kernel has no token buckets (tbf)");
+    slow_down();
     exchange_over(THERE_IPV4, 0, 1 << 17, 40000, "1 Mbit/s");
 }
 
 static nb_status give_much(nb_conn *conn, void *unused)
 {
-    unsigned char *much = malloc(MUCH);
+    static unsigned char much[MUCH];
 
     (void)unused;
-    if (much == NULL)
-        return NB_OK;
     pattern_fill(much, MUCH, 0);
     nb_send_all(conn, much, MUCH, NULL, nb_forever());
-    free(much);
     return NB_OK;
 }
 
 TEST(a_slow_answer_extends_no_deadline)
 {
-    unsigned char *much;
-    struct server *server;
+    static unsigned char much[MUCH];
     nb_deadline by;
     size_t received;
     size_t rest;
     nb_conn *conn;
 
-    need_hosts();
-    if (!slow_down())
-        skip_because("the kernel has no token buckets (tbf)");
-    much = malloc(MUCH);
-    assert_non_null(much);
-    server = serve_there(THERE_IPV4, give_much, NULL);
-    conn = connect_to(server, NULL);
+    slow_down();
+    conn = connect_to(serve_there(THERE_IPV4, give_much, NULL), NULL);
     by = nb_after_ms(1500);
     assert_status(nb_recv_exact(conn, much, MUCH, &received, by), NB_TIMEOUT);
     assert_passed(by, LATE_MS);
@@ -111,37 +95,29 @@ TEST(a_slow_answer_extends_no_deadline)
     assert_status(nb_recv_exact(conn, much + received, MUCH - received, &rest, plenty()), NB_OK);
     assert_true(pattern_holds(much, MUCH, 0));
     assert_status(nb_close(conn, plenty()), NB_OK);
-    free(much);
 }
 
 TEST(a_slow_send_ends_at_its_deadline_with_an_exact_account)
 {
     static struct heard heard;
-    unsigned char *much;
-    struct server *server;
+    static unsigned char much[2 * MUCH];
     nb_deadline by;
     nb_conn *conn;
     size_t sent;
 
-    need_hosts();
-    if (!slow_down())
-        skip_because("the kernel has no token buckets (tbf)");
-    much = malloc(2 * MUCH);
-    assert_non_null(much);
-    pattern_fill(much, 2 * MUCH, 0);
-    server = serve_there(THERE_IPV4, listen_to_pattern, &heard);
-    conn = connect_to(server, NULL);
+    slow_down();
+    pattern_fill(much, sizeof(much), 0);
+    conn = connect_to(serve_there(THERE_IPV4, listen_to_pattern, &heard), NULL);
     raw_shrink(nb_conn_fd(conn));
     by = nb_after_ms(1500);
-    assert_status(nb_send_all(conn, much, 2 * MUCH, &sent, by), NB_TIMEOUT);
+    assert_status(nb_send_all(conn, much, sizeof(much), &sent, by), NB_TIMEOUT);
     assert_passed(by, LATE_MS);
-    assert_true(sent > 0 && sent < 2 * MUCH);
+    assert_true(sent > 0 && sent < sizeof(much));
     assert_status(nb_close(conn, plenty()), NB_TIMEOUT);
     eventually(heard.ended); /* while it is slow: calm() would drop the reset with all that waits */
     assert_true(heard.intact);
     assert_true(heard.bytes <= sent);
     assert_status((nb_status)heard.status, NB_RESET);
-    free(much);
 }
 
 TEST_GROUP(hosts_begin, hosts_end)

@@ -30,13 +30,11 @@ static void exchange_through(const char *verdict, int ms)
 
 TEST(a_blackout_of_three_seconds_loses_nothing)
 {
-    need_hosts();
     exchange_through("drop", 3000);
 }
 
 TEST(errors_of_routers_break_no_connection)
 {
-    need_hosts();
     exchange_through("reject with icmpx host-unreachable", 700);
     exchange_through("reject with icmpx port-unreachable", 700);
     exchange_through("reject with icmpx admin-prohibited", 700);
@@ -45,10 +43,8 @@ TEST(errors_of_routers_break_no_connection)
 TEST(a_link_that_goes_down_for_a_second_loses_nothing)
 {
     struct exchange exchange;
-    nb_conn *conn;
+    nb_conn *conn = connect_to(serve_there(THERE_IPV4, echo, NULL), NULL);
 
-    need_hosts();
-    conn = connect_to(serve_there(THERE_IPV4, echo, NULL), NULL);
     pull_plug();
     exchange_begin(&exchange, conn, BYTES, nb_after_ms(60000));
     last_ms(1000);
@@ -61,10 +57,8 @@ TEST(a_link_that_goes_down_for_a_second_loses_nothing)
 TEST(large_packets_that_vanish_end_at_the_deadline)
 {
     struct exchange exchange;
-    nb_conn *conn;
+    nb_conn *conn = connect_to(serve_there(THERE_IPV4, echo, NULL), NULL);
 
-    need_hosts();
-    conn = connect_to(serve_there(THERE_IPV4, echo, NULL), NULL);
     filter(THERE, "meta length > 600 drop");
     exchange_begin(&exchange, conn, BYTES, nb_after_ms(SHORT_MS));
     exchange_end(&exchange);
@@ -77,10 +71,8 @@ TEST(large_packets_that_vanish_end_at_the_deadline)
 TEST(a_reset_by_somebody_on_the_way_is_no_end)
 {
     struct exchange exchange;
-    nb_conn *conn;
+    nb_conn *conn = connect_to(serve_there(THERE_IPV4, echo, NULL), NULL);
 
-    need_hosts();
-    conn = connect_to(serve_there(THERE_IPV4, echo, NULL), NULL);
     after_kilobytes(THERE, 200, "reject with tcp reset");
     exchange_begin(&exchange, conn, MUCH, nb_after_ms(60000));
     exchange_end(&exchange);
@@ -97,10 +89,8 @@ TEST(a_peer_that_vanishes_holds_no_call_beyond_its_deadline)
     static char much[MUCH];
     size_t count;
     nb_deadline by;
-    nb_conn *conn;
+    nb_conn *conn = connect_to(serve_there(THERE_IPV4, echo, NULL), NULL);
 
-    need_hosts();
-    conn = connect_to(serve_there(THERE_IPV4, echo, NULL), NULL);
     black_out();
     by = nb_after_ms(SHORT_MS);
     assert_status(nb_recv(conn, much, 1, &count, by), NB_TIMEOUT);
@@ -115,10 +105,8 @@ TEST(a_peer_that_vanishes_holds_no_call_beyond_its_deadline)
 TEST(a_close_waits_for_a_vanished_peer_until_its_deadline)
 {
     nb_deadline by;
-    nb_conn *conn;
+    nb_conn *conn = connect_to(serve_there(THERE_IPV4, echo, NULL), NULL);
 
-    need_hosts();
-    conn = connect_to(serve_there(THERE_IPV4, echo, NULL), NULL);
     black_out();
     assert_status(nb_send_all(conn, "farewell", 8, NULL, plenty()), NB_OK);
     by = nb_after_ms(SHORT_MS);
@@ -133,7 +121,6 @@ TEST(keepalive_finds_out_that_a_silent_peer_has_vanished)
     size_t count;
     char byte;
 
-    need_hosts();
     options.keepalive_idle_ms = 1000;
     options.keepalive_interval_ms = 1000;
     options.keepalive_count = 2;
@@ -151,7 +138,6 @@ TEST(the_user_timeout_finds_out_that_bytes_do_not_arrive)
     size_t count;
     char byte = 0;
 
-    need_hosts();
     options.user_timeout_ms = 1000;
     conn = connect_to(serve_there(THERE_IPV4, echo, NULL), &options);
     black_out();
@@ -167,7 +153,6 @@ TEST(the_user_timeout_gives_up_a_peer_that_lives_and_does_not_read)
     nb_connect_options options = NB_CONNECT_OPTIONS_INIT;
     nb_conn *conn;
 
-    need_hosts();
     options.user_timeout_ms = 1000;
     conn = connect_to(serve_there(THERE_IPV4, say_hello_later, NULL), &options);
     assert_status(nb_send_all(conn, bytes, sizeof(bytes), NULL, nb_forever()), NB_UNREACHABLE);
@@ -181,7 +166,6 @@ TEST(the_kernels_patience_with_a_vanished_peer_is_no_timeout)
     size_t count;
     char byte = 0;
 
-    need_hosts();
     set_for_case("net/ipv4/tcp_retries2", "2");
     conn = connect_to(serve_there(THERE_IPV4, echo, NULL), NULL);
     black_out();
@@ -193,14 +177,11 @@ TEST(the_kernels_patience_with_a_vanished_peer_is_no_timeout)
 TEST(a_peer_that_has_forgotten_us_is_a_reset)
 {
     static struct heard heard;
-    struct server *server;
-    nb_conn *conn;
     size_t count;
     char byte = 0;
+    struct server *server = serve_there(THERE_IPV4, listen_to_pattern, &heard);
+    nb_conn *conn = connect_to(server, NULL);
 
-    need_hosts();
-    server = serve_there(THERE_IPV4, listen_to_pattern, &heard);
-    conn = connect_to(server, NULL);
     eventually(server_counters(server).active == 1);
     black_out();
     assert_status(server_stop(server), NB_OK); /* its farewell is not heard */
@@ -239,10 +220,8 @@ static struct server *server_of_vanished(int clients, int64_t connection_ms)
 
 TEST(a_vanished_client_ends_with_the_life_of_its_connection)
 {
-    struct server *server;
+    struct server *server = server_of_vanished(4, SHORT_MS);
 
-    need_hosts();
-    server = server_of_vanished(4, SHORT_MS);
     eventually(server_heard(server, NB_EVENT_CLOSED) == 4);
     assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_CANCELLED);
     assert_status(server_stop(server), NB_OK);
@@ -250,12 +229,9 @@ TEST(a_vanished_client_ends_with_the_life_of_its_connection)
 
 TEST(vanished_clients_hold_up_no_stop)
 {
-    struct server *server;
-    int64_t begin;
+    struct server *server = server_of_vanished(4, NB_NO_LIMIT);
+    int64_t begin = now_ns();
 
-    need_hosts();
-    server = server_of_vanished(4, NB_NO_LIMIT);
-    begin = now_ns();
     assert_status(server_stop(server), NB_OK);
     assert_true(ms_since(begin) < server->options.drain_ms + LATE_MS);
     assert_int_equal(server_counters(server).forced, 4);
@@ -267,7 +243,6 @@ TEST(keepalive_frees_a_handler_whose_client_has_vanished)
     nb_listen_options options = NB_LISTEN_OPTIONS_INIT;
     struct server *server;
 
-    need_hosts();
     options.keepalive_idle_ms = 1000;
     options.keepalive_interval_ms = 1000;
     options.keepalive_count = 1;

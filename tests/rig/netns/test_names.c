@@ -8,8 +8,6 @@
 #include <sched.h>
 #include <sys/eventfd.h>
 
-static const char *why_no_names = NULL;
-
 /* What this process and its children see as /etc is a copy that it may change. */
 static int names_begin(void **state)
 {
@@ -20,16 +18,9 @@ static int names_begin(void **state)
                      "cd /mnt && rm -f hosts host.conf nsswitch.conf resolv.conf && "
                      "echo multi on >host.conf && echo hosts: files dns >nsswitch.conf && "
                      "mount --bind /mnt /etc"))
-        why_no_names = "a mount namespace of its own is not allowed here (not root)";
+        no_hosts_because("a mount namespace of its own is not allowed here (not root)");
     return failed;
 }
-
-#define need_names()                                                                               \
-    do {                                                                                           \
-        need_hosts();                                                                              \
-        if (why_no_names != NULL)                                                                  \
-            skip_because(why_no_names);                                                            \
-    } while (0)
 
 /* What the hosts file says, for the rest of the case. */
 static void set_hosts(const char *text)
@@ -79,14 +70,12 @@ static void assert_connects_to(const char *endpoint, const char *host, size_t de
 
 TEST(a_dead_first_address_costs_a_quarter_of_a_second)
 {
-    need_names();
     set_hosts(HOLE_IPV4 " twofold.test\n" THERE_IPV4 " twofold.test\n");
     assert_connects_to(serve_name("twofold.test"), THERE_IPV4, 1);
 }
 
 TEST(a_dead_family_costs_a_quarter_of_a_second)
 {
-    need_names();
     set_hosts(HOLE_IPV6 " both.test\n" THERE_IPV4 " both.test\n");
     assert_connects_to(serve_name("both.test"), THERE_IPV4, 1);
 }
@@ -114,7 +103,6 @@ TEST(families_take_turns)
     const char *endpoint;
     long before;
 
-    need_names();
     for (int i = 1; i <= 15; i++) {
         length += (size_t)snprintf(hosts + length, sizeof(hosts) - length, "fd09::%d many.test\n",
                                    100 + i);
@@ -136,7 +124,6 @@ TEST(an_address_that_refuses_costs_nothing)
     const char *endpoint;
     nb_conn *conn;
 
-    need_names();
     set_hosts(NO_ROUTE_IPV4 " unrouted.test\n" HERE_IPV4 " unrouted.test\n" THERE_IPV4
                             " unrouted.test\n");
     endpoint = serve_name("unrouted.test");
@@ -148,7 +135,6 @@ TEST(when_all_are_dead_the_deadline_counts_and_all_are_named)
 {
     nb_error err;
 
-    need_names();
     set_hosts(HOLE_IPV6 " dead.test\n" HOLE_IPV4 " dead.test\n" THERE_IPV4 " dead.test\n");
     filter(THERE, "meta l4proto tcp drop");
     assert_status(failure_of_connect("dead.test:80", nb_after_ms(1200), &err), NB_TIMEOUT);
@@ -174,31 +160,23 @@ static void set_resolver(const char *address, int seconds)
 TEST(a_resolver_that_never_answers_ends_at_the_deadline)
 {
     size_t threads = running_threads();
-    nb_error err;
 
-    need_names();
     set_resolver(HOLE_IPV4, 2);
-    assert_status(failure_of_connect("nowhere.test:80", nb_after_ms(300), &err), NB_TIMEOUT);
+    assert_status(failure_of_connect("nowhere.test:80", nb_after_ms(300), NULL), NB_TIMEOUT);
     until_lookups_have_ended(threads);
 }
 
 TEST(the_resolvers_own_patience_is_a_temporary_failure)
 {
-    nb_error err;
-
-    need_names();
     set_resolver(HOLE_IPV4, 1);
-    assert_status(failure_of_connect("nowhere.test:80", nb_after_ms(60000), &err),
+    assert_status(failure_of_connect("nowhere.test:80", nb_after_ms(60000), NULL),
                   NB_NAME_TEMPORARY);
 }
 
 TEST(a_host_without_a_resolver_is_a_temporary_failure)
 {
-    nb_error err;
-
-    need_names();
     set_resolver(THERE_IPV4, 5); /* where nobody has that port */
-    assert_status(failure_of_connect("nowhere.test:80", nb_after_ms(60000), &err),
+    assert_status(failure_of_connect("nowhere.test:80", nb_after_ms(60000), NULL),
                   NB_NAME_TEMPORARY);
 }
 
@@ -207,7 +185,6 @@ TEST(the_seventeenth_lookup_waits_until_one_of_those_left_alone_has_ended)
     size_t threads = running_threads();
     nb_error err;
 
-    need_names();
     set_resolver(HOLE_IPV4, 6);
     for (int i = 0; i < 64 && running_threads() < threads + 16; i++)
         assert_status(failure_of_connect("nowhere.test:80", nb_after_ms(40), &err), NB_TIMEOUT);
@@ -241,7 +218,6 @@ TEST(a_lookup_without_an_answer_can_be_cancelled)
     size_t threads = running_threads();
     struct attempt attempt;
 
-    need_names();
     attempt.cancel_fd = eventfd(0, EFD_CLOEXEC);
     set_resolver(HOLE_IPV4, 2);
     task_start(&attempt.task, connect_nowhere, &attempt);
@@ -338,14 +314,11 @@ static void resolver_end(void)
 
 TEST(what_the_resolver_says_has_its_status)
 {
-    nb_error err;
-
-    need_names();
     resolver_begin(NO_SUCH_NAME);
-    assert_status(failure_of_connect("some.test:80", nb_after_ms(60000), &err), NB_NAME_NOT_FOUND);
+    assert_status(failure_of_connect("some.test:80", nb_after_ms(60000), NULL), NB_NAME_NOT_FOUND);
     resolver_end();
     resolver_begin(SERVER_FAILURE);
-    assert_status(failure_of_connect("some.test:80", nb_after_ms(60000), &err), NB_NAME_TEMPORARY);
+    assert_status(failure_of_connect("some.test:80", nb_after_ms(60000), NULL), NB_NAME_TEMPORARY);
     resolver_end();
     resolver_begin(HAS_ADDRESS);
     assert_connects_to(serve_name("some.test"), THERE_IPV4, 0);

@@ -11,16 +11,12 @@
 
 static void assert_times_out(const char *endpoint)
 {
-    nb_error err;
-
-    assert_status(failure_of_connect(endpoint, nb_after_ms(SHORT_MS), &err), NB_TIMEOUT);
+    assert_status(failure_of_connect(endpoint, nb_after_ms(SHORT_MS), NULL), NB_TIMEOUT);
 }
 
 static void assert_fails(const char *endpoint, nb_status expected)
 {
-    nb_error err;
-
-    assert_status(failure_of_connect(endpoint, nb_after_ms(LONG_MS), &err), expected);
+    assert_status(failure_of_connect(endpoint, nb_after_ms(LONG_MS), NULL), expected);
 }
 
 #define TEST(name) TEST_AS(name, WIRE_CASE)
@@ -29,14 +25,12 @@ static void assert_fails(const char *endpoint, nb_status expected)
 
 TEST(a_black_hole_ends_at_the_deadline)
 {
-    need_hosts();
     assert_times_out(HOLE_IPV4 ":80");
     assert_times_out("[" HOLE_IPV6 "]:80");
 }
 
 TEST(a_host_that_drops_what_arrives_ends_at_the_deadline)
 {
-    need_hosts();
     filter(THERE, "meta l4proto tcp drop");
     assert_times_out(THERE_IPV4 ":80");
     assert_times_out("[" THERE_IPV6 "]:80");
@@ -44,14 +38,12 @@ TEST(a_host_that_drops_what_arrives_ends_at_the_deadline)
 
 TEST(answers_that_are_dropped_end_at_the_deadline)
 {
-    need_hosts();
     filter(HERE, "meta l4proto tcp drop");
     assert_times_out(THERE_IPV4 ":80");
 }
 
 TEST(the_kernels_own_patience_is_no_timeout)
 {
-    need_hosts();
     set_for_case("net/ipv4/tcp_syn_retries", "1");
     if (try_command("test -e /proc/sys/net/ipv4/tcp_syn_linear_timeouts"))
         set_for_case("net/ipv4/tcp_syn_linear_timeouts", "0");
@@ -60,11 +52,9 @@ TEST(the_kernels_own_patience_is_no_timeout)
 
 TEST(a_first_packet_that_is_lost_is_sent_again)
 {
-    struct server *server;
     nb_conn *conn;
+    struct server *server = serve_there(THERE_IPV4, say_hello, NULL);
 
-    need_hosts();
-    server = serve_there(THERE_IPV4, say_hello, NULL);
     filter(THERE, "tcp flags syn numgen inc mod 2 == 0 drop");
     conn = connect_to(server, NULL);
     assert_status(nb_close(conn, plenty()), NB_OK);
@@ -74,14 +64,12 @@ TEST(a_first_packet_that_is_lost_is_sent_again)
 
 TEST(without_a_route_a_host_is_unreachable)
 {
-    need_hosts();
     assert_fails(NO_ROUTE_IPV4 ":80", NB_UNREACHABLE);
     assert_fails("[" NO_ROUTE_IPV6 "]:80", NB_UNREACHABLE);
 }
 
 TEST(a_route_that_refuses_has_its_status)
 {
-    need_hosts();
     run_command("ip route add unreachable 10.98.0.1; ip -6 route add unreachable fd98::1; "
                 "ip route add prohibit 10.98.0.2; ip -6 route add prohibit fd98::2");
     assert_fails("10.98.0.1:80", NB_UNREACHABLE);
@@ -92,14 +80,12 @@ TEST(a_route_that_refuses_has_its_status)
 
 TEST(a_neighbour_that_does_not_answer_is_unreachable)
 {
-    need_hosts();
     set_for_case("net/ipv4/neigh/wire/mcast_solicit", "1");
     assert_fails(NOBODY_IPV4 ":80", NB_UNREACHABLE);
 }
 
 TEST(a_link_that_is_down_is_unreachable)
 {
-    need_hosts();
     run_command(
         "ip link add down0 type veth peer name down1 && ip addr add 10.97.0.1/24 dev down0");
     assert_fails("10.97.0.2:80", NB_UNREACHABLE);
@@ -108,7 +94,6 @@ TEST(a_link_that_is_down_is_unreachable)
 
 TEST(a_loopback_that_is_down_ends_at_the_deadline)
 {
-    need_hosts();
     run_command("ip link set lo down");
     assert_times_out("127.0.0.1:80");
 }
@@ -133,7 +118,6 @@ static const struct refusal refusals[] = {
 
 TEST(each_refusal_has_its_status)
 {
-    need_hosts();
     for (size_t i = 0; i < COUNT(refusals); i++) {
         print_message("# %s\n", refusals[i].how);
         filter(THERE, "meta l4proto tcp reject %s", refusals[i].how);
@@ -148,7 +132,6 @@ TEST(each_other_refusal_of_ipv4_is_unreachable)
     static const char *const codes[] = {"net-unreachable", "net-prohibited", "host-prohibited",
                                         "prot-unreachable"};
 
-    need_hosts();
     for (size_t i = 0; i < COUNT(codes); i++) {
         print_message("# %s\n", codes[i]);
         filter(THERE, "ip protocol tcp reject with icmp %s", codes[i]);
@@ -159,19 +142,16 @@ TEST(each_other_refusal_of_ipv4_is_unreachable)
 
 TEST(nobody_who_listens_is_a_refusal)
 {
-    need_hosts();
     assert_fails(THERE_IPV4 ":80", NB_REFUSED);
     assert_fails("[" THERE_IPV6 "]:80", NB_REFUSED);
 }
 
 TEST(a_refusal_is_not_the_last_word)
 {
-    struct server *server;
     nb_conn *conn;
     char text[NB_ADDRESS_TEXT_MAX];
+    struct server *server = serve_there(THERE_IPV6, say_hello, NULL);
 
-    need_hosts();
-    server = serve_there(THERE_IPV6, say_hello, NULL);
     filter(THERE, "meta l4proto tcp reject");
     assert_fails(nb_address_format(&server->address, text, sizeof(text)), NB_REFUSED);
     calm();
@@ -212,7 +192,6 @@ static void assert_never_itself(const char *endpoint)
 
 TEST(a_dead_port_of_our_own_is_refused_among_two)
 {
-    need_hosts();
     TWO_LOCAL_PORTS();
     assert_never_itself(HERE_IPV4 ":45000");
     assert_never_itself("[" HERE_IPV6 "]:45000");
@@ -220,11 +199,9 @@ TEST(a_dead_port_of_our_own_is_refused_among_two)
 
 TEST(without_a_port_of_our_own_no_address_is_available)
 {
-    struct server *server;
     char endpoint[NB_ADDRESS_TEXT_MAX];
+    struct server *server = serve_there(THERE_IPV4, echo, NULL);
 
-    need_hosts();
-    server = serve_there(THERE_IPV4, echo, NULL);
     TWO_LOCAL_PORTS();
     (void)dial(&server->address);
     (void)dial(&server->address);
