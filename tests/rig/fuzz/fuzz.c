@@ -3,10 +3,6 @@
  *  @brief What the fuzzers share. */
 #include "fuzz.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 void fuzz_failed(const char *what, const char *file, int line)
 {
     fprintf(stderr, "%s:%d: does not hold: %s\n", file, line, what);
@@ -82,9 +78,11 @@ nb_deadline input_deadline(struct input *in)
     }
 }
 
-void input_script(struct input *in, struct script *script, struct kernel_step last)
+bool input_script(struct input *in, struct script *script, struct kernel_step last,
+                  uint8_t oddities, int error)
 {
     size_t count = input_number(in, STEPS_MAX - 1);
+    struct kernel_step *broken;
 
     script->count = 0;
     script->bytes = 0;
@@ -99,13 +97,13 @@ void input_script(struct input *in, struct script *script, struct kernel_step la
     script->steps[script->count++] = last;
     script->bytes += last.bytes;
     script->end_ns += last.after_ns;
-}
-
-void script_break(struct script *script, size_t step, int error)
-{
-    script->bytes -= script->steps[step].bytes;
-    script->steps[step].bytes = 0;
-    script->steps[step].error = error;
+    if ((oddities & 0xc0) != 0 || count == 0)
+        return true;
+    broken = &script->steps[oddities % count];
+    script->bytes -= broken->bytes;
+    broken->bytes = 0;
+    broken->error = error;
+    return false;
 }
 
 void input_world(struct input *in)
@@ -166,6 +164,11 @@ int64_t script_time(const struct script *script, size_t place)
             return at_ns;
     }
     return KERNEL_NEVER;
+}
+
+bool ended_after(int64_t begun_ns, int64_t when_ns)
+{
+    return kernel.now == (when_ns > begun_ns ? when_ns : begun_ns);
 }
 
 void world_ends(void)

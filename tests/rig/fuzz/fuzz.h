@@ -10,9 +10,18 @@
 #include "kernel.h"
 
 #include <netbasics/netbasics.h>
+
+/* What nearly every fuzzer needs; the build defines _GNU_SOURCE for all of them. */
+#include <errno.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 /* Its name is libFuzzer's. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -55,11 +64,10 @@ struct script {
     int64_t end_ns; /* when the last step comes, given that the first one counts from the start */
 };
 
-/* Reads steps of bytes; `last` comes after them. */
-void input_script(struct input *in, struct script *script, struct kernel_step last);
-
-/* Makes an error of one of the steps. */
-void script_break(struct script *script, size_t step, int error);
+/* Reads steps of bytes; `last` comes after them. Of some scripts, as oddities tells, one step is this passing
+   error instead: false, for not everything can be foretold then. */
+bool input_script(struct input *in, struct script *script, struct kernel_step last,
+                  uint8_t oddities, int error);
 
 /* Begins a world with timers, signals and delays out of the input. */
 void input_world(struct input *in);
@@ -72,6 +80,9 @@ size_t script_before(const struct script *script, int64_t when_ns);
 size_t script_until(const struct script *script, int64_t when_ns);
 /* When the byte at a place comes; KERNEL_NEVER when it does not. */
 int64_t script_time(const struct script *script, size_t place);
+
+/* Whether it is this moment, or was when a call began. */
+bool ended_after(int64_t begun_ns, int64_t when_ns);
 
 /* Ends the world: nothing is open, and nothing was complained of. */
 void world_ends(void);

@@ -6,9 +6,6 @@
 #include "fuzz.h"
 #include "sys/sys.h"
 
-#include <errno.h>
-#include <string.h>
-
 #define MS KERNEL_MS
 
 enum { CALLS_MAX = 40, PEERS = 6 };
@@ -185,34 +182,22 @@ static nb_status handle(nb_conn *conn, void *context)
     uint8_t habit = served.habits[served.handled++ % sizeof(served.habits)];
 
     (void)context;
-    switch (habit % 10) {
-    case 0:
+    if (habit % 10 == 0)
         receive_all(conn, nb_forever());
-        break;
-    case 1:
+    else if (habit % 10 == 1)
         receive_all(conn, nb_after_ms(INT64_C(10) * habit));
-        break;
-    case 2:
+    else if (habit % 10 == 2)
         insist(conn);
-        break;
-    case 3:
+    else if (habit % 10 == 3)
         nb_send_all(conn, "0123456789 and more", 19, NULL, nb_after_ms(INT64_C(100) * habit));
-        break;
-    case 4:
+    else if (habit % 10 == 4)
         (void)nb_close(conn, nb_forever());
-        break;
-    case 5:
+    else if (habit % 10 == 5)
         nb_abort(conn);
-        break;
-    case 6:
+    else if (habit % 10 == 6)
         detach(conn);
-        break;
-    case 7:
+    else if (habit % 10 == 7)
         stop(NULL);
-        break;
-    default:
-        break;
-    }
     return NB_OK;
 }
 

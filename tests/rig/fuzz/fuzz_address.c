@@ -6,8 +6,6 @@
 #include "net/address_internal.h"
 
 #include <netinet/in.h>
-#include <stddef.h>
-#include <string.h>
 #include <sys/un.h>
 
 /* Whether a Unix name does not read back: it has bytes that are written as \xNN, or none at all, or

@@ -8,9 +8,6 @@
 #include "fuzz.h"
 #include "sys/sys.h"
 
-#include <errno.h>
-#include <string.h>
-
 #define STAGGER (250 * KERNEL_MS)
 
 static struct kernel_attempt attempts[NB__ADDRESSES_MAX];

@@ -2,18 +2,11 @@
 /** @file
  *  @brief Fuzzes endpoints against a second reader that goes another way about it, and the messages
  *         about those that are refused. */
-#undef _GNU_SOURCE
-#define _GNU_SOURCE /* strcasecmp */
-
 #include "fuzz.h"
 #include "net/endpoint.h"
 
 #include <arpa/inet.h>
-#include <limits.h>
 #include <net/if.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <strings.h>
 #include <sys/un.h>
 

@@ -8,10 +8,7 @@
 #include "fuzz.h"
 #include "standard_io.h"
 
-#include <errno.h>
-#include <string.h>
 #include <sys/types.h>
-#include <unistd.h>
 
 #define BYTES_MAX ((size_t)2048)
 

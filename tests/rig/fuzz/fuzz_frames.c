@@ -4,9 +4,7 @@
  *         that are sent. */
 #include "stream.h"
 
-#include <string.h>
-
-enum { OPS_MAX = 24, HEADER = 4 };
+enum { HEADER = 4 };
 
 /* What a reader has to hold. */
 static size_t announced(const unsigned char *header)
@@ -47,17 +45,6 @@ static void recv_frame(size_t capacity)
     else
         require(length == 0 || status == NB_TOO_LONG || !model.strict);
     check_counts(status, length, &expected);
-}
-
-static void recv_exact(size_t length)
-{
-    size_t got = 4711;
-    nb_status status = nb_recv_exact(model.conn, buf, length, &got, model.by);
-    struct expected expected = end_of_stream(length, true);
-
-    if (length <= rest())
-        expected = (struct expected){NB_OK, when(length), length, length, true, length, 0};
-    check(status, got, &expected);
 }
 
 /* What goes out. */
@@ -133,11 +120,5 @@ static void fill_frames(struct input *in)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct input in = {data, size};
-
-    model_begin(&in, fill_frames);
-    for (size_t i = input_number(&in, OPS_MAX); i > 0; i--)
-        one_call(&in);
-    model_end();
-    return 0;
+    return model_run(data, size, fill_frames, one_call);
 }

@@ -4,10 +4,6 @@
  *         deadlines. */
 #include "stream.h"
 
-#include <string.h>
-
-enum { OPS_MAX = 24 };
-
 static void recv_some(size_t capacity)
 {
     size_t got = 4711;
@@ -17,20 +13,6 @@ static void recv_some(size_t capacity)
     require((status == NB_OK) == (got > 0) && got <= capacity);
     if (rest() > 0)
         expected = (struct expected){NB_OK, when(1), got, got, false, 0, 0};
-    check(status, got, &expected);
-}
-
-static void recv_exact(size_t length)
-{
-    size_t got = 4711;
-    nb_status status = nb_recv_exact(model.conn, buf, length, &got, model.by);
-    struct expected expected = end_of_stream(length, true);
-
-    require((status == NB_OK) == (got == length) || (length == 0 && status == NB_CANCELLED));
-    if (length == 0)
-        return;
-    if (length <= rest())
-        expected = (struct expected){NB_OK, when(length), length, length, true, length, 0};
     check(status, got, &expected);
 }
 
@@ -61,16 +43,13 @@ static void recv_until(size_t capacity, const unsigned char *delimiter, size_t l
     nb_status status = nb_recv_until(model.conn, buf, capacity, delimiter, length, &got, model.by);
     struct expected expected = end_of_stream(capacity, false);
 
-    if (found > 0)
+    if (found > 0) {
         expected = (struct expected){NB_OK, when(found), found, found, false, 0, found};
-    else if (capacity <= rest())
-        expected = (struct expected){NB_TOO_LONG,
-                                     when(capacity),
-                                     capacity - begun(delimiter, length, capacity),
-                                     capacity - begun(delimiter, length, capacity),
-                                     false,
-                                     0,
-                                     capacity};
+    } else if (capacity <= rest()) {
+        size_t given = capacity - begun(delimiter, length, capacity);
+
+        expected = (struct expected){NB_TOO_LONG, when(capacity), given, given, false, 0, capacity};
+    }
     check(status, got, &expected);
 }
 
@@ -235,34 +214,30 @@ static void skip(struct input *in, uint8_t op)
     skip_until(most < length ? length : most, delimiter, length);
 }
 
+static void receive_until(struct input *in, size_t capacity)
+{
+    size_t length = input_number(in, 2) + 1;
+    const uint8_t *delimiter = in->size >= length ? in->data : (const uint8_t *)"\r\n\r";
+
+    recv_until(capacity < length ? length : capacity, delimiter, length);
+}
+
 static void receive(struct input *in, uint8_t op)
 {
     size_t capacity = input_size(in);
 
-    switch (op) {
-    case 0:
+    if (op == 0)
         recv_some(capacity);
-        break;
-    case 1:
+    else if (op == 1)
         recv_exact(capacity - (capacity % 2)); /* 0, too */
-        break;
-    case 2: {
-        size_t length = input_number(in, 2) + 1;
-        const uint8_t *delimiter = in->size >= length ? in->data : (const uint8_t *)"\r\n\r";
-
-        recv_until(capacity < length ? length : capacity, delimiter, length);
-        break;
-    }
-    case 3:
+    else if (op == 2)
+        receive_until(in, capacity);
+    else if (op == 3)
         recv_line(capacity);
-        break;
-    case 4:
+    else if (op == 4)
         recv_to_end(capacity - 1);
-        break;
-    default:
+    else
         wait_readable();
-        break;
-    }
 }
 
 static void one_call(struct input *in)
@@ -295,11 +270,5 @@ static void fill_stream(struct input *in)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct input in = {data, size};
-
-    model_begin(&in, fill_stream);
-    for (size_t i = input_number(&in, OPS_MAX); i > 0; i--)
-        one_call(&in);
-    model_end();
-    return 0;
+    return model_run(data, size, fill_stream, one_call);
 }

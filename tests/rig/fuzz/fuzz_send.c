@@ -3,13 +3,8 @@
  *  @brief Fuzzes the sends: room that opens in any pieces at any times, sends of any length in any
  *         slices with any deadlines, against a model that knows how much room there is when. The bytes
  *         are never looked at: where they are tells which ones they are. */
-#undef _GNU_SOURCE
-#define _GNU_SOURCE /* MAP_ANONYMOUS, MAP_NORESERVE */
-
 #include "fuzz.h"
 
-#include <errno.h>
-#include <string.h>
 #include <sys/mman.h>
 
 #define SLICES_MAX 130
@@ -93,7 +88,7 @@ static int64_t when(size_t count)
 
 static bool ended_at(int64_t when_ns)
 {
-    return kernel.now == (when_ns > model.begun_ns ? when_ns : model.begun_ns);
+    return ended_after(model.begun_ns, when_ns);
 }
 
 static size_t room_for(size_t bytes)
@@ -214,28 +209,22 @@ static void end_stream(void)
 static void one_call(struct input *in)
 {
     size_t sent = 4711;
+    uint8_t op;
 
     if (model.ended) {
         require(nb_send_all(model.conn, "x", 1, &sent, nb_forever()) == NB_INVALID && sent == 0);
         require(nb_shutdown_send(model.conn) == NB_OK);
         return;
     }
-    switch (input_byte(in) % 8) {
-    case 0:
+    op = input_byte(in) % 8;
+    if (op == 0)
         kernel_idle(input_delay(in));
-        break;
-    case 1:
-        if (input_byte(in) > 200)
-            end_stream();
-        break;
-    case 2:
-    case 3:
+    else if (op == 1 && input_byte(in) > 200)
+        end_stream();
+    else if (op == 2 || op == 3)
         send_slices(in);
-        break;
-    default:
+    else if (op > 3)
         send_all(in);
-        break;
-    }
 }
 
 /* There is room for all in the end, or the connection breaks. */
@@ -251,10 +240,7 @@ static void read_script(struct input *in, struct kernel_peer *peer)
 {
     uint8_t oddities = input_byte(in);
 
-    input_script(in, &model.script, read_last(in));
-    model.strict = (oddities & 0xc0) != 0 || model.script.count == 1;
-    if (!model.strict)
-        script_break(&model.script, oddities % (model.script.count - 1), ENOBUFS);
+    model.strict = input_script(in, &model.script, read_last(in), oddities, ENOBUFS);
     memset(peer, 0, sizeof(*peer));
     peer->takes = model.script.steps;
     peer->take_count = model.script.count;

@@ -3,17 +3,10 @@
  *  @brief Runs a fuzzer over files of inputs, and over pieces of them: a test without a fuzzing engine.
  *
  *  usage: replay-NAME DIRECTORY-OR-FILE... */
-#undef _DEFAULT_SOURCE
-#define _DEFAULT_SOURCE /* alarm(), dirent's types */
-
 #include "fuzz.h"
 
 #include <dirent.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 enum { INPUT_MAX = 1 << 16, NAME_LENGTH_MAX = 4096 };
 

@@ -5,9 +5,6 @@
 
 #include "sys/sys.h"
 
-#include <errno.h>
-#include <string.h>
-
 unsigned char stream[STREAM_MAX];
 char buf[CAPACITY_MAX];
 struct model model;
@@ -46,7 +43,7 @@ bool is_too_late(void)
 
 bool ended_at(int64_t when_ns)
 {
-    return kernel.now == (when_ns > model.begun_ns ? when_ns : model.begun_ns);
+    return ended_after(model.begun_ns, when_ns);
 }
 
 /* How many of the next bytes have come, given how many of all. */
@@ -155,10 +152,7 @@ static void read_script(struct input *in, struct kernel_peer *peer)
 {
     uint8_t oddities = input_byte(in);
 
-    input_script(in, &model.script, read_end(in));
-    model.strict = (oddities & 0xc0) != 0 || model.script.count == 1;
-    if (!model.strict)
-        script_break(&model.script, oddities % (model.script.count - 1), ENOMEM);
+    model.strict = input_script(in, &model.script, read_end(in), oddities, ENOMEM);
     memset(peer, 0, sizeof(*peer));
     peer->gives = model.script.steps;
     peer->give_count = model.script.count;
@@ -182,7 +176,21 @@ static void finish(void)
     (void)nb__sys_close(fd);
 }
 
-void model_begin(struct input *in, void (*fill)(struct input *in))
+void recv_exact(size_t length)
+{
+    size_t got = 4711;
+    nb_status status = nb_recv_exact(model.conn, buf, length, &got, model.by);
+    struct expected expected = end_of_stream(length, true);
+
+    require((status == NB_OK) == (got == length) || (length == 0 && status == NB_CANCELLED));
+    if (length == 0)
+        return;
+    if (length <= rest())
+        expected = (struct expected){NB_OK, when(length), length, length, true, length, 0};
+    check(status, got, &expected);
+}
+
+static void model_begin(struct input *in, void (*fill)(struct input *in))
 {
     static struct kernel_peer peer;
     uint8_t flags;
@@ -199,7 +207,17 @@ void model_begin(struct input *in, void (*fill)(struct input *in))
         kernel_at(model.cancel_ns, cancel, model.conn);
 }
 
-void model_end(void)
+void model_call(struct input *in)
+{
+    kernel_idle(0);
+    if (model.cancel_ns <= kernel.now)
+        model.stuck[NB_RECEIVE] = model.stuck[NB_SEND] = NB_CANCELLED;
+    model.by = input_deadline(in);
+    model.buffered = nb_conn_buffered(model.conn);
+    model.begun_ns = kernel.now;
+}
+
+static void model_end(void)
 {
     uint64_t received;
 
@@ -209,12 +227,14 @@ void model_end(void)
     world_ends();
 }
 
-void model_call(struct input *in)
+int model_run(const uint8_t *data, size_t size, void (*fill)(struct input *in),
+              void (*one_call)(struct input *in))
 {
-    kernel_idle(0);
-    if (model.cancel_ns <= kernel.now)
-        model.stuck[NB_RECEIVE] = model.stuck[NB_SEND] = NB_CANCELLED;
-    model.by = input_deadline(in);
-    model.buffered = nb_conn_buffered(model.conn);
-    model.begun_ns = kernel.now;
+    struct input in = {data, size};
+
+    model_begin(&in, fill);
+    for (size_t i = input_number(&in, CALLS_MAX); i > 0; i--)
+        one_call(&in);
+    model_end();
+    return 0;
 }

@@ -7,7 +7,7 @@
 
 #include "fuzz.h"
 
-enum { STREAM_MAX = 1 << 18, CAPACITY_MAX = 12000 };
+enum { STREAM_MAX = 1 << 18, CAPACITY_MAX = 12000, CALLS_MAX = 24 };
 
 extern unsigned char stream[STREAM_MAX];
 extern char buf[CAPACITY_MAX]; /* what is read into */
@@ -58,10 +58,13 @@ void check(nb_status status, size_t got, const struct expected *expected);
 /* The same when buf holds something else. */
 void check_counts(nb_status status, size_t got, const struct expected *expected);
 
-/* Reads a world and the script of a stream out of the input, fills the stream by a function, and
-   connects; and in the end says goodbye. */
-void model_begin(struct input *in, void (*fill)(struct input *in));
-void model_end(void);
+/* One call, checked. */
+void recv_exact(size_t length);
+
+/* Reads a world and the script of a stream out of the input, fills the stream by a function, connects, makes
+   calls, and says goodbye: what a fuzzer has to return. */
+int model_run(const uint8_t *data, size_t size, void (*fill)(struct input *in),
+              void (*one_call)(struct input *in));
 
 /* Before each call: reads its deadline, and what became of the connection meanwhile. */
 void model_call(struct input *in);
