@@ -55,9 +55,8 @@ static size_t allocated(void)
 
 struct usage usage_now(void)
 {
-    struct usage usage = {now_ns(), 0, 0, open_descriptors()};
+    struct usage usage = {now_ns(), 0, allocated(), open_descriptors()};
 
-    usage.heap = allocated();
     usage.resident = resident();
     return usage;
 }
@@ -65,9 +64,14 @@ struct usage usage_now(void)
 /* Of the sanitizers' own library, where there is one. */
 __attribute__((weak)) void __sanitizer_symbolize_pc(void *, const char *, char *, size_t);
 
+bool under_a_sanitizer(void)
+{
+    return __sanitizer_symbolize_pc != NULL;
+}
+
 static void assert_less(const char *what, size_t before, size_t now, size_t growth_max)
 {
-    if (__sanitizer_symbolize_pc == NULL && now > before + growth_max)
+    if (!under_a_sanitizer() && now > before + growth_max)
         fail_msg("%s grew by %zu bytes", what, now - before);
 }
 

@@ -9,6 +9,9 @@
 /* How many rounds: few in a run of every day, many with NETBASICS_NIGHTLY=1 in the environment. */
 size_t rounds(size_t daily, size_t nightly);
 
+/* Sanitizers keep freed memory back, and are slow. */
+bool under_a_sanitizer(void);
+
 /* A case that may take long: minutes, or hours at night. */
 int soak_case_begin(void **state);
 #define SOAK_CASE(name) cmocka_unit_test_setup_teardown(name, soak_case_begin, net_case_end)

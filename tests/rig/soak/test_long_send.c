@@ -144,16 +144,13 @@ static void check_all_of_it(enum transport over, nb_status (*send)(void))
 
 /* ---- the memory ---- */
 
-/* Of the sanitizers' own library, where there is one. */
-__attribute__((weak)) void __sanitizer_symbolize_pc(void *, const char *, char *, size_t);
-
 static int begin(void **state)
 {
     int failed = soak_case_begin(state);
 
     sender.file = -1;
     much = NULL;
-    if (sizeof(size_t) < sizeof(uint64_t) || __sanitizer_symbolize_pc != NULL)
+    if (sizeof(size_t) < sizeof(uint64_t) || under_a_sanitizer())
         return failed;
     much = mmap(NULL, (size_t)LENGTH, PROT_READ | PROT_WRITE,
                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

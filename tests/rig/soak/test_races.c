@@ -80,6 +80,21 @@ static void dither(size_t round)
         ;
 }
 
+/* One function, or two at the same time, against another that comes a little later, twice at once. */
+static void race(size_t round, void (*first)(void), void (*second)(void), void (*late)(void))
+{
+    set_off(0, first);
+    if (second != NULL)
+        set_off(1, second);
+    dither(round);
+    set_off(2, late);
+    late();
+    await(0);
+    if (second != NULL)
+        await(1);
+    await(2);
+}
+
 static bool is_over_tcp(size_t round)
 {
     return round % 20 == 19;
@@ -137,13 +152,7 @@ TEST(stop_against_accept)
         bool client = listen_in(round) >= 0;
         int got = 0;
 
-        set_off(0, accept_first);
-        set_off(1, accept_second);
-        dither(round);
-        set_off(2, stop_listener);
-        stop_listener();
-        for (size_t i = 0; i < 3; i++)
-            await(i);
+        race(round, accept_first, accept_second, stop_listener);
         for (size_t i = 0; i < 2; i++) {
             assert_true(accept_statuses[i] == NB_OK || accept_statuses[i] == NB_CANCELLED);
             assert_true((accept_statuses[i] == NB_OK) == (accepted[i] != NULL));
@@ -176,12 +185,7 @@ TEST(stop_against_start)
         int client = listen_in(round);
 
         serve_options.concurrency = round % 3 == 0 ? 4 : 1;
-        set_off(0, serve_listener);
-        dither(round);
-        set_off(1, stop_listener);
-        stop_listener();
-        await(0);
-        await(1);
+        race(round, serve_listener, NULL, stop_listener);
         assert_status(serve_status, NB_OK);
         if (client >= 0)
             assert_int_equal(answer(client, HELLO), 0);
@@ -214,9 +218,9 @@ static void receive(void)
 static void send_much(void)
 {
     static const char much[1 << 20];
-    nb_deadline by = receive_kind == 0 ? nb_after_ms(3600000) : nb_forever();
 
-    send_status = nb_send_all(conn, much, sizeof(much), NULL, by);
+    send_status = nb_send_all(conn, much, sizeof(much), NULL,
+                              receive_kind == 0 ? nb_after_ms(3600000) : nb_forever());
 }
 
 static void cancel(void)
@@ -235,13 +239,7 @@ TEST(cancel_against_receives_and_sends)
         raw_shrink(nb_conn_fd(conn));
         raw_shrink(peer);
         receive_kind = round % 3;
-        set_off(0, receive);
-        set_off(1, send_much);
-        dither(round);
-        set_off(2, cancel);
-        cancel();
-        for (size_t i = 0; i < 3; i++)
-            await(i);
+        race(round, receive, send_much, cancel);
         assert_status(receive_status, NB_CANCELLED);
         assert_status(send_status, NB_CANCELLED);
         if (round % 2 == 0)

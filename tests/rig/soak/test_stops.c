@@ -291,22 +291,14 @@ static void report(const char *endpoint, size_t stops, const struct sum *sum)
     assert_true(sum->complete > 0);
 }
 
-static void stop_again_and_again(const char *endpoint, size_t stops)
-{
-    struct sum sum = {0, 0, 0, 0, 0};
-
-    for (size_t i = 0; i < stops; i++)
-        stop_once(endpoint, &ways[i % COUNT(ways)], &sum);
-    report(endpoint, stops, &sum);
-}
-
 /* ---- sockets that were inherited ---- */
 
-static const char *descriptor(int fd)
+/* "fd:7" and the like; good until the next call. */
+static const char *numbered(const char *kind, int number)
 {
-    static char endpoint[32];
+    static char endpoint[64];
 
-    (void)snprintf(endpoint, sizeof(endpoint), "fd:%d", fd);
+    (void)snprintf(endpoint, sizeof(endpoint), "%s%d", kind, number);
     return endpoint;
 }
 
@@ -320,13 +312,22 @@ static int open_listening(enum transport over)
     return fd;
 }
 
+static void stop_at(const char *endpoint, size_t stops)
+{
+    struct sum sum = {0, 0, 0, 0, 0};
+
+    for (size_t i = 0; i < stops; i++)
+        stop_once(endpoint, &ways[i % COUNT(ways)], &sum);
+    report(endpoint, stops, &sum);
+}
+
 /* Nobody else has the socket: at the end of the server it is closed. */
 static void stop_inherited(enum transport over, const char *name, size_t stops)
 {
     struct sum sum = {0, 0, 0, 0, 0};
 
     for (size_t i = 0; i < stops; i++)
-        stop_once(descriptor(open_listening(over)), &ways[i % COUNT(ways)], &sum);
+        stop_once(numbered("fd:", open_listening(over)), &ways[i % COUNT(ways)], &sum);
     report(name, stops, &sum);
 }
 
@@ -341,7 +342,7 @@ static void restart_under_load(enum transport over, const char *name, size_t res
     for (size_t i = 0; i <= restarts; i++) {
         const struct way *way = &ways[i % 3];
         struct mode mode = {way->concurrency};
-        const char *endpoint = descriptor(fcntl(shared, F_DUPFD_CLOEXEC, 0));
+        const char *endpoint = numbered("fd:", fcntl(shared, F_DUPFD_CLOEXEC, 0));
         struct server *server = server_new(endpoint, echo_and_count, &mode);
         int64_t begin;
 
@@ -367,28 +368,22 @@ static void restart_under_load(enum transport over, const char *name, size_t res
 
 TEST(a_stop_takes_who_waited_and_loses_nobody)
 {
-    stop_again_and_again("127.0.0.1:0", rounds(400, 1000));
+    stop_at("127.0.0.1:0", rounds(400, 1000));
 }
 
 TEST(a_stop_of_two_sockets_takes_who_waited_and_loses_nobody)
 {
-    stop_again_and_again("localhost:0", rounds(200, 1000));
+    stop_at("localhost:0", rounds(200, 1000));
 }
 
 TEST(a_stop_of_a_unix_socket_takes_who_waited_and_loses_nobody)
 {
-    char endpoint[64];
-
-    (void)snprintf(endpoint, sizeof(endpoint), "unix:/tmp/netbasics-%d", (int)getpid());
-    stop_again_and_again(endpoint, rounds(150, 1000));
+    stop_at(numbered("unix:/tmp/netbasics-", (int)getpid()), rounds(150, 1000));
 }
 
 TEST(a_stop_of_an_abstract_name_takes_who_waited_and_loses_nobody)
 {
-    char endpoint[64];
-
-    (void)snprintf(endpoint, sizeof(endpoint), "unix:@netbasics-%d", (int)getpid());
-    stop_again_and_again(endpoint, rounds(150, 1000));
+    stop_at(numbered("unix:@netbasics-", (int)getpid()), rounds(150, 1000));
 }
 
 TEST(a_stop_of_an_inherited_socket_takes_who_waited_and_loses_nobody)

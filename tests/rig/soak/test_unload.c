@@ -64,6 +64,14 @@ static nb_conn *connect_with(const struct loaded *library, const nb_address *add
     return conn;
 }
 
+static void assert_greeted(const struct loaded *library, nb_conn *conn)
+{
+    char line[16];
+
+    assert_status(library->nb_recv_line(conn, line, sizeof(line), NULL, plenty()), NB_OK);
+    assert_string_equal(line, "hello");
+}
+
 /* --- Rounds --- */
 
 /* Looks a name up, which takes a thread that holds the library meanwhile. It fails, and in a network of
@@ -79,7 +87,6 @@ static void look_up_in_vain(const struct loaded *library)
 
 static void hold_a_conversation(const struct loaded *library)
 {
-    char line[16];
     nb_address address;
     nb_listener *listener = listen_with(library, &address);
     nb_conn *client = connect_with(library, &address);
@@ -87,8 +94,7 @@ static void hold_a_conversation(const struct loaded *library)
 
     assert_status(library->nb_accept(listener, &conn, plenty(), NULL), NB_OK);
     assert_status(library->nb_send_all(client, "hello\r\n", 7, NULL, plenty()), NB_OK);
-    assert_status(library->nb_recv_line(conn, line, sizeof(line), NULL, plenty()), NB_OK);
-    assert_string_equal(line, "hello");
+    assert_greeted(library, conn);
     library->nb_abort(client);
     library->nb_abort(conn);
     library->nb_listener_close(listener);
@@ -119,7 +125,6 @@ static void serve(void *argument)
 
 static void serve_one_client(const struct loaded *library)
 {
-    char line[16];
     nb_address address;
     nb_listener *listener = listen_with(library, &address);
     struct serving serving = {library, listener, NB_SYSTEM};
@@ -128,8 +133,7 @@ static void serve_one_client(const struct loaded *library)
 
     task_start(&task, serve, &serving);
     conn = connect_with(library, &address);
-    assert_status(library->nb_recv_line(conn, line, sizeof(line), NULL, plenty()), NB_OK);
-    assert_string_equal(line, "hello");
+    assert_greeted(library, conn);
     assert_status(library->nb_close(conn, plenty()), NB_OK);
     library->nb_listener_stop(listener);
     task_join(&task);
