@@ -4,8 +4,13 @@
 #ifndef BENCH_H
 #define BENCH_H
 
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
 
 /** Bytes of one message, and of the buffer that both servers receive into. */
 enum { MESSAGE_BYTES = 64, BUFFER_BYTES = 4096 };
@@ -19,6 +24,20 @@ static inline _Noreturn void die(const char *what, const char *why)
 {
     fprintf(stderr, "%s: %s\n", what, why);
     exit(EXIT_FAILURE);
+}
+
+/** Sends all of it, by bare system calls. */
+static inline void send_all(int fd, const char *data, size_t length)
+{
+    while (length > 0) {
+        ssize_t n = send(fd, data, length, MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            die("send", strerror(errno));
+        data += n;
+        length -= (size_t)n;
+    }
 }
 
 /** Reads a number of the command line, which only bench.py writes. */

@@ -9,13 +9,8 @@
 #define _POSIX_C_SOURCE 200809L
 #include "bench.h"
 
-#include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdint.h>
-#include <string.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -119,17 +114,6 @@ static void make_lines(char *text, size_t *starts)
         memset(text + starts[i], 'x', length - 1);
         text[starts[i] + length - 1] = '\n';
         starts[i + 1] = starts[i] + length;
-    }
-}
-
-static void send_all(int fd, const char *data, size_t length)
-{
-    while (length > 0) {
-        ssize_t n = send(fd, data, length, MSG_NOSIGNAL);
-        if (n < 0)
-            die("send", strerror(errno));
-        data += n;
-        length -= (size_t)n;
     }
 }
 

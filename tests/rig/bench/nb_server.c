@@ -16,7 +16,6 @@
 #include <netbasics/netbasics.h>
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <string.h>
 
 enum { ONCE_MS = 60000, EACH_MS = 5000 };
 
@@ -37,6 +36,8 @@ static void echo(nb_conn *conn)
     for (;;) {
         if (deadline == EACH)
             by = nb_after_ms(EACH_MS);
+        if (deadline == IDLE)
+            nb_conn_idle(conn);
 
         size_t n;
         nb_status status = nb_recv(conn, buf, sizeof(buf), &n, by);
@@ -47,37 +48,24 @@ static void echo(nb_conn *conn)
     }
 }
 
-static void echo_between_marks(nb_conn *conn)
+/* Ends a connection: the last one stops the loop. */
+static nb_status done(nb_listener *listener)
 {
-    char buf[BUFFER_BYTES];
-    for (;;) {
-        size_t n;
-        nb_conn_idle(conn);
-        nb_status status = nb_recv(conn, buf, sizeof(buf), &n, nb_forever());
-        if (status == NB_EOF)
-            return;
-        check("nb_recv", status);
-        check("nb_send_all", nb_send_all(conn, buf, n, NULL, nb_forever()));
-    }
+    if (atomic_fetch_sub(&left, 1) == 1)
+        nb_listener_stop(listener);
+    return NB_OK;
 }
 
 static nb_status handle_echo(nb_conn *conn, void *listener)
 {
-    if (deadline == IDLE)
-        echo_between_marks(conn);
-    else
-        echo(conn);
-    if (atomic_fetch_sub(&left, 1) == 1)
-        nb_listener_stop(listener);
-    return NB_OK;
+    echo(conn);
+    return done(listener);
 }
 
 static nb_status handle_time(nb_conn *conn, void *listener)
 {
     check("nb_send_all", nb_send_all(conn, TIME_TEXT, TIME_BYTES, NULL, nb_forever()));
-    if (atomic_fetch_sub(&left, 1) == 1)
-        nb_listener_stop(listener);
-    return NB_OK;
+    return done(listener);
 }
 
 /* What programs do by hand. */
@@ -127,9 +115,7 @@ static nb_status handle_lines(nb_conn *conn, void *listener)
     char text[MESSAGE_BYTES];
     int length = snprintf(text, sizeof(text), "%d", lines);
     check("nb_send_all", nb_send_all(conn, text, (size_t)length, NULL, nb_forever()));
-    if (atomic_fetch_sub(&left, 1) == 1)
-        nb_listener_stop(listener);
-    return NB_OK;
+    return done(listener);
 }
 
 static nb_status handle_requests(nb_conn *conn, void *listener)
