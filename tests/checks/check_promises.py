@@ -16,7 +16,7 @@ def cases(source_dir):
     root = Path(source_dir)
     tests = "".join(path.read_text() for pattern in ("*.c", "*.py")
                     for path in sorted((root / "tests").rglob(pattern)))
-    functions = r"^(?:TEST|SCENARIO)(?:_AS)?\((\w+)|^SERVING\((\w+)|^ +def (test_\w+)\(self"
+    functions = r"^(?:TEST|SCENARIO)(?:_AS|_OF)?\((\w+)|^SERVING\((\w+)|^ +def (test_\w+)\(self"
     exist = {name for names in re.findall(functions, tests, re.MULTILINE) for name in names if name}
     exist |= {path.stem for path in (root / "tests").rglob("check_*.py")}
     for row in (root / "docs/promises.md").read_text().splitlines():

@@ -54,12 +54,20 @@ static bool loopback_up(void)
     return up;
 }
 
+static bool moved;
+
 int move_to_own_network(void **state)
 {
     (void)state;
-    if (unshare(CLONE_NEWNET) == 0)
+    moved = unshare(CLONE_NEWNET) == 0;
+    if (moved)
         assert_true(loopback_up());
     return 0;
+}
+
+bool has_own_network(void)
+{
+    return moved;
 }
 
 static void *run_in_own_network(void *argument)

@@ -46,6 +46,8 @@ int net_case_end(void **state);
 /* For a whole group of cases that want one port at several addresses, or a port that nobody listens at:
    in a network of their own, where that is allowed, no other process has a socket in the way. */
 int move_to_own_network(void **state);
+/* Whether it was allowed: then the settings of the network are ours, too. */
+bool has_own_network(void);
 
 /* Runs something in a thread that has a network of its own, with the loopback up. False when the
    system does not allow that. */

@@ -143,6 +143,14 @@ const char *name_of(enum call call)
 
 #define OPTION(level, name) ((level) << 16 | (name))
 
+/* Whether it failed with one of these, of which 0 is the end. */
+static bool is_one_of(const struct fault *fault, const int *errors)
+{
+    while (*errors != 0 && *errors != fault->error)
+        errors++;
+    return *errors != 0;
+}
+
 /* The status that the table of the library gives. */
 static statuses named(const struct fault *fault)
 {
@@ -257,18 +265,9 @@ static statuses of_race(const struct fault *fault)
    one. */
 static bool may_be_got_over(const struct fault *fault)
 {
-    switch (fault->error) {
-    case EADDRINUSE:
-        return true;
-    case EAFNOSUPPORT:
-    case EPROTONOSUPPORT:
-    case EADDRNOTAVAIL:
-    case EACCES:
-    case EPERM:
-        return fault->call != ON_LISTEN;
-    default:
-        return false;
-    }
+    return fault->error == EADDRINUSE ||
+           (fault->call != ON_LISTEN &&
+            is_one_of(fault, ERRORS(EAFNOSUPPORT, EPROTONOSUPPORT, EADDRNOTAVAIL, EACCES, EPERM)));
 }
 
 /* Where neither family can be had, the status is that of the one that got further: the other one. */
@@ -389,41 +388,24 @@ static statuses of_listen_inherited(const struct fault *fault)
 /* The table of nb_serve(). */
 static statuses of_accepting(const struct fault *fault, statuses at_the_end)
 {
-    switch (fault->error) {
-    case EINTR:
-    case EAGAIN:
+    const int *lost = /* after more than 64 of them in a row there are pauses */
+        ERRORS(ECONNABORTED, ECONNRESET, EPROTO, ENETDOWN, ENOPROTOOPT, EHOSTDOWN, ENONET,
+               EHOSTUNREACH, ENETUNREACH, ENOSR, ESOCKTNOSUPPORT, EPROTONOSUPPORT, ETIMEDOUT,
+               EPERM);
+
+    if (is_one_of(fault, ERRORS(EINTR, EAGAIN)))
         return waited_for(fault, 0);
-    case EMFILE:
-    case ENFILE:
-        return fault->always ? S(NB_NO_DESCRIPTORS) & at_the_end : S(NB_OK);
-    case ENOBUFS:
-    case ENOMEM:
-        return fault->always ? S(NB_NO_MEMORY) & at_the_end : S(NB_OK);
-    case EOPNOTSUPP:
-        return fault->always ? S(NB_UNSUPPORTED) : S(NB_OK);
-    case ECONNABORTED:
-    case ECONNRESET:
-    case EPROTO:
-    case ENETDOWN:
-    case ENOPROTOOPT:
-    case EHOSTDOWN:
-    case ENONET:
-    case EHOSTUNREACH:
-    case ENETUNREACH:
-    case ENOSR:
-    case ESOCKTNOSUPPORT:
-    case EPROTONOSUPPORT:
-    case ETIMEDOUT:
-    case EPERM: /* after more than 64 of them in a row there are pauses */
-        return fault->always ? S(NB_TIMEOUT) & at_the_end : S(NB_OK);
-    case EBADF:
-    case EINVAL:
-    case ENOTSOCK:
-    case EFAULT:
+    if (is_one_of(fault, ERRORS(EBADF, EINVAL, ENOTSOCK, EFAULT)))
         return S(NB_SYSTEM);
-    default: /* lost connections, up to ten of them in a row */
-        return fault->always ? S(NB_SYSTEM) : S(NB_OK);
-    }
+    if (!fault->always) /* of connections that are lost otherwise, up to ten in a row */
+        return S(NB_OK);
+    if (is_one_of(fault, ERRORS(EMFILE, ENFILE)))
+        return S(NB_NO_DESCRIPTORS) & at_the_end;
+    if (is_one_of(fault, ERRORS(ENOBUFS, ENOMEM)))
+        return S(NB_NO_MEMORY) & at_the_end;
+    if (is_one_of(fault, lost))
+        return S(NB_TIMEOUT) & at_the_end;
+    return fault->error == EOPNOTSUPP ? S(NB_UNSUPPORTED) : S(NB_SYSTEM);
 }
 
 static statuses of_accept(const struct fault *fault)

@@ -2,10 +2,8 @@
 /** @file
  *  @brief Runs scenarios with every fault, in processes of their own, and tells what went wrong. */
 #include "fault.h"
+#include "servers.h"
 
-#include <net/if.h>
-#include <sched.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 
@@ -43,8 +41,6 @@ struct shared {
     char doing[PROCESSES_MOST][REPORT_SIZE];
     char reports[REPORTS_MOST][REPORT_SIZE];
 };
-
-bool network_is_ours;
 
 static struct scenario {
     const char *name;
@@ -103,14 +99,20 @@ static void describe(char *out, size_t size)
         (void)snprintf(out + length, size - (size_t)length, " %d %d", plan.later, plan.variant);
 }
 
-static void report(void)
+static void report_of(const char *doing, const char *what)
 {
     int at = atomic_fetch_add(&shared->wrongs, 1);
-    char what[REPORT_SIZE / 2];
 
-    describe(what, sizeof(what));
     if (at < REPORTS_MOST)
-        (void)snprintf(shared->reports[at], REPORT_SIZE, "[%s] %.290s", what, finding);
+        (void)snprintf(shared->reports[at], REPORT_SIZE, "[%.290s] %.290s", doing, what);
+}
+
+static void report(void)
+{
+    char doing[REPORT_SIZE / 2];
+
+    describe(doing, sizeof(doing));
+    report_of(doing, finding);
 }
 
 void give_up(const char *format, ...)
@@ -299,51 +301,28 @@ void write_text(const char *path, const char *text)
     (void)close(fd);
 }
 
-/* Where that is allowed, in a network without anybody else, and without thousands of connections that
-   have ended. */
-static void move_to_quiet_network(void)
-{
-    struct ifreq request;
-    int fd;
-
-    if (unshare(CLONE_NEWNET) != 0)
-        return;
-    fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    memset(&request, 0, sizeof(request));
-    memcpy(request.ifr_name, "lo", 3);
-    request.ifr_flags = IFF_UP | IFF_RUNNING;
-    if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &request) != 0)
-        give_up("no loopback in a network of our own");
-    (void)close(fd);
-    write_text("/proc/sys/net/ipv4/tcp_max_tw_buckets", "16");
-    network_is_ours = true;
-}
-
 static void prepare(void)
 {
-    struct sigaction action;
     static const struct plan nothing;
 
     for (int fd = 3; fd < 64; fd++) /* what is inherited is in the way of sockets that are passed */
         (void)close(fd);
-    move_to_quiet_network();
-    memset(&action, 0, sizeof(action));
-    action.sa_handler = on_broken_pipe;
-    (void)sigaction(SIGPIPE, &action, NULL);
+    (void)move_to_own_network(NULL); /* without thousands of connections that have ended */
+    if (has_own_network())
+        write_text("/proc/sys/net/ipv4/tcp_max_tw_buckets", "16");
+    (void)dispose(SIGPIPE, on_broken_pipe, 0);
     enter_foreign(); /* all but the steps */
     grace_ms = scenario->in_threads ? 0 : GRACE_MS;
     run_plan(&nothing);
 }
 
-static void report_of(int child, const char *what)
+static void report_child(int child, const char *what)
 {
-    int at = atomic_fetch_add(&shared->wrongs, 1);
     char doing[REPORT_SIZE]; /* the child may be writing it still */
 
     memcpy(doing, shared->doing[child], sizeof(doing) - 1);
     doing[sizeof(doing) - 1] = '\0';
-    if (at < REPORTS_MOST)
-        (void)snprintf(shared->reports[at], REPORT_SIZE, "[%.290s] %s", doing, what);
+    report_of(doing, what);
 }
 
 static void look_after(const pid_t *children, int count)
@@ -369,10 +348,10 @@ static void look_after(const pid_t *children, int count)
             if (waitpid(children[i], NULL, WNOHANG) == children[i]) {
                 if (atomic_exchange(&shared->done[i], true))
                     continue;
-                report_of(i, "it crashed");
+                report_child(i, "it crashed");
             } else if (real_ns() - since[i] > STUCK_S * INT64_C(1000000000)) {
                 atomic_store(&shared->done[i], true);
-                report_of(i, "it is stuck");
+                report_child(i, "it is stuck");
                 (void)kill(children[i], SIGKILL);
             }
         }
@@ -400,7 +379,7 @@ static void run_processes(void)
         }
         if (children[i] < 0) {
             atomic_store(&shared->done[i], true);
-            report_of(i, "it could not be started");
+            report_child(i, "it could not be started");
         }
     }
     look_after(children, count);

@@ -187,8 +187,6 @@ bool peer_is_unix(int fd);
 
 /* ---- driver.c ---- */
 
-/* Whether the processes of the scenarios have a network of their own, whose settings they may change. */
-extern bool network_is_ours;
 void write_text(const char *path, const char *text);
 
 /* A scenario registers itself, as a case does. What another one tries with two faults needs but one. */
@@ -201,6 +199,12 @@ enum { ONE_FAULT = 0, TWO_FAULTS = 1, IN_THREADS = 2 /* of the library: the cloc
         add_scenario(#name, name, how);                                                            \
     }                                                                                              \
     static void name(void)
+/* One that is a call. */
+#define SCENARIO_OF(name, how, call)                                                               \
+    SCENARIO_AS(name, how)                                                                         \
+    {                                                                                              \
+        call;                                                                                      \
+    }
 void add_scenario(const char *name, void (*run)(void), int how);
 
 #endif

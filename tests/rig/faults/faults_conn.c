@@ -24,20 +24,9 @@ static void exchange_over(enum transport over)
     exchange(conn, peer);
 }
 
-SCENARIO(exchange_over_ipv4)
-{
-    exchange_over(OVER_IPV4);
-}
-
-SCENARIO_AS(exchange_over_ipv6, ONE_FAULT)
-{
-    exchange_over(OVER_IPV6);
-}
-
-SCENARIO_AS(exchange_over_unix, ONE_FAULT)
-{
-    exchange_over(OVER_UNIX);
-}
+SCENARIO_OF(exchange_over_ipv4, TWO_FAULTS, exchange_over(OVER_IPV4))
+SCENARIO_OF(exchange_over_ipv6, ONE_FAULT, exchange_over(OVER_IPV6))
+SCENARIO_OF(exchange_over_unix, ONE_FAULT, exchange_over(OVER_UNIX))
 
 static void send_part(int file, const char *content, size_t from, size_t length,
                       struct account *account)
@@ -110,15 +99,8 @@ static void deafness(enum transport over)
     peer_close(peer);
 }
 
-SCENARIO(deafness_over_ipv4)
-{
-    deafness(OVER_IPV4);
-}
-
-SCENARIO_AS(deafness_over_unix, ONE_FAULT)
-{
-    deafness(OVER_UNIX);
-}
+SCENARIO_OF(deafness_over_ipv4, TWO_FAULTS, deafness(OVER_IPV4))
+SCENARIO_OF(deafness_over_unix, ONE_FAULT, deafness(OVER_UNIX))
 
 /* The peer has broken the connection off: no signal, no clean end. */
 SCENARIO(breaking_off)
@@ -148,15 +130,8 @@ static void broken_pipe(bool slices)
     close_once(conn, 0);
 }
 
-SCENARIO(broken_pipe_of_bytes)
-{
-    broken_pipe(false);
-}
-
-SCENARIO(broken_pipe_of_slices)
-{
-    broken_pipe(true);
-}
+SCENARIO_OF(broken_pipe_of_bytes, TWO_FAULTS, broken_pipe(false))
+SCENARIO_OF(broken_pipe_of_slices, TWO_FAULTS, broken_pipe(true))
 
 /* Half-closed: our stream ends, the peer's goes on. */
 SCENARIO(half_close)
@@ -207,15 +182,8 @@ static void sending_a_file(enum transport over)
     (void)close(file);
 }
 
-SCENARIO(sending_a_file_over_ipv4)
-{
-    sending_a_file(OVER_IPV4);
-}
-
-SCENARIO_AS(sending_a_file_over_unix, ONE_FAULT)
-{
-    sending_a_file(OVER_UNIX);
-}
+SCENARIO_OF(sending_a_file_over_ipv4, TWO_FAULTS, sending_a_file(OVER_IPV4))
+SCENARIO_OF(sending_a_file_over_unix, ONE_FAULT, sending_a_file(OVER_UNIX))
 
 SCENARIO(a_file_that_is_too_short)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Faults while connecting: one address and several, names, options, and no answer. */
+#include "servers.h"
 #include "talk.h"
 
 /* Connects to what listens there, talks, and closes. */
@@ -42,15 +43,8 @@ static void with_options(enum transport over, const nb_connect_options *options)
     (void)close(listener);
 }
 
-SCENARIO(to_an_ipv4_address)
-{
-    with_options(OVER_IPV4, NULL);
-}
-
-SCENARIO_AS(to_an_ipv6_address, ONE_FAULT)
-{
-    with_options(OVER_IPV6, NULL);
-}
+SCENARIO_OF(to_an_ipv4_address, TWO_FAULTS, with_options(OVER_IPV4, NULL))
+SCENARIO_OF(to_an_ipv6_address, ONE_FAULT, with_options(OVER_IPV6, NULL))
 
 /* Two addresses, of which only one is listened at: the faults of an attempt may be got over. */
 static void one_of_two(const char *host, enum transport over)
@@ -64,20 +58,9 @@ static void one_of_two(const char *host, enum transport over)
     (void)close(listener);
 }
 
-SCENARIO(to_localhost_over_ipv4)
-{
-    one_of_two("localhost", OVER_IPV4);
-}
-
-SCENARIO_AS(to_localhost_over_ipv6, ONE_FAULT)
-{
-    one_of_two("localhost", OVER_IPV6);
-}
-
-SCENARIO(to_a_name)
-{
-    one_of_two("both.example", OVER_IPV4);
-}
+SCENARIO_OF(to_localhost_over_ipv4, TWO_FAULTS, one_of_two("localhost", OVER_IPV4))
+SCENARIO_OF(to_localhost_over_ipv6, ONE_FAULT, one_of_two("localhost", OVER_IPV6))
+SCENARIO_OF(to_a_name, TWO_FAULTS, one_of_two("both.example", OVER_IPV4))
 
 SCENARIO(with_all_options)
 {
@@ -162,15 +145,8 @@ static void refused(const char *host, enum transport over, enum api api)
     cannot_connect(name, NULL, api, NB_REFUSED);
 }
 
-SCENARIO(to_a_dead_port)
-{
-    refused("127.0.0.1", OVER_IPV4, API_CONNECT);
-}
-
-SCENARIO(to_two_dead_ports)
-{
-    refused("localhost", OVER_IPV4, API_RACE);
-}
+SCENARIO_OF(to_a_dead_port, TWO_FAULTS, refused("127.0.0.1", OVER_IPV4, API_CONNECT))
+SCENARIO_OF(to_two_dead_ports, TWO_FAULTS, refused("localhost", OVER_IPV4, API_RACE))
 
 /* The queue is full, so that the kernel drops every attempt: the time ends it. */
 SCENARIO(without_an_answer)
@@ -202,7 +178,7 @@ SCENARIO(to_itself)
     nb_status status;
     bool untold;
 
-    if (!network_is_ours)
+    if (!has_own_network())
         return;
     turn++;
     (void)snprintf(ports, sizeof(ports), "%u %u", 40000 + turn % 20000, 40000 + turn % 20000);

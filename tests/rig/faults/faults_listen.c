@@ -17,20 +17,9 @@ static void listen_and_talk(const char *endpoint, size_t sockets, enum api api)
     DO(nb_listener_close(listener));
 }
 
-SCENARIO(at_an_ipv4_address)
-{
-    listen_and_talk("127.0.0.1:0", 1, API_LISTEN);
-}
-
-SCENARIO_AS(at_an_ipv6_address, ONE_FAULT)
-{
-    listen_and_talk("[::1]:0", 1, API_LISTEN);
-}
-
-SCENARIO(at_localhost)
-{
-    listen_and_talk("localhost:0", 2, API_LISTEN_TWICE);
-}
+SCENARIO_OF(at_an_ipv4_address, TWO_FAULTS, listen_and_talk("127.0.0.1:0", 1, API_LISTEN))
+SCENARIO_OF(at_an_ipv6_address, ONE_FAULT, listen_and_talk("[::1]:0", 1, API_LISTEN))
+SCENARIO_OF(at_localhost, TWO_FAULTS, listen_and_talk("localhost:0", 2, API_LISTEN_TWICE))
 
 SCENARIO(at_all_interfaces)
 {

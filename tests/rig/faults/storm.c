@@ -36,15 +36,12 @@ static void set_mask(int how)
 void storm_start(void)
 {
     struct itimerspec every = {{0, EVERY_NS}, {0, EVERY_NS}};
-    struct sigaction action;
     struct sigevent event;
     timer_t timer;
 
     set_mask(SIG_BLOCK);
-    memset(&action, 0, sizeof(action));
     memset(&event, 0, sizeof(event));
-    action.sa_handler = count_signal; /* without SA_RESTART */
-    (void)sigaction(SIGUSR1, &action, NULL);
+    (void)dispose(SIGUSR1, count_signal, 0); /* without SA_RESTART */
     event.sigev_notify = SIGEV_THREAD_ID;
     event.sigev_signo = SIGUSR1;
     event.sigev_notify_thread_id = (pid_t)syscall(SYS_gettid);

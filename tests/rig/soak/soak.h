@@ -35,7 +35,5 @@ void assert_no_growth(const struct usage *before, size_t count, const char *roun
 
 /* The group's set-up: a network of its own, with all ports to connect from, where that is allowed. */
 int move_to_wide_network(void **state);
-/* Whether it was. */
-bool has_own_network(void);
 
 #endif
