@@ -16,30 +16,22 @@
 #define SHORT_REPLY ((size_t)32 << 10)
 #define LONG_REPLY ((size_t)1 << 20)
 
-static nb_status send_pattern(nb_conn *conn, size_t length)
-{
-    unsigned char piece[8192];
-    nb_status status = NB_OK;
-
-    for (size_t at = 0; status == NB_OK && at < length; at += sizeof(piece)) {
-        pattern_fill(piece, sizeof(piece), at);
-        status = nb_send_all(conn, piece, sizeof(piece), NULL, plenty());
-    }
-    return status;
-}
-
 static nb_status send_short_reply(nb_conn *conn, void *unused)
 {
+    size_t sent;
+
     (void)unused;
-    return send_pattern(conn, SHORT_REPLY);
+    return send_pattern(conn, SHORT_REPLY, &sent, plenty());
 }
 
 static atomic_int coming;
 
 static nb_status send_the_first_a_long_reply(nb_conn *conn, void *unused)
 {
+    size_t sent;
+
     (void)unused;
-    return send_pattern(conn, coming++ == 0 ? LONG_REPLY : SHORT_REPLY);
+    return send_pattern(conn, coming++ == 0 ? LONG_REPLY : SHORT_REPLY, &sent, plenty());
 }
 
 static struct server *serve_by_default(nb_handler *handler)

@@ -9,37 +9,27 @@
 /* Never reached by what is answered. */
 #define LONG_MS 30000
 
-static void assert_times_out(const char *endpoint)
-{
-    assert_status(failure_of_connect(endpoint, nb_after_ms(SHORT_MS), NULL), NB_TIMEOUT);
-}
-
-static void assert_fails(const char *endpoint, nb_status expected)
-{
-    assert_status(failure_of_connect(endpoint, nb_after_ms(LONG_MS), NULL), expected);
-}
-
 #define TEST(name) TEST_AS(name, WIRE_CASE)
 
 /* --- Silence --- */
 
 TEST(a_black_hole_ends_at_the_deadline)
 {
-    assert_times_out(HOLE_IPV4 ":80");
-    assert_times_out("[" HOLE_IPV6 "]:80");
+    assert_times_out(HOLE_IPV4 ":80", SHORT_MS);
+    assert_times_out("[" HOLE_IPV6 "]:80", SHORT_MS);
 }
 
 TEST(a_host_that_drops_what_arrives_ends_at_the_deadline)
 {
     filter(THERE, "meta l4proto tcp drop");
-    assert_times_out(THERE_IPV4 ":80");
-    assert_times_out("[" THERE_IPV6 "]:80");
+    assert_times_out(THERE_IPV4 ":80", SHORT_MS);
+    assert_times_out("[" THERE_IPV6 "]:80", SHORT_MS);
 }
 
 TEST(answers_that_are_dropped_end_at_the_deadline)
 {
     filter(HERE, "meta l4proto tcp drop");
-    assert_times_out(THERE_IPV4 ":80");
+    assert_times_out(THERE_IPV4 ":80", SHORT_MS);
 }
 
 TEST(the_kernels_own_patience_is_no_timeout)
@@ -95,7 +85,7 @@ TEST(a_link_that_is_down_is_unreachable)
 TEST(a_loopback_that_is_down_ends_at_the_deadline)
 {
     run_command("ip link set lo down");
-    assert_times_out("127.0.0.1:80");
+    assert_times_out("127.0.0.1:80", SHORT_MS);
 }
 
 /* --- Refusals --- */

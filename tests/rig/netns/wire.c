@@ -343,11 +343,8 @@ nb_conn *connect_to(const struct server *server, const nb_connect_options *optio
 nb_status failure_of_connect(const char *endpoint, nb_deadline by, nb_error *err)
 {
     nb_conn *conn;
-    nb_error own;
-    nb_status status;
+    nb_status status = nb_connect(&conn, endpoint, NULL, by, err);
 
-    err = err != NULL ? err : &own;
-    status = nb_connect(&conn, endpoint, NULL, by, err);
     assert_null(conn);
     assert_status(err->status, status);
     assert_non_null(strstr(err->message, endpoint));
@@ -359,22 +356,45 @@ nb_status failure_of_connect(const char *endpoint, nb_deadline by, nb_error *err
     return status;
 }
 
+void assert_fails(const char *endpoint, nb_status expected)
+{
+    nb_error err;
+
+    assert_status(failure_of_connect(endpoint, nb_after_ms(60000), &err), expected);
+}
+
+void assert_times_out(const char *endpoint, int64_t ms)
+{
+    nb_error err;
+
+    assert_status(failure_of_connect(endpoint, nb_after_ms(ms), &err), NB_TIMEOUT);
+}
+
 /* --- Exchanges --- */
 
-static void send_pattern(void *argument)
+nb_status send_pattern(nb_conn *conn, size_t length, size_t *sent, nb_deadline by)
+{
+    unsigned char piece[PIECE];
+    nb_status status = NB_OK;
+
+    *sent = 0;
+    while (status == NB_OK && *sent < length) {
+        size_t rest = length - *sent;
+        size_t more;
+
+        pattern_fill(piece, sizeof(piece), *sent);
+        status = nb_send_all(conn, piece, rest < PIECE ? rest : PIECE, &more, by);
+        *sent += more;
+    }
+    return status;
+}
+
+static void send_out(void *argument)
 {
     struct exchange *exchange = argument;
-    unsigned char piece[PIECE];
 
-    while (exchange->sending == NB_OK && exchange->sent < exchange->bytes) {
-        size_t rest = exchange->bytes - exchange->sent;
-        size_t sent;
-
-        pattern_fill(piece, sizeof(piece), exchange->sent);
-        exchange->sending =
-            nb_send_all(exchange->conn, piece, rest < PIECE ? rest : PIECE, &sent, exchange->by);
-        exchange->sent += sent;
-    }
+    exchange->sending =
+        send_pattern(exchange->conn, exchange->bytes, &exchange->sent, exchange->by);
     (void)nb_shutdown_send(exchange->conn);
 }
 
@@ -399,7 +419,7 @@ void exchange_begin(struct exchange *exchange, nb_conn *conn, size_t bytes, nb_d
     exchange->bytes = bytes;
     exchange->by = by;
     exchange->intact = true;
-    task_start(&exchange->task, send_pattern, exchange);
+    task_start(&exchange->task, send_out, exchange);
 }
 
 void exchange_end(struct exchange *exchange)

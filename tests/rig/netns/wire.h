@@ -94,8 +94,14 @@ nb_status listen_to_pattern(nb_conn *conn, void *heard);
 /* A connection to a server; it must come about. */
 nb_conn *connect_to(const struct server *server, const nb_connect_options *options);
 /* Tries to connect, which must fail with what is returned: by the deadline or not much later, and
-   with NB_TIMEOUT only when the deadline has passed. `err` may be NULL. */
+   with NB_TIMEOUT only when the deadline has passed. */
 nb_status failure_of_connect(const char *endpoint, nb_deadline by, nb_error *err);
+/* That it fails so in less than a minute, or with NB_TIMEOUT after so many milliseconds. */
+void assert_fails(const char *endpoint, nb_status expected);
+void assert_times_out(const char *endpoint, int64_t ms);
+
+/* Sends so much of a pattern, piece by piece. */
+nb_status send_pattern(nb_conn *conn, size_t length, size_t *sent, nb_deadline by);
 
 /* Bytes sent to a server that echoes them and received again, both at once. */
 struct exchange {
