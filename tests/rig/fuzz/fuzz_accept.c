@@ -226,11 +226,8 @@ static int64_t longest_stop(const nb_serve_options *options)
     return (drain_ms + drain_ms / 4 + 2) * MS;
 }
 
-static void check_counters(nb_status status)
+static void check_counters(nb_status status, nb_serve_counters counters)
 {
-    nb_serve_counters counters = NB_SERVE_COUNTERS_INIT;
-
-    nb_listener_counters(listener, &counters);
     require(counters.accepted == served.events[NB_EVENT_ACCEPTED]);
     require(counters.refused == served.events[NB_EVENT_REFUSED]);
     require(counters.accepted + counters.refused <= count_accepted());
@@ -246,13 +243,11 @@ static void check_counters(nb_status status)
 }
 
 /* Who came before the stop was taken, or is counted; and nobody's connection is left open. */
-static void check_clients(nb_status status)
+static void check_clients(nb_status status, nb_serve_counters counters)
 {
-    nb_serve_counters counters = NB_SERVE_COUNTERS_INIT;
     int64_t came_ns = KERNEL_START;
     size_t in_time = 0;
 
-    nb_listener_counters(listener, &counters);
     for (size_t i = 0; i < kernel.client_count; i++) {
         const struct kernel_outcome *outcome = &kernel.outcomes[i];
 
@@ -267,6 +262,7 @@ static void check_clients(nb_status status)
 static void serve_them(struct input *in, int64_t stop_ns)
 {
     nb_serve_options options = read_options(in);
+    nb_serve_counters counters = NB_SERVE_COUNTERS_INIT;
     nb_status status;
     nb_error err;
 
@@ -279,8 +275,9 @@ static void serve_them(struct input *in, int64_t stop_ns)
     require(err.status == status);
     if (options.drain_ms != NB_NO_LIMIT)
         require(kernel.now <= stopped_ns + longest_stop(&options));
-    check_counters(status);
-    check_clients(status);
+    nb_listener_counters(listener, &counters);
+    check_counters(status, counters);
+    check_clients(status, counters);
     require(kernel.accepts <= 3 * kernel.client_count + kernel.polls + 4);
 }
 

@@ -46,11 +46,6 @@ static void replay_file(const char *path)
     printf("%s %d - %s\n", file != NULL ? "ok" : "not ok", cases, name != NULL ? name + 1 : path);
 }
 
-static int by_name(const struct dirent **a, const struct dirent **b)
-{
-    return strcmp((*a)->d_name, (*b)->d_name);
-}
-
 static int is_shown(const struct dirent *entry)
 {
     return entry->d_name[0] != '.';
@@ -59,7 +54,7 @@ static int is_shown(const struct dirent *entry)
 static void replay_directory(const char *path)
 {
     struct dirent **entries = NULL;
-    int count = scandir(path, &entries, is_shown, by_name);
+    int count = scandir(path, &entries, is_shown, alphasort);
     char name[NAME_LENGTH_MAX];
 
     for (int i = 0; i < count; i++) {
