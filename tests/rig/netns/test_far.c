@@ -56,13 +56,11 @@ TEST(packets_that_come_twice_or_damaged_do_no_harm)
 TEST(a_handshake_longer_than_the_deadline_is_a_timeout)
 {
     struct server *server;
-    char endpoint[NB_ADDRESS_TEXT_MAX];
     nb_conn *conn;
 
     need_shuttle(.delay_ms = 400);
     server = serve_there(FAR_IPV4, say_hello, NULL);
-    (void)nb_address_format(&server->address, endpoint, sizeof(endpoint));
-    assert_times_out(endpoint, 150);
+    assert_times_out(host_at(FAR_IPV4, &server->address), 150);
     /* The server is none the worse for it. */
     conn = connect_to(server, NULL);
     assert_status(nb_close(conn, plenty()), NB_OK);
@@ -87,9 +85,10 @@ TEST(a_reply_to_a_request_that_was_not_read_crosses_the_distance)
     assert_status(nb_close(conn, plenty()), NB_OK);
 }
 
+static const char *visited;
+
 struct visit {
     struct task task;
-    char endpoint[NB_ADDRESS_TEXT_MAX];
     nb_status connecting;
     nb_status receiving;
     size_t length;
@@ -101,7 +100,7 @@ static void visit(void *argument)
     char reply[64];
     nb_conn *conn;
 
-    visit->connecting = nb_connect(&conn, visit->endpoint, NULL, nb_after_ms(8000), NULL);
+    visit->connecting = nb_connect(&conn, visited, NULL, nb_after_ms(8000), NULL);
     if (visit->connecting != NB_OK)
         return;
     visit->receiving =
@@ -131,10 +130,9 @@ TEST(a_stop_amid_handshakes_leaves_nobody_in_silence)
     need_shuttle(.delay_ms = 60, .jitter_ms = 120);
     server = serve_there(FAR_IPV4, say_hello, NULL);
     memset(visits, 0, sizeof(visits));
-    for (size_t i = 0; i < COUNT(visits); i++) {
-        (void)nb_address_format(&server->address, visits[i].endpoint, sizeof(visits[i].endpoint));
+    visited = host_at(FAR_IPV4, &server->address);
+    for (size_t i = 0; i < COUNT(visits); i++)
         task_start(&visits[i].task, visit, &visits[i]);
-    }
     eventually(server_counters(server).accepted > 0);
     assert_status(server_stop(server), NB_OK);
     for (size_t i = 0; i < COUNT(visits); i++)

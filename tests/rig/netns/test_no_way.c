@@ -139,11 +139,10 @@ TEST(nobody_who_listens_is_a_refusal)
 TEST(a_refusal_is_not_the_last_word)
 {
     nb_conn *conn;
-    char text[NB_ADDRESS_TEXT_MAX];
     struct server *server = serve_there(THERE_IPV6, say_hello, NULL);
 
     filter(THERE, "meta l4proto tcp reject");
-    assert_fails(nb_address_format(&server->address, text, sizeof(text)), NB_REFUSED);
+    assert_fails(host_at("[" THERE_IPV6 "]", &server->address), NB_REFUSED);
     calm();
     conn = connect_to(server, NULL);
     assert_status(nb_close(conn, plenty()), NB_OK);
@@ -189,14 +188,12 @@ TEST(a_dead_port_of_our_own_is_refused_among_two)
 
 TEST(without_a_port_of_our_own_no_address_is_available)
 {
-    char endpoint[NB_ADDRESS_TEXT_MAX];
     struct server *server = serve_there(THERE_IPV4, echo, NULL);
 
     TWO_LOCAL_PORTS();
     (void)dial(&server->address);
     (void)dial(&server->address);
-    assert_fails(nb_address_format(&server->address, endpoint, sizeof(endpoint)),
-                 NB_ADDRESS_UNAVAILABLE);
+    assert_fails(host_at(THERE_IPV4, &server->address), NB_ADDRESS_UNAVAILABLE);
 }
 
 TEST_GROUP(hosts_begin, hosts_end)
