@@ -136,38 +136,35 @@ static bool converse(int fd)
     return ending == 0;
 }
 
-static bool visit(const nb_address *address)
+/* Whether it was served, or refused after the stop. */
+static bool visit(const nb_address *address, bool *refused)
 {
     int fd = dial_quietly(address);
     bool served = fd >= 0 && converse(fd);
 
     if (fd >= 0)
         close(fd);
+    *refused = fd < 0 && load.stopped;
     return served;
 }
 
 /* Goes on until nobody lets it in. */
-static void hammer(void *argument)
+static void hammer(void *address)
 {
-    const nb_address *address = argument;
-    bool refused = false;
+    bool refused;
 
-    while (!refused) {
-        int fd = dial_quietly(address);
-
-        if (fd >= 0) {
-            (void)converse(fd);
-            close(fd);
-        }
-        refused = fd < 0 && load.stopped;
-    }
+    do
+        (void)visit(address, &refused);
+    while (!refused);
 }
 
 /* Goes on until the stop, and must be served each time. */
-static void insist(void *argument)
+static void insist(void *address)
 {
+    bool refused;
+
     while (!load.stopped)
-        load.failed += !visit(argument);
+        load.failed += !visit(address, &refused);
 }
 
 /* ---- the server ---- */
