@@ -19,7 +19,7 @@
 
 enum { ONCE_MS = 60000, EACH_MS = 5000 };
 
-static enum { FOREVER, ONCE, EACH, IDLE } deadline;
+static enum waits { FOREVER, ONCE, EACH, IDLE } deadline;
 static atomic_int left;
 static size_t bound;
 
@@ -142,7 +142,7 @@ static nb_handler *handler_of(const char *work)
     return strcmp(work, "time") == 0 ? handle_time : handle_echo;
 }
 
-static int deadline_of(const char *how)
+static enum waits deadline_of(const char *how)
 {
     if (strcmp(how, "once") == 0)
         return ONCE;
