@@ -347,7 +347,7 @@ static bool loses_connection(int error)
            error != ENOMEM;
 }
 
-int queue_length(size_t listening)
+int vqueue_length(size_t listening)
 {
     int length = 0;
 

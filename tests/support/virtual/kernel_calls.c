@@ -366,7 +366,7 @@ static int own_queue_length(int fd)
     if (socket == NULL)
         return -EBADF;
     catch_up();
-    return queue_length(socket->index);
+    return vqueue_length(socket->index);
 }
 
 REPLACE(queue_length, own_queue_length)

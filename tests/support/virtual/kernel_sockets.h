@@ -65,7 +65,7 @@ void catch_up(void);
 /* The client that waits longest at a listening socket; -1 when there is none. */
 int first_in_queue(size_t listening);
 /* How many connections wait there, those that are lost by now included. */
-int queue_length(size_t listening);
+int vqueue_length(size_t listening);
 /* Takes it out of the queue. */
 void leave_queue(int client);
 

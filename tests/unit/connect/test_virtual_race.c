@@ -2,16 +2,15 @@
 /** @file
  *  @brief Tests of the race of a host's addresses, on a virtual clock and with hosts that answer as a
  *         table says: who is tried when, who wins, and what is told of the others. */
-#include "base/deadline_internal.h"
+#include "kernel.h"
 #include "net/address_internal.h"
-#include "support.h"
-#include "sys/sys.h"
+#include "servers.h"
 
 #include <netdb.h>
 
 #define HOSTS_MAX 24
-#define FIRST_FD 1000000 /* of the sockets of this world */
-#define NEVER INT64_MAX
+#define MS KERNEL_MS
+#define NEVER KERNEL_NEVER
 
 /* One address of "host.test", in the order of the resolver. */
 struct host {
@@ -20,75 +19,65 @@ struct host {
     int error;       /* 0: it lets us in */
 };
 
-struct attempt {
-    nb_address to;
-    const struct host *host;
-    int64_t asked_ms;
-    bool open;
-    int blocking;
-};
+static const struct host *its_hosts;
+static size_t host_count;
+static nb_address asked[HOSTS_MAX]; /* in the order in which the attempts began */
+static struct kernel_attempt attempts[HOSTS_MAX];
 
-static struct world {
-    int64_t now_ns;
-    const struct host *hosts;
-    size_t host_count;
-    struct attempt attempts[HOSTS_MAX]; /* in the order in which they began */
-    int begun;
+/* What a case says of the machine; it holds for all its races. */
+static struct {
     int no_ipv6;         /* the errno for which there are no sockets of IPv6; 0: there are */
-    int socket_failures; /* so many of the next sockets cannot be made */
-    int interruptions;   /* so many of the next waits end by a signal, after a millisecond */
-    int late_ms;         /* the machine is busy: each wait takes so much longer */
-    int slow_ms;         /* and so does each attempt to connect */
-    int lookup_ms;       /* what the lookup takes */
-    int disturbances;    /* so many waits for a lookup end as interruptions do */
-} world;
+    int64_t signal_ms;   /* signals interrupt waits so often; 0: never */
+    int64_t late_ms;     /* the machine is busy: each wait for an answer takes so much longer, */
+    int64_t late_lookup; /* and so does the one for the lookup, */
+    int64_t slow_ms;     /* and each attempt to connect */
+    int64_t lookup_ms;   /* what the lookup takes */
+} machine;
 
 static int64_t now_ms(void)
 {
-    return world.now_ns / NB__NS_PER_MS;
-}
-
-static nb_address address_at(const char *text)
-{
-    nb_address address;
-
-    if (nb_address_parse(&address, text) != NB_OK)
-        memset(&address, 0, sizeof(address));
-    return address;
-}
-
-static bool is_ours(int fd)
-{
-    return fd >= FIRST_FD;
-}
-
-static struct attempt *attempt_of(int fd)
-{
-    return &world.attempts[fd - FIRST_FD];
-}
-
-static int64_t answers_at_ns(const struct attempt *attempt)
-{
-    if (attempt->host == NULL || attempt->host->answers == NEVER)
-        return NEVER;
-    return (attempt->asked_ms + attempt->host->answers) * NB__NS_PER_MS;
+    return (kernel.now - KERNEL_START) / MS;
 }
 
 /* ---- the system, as the library sees it ---- */
 
-static int own_libc_clock_gettime(clockid_t clock, struct timespec *out)
+/* The thread of a lookup runs when the clock comes to its end. */
+static struct {
+    void *(*run)(void *argument);
+    void *argument;
+    bool goes_on;
+} lookup;
+
+static void end_lookup(void *unused)
 {
-    if (world.hosts == NULL)
-        return real.libc_clock_gettime(clock, out);
-    out->tv_sec = (time_t)(world.now_ns / NB__NS_PER_S);
-    out->tv_nsec = (long)(world.now_ns % NB__NS_PER_S);
+    (void)unused;
+    lookup.goes_on = false;
+    (void)lookup.run(lookup.argument);
+}
+
+static int own_thread_start(pthread_t *out, size_t stack_size, void *(*run)(void *), void *argument)
+{
+    (void)stack_size;
+    *out = pthread_self();
+    lookup.run = run;
+    lookup.argument = argument;
+    lookup.goes_on = true;
+    kernel_at(kernel.now + machine.lookup_ms * MS, end_lookup, NULL);
     return 0;
 }
 
-REPLACE(libc_clock_gettime, own_libc_clock_gettime)
+static int own_join(pthread_t thread, void **ended)
+{
+    (void)thread;
+    (void)ended;
+    return 0;
+}
 
-/* Lookups that are left behind read the world, too. */
-static pthread_mutex_t lookup_lock = PTHREAD_MUTEX_INITIALIZER;
+static int own_detach(pthread_t thread)
+{
+    (void)thread;
+    return 0;
+}
 
 static int own_getaddrinfo(const char *host, struct addrinfo **out, int *number)
 {
@@ -96,180 +85,58 @@ static int own_getaddrinfo(const char *host, struct addrinfo **out, int *number)
     static nb_address addresses[HOSTS_MAX];
 
     *number = 0;
-    pthread_mutex_lock(&lookup_lock);
     memset(entries, 0, sizeof(entries));
-    for (size_t i = 0; i < world.host_count; i++) {
-        addresses[i] = address_at(world.hosts[i].address);
+    for (size_t i = 0; i < host_count; i++) {
+        addresses[i] = address_of(its_hosts[i].address);
         entries[i].ai_addr = (struct sockaddr *)(void *)addresses[i].storage;
         entries[i].ai_addrlen = addresses[i].length;
         if (i > 0)
             entries[i - 1].ai_next = &entries[i];
     }
     *out = entries;
-    pthread_mutex_unlock(&lookup_lock);
     return strcmp(host, "host.test") == 0 ? 0 : EAI_NONAME;
 }
-
-REPLACE(getaddrinfo, own_getaddrinfo)
 
 static void own_freeaddrinfo(struct addrinfo *list)
 {
     (void)list;
 }
 
-REPLACE(freeaddrinfo, own_freeaddrinfo)
-
 static int own_socket(int family)
 {
-    if (family == AF_INET6 && world.no_ipv6 != 0)
-        return -world.no_ipv6;
-    if (world.socket_failures > 0) {
-        world.socket_failures--;
-        return -EMFILE;
-    }
-    world.attempts[world.begun].open = true;
-    world.attempts[world.begun].blocking = -1;
-    return FIRST_FD + world.begun++;
+    return family == AF_INET6 && machine.no_ipv6 != 0 ? -machine.no_ipv6 : usual.socket(family);
 }
-
-REPLACE(socket, own_socket)
 
 static int own_connect(int fd, const struct sockaddr *address, socklen_t length)
 {
-    struct attempt *attempt = attempt_of(fd);
+    static const struct kernel_peer silent;
+    size_t turn = kernel.connects;
+    int result;
 
-    attempt->to = nb__address_from(address, length);
-    attempt->asked_ms = now_ms();
-    world.now_ns += world.slow_ms * NB__NS_PER_MS;
-    for (size_t i = 0; i < world.host_count; i++) {
-        nb_address host = address_at(world.hosts[i].address);
+    asked[turn] = nb__address_from(address, length);
+    for (size_t i = 0; i < host_count; i++) {
+        const struct host *host = &its_hosts[i];
+        nb_address its = address_of(host->address);
 
-        if (nb_address_equal(&host, &attempt->to))
-            attempt->host = &world.hosts[i];
+        if (nb_address_equal(&its, &asked[turn]))
+            attempts[turn] = (struct kernel_attempt){
+                .after_ns = host->answers == NEVER ? NEVER : host->answers * MS,
+                .error = host->error,
+                .at_once = host->answers == 0,
+                .peer = &silent};
     }
-    if (attempt->host == NULL)
-        return -EFAULT;
-    return attempt->host->answers == 0 ? -attempt->host->error : -EINPROGRESS;
-}
-
-REPLACE(connect, own_connect)
-
-static int own_close(int fd)
-{
-    if (!is_ours(fd))
-        return real.close(fd);
-    if (!attempt_of(fd)->open)
-        return -EBADF;
-    attempt_of(fd)->open = false;
-    return 0;
-}
-
-REPLACE(close, own_close)
-
-static int show_answers(struct pollfd *fds, nfds_t count)
-{
-    int ready = 0;
-
-    for (nfds_t i = 0; i < count; i++) {
-        if (!is_ours(fds[i].fd) || answers_at_ns(attempt_of(fds[i].fd)) > world.now_ns)
-            continue;
-        fds[i].revents = attempt_of(fds[i].fd)->host->error == 0 ? POLLOUT : POLLERR | POLLHUP;
-        ready++;
-    }
-    return ready;
-}
-
-/* A wait that is not about sockets of this world. */
-static int wait_for_lookup(struct pollfd *fds, nfds_t count)
-{
-    if (world.disturbances > 0) {
-        world.disturbances--;
-        world.now_ns += NB__NS_PER_MS;
-        return -EINTR;
-    }
-    world.now_ns += world.lookup_ms * NB__NS_PER_MS;
-    return real.poll(fds, count, nb_forever());
+    result = usual.connect(fd, address, length);
+    kernel.now += machine.slow_ms * MS;
+    return result;
 }
 
 static int own_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
 {
-    int64_t until = by.ns;
-    bool any = false;
+    int result = usual.poll(fds, count, by);
 
-    for (nfds_t i = 0; i < count; i++) {
-        any = any || is_ours(fds[i].fd);
-        if (is_ours(fds[i].fd) && answers_at_ns(attempt_of(fds[i].fd)) < until)
-            until = answers_at_ns(attempt_of(fds[i].fd));
-    }
-    if (!any)
-        return wait_for_lookup(fds, count);
-    if (until == NEVER)
-        return -EDEADLK;
-    if (world.interruptions > 0) {
-        world.interruptions--;
-        world.now_ns += NB__NS_PER_MS;
-        return -EINTR;
-    }
-    if (until > world.now_ns)
-        world.now_ns = until;
-    world.now_ns += world.late_ms * NB__NS_PER_MS;
-    return show_answers(fds, count);
+    kernel.now += (kernel.connects > 0 ? machine.late_ms : machine.late_lookup) * MS;
+    return result;
 }
-
-REPLACE(poll, own_poll)
-
-static int own_getsockopt(int fd, int level, int name, void *value, socklen_t *length)
-{
-    (void)level;
-    (void)name;
-    memcpy(value, &attempt_of(fd)->host->error, sizeof(int));
-    *length = sizeof(int);
-    return 0;
-}
-
-REPLACE(getsockopt, own_getsockopt)
-
-static int own_setsockopt(int fd, int level, int name, const void *value, socklen_t length)
-{
-    (void)fd;
-    (void)level;
-    (void)name;
-    (void)value;
-    (void)length;
-    return 0;
-}
-
-REPLACE(setsockopt, own_setsockopt)
-
-static int own_getsockname(int fd, struct sockaddr *address, socklen_t *length)
-{
-    (void)fd;
-    (void)address;
-    (void)length;
-    return -ENOBUFS;
-}
-
-REPLACE(getsockname, own_getsockname)
-
-static int own_getpeername(int fd, struct sockaddr *address, socklen_t *length)
-{
-    socklen_t own;
-    const struct sockaddr *peer = nb__address_sockaddr(&attempt_of(fd)->to, &own);
-
-    memcpy(address, peer, own);
-    *length = own;
-    return answers_at_ns(attempt_of(fd)) > world.now_ns ? -ENOTCONN : 0;
-}
-
-REPLACE(getpeername, own_getpeername)
-
-static int own_set_blocking(int fd, bool blocking)
-{
-    attempt_of(fd)->blocking = blocking;
-    return 0;
-}
-
-REPLACE(set_blocking, own_set_blocking)
 
 /* ---- what the cases say ---- */
 
@@ -278,70 +145,60 @@ static char winner[NB_ADDRESS_TEXT_MAX]; /* whom a race got; "" for nobody */
 
 static int race_case_begin(void **state)
 {
-    memset(&world, 0, sizeof(world));
-    return case_begin(state);
-}
-
-/* Waits until no lookup is left behind; the alarm of the case bounds it. */
-static void until_lookups_end(size_t threads)
-{
-    while (running_threads() > threads)
-        (void)nanosleep(&(struct timespec){0, 500000}, NULL);
+    (void)case_begin(state);
+    memset(&machine, 0, sizeof(machine));
+    sys.thread_start = own_thread_start;
+    sys.pthread_join = own_join;
+    sys.pthread_detach = own_detach;
+    sys.getaddrinfo = own_getaddrinfo;
+    sys.freeaddrinfo = own_freeaddrinfo;
+    sys.socket = own_socket;
+    sys.connect = own_connect;
+    sys.poll = own_poll;
+    return 0;
 }
 
 static int race_case_end(void **state)
 {
-    pthread_mutex_lock(&lookup_lock);
-    world.hosts = NULL;
-    pthread_mutex_unlock(&lookup_lock);
+    kernel_end();
     return case_end(state);
 }
 
 #define RACE_CASE(name) cmocka_unit_test_setup_teardown(name, race_case_begin, race_case_end)
 
-/* What a case has said of the machine stays. */
-static void begin_world(const struct host *hosts, size_t count)
-{
-    struct world begun = {.hosts = hosts, .host_count = count};
-
-    begun.no_ipv6 = world.no_ipv6;
-    begun.socket_failures = world.socket_failures;
-    begun.interruptions = world.interruptions;
-    begun.late_ms = world.late_ms;
-    begun.slow_ms = world.slow_ms;
-    begun.lookup_ms = world.lookup_ms;
-    begun.disturbances = world.disturbances;
-    pthread_mutex_lock(&lookup_lock);
-    world = begun;
-    pthread_mutex_unlock(&lookup_lock);
-}
-
 /* Connects to port 80 of a host with these addresses, within so many milliseconds (-1: for ever), and
    keeps whom it got; all other sockets must have been closed. The world begins at 0 ms. */
-static nb_status race(const struct host *hosts, size_t count, int64_t ms)
+static nb_status race_to(const char *endpoint, const struct host *hosts, size_t count, int64_t ms)
 {
-    nb_deadline by = ms < 0 ? nb_forever() : (nb_deadline){ms * NB__NS_PER_MS};
+    struct nb__flags flags;
     nb_conn *conn;
     nb_status status;
     nb_address peer;
 
-    begin_world(hosts, count);
-    status = nb_connect(&conn, "host.test:80", NULL, by, &err);
+    kernel_begin();
+    kernel.attempts = attempts;
+    kernel.attempt_count = COUNT(attempts);
+    kernel.signal_every_ns = machine.signal_ms * MS;
+    memset(attempts, 0, sizeof(attempts));
+    its_hosts = hosts;
+    host_count = count;
+    status = nb_connect(&conn, endpoint, NULL, ms < 0 ? nb_forever() : KERNEL_IN(ms * MS), &err);
     assert_true((status == NB_OK) == (conn != NULL));
     assert_status(err.status, status);
-    for (int i = 0; i < world.begun; i++)
-        assert_true(world.attempts[i].open == (conn != NULL && nb_conn_fd(conn) == FIRST_FD + i));
+    assert_null(kernel.complaint);
+    assert_int_equal(kernel_open(), (conn != NULL) + lookup.goes_on);
     winner[0] = '\0';
     if (conn == NULL)
         return status;
-    assert_int_equal(attempt_of(nb_conn_fd(conn))->blocking, true);
+    assert_int_equal(usual.get_flags(nb_conn_fd(conn), &flags), 0);
+    assert_true(flags.of_file); /* it waits */
     nb_conn_peer(conn, &peer);
     (void)nb_address_format(&peer, winner, sizeof(winner));
     nb_abort(conn);
     return status;
 }
 
-#define RACE(hosts, ms) race(hosts, COUNT(hosts), ms)
+#define RACE(hosts, ms) race_to("host.test:80", hosts, COUNT(hosts), ms)
 
 /* Whom it asked, and when: "ADDRESS@MS ...". */
 static const char *course(void)
@@ -350,13 +207,13 @@ static const char *course(void)
     size_t length = 0;
 
     text[0] = '\0';
-    for (int i = 0; i < world.begun; i++) {
+    for (size_t i = 0; i < kernel.connects; i++) {
         char address[NB_ADDRESS_TEXT_MAX];
 
         length +=
             (size_t)snprintf(text + length, sizeof(text) - length, "%s%s@%d", i > 0 ? " " : "",
-                             nb_address_format(&world.attempts[i].to, address, sizeof(address)),
-                             (int)world.attempts[i].asked_ms);
+                             nb_address_format(&asked[i], address, sizeof(address)),
+                             (int)((kernel.connect_times[i] - KERNEL_START) / MS));
     }
     return text;
 }
@@ -421,7 +278,7 @@ TEST(sixteen_are_tried_and_both_families_are_among_them)
         hosts[i] = (struct host){names[i], 0, ECONNREFUSED};
     }
     assert_status(RACE(hosts, 10000), NB_REFUSED);
-    assert_int_equal(world.begun, 16);
+    assert_int_equal(kernel.connects, 16);
     assert_string_equal(names[20], "192.0.2.21:80");
     assert_non_null(strstr(course(), "[2001:db8::1]:80@0 192.0.2.21:80@0 [2001:db8::2]:80@0 "
                                      "192.0.2.22:80@0 [2001:db8::3]:80@0 [2001:db8::4]:80@0"));
@@ -513,7 +370,7 @@ TEST(signals_move_neither_the_stagger_nor_the_deadline)
 {
     static const struct host hosts[] = {{"192.0.2.1:80", NEVER, 0}, {"192.0.2.2:80", NEVER, 0}};
 
-    world.interruptions = 1000000;
+    machine.signal_ms = 1;
     assert_race(2000, NB_TIMEOUT, "192.0.2.1:80@0 192.0.2.2:80@250");
     assert_int_equal(now_ms(), 2000);
 }
@@ -533,7 +390,7 @@ TEST(an_answer_that_is_there_beats_the_deadline)
 {
     static const struct host hosts[] = {{"192.0.2.1:80", 100, 0}};
 
-    world.late_ms = 500;
+    machine.late_ms = 500;
     assert_status(RACE(hosts, 300), NB_OK);
 }
 
@@ -543,7 +400,7 @@ TEST(after_the_deadline_no_attempt_begins)
                                         {"192.0.2.2:80", 0, ECONNREFUSED},
                                         {"192.0.2.3:80", 0, ECONNREFUSED}};
 
-    world.slow_ms = 100;
+    machine.slow_ms = 100;
     assert_race(150, NB_TIMEOUT, "192.0.2.1:80@0 192.0.2.2:80@100");
     assert_non_null(strstr(err.message, "192.0.2.3:80: not tried"));
 }
@@ -551,14 +408,15 @@ TEST(after_the_deadline_no_attempt_begins)
 TEST(a_lookup_is_over_at_the_deadline_whatever_interrupts_it)
 {
     static const struct host hosts[] = {{"192.0.2.1:80", 1, 0}};
-    size_t threads = running_threads();
 
-    world.disturbances = 1000000;
+    machine.signal_ms = 1;
+    machine.lookup_ms = 1000;
     assert_status(RACE(hosts, 300), NB_TIMEOUT);
     assert_int_equal(now_ms(), 300);
-    assert_int_equal(world.begun, 0);
-    until_lookups_end(threads);
-    world.disturbances = 50;
+    assert_int_equal(kernel.connects, 0);
+    kernel_idle(1000 * MS);
+    assert_int_equal(kernel_open(), 0);
+    machine.lookup_ms = 50;
     assert_status(RACE(hosts, 300), NB_OK);
     assert_int_equal(now_ms(), 51);
 }
@@ -566,16 +424,11 @@ TEST(a_lookup_is_over_at_the_deadline_whatever_interrupts_it)
 TEST(a_lookup_that_failed_too_late_is_a_timeout)
 {
     static const struct host hosts[] = {{"192.0.2.1:80", 1, 0}};
-    nb_conn *conn;
 
-    begin_world(hosts, COUNT(hosts));
-    world.lookup_ms = 500;
-    assert_status(nb_connect(&conn, "none.test:80", NULL, (nb_deadline){300 * NB__NS_PER_MS}, &err),
-                  NB_TIMEOUT);
+    machine.late_lookup = 500;
+    assert_status(race_to("none.test:80", hosts, 1, 300), NB_TIMEOUT);
     assert_int_equal(err.system_error, 0);
-    begin_world(hosts, COUNT(hosts));
-    assert_status(nb_connect(&conn, "none.test:80", NULL, (nb_deadline){900 * NB__NS_PER_MS}, &err),
-                  NB_NAME_NOT_FOUND);
+    assert_status(race_to("none.test:80", hosts, 1, 900), NB_NAME_NOT_FOUND);
 }
 
 /* --- What it comes to when all fail --- */
@@ -640,7 +493,7 @@ TEST(a_socket_that_this_machine_refuses_tells_less_than_the_host)
                 {"[2001:db8::2]:80", 1, 0},
             };
 
-            world.no_ipv6 = reasons[i];
+            machine.no_ipv6 = reasons[i];
             assert_status(RACE(hosts, 10000), answers[k].status);
             assert_int_equal(err.system_error, answers[k].error);
         }
@@ -651,9 +504,9 @@ TEST(a_shortage_at_one_attempt_does_not_stop_the_next)
 {
     static const struct host hosts[] = {{"192.0.2.1:80", 1, 0}, {"192.0.2.2:80", 1, 0}};
 
-    world.socket_failures = 1;
+    fail_next(ON_SOCKET, EMFILE, 1);
     assert_winner(10000, "192.0.2.2:80");
-    world.socket_failures = 2;
+    fail_next(ON_SOCKET, EMFILE, 2);
     assert_status(RACE(hosts, 10000), NB_NO_DESCRIPTORS);
     assert_non_null(strstr(err.message, "(tried 192.0.2.1:80: out of file descriptors (EMFILE), "
                                         "192.0.2.2:80: out of file descriptors (EMFILE))"));
