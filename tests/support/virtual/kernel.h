@@ -13,6 +13,7 @@
 #ifndef NETBASICS_TESTS_KERNEL_H
 #define NETBASICS_TESTS_KERNEL_H
 
+#include <netbasics/conn.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -90,6 +91,7 @@ struct kernel {
     size_t signals_most;     /* so many of them at most; 0: without end */
     int refuses_fd;          /* this descriptor cannot be made to wait or not; 0: none */
     bool no_timers;          /* SO_RCVTIMEO and SO_SNDTIMEO cannot be set */
+    nb_deadline by;          /* the deadline that holds, for what `misarmed` tells; 0: none */
     const struct kernel_client *clients;
     size_t client_count;
     const struct kernel_attempt *attempts;
@@ -105,6 +107,11 @@ struct kernel {
     size_t polls;
     size_t idle_polls; /* of those said ready for nothing */
     size_t timers_set;
+    int64_t armed_ms[2]; /* to what, the last time, by nb_direction */
+    bool blocked;        /* a receive or send was allowed to wait */
+    bool misarmed;       /* and its timer could have ended that after `by` */
+    size_t longest_send;
+    nb_deadline last_poll;
     size_t accepts;
     int64_t accept_times[KERNEL_ACCEPTS_MAX];
     size_t connects;

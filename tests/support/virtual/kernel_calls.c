@@ -221,6 +221,7 @@ static int arm_timer(struct vsocket *socket, nb_direction direction, const struc
         return -ENOPROTOOPT;
     kernel.timers_set++;
     socket->armed_ms[direction] = (int64_t)timer->tv_sec * 1000 + timer->tv_usec / 1000;
+    kernel.armed_ms[direction] = socket->armed_ms[direction];
     return 0;
 }
 
@@ -464,16 +465,22 @@ static int take(int *error)
     return taken;
 }
 
-/* The latest moment at which the timer of a direction ends a wait that begins now: an eighth and two
-   ticks late at worst. */
+/* How late a timer is at worst: an eighth and two ticks. */
+static int64_t worst_delay(int64_t ms)
+{
+    return ms * KERNEL_MS / 8 + 8 * KERNEL_MS;
+}
+
+/* When the timer of a direction ends a wait that begins now. */
 static int64_t timer_end(const struct vsocket *socket, nb_direction direction)
 {
     int64_t ms = socket->armed_ms[direction];
+    int64_t due = kernel.now + ms * KERNEL_MS;
 
-    if (ms == 0)
-        return KERNEL_NEVER;
-    return kernel.now + ms * KERNEL_MS +
-           (ms * KERNEL_MS / 8 + 8 * KERNEL_MS) / 1000 * kernel.late_permille;
+    kernel.blocked = true;
+    if (kernel.by.ns != 0 && (ms == 0 || due + worst_delay(ms) > kernel.by.ns))
+        kernel.misarmed = true;
+    return ms == 0 ? KERNEL_NEVER : due + worst_delay(ms) / 1000 * kernel.late_permille;
 }
 
 /* Hands out bytes that are there. */
@@ -566,11 +573,18 @@ static ssize_t send_piece(int fd, const char *data, size_t length, int flags, bo
     return (ssize_t)sent;
 }
 
+static void count_send(size_t length)
+{
+    kernel.sends++;
+    if (length > kernel.longest_send)
+        kernel.longest_send = length;
+}
+
 static ssize_t own_send(int fd, const void *data, size_t length, int flags)
 {
     int64_t limit = 0;
 
-    kernel.sends++;
+    count_send(length);
     if (vsocket_of(fd) == NULL)
         return -EBADF;
     return send_piece(fd, data, length, flags, false, &limit);
@@ -581,9 +595,12 @@ REPLACE(send, own_send)
 static ssize_t own_sendmsg(int fd, struct iovec *parts, size_t count, int flags)
 {
     int64_t limit = 0;
+    size_t length = 0;
     ssize_t sent = 0;
 
-    kernel.sends++;
+    for (size_t i = 0; i < count; i++)
+        length += parts[i].iov_len;
+    count_send(length);
     if (vsocket_of(fd) == NULL)
         return -EBADF;
     for (size_t i = 0; i < count; i++) {
@@ -693,6 +710,7 @@ static int own_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
     int done;
 
     kernel.polls++;
+    kernel.last_poll = by;
     done = pass_time(some_are_ready, &polled, poll_end(by, &for_nothing));
     if (done == 0 && for_nothing)
         return say_ready(&polled);

@@ -85,6 +85,8 @@ static const struct operation {
                   {"nb_send_slices", wait_send_v, SENDS, false},
                   {"nb_send_frame", wait_send_frame, SENDS, false}};
 
+enum { CLOSE = 7 };
+
 /* ---- fixtures ---- */
 
 static bool on_unix;
@@ -96,17 +98,18 @@ static void meet(const struct kernel_peer *peer)
     assert_status(nb_conn_adopt(&conn, kernel_connection(peer, on_unix), NULL), NB_OK);
     wanted = peer->stream != NULL ? 10 : sizeof(buf);
     got = 0;
+    forget_calls();
 }
 
 static void part(const struct operation *call)
 {
     nb_abort(conn);
     conn = NULL;
-    if (kernel.complaint != NULL || kernel_open() > 0 || kernel.wall_reads > 0)
-        fail_msg("%s: %s, %zu open, %zu looks at the wall clock", call->name,
-                 kernel.complaint != NULL ? kernel.complaint : "no complaint", kernel_open(),
-                 kernel.wall_reads);
     kernel_end();
+    if (kernel.complaint != NULL || kernel_open() > 0 || kernel.wall_reads > 0 || kernel.misarmed)
+        fail_msg("%s: %s, %zu open, %zu looks at the wall clock%s", call->name,
+                 kernel.complaint != NULL ? kernel.complaint : "no complaint", kernel_open(),
+                 kernel.wall_reads, kernel.misarmed ? ", misarmed" : "");
 }
 
 static int begin(void **state)
@@ -117,7 +120,8 @@ static int begin(void **state)
 
 static int end(void **state)
 {
-    kernel_end();
+    if (kernel.now != 0)
+        part(&operations[0]);
     return case_end(state);
 }
 
@@ -140,9 +144,12 @@ static int free_memory(void **state)
 /* Lets a call run into its deadline: it ends with NB_TIMEOUT, not before, and not later than so. */
 static void assert_ends_on_time(const struct operation *call, nb_deadline by, int64_t late_ns)
 {
-    nb_status status = call->run(by);
-    int64_t late = kernel.now - by.ns;
+    nb_status status;
+    int64_t late;
 
+    kernel.by = by;
+    status = call->run(by);
+    late = kernel.now - by.ns;
     if (status != NB_TIMEOUT || late < 0 || late > late_ns)
         fail_msg("%s: %s, %lld us late", call->name, nb_status_name(status),
                  (long long)late / 1000);
@@ -179,6 +186,8 @@ static const bool local = true;
 
 #define ROW(name, over) CASE_WITH(name, over, begin, end)
 #define BOTH(name) ROW(name, tcp), ROW(name, local)
+#define TCP(name) ROW(name, tcp)
+#define UNIX(name) ROW(name, local)
 
 #define TEST(name) TEST_AS(name, BOTH)
 
@@ -422,6 +431,411 @@ TEST(cancel_ends_each_wait_at_once)
             part(&operations[i]);
         }
     }
+}
+
+/* ---- how timers are used ---- */
+
+static const int64_t spans_ms[] = {32,   33,    34,    35,    36,     44,      45,      50,
+                                   80,   81,    100,   152,   153,    500,     1000,    5000,
+                                   9999, 18440, 20000, 60000, 600000, 3600000, 86400000};
+
+/* The largest power of two that keeps the distance. */
+static int64_t best_timer(int64_t left_ms)
+{
+    int64_t ms = 1;
+
+    while (ms * 2 + ms * 2 / 8 + 8 <= left_ms)
+        ms *= 2;
+    return ms;
+}
+
+/* A deadline so many milliseconds from now, and a little more: what timers must keep a distance from. */
+static nb_deadline within(int64_t ms)
+{
+    kernel.by = KERNEL_IN(ms * KERNEL_MS + 123457);
+    return kernel.by;
+}
+
+static void assert_times_out(nb_status (*run)(nb_deadline), int64_t ms)
+{
+    const struct operation call = {"the call", run, RECEIVES, false};
+
+    assert_ends_on_time(&call, within(ms), 0);
+}
+
+/* In the world that a case has begun: the call ends at its deadline, and has set few timers. */
+static void ends_at_its_deadline(const struct operation *call, int64_t ms)
+{
+    assert_ends_on_time(call, within(ms), 0);
+    if (calls(ON_SETSOCKOPT) > 12)
+        fail_msg("%s, %lld ms: %d timers", call->name, (long long)ms, calls(ON_SETSOCKOPT));
+    part(call);
+}
+
+/* One who gives, and takes, so many bytes, one at a time, and nothing more. */
+static const struct kernel_peer *drip(int64_t every_ns, size_t count)
+{
+    static struct kernel_step steps[70000];
+    static struct kernel_peer peer;
+
+    assert_true(count <= COUNT(steps));
+    for (size_t i = 0; i < count; i++)
+        steps[i] = (struct kernel_step){every_ns, 1, 0};
+    peer = (struct kernel_peer){steps, count, NULL, 1, steps, count, 0};
+    return &peer;
+}
+
+TEST(every_deadline_is_kept_to_the_nanosecond)
+{
+    for (size_t i = 0; i < COUNT(operations); i++) {
+        for (size_t k = 0; k < COUNT(spans_ms); k++) {
+            meet(&silent);
+            kernel.late_permille = spans_ms[k] % 2 == 0 ? 1000 : 0;
+            ends_at_its_deadline(&operations[i], spans_ms[k]);
+        }
+    }
+}
+
+/* Lets one call of a direction run into a deadline, with timers that are as late as they can be or
+   not late at all: one timer is set, then the rest of the time is one poll. */
+static void uses_timer_then_poll(nb_status (*run)(nb_deadline), nb_direction direction, int64_t ms,
+                                 bool late)
+{
+    nb_deadline by;
+
+    meet(&silent);
+    kernel.late_permille = late ? 1000 : 0;
+    by = within(ms);
+    assert_status(run(by), NB_TIMEOUT);
+    assert_int_equal(calls(ON_SETSOCKOPT), 1);
+    assert_true(kernel.armed_ms[direction] <= best_timer(ms));
+    assert_true(ms > 2000000 || kernel.armed_ms[direction] == best_timer(ms));
+    assert_true(calls(ON_POLL) <= 1); /* the latest timer may fire at the very deadline */
+    assert_true(calls(ON_POLL) == 0 || kernel.last_poll.ns == by.ns);
+    assert_true(calls(ON_RECV) + calls(ON_SEND) <= 2);
+    part(&operations[0]);
+}
+
+CALL_BY(wait_send_byte, nb_send_all(conn, "x", 1, NULL, by))
+
+TEST(receive_is_one_timer_and_one_poll_at_most)
+{
+    for (size_t i = 0; i < COUNT(spans_ms); i++) {
+        uses_timer_then_poll(wait_recv, NB_RECEIVE, spans_ms[i], false);
+        uses_timer_then_poll(wait_recv, NB_RECEIVE, spans_ms[i], true);
+    }
+}
+
+TEST_AS(tcp_send_is_one_timer_and_one_poll_at_most, TCP)
+{
+    for (size_t i = 0; i < COUNT(spans_ms); i++) {
+        uses_timer_then_poll(wait_send_byte, NB_SEND, spans_ms[i], false);
+        uses_timer_then_poll(wait_send_byte, NB_SEND, spans_ms[i], true);
+    }
+}
+
+TEST_AS(twenty_seconds_are_a_timer_of_16384_ms_and_a_poll, TCP)
+{
+    uses_timer_then_poll(wait_recv, NB_RECEIVE, 20000, true);
+    assert_int_equal(kernel.armed_ms[NB_RECEIVE], 16384);
+    uses_timer_then_poll(wait_send_byte, NB_SEND, 20000, true);
+    assert_int_equal(kernel.armed_ms[NB_SEND], 16384);
+}
+
+TEST_AS(unix_send_with_a_deadline_never_waits_in_the_kernels_send, UNIX)
+{
+    for (size_t i = 0; i < COUNT(spans_ms); i++) {
+        meet(&silent);
+        assert_times_out(wait_send, spans_ms[i]);
+        assert_false(kernel.blocked);
+        assert_int_equal(calls(ON_SETSOCKOPT), 0);
+        part(&operations[0]);
+    }
+}
+
+TEST(short_time_is_one_poll_without_a_timer)
+{
+    meet(&silent);
+    assert_times_out(wait_recv, 33); /* a timer is set now, and not to be used */
+    kernel.blocked = false;
+    for (int64_t ms = 1; ms < 32; ms++) {
+        forget_calls();
+        assert_times_out(wait_recv, ms);
+        assert_int_equal(calls(ON_POLL), 1);
+        assert_int_equal(calls(ON_SETSOCKOPT), 0);
+        assert_true(calls(ON_RECV) <= 1);
+    }
+    assert_false(kernel.blocked);
+}
+
+/* Receives so many times, each with a deadline of its own. */
+static void receive_often(int times, int64_t ms, int64_t other_ms)
+{
+    for (int i = 0; i < times; i++)
+        assert_status(wait_recv(within(i % 2 != 0 ? ms : other_ms)), NB_OK);
+}
+
+TEST_AS(fresh_deadlines_of_one_length_set_the_timer_once, TCP)
+{
+    meet(drip(KERNEL_MS, 1000));
+    receive_often(1000, 20000, 20000);
+    assert_int_equal(calls(ON_SETSOCKOPT), 1);
+    assert_int_equal(calls(ON_RECV), 1000);
+    assert_int_equal(calls(ON_POLL), 0);
+}
+
+TEST_AS(timeout_in_the_steady_state_is_one_recv_and_one_poll, TCP)
+{
+    meet(drip(KERNEL_MS, 3));
+    receive_often(3, 20000, 20000);
+    forget_calls();
+    assert_times_out(wait_recv, 20000);
+    assert_int_equal(calls(ON_RECV), 1);
+    assert_int_equal(calls(ON_POLL), 1);
+    assert_int_equal(calls(ON_SETSOCKOPT), 0);
+}
+
+TEST_AS(deadlines_around_a_power_of_two_do_not_set_the_timer_each_time, TCP)
+{
+    meet(drip(KERNEL_MS, 2000));
+    receive_often(1000, 18441, 18439);
+    assert_true(calls(ON_SETSOCKOPT) <= 2);
+    assert_int_equal(calls(ON_RECV), 1000);
+    forget_calls();
+    receive_often(1000, 20000, 10000);
+    assert_true(calls(ON_SETSOCKOPT) <= 2);
+}
+
+TEST_AS(timer_shrinks_for_a_shorter_deadline, TCP)
+{
+    meet(drip(KERNEL_MS, 3));
+    receive_often(3, 20000, 20000);
+    assert_times_out(wait_recv, 100);
+    assert_int_equal(calls(ON_SETSOCKOPT), 2);
+}
+
+TEST_AS(timer_grows_for_a_much_longer_deadline, TCP)
+{
+    meet(drip(KERNEL_MS, 3));
+    receive_often(3, 100, 100);
+    forget_calls();
+    kernel.late_permille = 1000;
+    assert_times_out(wait_recv, 3600000);
+    assert_int_equal(calls(ON_SETSOCKOPT), 1);
+    assert_true(kernel.armed_ms[NB_RECEIVE] > 1000000);
+}
+
+TEST_AS(one_deadline_for_many_receives_sets_the_timer_a_few_times, TCP)
+{
+    nb_deadline by;
+    nb_status status;
+
+    meet(drip(10 * KERNEL_MS, 3000));
+    by = within(20000);
+    do
+        status = wait_recv(by);
+    while (status == NB_OK);
+    assert_status(status, NB_TIMEOUT);
+    assert_true(kernel.now == by.ns);
+    assert_true(calls(ON_SETSOCKOPT) <= 12);
+}
+
+TEST(wait_without_a_deadline_outlives_an_earlier_deadline)
+{
+    meet(drip(100000000 * KERNEL_MS, 1));
+    assert_times_out(wait_recv, 100);
+    forget_calls();
+    kernel.by.ns = 0;
+    assert_status(wait_recv(nb_forever()), NB_OK);
+    assert_int_equal(calls(ON_RECV), 1);
+    assert_int_equal(calls(ON_POLL), 0);
+    assert_true(calls(ON_SETSOCKOPT) <= 1);
+}
+
+TEST(send_without_a_deadline_outlives_an_earlier_deadline)
+{
+    static const struct kernel_step room[] = {{10 * KERNEL_MS, 1, 0},
+                                              {100000000 * KERNEL_MS, 1, 0},
+                                              {100000000 * KERNEL_MS, 1, 0},
+                                              {100000000 * KERNEL_MS, 1, 0}};
+    static const struct kernel_peer slow = {NULL, 0, NULL, 0, room, COUNT(room), 0};
+
+    meet(&slow);
+    assert_status(wait_send_byte(within(100)), NB_OK);
+    kernel.by.ns = 0;
+    for (int i = 0; i < 3; i++) {
+        forget_calls();
+        assert_status(wait_send_byte(nb_forever()), NB_OK);
+        assert_int_equal(calls(ON_POLL), 0);
+        assert_true(calls(ON_SEND) + calls(ON_SETSOCKOPT) <= (i == 0 ? 3 : 1));
+    }
+}
+
+TEST_AS(sends_that_wait_set_the_timer_once, TCP)
+{
+    meet(drip(KERNEL_MS, 1000));
+    for (int i = 0; i < 1000; i++)
+        assert_status(wait_send_byte(within(20000)), NB_OK);
+    assert_int_equal(calls(ON_SETSOCKOPT), 1);
+    assert_int_equal(calls(ON_POLL), 0);
+    assert_true(calls(ON_SEND) <= 1001);
+}
+
+TEST(sends_that_need_not_wait_are_one_call_each)
+{
+    meet(&ready);
+    for (int i = 0; i < 1000; i++)
+        assert_status(wait_send_byte(within(i % 3 != 0 ? 20000 : 500)), NB_OK);
+    assert_true(calls(ON_SEND) + calls(ON_SETSOCKOPT) <= 1001);
+    assert_int_equal(calls(ON_POLL), 0);
+}
+
+TEST(timer_that_fires_early_does_not_end_a_wait)
+{
+    meet(drip(19999 * KERNEL_MS, 1));
+    assert_status(wait_recv(within(20000)), NB_OK);
+    assert_int_equal(got, 1);
+}
+
+TEST(signals_extend_no_deadline_on_the_virtual_clock)
+{
+    for (size_t i = 0; i < COUNT(operations); i++) {
+        meet(&silent);
+        kernel.signal_every_ns = 3 * KERNEL_MS;
+        ends_at_its_deadline(&operations[i], 20000);
+    }
+}
+
+TEST(trickle_extends_no_deadline_on_the_virtual_clock)
+{
+    for (size_t i = 0; i < COUNT(operations); i++) {
+        if (operations[i].needs_few)
+            continue;
+        meet(drip(7 * KERNEL_MS, 3000));
+        ends_at_its_deadline(&operations[i], 20000);
+    }
+}
+
+TEST(timers_that_cannot_be_set_are_done_without)
+{
+    for (size_t i = 0; i < COUNT(operations); i++) {
+        meet(&silent);
+        kernel.no_timers = true;
+        ends_at_its_deadline(&operations[i], 20000);
+    }
+}
+
+TEST(deadlines_at_the_end_of_time_do_not_overflow)
+{
+    static const int64_t ends[] = {INT64_MAX, INT64_MAX - 1, INT64_MAX - 1000 * KERNEL_MS,
+                                   INT64_MAX / 2};
+    static const struct kernel_step late[] = {{1000000000 * KERNEL_MS, 2, 0}};
+    static const struct kernel_step room[] = {{2000000000 * KERNEL_MS, 1, 0}};
+    static const struct kernel_peer slow = {late, 1, NULL, 1, room, 1, 0};
+
+    for (size_t i = 0; i < COUNT(ends); i++) {
+        meet(&slow);
+        kernel.late_permille = 1000;
+        assert_status(wait_recv((nb_deadline){ends[i]}), NB_OK);
+        assert_status(wait_readable((nb_deadline){ends[i]}), NB_OK);
+        assert_status(wait_send_byte((nb_deadline){ends[i]}), NB_OK);
+        part(&operations[0]);
+    }
+}
+
+TEST(send_with_a_deadline_moves_little_at_once)
+{
+    meet(&ready);
+    assert_status(wait_send(within(20000)), NB_OK);
+    assert_true(kernel.longest_send <= (size_t)4 << 20);
+    assert_true(kernel.longest_send >= (size_t)1 << 20);
+}
+
+TEST(send_without_a_deadline_moves_all_at_once)
+{
+    meet(&ready);
+    assert_status(wait_send(nb_forever()), NB_OK);
+    assert_int_equal(kernel.longest_send, LARGE);
+    assert_int_equal(calls(ON_SEND), 1);
+}
+
+static const struct kernel_step all_is_there[] = {{0, KERNEL_ALL, 0}};
+static const struct kernel_peer bytewise = {all_is_there, 1, NULL, 1, NULL, 0, 0};
+
+TEST(deadline_that_has_passed_is_noticed_before_each_step)
+{
+    nb_deadline by;
+
+    meet(&bytewise);
+    by = within(10);
+    assert_status(wait_recv(by), NB_OK);
+    kernel.now = by.ns - 1;
+    assert_status(wait_recv(by), NB_OK);
+    kernel.now = by.ns;
+    forget_calls();
+    assert_status(wait_recv(by), NB_TIMEOUT);
+    assert_int_equal(calls(ON_RECV), 0);
+    assert_status(wait_send_byte(by), NB_TIMEOUT);
+    assert_int_equal(calls(ON_SEND), 0);
+}
+
+TEST(close_without_a_deadline_gives_up_after_60_idle_seconds)
+{
+    meet(&silent);
+    assert_status(wait_close(nb_forever()), NB_TIMEOUT);
+    assert_true(kernel.now - KERNEL_START == 60000 * KERNEL_MS);
+}
+
+TEST(close_without_a_deadline_waits_on_while_bytes_come)
+{
+    meet(drip(59000 * KERNEL_MS, 70000));
+    assert_status(wait_close(nb_forever()), NB_TOO_LONG);
+    assert_true(kernel.now - KERNEL_START > INT64_C(65000) * 59000 * KERNEL_MS);
+}
+
+TEST(close_with_a_deadline_may_wait_longer_than_60_seconds)
+{
+    meet(&silent);
+    assert_times_out(wait_close, 3600000);
+}
+
+static ssize_t recv_for_a_ms(int fd, void *buffer, size_t length, int flags)
+{
+    kernel.now += KERNEL_MS;
+    return usual.recv(fd, buffer, length, flags);
+}
+
+TEST(close_ends_in_time_however_fast_bytes_come)
+{
+    meet(&bytewise);
+    sys.recv = recv_for_a_ms;
+    assert_ends_on_time(&operations[CLOSE], within(100), 20 * KERNEL_MS);
+}
+
+/* Also at a deadline, and after it. */
+static int poll_that_is_always_ready(struct pollfd *fds, nfds_t count, nb_deadline by)
+{
+    int done = usual.poll(fds, count, by);
+
+    fds[0].revents = fds[0].events;
+    return done == 0 ? 1 : done;
+}
+
+TEST(close_ends_in_time_when_it_is_woken_for_nothing)
+{
+    meet(&silent);
+    kernel.idle_poll_ns = KERNEL_MS;
+    sys.poll = poll_that_is_always_ready;
+    assert_ends_on_time(&operations[CLOSE], within(100), KERNEL_MS);
+}
+
+TEST(close_without_a_deadline_gives_up_when_it_is_woken_for_nothing)
+{
+    meet(&silent);
+    kernel.idle_poll_ns = 100 * KERNEL_MS;
+    sys.poll = poll_that_is_always_ready;
+    assert_status(wait_close(nb_forever()), NB_TIMEOUT);
+    assert_true(kernel.now - KERNEL_START == 60000 * KERNEL_MS);
 }
 
 TEST_GROUP(make_memory, free_memory)
