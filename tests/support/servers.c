@@ -352,6 +352,51 @@ const char *host_at(const char *host, const nb_address *port_of)
     return endpoint;
 }
 
+static struct addrinfo answer_list[128];
+static nb_address answer_addresses[COUNT(answer_list)];
+static size_t answer_count;
+
+struct addrinfo *answers(void)
+{
+    return answer_count > 0 ? answer_list : NULL;
+}
+
+void answers_clear(void)
+{
+    answer_count = 0;
+}
+
+void answer_sockaddr(const struct sockaddr *address, socklen_t length)
+{
+    struct addrinfo *next = &answer_list[answer_count];
+
+    assert_true(answer_count < COUNT(answer_list));
+    memset(next, 0, sizeof(*next));
+    memcpy(answer_addresses[answer_count].storage, address, length);
+    next->ai_family = address->sa_family;
+    next->ai_socktype = SOCK_STREAM;
+    next->ai_addr = (struct sockaddr *)(void *)answer_addresses[answer_count].storage;
+    next->ai_addrlen = length;
+    if (answer_count > 0)
+        answer_list[answer_count - 1].ai_next = next;
+    answer_count++;
+}
+
+void answer_address(const char *text)
+{
+    nb_address address = address_of(text);
+    socklen_t length;
+    const struct sockaddr *raw = nb__address_sockaddr(&address, &length);
+
+    answer_sockaddr(raw, length);
+}
+
+void answers_free(struct addrinfo *list)
+{
+    if (list != answer_list)
+        real.freeaddrinfo(list);
+}
+
 /* What the kernel's table of sockets says of one: the length of the queue of a listening one; -1 when it
    is not there. */
 static int queue_in(const char *path, int fd)

@@ -8,9 +8,7 @@
 
 #include "support.h"
 
-#include <errno.h>
-#include <string.h>
-#include <sys/types.h>
+#include <netdb.h>
 
 /* Waits, bounded, until a condition holds that other threads or the kernel bring about. */
 #define eventually(condition)                                                                      \
@@ -102,6 +100,15 @@ int queue_limit(int listening);
 
 /* Stops the copy of a listener that a forked child has, which then ends. */
 void stop_in_a_child(nb_listener *listener);
+
+/* --- What a resolver answers: addresses, each with a port that must not be used. --- */
+
+struct addrinfo *answers(void); /* NULL: none */
+void answers_clear(void);
+void answer_address(const char *text);
+void answer_sockaddr(const struct sockaddr *address, socklen_t length);
+/* freeaddrinfo(3) for them, which stay, and for lists of the system. */
+void answers_free(struct addrinfo *list);
 
 /* --- The listener of a case without a server. The end of the case closes it. --- */
 

@@ -3,9 +3,7 @@
  *  @brief Tests of nb_connect(). */
 #include "net/address_internal.h"
 #include "servers.h"
-#include "sys/sys.h"
 
-#include <netdb.h>
 #include <netinet/tcp.h>
 #include <sys/time.h>
 
@@ -18,7 +16,6 @@ static struct {
     bool interrupted;         /* connect goes on and says EINTR */
     int writable_for_nothing; /* so many polls lie */
     bool hung_up;             /* poll shows that it is closed */
-    const char *addresses[8]; /* what "many.test" has */
 } now;
 
 static int own_socket(int family)
@@ -65,36 +62,18 @@ REPLACE(getsockopt, own_getsockopt)
 
 static int own_getaddrinfo(const char *host, struct addrinfo **out, int *number)
 {
-    static struct addrinfo entries[COUNT(now.addresses)];
-    static nb_address addresses[COUNT(now.addresses)];
-
     *number = 0;
-    *out = entries;
-    memset(entries, 0, sizeof(entries));
-    for (size_t i = 0; i < COUNT(entries) && now.addresses[i] != NULL; i++) {
-        addresses[i] = address_of(now.addresses[i]);
-        entries[i].ai_family = nb__address_domain(&addresses[i]);
-        entries[i].ai_addr = (struct sockaddr *)(void *)addresses[i].storage;
-        entries[i].ai_addrlen = addresses[i].length;
-        entries[i].ai_next = i > 0 ? NULL : entries[i].ai_next;
-        if (i > 0)
-            entries[i - 1].ai_next = &entries[i];
-    }
+    *out = answers();
     return strcmp(host, "many.test") == 0 ? 0 : EAI_NONAME;
 }
 
 REPLACE(getaddrinfo, own_getaddrinfo)
-
-static void own_freeaddrinfo(struct addrinfo *list)
-{
-    (void)list;
-}
-
-REPLACE(freeaddrinfo, own_freeaddrinfo)
+REPLACE(freeaddrinfo, answers_free)
 
 static int connect_case_begin(void **state)
 {
     memset(&now, 0, sizeof(now));
+    answers_clear();
     now.missing_family = -1;
     now.missing_for = EAFNOSUPPORT;
     return net_case_begin(state);
@@ -103,11 +82,14 @@ static int connect_case_begin(void **state)
 #undef NET_CASE
 #define NET_CASE(name) cmocka_unit_test_setup_teardown(name, connect_case_begin, net_case_end)
 
+/* What "many.test" has. */
 static void many_is(const char *first, const char *second, const char *third)
 {
-    now.addresses[0] = first;
-    now.addresses[1] = second;
-    now.addresses[2] = third;
+    answers_clear();
+    answer_address(first);
+    answer_address(second);
+    if (third != NULL)
+        answer_address(third);
 }
 
 /* What the connect that failed last has said. */

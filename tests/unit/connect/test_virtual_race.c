@@ -6,8 +6,6 @@
 #include "net/address_internal.h"
 #include "servers.h"
 
-#include <netdb.h>
-
 #define HOSTS_MAX 24
 #define MS KERNEL_MS
 #define NEVER KERNEL_NEVER
@@ -81,25 +79,9 @@ static int own_detach(pthread_t thread)
 
 static int own_getaddrinfo(const char *host, struct addrinfo **out, int *number)
 {
-    static struct addrinfo entries[HOSTS_MAX];
-    static nb_address addresses[HOSTS_MAX];
-
     *number = 0;
-    memset(entries, 0, sizeof(entries));
-    for (size_t i = 0; i < host_count; i++) {
-        addresses[i] = address_of(its_hosts[i].address);
-        entries[i].ai_addr = (struct sockaddr *)(void *)addresses[i].storage;
-        entries[i].ai_addrlen = addresses[i].length;
-        if (i > 0)
-            entries[i - 1].ai_next = &entries[i];
-    }
-    *out = entries;
+    *out = answers();
     return strcmp(host, "host.test") == 0 ? 0 : EAI_NONAME;
-}
-
-static void own_freeaddrinfo(struct addrinfo *list)
-{
-    (void)list;
 }
 
 static int own_socket(int family)
@@ -151,7 +133,7 @@ static int race_case_begin(void **state)
     sys.pthread_join = own_join;
     sys.pthread_detach = own_detach;
     sys.getaddrinfo = own_getaddrinfo;
-    sys.freeaddrinfo = own_freeaddrinfo;
+    sys.freeaddrinfo = answers_free;
     sys.socket = own_socket;
     sys.connect = own_connect;
     sys.poll = own_poll;
@@ -182,6 +164,9 @@ static nb_status race_to(const char *endpoint, const struct host *hosts, size_t 
     memset(attempts, 0, sizeof(attempts));
     its_hosts = hosts;
     host_count = count;
+    answers_clear();
+    for (size_t i = 0; i < count; i++)
+        answer_address(hosts[i].address);
     status = nb_connect(&conn, endpoint, NULL, ms < 0 ? nb_forever() : KERNEL_IN(ms * MS), &err);
     assert_true((status == NB_OK) == (conn != NULL));
     assert_status(err.status, status);

@@ -1,18 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Tests of name lookup, through nb_connect(). */
-#include "net/address_internal.h"
 #include "servers.h"
-#include "sys/sys.h"
 
-#include <netdb.h>
 #include <sys/wait.h>
 
-/* What the resolver answers: addresses in this order, each with a port that must not be used. */
-#define ANSWERS_MAX 128
-static struct addrinfo answers[ANSWERS_MAX];
-static nb_address answer_addresses[ANSWERS_MAX];
-static size_t answer_count;
+/* What the resolver answers beside addresses. */
 static int answer_code;
 static int answer_errno;
 static nb_deadline answer_not_before;
@@ -64,7 +57,7 @@ static int own_getaddrinfo(const char *host, struct addrinfo **out, int *number)
     until = answer_not_before;
     code = answer_code;
     *number = answer_errno;
-    *out = code == 0 && answer_count > 0 ? answers : NULL;
+    *out = code == 0 ? answers() : NULL;
     pthread_mutex_unlock(&answers_lock);
     while (!nb_expired(until))
         a_moment();
@@ -72,14 +65,7 @@ static int own_getaddrinfo(const char *host, struct addrinfo **out, int *number)
 }
 
 REPLACE(getaddrinfo, own_getaddrinfo)
-
-static void own_freeaddrinfo(struct addrinfo *list)
-{
-    if (list != answers)
-        real.freeaddrinfo(list);
-}
-
-REPLACE(freeaddrinfo, own_freeaddrinfo)
+REPLACE(freeaddrinfo, answers_free)
 
 static int own_poll(struct pollfd *fds, nfds_t count, nb_deadline by)
 {
@@ -138,36 +124,11 @@ static void answer_not_until(nb_deadline until)
 static void answer_with(int code, int number)
 {
     pthread_mutex_lock(&answers_lock);
-    answer_count = 0;
+    answers_clear();
     answer_code = code;
     answer_errno = number;
     pthread_mutex_unlock(&answers_lock);
     answer_not_until((nb_deadline){0});
-}
-
-static void answer_sockaddr(const struct sockaddr *address, socklen_t length)
-{
-    struct addrinfo *next = &answers[answer_count];
-
-    assert_true(answer_count < ANSWERS_MAX);
-    memset(next, 0, sizeof(*next));
-    memcpy(answer_addresses[answer_count].storage, address, length);
-    next->ai_family = address->sa_family;
-    next->ai_socktype = SOCK_STREAM;
-    next->ai_addr = (struct sockaddr *)(void *)answer_addresses[answer_count].storage;
-    next->ai_addrlen = length;
-    if (answer_count > 0)
-        answers[answer_count - 1].ai_next = next;
-    answer_count++;
-}
-
-static void answer_address(const char *text)
-{
-    nb_address address = address_of(text);
-    socklen_t length;
-    const struct sockaddr *as_socket = nb__address_sockaddr(&address, &length);
-
-    answer_sockaddr(as_socket, length);
 }
 
 static void answer_mapped_loopback(void)
