@@ -17,11 +17,20 @@ static char *large; /* bytes of no meaning, never touched */
 
 static const struct kernel_step never[] = {{KERNEL_NEVER, 1, 0}};
 
-/* A byte each 100 ms, for half an hour. */
-static struct kernel_step drops[18000];
-
 static const struct kernel_peer silent = {never, 1, NULL, 0, never, 1, 0};
-static const struct kernel_peer dripping = {drops, COUNT(drops), NULL, 0, drops, COUNT(drops), 0};
+
+/* One who gives, and takes, so many bytes, one at a time, and nothing more. */
+static const struct kernel_peer *drip(int64_t every_ns, size_t count)
+{
+    static struct kernel_step steps[70000];
+    static struct kernel_peer peer;
+
+    assert_true(count <= COUNT(steps));
+    for (size_t i = 0; i < count; i++)
+        steps[i] = (struct kernel_step){every_ns, 1, 0};
+    peer = (struct kernel_peer){steps, count, NULL, 1, steps, count, 0};
+    return &peer;
+}
 
 /* Everything is there, and there is room for everything. */
 /* Ten bytes: a frame of five and an LF, or all together a line. */
@@ -129,8 +138,6 @@ static int make_memory(void **state)
 {
     (void)state;
     large = calloc(1, LARGE);
-    for (size_t i = 0; i < COUNT(drops); i++)
-        drops[i] = (struct kernel_step){100 * KERNEL_MS, 1, 0};
     return large == NULL;
 }
 
@@ -315,8 +322,8 @@ TEST(wall_clock_that_is_set_back_and_forth_moves_no_deadline)
 TEST(byte_each_100_ms_extends_no_deadline)
 {
     for (int64_t late = 0; late <= 1000; late += 1000) {
-        each_ends_after(777 * KERNEL_MS, &dripping, late, 0);
-        each_ends_after(99000 * KERNEL_MS, &dripping, late, 0);
+        each_ends_after(777 * KERNEL_MS, drip(100 * KERNEL_MS, 18000), late, 0);
+        each_ends_after(99000 * KERNEL_MS, drip(100 * KERNEL_MS, 18000), late, 0);
     }
 }
 
@@ -327,7 +334,7 @@ TEST(signal_each_300_ms_extends_no_deadline)
 
 TEST(signal_each_300_ms_and_a_byte_each_100_ms_extend_no_deadline)
 {
-    each_ends_after(20000 * KERNEL_MS, &dripping, 0, 30 * KERNEL_MS);
+    each_ends_after(20000 * KERNEL_MS, drip(100 * KERNEL_MS, 18000), 0, 30 * KERNEL_MS);
 }
 
 TEST(peer_that_never_reads_costs_a_send_its_deadline_and_no_more)
@@ -353,7 +360,7 @@ TEST(peer_that_reads_little_by_little_extends_no_send)
     for (size_t i = 0; i < COUNT(operations); i++) {
         if (operations[i].does != SENDS)
             continue;
-        meet(&dripping);
+        meet(drip(100 * KERNEL_MS, 18000));
         kernel.late_permille = 1000;
         assert_ends_on_time(&operations[i], KERNEL_IN(256 * KERNEL_MS), 0);
         assert_int_equal(got, 2);
@@ -367,7 +374,7 @@ TEST(call_of_20_seconds_is_never_10_ms_late)
 
     for (size_t i = 0; i < COUNT(operations); i++) {
         for (size_t k = 0; k < COUNT(late); k++) {
-            meet(k % 2 == 0 || operations[i].needs_few ? &silent : &dripping);
+            meet(k % 2 == 0 || operations[i].needs_few ? &silent : drip(100 * KERNEL_MS, 18000));
             kernel.late_permille = late[k];
             kernel.poll_late_ns = 4 * KERNEL_MS; /* one tick of a slow machine */
             assert_ends_on_time(&operations[i], KERNEL_IN(20000 * KERNEL_MS), 10 * KERNEL_MS - 1);
@@ -379,7 +386,7 @@ TEST(call_of_20_seconds_is_never_10_ms_late)
 TEST(system_without_timers_keeps_deadlines)
 {
     for (size_t i = 0; i < COUNT(operations); i++) {
-        meet(operations[i].needs_few ? &silent : &dripping);
+        meet(operations[i].needs_few ? &silent : drip(100 * KERNEL_MS, 18000));
         kernel.no_timers = true;
         assert_ends(&operations[i], KERNEL_IN(20000 * KERNEL_MS), NB_TIMEOUT, 20000 * KERNEL_MS);
     }
@@ -391,7 +398,7 @@ TEST(socket_that_is_ready_for_nothing_extends_no_deadline)
         if (operations[i].does == LOOKS)
             continue; /* it says what poll(2) says */
         for (size_t k = 0; k < COUNT(future_ns) - 1; k++) {
-            meet(k % 2 == 0 || operations[i].needs_few ? &silent : &dripping);
+            meet(k % 2 == 0 || operations[i].needs_few ? &silent : drip(100 * KERNEL_MS, 18000));
             kernel.idle_poll_ns = KERNEL_MS;
             assert_ends(&operations[i], KERNEL_IN(future_ns[k] / 10 + 1), NB_TIMEOUT,
                         future_ns[k] / 10 + 1);
@@ -449,19 +456,6 @@ static void assert_times_out(nb_status (*run)(nb_deadline), int64_t ms)
     const struct operation call = {"the call", run, RECEIVES, false};
 
     assert_ends_on_time(&call, within(ms), 0);
-}
-
-/* One who gives, and takes, so many bytes, one at a time, and nothing more. */
-static const struct kernel_peer *drip(int64_t every_ns, size_t count)
-{
-    static struct kernel_step steps[70000];
-    static struct kernel_peer peer;
-
-    assert_true(count <= COUNT(steps));
-    for (size_t i = 0; i < count; i++)
-        steps[i] = (struct kernel_step){every_ns, 1, 0};
-    peer = (struct kernel_peer){steps, count, NULL, 1, steps, count, 0};
-    return &peer;
 }
 
 TEST(every_deadline_is_kept_to_the_nanosecond)
