@@ -25,11 +25,31 @@ static const struct kernel_peer talking = {endless, COUNT(endless), NULL, 0, NUL
 
 /* ---- fixtures ---- */
 
+static int events[16];
+
+static void note(const nb_event *event, void *context)
+{
+    (void)context;
+    events[event->kind]++;
+}
+
+/* How a world serves: one client after the other, unless its case says more. */
+static nb_serve_options options;
+
+static void serve_alone(void)
+{
+    options = (nb_serve_options)NB_SERVE_OPTIONS_INIT;
+    options.concurrency = 1;
+    options.on_event = note;
+    memset(events, 0, sizeof(events));
+}
+
 static int fill_scripts(void **state)
 {
     (void)state;
     for (size_t i = 0; i < COUNT(endless); i++)
         endless[i] = (struct kernel_step){1000 * KERNEL_MS, 100, 0};
+    serve_alone();
     return 0;
 }
 
@@ -49,6 +69,7 @@ static void finish(void)
     assert_int_equal(kernel_open(), 0);
     assert_int_equal(kernel.wall_reads, 0);
     kernel_end();
+    serve_alone();
 }
 
 static void stop(void *argument)
@@ -67,6 +88,15 @@ static void assert_accept_waits(const int64_t *ms, size_t count)
         if (waited != ms[i] * KERNEL_MS)
             fail_msg("wait %zu is %lld ns", i, (long long)waited);
     }
+}
+
+/* That an accept ends so; who came is sent away. */
+static void assert_accept(nb_deadline by, nb_status expected)
+{
+    nb_conn *conn;
+
+    assert_status(nb_accept(listener, &conn, by, NULL), expected);
+    nb_abort(conn);
 }
 
 /* ---- nb_accept() ---- */
@@ -91,12 +121,9 @@ static const int shortages[] = {EMFILE, ENFILE, ENOBUFS, ENOMEM};
 TEST(accept_tries_after_5_ms_doubling_to_a_second)
 {
     for (size_t i = 0; i < COUNT(shortages); i++) {
-        nb_conn *conn;
-
         listen_to(clients, short_of(shortages[i], COUNT(back_off_ms)));
-        assert_status(nb_accept(listener, &conn, nb_forever(), NULL), NB_OK);
+        assert_accept(nb_forever(), NB_OK);
         assert_accept_waits(back_off_ms, COUNT(back_off_ms));
-        nb_abort(conn);
         finish();
     }
 }
@@ -106,38 +133,29 @@ TEST(accept_during_a_shortage_ends_at_its_deadline)
     static const int64_t times_ms[] = {1, 5, 6, 35, 36, 2000};
 
     for (size_t i = 0; i < COUNT(times_ms); i++) {
-        nb_deadline by;
-        nb_conn *conn;
-
         listen_to(clients, short_of(EMFILE, CLIENTS_MAX - 1));
-        by = KERNEL_IN(times_ms[i] * KERNEL_MS);
-        assert_status(nb_accept(listener, &conn, by, NULL), NB_NO_DESCRIPTORS);
-        assert_true(kernel.now == by.ns);
+        assert_accept(KERNEL_IN(times_ms[i] * KERNEL_MS), NB_NO_DESCRIPTORS);
+        assert_true(kernel.now == KERNEL_START + times_ms[i] * KERNEL_MS);
         finish();
     }
 }
 
 TEST(stop_ends_the_wait_of_a_shortage_at_once)
 {
-    nb_conn *conn;
-
     listen_to(clients, short_of(EMFILE, CLIENTS_MAX - 1));
     kernel_at(KERNEL_START + 1700 * KERNEL_MS, stop, NULL);
-    assert_status(nb_accept(listener, &conn, nb_forever(), NULL), NB_CANCELLED);
+    assert_accept(nb_forever(), NB_CANCELLED);
     assert_true(kernel.now == KERNEL_START + 1700 * KERNEL_MS);
     finish();
 }
 
 TEST(signals_do_not_shorten_the_wait_of_a_shortage)
 {
-    nb_conn *conn;
-
     listen_to(clients, short_of(EMFILE, 11));
     kernel.signal_every_ns = 300 * KERNEL_MS;
-    assert_status(nb_accept(listener, &conn, nb_forever(), NULL), NB_OK);
+    assert_accept(nb_forever(), NB_OK);
     assert_true(kernel.accepts <= 24);
     assert_true(kernel.now - KERNEL_START >= 1000 * KERNEL_MS);
-    nb_abort(conn);
     finish();
 }
 
@@ -146,12 +164,9 @@ TEST(lost_connections_cost_no_time)
     static const int errors[] = {ECONNABORTED, EPROTO, EPERM, ENETDOWN, EHOSTUNREACH, ETIMEDOUT};
 
     for (size_t i = 0; i < COUNT(errors); i++) {
-        nb_conn *conn;
-
         listen_to(clients, short_of(errors[i], CLIENTS_MAX - 1));
-        assert_status(nb_accept(listener, &conn, KERNEL_IN(1), NULL), NB_OK);
+        assert_accept(KERNEL_IN(1), NB_OK);
         assert_true(kernel.now == KERNEL_START);
-        nb_abort(conn);
         finish();
     }
 }
@@ -161,14 +176,10 @@ TEST(accept_keeps_its_deadline_to_the_nanosecond)
     static const int64_t ns[] = {0, 1, 50 * KERNEL_MS, 20000 * KERNEL_MS};
 
     for (size_t i = 0; i < 2 * COUNT(ns); i++) {
-        nb_deadline by;
-        nb_conn *conn;
-
         listen_to(NULL, 0);
         kernel.signal_every_ns = i < COUNT(ns) ? 0 : 300 * KERNEL_MS;
-        by = KERNEL_IN(ns[i % COUNT(ns)]);
-        assert_status(nb_accept(listener, &conn, by, NULL), NB_TIMEOUT);
-        assert_true(kernel.now == by.ns);
+        assert_accept(KERNEL_IN(ns[i % COUNT(ns)]), NB_TIMEOUT);
+        assert_true(kernel.now == KERNEL_START + ns[i % COUNT(ns)]);
         assert_int_equal(kernel.accepts, 0);
         finish();
     }
@@ -176,50 +187,25 @@ TEST(accept_keeps_its_deadline_to_the_nanosecond)
 
 TEST(queue_that_is_readable_for_nothing_is_waited_for)
 {
-    nb_deadline by;
-    nb_conn *conn;
-
     listen_to(NULL, 0);
     kernel.idle_poll_ns = KERNEL_MS;
-    by = KERNEL_IN(1000 * KERNEL_MS);
-    assert_status(nb_accept(listener, &conn, by, NULL), NB_TIMEOUT);
-    assert_true(kernel.now == by.ns);
+    assert_accept(KERNEL_IN(1000 * KERNEL_MS), NB_TIMEOUT);
+    assert_true(kernel.now == KERNEL_START + 1000 * KERNEL_MS);
     assert_in_range(kernel.accepts, 990, 1000);
     finish();
 }
 
 TEST(accept_with_a_deadline_that_has_passed_takes_nobody)
 {
-    nb_conn *conn;
-
     listen_to(clients, short_of(0, 0));
-    assert_status(nb_accept(listener, &conn, (nb_deadline){INT64_MIN}, NULL), NB_TIMEOUT);
-    assert_status(nb_accept(listener, &conn, KERNEL_IN(0), NULL), NB_TIMEOUT);
+    assert_accept((nb_deadline){INT64_MIN}, NB_TIMEOUT);
+    assert_accept(KERNEL_IN(0), NB_TIMEOUT);
     assert_int_equal(kernel.accepts, 0);
-    assert_status(nb_accept(listener, &conn, KERNEL_IN(1), NULL), NB_OK);
-    nb_abort(conn);
+    assert_accept(KERNEL_IN(1), NB_OK);
     finish();
 }
 
 /* ---- nb_serve(), one after the other ---- */
-
-static int events[16];
-
-static void note(const nb_event *event, void *context)
-{
-    (void)context;
-    events[event->kind]++;
-}
-
-static nb_serve_options alone(void)
-{
-    nb_serve_options options = NB_SERVE_OPTIONS_INIT;
-
-    memset(events, 0, sizeof(events));
-    options.concurrency = 1;
-    options.on_event = note;
-    return options;
-}
 
 static nb_status read_hello(nb_conn *conn, void *context)
 {
@@ -246,18 +232,16 @@ static nb_status wait_for_ever(nb_conn *conn, void *context)
     return NB_OK;
 }
 
-static void serve_until(int64_t stop_ms, nb_handler *handler, const nb_serve_options *options)
+static void serve_until(int64_t stop_ms, nb_handler *handler)
 {
     kernel_at(KERNEL_START + stop_ms * KERNEL_MS, stop, NULL);
-    assert_status(nb_serve(listener, handler, NULL, options, NULL), NB_OK);
+    assert_status(nb_serve(listener, handler, NULL, &options, NULL), NB_OK);
 }
 
 TEST(loop_tries_after_5_ms_doubling_to_a_second_and_says_so_once)
 {
-    nb_serve_options options = alone();
-
     listen_to(clients, short_of(EMFILE, COUNT(back_off_ms)));
-    serve_until(10000, read_hello, &options);
+    serve_until(10000, read_hello);
     assert_accept_waits(back_off_ms, COUNT(back_off_ms));
     assert_int_equal(events[NB_EVENT_ACCEPT_BACKING_OFF], 1);
     assert_int_equal(events[NB_EVENT_ACCEPT_RECOVERED], 1);
@@ -288,12 +272,12 @@ static void note_close(const nb_event *event, void *context)
 }
 
 /* Serves one client until 1000 s: how it ended, and that it was then, in milliseconds. */
-static void assert_closed(const struct kernel_client *client, nb_handler *handler,
-                          nb_serve_options *options, nb_status how, int64_t ms)
+static void assert_closed(const struct kernel_client *client, nb_handler *handler, nb_status how,
+                          int64_t ms)
 {
-    options->on_event = note_close;
+    options.on_event = note_close;
     listen_to(client, 1);
-    serve_until(1000000, handler, options);
+    serve_until(1000000, handler);
     assert_int_equal(events[NB_EVENT_CLOSED], 1);
     assert_status(closed_as, how);
     if (closed_ns != KERNEL_START + ms * KERNEL_MS)
@@ -313,61 +297,46 @@ static const char *end_of_line(void)
 
 TEST(client_that_ends_in_order_is_closed_at_once)
 {
-    nb_serve_options options = alone();
-
-    assert_closed(one_polite, read_hello, &options, NB_OK, 0);
+    assert_closed(one_polite, read_hello, NB_OK, 0);
 }
 
 TEST(client_that_never_ends_lingers_for_linger_ms)
 {
-    nb_serve_options options = alone();
-
-    assert_closed(one_lasting, read_hello, &options, NB_TIMEOUT, 5000);
-    options = alone();
+    assert_closed(one_lasting, read_hello, NB_TIMEOUT, 5000);
     options.linger_ms = 123456;
-    assert_closed(one_lasting, read_hello, &options, NB_TIMEOUT, 123456);
+    assert_closed(one_lasting, read_hello, NB_TIMEOUT, 123456);
 }
 
 TEST(line_about_the_end_says_why_and_after_what)
 {
-    nb_serve_options options = alone();
-
-    assert_closed(one_polite, read_hello, &options, NB_OK, 0);
+    assert_closed(one_polite, read_hello, NB_OK, 0);
     assert_string_equal(end_of_line(), "closed after 0.000 s, 5 bytes received, 0 sent");
-    options = alone();
     options.linger_ms = 123456;
-    assert_closed(one_lasting, read_hello, &options, NB_TIMEOUT, 123456);
+    assert_closed(one_lasting, read_hello, NB_TIMEOUT, 123456);
     assert_string_equal(end_of_line(), "timed out after 123.456 s, 5 bytes received, 0 sent");
 }
 
 TEST(life_of_a_connection_ends_its_lingering)
 {
-    nb_serve_options options = alone();
-
     options.linger_ms = 60000;
     options.connection_ms = 7000;
-    assert_closed(one_lasting, read_hello, &options, NB_TIMEOUT, 7000);
+    assert_closed(one_lasting, read_hello, NB_TIMEOUT, 7000);
 }
 
 TEST(client_that_talks_on_lingers_for_linger_bytes)
 {
-    nb_serve_options options = alone();
-
     options.linger_ms = 900000;
     options.linger_bytes = 1000;
-    assert_closed(one_talking, read_hello, &options, NB_TOO_LONG, 11000);
+    assert_closed(one_talking, read_hello, NB_TOO_LONG, 11000);
 }
 
 TEST(handler_that_retries_time_outs_ends_with_the_life)
 {
-    nb_serve_options options = alone();
-
     options.connection_ms = 60000;
-    assert_closed(one_silent, wait_for_ever, &options, NB_CANCELLED, 60000);
+    assert_closed(one_silent, wait_for_ever, NB_CANCELLED, 60000);
     assert_status(handler_status, NB_CANCELLED);
-    options = alone();
     options.connection_ms = 60000;
-    assert_closed(one_talking, wait_for_ever, &options, NB_CANCELLED, 60000);
+    assert_closed(one_talking, wait_for_ever, NB_CANCELLED, 60000);
     assert_status(handler_status, NB_CANCELLED);
 }
 
@@ -380,13 +349,12 @@ TEST(stop_takes_no_longer_than_drain_ms)
     for (size_t i = 0; i < COUNT(drains_ms) * COUNT(stops_ms); i++) {
         int64_t drain_ms = drains_ms[i / COUNT(stops_ms)];
         int64_t stop_ms = stops_ms[i % COUNT(stops_ms)];
-        nb_serve_options options = alone();
         nb_serve_counters counters = NB_SERVE_COUNTERS_INIT;
         int64_t late;
 
         options.drain_ms = drain_ms;
         listen_to(one_silent, 1);
-        serve_until(stop_ms, wait_for_ever, &options);
+        serve_until(stop_ms, wait_for_ever);
         late = kernel.now - (KERNEL_START + (stop_ms + drain_ms) * KERNEL_MS);
         assert_true(late >= 0);
         /* nobody watches the clock for the handler: its own waits look at the stop four times */
@@ -407,11 +375,10 @@ TEST(those_who_wait_at_the_stop_are_served_and_those_who_come_later_are_not)
                                                  {0, 0, &polite, 0},
                                                  {1, 0, &polite, 0},
                                                  {KERNEL_MS, 0, &polite, 0}};
-    nb_serve_options options = alone();
     nb_serve_counters counters = NB_SERVE_COUNTERS_INIT;
 
     listen_to(crowd, COUNT(crowd));
-    serve_until(3000, read_hello, &options);
+    serve_until(3000, read_hello);
     nb_listener_counters(listener, &counters);
     assert_int_equal(counters.accepted, 4);
     assert_int_equal(counters.unserved, 0);
@@ -427,12 +394,10 @@ TEST(those_who_wait_at_the_stop_are_served_and_those_who_come_later_are_not)
 
 TEST(lingering_ends_with_the_drain)
 {
-    nb_serve_options options = alone();
-
     options.linger_ms = 3600000;
     options.drain_ms = 2500;
     listen_to(one_lasting, 1);
-    serve_until(3000, read_hello, &options);
+    serve_until(3000, read_hello);
     assert_true(kernel.now == KERNEL_START + 5500 * KERNEL_MS);
     finish();
 }
