@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
  *  @brief Tests of deadlines: never early, hardly late, and never extended by progress, signals or
- *         the coarseness of the kernel's timers.
- */
+ *         the coarseness of the kernel's timers. */
 #include "conn_case.h"
 
 #define NS_PER_MS INT64_C(1000000)
