@@ -87,7 +87,7 @@ static int open_wakeups(nb_listener *listener)
     return rc;
 }
 
-/* A listener without sockets. */
+/* A listener without sockets; NULL after a failure. */
 static struct nb__result make(nb_listener **out)
 {
     nb_listener *listener = nb__sys_calloc(1, sizeof(*listener));
@@ -126,7 +126,7 @@ nb_status nb_listen(nb_listener **out, const char *endpoint, const nb_listen_opt
     if (status != NB_OK)
         return status;
     result = make(&listener);
-    if (result.status != NB_OK)
+    if (listener == NULL)
         return nb__error_set(err, result, operation, endpoint);
     status = add_endpoint(listener, endpoint, &params, err);
     if (status == NB_OK)

@@ -259,14 +259,15 @@ bool nb_address_equal(const nb_address *a, const nb_address *b)
 
 bool nb__address_same_peer(const nb_address *a, const nb_address *b)
 {
+    nb_family family = nb_address_family(a);
     struct sockaddr_in6 a6;
     struct sockaddr_in6 b6;
 
-    if (nb_address_family(a) != nb_address_family(b))
+    if (family != nb_address_family(b))
         return false;
-    if (nb_address_family(a) == NB_FAMILY_IPV4)
+    if (family == NB_FAMILY_IPV4)
         return same_host(a, b);
-    if (nb_address_family(a) != NB_FAMILY_IPV6)
+    if (family != NB_FAMILY_IPV6)
         return false;
     a6 = as_ipv6(a);
     b6 = as_ipv6(b);
