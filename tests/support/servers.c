@@ -475,6 +475,7 @@ static void record(const nb_event *event, void *context)
 
 static void server_reset(struct server *server)
 {
+    handler_saw = NB_OK;
     server->by_default = false;
     server->also = NULL;
     server->context = NULL;
@@ -569,10 +570,7 @@ void server_run(struct server *server)
 
 static bool server_join(struct server *server)
 {
-    nb_deadline until = plenty();
-
-    while (!server->ended && !nb_expired(until))
-        a_moment();
+    wait_until(server->ended);
     if (!server->ended)
         return false;
     pthread_join(server->thread, NULL);
@@ -728,37 +726,38 @@ nb_status echo(nb_conn *conn, void *unused)
     return NB_OK;
 }
 
-nb_status wait_for_ever(nb_conn *conn, void *status)
+atomic_int handler_saw;
+
+nb_status wait_for_ever(nb_conn *conn, void *unused)
 {
     char byte;
     size_t received;
 
-    *(atomic_int *)status = (int)nb_recv(conn, &byte, 1, &received, nb_forever());
+    (void)unused;
+    handler_saw = (int)nb_recv(conn, &byte, 1, &received, nb_forever());
     return NB_OK;
 }
 
-nb_status retry_timeouts(nb_conn *conn, void *status)
+nb_status retry_timeouts(nb_conn *conn, void *unused)
 {
-    nb_status ended;
     size_t received;
     char byte;
 
+    (void)unused;
     do
-        ended = nb_recv(conn, &byte, 1, &received, nb_after_ms(3));
-    while (ended == NB_TIMEOUT);
-    *(atomic_int *)status = (int)ended;
+        handler_saw = (int)nb_recv(conn, &byte, 1, &received, nb_after_ms(3));
+    while (handler_saw == NB_TIMEOUT);
     return NB_OK;
 }
 
-nb_status send_for_ever(nb_conn *conn, void *status)
+nb_status send_for_ever(nb_conn *conn, void *unused)
 {
     static const char much[65536];
-    nb_status ended;
 
+    (void)unused;
     do
-        ended = nb_send_all(conn, much, sizeof(much), NULL, nb_forever());
-    while (ended == NB_OK);
-    *(atomic_int *)status = (int)ended;
+        handler_saw = (int)nb_send_all(conn, much, sizeof(much), NULL, nb_forever());
+    while (handler_saw == NB_OK);
     return NB_OK;
 }
 

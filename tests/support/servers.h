@@ -10,12 +10,17 @@
 
 #include <netdb.h>
 
-/* Waits, bounded, until a condition holds that other threads or the kernel bring about. */
-#define eventually(condition)                                                                      \
+/* Waits, bounded, until a condition holds that other threads or the kernel bring about; wait_until() is for other
+   threads than that of the case. */
+#define wait_until(condition)                                                                      \
     do {                                                                                           \
         nb_deadline until_ = plenty();                                                             \
         while (!(condition) && !nb_expired(until_))                                                \
             a_moment();                                                                            \
+    } while (0)
+#define eventually(condition)                                                                      \
+    do {                                                                                           \
+        wait_until(condition);                                                                     \
         assert_true(condition);                                                                    \
     } while (0)
 
@@ -194,12 +199,14 @@ nb_status say_hello(nb_conn *conn, void *unused);
 nb_status say_hello_later(nb_conn *conn, void *unused);
 /* Echoes until the end. */
 nb_status echo(nb_conn *conn, void *unused);
-/* Waits for the peer for ever, and stores what that call returned in the atomic_int context. */
-nb_status wait_for_ever(nb_conn *conn, void *status);
-/* Waits for the peer, again and again for three milliseconds each, and stores what ended that. */
-nb_status retry_timeouts(nb_conn *conn, void *status);
-/* Sends until that fails, and stores how. */
-nb_status send_for_ever(nb_conn *conn, void *status);
+/* What the next ones, and handlers of the case, have been told last; NB_OK when a server is made. */
+extern atomic_int handler_saw;
+/* Waits for the peer for ever. */
+nb_status wait_for_ever(nb_conn *conn, void *unused);
+/* Waits for the peer, again and again for three milliseconds each. */
+nb_status retry_timeouts(nb_conn *conn, void *unused);
+/* Sends until that fails. */
+nb_status send_for_ever(nb_conn *conn, void *unused);
 
 /* Clients of a server that has no others: one that waits at the gate, whose handler runs, that was
    greeted, that was greeted and is lingered for. */

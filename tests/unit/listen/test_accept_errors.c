@@ -697,9 +697,7 @@ TEST(threads_are_started_again_when_they_can_be)
 TEST(threads_that_cannot_be_started_are_not_tried_all_the_time)
 {
     struct server *server = server_new("127.0.0.1:0", wait_for_ever, &workers);
-    atomic_int seen = NB_OK;
 
-    server->context = &seen;
     server->options.connection_ms = 200;
     (void)dial(&server->address);
     fail_after(ON_PTHREAD_CREATE, 2, EAGAIN, -1);

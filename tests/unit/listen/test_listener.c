@@ -1327,11 +1327,8 @@ TEST(without_descriptors_and_without_a_client_it_is_a_timeout)
 
 static void free_descriptors_at_the_third_try(void *unused)
 {
-    nb_deadline until = plenty();
-
     (void)unused;
-    while (calls(ON_ACCEPT) < 3 && !nb_expired(until))
-        a_moment();
+    wait_until(calls(ON_ACCEPT) >= 3);
     unlimit_descriptors();
 }
 

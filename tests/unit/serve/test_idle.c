@@ -202,26 +202,24 @@ TEST(a_request_that_has_begun_is_finished_after_the_stop)
 static atomic_bool stop_has_come;
 
 /* Takes one request, and at the stop marks the connection while a part of the next one is read ahead. */
-static nb_status mark_within_a_request(nb_conn *conn, void *seen)
+static nb_status mark_within_a_request(nb_conn *conn, void *unused)
 {
-    atomic_int *status = seen;
     char line[16];
 
+    (void)unused;
     (void)serve_one(conn);
-    eventually(stop_has_come);
+    wait_until(stop_has_come);
     nb_conn_idle(conn);
-    *status = (int)nb_recv_line(conn, line, sizeof(line), NULL, nb_after_ms(300));
-    return (nb_status)*status;
+    handler_saw = (int)nb_recv_line(conn, line, sizeof(line), NULL, nb_after_ms(300));
+    return (nb_status)handler_saw;
 }
 
 TEST(a_request_that_is_partly_read_ahead_has_begun)
 {
-    atomic_int seen = NB_OK;
-    struct server *server;
+    struct server *server = patient_server(mark_within_a_request, NULL, *state);
     int client;
 
     stop_has_come = false;
-    server = patient_server(mark_within_a_request, &seen, *state);
     client = dial(&server->address);
     say(client, ASK "as", strlen(ASK) + 2);
     assert_int_equal(answer_so_far(client, HELLO), 0);
@@ -229,7 +227,7 @@ TEST(a_request_that_is_partly_read_ahead_has_begun)
     stop_has_come = true;
     assert_int_equal(answer(client, ""), ECONNRESET);
     assert_ends(server);
-    assert_status(seen, NB_TIMEOUT);
+    assert_status(handler_saw, NB_TIMEOUT);
 }
 
 TEST(who_never_speaks_is_told_after_a_second)
@@ -406,24 +404,25 @@ TEST(a_request_that_comes_before_the_stop_is_received_by_a_short_receive)
     check_last_answer(server, client, BYE);
 }
 
-static nb_status close_while_idle(nb_conn *conn, void *seen)
+static nb_status close_while_idle(nb_conn *conn, void *unused)
 {
+    (void)unused;
     nb_conn_idle(conn);
     gate_pass();
-    *(atomic_int *)seen = (int)nb_close(conn, plenty());
+    handler_saw = (int)nb_close(conn, plenty());
     return NB_OK;
 }
 
 TEST(a_close_waits_for_the_end_and_not_for_a_request)
 {
-    atomic_int seen = -1;
-    struct server *server = patient_server(close_while_idle, &seen, *state);
+    struct server *server = patient_server(close_while_idle, NULL, *state);
     int client = client_at_the_gate(server);
 
+    handler_saw = -1;
     stop_and_open_gate(server);
     assert_int_equal(answer(client, ""), 0);
     assert_ends(server);
-    assert_status(seen, NB_OK);
+    assert_status(handler_saw, NB_OK);
 }
 
 /* A time-out between two requests is no failure; one within a request is. */
@@ -537,8 +536,7 @@ TEST_AS(a_stop_can_be_seen_and_waited_for, IDLE_CASE)
 
 TEST(the_stop_stays_readable_through_the_drain)
 {
-    atomic_int seen = NB_OK;
-    struct server *server = patient_server(wait_for_ever, &seen, *state);
+    struct server *server = patient_server(wait_for_ever, NULL, *state);
 
     (void)active_client(server);
     assert_false(is_readable(nb_listener_stop_fd(server->listener)));
@@ -553,8 +551,7 @@ TEST(the_stop_stays_readable_through_the_drain)
 TEST(the_drain_ends_when_it_is_told_to)
 {
     const struct mode *mode = *state;
-    atomic_int seen = NB_OK;
-    struct server *server = patient_server(wait_for_ever, &seen, mode);
+    struct server *server = patient_server(wait_for_ever, NULL, mode);
 
     dial_times(mode->concurrency + 3, &server->address);
     eventually((int)server_counters(server).active == mode->concurrency);
@@ -562,7 +559,7 @@ TEST(the_drain_ends_when_it_is_told_to)
     nb_listener_stop_now(server->listener);
     nb_listener_stop_now(server->listener);
     assert_status(server_wait(server), NB_OK);
-    assert_status(seen, NB_CANCELLED);
+    assert_status(handler_saw, NB_CANCELLED);
     assert_counters(server, forced, mode->concurrency, unserved, 3);
 }
 
@@ -576,8 +573,7 @@ static void stop_now_from_signal(int number)
 
 TEST(a_signal_handler_may_end_the_drain)
 {
-    atomic_int seen = NB_OK;
-    struct server *server = patient_server(wait_for_ever, &seen, *state);
+    struct server *server = patient_server(wait_for_ever, NULL, *state);
     struct sigaction old = dispose(SIGUSR2, stop_now_from_signal, SA_RESTART);
 
     to_be_stopped = server->listener;
@@ -585,14 +581,13 @@ TEST(a_signal_handler_may_end_the_drain)
     stop_and_drain(server, *state);
     assert_int_equal(pthread_kill(server->thread, SIGUSR2), 0);
     assert_status(server_wait(server), NB_OK);
-    assert_status(seen, NB_CANCELLED);
+    assert_status(handler_saw, NB_CANCELLED);
     assert_int_equal(sigaction(SIGUSR2, &old, NULL), 0);
 }
 
 TEST(a_drain_that_is_not_wanted_takes_no_time)
 {
-    atomic_int seen = NB_OK;
-    struct server *server = patient_server(wait_for_ever, &seen, *state);
+    struct server *server = patient_server(wait_for_ever, NULL, *state);
 
     (void)active_client(server);
     nb_listener_stop_now(server->listener);

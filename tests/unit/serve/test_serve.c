@@ -18,12 +18,10 @@ static struct server *_Atomic held_at_the_end;
 
 static void hold(struct server *_Atomic *whose, uint64_t seen)
 {
-    struct server *server = atomic_exchange(whose, NULL);
-    nb_deadline until = plenty();
+    const struct server *server = atomic_exchange(whose, NULL);
 
-    while (server != NULL && !nb_expired(until) &&
-           server_counters(server).accepted + server_counters(server).refused < seen)
-        a_moment();
+    wait_until(server == NULL ||
+               server_counters(server).accepted + server_counters(server).refused >= seen);
 }
 
 static int own_wake_ring(const int fds[2])
@@ -345,54 +343,49 @@ TEST(a_handler_may_keep_its_connection)
     assert_int_equal(answer(client, HELLO), 0);
 }
 
-static nb_status detach_in_vain(nb_conn *conn, void *seen)
+static nb_status detach_in_vain(nb_conn *conn, void *unused)
 {
     nb_fd fd = -1;
 
-    *(atomic_int *)seen = (int)nb_conn_detach(conn, &fd, NULL, 0, NULL);
+    (void)unused;
+    handler_saw = (int)nb_conn_detach(conn, &fd, NULL, 0, NULL);
     return NB_OK;
 }
 
 TEST(a_connection_that_was_just_cancelled_cannot_be_kept)
 {
-    atomic_int seen = NB_OK;
-    struct server *server = run_server(detach_in_vain, &seen, *state);
+    struct server *server = run_server(detach_in_vain, NULL, *state);
 
     cancelled_just_before = true;
     assert_int_equal(raw_ending(dial(&server->address), NULL), ECONNRESET);
-    eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
-    assert_status((nb_status)seen, NB_CANCELLED);
-    assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_CANCELLED);
+    assert_closes_with(server, NB_CANCELLED);
+    assert_status(handler_saw, NB_CANCELLED);
     assert_status(server_finish(server), NB_OK);
 }
 
-struct offer {
-    nb_conn *_Atomic conn;
-    atomic_int seen;
-};
+static nb_conn *_Atomic offered;
 
-static nb_status offer_and_wait(nb_conn *conn, void *argument)
+static nb_status offer_and_wait(nb_conn *conn, void *unused)
 {
-    struct offer *offer = argument;
-
-    offer->conn = conn;
-    wait_for_ever(conn, &offer->seen);
+    offered = conn;
+    wait_for_ever(conn, unused);
     gate_pass(); /* the connection lives until nb_cancel() has returned */
     return NB_OK;
 }
 
 TEST(a_connection_may_be_cancelled_from_outside)
 {
-    struct offer offer = {NULL, NB_OK};
-    struct server *server = run_server(offer_and_wait, &offer, *state);
-    int client = dial(&server->address);
+    struct server *server = run_server(offer_and_wait, NULL, *state);
+    int client;
 
-    eventually(offer.conn != NULL);
-    nb_cancel(offer.conn);
+    offered = NULL;
+    client = dial(&server->address);
+    eventually(offered != NULL);
+    nb_cancel(offered);
     gate_open();
     assert_int_equal(raw_ending(client, NULL), ECONNRESET);
     assert_closes_with(server, NB_CANCELLED);
-    assert_status((nb_status)offer.seen, NB_CANCELLED);
+    assert_status(handler_saw, NB_CANCELLED);
     assert_status(server_finish(server), NB_OK);
 }
 
@@ -1085,24 +1078,17 @@ TEST(without_memory_to_watch_it_lingering_ends_in_time)
 
 /* --- The life of a connection --- */
 
-static void check_cancelled(struct server *server, int client, int64_t begin,
-                            const atomic_int *seen)
-{
-    eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
-    assert_in_range(ms_since(begin), 100, 5000);
-    assert_status((nb_status)*seen, NB_CANCELLED);
-    assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_CANCELLED);
-    assert_int_equal(raw_ending(client, NULL), ECONNRESET);
-    assert_int_equal(server_counters(server).forced, 0);
-}
-
 static void check_life(nb_handler *handler, const struct mode *mode)
 {
-    atomic_int seen = NB_OK;
-    struct server *server = run_server_with(handler, mode, .context = &seen, .connection_ms = 100);
+    struct server *server = run_server_with(handler, mode, .connection_ms = 100);
     int64_t begin = now_ns();
+    int client = dial(&server->address);
 
-    check_cancelled(server, dial(&server->address), begin, &seen);
+    assert_closes_with(server, NB_CANCELLED);
+    assert_in_range(ms_since(begin), 100, 5000);
+    assert_status(handler_saw, NB_CANCELLED);
+    assert_int_equal(raw_ending(client, NULL), ECONNRESET);
+    assert_int_equal(server_counters(server).forced, 0);
     assert_status(server_finish(server), NB_OK);
 }
 
@@ -1116,12 +1102,13 @@ TEST(a_handler_that_retries_timeouts_ends_with_the_life)
     check_life(retry_timeouts, *state);
 }
 
-static nb_status wait_long(nb_conn *conn, void *seen)
+static nb_status wait_long(nb_conn *conn, void *unused)
 {
     size_t received;
     char byte;
 
-    *(atomic_int *)seen = (int)nb_recv(conn, &byte, 1, &received, nb_after_ms(60000));
+    (void)unused;
+    handler_saw = (int)nb_recv(conn, &byte, 1, &received, nb_after_ms(60000));
     return NB_OK;
 }
 
@@ -1135,9 +1122,10 @@ TEST(a_handler_that_is_stuck_in_a_send_ends_with_the_life)
     check_life(send_for_ever, *state);
 }
 
-static nb_status wait_until_readable(nb_conn *conn, void *seen)
+static nb_status wait_until_readable(nb_conn *conn, void *unused)
 {
-    *(atomic_int *)seen = (int)nb_wait_readable(conn, nb_forever());
+    (void)unused;
+    handler_saw = (int)nb_wait_readable(conn, nb_forever());
     return NB_OK;
 }
 
@@ -1172,12 +1160,9 @@ TEST(a_life_without_limit_is_a_life)
 TEST(waiting_costs_nothing_at_the_limit)
 {
     struct mode most = {((const struct mode *)*state)->concurrency == 1 ? 1 : 2};
-    atomic_int seen = NB_OK;
-    struct server *server =
-        run_server_with(wait_for_ever, &most, .context = &seen, .connection_ms = 100);
+    struct server *server = run_server_with(wait_for_ever, &most, .connection_ms = 100);
 
-    for (int i = 0; i <= most.concurrency; i++)
-        (void)dial(&server->address);
+    dial_times(most.concurrency + 1, &server->address);
     eventually(server_heard(server, NB_EVENT_CLOSED) == most.concurrency + 1);
     assert_in_range(calls(ON_POLL), 1, 60);
     assert_in_range(calls(ON_ACCEPT), most.concurrency + 1, 4 * (most.concurrency + 1));
@@ -1636,15 +1621,13 @@ TEST(accepted_and_closed_tell_the_peer_and_closed_the_bytes)
 
 TEST(closed_tells_of_a_reset)
 {
-    atomic_int seen = NB_OK;
-    struct server *server = run_server(wait_for_ever, &seen, *state);
+    struct server *server = run_server(wait_for_ever, NULL, *state);
     int client = dial(&server->address);
 
     eventually(server_heard(server, NB_EVENT_ACCEPTED) == 1);
     break_off(client);
-    eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
-    assert_status((nb_status)seen, NB_RESET);
-    assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_RESET);
+    assert_closes_with(server, NB_RESET);
+    assert_status(handler_saw, NB_RESET);
     assert_int_equal(server_event(server, NB_EVENT_CLOSED, 0).system_error, ECONNRESET);
 }
 

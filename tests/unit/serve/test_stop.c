@@ -83,15 +83,6 @@ static void many_cancel_begin(int others)
     many_cancel.others = others;
 }
 
-/* Waits, bounded, in a thread that is not the one of the case. */
-static void await_count(const atomic_int *counter, int count)
-{
-    nb_deadline until = plenty();
-
-    while (*counter < count && !nb_expired(until))
-        a_moment();
-}
-
 static int own_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *lock)
 {
     atomic_fetch_add(&many_cancel.waits, 1);
@@ -105,7 +96,7 @@ static void own_nb_cancel(nb_conn *conn)
     int others = many_cancel.others;
 
     if (others > 0 && atomic_fetch_add(&many_cancel.cancelled, 1) == 0)
-        await_count(&many_cancel.waits, others);
+        wait_until(many_cancel.waits >= others);
     real.nb_cancel(conn);
 }
 
@@ -346,9 +337,8 @@ TEST(conversations_go_on_during_the_drain)
 static void check_cut_off_within(int64_t connection_ms, nb_handler *handler,
                                  const struct mode *mode, int clients)
 {
-    atomic_int seen = NB_OK;
-    struct server *server = run_server_with(handler, mode, .context = &seen, .drain_ms = 100,
-                                            .connection_ms = connection_ms);
+    struct server *server =
+        run_server_with(handler, mode, .drain_ms = 100, .connection_ms = connection_ms);
     int fds[16];
     int64_t begin;
 
@@ -360,7 +350,7 @@ static void check_cut_off_within(int64_t connection_ms, nb_handler *handler,
         assert_int_equal(raw_ending(fds[i], NULL), ECONNRESET);
     assert_status(server_wait(server), NB_OK);
     assert_in_range(ms_since(begin), 100, 5000);
-    assert_status((nb_status)seen, NB_CANCELLED);
+    assert_status(handler_saw, NB_CANCELLED);
     assert_counters(server, forced, clients, active, 0);
     assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_CANCELLED);
 }
@@ -396,12 +386,11 @@ TEST(handlers_without_any_limit_of_time_are_cut_off_too)
 /* The shortest drain there is: everything is over as soon as somebody looks. */
 TEST(a_drain_of_a_millisecond_ends_at_once)
 {
-    atomic_int seen = NB_OK;
-    struct server *server = run_server_with(wait_for_ever, *state, .context = &seen, .drain_ms = 1);
+    struct server *server = run_server_with(wait_for_ever, *state, .drain_ms = 1);
 
     (void)active_client(server);
     assert_status(server_stop(server), NB_OK);
-    assert_status((nb_status)seen, NB_CANCELLED);
+    assert_status(handler_saw, NB_CANCELLED);
     assert_int_equal(server_counters(server).forced, 1);
 }
 
@@ -436,22 +425,20 @@ TEST_AS(a_handler_outside_the_library_is_waited_for, NET_CASE)
 static nb_conn *_Atomic cancelled_before;
 
 /* The first connection is cancelled by the program, and its handler takes its time nevertheless. */
-static nb_status wait_at_the_gate_or_for_ever(nb_conn *conn, void *seen)
+static nb_status wait_at_the_gate_or_for_ever(nb_conn *conn, void *unused)
 {
     nb_conn *none = NULL;
 
     if (atomic_compare_exchange_strong(&cancelled_before, &none, conn))
         gate_pass();
     else
-        wait_for_ever(conn, seen);
+        wait_for_ever(conn, unused);
     return NB_OK;
 }
 
 TEST_AS(a_connection_cancelled_before_is_not_counted_as_forced, NET_CASE)
 {
-    atomic_int seen = NB_OK;
-    struct server *server =
-        run_server_with(wait_at_the_gate_or_for_ever, &workers, .context = &seen, .drain_ms = 20);
+    struct server *server = run_server_with(wait_at_the_gate_or_for_ever, &workers, .drain_ms = 20);
     int client;
 
     cancelled_before = NULL;
@@ -758,8 +745,7 @@ TEST(each_queue_is_taken_on_its_own)
 TEST(those_for_whom_no_time_is_left_are_reset_and_counted)
 {
     struct mode few = {concurrency_of(state) == 1 ? 1 : 2};
-    atomic_int seen = NB_OK;
-    struct server *server = run_server_with(wait_for_ever, &few, .context = &seen, .drain_ms = 100);
+    struct server *server = run_server_with(wait_for_ever, &few, .drain_ms = 100);
     int clients[3];
 
     dial_times(few.concurrency, &server->address);
@@ -784,12 +770,12 @@ static void *send_without_end(void *conn)
 }
 
 /* One thread receives, another one sends; both are stuck. */
-static nb_status wait_in_both_directions(nb_conn *conn, void *seen)
+static nb_status wait_in_both_directions(nb_conn *conn, void *unused)
 {
     pthread_t sender;
     bool started = pthread_create(&sender, NULL, send_without_end, conn) == 0;
 
-    wait_for_ever(conn, seen);
+    wait_for_ever(conn, unused);
     if (started)
         (void)pthread_join(sender, NULL);
     return NB_OK;
@@ -798,17 +784,15 @@ static nb_status wait_in_both_directions(nb_conn *conn, void *seen)
 TEST_AS(a_connection_that_two_threads_cut_off_is_cut_off_once, NET_CASE)
 {
     struct server *server;
-    atomic_int seen = NB_OK;
     int client;
 
     many_cancel_begin(1);
-    server =
-        run_server_with(wait_in_both_directions, &sequential, .context = &seen, .drain_ms = 20);
+    server = run_server_with(wait_in_both_directions, &sequential, .drain_ms = 20);
     client = active_client(server);
     assert_status(server_stop(server), NB_OK);
     many_cancel.others = 0;
     assert_int_equal(raw_ending(client, NULL), ECONNRESET);
-    assert_status((nb_status)seen, NB_CANCELLED);
+    assert_status(handler_saw, NB_CANCELLED);
     assert_int_equal(many_cancel.cancelled, 1);
     assert_int_equal(server_counters(server).forced, 1);
 }
@@ -825,7 +809,7 @@ static void receive_in_vain(void *conn)
 /* Begins when the handler waits to end its connection. */
 static void receive_late_in_vain(void *conn)
 {
-    await_count(&many_cancel.waits, 1);
+    wait_until(many_cancel.waits >= 1);
     receive_in_vain(conn);
 }
 
@@ -850,7 +834,7 @@ static nb_status end_while_others_cancel(nb_conn *conn, void *to)
 
     gate_pass();
     task_start(&tasks[0], receive_in_vain, tied[0]);
-    await_count(&many_cancel.cancelled, 1);
+    wait_until(many_cancel.cancelled >= 1);
     task_start(&tasks[1], receive_late_in_vain, tied[1]);
     nb_abort(conn);
     for (size_t i = 0; i < COUNT(tied); i++) {
@@ -1298,9 +1282,8 @@ TEST_AS(a_hail_of_signals_is_one_stop, SIGNAL_CASE_FOR_BOTH)
 /* As Ctrl-C twice: the handler would wait for its client for ever. */
 TEST_AS(a_signal_again_ends_the_drain, SIGNAL_CASE_FOR_WORKERS)
 {
-    atomic_int seen = NB_OK;
-    struct server *server = run_server_with(wait_for_ever, *state, .context = &seen,
-                                            .drain_ms = NB_NO_LIMIT, .stop_on_signals = true);
+    struct server *server =
+        run_server_with(wait_for_ever, *state, .drain_ms = NB_NO_LIMIT, .stop_on_signals = true);
     int client = active_client(server);
     int64_t begin = now_ns();
 
@@ -1309,7 +1292,7 @@ TEST_AS(a_signal_again_ends_the_drain, SIGNAL_CASE_FOR_WORKERS)
     eventually(ms_since(begin) >= 510);
     assert_int_equal(server_counters(server).forced, 0);
     check_stops_at(SIGTERM, server);
-    assert_status((nb_status)seen, NB_CANCELLED);
+    assert_status(handler_saw, NB_CANCELLED);
     assert_int_equal(server_counters(server).forced, 1);
     hang_up(client);
 }
