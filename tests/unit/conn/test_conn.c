@@ -15,6 +15,7 @@
 static char buf[4096];
 static size_t got;
 static nb_error err;
+static nb_fd detached;
 static unsigned char large[LARGE];
 
 /* Closes the connection of the case. */
@@ -29,15 +30,6 @@ static nb_status closed(nb_deadline by)
 static bool is_open(int fd)
 {
     return fcntl(fd, F_GETFD) >= 0;
-}
-
-static int option(int fd, int level, int name)
-{
-    int value = -1;
-    socklen_t length = sizeof(value);
-
-    assert_int_equal(getsockopt(fd, level, name, &value, &length), 0);
-    return value;
 }
 
 static void assert_no_time_out(int fd, int name)
@@ -101,8 +93,8 @@ TEST_AS(adopt_leaves_errno_alone, EMPTY_ALL)
     assert_int_equal(errno, 1234);
 }
 
-/* That a descriptor is refused, and is still the caller's just as it was. */
-/* For a reason of ours, or because of an error of the system. */
+/* That a descriptor is refused, for a reason of ours or an error of the system, and is still the caller's just
+   as it was. */
 static void refuses(int fd, int system_error)
 {
     nb_conn *out = (nb_conn *)(void *)buf;
@@ -292,8 +284,8 @@ TEST_AS(adopt_leaves_other_options_as_they_are, EMPTY)
     assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &(int){1}, sizeof(int)), 0);
     assert_int_equal(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){0}, sizeof(int)), 0);
     conn = adopt(fd);
-    assert_int_equal(option(fd, SOL_SOCKET, SO_KEEPALIVE), 1);
-    assert_int_equal(option(fd, IPPROTO_TCP, TCP_NODELAY), 0);
+    assert_int_equal(raw_option(fd, SOL_SOCKET, SO_KEEPALIVE), 1);
+    assert_int_equal(raw_option(fd, IPPROTO_TCP, TCP_NODELAY), 0);
 }
 
 /* close(2) would block for what the peer does not take. */
@@ -308,17 +300,15 @@ TEST_AS(an_adopted_socket_that_lingers_is_closed_in_time, EMPTY_TCP)
     while (send(fd, filling, sizeof(filling), MSG_DONTWAIT | MSG_NOSIGNAL) > 0)
         continue;
     conn = adopt(fd);
-    assert_int_equal(option(fd, SOL_SOCKET, SO_LINGER), 0);
+    assert_int_equal(raw_option(fd, SOL_SOCKET, SO_LINGER), 0);
     begin = now_ns();
-    assert_status(nb_close(conn, nb_after_ms(20)), NB_TIMEOUT);
-    conn = NULL;
+    assert_status(closed(nb_after_ms(20)), NB_TIMEOUT);
     assert_true(now_ns() - begin < INT64_C(15000000000));
 }
 
 TEST_AS(descriptor_zero_is_as_good_as_any, EMPTY)
 {
     int saved = fcntl(0, F_DUPFD_CLOEXEC, 3);
-    nb_fd out = -1;
     nb_status status;
     int fd;
 
@@ -330,8 +320,8 @@ TEST_AS(descriptor_zero_is_as_good_as_any, EMPTY)
     assert_int_equal(nb_conn_fd(conn), 0);
     arrive("hello");
     assert_status(nb_recv(conn, buf, sizeof(buf), &got, plenty()), NB_OK);
-    assert_status(nb_conn_detach(conn, &out, NULL, 0, NULL), NB_OK);
-    assert_int_equal(out, 0);
+    assert_status(nb_conn_detach(conn, &detached, NULL, 0, NULL), NB_OK);
+    assert_int_equal(detached, 0);
     conn = adopt(0);
     peer_ends();
     status = closed(plenty());
@@ -658,15 +648,14 @@ TEST(error_that_stays_comes_before_one_that_does_not)
 TEST_AS(detach_gives_back_a_plain_descriptor, ALL)
 {
     int fd = nb_conn_fd(conn);
-    nb_fd out = -1;
 
     /* Deadlines have set the socket's own timers. */
     assert_status(nb_recv(conn, buf, 1, &got, nb_after_ms(60)), NB_TIMEOUT);
     assert_status(send_x(plenty()), NB_OK);
     got = 4321;
-    assert_status(nb_conn_detach(conn, &out, NULL, 0, &got), NB_OK);
+    assert_status(nb_conn_detach(conn, &detached, NULL, 0, &got), NB_OK);
     conn = NULL;
-    assert_int_equal(out, fd);
+    assert_int_equal(detached, fd);
     assert_int_equal(got, 0);
     assert_plain(fd);
     raw_send_text(fd, "yz");
@@ -677,14 +666,12 @@ TEST_AS(detach_gives_back_a_plain_descriptor, ALL)
 
 TEST(detach_hands_out_what_was_buffered)
 {
-    nb_fd out = -1;
-
     arrive("one\ntwo\nthree");
     assert_status(nb_recv_line(conn, buf, 64, NULL, plenty()), NB_OK);
     assert_status(nb_recv_exact(conn, buf, 1, &got, plenty()), NB_OK);
     memset(buf, '#', sizeof(buf));
-    assert_status(nb_conn_detach(conn, &out, buf, 8, &got), NB_OK);
-    conn = adopt(out);
+    assert_status(nb_conn_detach(conn, &detached, buf, 8, &got), NB_OK);
+    conn = adopt(detached);
     assert_bytes(buf, got, "wo\nthree");
     assert_int_equal(buf[8], '#');
     arrive("!");
@@ -693,16 +680,14 @@ TEST(detach_hands_out_what_was_buffered)
 
 TEST_AS(detach_without_room_changes_nothing, TCP)
 {
-    nb_fd out = -1;
-
     arrive("one\ntwo");
     assert_status(nb_recv_line(conn, buf, 64, NULL, plenty()), NB_OK);
-    assert_status(nb_conn_detach(conn, &out, buf, 2, &got), NB_TOO_LONG);
+    assert_status(nb_conn_detach(conn, &detached, buf, 2, &got), NB_TOO_LONG);
     assert_int_equal(got, 3);
     got = 4321;
-    assert_status(nb_conn_detach(conn, &out, NULL, 0, &got), NB_TOO_LONG);
+    assert_status(nb_conn_detach(conn, &detached, NULL, 0, &got), NB_TOO_LONG);
     assert_int_equal(got, 3);
-    assert_status(nb_conn_detach(conn, &out, NULL, 0, NULL), NB_TOO_LONG);
+    assert_status(nb_conn_detach(conn, &detached, NULL, 0, NULL), NB_TOO_LONG);
     assert_int_equal(nb_conn_buffered(conn), 3);
     assert_status(nb_conn_status(conn, NB_RECEIVE), NB_OK);
     assert_gives(nb_recv(conn, buf, 64, &got, plenty()), NB_OK, "two");
@@ -710,35 +695,30 @@ TEST_AS(detach_without_room_changes_nothing, TCP)
 
 TEST_AS(detach_refuses_null, TCP)
 {
-    nb_fd out = -1;
-
-    assert_status(nb_conn_detach(NULL, &out, buf, 9, &got), NB_INVALID);
+    assert_status(nb_conn_detach(NULL, &detached, buf, 9, &got), NB_INVALID);
     assert_status(nb_conn_detach(conn, NULL, buf, 9, &got), NB_INVALID);
-    assert_status(nb_conn_detach(conn, &out, NULL, 9, &got), NB_INVALID);
+    assert_status(nb_conn_detach(conn, &detached, NULL, 9, &got), NB_INVALID);
     assert_true(is_open(nb_conn_fd(conn)));
     assert_status(send_x(plenty()), NB_OK);
 }
 
 TEST(detach_of_a_cancelled_connection_is_refused)
 {
-    nb_fd out = -1;
-
     arrive("one\ntwo");
     assert_status(nb_recv_line(conn, buf, 64, NULL, plenty()), NB_OK);
     nb_cancel(conn);
-    assert_status(nb_conn_detach(conn, &out, buf, 64, &got), NB_CANCELLED);
+    detached = -1;
+    assert_status(nb_conn_detach(conn, &detached, buf, 64, &got), NB_CANCELLED);
     assert_int_equal(nb_conn_buffered(conn), 3);
-    assert_int_equal(out, -1);
+    assert_int_equal(detached, -1);
 }
 
 TEST(detach_works_after_a_failure_that_stays)
 {
-    nb_fd out = -1;
-
     peer_ends();
     assert_status(recv_one(), NB_EOF);
-    assert_status(nb_conn_detach(conn, &out, NULL, 0, NULL), NB_OK);
-    conn = adopt(out);
+    assert_status(nb_conn_detach(conn, &detached, NULL, 0, NULL), NB_OK);
+    conn = adopt(detached);
     assert_status(send_x(plenty()), NB_OK);
 }
 
@@ -825,8 +805,7 @@ TEST(close_after_shutdown_is_in_order)
 {
     assert_status(nb_shutdown_send(conn), NB_OK);
     assert_int_equal(raw_ending(peer, NULL), 0);
-    raw_close(peer);
-    peer = -1;
+    peer_closes();
     assert_status(closed(plenty()), NB_OK);
 }
 
@@ -948,7 +927,6 @@ TEST(close_drains_up_to_64_kib)
 TEST(close_gives_up_beyond_64_kib)
 {
     assert_status(close_under_flood(65537), NB_TOO_LONG);
-    conn = NULL;
     start_over();
     assert_status(close_under_flood(LARGE), NB_TOO_LONG);
 }
@@ -984,7 +962,6 @@ TEST(close_tells_what_a_send_failed_with)
     fail_next(ON_SEND, EHOSTUNREACH, 1);
     assert_status(send_x(plenty()), NB_UNREACHABLE);
     assert_status(closed(plenty()), NB_UNREACHABLE);
-    conn = NULL;
     start_over();
     fail_next(ON_SEND, ENOBUFS, 1);
     assert_status(send_x(plenty()), NB_NO_MEMORY);
@@ -1303,8 +1280,7 @@ static void ask_everything(void *argument)
 {
     nb_error error;
     nb_address address;
-    uint64_t in;
-    uint64_t out;
+    uint64_t in, out;
 
     (void)argument;
     while (!atomic_load(&stop_asking)) {
@@ -1326,10 +1302,7 @@ static void cancel_from_here(void *argument)
 
 TEST(queries_and_cancellations_work_from_any_thread)
 {
-    struct task receiver;
-    struct task sender;
-    struct task asker;
-    struct task cancellers[3];
+    struct task receiver, sender, asker, cancellers[3];
 
     shrink();
     atomic_store(&stop_asking, false);

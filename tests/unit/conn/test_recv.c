@@ -3,12 +3,11 @@
  *  @brief Tests of receiving: what is there, so many bytes, up to a delimiter, a line, to the end. */
 #include "conn/conn_internal.h"
 #include "conn_case.h"
-#include "support.h"
+#include "servers.h"
 #include "sys/sys.h"
 
 #include <limits.h>
 #include <sched.h>
-#include <semaphore.h>
 #include <sys/mman.h>
 
 #define SHORT_MS 20 /* a wait that is expected to be in vain */
@@ -356,19 +355,14 @@ TEST_AS(success_leaves_errno_alone, BOTH)
 /* Makes the next receive fail with an errno, and looks what the direction says then. */
 static void receive_fails_with(int number, nb_status status, nb_status stays)
 {
-    nb_conn *other = conn;
-    int other_peer;
-
-    conn = conn_and_peer(OVER_UNIX, &other_peer);
+    over = OVER_UNIX;
+    start_over();
     fail_next(ON_RECV, number, 1);
     assert_status(some(9, plenty()), status);
     assert_int_equal(got, 0);
     assert_directions(stays, NB_OK);
-    raw_send_text(other_peer, "five\n");
+    raw_send_text(peer, "five\n");
     assert_status(exact(5, plenty()), stays);
-    nb_abort(conn);
-    raw_close(other_peer);
-    conn = other;
 }
 
 TEST(only_want_of_memory_does_not_stay_among_the_kernels_failures)
@@ -1072,18 +1066,15 @@ TEST_AS(buffer_never_grows_beyond_16_kib_or_the_largest_capacity, BOTH)
 
 TEST_AS(buffer_grows_with_what_arrives, BOTH)
 {
-    enum { LENGTH = 100000 };
-    static char sent[LENGTH + 2];
-    static char place[LENGTH + 1];
+    static char place[sizeof(stream_of_lines)];
 
-    memset(sent, 'x', LENGTH);
-    memcpy(sent + LENGTH, "\n!", 2);
-    arrive_bytes(sent, sizeof(sent));
+    lines_arrive(sizeof(place), sizeof(place));
+    arrive("!");
     probe_clear();
     assert_status(nb_recv_line(conn, place, sizeof(place), &got, plenty()), NB_OK);
-    assert_int_equal(got, LENGTH);
-    assert_memory_equal(place, sent, LENGTH);
-    assert_int_equal(place[LENGTH], '\0');
+    assert_int_equal(got, sizeof(place) - 1);
+    assert_memory_equal(place, stream_of_lines, got);
+    assert_int_equal(place[got], '\0');
     assert_true(calls(ON_LIBC_MALLOC) < 20);
     assert_gives(some(64, plenty()), NB_OK, "!");
 }
@@ -1101,18 +1092,15 @@ TEST(want_of_memory_consumes_nothing_and_does_not_stay)
 
 TEST(want_of_memory_for_a_larger_buffer_loses_nothing)
 {
-    static char sent[10001];
     static char place[20000];
 
-    memset(sent, 'x', 10000);
-    sent[10000] = '\n';
-    arrive_bytes(sent, sizeof(sent));
+    lines_arrive(10001, 10001);
     assert_status(nb_recv_until(conn, place, 4000, "x", 1, &got, plenty()), NB_OK);
     fail_next(ON_LIBC_MALLOC, ENOMEM, 2); /* the first time there is room for a byte */
     assert_gives(nb_recv_line(conn, place, sizeof(place), &got, plenty()), NB_NO_MEMORY, "");
     assert_status(nb_recv_line(conn, place, sizeof(place), &got, plenty()), NB_OK);
     assert_int_equal(got, 9999);
-    assert_memory_equal(place, sent, 9999);
+    assert_memory_equal(place, stream_of_lines, 9999);
 }
 
 static void two_messages_in_one_piece(void)
@@ -1604,8 +1592,7 @@ TEST(end_of_both_while_the_kernel_is_asked_is_an_end)
 TEST(peer_that_closed_and_then_resets_did_not_end_in_order)
 {
     arrive("abc");
-    raw_close(peer);
-    peer = -1;
+    peer_closes();
     assert_status(nb_send_all(conn, "x", 1, NULL, plenty()), NB_OK);
     until_event(nb_conn_fd(conn), POLLHUP);
     assert_status(nb_send_all(conn, "x", 1, NULL, plenty()), NB_RESET);
@@ -1648,24 +1635,29 @@ TEST(reset_before_our_end_that_somebody_else_was_told_of_is_no_end)
 
 TEST(close_tells_of_a_reset_that_somebody_else_was_told_of)
 {
-    nb_status status;
+    nb_conn *closing = conn;
 
     skip_under_qemu("TCP_INFO is cut short");
     take_the_reset();
-    status = nb_close(conn, plenty());
     conn = NULL;
-    assert_status(status, NB_RESET);
+    assert_status(nb_close(closing, plenty()), NB_RESET);
 }
 
 TEST(reset_behind_the_end_of_a_peer_is_told)
 {
     skip_under_qemu("TCP_INFO is cut short");
     arrive("abc");
-    raw_close(peer);
-    peer = -1;
+    peer_closes();
     assert_status(nb_send_all(conn, "x", 1, NULL, plenty()), NB_OK);
     until_event(nb_conn_fd(conn), POLLHUP);
     assert_gives(to_end(64, plenty()), NB_RESET, "abc");
+}
+
+static void the_last_bytes_arrive(void)
+{
+    arrive("abc");
+    peer_closes();
+    until_event(nb_conn_fd(conn), POLLHUP);
 }
 
 /* Whoever had the socket before may have ended our stream. */
@@ -1677,19 +1669,12 @@ TEST_AS(end_of_a_stream_that_was_ended_before_it_was_adopted_is_an_end, ALL)
         start_over();
         assert_status(nb_shutdown_send(conn), NB_OK);
         assert_int_equal(raw_ending(peer, NULL), 0);
-        if (closed != 0) {
-            arrive("abc");
-            raw_close(peer);
-            until_event(nb_conn_fd(conn), POLLHUP);
-        }
+        if (closed != 0)
+            the_last_bytes_arrive();
         assert_status(nb_conn_detach(conn, &fd, NULL, 0, NULL), NB_OK);
         conn = adopt(fd);
-        if (closed == 0) {
-            arrive("abc");
-            raw_close(peer);
-            until_event(nb_conn_fd(conn), POLLHUP);
-        }
-        peer = -1;
+        if (closed == 0)
+            the_last_bytes_arrive();
         assert_gives(to_end(64, plenty()), NB_OK, "abc");
     }
 }
@@ -1734,26 +1719,12 @@ TEST_AS(end_after_our_own_end_is_an_end, ALL)
     assert_status(nb_shutdown_send(conn), NB_OK);
     assert_int_equal(raw_ending(peer, NULL), 0);
     arrive("abc");
-    raw_close(peer);
-    peer = -1;
+    peer_closes();
     assert_gives(some(64, plenty()), NB_OK, "abc");
     assert_status(some(64, plenty()), NB_EOF);
 }
 
-/* A gate that holds a send, right after the kernel is done with it. */
-static sem_t send_is_back;
-static sem_t send_may_return;
 static nb_status send_status;
-
-static void hold_the_send(void)
-{
-    struct timespec give_up;
-
-    (void)clock_gettime(CLOCK_REALTIME, &give_up);
-    give_up.tv_sec += 10;
-    (void)sem_post(&send_is_back);
-    (void)sem_timedwait(&send_may_return, &give_up);
-}
 
 static void send_one_byte(void *argument)
 {
@@ -1769,22 +1740,18 @@ static void send_two_slices(void *argument)
     send_status = nb_send_slices(conn, slices, 2, NULL, nb_forever());
 }
 
-/* Starts a send in a thread: the kernel has seen it, the library not yet. */
+/* Starts a send in a thread, which waits at the gate: the kernel has seen it, the library not yet. */
 static void begin_send(struct task *task, void (*send_something)(void *))
 {
-    assert_int_equal(sem_init(&send_is_back, 0, 0), 0);
-    assert_int_equal(sem_init(&send_may_return, 0, 0), 0);
-    probe.after_send = hold_the_send;
+    probe.after_send = gate_pass;
     task_start(task, send_something, NULL);
-    assert_int_equal(sem_wait(&send_is_back), 0);
+    eventually(gate_waiting() == 1);
 }
 
 static void end_send(struct task *task)
 {
-    assert_int_equal(sem_post(&send_may_return), 0);
+    gate_open_for(1);
     task_join(task);
-    assert_int_equal(sem_destroy(&send_is_back), 0);
-    assert_int_equal(sem_destroy(&send_may_return), 0);
 }
 
 static void recv_while_a_send_takes_the_reset(void (*send_something)(void *))
@@ -1875,19 +1842,31 @@ static size_t random_stream(char *stream, size_t most, const char *alphabet, siz
 /* A connection that has a whole stream before it, in pieces of a random size. */
 static void open_stream(const char *stream, size_t length)
 {
-    nb_abort(conn);
-    if (peer >= 0)
-        raw_close(peer);
-    conn = conn_and_peer(OVER_UNIX, &peer);
+    over = OVER_UNIX;
+    start_over();
     raw_send(peer, stream, length);
-    raw_close(peer);
-    peer = -1;
+    peer_closes();
     probe.receive.limit = chance(5);
 }
 
-/* How many of the last of so many bytes may be the beginning of a delimiter. */
-static size_t model_begun(const char *bytes, size_t length, const char *delimiter,
-                          size_t delimiter_length)
+static char stream[64];
+static char delimiter[4];
+static size_t delimiter_length;
+
+/* Opens a stream in which a delimiter is looked for: how long it is. */
+static size_t open_search(void)
+{
+    size_t length = random_stream(stream, sizeof(stream), "aab", 3);
+
+    delimiter_length = 1 + chance(sizeof(delimiter));
+    for (size_t i = 0; i < delimiter_length; i++)
+        delimiter[i] = "aab"[chance(3)];
+    open_stream(stream, length);
+    return length;
+}
+
+/* How many of the last of so many bytes may be the beginning of the delimiter. */
+static size_t model_begun(const char *bytes, size_t length)
 {
     for (size_t from = 0; from < length; from++) {
         size_t begun = length - from;
@@ -1900,8 +1879,7 @@ static size_t model_begun(const char *bytes, size_t length, const char *delimite
 
 /* What nb_recv_until() should return for the stream from here on, and how many bytes; nb_skip_until()
    drops as many, but all of them at the end of the stream. */
-static nb_status model_until(const char *rest, size_t left, size_t capacity, const char *delimiter,
-                             size_t delimiter_length, size_t *expected)
+static nb_status model_until(const char *rest, size_t left, size_t capacity, size_t *expected)
 {
     for (size_t at = 0; at + delimiter_length <= left && at + delimiter_length <= capacity; at++) {
         *expected = at + delimiter_length;
@@ -1911,32 +1889,24 @@ static nb_status model_until(const char *rest, size_t left, size_t capacity, con
     *expected = left;
     if (left < capacity)
         return NB_EOF;
-    *expected = capacity - model_begun(rest, capacity, delimiter, delimiter_length);
+    *expected = capacity - model_begun(rest, capacity);
     return NB_TOO_LONG;
 }
 
 TEST(until_agrees_with_a_plain_search)
 {
-    char stream[64];
-    char delimiter[4];
-
     chance_state = 1;
     for (int round = 0; round < 1500; round++) {
-        size_t length = random_stream(stream, sizeof(stream), "aab", 3);
-        size_t delimiter_length = 1 + chance(sizeof(delimiter));
+        size_t length = open_search();
         size_t at = 0;
         nb_status expected_status = NB_OK;
 
-        for (size_t i = 0; i < delimiter_length; i++)
-            delimiter[i] = "aab"[chance(3)];
-        open_stream(stream, length);
         while (expected_status == NB_OK) {
             size_t capacity = delimiter_length + chance(20);
             size_t expected;
             nb_status status;
 
-            expected_status = model_until(stream + at, length - at, capacity, delimiter,
-                                          delimiter_length, &expected);
+            expected_status = model_until(stream + at, length - at, capacity, &expected);
             status =
                 nb_recv_until(conn, buf, capacity, delimiter, delimiter_length, &got, nb_forever());
             if (status != expected_status || got != expected || memcmp(buf, stream + at, got) != 0)
@@ -1948,24 +1918,16 @@ TEST(until_agrees_with_a_plain_search)
 
 TEST(skip_agrees_with_a_plain_search)
 {
-    char stream[64];
-    char delimiter[4];
-
     chance_state = 4;
     for (int round = 0; round < 1500; round++) {
-        size_t length = random_stream(stream, sizeof(stream), "aab", 3);
-        size_t delimiter_length = 1 + chance(sizeof(delimiter));
+        size_t length = open_search();
         uint64_t at = 0;
         nb_status status = NB_OK;
 
-        for (size_t i = 0; i < delimiter_length; i++)
-            delimiter[i] = "aab"[chance(3)];
-        open_stream(stream, length);
         while (status != NB_EOF) {
             size_t most = delimiter_length + chance(20);
             size_t dropped;
-            nb_status expected = model_until(stream + at, length - (size_t)at, most, delimiter,
-                                             delimiter_length, &dropped);
+            nb_status expected = model_until(stream + at, length - (size_t)at, most, &dropped);
             uint64_t before = at;
 
             /* The first that is too long is often not the last. */
@@ -2001,8 +1963,6 @@ static nb_status model_line(const char *rest, size_t left, size_t capacity, size
 
 TEST(line_agrees_with_a_plain_split)
 {
-    char stream[64];
-
     chance_state = 2;
     for (int round = 0; round < 1500; round++) {
         size_t length = random_stream(stream, sizeof(stream), "a\0\r\r\n", 5);
@@ -2049,22 +2009,22 @@ static nb_status any_call(void)
 
 TEST(calls_of_all_kinds_share_one_stream)
 {
-    char stream[256];
+    static char longer[256];
 
     chance_state = 3;
     for (int round = 0; round < 1000; round++) {
-        size_t length = random_stream(stream, sizeof(stream), "abcd", 4);
+        size_t length = random_stream(longer, sizeof(longer), "abcd", 4);
         uint64_t before = 0;
         uint64_t after = 0;
         nb_status status = NB_OK;
 
-        open_stream(stream, length);
+        open_stream(longer, length);
         while (status == NB_OK) {
             got = 0;
             status = any_call();
             nb_conn_counters(conn, &after, NULL);
             if ((status != NB_OK && status != NB_EOF) || after > length ||
-                (after != before && (after - before != got || memcmp(buf, stream + before, got))))
+                (after != before && (after - before != got || memcmp(buf, longer + before, got))))
                 fail_msg("round %d at %d: %s", round, (int)before, nb_status_name(status));
             before = after;
         }
