@@ -161,6 +161,35 @@ nb_address address_of(const char *text)
     return address;
 }
 
+nb_address peer_address(const nb_conn *conn)
+{
+    nb_address address;
+
+    nb_conn_peer(conn, &address);
+    return address;
+}
+
+nb_address local_address(const nb_conn *conn)
+{
+    nb_address address;
+
+    nb_conn_local(conn, &address);
+    return address;
+}
+
+nb_address socket_address(const nb_listener *listener, size_t index)
+{
+    nb_address address;
+
+    assert_status(nb_listener_address(listener, index, &address), NB_OK);
+    return address;
+}
+
+void assert_same_address(nb_address actual, nb_address expected)
+{
+    assert_true(nb_address_equal(&actual, &expected));
+}
+
 static int dial_with(const nb_address *local, const nb_address *to)
 {
     socklen_t length;
@@ -438,9 +467,17 @@ int queue_limit(int listening)
     return (int)info.tcpi_sacked;
 }
 
-void stop_in_a_child(nb_listener *listener)
+int exit_status(pid_t child)
 {
     int status = -1;
+
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+void stop_in_a_child(nb_listener *listener)
+{
     pid_t child = fork();
 
     assert_true(child >= 0);
@@ -448,8 +485,7 @@ void stop_in_a_child(nb_listener *listener)
         nb_listener_stop(listener);
         _exit(42);
     }
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 42);
+    assert_int_equal(exit_status(child), 42);
 }
 
 /* --- Servers --- */
@@ -512,7 +548,7 @@ struct server *server_new_with(const char *endpoint, nb_handler *handler, const 
 
     assert_status(nb_listen(&server->listener, endpoint, listen_options, &server->err), NB_OK);
     server->used = true;
-    assert_status(nb_listener_address(server->listener, 0, &server->address), NB_OK);
+    server->address = socket_address(server->listener, 0);
     server->options = options;
     server->options.concurrency = mode->concurrency;
     server->options.on_event = record;
@@ -671,6 +707,16 @@ void close_listener(void)
 {
     nb_listener_close(the_listener);
     the_listener = NULL;
+}
+
+nb_address listen_here(const char *endpoint)
+{
+    nb_error err;
+
+    if (nb_listen(&the_listener, endpoint, NULL, &err) != NB_OK)
+        fail_msg("%s", err.message);
+    assert_status(err.status, NB_OK);
+    return socket_address(the_listener, 0);
 }
 
 nb_conn *accept_next(void)

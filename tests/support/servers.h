@@ -68,6 +68,10 @@ int gate_waiting(void);
 /* --- Bare clients: system calls only, bounded by PATIENCE_MS. --- */
 
 nb_address address_of(const char *text);
+nb_address peer_address(const nb_conn *conn);
+nb_address local_address(const nb_conn *conn);
+nb_address socket_address(const nb_listener *listener, size_t index);
+void assert_same_address(nb_address actual, nb_address expected);
 /* A connected socket; the case closes it with hang_up() or break_off(), or its end does. */
 int dial(const nb_address *to);
 int dial_from(const char *local, const nb_address *to);
@@ -103,6 +107,8 @@ const char *host_at(const char *host, const nb_address *port_of);
 int queue_length(int listening);
 int queue_limit(int listening);
 
+/* Waits for a child, which has to exit: with what. */
+int exit_status(pid_t child);
 /* Stops the copy of a listener that a forked child has, which then ends. */
 void stop_in_a_child(nb_listener *listener);
 
@@ -118,6 +124,8 @@ void answers_free(struct addrinfo *list);
 /* --- The listener of a case without a server. The end of the case closes it. --- */
 
 extern nb_listener *the_listener;
+/* Makes it: the address of its first socket. */
+nb_address listen_here(const char *endpoint);
 void close_listener(void);
 /* Its next connection. */
 nb_conn *accept_next(void);
@@ -224,10 +232,19 @@ void dial_to_the_gate(int count, const struct server *server);
 void stop_and_open_gate(struct server *server);
 
 /* That all of an array of clients get the greeting and an orderly end, or a reset. */
-#define assert_all_greeted(clients)                                                                \
+#define assert_all_greeted(clients) assert_each_greeted(clients, COUNT(clients))
+#define assert_each_greeted(clients, count)                                                        \
     do {                                                                                           \
-        for (size_t i_ = 0; i_ < COUNT(clients); i_++)                                             \
+        for (size_t i_ = 0; i_ < (count); i_++)                                                    \
             assert_int_equal(answer((clients)[i_], HELLO), 0);                                     \
+    } while (0)
+/* The same, one after the other, and each hangs up. */
+#define assert_all_served(clients)                                                                 \
+    do {                                                                                           \
+        for (size_t i_ = 0; i_ < COUNT(clients); i_++) {                                           \
+            assert_int_equal(answer((clients)[i_], HELLO), 0);                                     \
+            hang_up((clients)[i_]);                                                                \
+        }                                                                                          \
     } while (0)
 #define assert_all_reset(clients)                                                                  \
     do {                                                                                           \

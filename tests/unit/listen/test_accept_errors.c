@@ -11,6 +11,8 @@ static int after_that;
 /* While set: when the faults are over, another process that shares the socket takes the next one. */
 static atomic_bool taken_elsewhere;
 
+static nb_error err;
+
 static int own_accept(int fd, struct sockaddr *peer, socklen_t *length)
 {
     if (atomic_exchange(&taken_elsewhere, false)) {
@@ -45,25 +47,16 @@ static const int fatal[] = {EBADF, EINVAL, ENOTSOCK, EFAULT};
 
 /* --- nb_accept() --- */
 
-static nb_address listen_here(void)
-{
-    nb_address address;
-
-    assert_status(nb_listen(&the_listener, "127.0.0.1:0", NULL, NULL), NB_OK);
-    assert_status(nb_listener_address(the_listener, 0, &address), NB_OK);
-    return address;
-}
-
 /* What one accept makes of an error that comes so many times, with a client waiting. */
-static nb_status accept_with(int error, int times, nb_deadline by, nb_error *err)
+static nb_status accept_with(int error, int times, nb_deadline by, nb_error *told)
 {
-    nb_address address = listen_here();
+    nb_address address = listen_here("127.0.0.1:0");
     nb_status status;
     nb_conn *conn;
 
     (void)dial(&address);
     fail_next(ON_ACCEPT, error, times);
-    status = nb_accept(the_listener, &conn, by, err);
+    status = nb_accept(the_listener, &conn, by, told);
     assert_true((status == NB_OK) == (conn != NULL));
     fail_next(ON_ACCEPT, 0, 0);
     nb_abort(conn);
@@ -101,14 +94,14 @@ TEST(accept_waits_out_a_shortage)
 
 /* What one accept makes of an error that comes so many times, at a deadline that leaves it the time to
    try at least once. */
-static nb_status accept_in_vain(int error, int times, nb_error *err)
+static nb_status accept_in_vain(int error, int times)
 {
     int before = calls(ON_ACCEPT);
     int64_t ms = 30;
     nb_status status;
 
     do {
-        status = accept_with(error, times, nb_after_ms(ms), err);
+        status = accept_with(error, times, nb_after_ms(ms), &err);
         ms *= 2;
     } while (calls(ON_ACCEPT) == before);
     return status;
@@ -116,10 +109,8 @@ static nb_status accept_in_vain(int error, int times, nb_error *err)
 
 TEST(accept_tells_of_a_shortage_at_its_deadline)
 {
-    nb_error err;
-
     for (size_t i = 0; i < COUNT(shortages); i++) {
-        assert_status(accept_in_vain(shortages[i].error, -1, &err), shortages[i].status);
+        assert_status(accept_in_vain(shortages[i].error, -1), shortages[i].status);
         assert_int_equal(err.system_error, shortages[i].error);
     }
     assert_in_range(calls(ON_ACCEPT), COUNT(shortages), 8 * COUNT(shortages));
@@ -129,7 +120,6 @@ TEST(accept_tells_of_a_shortage_at_its_deadline)
 static int lose(int error, int64_t ms)
 {
     int before = calls(ON_ACCEPT);
-    nb_error err;
 
     assert_status(accept_with(error, -1, nb_after_ms(ms), &err), NB_TIMEOUT);
     assert_int_equal(err.system_error, 0);
@@ -148,11 +138,9 @@ TEST(losses_until_the_deadline_are_a_timeout)
 
 TEST(a_signal_does_not_hide_the_shortage_before_it)
 {
-    nb_error err;
-
     after_that = EINTR;
     for (size_t i = 0; i < COUNT(shortages); i++) {
-        assert_status(accept_in_vain(shortages[i].error, 1, &err), shortages[i].status);
+        assert_status(accept_in_vain(shortages[i].error, 1), shortages[i].status);
         assert_int_equal(err.system_error, shortages[i].error);
     }
     after_that = 0;
@@ -160,8 +148,6 @@ TEST(a_signal_does_not_hide_the_shortage_before_it)
 
 TEST(accept_ends_with_what_is_broken)
 {
-    nb_error err;
-
     for (size_t i = 0; i < COUNT(fatal); i++) {
         assert_status(accept_with(fatal[i], -1, nb_forever(), &err), NB_SYSTEM);
         assert_int_equal(err.system_error, fatal[i]);
@@ -177,8 +163,6 @@ TEST(accept_takes_ten_in_a_row_that_are_unclear)
 
 TEST(accept_ends_when_all_are_unclear)
 {
-    nb_error err;
-
     for (size_t i = 0; i < COUNT(unclear); i++) {
         int before = calls(ON_ACCEPT);
 
@@ -191,10 +175,9 @@ TEST(accept_ends_when_all_are_unclear)
 /* An errno that would be a lost connection's from accept. */
 TEST(a_wait_that_fails_is_no_lost_connection)
 {
-    nb_error err;
     nb_conn *conn;
 
-    (void)listen_here();
+    (void)listen_here("127.0.0.1:0");
     for (size_t i = 0; i < COUNT(lost) + COUNT(unclear); i++) {
         int error = i < COUNT(lost) ? lost[i] : unclear[i - COUNT(lost)].error;
 
@@ -211,7 +194,7 @@ TEST(a_wait_doubles_up_to_a_second)
     static const int64_t waits[] = {5, 10, 20, 40, 80, 160, 320, 640, 1000, 1000};
     struct nb__accepting accepting = {.unclear_in_row = 0};
 
-    (void)listen_here();
+    (void)listen_here("127.0.0.1:0");
     for (size_t i = 0; i < COUNT(waits); i++) {
         assert_int_equal(nb__accept_failed(the_listener, &accepting, EMFILE), NB__ACCEPT_SHORTAGE);
         assert_int_equal(accepting.backoff_ms, waits[i]);
@@ -222,7 +205,7 @@ TEST(anything_else_begins_the_row_of_unclear_ones_anew)
 {
     struct nb__accepting accepting = {.unclear_in_row = 0};
 
-    (void)listen_here();
+    (void)listen_here("127.0.0.1:0");
     for (int i = 0; i < 22; i++)
         assert_int_not_equal(
             nb__accept_failed(the_listener, &accepting, i == 10 ? ECONNABORTED : EOPNOTSUPP),
@@ -461,7 +444,7 @@ TEST_AS(a_loop_that_cannot_wait_ends_and_says_so, NET_CASE_FOR_BOTH)
 
 TEST(memory_that_is_missing_once_for_waiting_ends_no_accept)
 {
-    nb_address address = listen_here();
+    nb_address address = listen_here("127.0.0.1:0");
 
     (void)dial(&address);
     fail_next(ON_POLL, ENOMEM, 1);
@@ -553,8 +536,7 @@ static struct server *overrun_server(nb_handler *handler, const struct mode *mod
 {
     struct server *server = server_new("127.0.0.1:0", handler, mode);
 
-    for (size_t i = 0; i < count; i++)
-        clients[i] = dial(&server->address);
+    dial_each(clients, count, &server->address);
     /* With workers, one wakes who looks after them. */
     limit_descriptors(descriptors + (mode->concurrency > 1));
     server_run(server);
@@ -586,10 +568,7 @@ TEST_AS(a_crowd_beyond_the_limit_of_descriptors_is_served_as_they_come_free, WOR
     eventually(server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF) == 1);
     assert_int_equal(gate_waiting(), 4);
     gate_open();
-    for (size_t i = 0; i < COUNT(clients); i++) {
-        assert_int_equal(answer(clients[i], HELLO), 0);
-        hang_up(clients[i]);
-    }
+    assert_all_served(clients);
     assert_status(server_finish(server), NB_OK);
     assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_RECOVERED),
                      server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF));
@@ -629,7 +608,6 @@ TEST(a_server_that_has_no_descriptors_to_begin_with_says_so)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
     nb_status status;
-    nb_error err;
 
     limit_descriptors(0);
     status = nb_serve(server->listener, say_hello, NULL, &server->options, &err);
@@ -647,8 +625,7 @@ static struct server *server_short_of_threads(int good, int times, int *clients,
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
 
-    for (size_t i = 0; i < count; i++)
-        clients[i] = dial(&server->address);
+    dial_each(clients, count, &server->address);
     fail_after(ON_PTHREAD_CREATE, 1 + good, EAGAIN, times);
     server_run(server);
     return server;
@@ -656,8 +633,7 @@ static struct server *server_short_of_threads(int good, int times, int *clients,
 
 static void check_all_served(struct server *server, const int *clients, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
-        assert_int_equal(answer(clients[i], HELLO), 0);
+    assert_each_greeted(clients, count);
     assert_status(server_finish(server), NB_OK);
     assert_int_equal(server_counters(server).accepted, count);
 }

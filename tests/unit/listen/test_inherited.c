@@ -6,9 +6,10 @@
 #include "sys/sys.h"
 
 #include <netinet/tcp.h>
-#include <sys/wait.h>
 
 /* --- Sockets as others make them: blocking, and not close-on-exec --- */
+
+static nb_error err;
 
 static int plain_listener(enum transport over)
 {
@@ -62,10 +63,7 @@ static const char *endpoint_of(int fd)
 
 static void listen_on_fd(int fd)
 {
-    nb_error err;
-
-    if (nb_listen(&the_listener, endpoint_of(fd), NULL, &err) != NB_OK)
-        fail_msg("%s", err.message);
+    (void)listen_here(endpoint_of(fd));
 }
 
 /* That listening fails for a reason, and that the descriptor is the caller's as it was. */
@@ -75,7 +73,6 @@ static void check_refused(int fd, const nb_listen_options *options, nb_status ex
     int descriptor_flags = fcntl(fd, F_GETFD);
     int flags = fcntl(fd, F_GETFL);
     nb_listener *listener = (nb_listener *)(void *)&descriptor_flags;
-    nb_error err;
     nb_status status = nb_listen(&listener, endpoint_of(fd), options, &err);
 
     assert_status(status, expected);
@@ -108,15 +105,13 @@ static void check_accepted(int level, int name, int expected)
 static void check_adopted(enum transport over, nb_family family)
 {
     int fd = plain_listener(over);
-    nb_address address;
     nb_address own = own_address(fd);
+    nb_address address = listen_here(endpoint_of(fd));
 
-    listen_on_fd(fd);
     assert_int_equal(nb_listener_count(the_listener), 1);
     assert_int_equal(nb_listener_fd(the_listener, 0), fd);
-    assert_status(nb_listener_address(the_listener, 0, &address), NB_OK);
     assert_int_equal(nb_address_family(&address), family);
-    assert_true(nb_address_equal(&address, &own));
+    assert_same_address(address, own);
     assert_false(is_blocking(fd));
     assert_true(is_close_on_exec(fd));
     nb_abort(accepted_from(&address));
@@ -146,8 +141,7 @@ TEST(peers_of_an_inherited_dual_stack_socket_are_ipv4)
     conn = accepted_from(&v4);
     nb_conn_peer(conn, &seen);
     assert_int_equal(nb_address_family(&seen), NB_FAMILY_IPV4);
-    nb_conn_local(conn, &seen);
-    assert_true(nb_address_equal(&seen, &v4));
+    assert_same_address(local_address(conn), v4);
     nb_abort(conn);
     conn = accepted_from(&v6);
     nb_conn_peer(conn, &seen);
@@ -300,8 +294,6 @@ TEST(what_is_no_listening_stream_socket_is_refused)
 
 TEST(a_descriptor_that_is_closed_is_named)
 {
-    nb_error err;
-
     assert_status(nb_listen(&the_listener, "fd:1000000", NULL, &err), NB_BAD_ENDPOINT);
     assert_int_equal(err.system_error, EBADF);
     assert_non_null(strstr(err.message, "descriptor 1000000 is not a socket"));
@@ -351,7 +343,6 @@ TEST(one_descriptor_is_not_taken_twice)
 {
     int fd = plain_listener(OVER_IPV4);
     int another = plain_listener(OVER_IPV4);
-    nb_error err;
 
     listen_on_fd(fd);
     assert_status(nb_listener_add(the_listener, endpoint_of(fd), NULL, NULL), NB_ADDRESS_IN_USE);
@@ -398,7 +389,6 @@ TEST(a_descriptor_that_was_refused_or_closed_may_be_listened_on)
 TEST(a_forked_child_may_listen_on_what_it_has_inherited)
 {
     int fd = plain_listener(OVER_IPV4);
-    int status;
     pid_t child;
 
     listen_on_fd(fd);
@@ -408,8 +398,7 @@ TEST(a_forked_child_may_listen_on_what_it_has_inherited)
 
         _exit(nb_listen(&listener, endpoint_of(fd), NULL, NULL) == NB_OK ? 0 : 1);
     }
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    assert_int_equal(exit_status(child), 0);
 }
 
 TEST(success_keeps_errno)
@@ -639,9 +628,7 @@ TEST(all_sockets_that_were_passed_are_listened_on)
     assert_true(found.ready);
     assert_true(found.closed);
     for (size_t i = 0; i < 3; i++) {
-        nb_address own = own_address(fds[i]);
-
-        assert_true(nb_address_equal(&found.addresses[i], &own));
+        assert_same_address(found.addresses[i], own_address(fds[i]));
         raw_close(fds[i]);
     }
 }

@@ -34,6 +34,8 @@ static char path[64];
 static char lock_path[80];
 static char endpoint[80];
 
+static nb_error err;
+
 static int own_bind(int fd, const struct sockaddr *address, socklen_t length)
 {
     int failed = real.bind(fd, address, length);
@@ -293,8 +295,6 @@ static void check_unlocked(void)
 
 static void listen_on(const char *where, const nb_listen_options *options)
 {
-    nb_error err;
-
     if (nb_listen(&the_listener, where, options, &err) != NB_OK)
         fail_msg("%s", err.message);
     assert_status(err.status, NB_OK);
@@ -320,7 +320,6 @@ static void check_refused(const char *where, const nb_listen_options *options, n
                           const char *word)
 {
     nb_listener *listener = (nb_listener *)(void *)&meanwhile;
-    nb_error err;
     nb_status status = nb_listen(&listener, where, options, &err);
 
     nb_listener_close(listener);
@@ -354,17 +353,9 @@ static void check_stays(const char *word)
     check_unlocked();
 }
 
-static nb_address first_address(void)
-{
-    nb_address address;
-
-    assert_status(nb_listener_address(the_listener, 0, &address), NB_OK);
-    return address;
-}
-
 static void check_reached(void)
 {
-    nb_address address = first_address();
+    nb_address address = socket_address(the_listener, 0);
     nb_address peer;
     char text[NB_ADDRESS_TEXT_MAX];
     int client = dial(&address);
@@ -385,13 +376,8 @@ static void check_reached(void)
 
 TEST(a_path_is_listened_on)
 {
-    nb_address wanted = address_of(endpoint);
-    nb_address address;
-
-    listen_on(endpoint, NULL);
-    address = first_address();
+    assert_same_address(listen_here(endpoint), address_of(endpoint));
     assert_int_equal(nb_listener_count(the_listener), 1);
-    assert_true(nb_address_equal(&address, &wanted));
     assert_true(S_ISSOCK(look_at(path).st_mode));
     check_reached();
     check_unlocked();
@@ -407,12 +393,7 @@ static const char *abstract_endpoint(void)
 
 TEST(an_abstract_name_is_listened_on)
 {
-    nb_address wanted = address_of(abstract_endpoint());
-    nb_address address;
-
-    listen_on(abstract_endpoint(), NULL);
-    address = first_address();
-    assert_true(nb_address_equal(&address, &wanted));
+    assert_same_address(listen_here(abstract_endpoint()), address_of(abstract_endpoint()));
     assert_int_equal(files(), 0);
     check_reached();
     check_refused(abstract_endpoint(), NULL, NB_ADDRESS_IN_USE, "EADDRINUSE");
@@ -426,7 +407,7 @@ TEST(a_path_that_fits_to_the_last_byte_is_listened_on)
     (void)snprintf(name, sizeof(name), "%s/%0*d", directory, (int)(106 - strlen(directory)), 1);
     assert_int_equal(strlen(name), 107);
     (void)snprintf(text, sizeof(text), "unix:%s", name);
-    listen_on(text, NULL);
+    (void)listen_here(text);
     assert_true(exists(name));
     check_reached();
 }
@@ -444,18 +425,16 @@ TEST(a_path_that_does_not_fit_is_refused)
 TEST(unix_sockets_stand_beside_others_behind_one_accept)
 {
     nb_listen_options odd = with_mode(0);
-    nb_error err;
 
     odd.backlog = 1;
-    listen_on(endpoint, NULL);
+    (void)listen_here(endpoint);
     assert_status(nb_listener_add(the_listener, "127.0.0.1:0", NULL, NULL), NB_OK);
     assert_status(nb_listener_add(the_listener, abstract_endpoint(), &odd, NULL), NB_OK);
     assert_status(nb_listener_add(the_listener, endpoint, NULL, &err), NB_ADDRESS_IN_USE);
     assert_int_equal(nb_listener_count(the_listener), 3);
     for (size_t i = 0; i < 3; i++) {
-        nb_address address;
+        nb_address address = socket_address(the_listener, i);
 
-        assert_status(nb_listener_address(the_listener, i, &address), NB_OK);
         (void)dial(&address);
         nb_abort(accept_next());
     }
@@ -464,9 +443,8 @@ TEST(unix_sockets_stand_beside_others_behind_one_accept)
 TEST(a_listener_takes_no_more_unix_sockets_than_it_can_hold)
 {
     char text[80];
-    nb_error err;
 
-    listen_on(abstract_endpoint(), NULL);
+    (void)listen_here(abstract_endpoint());
     for (int i = 1; i < NB_LISTENER_SOCKETS_MAX; i++) {
         (void)snprintf(text, sizeof(text), "%s/%d", abstract_endpoint(), i);
         assert_status(nb_listener_add(the_listener, text, NULL, NULL), NB_OK);
@@ -506,7 +484,7 @@ TEST(no_descriptor_is_inherited_meanwhile)
 {
     meanwhile.before_listen = count_inheritable;
     inheritable_meanwhile = -1;
-    listen_on(endpoint, NULL);
+    (void)listen_here(endpoint);
     assert_int_equal(inheritable_meanwhile, inheritable());
 }
 
@@ -514,7 +492,7 @@ TEST(success_keeps_errno_and_descriptors_are_close_on_exec)
 {
     leave_dead_socket(path);
     errno = 4711;
-    listen_on(endpoint, NULL);
+    (void)listen_here(endpoint);
     assert_int_equal(errno, 4711);
     assert_int_equal(fcntl(nb_listener_fd(the_listener, 0), F_GETFD), FD_CLOEXEC);
 }
@@ -614,18 +592,16 @@ static void check_in_child(int (*run)(void), const char *why_not)
     process = fork();
     if (process == 0)
         _exit(run());
-    assert_int_equal(waitpid(process, &status, 0), process);
-    assert_true(WIFEXITED(status));
-    if (WEXITSTATUS(status) == 1)
+    status = exit_status(process);
+    if (status == 1)
         skip_because(why_not);
-    assert_int_equal(WEXITSTATUS(status), 0);
+    assert_int_equal(status, 0);
 }
 
 static int listen_without_proc(void)
 {
     nb_listen_options options = with_mode(0660);
     nb_listener *listener;
-    nb_error err;
     struct stat status = {0};
 
     umask(022);
@@ -678,7 +654,6 @@ TEST(a_mode_that_the_file_system_ignores_is_named)
 TEST(a_mode_that_is_none_is_invalid)
 {
     static const int64_t modes[] = {-1, 01000, 010600, INT64_MAX, INT64_MIN};
-    nb_error err;
 
     for (size_t i = 0; i < COUNT(modes); i++) {
         nb_listen_options options = with_mode(modes[i]);
@@ -704,7 +679,7 @@ TEST(a_mode_for_what_has_no_file_is_not_supported)
 TEST(a_dead_socket_is_replaced)
 {
     leave_dead_socket(path);
-    listen_on(endpoint, NULL);
+    (void)listen_here(endpoint);
     assert_int_equal(mode_of(path), 0600);
     check_reached();
     check_unlocked();
@@ -740,7 +715,7 @@ TEST(a_live_server_whose_queue_is_full_stays)
 
 TEST(a_listener_of_this_library_stays)
 {
-    listen_on(endpoint, NULL);
+    (void)listen_here(endpoint);
     check_stays("a server listens there");
 }
 
@@ -804,7 +779,6 @@ static int replace_on_overlay(void)
 {
     char options[128];
     nb_listener *listener;
-    nb_error err;
 
     (void)snprintf(options, sizeof(options), "lowerdir=%s/l,upperdir=%s/u,workdir=%s/w", directory,
                    directory, directory);
@@ -973,7 +947,7 @@ TEST(the_lock_is_the_owners_alone)
     mode_t mask = umask(0);
 
     meanwhile.before_listen = note_mode_of_lock;
-    listen_on(endpoint, NULL);
+    (void)listen_here(endpoint);
     umask(mask);
     assert_int_equal(mode_of_lock, 0600);
     assert_int_equal(files(), 1);
@@ -1061,7 +1035,7 @@ static void check_locked(void)
 TEST(the_path_is_locked_until_the_socket_listens)
 {
     meanwhile.after_bind = meanwhile.before_listen = check_locked;
-    listen_on(endpoint, NULL);
+    (void)listen_here(endpoint);
     check_unlocked();
 }
 
@@ -1085,7 +1059,7 @@ TEST(a_child_forked_meanwhile_does_not_keep_the_lock)
 
     assert_int_equal(pipe(child_ends_with), 0);
     meanwhile.before_listen = fork_child;
-    listen_on(endpoint, NULL);
+    (void)listen_here(endpoint);
     check_unlocked();
     close(child_ends_with[1]);
     assert_int_equal(waitpid(child, &status, 0), child);
@@ -1182,7 +1156,7 @@ TEST(a_failure_before_the_bind_leaves_no_file)
 
 TEST(the_file_goes_with_the_listener)
 {
-    listen_on(endpoint, NULL);
+    (void)listen_here(endpoint);
     assert_int_equal(files(), 1);
     nb_listener_stop(the_listener);
     close_listener();
@@ -1191,13 +1165,13 @@ TEST(the_file_goes_with_the_listener)
 
 TEST(what_has_taken_the_place_of_the_file_stays)
 {
-    listen_on(endpoint, NULL);
+    (void)listen_here(endpoint);
     remove_file(path);
     leave_dead_socket(path);
     close_listener();
     assert_true(S_ISSOCK(look_at(path).st_mode));
     remove_file(path);
-    listen_on(endpoint, NULL);
+    (void)listen_here(endpoint);
     remove_file(path);
     make_file(path);
     close_listener();
@@ -1207,7 +1181,7 @@ TEST(what_has_taken_the_place_of_the_file_stays)
 
 TEST(a_file_that_is_gone_already_is_no_trouble)
 {
-    listen_on(endpoint, NULL);
+    (void)listen_here(endpoint);
     remove_file(path);
     close_listener();
     assert_int_equal(files(), 0);
@@ -1215,7 +1189,7 @@ TEST(a_file_that_is_gone_already_is_no_trouble)
 
 TEST(a_file_that_cannot_be_removed_is_no_trouble)
 {
-    listen_on(endpoint, NULL);
+    (void)listen_here(endpoint);
     fail_next(ON_FILE_REMOVE, EACCES, 1);
     close_listener();
     assert_int_equal(calls(ON_FILE_REMOVE), 2); /* that of the lock was first */
@@ -1232,7 +1206,7 @@ static void check_listening(void)
 /* As long as it listens nobody takes it for dead, and its inode for another. */
 TEST(the_file_goes_before_the_socket)
 {
-    listen_on(endpoint, NULL);
+    (void)listen_here(endpoint);
     meanwhile.before_remove = check_listening;
     close_listener();
     assert_int_equal(calls(ON_FILE_REMOVE), 2); /* that of the lock was first */

@@ -5,8 +5,6 @@
 #include "servers.h"
 #include "sys/sys.h"
 
-#include <sys/wait.h>
-
 /* --- A timer that cannot be set. --- */
 
 static atomic_bool refuses_options;
@@ -626,15 +624,9 @@ static void check_undisturbed_by_a_child(nb_handler *handler, const struct mode 
     struct server *server = patient_server(handler, NULL, mode);
     int client = ask_once(server);
     int64_t begin;
-    int status;
     int polls;
-    pid_t child = fork();
 
-    if (child == 0) {
-        nb_listener_stop(server->listener);
-        _exit(0);
-    }
-    assert_int_equal(waitpid(child, &status, 0), child);
+    stop_in_a_child(server->listener);
     polls = calls(ON_POLL);
     /* Who spins does nothing else from the first poll on, which comes after 128 ms. */
     for (begin = now_ns(); ms_since(begin) < 400;)

@@ -11,6 +11,8 @@
 #include <sys/syscall.h>
 #include <sys/un.h>
 
+static nb_error err;
+
 /* While set: who rings a wakeup goes on only when this server has admitted or refused one connection; who
    ends a stream, when it has two. */
 static struct server *_Atomic held_back;
@@ -438,11 +440,8 @@ TEST_AS(short_connections_start_no_threads_once_workers_exist, NET_CASE)
     struct mode by_default = {0};
     struct server *server = run_server(say_hello, NULL, &by_default);
 
-    for (int i = 0; i < 1000; i++) {
-        int client = greeted_client(server);
-
-        hang_up(client);
-    }
+    for (int i = 0; i < 1000; i++)
+        hang_up(greeted_client(server));
     assert_status(server_finish(server), NB_OK);
     assert_int_equal(server_counters(server).accepted, 1000);
     assert_in_range(calls(ON_PTHREAD_CREATE), 2, 16);
@@ -485,10 +484,7 @@ static void check_waiting_in_vain(const char *endpoint)
     assert_int_equal(server_counters(server).limit_reached, 1);
     assert_int_equal(server_heard(server, NB_EVENT_LIMIT_CLEARED), 0);
     gate_open();
-    for (size_t i = 0; i < COUNT(clients); i++) {
-        assert_int_equal(answer(clients[i], HELLO), 0);
-        hang_up(clients[i]);
-    }
+    assert_all_served(clients);
     eventually(server_heard(server, NB_EVENT_LIMIT_CLEARED) == 1);
     assert_int_equal(server_heard(server, NB_EVENT_LIMIT_REACHED), 1);
     assert_status(server_finish(server), NB_OK);
@@ -1173,7 +1169,7 @@ TEST(waiting_costs_nothing_at_the_limit)
 TEST_AS(one_peer_has_only_so_many_connections, NET_CASE)
 {
     struct server *server = run_server_with(say_hello_later, &workers, .max_per_peer = 2);
-    nb_address refused, told;
+    nb_address refused;
     int third;
 
     dial_to_the_gate(2, server);
@@ -1181,8 +1177,7 @@ TEST_AS(one_peer_has_only_so_many_connections, NET_CASE)
     refused = own_address(third);
     assert_int_equal(answer(third, ""), ECONNRESET);
     eventually(server_heard(server, NB_EVENT_REFUSED) == 1);
-    told = server_event(server, NB_EVENT_REFUSED, 0).address;
-    assert_true(nb_address_equal(&told, &refused));
+    assert_same_address(server_event(server, NB_EVENT_REFUSED, 0).address, refused);
     assert_counters(server, refused, 1, accepted, 2);
     assert_int_equal(server_heard(server, NB_EVENT_ACCEPTED), 2);
 }
@@ -1280,17 +1275,25 @@ TEST_AS(two_admitted_at_once_are_not_both_the_last_of_their_peer, NET_CASE)
     assert_counters(server, accepted, 50, refused, 50);
 }
 
-/* Whatever holds up the admission of one. */
-TEST_AS(who_takes_long_to_be_admitted_holds_up_nobody_who_connects, NET_CASE)
+/* A server whose first client is at the gate before it is admitted, as its user is asked for. */
+static struct server *server_with_a_slow_user(int64_t drain_ms, int *slow)
 {
     struct server *server = run_server_with(say_hello, &workers, .at = "unix:@netbasics-slow-user",
-                                            .max_per_peer = 100);
-    int slow;
+                                            .max_per_peer = 100, .drain_ms = drain_ms);
 
     user_offset = 0;
     user_unknown = false;
     user_takes_long = true;
-    slow = client_at_the_gate(server);
+    *slow = client_at_the_gate(server);
+    return server;
+}
+
+/* Whatever holds up the admission of one. */
+TEST_AS(who_takes_long_to_be_admitted_holds_up_nobody_who_connects, NET_CASE)
+{
+    int slow;
+    struct server *server = server_with_a_slow_user(0, &slow);
+
     assert_serves(server, 3);
     assert_int_equal(server_counters(server).accepted, 3);
     assert_int_equal(server_heard(server, NB_EVENT_ACCEPTED), 3);
@@ -1303,14 +1306,9 @@ TEST_AS(who_takes_long_to_be_admitted_holds_up_nobody_who_connects, NET_CASE)
 /* The drain is over before the one connection is admitted: nobody serves it any more. */
 TEST_AS(who_is_not_admitted_by_the_end_of_the_drain_is_unserved, NET_CASE)
 {
-    struct server *server = run_server_with(say_hello, &workers, .at = "unix:@netbasics-late-user",
-                                            .max_per_peer = 100, .drain_ms = 1);
     int client;
+    struct server *server = server_with_a_slow_user(1, &client);
 
-    user_offset = 0;
-    user_unknown = false;
-    user_takes_long = true;
-    client = client_at_the_gate(server);
     nb_listener_stop(server->listener);
     assert_int_equal(answer(client, ""), 0); /* it was cancelled; Unix sockets know no reset */
     gate_open();
@@ -1430,7 +1428,6 @@ TEST(a_bad_option_is_named_and_nothing_is_done)
         {{.stop_on_signals = 2}, "serve: stop_on_signals is 2, expected 0 to 1"},
     };
     struct server *server = server_new("127.0.0.1:0", say_hello, *state);
-    nb_error err;
 
     for (size_t i = 0; i < COUNT(rows); i++) {
         nb_serve_options options = rows[i].options;
@@ -1454,7 +1451,6 @@ TEST(a_bad_option_is_named_and_nothing_is_done)
 TEST_AS(a_null_listener_or_handler_is_invalid, NET_CASE)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, &sequential);
-    nb_error err;
 
     assert_status(nb_serve(NULL, say_hello, NULL, NULL, &err), NB_INVALID);
     assert_status(err.status, NB_INVALID);
@@ -1471,7 +1467,6 @@ TEST_AS(options_whose_size_was_never_set_are_invalid, NET_CASE)
     static const size_t sizes[] = SIZES_NEVER_SET;
     struct server *server = server_new("127.0.0.1:0", say_hello, &sequential);
     nb_listener *listener = server->listener;
-    nb_error err;
 
     for (size_t i = 0; i < COUNT(sizes); i++) {
         server->options.size = sizes[i];
@@ -1511,7 +1506,6 @@ TEST_AS(options_of_an_older_version_are_accepted, NET_CASE)
 TEST(a_listener_is_served_only_once)
 {
     struct server *server = run_server(say_hello, NULL, *state);
-    nb_error err;
 
     assert_status(nb_serve(server->listener, say_hello, NULL, NULL, &err), NB_INVALID);
     assert_status(err.status, NB_INVALID);
@@ -1531,20 +1525,17 @@ TEST(nothing_is_added_to_a_listener_that_is_served)
 TEST(afterwards_the_sockets_are_closed_and_their_addresses_known)
 {
     struct server *server = run_server(say_hello, NULL, *state);
-    nb_address address;
 
     assert_status(server_finish(server), NB_OK);
     assert_int_equal(nb_listener_fd(server->listener, 0), -1);
     assert_int_equal(nb_listener_count(server->listener), 1);
-    assert_status(nb_listener_address(server->listener, 0, &address), NB_OK);
-    assert_true(nb_address_equal(&address, &server->address));
-    assert_int_equal(dial_quietly(&address), -ECONNREFUSED);
+    assert_same_address(socket_address(server->listener, 0), server->address);
+    assert_int_equal(dial_quietly(&server->address), -ECONNREFUSED);
 }
 
 TEST(success_clears_the_error_and_keeps_errno)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, *state);
-    nb_error err;
 
     memset(&err, 0xff, sizeof(err));
     nb_listener_stop(server->listener);
@@ -1588,13 +1579,10 @@ TEST(the_events_of_one_connection_come_in_order)
 TEST(listening_tells_each_socket)
 {
     struct server *server = run_server_with(say_hello, *state, .at = "localhost:0");
-    nb_address told, expected;
 
-    for (size_t i = 0; i < 2; i++) {
-        told = server_event(server, NB_EVENT_LISTENING, (int)i).address;
-        assert_status(nb_listener_address(server->listener, i, &expected), NB_OK);
-        assert_true(nb_address_equal(&told, &expected));
-    }
+    for (int i = 0; i < 2; i++)
+        assert_same_address(server_event(server, NB_EVENT_LISTENING, i).address,
+                            socket_address(server->listener, (size_t)i));
 }
 
 TEST(accepted_and_closed_tell_the_peer_and_closed_the_bytes)
@@ -1610,8 +1598,8 @@ TEST(accepted_and_closed_tell_the_peer_and_closed_the_bytes)
     eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
     accepted = server_event(server, NB_EVENT_ACCEPTED, 0);
     closed = server_event(server, NB_EVENT_CLOSED, 0);
-    assert_true(nb_address_equal(&accepted.address, &peer));
-    assert_true(nb_address_equal(&closed.address, &peer));
+    assert_same_address(accepted.address, peer);
+    assert_same_address(closed.address, peer);
     assert_status(accepted.status, NB_OK);
     assert_status(closed.status, NB_OK);
     assert_int_equal(closed.system_error, 0);
@@ -1676,11 +1664,8 @@ TEST(every_connection_has_an_id_of_its_own)
     struct server *server = run_server(say_hello, NULL, *state);
     bool seen[41] = {false};
 
-    for (int i = 0; i < 40; i++) {
-        int client = greeted_client(server);
-
-        hang_up(client);
-    }
+    for (int i = 0; i < 40; i++)
+        hang_up(greeted_client(server));
     assert_status(server_finish(server), NB_OK);
     for (int i = 0; i < 40; i++) {
         uint64_t id = server_event(server, NB_EVENT_ACCEPTED, i).id;
@@ -1740,10 +1725,7 @@ TEST(every_connection_is_accepted_before_it_is_closed)
     int clients[100];
 
     dial_all(clients, &server->address);
-    for (size_t i = 0; i < COUNT(clients); i++) {
-        assert_int_equal(answer(clients[i], HELLO), 0);
-        hang_up(clients[i]);
-    }
+    assert_all_served(clients);
     assert_status(server_finish(server), NB_OK);
     assert_heard(server, ACCEPTED, COUNT(clients), CLOSED, COUNT(clients));
     for (size_t i = 0; i < server->event_count; i++)
@@ -1931,17 +1913,14 @@ TEST_AS(the_counters_begin_at_zero, NET_CASE)
 TEST(the_counters_stay_after_the_end)
 {
     struct server *server = run_server(say_hello, NULL, *state);
-    nb_serve_counters counters;
 
     assert_serves(server, 5);
     assert_status(server_finish(server), NB_OK);
-    counters = server_counters(server);
-    assert_int_equal(counters.accepted, 5);
-    assert_int_equal(counters.active, 0);
-    assert_in_range(counters.peak, 1, 5);
-    assert_int_equal(counters.lingering, 0);
-    assert_int_equal(counters.refused + counters.lost_accepts + counters.forced + counters.unserved,
-                     0);
+    assert_counters(server, accepted, 5, active, 0);
+    assert_counters(server, lingering, 0, refused, 0);
+    assert_counters(server, lost_accepts, 0, forced, 0);
+    assert_int_equal(server_counters(server).unserved, 0);
+    assert_in_range(server_counters(server).peak, 1, 5);
 }
 
 /* What an event says has been counted before. */
@@ -2013,7 +1992,6 @@ TEST(the_counters_add_up_at_every_moment)
 TEST_AS(accepted_are_those_that_run_linger_or_have_ended, NET_CASE)
 {
     struct server *server = run_server_with(say_hello_later, &workers, .max_per_peer = 3);
-    nb_serve_counters counters;
     int first = dial(&server->address);
 
     gate_open_for(1);
@@ -2024,12 +2002,9 @@ TEST_AS(accepted_are_those_that_run_linger_or_have_ended, NET_CASE)
     (void)lingering_client(server);
     dial_to_the_gate(2, server);
     assert_int_equal(answer(dial(&server->address), ""), ECONNRESET);
-    counters = server_counters(server);
-    assert_int_equal(counters.accepted, 4);
-    assert_int_equal(counters.active, 2);
-    assert_int_equal(counters.lingering, 1);
+    assert_counters(server, accepted, 4, active, 2);
+    assert_counters(server, lingering, 1, refused, 1);
     assert_int_equal(server_heard(server, NB_EVENT_CLOSED), 1);
-    assert_int_equal(counters.refused, 1);
     gate_open();
     assert_status(server_finish(server), NB_OK);
 }

@@ -161,8 +161,7 @@ static void check_served_after_the_stop(struct server *server, const int *client
 {
     nb_listener_stop(server->listener);
     server_run(server);
-    for (size_t i = 0; i < count; i++)
-        assert_int_equal(answer(clients[i], HELLO), 0);
+    assert_each_greeted(clients, count);
     assert_ends(server);
     assert_int_equal(server_counters(server).accepted, count);
 }
@@ -506,8 +505,7 @@ static struct server *full_server(void **state, int *clients, int waiting)
 static void check_all_served(struct server *server, const int *clients, size_t count)
 {
     stop_and_open_gate(server);
-    for (size_t i = 0; i < count; i++)
-        assert_int_equal(answer(clients[i], HELLO), 0);
+    assert_each_greeted(clients, count);
     assert_ends(server);
 }
 
@@ -1504,15 +1502,12 @@ TEST_AS(a_fault_in_a_handler_reaches_the_programs_own_signal_handler, NET_CASE)
 
     skip_without_children();
     for (size_t i = 0; i < COUNT(numbers); i++) {
-        int status = -1;
         pid_t child = fork();
 
         assert_true(child >= 0);
         if (child == 0)
             live_with_a_fault(numbers[i]);
-        assert_int_equal(waitpid(child, &status, 0), child);
-        assert_true(WIFEXITED(status));
-        assert_int_equal(WEXITSTATUS(status), 42);
+        assert_int_equal(exit_status(child), 42);
     }
 }
 
