@@ -824,19 +824,30 @@ TEST_AS(reply_survives_input_that_was_never_read, ALL)
     check_close_beside_a_reader(plenty(), 5);
 }
 
-static void close_on_task(void *argument)
-{
-    nb_status *status = argument;
+/* A call in a thread. */
+static nb_status (*call)(nb_deadline);
+static nb_deadline call_by;
+static nb_status call_status;
 
-    *status = closed(nb_forever());
+static void make_call(void *unused)
+{
+    (void)unused;
+    got = 0; /* a wait reports nothing */
+    call_status = call(call_by);
+}
+
+static void start_call(struct task *task, nb_status (*which)(nb_deadline), nb_deadline by)
+{
+    call = which;
+    call_by = by;
+    task_start(task, make_call, NULL);
 }
 
 TEST(close_drops_what_comes_while_it_waits)
 {
     struct task task;
-    nb_status status = NB_INVALID;
 
-    task_start(&task, close_on_task, &status);
+    start_call(&task, closed, nb_forever());
     task_until_blocked(&task);
     raw_send_text(peer, "late");
     task_until_blocked(&task);
@@ -845,7 +856,7 @@ TEST(close_drops_what_comes_while_it_waits)
     raw_close(peer);
     peer = -1;
     task_join(&task);
-    assert_status(status, NB_OK);
+    assert_status(call_status, NB_OK);
 }
 
 TEST(close_gives_up_at_its_deadline)
@@ -947,14 +958,13 @@ TEST(close_tells_a_reset_that_was_received_before)
 TEST_AS(close_tells_a_reset_that_comes_while_it_waits, TCP)
 {
     struct task task;
-    nb_status status = NB_INVALID;
 
-    task_start(&task, close_on_task, &status);
+    start_call(&task, closed, nb_forever());
     task_until_blocked(&task);
     raw_reset(peer, -1);
     peer = -1;
     task_join(&task);
-    assert_status(status, NB_RESET);
+    assert_status(call_status, NB_RESET);
 }
 
 TEST(close_tells_what_a_send_failed_with)
@@ -1082,25 +1092,6 @@ static nb_status send_large_slices(nb_deadline by)
 static nb_status (*const operations[])(nb_deadline) = {some_of_64, exactly_64,       until_lf,
                                                        line_of_64, to_end_64,        wait_for_it,
                                                        send_large, send_large_slices};
-
-/* A call in a thread. */
-static nb_status (*call)(nb_deadline);
-static nb_deadline call_by;
-static nb_status call_status;
-
-static void make_call(void *unused)
-{
-    (void)unused;
-    got = 0; /* a wait reports nothing */
-    call_status = call(call_by);
-}
-
-static void start_call(struct task *task, nb_status (*which)(nb_deadline), nb_deadline by)
-{
-    call = which;
-    call_by = by;
-    task_start(task, make_call, NULL);
-}
 
 static void wake_each(nb_deadline by)
 {

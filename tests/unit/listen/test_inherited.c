@@ -168,10 +168,8 @@ TEST(options_reach_the_accepted_connections)
     skip_under_qemu("TCP_INFO is cut short");
     int fd = plain_listener(OVER_IPV4);
     nb_address own = own_address(fd);
-    nb_listen_options options = NB_LISTEN_OPTIONS_INIT;
+    nb_listen_options options = {.size = sizeof(options), .keepalive_count = 3, .backlog = 5};
 
-    options.keepalive_count = 3;
-    options.backlog = 5;
     assert_status(nb_listen(&the_listener, endpoint_of(fd), &options, NULL), NB_OK);
     (void)dial(&own);
     check_accepted(IPPROTO_TCP, TCP_KEEPCNT, 3);
@@ -256,9 +254,8 @@ TEST(options_that_come_too_late_are_refused)
 {
     int fd = plain_listener(OVER_IPV4);
     int over_unix = plain_listener(OVER_UNIX);
-    nb_listen_options options = NB_LISTEN_OPTIONS_INIT;
+    nb_listen_options options = {.size = sizeof(options), .reuse_port = true};
 
-    options.reuse_port = true;
     check_refused(fd, &options, NB_UNSUPPORTED, "reuse_port");
     options.reuse_port = false;
     options.unix_mode = 0600;

@@ -293,26 +293,16 @@ static void check_unlocked(void)
 
 /* --- Listening --- */
 
-static void listen_on(const char *where, const nb_listen_options *options)
-{
-    if (nb_listen(&the_listener, where, options, &err) != NB_OK)
-        fail_msg("%s", err.message);
-    assert_status(err.status, NB_OK);
-}
-
 /* Listens at the path of the case, and ends that again. */
-static void listen_and_close(const nb_listen_options *options)
+static void listen_and_close(void)
 {
-    listen_on(endpoint, options);
+    (void)listen_here(endpoint);
     close_listener();
 }
 
 static nb_listen_options with_mode(int64_t mode)
 {
-    nb_listen_options options = NB_LISTEN_OPTIONS_INIT;
-
-    options.unix_mode = mode;
-    return options;
+    return (nb_listen_options){.size = sizeof(nb_listen_options), .unix_mode = mode};
 }
 
 /* That listening fails, and the message has the endpoint and a word of the reason. */
@@ -356,12 +346,11 @@ static void check_stays(const char *word)
 static void check_reached(void)
 {
     nb_address address = socket_address(the_listener, 0);
-    nb_address peer;
     char text[NB_ADDRESS_TEXT_MAX];
     int client = dial(&address);
     nb_conn *conn = accept_next();
+    nb_address peer = peer_address(conn);
 
-    nb_conn_peer(conn, &peer);
     assert_string_equal(nb_address_format(&peer, text, sizeof(text)), "unix:");
     assert_status(nb_send_all(conn, HELLO, strlen(HELLO), NULL, plenty()), NB_OK);
     assert_status(nb_shutdown_send(conn), NB_OK);
@@ -499,9 +488,8 @@ TEST(success_keeps_errno_and_descriptors_are_close_on_exec)
 
 TEST(options_of_tcp_are_refused)
 {
-    nb_listen_options options = NB_LISTEN_OPTIONS_INIT;
+    nb_listen_options options = {.size = sizeof(options), .keepalive_count = 3};
 
-    options.keepalive_count = 3;
     check_refused(endpoint, &options, NB_UNSUPPORTED, "keepalive_count");
     assert_int_equal(files(), 0);
 }
@@ -515,7 +503,7 @@ static int mode_under(mode_t mask, int64_t asked)
     mode_t old = umask(mask);
     int mode;
 
-    listen_on(endpoint, &options);
+    assert_status(nb_listen(&the_listener, endpoint, &options, NULL), NB_OK);
     mode = mode_of(path);
     close_listener();
     assert_int_equal(umask(old), mask);
@@ -810,7 +798,7 @@ TEST(a_socket_that_others_see_too_stays)
     meanwhile.not_local = false;
     fail_next(ON_FILE_IS_LOCAL, EIO, 1);
     check_stays("nobody can tell");
-    listen_and_close(NULL);
+    listen_and_close();
 }
 
 /* What is another socket by the time it is to be removed is left alone. */
@@ -857,13 +845,13 @@ TEST(a_dead_socket_that_goes_by_itself_is_no_obstacle)
 {
     leave_dead_socket(path);
     meanwhile.after_connect = remove_socket;
-    listen_and_close(NULL);
+    listen_and_close();
     fail_next(ON_BIND, EADDRINUSE, 1); /* and is gone at the first look */
-    listen_and_close(NULL);
+    listen_and_close();
     leave_dead_socket(path);
     meanwhile.connect_error = ENOENT; /* or when asked */
     meanwhile.after_connect = remove_socket;
-    listen_and_close(NULL);
+    listen_and_close();
     leave_dead_socket(path);
     fail_next(ON_FILE_REMOVE, ENOENT, 1);
     check_refused_at(ON_BIND, 1, EACCES, NB_PERMISSION, "EACCES"); /* it tried again */
@@ -910,17 +898,17 @@ TEST(without_the_lock_a_dead_socket_stays)
     check_refused_at(ON_LOCK, 0, EBADF, NB_ADDRESS_IN_USE, "cannot be locked");
     assert_true(exists(path));
     remove_file(lock_path); /* nobody removes what he could not lock */
-    listen_and_close(NULL);
+    listen_and_close();
 }
 
 TEST(without_the_lock_a_free_path_is_listened_on)
 {
     int lock = lock_path_of_case();
 
-    listen_and_close(NULL);
+    listen_and_close();
     unlock_path(lock);
     fail_next(ON_LOCK_FILE_OPEN, EACCES, 1);
-    listen_and_close(NULL);
+    listen_and_close();
 }
 
 /* Anybody can lock a directory that he can read. */
@@ -930,7 +918,7 @@ TEST(a_lock_on_the_directory_keeps_nobody_out)
 
     assert_true(lock >= 0);
     leave_dead_socket(path);
-    listen_and_close(NULL);
+    listen_and_close();
     raw_close(lock);
 }
 
@@ -957,7 +945,7 @@ TEST(a_lock_that_was_left_behind_is_no_obstacle)
 {
     leave_dead_socket(path);
     make_file(lock_path);
-    listen_and_close(NULL);
+    listen_and_close();
     assert_int_equal(files(), 0);
 }
 
@@ -968,7 +956,7 @@ TEST(a_lock_of_another_program_stays)
 
     assert_int_equal(write(file, "4711", 4), 4);
     raw_close(file);
-    listen_and_close(NULL);
+    listen_and_close();
     assert_int_equal(files(), 1);
     assert_int_equal(look_at(lock_path).st_size, 4);
     remove_file(lock_path);
@@ -1012,7 +1000,7 @@ TEST(a_lock_that_goes_while_it_is_waited_for_is_asked_for_again)
     for (size_t i = 0; i < COUNT(ends); i++) {
         leave_dead_socket(path);
         meanwhile.after_lock_open = ends[i];
-        listen_and_close(NULL);
+        listen_and_close();
         assert_int_equal(calls(ON_LOCK), 2 * (int)(i + 1));
         assert_int_equal(files(), 0);
     }
@@ -1023,7 +1011,7 @@ TEST(the_lock_is_waited_for)
     leave_dead_socket(path);
     fail_next(ON_LOCK, EAGAIN, 3);
     fail_next(ON_POLL, EINTR, 1);
-    listen_and_close(NULL);
+    listen_and_close();
     assert_int_equal(calls(ON_LOCK), 4);
 }
 
@@ -1252,15 +1240,13 @@ static void check_stop_shuts_out(const char *where, int refusal)
         (void)dial(&server->address);
         eventually(gate_waiting() == (int)i + 1);
     }
-    for (size_t i = 0; i < 2; i++)
-        waiting[i] = dial(&server->address);
+    dial_all(waiting, &server->address);
     latecomer.to = server->address;
     latecomer.comes = true;
     nb_listener_stop(server->listener);
     eventually(server_heard(server, NB_EVENT_DRAINING) == 1);
     gate_open();
-    for (size_t i = 0; i < 2; i++)
-        assert_int_equal(answer(waiting[i], HELLO), 0);
+    assert_all_greeted(waiting);
     assert_ends(server);
     assert_int_equal(server_counters(server).accepted, 4);
     assert_int_equal(latecomer.result, -refusal);

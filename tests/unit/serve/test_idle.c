@@ -33,28 +33,35 @@ static int begin(void **state)
 #define ASK "ask\n"
 #define BYE "bye\n"
 
-static nb_status serve_one(nb_conn *conn)
+static nb_status take_line(nb_conn *conn, nb_deadline by)
 {
     char line[16];
-    nb_status status = nb_recv_line(conn, line, sizeof(line), NULL, plenty());
 
-    return status == NB_OK ? nb_send_all(conn, HELLO, strlen(HELLO), NULL, plenty()) : status;
+    return nb_recv_line(conn, line, sizeof(line), NULL, by);
+}
+
+static nb_status reply(nb_conn *conn, const char *text)
+{
+    return nb_send_all(conn, text, strlen(text), NULL, plenty());
+}
+
+static nb_status serve_one(nb_conn *conn, nb_deadline by)
+{
+    nb_status status = take_line(conn, by);
+
+    return status == NB_OK ? reply(conn, HELLO) : status;
 }
 
 static nb_status serve_requests(nb_conn *conn, void *unused)
 {
     nb_status status = NB_OK;
-    char line[16];
-
     (void)unused;
     while (status == NB_OK) {
         nb_conn_idle(conn);
-        status = nb_recv_line(conn, line, sizeof(line), NULL, nb_forever());
-        if (status == NB_OK)
-            status = nb_send_all(conn, HELLO, strlen(HELLO), NULL, plenty());
+        status = serve_one(conn, nb_forever());
     }
     if (status == NB_STOPPING)
-        (void)nb_send_all(conn, BYE, strlen(BYE), NULL, plenty());
+        (void)reply(conn, BYE);
     return status;
 }
 
@@ -159,15 +166,14 @@ enum { WAYS = 7 };
 static nb_status receive_in_all_ways(nb_conn *conn, void *seen)
 {
     atomic_int *statuses = seen;
-    char line[16];
 
-    (void)serve_one(conn);
+    (void)serve_one(conn, plenty());
     for (int i = 0; i < WAYS; i++)
         statuses[i] = (int)recv_in_way(conn, i);
     /* Nothing is sticky, and it is not idle any more: a receive waits for what comes. */
     statuses[WAYS] = (int)nb_conn_status(conn, NB_RECEIVE);
-    (void)nb_send_all(conn, BYE, strlen(BYE), NULL, plenty());
-    return nb_recv_line(conn, line, sizeof(line), NULL, plenty());
+    (void)reply(conn, BYE);
+    return take_line(conn, plenty());
 }
 
 TEST(every_receive_is_told_of_the_stop_and_consumes_nothing)
@@ -202,13 +208,11 @@ static atomic_bool stop_has_come;
 /* Takes one request, and at the stop marks the connection while a part of the next one is read ahead. */
 static nb_status mark_within_a_request(nb_conn *conn, void *unused)
 {
-    char line[16];
-
     (void)unused;
-    (void)serve_one(conn);
+    (void)serve_one(conn, plenty());
     wait_until(stop_has_come);
     nb_conn_idle(conn);
-    handler_saw = (int)nb_recv_line(conn, line, sizeof(line), NULL, nb_after_ms(300));
+    handler_saw = (int)take_line(conn, nb_after_ms(300));
     return (nb_status)handler_saw;
 }
 
@@ -258,15 +262,13 @@ static nb_status serve_until_the_stop(nb_conn *conn, void *listener)
 {
     nb_status status = NB_OK;
     bool last = false;
-    char line[16];
 
     while (status == NB_OK && !last) {
         nb_conn_idle(conn);
-        status = nb_recv_line(conn, line, sizeof(line), NULL, plenty());
+        status = take_line(conn, plenty());
         last = nb_listener_stopping(listener);
         if (status == NB_OK)
-            status =
-                nb_send_all(conn, last ? BYE : HELLO, strlen(last ? BYE : HELLO), NULL, plenty());
+            status = reply(conn, last ? BYE : HELLO);
     }
     return status;
 }
@@ -336,20 +338,18 @@ TEST(busy_clients_lose_no_request_at_a_stop)
 /* Handlers that look every now and then whether there is something else to do. */
 static nb_status look_often(nb_conn *conn, void *waits)
 {
-    char line[16];
-    nb_status status = serve_one(conn);
+    nb_status status = serve_one(conn, plenty());
 
     gate_pass();
     if (status == NB_OK)
         status = NB_TIMEOUT;
     while (status == NB_TIMEOUT) {
         nb_conn_idle(conn);
-        status = *(const bool *)waits
-                     ? nb_wait_readable(conn, nb_after_ms(20))
-                     : nb_recv_line(conn, line, sizeof(line), NULL, nb_after_ms(20));
+        status = *(const bool *)waits ? nb_wait_readable(conn, nb_after_ms(20))
+                                      : take_line(conn, nb_after_ms(20));
     }
     if (status == NB_STOPPING)
-        (void)nb_send_all(conn, BYE, strlen(BYE), NULL, plenty());
+        (void)reply(conn, BYE);
     return status;
 }
 
@@ -375,18 +375,17 @@ TEST(short_receives_are_told_of_the_stop)
 /* Its client has had an eighth of a second for its next request before the stop. */
 static nb_status serve_after_a_pause(nb_conn *conn, void *unused)
 {
-    char line[16];
-    nb_status status = serve_one(conn);
+    nb_status status = serve_one(conn, plenty());
 
     (void)unused;
     nb_conn_idle(conn);
     for (int i = 0; i < 20 && (status == NB_OK || status == NB_TIMEOUT); i++)
-        status = nb_recv_line(conn, line, sizeof(line), NULL, nb_after_ms(20));
+        status = take_line(conn, nb_after_ms(20));
     gate_pass();
     if (status == NB_TIMEOUT)
-        status = nb_recv_line(conn, line, sizeof(line), NULL, nb_after_ms(20));
+        status = take_line(conn, nb_after_ms(20));
     if (status == NB_OK)
-        status = nb_send_all(conn, BYE, strlen(BYE), NULL, plenty());
+        status = reply(conn, BYE);
     return status;
 }
 
@@ -426,11 +425,9 @@ TEST(a_close_waits_for_the_end_and_not_for_a_request)
 /* A time-out between two requests is no failure; one within a request is. */
 static nb_status wait_a_little(nb_conn *conn, void *unused)
 {
-    char line[16];
-
     (void)unused;
     nb_conn_idle(conn);
-    return nb_recv_line(conn, line, sizeof(line), NULL, nb_after_ms(50));
+    return take_line(conn, nb_after_ms(50));
 }
 
 TEST(a_timeout_is_an_end_in_order_while_no_request_has_begun)
@@ -615,7 +612,7 @@ static nb_status serve_requests_always(nb_conn *conn, void *unused)
 
     (void)unused;
     while (status == NB_OK)
-        status = serve_one(conn);
+        status = serve_one(conn, plenty());
     return status;
 }
 

@@ -930,11 +930,10 @@ static struct server *server_with_unread_bytes(int *client, int64_t linger_ms,
                                                const struct mode *mode)
 {
     static const char late[150000];
-    nb_listen_options listening = NB_LISTEN_OPTIONS_INIT;
-    struct server *server;
+    nb_listen_options listening = {.size = sizeof(listening),
+                                   .receive_buffer_bytes = 2 * (int64_t)sizeof(late)};
+    struct server *server = server_new_with("127.0.0.1:0", say_hello_unwatched, mode, &listening);
 
-    listening.receive_buffer_bytes = 2 * (int64_t)sizeof(late);
-    server = server_new_with("127.0.0.1:0", say_hello_unwatched, mode, &listening);
     server->options.linger_bytes = (int64_t)sizeof(late);
     server->options.linger_ms = linger_ms;
     server->options.linger_max = 1;
@@ -1205,12 +1204,10 @@ TEST_AS(who_is_admitted_first_counts_whoever_was_accepted_first, NET_CASE)
 /* Its handler has returned, its stream is about to be ended, and it does not linger yet. */
 TEST_AS(the_limit_of_one_peer_holds_while_a_connection_is_ended, NET_CASE)
 {
-    struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
+    struct server *server = run_server_with(say_hello, &workers, .max_per_peer = 1);
     int first;
 
-    server->options.max_per_peer = 1;
     held_at_the_end = server;
-    server_run(server);
     first = dial(&server->address);
     assert_int_equal(answer_so_far(first, HELLO), 0);
     eventually(held_at_the_end == NULL);
@@ -1288,7 +1285,6 @@ static struct server *server_with_a_slow_user(int64_t drain_ms, int *slow)
     return server;
 }
 
-/* Whatever holds up the admission of one. */
 TEST_AS(who_takes_long_to_be_admitted_holds_up_nobody_who_connects, NET_CASE)
 {
     int slow;

@@ -107,11 +107,16 @@ static int concurrency_of(void **state)
     return ((const struct mode *)*state)->concurrency;
 }
 
-/* Stops it, and waits until it drains. */
 static void stop_and_drain(struct server *server)
 {
     nb_listener_stop(server->listener);
     eventually(server_heard(server, NB_EVENT_DRAINING) == 1);
+}
+
+static void run_stopped(struct server *server)
+{
+    nb_listener_stop(server->listener);
+    server_run(server);
 }
 
 #define SIGNAL_CASE_FOR_WORKERS(name) SIGNAL_CASE_FOR(name, workers)
@@ -149,8 +154,7 @@ TEST(a_stop_before_the_start_is_not_lost)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, *state);
 
-    nb_listener_stop(server->listener);
-    server_run(server);
+    run_stopped(server);
     assert_status(server_wait(server), NB_OK);
     assert_heard(server, LISTENING, 1, DRAINING, 1);
     assert_int_equal(server_heard(server, NB_EVENT_STOPPED), 1);
@@ -159,8 +163,7 @@ TEST(a_stop_before_the_start_is_not_lost)
 /* Runs a server that is stopped already. */
 static void check_served_after_the_stop(struct server *server, const int *clients, size_t count)
 {
-    nb_listener_stop(server->listener);
-    server_run(server);
+    run_stopped(server);
     assert_each_greeted(clients, count);
     assert_ends(server);
     assert_int_equal(server_counters(server).accepted, count);
@@ -501,7 +504,6 @@ static struct server *full_server(void **state, int *clients, int waiting)
     return server;
 }
 
-/* All who wait when the stop comes are served. */
 static void check_all_served(struct server *server, const int *clients, size_t count)
 {
     stop_and_open_gate(server);
@@ -539,8 +541,7 @@ TEST(the_limit_of_one_peer_holds_in_the_drain)
     server->options.max_per_peer = 2;
     dial_times(5, &server->address);
     other = dial_from("127.0.0.2:0", &server->address);
-    nb_listener_stop(server->listener);
-    server_run(server);
+    run_stopped(server);
     gate_open();
     assert_int_equal(answer(other, HELLO), 0);
     eventually(server_counters(server).refused == 3); /* the first two linger */
@@ -558,8 +559,7 @@ TEST_AS(who_waits_in_the_queue_of_the_stop_does_not_count_for_its_peer, NET_CASE
     server->options.max_per_peer = 1;
     server->options.linger_ms = NB_NO_LINGER;
     dial_all(clients, &server->address);
-    nb_listener_stop(server->listener);
-    server_run(server);
+    run_stopped(server);
     assert_all_greeted(clients);
     assert_status(server_wait(server), NB_OK);
     assert_counters(server, accepted, COUNT(clients), refused, 0);
@@ -570,8 +570,7 @@ TEST_AS(more_workers_start_for_the_queue_of_the_stop, NET_CASE)
     struct server *server = server_new("127.0.0.1:0", say_hello_later, &workers);
 
     dial_times(10, &server->address);
-    nb_listener_stop(server->listener);
-    server_run(server);
+    run_stopped(server);
     eventually(gate_waiting() == 10);
 }
 
@@ -731,8 +730,7 @@ TEST(each_queue_is_taken_on_its_own)
     for (size_t i = 0; i < COUNT(clients); i++)
         clients[i] = dial(i % 5 == 4 ? &v6 : &server->address);
     latecomers.server = server;
-    nb_listener_stop(server->listener);
-    server_run(server);
+    run_stopped(server);
     assert_all_greeted(clients);
     for (size_t i = 0; i < COUNT(latecomers.clients); i++)
         raw_close(latecomers.clients[i]);
@@ -1018,20 +1016,20 @@ static struct server *signalled_server(nb_handler *handler, void **state)
     return run_server_with(handler, *state, .stop_on_signals = true);
 }
 
+static void check_killed(int number, struct server *server)
+{
+    assert_int_equal(kill(getpid(), number), 0);
+    assert_status(server_wait(server), NB_OK);
+}
+
 TEST_AS(sigterm_stops_when_asked_to, SIGNAL_CASE_FOR_BOTH)
 {
-    struct server *server = signalled_server(say_hello, state);
-
-    assert_int_equal(kill(getpid(), SIGTERM), 0);
-    assert_status(server_wait(server), NB_OK);
+    check_killed(SIGTERM, signalled_server(say_hello, state));
 }
 
 TEST_AS(sigint_stops_when_asked_to, SIGNAL_CASE_FOR_BOTH)
 {
-    struct server *server = signalled_server(say_hello, state);
-
-    assert_int_equal(kill(getpid(), SIGINT), 0);
-    assert_status(server_wait(server), NB_OK);
+    check_killed(SIGINT, signalled_server(say_hello, state));
 }
 
 TEST_AS(a_signal_to_the_thread_that_serves_stops, SIGNAL_CASE_FOR_BOTH)
@@ -1077,8 +1075,7 @@ TEST_AS(signals_that_every_thread_blocks_stop_when_asked_to, SIGNAL_CASE_FOR_BOT
 
         assert_serves(server, 1);
         hang_up_all();
-        assert_int_equal(kill(getpid(), numbers[i]), 0);
-        assert_status(server_wait(server), NB_OK);
+        check_killed(numbers[i], server);
         assert_true(server->mask_kept);
         server_free(server);
     }
