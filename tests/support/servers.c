@@ -569,8 +569,7 @@ static bool same_mask(const sigset_t *a, const sigset_t *b)
 static void *serve(void *argument)
 {
     struct server *server = argument;
-    sigset_t before;
-    sigset_t after;
+    sigset_t before, after;
 
     server->tid = (int)syscall(SYS_gettid);
     pthread_sigmask(SIG_SETMASK, NULL, &before);

@@ -373,8 +373,7 @@ static uint16_t port_of(int fd)
 
 static void assert_address(const nb_address *address, const char *host, uint16_t port)
 {
-    char expected[64];
-    char text[NB_ADDRESS_TEXT_MAX];
+    char expected[64], text[NB_ADDRESS_TEXT_MAX];
 
     (void)snprintf(expected, sizeof(expected), "%s:%d", host, (int)port);
     assert_string_equal(nb_address_format(address, text, sizeof(text)), expected);
@@ -534,8 +533,7 @@ TEST(cancelled_connection_says_so_in_both_directions)
 
 static void assert_message(nb_direction direction, const char *operation, const char *reason)
 {
-    char expected[NB_ERROR_MESSAGE_MAX];
-    char text[NB_ADDRESS_TEXT_MAX];
+    char expected[NB_ERROR_MESSAGE_MAX], text[NB_ADDRESS_TEXT_MAX];
     nb_address address;
 
     nb_conn_peer(conn, &address);

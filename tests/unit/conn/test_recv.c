@@ -1972,8 +1972,7 @@ TEST(line_agrees_with_a_plain_split)
         open_stream(stream, length);
         while (expected_status == NB_OK) {
             size_t capacity = 1 + chance(12);
-            size_t expected;
-            size_t consumed;
+            size_t expected, consumed;
             nb_status status;
 
             expected_status = model_line(stream + at, length - at, capacity, &expected, &consumed);

@@ -634,8 +634,7 @@ TEST(one_family_without_the_address_leaves_the_other)
 TEST(where_no_family_works_the_status_is_what_tells_most)
 {
     static const struct {
-        int of_socket;
-        int of_bind;
+        int of_socket, of_bind;
         nb_status status;
     } rows[] = {
         {EAFNOSUPPORT, EACCES, NB_PERMISSION},
@@ -1307,8 +1306,7 @@ static int64_t stop_during_a_shortage(void)
     int tries = calls(ON_ACCEPT);
     struct task task;
     atomic_int count = 0;
-    int64_t begin;
-    int64_t ms;
+    int64_t begin, ms;
 
     (void)dial(&address);
     fail_next(ON_ACCEPT, EMFILE, -1);

@@ -390,8 +390,7 @@ TEST(an_abstract_name_is_listened_on)
 
 TEST(a_path_that_fits_to_the_last_byte_is_listened_on)
 {
-    char name[128];
-    char text[160];
+    char name[128], text[160];
 
     (void)snprintf(name, sizeof(name), "%s/%0*d", directory, (int)(106 - strlen(directory)), 1);
     assert_int_equal(strlen(name), 107);
