@@ -23,9 +23,7 @@ static struct {
     int connect_error; /* of the next one */
     void (*before_remove)(void);
     void (*after_lock_open)(void);
-    bool another_device;    /* the same number of a file is found there */
-    bool not_local;         /* the file system is one that others see, too */
-    bool modes_are_ignored; /* of files, by the file system */
+    bool another_device; /* the same number of a file is found there */
 } meanwhile;
 
 /* The place of the case, and the path of its socket there, and of what is locked for that. */
@@ -107,13 +105,6 @@ static int own_file_look(const char *name, struct nb__file *out)
 
 REPLACE(file_look, own_file_look)
 
-static int own_file_set_mode(const char *name, unsigned mode)
-{
-    return meanwhile.modes_are_ignored ? 0 : real.file_set_mode(name, mode);
-}
-
-REPLACE(file_set_mode, own_file_set_mode)
-
 static int own_file_remove(const char *name)
 {
     if (meanwhile.before_remove != NULL && !is_lock(name))
@@ -122,20 +113,6 @@ static int own_file_remove(const char *name)
 }
 
 REPLACE(file_remove, own_file_remove)
-
-static int own_set_mode(int fd, unsigned mode)
-{
-    return meanwhile.modes_are_ignored ? 0 : real.set_mode(fd, mode);
-}
-
-REPLACE(set_mode, own_set_mode)
-
-static int own_file_is_local(const char *name)
-{
-    return meanwhile.not_local ? 0 : real.file_is_local(name);
-}
-
-REPLACE(file_is_local, own_file_is_local)
 
 static int own_lock_file_open(const char *name)
 {
@@ -625,13 +602,28 @@ TEST(a_mode_that_the_file_system_refuses_is_named)
     assert_int_equal(files(), 0);
 }
 
+static int ignore_file_mode(const char *name, unsigned mode)
+{
+    (void)name;
+    (void)mode;
+    return 0;
+}
+
+static int ignore_mode(int fd, unsigned mode)
+{
+    (void)fd;
+    (void)mode;
+    return 0;
+}
+
 /* As on FUSE, where everything has the mode that whoever mounted it wants. */
 TEST(a_mode_that_the_file_system_ignores_is_named)
 {
     nb_listen_options options = with_mode(0666);
     mode_t mask = umask(0);
 
-    meanwhile.modes_are_ignored = true;
+    sys.file_set_mode = ignore_file_mode;
+    sys.set_mode = ignore_mode;
     check_refused(endpoint, NULL, NB_UNSUPPORTED, "unix_mode: ");
     check_refused(endpoint, &options, NB_UNSUPPORTED, "unix_mode: ");
     umask(mask);
@@ -788,13 +780,19 @@ TEST(a_dead_socket_on_an_overlay_is_replaced)
     check_in_child(replace_on_overlay, "no overlay can be mounted here");
 }
 
+static int others_see_it(const char *name)
+{
+    (void)name;
+    return 0;
+}
+
 /* A server may listen on another machine, or below a file system that a program makes up. */
 TEST(a_socket_that_others_see_too_stays)
 {
     leave_dead_socket(path);
-    meanwhile.not_local = true;
+    sys.file_is_local = others_see_it;
     check_stays("nobody can tell");
-    meanwhile.not_local = false;
+    sys.file_is_local = real.file_is_local;
     fail_next(ON_FILE_IS_LOCAL, EIO, 1);
     check_stays("nobody can tell");
     listen_and_close();

@@ -5,28 +5,8 @@
 #include "servers.h"
 #include "sys/sys.h"
 
-/* --- A timer that cannot be set. --- */
-
-static atomic_bool refuses_options;
-
-static int own_setsockopt(int fd, int level, int name, const void *value, socklen_t length)
-{
-    if (refuses_options && name == SO_RCVTIMEO)
-        return -EINVAL;
-    return real.setsockopt(fd, level, name, value, length);
-}
-
-REPLACE(setsockopt, own_setsockopt)
-
-static int begin(void **state)
-{
-    refuses_options = false;
-    return net_case_begin(state);
-}
-
-#define IDLE_CASE(name) CASE_WITH(name, workers, begin, net_case_end)
-#define IDLE_CASE_FOR_BOTH(name)                                                                   \
-    CASE_WITH(name, sequential, begin, net_case_end), CASE_WITH(name, workers, begin, net_case_end)
+#define IDLE_CASE(name) NET_CASE_FOR(name, workers)
+#define IDLE_CASE_FOR_BOTH(name) NET_CASE_FOR_BOTH(name)
 
 /* --- A small protocol: a line is a request, and each gets HELLO. --- */
 
@@ -446,12 +426,17 @@ TEST(a_timeout_is_an_end_in_order_while_no_request_has_begun)
     assert_status(server_event(server, NB_EVENT_CLOSED, 1).status, NB_TIMEOUT);
 }
 
+static int refuse_timers(int fd, int level, int name, const void *value, socklen_t length)
+{
+    return name == SO_RCVTIMEO ? -EINVAL : real.setsockopt(fd, level, name, value, length);
+}
+
 TEST(where_timers_cannot_be_set_the_stop_is_seen_too)
 {
     struct server *server = patient_server(serve_requests, NULL, *state);
     int client;
 
-    refuses_options = true;
+    sys.setsockopt = refuse_timers;
     client = ask_once(server);
     nb_listener_stop(server->listener);
     check_last_answer(server, client, BYE);

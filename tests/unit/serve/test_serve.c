@@ -91,18 +91,6 @@ static ssize_t own_recv(int fd, void *buf, size_t length, int flags)
 
 REPLACE(recv, own_recv)
 
-/* While set: who wants to keep a connection finds it cancelled just before. */
-static atomic_bool cancelled_just_before;
-
-static nb_conn *own_nb__handling_let_go(struct nb__handling *work)
-{
-    if (atomic_exchange(&cancelled_just_before, false))
-        nb_cancel(work->conn);
-    return real.nb__handling_let_go(work);
-}
-
-REPLACE(nb__handling_let_go, own_nb__handling_let_go)
-
 /* Whose the Unix peers are: so many users further on than the test's own, or nobody knows. */
 static atomic_int user_offset;
 static atomic_bool user_unknown;
@@ -354,11 +342,17 @@ static nb_status detach_in_vain(nb_conn *conn, void *unused)
     return NB_OK;
 }
 
+static nb_conn *cancel_and_let_go(struct nb__handling *work)
+{
+    nb_cancel(work->conn);
+    return real.nb__handling_let_go(work);
+}
+
 TEST(a_connection_that_was_just_cancelled_cannot_be_kept)
 {
     struct server *server = run_server(detach_in_vain, NULL, *state);
 
-    cancelled_just_before = true;
+    sys.nb__handling_let_go = cancel_and_let_go;
     assert_int_equal(raw_ending(dial(&server->address), NULL), ECONNRESET);
     assert_closes_with(server, NB_CANCELLED);
     assert_status(handler_saw, NB_CANCELLED);

@@ -8,15 +8,11 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
-/* The number that all processes have, as if each were in a PID namespace of its own; 0: their own. */
-static pid_t number_of_all;
-
-static pid_t own_libc_getpid(void)
+/* The number that all processes have, as if each were in a PID namespace of its own. */
+static pid_t number_of_all(void)
 {
-    return number_of_all != 0 ? number_of_all : real.libc_getpid();
+    return 1;
 }
-
-REPLACE(libc_getpid, own_libc_getpid)
 
 /* While set: a server that stops while one of its workers is in accept(2). */
 static struct server *_Atomic stopping_in_accept;
@@ -990,10 +986,8 @@ static int signals_case_begin(void **state)
 
 static int signals_case_end(void **state)
 {
-    int failed;
+    int failed = net_case_end(state);
 
-    number_of_all = 0;
-    failed = net_case_end(state);
     (void)dispose(SIGINT, SIG_IGN, 0); /* drops those that are pending */
     (void)dispose(SIGTERM, SIG_IGN, 0);
     assert_int_equal(pthread_sigmask(SIG_SETMASK, &mask_before, NULL), 0);
@@ -1418,7 +1412,7 @@ TEST_AS(a_signal_to_a_child_with_the_same_number_is_its_own, SIGNAL_CASE_FOR_BOT
     skip_without_children();
     skip_under_qemu("it clears nothing at a fork");
     (void)dispose(SIGTERM, exit_with_42, 0);
-    number_of_all = 1;
+    sys.libc_getpid = number_of_all;
     check_child_exits(idle, state);
 }
 
@@ -1455,7 +1449,7 @@ TEST_AS(a_child_with_the_same_number_may_serve_and_be_stopped_itself, SIGNAL_CAS
 {
     skip_without_children();
     skip_under_qemu("it clears nothing at a fork");
-    number_of_all = 1;
+    sys.libc_getpid = number_of_all;
     check_child_exits(serve, state);
 }
 
