@@ -43,12 +43,11 @@ static bool loopback_up(void)
 {
     struct ifreq request;
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    bool up;
 
     memset(&request, 0, sizeof(request));
     memcpy(request.ifr_name, "lo", 3);
     request.ifr_flags = IFF_UP | IFF_RUNNING;
-    up = fd >= 0 && ioctl(fd, SIOCSIFFLAGS, &request) == 0;
+    bool up = fd >= 0 && ioctl(fd, SIOCSIFFLAGS, &request) == 0;
     if (fd >= 0)
         close(fd);
     return up;
@@ -140,10 +139,8 @@ void gate_pass(void)
 
 int gate_waiting(void)
 {
-    int waiting;
-
     pthread_mutex_lock(&gate.lock);
-    waiting = gate.waiting;
+    int waiting = gate.waiting;
     pthread_mutex_unlock(&gate.lock);
     return waiting;
 }
@@ -195,7 +192,6 @@ static int dial_with(const nb_address *local, const nb_address *to)
     socklen_t length;
     const struct sockaddr *peer = nb__address_sockaddr(to, &length);
     int fd = socket(peer->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    int error;
 
     if (fd < 0)
         return -errno;
@@ -208,7 +204,7 @@ static int dial_with(const nb_address *local, const nb_address *to)
     }
     if (connect(fd, peer, length) == 0)
         return fd;
-    error = errno;
+    int error = errno;
     close(fd);
     return -error;
 }
@@ -896,10 +892,9 @@ static atomic_bool limited;
 void limit_descriptors(int more)
 {
     struct rlimit limit;
-    int next;
 
     skip_under_valgrind("who was accepted beyond the limit of descriptors is lost");
-    next = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int next = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(next >= 0);
     close(next);
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit_before), 0);

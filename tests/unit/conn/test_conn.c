@@ -293,7 +293,6 @@ TEST_AS(an_adopted_socket_that_lingers_is_closed_in_time, EMPTY_TCP)
 {
     static char filling[65536];
     struct linger lingering = {1, 20};
-    int64_t begin;
     int fd = socket_to_peer();
 
     assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &lingering, sizeof(lingering)), 0);
@@ -301,7 +300,7 @@ TEST_AS(an_adopted_socket_that_lingers_is_closed_in_time, EMPTY_TCP)
         continue;
     conn = adopt(fd);
     assert_int_equal(raw_option(fd, SOL_SOCKET, SO_LINGER), 0);
-    begin = now_ns();
+    int64_t begin = now_ns();
     assert_status(closed(nb_after_ms(20)), NB_TIMEOUT);
     assert_true(now_ns() - begin < INT64_C(15000000000));
 }
@@ -309,11 +308,9 @@ TEST_AS(an_adopted_socket_that_lingers_is_closed_in_time, EMPTY_TCP)
 TEST_AS(descriptor_zero_is_as_good_as_any, EMPTY)
 {
     int saved = fcntl(0, F_DUPFD_CLOEXEC, 3);
-    nb_status status;
-    int fd;
 
     assert_true(saved >= 0);
-    fd = socket_to_peer();
+    int fd = socket_to_peer();
     assert_int_equal(dup2(fd, 0), 0);
     raw_close(fd);
     conn = adopt(0);
@@ -324,7 +321,7 @@ TEST_AS(descriptor_zero_is_as_good_as_any, EMPTY)
     assert_int_equal(detached, 0);
     conn = adopt(0);
     peer_ends();
-    status = closed(plenty());
+    nb_status status = closed(plenty());
     assert_false(is_open(0));
     assert_int_equal(dup2(saved, 0), 0);
     raw_close(saved);
@@ -338,11 +335,10 @@ TEST_AS(peer_that_reset_before_it_was_accepted_is_adopted, EMPTY_TCP)
     int listener = raw_listener(over, &address, &length);
     int client = raw_connect(&address, length);
     nb_address out;
-    int fd;
 
     raw_send_text(client, "abc");
     raw_reset(client, -1);
-    fd = opened(accept4(listener, NULL, NULL, SOCK_CLOEXEC));
+    int fd = opened(accept4(listener, NULL, NULL, SOCK_CLOEXEC));
     raw_close(listener);
     until_event(fd, POLLHUP);
     errno = 1234;
@@ -919,11 +915,10 @@ static void flood(void *argument)
 static nb_status close_under_flood(size_t length)
 {
     struct task task;
-    nb_status status;
 
     flood_length = length;
     task_start(&task, flood, NULL);
-    status = closed(plenty());
+    nb_status status = closed(plenty());
     task_join(&task);
     return status;
 }

@@ -501,11 +501,10 @@ TEST_AS(one_receive_never_takes_more_than_a_mebibyte, BOTH)
 {
     size_t huge = (size_t)1 << (sizeof(size_t) > 4 ? 33 : 30);
     const size_t most = (size_t)1 << 20;
-    void *place;
 
     skip_under_valgrind("so many addresses take gigabytes");
-    place = mmap(NULL, huge, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-                 -1, 0);
+    void *place = mmap(NULL, huge, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (place == MAP_FAILED)
         skip();
     arrive("hello");
@@ -1973,10 +1972,9 @@ TEST(line_agrees_with_a_plain_split)
         while (expected_status == NB_OK) {
             size_t capacity = 1 + chance(12);
             size_t expected, consumed;
-            nb_status status;
 
             expected_status = model_line(stream + at, length - at, capacity, &expected, &consumed);
-            status = line(capacity, nb_forever());
+            nb_status status = line(capacity, nb_forever());
             if (status != expected_status || got != expected || buf[got] != '\0' ||
                 memcmp(buf, stream + at, got) != 0 || buf[capacity] != '#')
                 fail_msg("round %d at %zu: %s, %zu bytes", round, at, nb_status_name(status), got);

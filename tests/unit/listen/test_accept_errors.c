@@ -51,12 +51,11 @@ static const int fatal[] = {EBADF, EINVAL, ENOTSOCK, EFAULT};
 static nb_status accept_with(int error, int times, nb_deadline by, nb_error *told)
 {
     nb_address address = listen_here("127.0.0.1:0");
-    nb_status status;
     nb_conn *conn;
 
     (void)dial(&address);
     fail_next(ON_ACCEPT, error, times);
-    status = nb_accept(the_listener, &conn, by, told);
+    nb_status status = nb_accept(the_listener, &conn, by, told);
     assert_true((status == NB_OK) == (conn != NULL));
     fail_next(ON_ACCEPT, 0, 0);
     nb_abort(conn);
@@ -329,14 +328,12 @@ static int64_t stop_during_a_shortage(const struct mode *mode)
 {
     struct server *server = run_server(say_hello, NULL, mode);
     int tries = calls(ON_ACCEPT);
-    int64_t begin;
-    int client;
 
     fail_next(ON_ACCEPT, EMFILE, -1);
-    client = dial(&server->address);
+    int client = dial(&server->address);
     eventually(calls(ON_ACCEPT) >= tries + 8);
     fail_next(ON_ACCEPT, 0, 0);
-    begin = now_ns();
+    int64_t begin = now_ns();
     nb_listener_stop(server->listener);
     assert_ends_with(server, client);
     server_free(server);
@@ -354,13 +351,11 @@ TEST_AS(a_stop_during_a_shortage_ends_the_wait, NET_CASE_FOR_BOTH)
 TEST_AS(a_shortage_that_outlasts_the_drain_ends_with_it, NET_CASE_FOR_BOTH)
 {
     struct server *server = run_server_with(say_hello, *state, .drain_ms = 100);
-    int64_t begin;
-    int client;
 
     fail_next(ON_ACCEPT, EMFILE, -1);
-    client = dial(&server->address);
+    int client = dial(&server->address);
     eventually(server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF) == 1);
-    begin = now_ns();
+    int64_t begin = now_ns();
     assert_status(server_stop(server), NB_OK);
     assert_in_range(ms_since(begin), 0, 5000);
     assert_int_equal(raw_ending(client, NULL), ECONNRESET);
@@ -404,10 +399,9 @@ TEST_AS(the_loop_ends_with_what_is_broken, NET_CASE_FOR_BOTH)
 TEST_AS(losses_without_end_become_a_shortage, NET_CASE_FOR_BOTH)
 {
     struct server *server = run_server(say_hello, NULL, *state);
-    int client;
 
     fail_next(ON_ACCEPT, EPERM, -1);
-    client = dial(&server->address);
+    int client = dial(&server->address);
     eventually(server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF) == 1);
     assert_in_range(calls(ON_ACCEPT), 65, 75);
     fail_next(ON_ACCEPT, 0, 0);
@@ -420,11 +414,10 @@ TEST_AS(losses_without_end_become_a_shortage, NET_CASE_FOR_BOTH)
 TEST_AS(losses_without_end_do_not_outlast_the_drain, NET_CASE_FOR_BOTH)
 {
     struct server *server = run_server_with(say_hello, *state, .drain_ms = 100);
-    int64_t begin;
 
     fail_next(ON_ACCEPT, EPERM, -1);
     (void)dial(&server->address);
-    begin = now_ns();
+    int64_t begin = now_ns();
     assert_status(server_stop(server), NB_OK);
     assert_in_range(ms_since(begin), 0, 5000);
     assert_in_range(calls(ON_ACCEPT), 1, 100);
@@ -433,10 +426,8 @@ TEST_AS(losses_without_end_do_not_outlast_the_drain, NET_CASE_FOR_BOTH)
 
 TEST_AS(a_loop_that_cannot_wait_ends_and_says_so, NET_CASE_FOR_BOTH)
 {
-    struct server *server;
-
     fail_next(ON_POLL, EINVAL, -1);
-    server = run_server(say_hello, NULL, *state);
+    struct server *server = run_server(say_hello, NULL, *state);
     check_ends_with(server, NB_SYSTEM, EINVAL);
     assert_in_range(calls(ON_POLL), 1, 20);
     fail_next(ON_POLL, 0, 0);
@@ -607,10 +598,9 @@ TEST_AS(who_makes_room_for_nobody_is_told_of_all_the_same, NET_CASE_FOR_BOTH)
 TEST(a_server_that_has_no_descriptors_to_begin_with_says_so)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
-    nb_status status;
 
     limit_descriptors(0);
-    status = nb_serve(server->listener, say_hello, NULL, &server->options, &err);
+    nb_status status = nb_serve(server->listener, say_hello, NULL, &server->options, &err);
     unlimit_descriptors();
     assert_status(status, NB_NO_DESCRIPTORS);
     assert_status(err.status, NB_NO_DESCRIPTORS);

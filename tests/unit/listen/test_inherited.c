@@ -135,10 +135,9 @@ TEST(peers_of_an_inherited_dual_stack_socket_are_ipv4)
     nb_address v4 = address_of(host_at("127.0.0.1", &own));
     nb_address v6 = address_of(host_at("[::1]", &own));
     nb_address seen;
-    nb_conn *conn;
 
     listen_on_fd(fd);
-    conn = accepted_from(&v4);
+    nb_conn *conn = accepted_from(&v4);
     nb_conn_peer(conn, &seen);
     assert_int_equal(nb_address_family(&seen), NB_FAMILY_IPV4);
     assert_same_address(local_address(conn), v4);
@@ -153,10 +152,9 @@ TEST(accepted_connections_are_as_always)
 {
     int fd = plain_listener(OVER_IPV4);
     nb_address own = own_address(fd);
-    nb_conn *conn;
 
     listen_on_fd(fd);
-    conn = accepted_from(&own);
+    nb_conn *conn = accepted_from(&own);
     assert_true(is_blocking(nb_conn_fd(conn)));
     assert_true(is_close_on_exec(nb_conn_fd(conn)));
     assert_int_equal(raw_option(nb_conn_fd(conn), IPPROTO_TCP, TCP_NODELAY), 1);
@@ -208,13 +206,11 @@ TEST(a_byte_is_received_whatever_the_socket_would_wait_for)
     nb_address own = own_address(fd);
     char buf[8];
     size_t length;
-    nb_conn *conn;
-    int client;
 
     (void)spoil(fd);
-    client = dial(&own);
+    int client = dial(&own);
     listen_on_fd(fd);
-    conn = accept_next();
+    nb_conn *conn = accept_next();
     assert_int_equal(send(client, "!", 1, MSG_OOB), 1);
     say(client, "x", 1);
     assert_status(nb_recv(conn, buf, sizeof(buf), &length, plenty()), NB_OK);
@@ -227,12 +223,11 @@ TEST(who_waits_already_has_the_options_that_are_asked_for)
     int fd = plain_listener(OVER_IPV4);
     nb_address own = own_address(fd);
     nb_listen_options options = NB_LISTEN_OPTIONS_INIT;
-    nb_conn *conn;
 
     (void)dial(&own);
     options.user_timeout_ms = 4000;
     assert_status(nb_listen(&the_listener, endpoint_of(fd), &options, NULL), NB_OK);
-    conn = accept_next();
+    nb_conn *conn = accept_next();
     assert_int_equal(raw_option(nb_conn_fd(conn), IPPROTO_TCP, TCP_NODELAY), 1);
     assert_int_equal(raw_option(nb_conn_fd(conn), IPPROTO_TCP, TCP_USER_TIMEOUT), 4000);
     nb_abort(conn);
@@ -369,7 +364,6 @@ TEST(one_descriptor_has_one_listener)
 TEST(a_descriptor_that_was_refused_or_closed_may_be_listened_on)
 {
     int fd = plain_listener(OVER_IPV4);
-    int again;
 
     for (int i = 0; i < 2; i++) {
         fail_next(ON_SET_BLOCKING, EPERM, 1);
@@ -377,7 +371,7 @@ TEST(a_descriptor_that_was_refused_or_closed_may_be_listened_on)
     }
     listen_on_fd(fd);
     nb_listener_close(the_listener);
-    again = plain_listener(OVER_IPV4);
+    int again = plain_listener(OVER_IPV4);
     assert_int_equal(again, fd); /* the lowest that is free */
     listen_on_fd(again);
 }
@@ -386,10 +380,9 @@ TEST(a_descriptor_that_was_refused_or_closed_may_be_listened_on)
 TEST(a_forked_child_may_listen_on_what_it_has_inherited)
 {
     int fd = plain_listener(OVER_IPV4);
-    pid_t child;
 
     listen_on_fd(fd);
-    child = fork();
+    pid_t child = fork();
     if (child == 0) {
         nb_listener *listener;
 
@@ -414,13 +407,12 @@ static int path_listener(char *path, nb_address *address)
 {
     char text[80];
     socklen_t length;
-    const struct sockaddr *raw;
     int fd = plain_socket(AF_UNIX, SOCK_STREAM);
 
     assert_non_null(mkdtemp(path));
     (void)snprintf(text, sizeof(text), "unix:%s/socket", path);
     *address = address_of(text);
-    raw = nb__address_sockaddr(address, &length);
+    const struct sockaddr *raw = nb__address_sockaddr(address, &length);
     assert_int_equal(bind(fd, raw, length), 0);
     assert_int_equal(listen(fd, 16), 0);
     return fd;
@@ -454,10 +446,9 @@ TEST(those_in_a_shared_queue_are_served_after_the_stop)
 {
     int fd = plain_listener(OVER_UNIX);
     struct server *server = run_server_with(say_hello_later, &sequential, .at = endpoint_of(fd));
-    int waiting;
 
     (void)client_at_the_gate(server);
-    waiting = dial(&server->address);
+    int waiting = dial(&server->address);
     stop_and_open_gate(server);
     assert_int_equal(answer(waiting, HELLO), 0);
     assert_status(server_finish(server), NB_OK);
@@ -578,14 +569,13 @@ static void forget_what_was_passed(void)
 static struct started start(const int *fds, int count, const char *pid, const char *number)
 {
     struct started found;
-    struct slots slots;
     char self[16];
     int another = plain_listener(OVER_IPV4);
 
     memset(&found, 0, sizeof(found));
     found.another = fcntl(another, F_DUPFD_CLOEXEC, 64); /* out of the way */
     raw_close(another);
-    slots = lay_out(fds, count);
+    struct slots slots = lay_out(fds, count);
     forget_what_was_passed();
     (void)snprintf(self, sizeof(self), "%d", (int)getpid());
     if (pid != NULL && strcmp(pid, "self") == 0)
@@ -721,11 +711,9 @@ TEST(a_failure_at_one_leaves_all_as_they_were)
     int fds[] = {plain_listener(OVER_IPV4), plain_listener(OVER_IPV4)};
 
     for (size_t i = 0; i < 2 * COUNT(calls_that_fail); i++) {
-        struct started found;
-
         fail_after(calls_that_fail[i / 2], (int)(i % 2), EBADF,
                    1); /* at the first, at the second */
-        found = start(fds, 2, "self", "2");
+        struct started found = start(fds, 2, "self", "2");
         assert_status(found.status, NB_SYSTEM);
         assert_true(found.flags_kept);
     }

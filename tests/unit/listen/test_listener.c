@@ -199,10 +199,10 @@ TEST(all_interfaces_are_reached_over_both_families)
 
 TEST(a_fixed_port_is_the_one_that_is_bound)
 {
-    nb_address wanted, address;
+    nb_address wanted;
 
     hang_up(dead_port("127.0.0.1:0", &wanted));
-    address = listen_here(host_at("localhost", &wanted));
+    nb_address address = listen_here(host_at("localhost", &wanted));
     assert_int_equal(nb_address_port(&address), nb_address_port(&wanted));
     assert_int_equal(nb_listener_count(the_listener), 2);
 }
@@ -220,14 +220,14 @@ TEST(a_busy_port_is_named)
 
 TEST(a_port_busy_in_one_family_is_busy)
 {
-    nb_address busy4, busy6, other;
+    nb_address busy4, busy6;
 
     (void)bare_listener("127.0.0.1:0", 8, &busy4);
     assert_status(try_listen(host_at("localhost", &busy4), NULL), NB_ADDRESS_IN_USE);
     assert_int_equal(calls(ON_BIND), 1); /* a fixed port is not tried again */
     (void)bare_listener("[::1]:0", 8, &busy6);
     assert_status(try_listen(host_at("localhost", &busy6), NULL), NB_ADDRESS_IN_USE);
-    other = address_of(host_at("127.0.0.1", &busy6));
+    nb_address other = address_of(host_at("127.0.0.1", &busy6));
     assert_int_equal(dial_quietly(&other), -ECONNREFUSED);
 }
 
@@ -329,10 +329,8 @@ TEST(a_socket_that_is_not_there_has_no_address_and_no_descriptor)
 
 TEST(success_keeps_errno)
 {
-    nb_address address;
-
     errno = E2BIG;
-    address = listen_here("localhost:0");
+    nb_address address = listen_here("localhost:0");
     assert_int_equal(errno, E2BIG);
     (void)dial(&address);
     errno = E2BIG;
@@ -410,10 +408,9 @@ static int limit_with(int64_t backlog)
 {
     nb_listen_options options = {.size = sizeof(options), .backlog = backlog};
     nb_listener *listener;
-    int limit;
 
     assert_status(nb_listen(&listener, "127.0.0.1:0", &options, NULL), NB_OK);
-    limit = queue_limit(nb_listener_fd(listener, 0));
+    int limit = queue_limit(nb_listener_fd(listener, 0));
     nb_listener_close(listener);
     return limit;
 }
@@ -748,13 +745,11 @@ TEST(a_host_with_ipv6_switched_off_is_served_over_ipv4)
 
 TEST(one_accept_serves_all_endpoints)
 {
-    nb_address second;
-
     (void)listen_here("127.0.0.1:0");
     assert_status(nb_listener_add(the_listener, "127.0.0.2:0", NULL, NULL), NB_OK);
     assert_status(nb_listener_add(the_listener, "localhost:0", NULL, NULL), NB_OK);
     assert_int_equal(nb_listener_count(the_listener), 4);
-    second = socket_address(the_listener, 1);
+    nb_address second = socket_address(the_listener, 1);
     assert_string_equal(
         nb_address_format(&second, (char[NB_ADDRESS_TEXT_MAX]){0}, NB_ADDRESS_TEXT_MAX),
         host_at("127.0.0.2", &second));
@@ -767,10 +762,9 @@ TEST(an_endpoint_that_cannot_be_added_leaves_the_listener_as_it_was)
     nb_address address = listen_here("127.0.0.1:0");
     nb_address busy;
     int fd = nb_listener_fd(the_listener, 0);
-    size_t descriptors;
 
     (void)bare_listener("127.0.0.2:0", 8, &busy);
-    descriptors = open_descriptors();
+    size_t descriptors = open_descriptors();
     assert_status(nb_listener_add(the_listener, host_at("127.0.0.2", &busy), NULL, &err),
                   NB_ADDRESS_IN_USE);
     assert_non_null(strstr(err.message, host_at("127.0.0.2", &busy)));
@@ -854,10 +848,8 @@ TEST(the_peer_of_an_accepted_connection_is_the_client)
 
 TEST(without_a_client_accept_ends_at_its_deadline)
 {
-    nb_deadline by;
-
     (void)listen_here("localhost:0");
-    by = nb_after_ms(50);
+    nb_deadline by = nb_after_ms(50);
     assert_status(accept_one(by, &err), NB_TIMEOUT);
     assert_passed(by, 10000);
     assert_int_equal(err.system_error, 0);
@@ -865,11 +857,9 @@ TEST(without_a_client_accept_ends_at_its_deadline)
 
 TEST(signals_do_not_move_the_deadline_of_accept)
 {
-    nb_deadline by;
-
     (void)listen_here("127.0.0.1:0");
     storm_begin(0);
-    by = nb_after_ms(100);
+    nb_deadline by = nb_after_ms(100);
     assert_status(accept_one(by, NULL), NB_TIMEOUT);
     assert_passed(by, 10000);
     assert_true(storm_end() > 0);
@@ -907,13 +897,12 @@ static bool peer_is_at(nb_conn *conn, const nb_address *socket)
 
 static void check_fair(size_t busy, size_t quiet)
 {
-    nb_address busy_address, quiet_address;
     int accepts = 1;
 
     (void)listen_here("127.0.0.1:0");
     assert_status(nb_listener_add(the_listener, "127.0.0.1:0", NULL, NULL), NB_OK);
-    busy_address = socket_address(the_listener, busy);
-    quiet_address = socket_address(the_listener, quiet);
+    nb_address busy_address = socket_address(the_listener, busy);
+    nb_address quiet_address = socket_address(the_listener, quiet);
     dial_times(20, &busy_address);
     (void)dial(&quiet_address);
     while (accepts <= 20 && !peer_is_at(accept_next(), &quiet_address))
@@ -1030,12 +1019,11 @@ static void start_to_accept(struct accepting *accepting, nb_deadline by)
 TEST(who_waits_for_a_turn_keeps_his_deadline)
 {
     struct accepting first;
-    nb_deadline by;
 
     (void)listen_here("127.0.0.1:0");
     start_to_accept(&first, nb_forever());
     task_until_blocked(&first.task);
-    by = nb_after_ms(50);
+    nb_deadline by = nb_after_ms(50);
     assert_status(accept_one(by, NULL), NB_TIMEOUT);
     assert_passed(by, 10000);
     assert_int_equal(waits, 1);
@@ -1081,12 +1069,11 @@ TEST(a_stop_wakes_a_blocked_accept)
 {
     struct task task;
     atomic_int count = 0;
-    int64_t begin;
 
     (void)listen_here("localhost:0");
     start_accepting(&task, 1, &count);
     task_until_blocked(&task);
-    begin = now_ns();
+    int64_t begin = now_ns();
     stop_accepting(&task, 1);
     assert_in_range(ms_since(begin), 0, PATIENCE_MS);
 }
@@ -1200,13 +1187,12 @@ TEST(a_peer_that_reset_before_accept_still_comes_with_its_address)
     nb_address address = listen_here("127.0.0.1:0");
     int client = dial(&address);
     nb_address client_address = own_address(client);
-    nb_conn *conn;
     char buf[8];
     size_t received;
 
     say(client, "last", 4);
     break_off(client);
-    conn = accept_next();
+    nb_conn *conn = accept_next();
     assert_same_address(peer_address(conn), client_address);
     assert_status(nb_recv_exact(conn, buf, 4, &received, plenty()), NB_OK);
     assert_memory_equal(buf, "last", 4);
@@ -1258,11 +1244,9 @@ TEST(without_descriptors_accept_ends_at_its_deadline_and_does_not_spin)
 
 TEST(without_descriptors_and_without_a_client_it_is_a_timeout)
 {
-    nb_status status;
-
     (void)listen_here("127.0.0.1:0");
     limit_descriptors(0);
-    status = accept_one(nb_after_ms(20), NULL);
+    nb_status status = accept_one(nb_after_ms(20), NULL);
     unlimit_descriptors();
     assert_status(status, NB_TIMEOUT);
 }
@@ -1306,15 +1290,14 @@ static int64_t stop_during_a_shortage(void)
     int tries = calls(ON_ACCEPT);
     struct task task;
     atomic_int count = 0;
-    int64_t begin, ms;
 
     (void)dial(&address);
     fail_next(ON_ACCEPT, EMFILE, -1);
     start_accepting(&task, 1, &count);
     eventually(calls(ON_ACCEPT) >= tries + 8);
-    begin = now_ns();
+    int64_t begin = now_ns();
     stop_accepting(&task, 1);
-    ms = ms_since(begin);
+    int64_t ms = ms_since(begin);
     close_listener();
     return ms;
 }
@@ -1333,10 +1316,9 @@ TEST(listening_with_too_few_descriptors_leaks_none)
     for (int more = 0; more < 3; more++) {
         size_t before = open_descriptors();
         nb_listener *listener;
-        nb_status status;
 
         limit_descriptors(more);
-        status = nb_listen(&listener, "localhost:0", NULL, NULL);
+        nb_status status = nb_listen(&listener, "localhost:0", NULL, NULL);
         unlimit_descriptors();
         assert_status(status, NB_NO_DESCRIPTORS);
         assert_null(listener);

@@ -194,14 +194,12 @@ static int mode_of(const char *name)
 static int bound_socket(const char *name, int type)
 {
     char text[NB_ADDRESS_TEXT_MAX];
-    nb_address address;
     socklen_t length;
-    const struct sockaddr *raw;
     int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
 
     (void)snprintf(text, sizeof(text), "unix:%s", name);
-    address = address_of(text);
-    raw = nb__address_sockaddr(&address, &length);
+    nb_address address = address_of(text);
+    const struct sockaddr *raw = nb__address_sockaddr(&address, &length);
     assert_true(fd >= 0);
     assert_int_equal(bind(fd, raw, length), 0);
     return fd;
@@ -310,11 +308,10 @@ static void check_refused_at(enum call on, int good, int error, nb_status expect
 static void check_stays(const char *word)
 {
     struct stat before = look_at(path);
-    struct stat after;
     int count = files();
 
     check_refused(endpoint, NULL, NB_ADDRESS_IN_USE, word);
-    after = look_at(path);
+    struct stat after = look_at(path);
     assert_true(before.st_ino == after.st_ino && before.st_mode == after.st_mode);
     assert_int_equal(files(), count);
     check_unlocked();
@@ -477,10 +474,9 @@ static int mode_under(mode_t mask, int64_t asked)
 {
     nb_listen_options options = with_mode(asked);
     mode_t old = umask(mask);
-    int mode;
 
     assert_status(nb_listen(&the_listener, endpoint, &options, NULL), NB_OK);
-    mode = mode_of(path);
+    int mode = mode_of(path);
     close_listener();
     assert_int_equal(umask(old), mask);
     return mode;
@@ -549,14 +545,11 @@ static bool has_own_mounts(void)
 /* In a process of its own, which ends with 0, with 1 when it cannot be tried here, or with what went wrong. */
 static void check_in_child(int (*run)(void), const char *why_not)
 {
-    int status;
-    pid_t process;
-
     skip_under_valgrind("a child answers for the memory of its parent");
-    process = fork();
+    pid_t process = fork();
     if (process == 0)
         _exit(run());
-    status = exit_status(process);
+    int status = exit_status(process);
     if (status == 1)
         skip_because(why_not);
     assert_int_equal(status, 0);
@@ -668,11 +661,10 @@ TEST(a_live_server_stays_and_is_not_harmed)
 {
     int server = listening_socket(path, 8);
     nb_address address = address_of(endpoint);
-    int knocked;
     char byte;
 
     check_stays("a server listens there");
-    knocked = accept(server, NULL, NULL);
+    int knocked = accept(server, NULL, NULL);
     assert_int_equal(recv(knocked, &byte, 1, 0), 0);
     raw_close(knocked);
     (void)dial(&address);
@@ -884,10 +876,9 @@ TEST(what_fails_while_a_dead_socket_is_looked_at_is_told)
 TEST(without_the_lock_a_dead_socket_stays)
 {
     int64_t begin = now_ns();
-    int lock;
 
     leave_dead_socket(path);
-    lock = lock_path_of_case();
+    int lock = lock_path_of_case();
     check_refused(endpoint, NULL, NB_ADDRESS_IN_USE, "locked by somebody else");
     assert_true(ms_since(begin) >= 100);
     unlock_path(lock);
@@ -1264,12 +1255,11 @@ TEST(after_the_stop_nobody_new_gets_into_an_abstract_name)
 static void check_queue_is_served(const char *where, const struct mode *mode)
 {
     struct server *server = server_new(where, say_hello_later, mode);
-    int waiting;
 
     server->options.concurrency = 1;
     server_run(server);
     (void)client_at_the_gate(server);
-    waiting = dial(&server->address);
+    int waiting = dial(&server->address);
     stop_and_open_gate(server);
     assert_ends_with(server, waiting);
     assert_int_equal(server_counters(server).accepted, 2);

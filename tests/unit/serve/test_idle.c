@@ -95,11 +95,10 @@ TEST(idle_connections_end_in_order_at_a_stop)
     const struct mode *mode = *state;
     struct server *server = patient_server(serve_requests, NULL, mode);
     int clients[16];
-    int64_t stopped_at;
 
     for (int i = 0; i < mode->concurrency; i++)
         clients[i] = ask_once(server);
-    stopped_at = now_ns();
+    int64_t stopped_at = now_ns();
     nb_listener_stop(server->listener);
     for (int i = 0; i < mode->concurrency; i++)
         assert_int_equal(answer(clients[i], BYE), 0);
@@ -199,10 +198,9 @@ static nb_status mark_within_a_request(nb_conn *conn, void *unused)
 TEST(a_request_that_is_partly_read_ahead_has_begun)
 {
     struct server *server = patient_server(mark_within_a_request, NULL, *state);
-    int client;
 
     stop_has_come = false;
-    client = dial(&server->address);
+    int client = dial(&server->address);
     say(client, ASK "as", strlen(ASK) + 2);
     assert_int_equal(answer_so_far(client, HELLO), 0);
     nb_listener_stop(server->listener);
@@ -434,10 +432,9 @@ static int refuse_timers(int fd, int level, int name, const void *value, socklen
 TEST(where_timers_cannot_be_set_the_stop_is_seen_too)
 {
     struct server *server = patient_server(serve_requests, NULL, *state);
-    int client;
 
     sys.setsockopt = refuse_timers;
-    client = ask_once(server);
+    int client = ask_once(server);
     nb_listener_stop(server->listener);
     check_last_answer(server, client, BYE);
 }
@@ -470,10 +467,9 @@ TEST_AS(outside_of_a_server_a_mark_does_nothing, IDLE_CASE)
     nb_conn *b;
     size_t got;
     char byte;
-    int before;
 
     conn_pair(OVER_IPV4, &a, &b);
-    before = calls(ON_SETSOCKOPT);
+    int before = calls(ON_SETSOCKOPT);
     nb_conn_idle(NULL);
     nb_conn_idle(a);
     assert_int_equal(calls(ON_SETSOCKOPT), before);
@@ -496,10 +492,9 @@ TEST_AS(a_stop_can_be_seen_and_waited_for, IDLE_CASE)
     nb_connect_options options = NB_CONNECT_OPTIONS_INIT;
     nb_listener *listener;
     nb_conn *conn;
-    nb_fd stop;
 
     assert_status(nb_listen(&listener, "127.0.0.1:0", NULL, NULL), NB_OK);
-    stop = nb_listener_stop_fd(listener);
+    nb_fd stop = nb_listener_stop_fd(listener);
     assert_false(nb_listener_stopping(listener));
     assert_false(is_readable(stop));
     nb_listener_stop(listener);
@@ -606,10 +601,9 @@ static void check_undisturbed_by_a_child(nb_handler *handler, const struct mode 
     struct server *server = patient_server(handler, NULL, mode);
     int client = ask_once(server);
     int64_t begin;
-    int polls;
 
     stop_in_a_child(server->listener);
-    polls = calls(ON_POLL);
+    int polls = calls(ON_POLL);
     /* Who spins does nothing else from the first poll on, which comes after 128 ms. */
     for (begin = now_ns(); ms_since(begin) < 400;)
         a_moment();

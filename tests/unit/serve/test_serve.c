@@ -158,11 +158,9 @@ static void give_standard_descriptors_back(void)
 
 static int closed_case_begin(void **state)
 {
-    int failed;
-
     for (int fd = 0; fd < 3; fd++)
         standard_descriptors[fd] = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-    failed = net_case_begin(state);
+    int failed = net_case_begin(state);
     for (int fd = 0; fd < 3; fd++)
         (void)close(fd);
     return failed;
@@ -171,10 +169,8 @@ static int closed_case_begin(void **state)
 /* When the case has failed, its server may have these numbers until it ends. */
 static int closed_case_end(void **state)
 {
-    int failed;
-
     give_standard_descriptors_back();
-    failed = net_case_end(state);
+    int failed = net_case_end(state);
     give_standard_descriptors_back();
     for (int fd = 0; fd < 3; fd++)
         (void)close(standard_descriptors[fd]);
@@ -372,10 +368,9 @@ static nb_status offer_and_wait(nb_conn *conn, void *unused)
 TEST(a_connection_may_be_cancelled_from_outside)
 {
     struct server *server = run_server(offer_and_wait, NULL, *state);
-    int client;
 
     offered = NULL;
-    client = dial(&server->address);
+    int client = dial(&server->address);
     eventually(offered != NULL);
     nb_cancel(offered);
     gate_open();
@@ -388,11 +383,10 @@ TEST(a_connection_may_be_cancelled_from_outside)
 TEST(clients_that_are_gone_do_not_keep_others_out)
 {
     struct server *server = run_server(echo, NULL, *state);
-    int client;
 
     for (int i = 0; i < 10; i++)
         break_off(dial(&server->address));
-    client = dial(&server->address);
+    int client = dial(&server->address);
     say(client, HELLO, strlen(HELLO));
     assert_rest(client, HELLO);
     assert_status(server_finish(server), NB_OK);
@@ -466,13 +460,11 @@ static void check_waiting_in_vain(const char *endpoint)
     struct mode three = {3};
     struct server *server = run_server_with(say_hello_later, &three, .at = endpoint);
     int clients[4];
-    int64_t begin;
-    int polls;
 
     dial_all(clients, &server->address);
     eventually(gate_waiting() == 3);
-    begin = now_ns();
-    polls = calls(ON_POLL);
+    int64_t begin = now_ns();
+    int polls = calls(ON_POLL);
     eventually(server_heard(server, NB_EVENT_LIMIT_REACHED) == 1);
     assert_in_range(calls(ON_POLL) - polls, 1, 10 + 3 * ms_since(begin) / 1000);
     assert_int_equal(server_counters(server).limit_reached, 1);
@@ -499,11 +491,10 @@ TEST_AS(while_nobody_waits_it_is_nothing_that_all_places_are_taken, NET_CASE)
 {
     struct mode three = {3};
     struct server *server = run_server(say_hello_later, NULL, &three);
-    int polls;
 
     dial_times(three.concurrency, &server->address);
     eventually(gate_waiting() == 3);
-    polls = calls(ON_POLL);
+    int polls = calls(ON_POLL);
     eventually(calls(ON_POLL) >= polls + 3);
     assert_int_equal(server_heard(server, NB_EVENT_LIMIT_REACHED), 0);
     assert_int_equal(server_counters(server).limit_reached, 0);
@@ -602,12 +593,11 @@ TEST_AS(what_the_calling_thread_blocks_workers_block_too, NET_CASE)
 {
     skip_under_qemu("two signals belong to the emulator");
     struct signals seen = {0, 0, 0};
-    struct server *server;
     sigset_t all, before;
 
     (void)sigfillset(&all);
     assert_int_equal(pthread_sigmask(SIG_SETMASK, &all, &before), 0);
-    server = run_server(look_at_signals, &seen, &workers);
+    struct server *server = run_server(look_at_signals, &seen, &workers);
     assert_int_equal(pthread_sigmask(SIG_SETMASK, &before, NULL), 0);
     assert_serves(server, 1);
     assert_int_equal(seen.open, 0);
@@ -630,13 +620,10 @@ TEST_AS(the_calling_thread_keeps_its_signal_mask, NET_CASE)
 /* The child shares the descriptor that wakes the loop, but not the stop. */
 TEST(a_stop_of_a_forked_childs_copy_changes_nothing)
 {
-    struct server *server;
-    int polls;
-
     skip_without_children();
-    server = run_server(say_hello, NULL, *state);
+    struct server *server = run_server(say_hello, NULL, *state);
     eventually(thread_waits(server->tid, FOR_EVENTS));
-    polls = calls(ON_POLL);
+    int polls = calls(ON_POLL);
     stop_in_a_child(server->listener);
     assert_serves(server, 1);
     assert_in_range(calls(ON_POLL), polls, polls + 20);
@@ -647,10 +634,8 @@ TEST(a_stop_of_a_forked_childs_copy_changes_nothing)
 /* While the wakeup of the child is silenced, the real one comes. */
 TEST(a_stop_that_comes_after_a_forked_childs_is_not_lost)
 {
-    struct server *server;
-
     skip_without_children();
-    server = run_server(say_hello, NULL, *state);
+    struct server *server = run_server(say_hello, NULL, *state);
     eventually(thread_waits(server->tid, FOR_EVENTS));
     stopped_meanwhile = server;
     stop_in_a_child(server->listener);
@@ -982,11 +967,9 @@ static bool delivered_to_who_makes_room(const char *endpoint, const struct mode 
     struct server *server = run_server_with(say_hello_unwatched, mode, .at = endpoint,
                                             .linger_ms = 10 * PATIENCE_MS, .linger_max = 1);
     bool is_tcp = nb_address_family(&server->address) != NB_FAMILY_UNIX;
-    int client;
-    nb_event event;
 
     unwatched = -1;
-    client = dial(&server->address);
+    int client = dial(&server->address);
     if (reads)
         assert_int_equal(answer(client, HELLO), 0);
     eventually(server_counters(server).lingering == 1);
@@ -994,7 +977,7 @@ static bool delivered_to_who_makes_room(const char *endpoint, const struct mode 
         eventually(is_acknowledged(unwatched));
     assert_serves(server, 1);
     eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
-    event = server_event(server, NB_EVENT_CLOSED, 0);
+    nb_event event = server_event(server, NB_EVENT_CLOSED, 0);
     assert_status(event.status, NB_TIMEOUT);
     if (!reads)
         assert_int_equal(answer(client, HELLO), 0);
@@ -1053,11 +1036,10 @@ TEST_AS(a_receive_that_hangs_while_the_only_one_lingers_holds_up_nobody, NET_CAS
 TEST(without_memory_to_watch_it_lingering_ends_in_time)
 {
     struct server *server = run_server_with(say_hello, *state, .linger_ms = 80);
-    nb_status status;
 
     poll_room = POLLED_ANYHOW;
     assert_serves(server, 3);
-    status = server_stop(server);
+    nb_status status = server_stop(server);
     poll_room = SIZE_MAX;
     assert_status(status, NB_OK);
     assert_int_equal(server_heard(server, NB_EVENT_CLOSED), 3);
@@ -1162,12 +1144,10 @@ TEST(waiting_costs_nothing_at_the_limit)
 TEST_AS(one_peer_has_only_so_many_connections, NET_CASE)
 {
     struct server *server = run_server_with(say_hello_later, &workers, .max_per_peer = 2);
-    nb_address refused;
-    int third;
 
     dial_to_the_gate(2, server);
-    third = dial(&server->address);
-    refused = own_address(third);
+    int third = dial(&server->address);
+    nb_address refused = own_address(third);
     assert_int_equal(answer(third, ""), ECONNRESET);
     eventually(server_heard(server, NB_EVENT_REFUSED) == 1);
     assert_same_address(server_event(server, NB_EVENT_REFUSED, 0).address, refused);
@@ -1199,10 +1179,9 @@ TEST_AS(who_is_admitted_first_counts_whoever_was_accepted_first, NET_CASE)
 TEST_AS(the_limit_of_one_peer_holds_while_a_connection_is_ended, NET_CASE)
 {
     struct server *server = run_server_with(say_hello, &workers, .max_per_peer = 1);
-    int first;
 
     held_at_the_end = server;
-    first = dial(&server->address);
+    int first = dial(&server->address);
     assert_int_equal(answer_so_far(first, HELLO), 0);
     eventually(held_at_the_end == NULL);
     assert_int_equal(answer(dial(&server->address), ""), ECONNRESET);
@@ -1580,14 +1559,13 @@ TEST(accepted_and_closed_tell_the_peer_and_closed_the_bytes)
     struct server *server = run_server(answer_four_bytes, NULL, *state);
     int client = dial(&server->address);
     nb_address peer = own_address(client);
-    nb_event accepted, closed;
 
     say(client, "1234 and what nobody reads", 26);
     assert_int_equal(answer(client, HELLO), 0);
     hang_up(client);
     eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
-    accepted = server_event(server, NB_EVENT_ACCEPTED, 0);
-    closed = server_event(server, NB_EVENT_CLOSED, 0);
+    nb_event accepted = server_event(server, NB_EVENT_ACCEPTED, 0);
+    nb_event closed = server_event(server, NB_EVENT_CLOSED, 0);
     assert_same_address(accepted.address, peer);
     assert_same_address(closed.address, peer);
     assert_status(accepted.status, NB_OK);
@@ -1634,12 +1612,10 @@ static void check_event(const nb_event *event, void *unused)
 
 TEST(each_event_has_its_size_and_a_line_and_those_of_connections_an_id)
 {
-    struct server *server;
-    int client;
-
     bad_events = 0;
-    server = run_server_with(echo, *state, .also = check_event, .max_per_peer = 1, .drain_ms = 1);
-    client = dial(&server->address);
+    struct server *server =
+        run_server_with(echo, *state, .also = check_event, .max_per_peer = 1, .drain_ms = 1);
+    int client = dial(&server->address);
     eventually(server_heard(server, NB_EVENT_ACCEPTED) == 1);
     (void)dial(&server->address); /* refused at once, or at the stop */
     fail_next(ON_ACCEPT, EMFILE, 1);
@@ -1826,10 +1802,9 @@ static void stay_in_the_first(const nb_event *event, void *context)
 TEST_AS(who_takes_its_time_over_accepted_holds_up_nobody_who_connects, NET_CASE)
 {
     struct server *server = run_server_with(say_hello, &workers, .also = stay_in_the_first);
-    int slow;
 
     slow_kind = NB_EVENT_ACCEPTED;
-    slow = client_at_the_gate(server);
+    int slow = client_at_the_gate(server);
     assert_serves(server, 3);
     assert_int_equal(gate_waiting(), 1);
     gate_open();
@@ -1952,12 +1927,11 @@ static void come_a_hundred_times(void *argument)
 
 TEST(the_counters_add_up_at_every_moment)
 {
-    struct server *server;
     struct task clients[4], looker;
-    nb_serve_counters counters;
 
     bad_events = 0;
-    server = run_server_with(say_hello, *state, .also = check_counted, .max_per_peer = 2);
+    struct server *server =
+        run_server_with(say_hello, *state, .also = check_counted, .max_per_peer = 2);
     task_start(&looker, add_up, server);
     for (size_t i = 0; i < COUNT(clients); i++)
         task_start(&clients[i], come_a_hundred_times, server);
@@ -1968,7 +1942,7 @@ TEST(the_counters_add_up_at_every_moment)
     eventually(server_counters(server).lingering == 1);
     eventually(server_counters(server).accepted ==
                1 + (uint64_t)server_heard(server, NB_EVENT_CLOSED));
-    counters = server_counters(server);
+    nb_serve_counters counters = server_counters(server);
     assert_int_equal(counters.accepted, server_heard(server, NB_EVENT_ACCEPTED));
     /* The event comes after the count. */
     eventually(server_heard(server, NB_EVENT_REFUSED) == (int)counters.refused);

@@ -338,11 +338,10 @@ static void check_cut_off_within(int64_t connection_ms, nb_handler *handler,
     struct server *server =
         run_server_with(handler, mode, .drain_ms = 100, .connection_ms = connection_ms);
     int fds[16];
-    int64_t begin;
 
     dial_each(fds, (size_t)clients, &server->address);
     eventually(server_counters(server).active == (uint64_t)clients);
-    begin = now_ns();
+    int64_t begin = now_ns();
     nb_listener_stop(server->listener);
     for (int i = 0; i < clients; i++)
         assert_int_equal(raw_ending(fds[i], NULL), ECONNRESET);
@@ -437,12 +436,11 @@ static nb_status wait_at_the_gate_or_for_ever(nb_conn *conn, void *unused)
 TEST_AS(a_connection_cancelled_before_is_not_counted_as_forced, NET_CASE)
 {
     struct server *server = run_server_with(wait_at_the_gate_or_for_ever, &workers, .drain_ms = 20);
-    int client;
 
     cancelled_before = NULL;
     (void)client_at_the_gate(server);
     nb_cancel(cancelled_before);
-    client = dial(&server->address);
+    int client = dial(&server->address);
     eventually(server_counters(server).active == 2);
     nb_listener_stop(server->listener);
     assert_int_equal(raw_ending(client, NULL), ECONNRESET);
@@ -454,10 +452,9 @@ TEST_AS(a_connection_cancelled_before_is_not_counted_as_forced, NET_CASE)
 TEST(who_lingers_is_waited_for_until_the_end_of_the_drain)
 {
     struct server *server = run_server_with(say_hello, *state, .drain_ms = 100);
-    int64_t begin;
 
     (void)lingering_client(server);
-    begin = now_ns();
+    int64_t begin = now_ns();
     assert_status(server_stop(server), NB_OK);
     assert_in_range(ms_since(begin), 100, 5000);
     assert_int_equal(server_counters(server).lingering, 0);
@@ -532,11 +529,10 @@ TEST(the_limit_of_one_peer_holds_in_the_drain)
 {
     struct mode few = {concurrency_of(state) == 1 ? 1 : 4};
     struct server *server = server_new("127.0.0.1:0", say_hello_later, &few);
-    int other;
 
     server->options.max_per_peer = 2;
     dial_times(5, &server->address);
-    other = dial_from("127.0.0.2:0", &server->address);
+    int other = dial_from("127.0.0.2:0", &server->address);
     run_stopped(server);
     gate_open();
     assert_int_equal(answer(other, HELLO), 0);
@@ -775,12 +771,9 @@ static nb_status wait_in_both_directions(nb_conn *conn, void *unused)
 
 TEST_AS(a_connection_that_two_threads_cut_off_is_cut_off_once, NET_CASE)
 {
-    struct server *server;
-    int client;
-
     many_cancel_begin(1);
-    server = run_server_with(wait_in_both_directions, &sequential, .drain_ms = 20);
-    client = active_client(server);
+    struct server *server = run_server_with(wait_in_both_directions, &sequential, .drain_ms = 20);
+    int client = active_client(server);
     assert_status(server_stop(server), NB_OK);
     many_cancel.others = 0;
     assert_int_equal(raw_ending(client, NULL), ECONNRESET);
@@ -895,14 +888,12 @@ static void come_and_go(void *argument)
 
     while (load->stopped_at == 0) {
         int fd = dial_quietly(&load->address);
-        bool complete;
-        int ending;
 
         if (fd < 0)
             continue;
         /* A reset is told once: after a send that was told, recv() would see a mere end. */
-        ending = send(fd, "x", 1, MSG_NOSIGNAL) == 1 ? 0 : errno;
-        complete = ending == 0 && is_acknowledged(fd) && load->stopped_at == 0;
+        int ending = send(fd, "x", 1, MSG_NOSIGNAL) == 1 ? 0 : errno;
+        bool complete = ending == 0 && is_acknowledged(fd) && load->stopped_at == 0;
         if (ending == 0)
             ending = answer(fd, HELLO);
         close(fd);
@@ -926,7 +917,6 @@ static void one_round_under_load(const struct mode *mode, struct load *load)
     struct server *server = server_new("127.0.0.1:0", work_and_say_hello, mode);
     static struct task tasks[8];
     int enough = load->answered + 40;
-    int64_t begin;
 
     load->address = server->address;
     load->stopped_at = 0;
@@ -934,7 +924,7 @@ static void one_round_under_load(const struct mode *mode, struct load *load)
     for (size_t i = 0; i < COUNT(tasks); i++)
         task_start(&tasks[i], come_and_go, load);
     eventually(load->answered >= enough);
-    begin = now_ns();
+    int64_t begin = now_ns();
     load->stopped_at = begin;
     assert_status(server_stop(server), NB_OK);
     assert_in_range(ms_since(begin), 0, 5000);
@@ -1077,12 +1067,9 @@ TEST_AS(signals_that_every_thread_blocks_stop_when_asked_to, SIGNAL_CASE_FOR_BOT
 
 TEST_AS(a_blocked_signal_during_a_handler_stops_afterwards, SIGNAL_CASE_FOR_BOTH)
 {
-    struct server *server;
-    int client;
-
     block_signals();
-    server = signalled_server(say_hello_later, state);
-    client = client_at_the_gate(server);
+    struct server *server = signalled_server(say_hello_later, state);
+    int client = client_at_the_gate(server);
     assert_int_equal(kill(getpid(), SIGTERM), 0);
     gate_open();
     assert_ends_with(server, client);
@@ -1092,12 +1079,11 @@ TEST_AS(a_blocked_signal_during_a_handler_stops_afterwards, SIGNAL_CASE_FOR_BOTH
 /* What the program has blocked is its own affair where it has not asked for a stop. */
 TEST_AS(without_being_asked_it_opens_no_signal, SIGNAL_CASE_FOR_BOTH)
 {
-    struct server *server;
     sigset_t pending;
 
     block_signals();
     (void)dispose(SIGTERM, count_own, 0);
-    server = run_server(say_hello, NULL, *state);
+    struct server *server = run_server(say_hello, NULL, *state);
     assert_int_equal(kill(getpid(), SIGTERM), 0);
     assert_serves(server, 1);
     assert_status(server_finish(server), NB_OK);
@@ -1108,11 +1094,9 @@ TEST_AS(without_being_asked_it_opens_no_signal, SIGNAL_CASE_FOR_BOTH)
 
 TEST_AS(the_old_dispositions_come_back, SIGNAL_CASE_FOR_BOTH)
 {
-    struct server *server;
-
     (void)dispose(SIGTERM, count_own, SA_NODEFER);
     (void)dispose(SIGINT, SIG_DFL, 0);
-    server = signalled_server(say_hello, state);
+    struct server *server = signalled_server(say_hello, state);
     assert_true(disposition_of(SIGTERM).sa_handler != count_own);
     assert_status(server_stop(server), NB_OK);
     assert_true(disposition_of(SIGTERM).sa_handler == count_own);
@@ -1139,12 +1123,9 @@ TEST_AS(a_disposition_that_the_program_sets_meanwhile_stays, SIGNAL_CASE_FOR_BOT
 /* As a program does that saves what it finds, sets its own for a while, and puts the old back. */
 TEST_AS(a_handler_that_is_put_back_after_the_end_swallows_no_signal, SIGNAL_CASE_FOR_BOTH)
 {
-    struct server *server;
-    struct sigaction found;
-
     (void)dispose(SIGTERM, count_own, 0);
-    server = signalled_server(say_hello, state);
-    found = disposition_of(SIGTERM);
+    struct server *server = signalled_server(say_hello, state);
+    struct sigaction found = disposition_of(SIGTERM);
     assert_status(server_stop(server), NB_OK);
     assert_int_equal(sigaction(SIGTERM, &found, NULL), 0);
     assert_int_equal(raise(SIGTERM), 0);
@@ -1171,13 +1152,12 @@ static void raise_with_an_alternate_stack(void *memory)
 TEST_AS(a_signal_is_handled_on_the_alternate_stack_of_its_thread, SIGNAL_CASE_FOR_BOTH)
 {
     static char memory[ALTERNATE_STACK_SIZE];
-    struct server *server;
     size_t used = 0;
     struct task task;
 
     skip_under_valgrind("a thread that changes its stack writes where nothing was");
     memset(memory, 0, sizeof(memory));
-    server = signalled_server(say_hello, state);
+    struct server *server = signalled_server(say_hello, state);
     task_start(&task, raise_with_an_alternate_stack, memory);
     task_join(&task);
     assert_status(server_wait(server), NB_OK);
@@ -1188,10 +1168,8 @@ TEST_AS(a_signal_is_handled_on_the_alternate_stack_of_its_thread, SIGNAL_CASE_FO
 
 TEST_AS(an_ignored_signal_stays_ignored, SIGNAL_CASE_FOR_BOTH)
 {
-    struct server *server;
-
     (void)dispose(SIGINT, SIG_IGN, 0);
-    server = signalled_server(say_hello, state);
+    struct server *server = signalled_server(say_hello, state);
     assert_true(disposition_of(SIGINT).sa_handler == SIG_IGN);
     assert_int_equal(raise(SIGINT), 0);
     assert_serves(server, 1);
@@ -1215,10 +1193,8 @@ TEST_AS(its_signal_handlers_restart_system_calls_and_keep_errno, SIGNAL_CASE_FOR
 
 TEST_AS(without_being_asked_it_leaves_signals_alone, SIGNAL_CASE_FOR_BOTH)
 {
-    struct server *server;
-
     (void)dispose(SIGTERM, count_own, 0);
-    server = run_server(say_hello, NULL, *state);
+    struct server *server = run_server(say_hello, NULL, *state);
     assert_true(disposition_of(SIGTERM).sa_handler == count_own);
     assert_true(disposition_of(SIGINT).sa_handler == SIG_DFL);
     assert_true(disposition_of(SIGPIPE).sa_handler == SIG_DFL);
@@ -1308,13 +1284,12 @@ TEST_AS(a_signal_of_the_run_before_does_not_count, SIGNAL_CASE_FOR_WORKERS)
 {
     int64_t begin = now_ns();
     struct server *server = signalled_server(say_hello, state);
-    int client;
 
     check_stops_at(SIGTERM, server);
     server_free(server);
     eventually(ms_since(begin) >= 510);
     server = signalled_server(say_hello_later, state);
-    client = client_at_the_gate(server);
+    int client = client_at_the_gate(server);
     assert_int_equal(raise(SIGTERM), 0);
     eventually(server_heard(server, NB_EVENT_DRAINING) == 1);
     gate_open();
@@ -1328,10 +1303,9 @@ static int end_of_signalled_child(void (*live)(int ready))
     int ready[2];
     int status = -1;
     char byte;
-    pid_t child;
 
     assert_int_equal(pipe(ready), 0);
-    child = fork();
+    pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0) {
         live(ready[1]);
@@ -1371,12 +1345,9 @@ static void check_undisturbed(struct server *server)
 
 TEST_AS(a_signal_to_a_forked_child_is_its_own, SIGNAL_CASE_FOR_BOTH)
 {
-    struct server *server;
-    int status;
-
     skip_without_children();
-    server = signalled_server(say_hello, state);
-    status = end_of_signalled_child(idle);
+    struct server *server = signalled_server(say_hello, state);
+    int status = end_of_signalled_child(idle);
     assert_true(WIFSIGNALED(status));
     assert_int_equal(WTERMSIG(status), SIGTERM);
     check_undisturbed(server);
@@ -1426,7 +1397,6 @@ static void serve(int ready)
 {
     nb_serve_options options = NB_SERVE_OPTIONS_INIT;
     nb_listener *listener;
-    nb_status status;
 
     options.concurrency = 1;
     options.stop_on_signals = true;
@@ -1434,7 +1404,7 @@ static void serve(int ready)
     options.event_context = &ready;
     if (nb_listen(&listener, "127.0.0.1:0", NULL, NULL) != NB_OK)
         _exit(97);
-    status = nb_serve(listener, say_hello, NULL, &options, NULL);
+    nb_status status = nb_serve(listener, say_hello, NULL, &options, NULL);
     nb_listener_close(listener);
     _exit(status == NB_OK && disposition_of(SIGTERM).sa_handler == SIG_DFL ? 42 : 96);
 }
