@@ -30,14 +30,11 @@ static const int lost[] = {ECONNABORTED,    ECONNRESET,      EPROTO,       ENETD
                            EHOSTDOWN,       ENONET,          EHOSTUNREACH, ENETUNREACH, ENOSR,
                            ESOCKTNOSUPPORT, EPROTONOSUPPORT, ETIMEDOUT,    EPERM};
 /* Lost connections, too, unless they do not cease; EIO and ENODATA stand for all that nobody knows. */
-static const struct {
+static const struct told_as {
     int error;
     nb_status status;
 } unclear[] = {{EOPNOTSUPP, NB_UNSUPPORTED}, {EIO, NB_SYSTEM}, {ENODATA, NB_SYSTEM}};
-static const struct {
-    int error;
-    nb_status status;
-} shortages[] = {
+static const struct told_as shortages[] = {
     {EMFILE, NB_NO_DESCRIPTORS},
     {ENFILE, NB_NO_DESCRIPTORS},
     {ENOBUFS, NB_NO_MEMORY},
@@ -380,9 +377,8 @@ static void check_ends_with(struct server *server, nb_status status, int system_
 TEST_AS(the_loop_ends_with_what_is_broken, NET_CASE_FOR_BOTH)
 {
     for (size_t i = 0; i < COUNT(fatal); i++) {
-        struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+        struct server *server = run_server(say_hello, NULL, *state);
 
-        server_run(server);
         fail_next(ON_ACCEPT, fatal[i], -1);
         knock(server);
         check_ends_with(server, NB_SYSTEM, fatal[i]);
@@ -495,10 +491,9 @@ TEST_AS(only_a_row_of_unclear_ones_counts, NET_CASE_FOR_BOTH)
 TEST_AS(the_loop_ends_when_all_are_unclear, NET_CASE_FOR_BOTH)
 {
     for (size_t i = 0; i < COUNT(unclear); i++) {
-        struct server *server = server_new("127.0.0.1:0", say_hello, *state);
+        struct server *server = run_server(say_hello, NULL, *state);
         int before = calls(ON_ACCEPT);
 
-        server_run(server);
         fail_next(ON_ACCEPT, unclear[i].error, -1);
         knock(server);
         check_ends_with(server, unclear[i].status, unclear[i].error);

@@ -61,11 +61,6 @@ static const char *endpoint_of(int fd)
     return text;
 }
 
-static void listen_on_fd(int fd)
-{
-    (void)listen_here(endpoint_of(fd));
-}
-
 /* That listening fails for a reason, and that the descriptor is the caller's as it was. */
 static void check_refused(int fd, const nb_listen_options *options, nb_status expected,
                           const char *word)
@@ -136,7 +131,7 @@ TEST(peers_of_an_inherited_dual_stack_socket_are_ipv4)
     nb_address v6 = address_of(host_at("[::1]", &own));
     nb_address seen;
 
-    listen_on_fd(fd);
+    (void)listen_here(endpoint_of(fd));
     nb_conn *conn = accepted_from(&v4);
     nb_conn_peer(conn, &seen);
     assert_int_equal(nb_address_family(&seen), NB_FAMILY_IPV4);
@@ -151,9 +146,8 @@ TEST(peers_of_an_inherited_dual_stack_socket_are_ipv4)
 TEST(accepted_connections_are_as_always)
 {
     int fd = plain_listener(OVER_IPV4);
-    nb_address own = own_address(fd);
+    nb_address own = listen_here(endpoint_of(fd));
 
-    listen_on_fd(fd);
     nb_conn *conn = accepted_from(&own);
     assert_true(is_blocking(nb_conn_fd(conn)));
     assert_true(is_close_on_exec(nb_conn_fd(conn)));
@@ -182,7 +176,7 @@ static void check_nothing_inherited(enum transport over)
 
     assert_in_range(spoil(fd), 5, 10);
     (void)dial(&own);
-    listen_on_fd(fd);
+    (void)listen_here(endpoint_of(fd));
     (void)dial(&own);
     for (int i = 0; i < 2; i++) {
         nb_conn *conn = accept_next();
@@ -209,7 +203,7 @@ TEST(a_byte_is_received_whatever_the_socket_would_wait_for)
 
     (void)spoil(fd);
     int client = dial(&own);
-    listen_on_fd(fd);
+    (void)listen_here(endpoint_of(fd));
     nb_conn *conn = accept_next();
     assert_int_equal(send(client, "!", 1, MSG_OOB), 1);
     say(client, "x", 1);
@@ -240,7 +234,7 @@ TEST(what_is_not_asked_for_stays_as_it_came)
     nb_address own = own_address(fd);
 
     assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &(int){1}, sizeof(int)), 0);
-    listen_on_fd(fd);
+    (void)listen_here(endpoint_of(fd));
     (void)dial(&own);
     check_accepted(SOL_SOCKET, SO_KEEPALIVE, 1);
 }
@@ -328,7 +322,7 @@ TEST(a_default_that_cannot_be_set_fails_nothing)
     int fd = plain_listener(OVER_IPV4);
 
     fail_next(ON_SETSOCKOPT, EPERM, 1);
-    listen_on_fd(fd);
+    (void)listen_here(endpoint_of(fd));
 }
 
 TEST(one_descriptor_is_not_taken_twice)
@@ -336,7 +330,7 @@ TEST(one_descriptor_is_not_taken_twice)
     int fd = plain_listener(OVER_IPV4);
     int another = plain_listener(OVER_IPV4);
 
-    listen_on_fd(fd);
+    (void)listen_here(endpoint_of(fd));
     assert_status(nb_listener_add(the_listener, endpoint_of(fd), NULL, NULL), NB_ADDRESS_IN_USE);
     assert_status(nb_listener_add(the_listener, endpoint_of(another), NULL, NULL), NB_OK);
     assert_status(nb_listener_add(the_listener, endpoint_of(fd), NULL, NULL), NB_ADDRESS_IN_USE);
@@ -350,10 +344,9 @@ TEST(one_descriptor_is_not_taken_twice)
 TEST(one_descriptor_has_one_listener)
 {
     int fd = plain_listener(OVER_IPV4);
-    nb_address address = own_address(fd);
+    nb_address address = listen_here(endpoint_of(fd));
     nb_listener *another;
 
-    listen_on_fd(fd);
     check_refused(fd, NULL, NB_ADDRESS_IN_USE, "a listener of this process");
     nb_abort(accepted_from(&address)); /* the first is as it was */
     assert_status(nb_listen(&another, "127.0.0.1:0", NULL, NULL), NB_OK);
@@ -369,11 +362,11 @@ TEST(a_descriptor_that_was_refused_or_closed_may_be_listened_on)
         fail_next(ON_SET_BLOCKING, EPERM, 1);
         check_refused(fd, NULL, NB_PERMISSION, "O_NONBLOCK");
     }
-    listen_on_fd(fd);
+    (void)listen_here(endpoint_of(fd));
     nb_listener_close(the_listener);
     int again = plain_listener(OVER_IPV4);
     assert_int_equal(again, fd); /* the lowest that is free */
-    listen_on_fd(again);
+    (void)listen_here(endpoint_of(again));
 }
 
 /* What a child has is its own. */
@@ -381,7 +374,7 @@ TEST(a_forked_child_may_listen_on_what_it_has_inherited)
 {
     int fd = plain_listener(OVER_IPV4);
 
-    listen_on_fd(fd);
+    (void)listen_here(endpoint_of(fd));
     pid_t child = fork();
     if (child == 0) {
         nb_listener *listener;
@@ -396,7 +389,7 @@ TEST(success_keeps_errno)
     int fd = plain_listener(OVER_IPV4);
 
     errno = 4711;
-    listen_on_fd(fd);
+    (void)listen_here(endpoint_of(fd));
     assert_int_equal(errno, 4711);
 }
 

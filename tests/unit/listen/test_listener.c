@@ -87,15 +87,21 @@ static int listener_case_begin(void **state)
 #undef NET_CASE
 #define NET_CASE(name) cmocka_unit_test_setup_teardown(name, listener_case_begin, net_case_end)
 
-static nb_status try_listen(const char *endpoint, nb_error *error)
+static nb_status try_listen_with(const char *endpoint, const nb_listen_options *options,
+                                 nb_error *error)
 {
     nb_listener *listener = (nb_listener *)(void *)&now;
-    nb_status status = nb_listen(&listener, endpoint, NULL, error);
+    nb_status status = nb_listen(&listener, endpoint, options, error);
 
     assert_true((status == NB_OK) == (listener != NULL));
     assert_true(error == NULL || error->status == status);
     nb_listener_close(listener);
     return status;
+}
+
+static nb_status try_listen(const char *endpoint, nb_error *error)
+{
+    return try_listen_with(endpoint, NULL, error);
 }
 
 /* Accepts one connection, which is ended at once. */
@@ -345,16 +351,6 @@ struct later_options {
     char later[24];
 };
 
-static nb_status try_options(const void *options)
-{
-    nb_listener *listener;
-    nb_status status = nb_listen(&listener, "127.0.0.1:0", options, NULL);
-
-    assert_true((status == NB_OK) == (listener != NULL));
-    nb_listener_close(listener);
-    return status;
-}
-
 TEST(options_whose_size_was_never_set_are_invalid)
 {
     static const size_t sizes[] = SIZES_NEVER_SET;
@@ -362,7 +358,7 @@ TEST(options_whose_size_was_never_set_are_invalid)
 
     for (size_t i = 0; i < COUNT(sizes); i++) {
         options.size = sizes[i];
-        assert_status(try_options(&options), NB_INVALID);
+        assert_status(try_listen_with("127.0.0.1:0", &options, NULL), NB_INVALID);
     }
 }
 
@@ -371,7 +367,7 @@ TEST(options_of_an_older_version_are_accepted)
     nb_listen_options options = NB_LISTEN_OPTIONS_INIT;
 
     options.size = sizeof(size_t);
-    assert_status(try_options(&options), NB_OK);
+    assert_status(try_listen_with("127.0.0.1:0", &options, NULL), NB_OK);
 }
 
 static void check_later(char last, nb_status expected)
@@ -380,7 +376,7 @@ static void check_later(char last, nb_status expected)
 
     options.known.size = sizeof(options);
     options.later[sizeof(options.later) - 1] = last;
-    assert_status(try_options(&options), expected);
+    assert_status(try_listen_with("127.0.0.1:0", &options.known, NULL), expected);
 }
 
 TEST(an_option_of_later_is_accepted_while_it_is_zero)
@@ -655,11 +651,9 @@ TEST(where_no_family_works_the_status_is_what_tells_most)
 TEST(an_option_that_one_family_refuses_is_not_left_out)
 {
     nb_listen_options options = {.size = sizeof(options), .send_buffer_bytes = 10000};
-    nb_listener *listener;
 
     fail_after(ON_SETSOCKOPT, 1, EPERM, 1); /* the default before it may fail */
-    assert_status(nb_listen(&listener, "localhost:0", &options, &err), NB_PERMISSION);
-    assert_null(listener);
+    assert_status(try_listen_with("localhost:0", &options, &err), NB_PERMISSION);
     assert_non_null(strstr(err.message, "send_buffer_bytes"));
 }
 
@@ -696,11 +690,8 @@ TEST(other_failures_of_one_family_fail_the_whole)
 
 TEST(an_ipv6_socket_that_cannot_be_kept_from_ipv4_fails)
 {
-    nb_listener *listener;
-
     fail_next(ON_SETSOCKOPT, EIO, -1);
-    assert_status(nb_listen(&listener, "[::1]:0", NULL, &err), NB_SYSTEM);
-    assert_null(listener);
+    assert_status(try_listen("[::1]:0", &err), NB_SYSTEM);
     assert_non_null(strstr(err.message, "IPV6_V6ONLY"));
 }
 

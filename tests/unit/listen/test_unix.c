@@ -23,7 +23,6 @@ static struct {
     int connect_error; /* of the next one */
     void (*before_remove)(void);
     void (*after_lock_open)(void);
-    bool another_device; /* the same number of a file is found there */
 } meanwhile;
 
 /* The place of the case, and the path of its socket there, and of what is locked for that. */
@@ -94,16 +93,6 @@ static bool is_lock(const char *name)
 {
     return strcmp(name, lock_path) == 0;
 }
-
-static int own_file_look(const char *name, struct nb__file *out)
-{
-    int failed = real.file_look(name, out);
-
-    out->device += meanwhile.another_device && !is_lock(name);
-    return failed;
-}
-
-REPLACE(file_look, own_file_look)
 
 static int own_file_remove(const char *name)
 {
@@ -814,9 +803,17 @@ TEST(a_socket_that_takes_the_place_of_the_dead_one_stays)
     check_another_stays(replace_socket);
 }
 
+static int look_at_another_device(const char *name, struct nb__file *out)
+{
+    int failed = real.file_look(name, out);
+
+    out->device += !is_lock(name);
+    return failed;
+}
+
 static void change_device(void)
 {
-    meanwhile.another_device = true;
+    sys.file_look = look_at_another_device;
 }
 
 TEST(a_socket_of_the_same_number_on_another_device_stays)

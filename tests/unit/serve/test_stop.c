@@ -332,6 +332,7 @@ TEST(conversations_go_on_during_the_drain)
     assert_status(server_wait(server), NB_OK);
 }
 
+/* connection_ms is 0 for the default. */
 static void check_cut_off_within(int64_t connection_ms, nb_handler *handler,
                                  const struct mode *mode, int clients)
 {
@@ -352,25 +353,19 @@ static void check_cut_off_within(int64_t connection_ms, nb_handler *handler,
     assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_CANCELLED);
 }
 
-/* With the default for the time that a connection may last. */
-static void check_cut_off(nb_handler *handler, const struct mode *mode, int clients)
-{
-    check_cut_off_within(0, handler, mode, clients);
-}
-
 TEST(handlers_that_wait_for_ever_are_cut_off_at_the_end_of_the_drain)
 {
-    check_cut_off(wait_for_ever, *state, concurrency_of(state) == 1 ? 1 : 16);
+    check_cut_off_within(0, wait_for_ever, *state, concurrency_of(state) == 1 ? 1 : 16);
 }
 
 TEST(handlers_that_retry_timeouts_are_cut_off_too)
 {
-    check_cut_off(retry_timeouts, *state, 1);
+    check_cut_off_within(0, retry_timeouts, *state, 1);
 }
 
 TEST(handlers_that_are_stuck_in_a_send_are_cut_off_too)
 {
-    check_cut_off(send_for_ever, *state, 1);
+    check_cut_off_within(0, send_for_ever, *state, 1);
 }
 
 /* Neither their deadline nor the life of their connection ends the wait. */
