@@ -714,6 +714,13 @@ nb_address listen_here(const char *endpoint)
     return socket_address(the_listener, 0);
 }
 
+int listen_with_a_client(void)
+{
+    nb_address address = listen_here("127.0.0.1:0");
+
+    return dial(&address);
+}
+
 nb_conn *accept_next(void)
 {
     nb_conn *conn;

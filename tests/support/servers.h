@@ -126,6 +126,8 @@ void answers_free(struct addrinfo *list);
 extern nb_listener *the_listener;
 /* Makes it: the address of its first socket. */
 nb_address listen_here(const char *endpoint);
+/* The same at 127.0.0.1:0, with a client in its queue. */
+int listen_with_a_client(void);
 void close_listener(void);
 /* Its next connection. */
 nb_conn *accept_next(void);

@@ -47,10 +47,9 @@ static const int fatal[] = {EBADF, EINVAL, ENOTSOCK, EFAULT};
 /* What one accept makes of an error that comes so many times, with a client waiting. */
 static nb_status accept_with(int error, int times, nb_deadline by, nb_error *told)
 {
-    nb_address address = listen_here("127.0.0.1:0");
     nb_conn *conn;
 
-    (void)dial(&address);
+    (void)listen_with_a_client();
     fail_next(ON_ACCEPT, error, times);
     nb_status status = nb_accept(the_listener, &conn, by, told);
     assert_true((status == NB_OK) == (conn != NULL));
@@ -431,9 +430,7 @@ TEST_AS(a_loop_that_cannot_wait_ends_and_says_so, NET_CASE_FOR_BOTH)
 
 TEST(memory_that_is_missing_once_for_waiting_ends_no_accept)
 {
-    nb_address address = listen_here("127.0.0.1:0");
-
-    (void)dial(&address);
+    (void)listen_with_a_client();
     fail_next(ON_POLL, ENOMEM, 1);
     nb_abort(accept_next());
 }

@@ -858,9 +858,7 @@ TEST(signals_do_not_move_the_deadline_of_accept)
 
 TEST(an_expired_deadline_takes_nothing_although_a_client_waits)
 {
-    nb_address address = listen_here("127.0.0.1:0");
-
-    (void)dial(&address);
+    (void)listen_with_a_client();
     assert_status(accept_one(nb_after_ms(0), NULL), NB_TIMEOUT);
     assert_int_equal(calls(ON_ACCEPT), 0);
     assert_status(accept_one(plenty(), NULL), NB_OK);
@@ -868,8 +866,7 @@ TEST(an_expired_deadline_takes_nothing_although_a_client_waits)
 
 TEST(an_accepted_connection_outlives_its_listener)
 {
-    nb_address address = listen_here("127.0.0.1:0");
-    int client = dial(&address);
+    int client = listen_with_a_client();
     nb_conn *conn = accept_next();
 
     close_listener();
@@ -911,16 +908,18 @@ TEST(a_busy_second_socket_does_not_starve_the_first)
     check_fair(1, 0);
 }
 
-/* Accepts until the listener is stopped; the argument counts connections. */
+/* What those who accept until the listener is stopped have accepted, and how many have ended then. */
+static atomic_int accepted;
 static atomic_int endings;
 
-static void accept_until_stopped(void *count)
+static void accept_until_stopped(void *unused)
 {
+    (void)unused;
     nb_conn *conn;
     nb_status status;
 
     while ((status = nb_accept(the_listener, &conn, nb_forever(), NULL)) == NB_OK) {
-        ++*(atomic_int *)count;
+        accepted++;
         nb_close(conn, nb_after_ms(0)); /* a reset could be what the client's connect() gives */
     }
     endings += status == NB_CANCELLED && conn == NULL;
@@ -932,11 +931,11 @@ static void until_accepting(const struct task *task)
     eventually(thread_waits(task->tid, FOR_EVENTS) || thread_waits(task->tid, FOR_A_LOCK));
 }
 
-static void start_accepting(struct task *tasks, size_t length, atomic_int *count)
+static void start_accepting(struct task *tasks, size_t length)
 {
-    endings = 0;
+    accepted = endings = 0;
     for (size_t i = 0; i < length; i++)
-        task_start(&tasks[i], accept_until_stopped, count);
+        task_start(&tasks[i], accept_until_stopped, NULL);
 }
 
 static void until_all_accept(const struct task *tasks, size_t length)
@@ -958,27 +957,25 @@ TEST(several_threads_accept_each_connection_once)
 {
     nb_address address = listen_here("localhost:0");
     struct task tasks[4];
-    atomic_int count = 0;
 
-    start_accepting(tasks, COUNT(tasks), &count);
+    start_accepting(tasks, COUNT(tasks));
     dial_times(40, &address);
-    eventually(count == 40);
+    eventually(accepted == 40);
     until_all_accept(tasks, COUNT(tasks));
     stop_accepting(tasks, COUNT(tasks));
-    assert_int_equal(count, 40);
+    assert_int_equal(accepted, 40);
 }
 
 TEST(a_connection_wakes_one_of_many_that_accept)
 {
     nb_address address = listen_here("127.0.0.1:0");
     struct task tasks[16];
-    atomic_int count = 0;
 
-    start_accepting(tasks, COUNT(tasks), &count);
+    start_accepting(tasks, COUNT(tasks));
     until_all_accept(tasks, COUNT(tasks));
     for (int i = 0; i < 20; i++) {
         (void)dial(&address);
-        eventually(count == i + 1);
+        eventually(accepted == i + 1);
     }
     stop_accepting(tasks, COUNT(tasks));
     assert_in_range(waits, 20, 21);
@@ -1040,10 +1037,9 @@ TEST(whose_time_is_over_hands_his_turn_on)
 
 TEST(who_waits_for_a_turn_hears_of_the_shortage)
 {
-    nb_address address = listen_here("127.0.0.1:0");
     struct accepting first;
 
-    (void)dial(&address);
+    (void)listen_with_a_client();
     fail_next(ON_ACCEPT, EMFILE, -1);
     start_to_accept(&first, nb_forever());
     eventually(calls(ON_ACCEPT) >= 2);
@@ -1059,10 +1055,9 @@ TEST(who_waits_for_a_turn_hears_of_the_shortage)
 TEST(a_stop_wakes_a_blocked_accept)
 {
     struct task task;
-    atomic_int count = 0;
 
     (void)listen_here("localhost:0");
-    start_accepting(&task, 1, &count);
+    start_accepting(&task, 1);
     task_until_blocked(&task);
     int64_t begin = now_ns();
     stop_accepting(&task, 1);
@@ -1079,9 +1074,7 @@ TEST(a_stop_before_accept_is_not_lost)
 
 TEST(a_stop_stays)
 {
-    nb_address address = listen_here("127.0.0.1:0");
-
-    (void)dial(&address);
+    (void)listen_with_a_client();
     for (int i = 0; i < 3; i++) {
         nb_listener_stop(the_listener);
         assert_status(accept_one(nb_forever(), NULL), NB_CANCELLED);
@@ -1115,24 +1108,23 @@ static void stop_in_a_handler(int number)
     errno = saved;
 }
 
-static void accept_with_signals(void *count)
+static void accept_with_signals(void *unused)
 {
     sigset_t none;
 
     sigemptyset(&none);
     pthread_sigmask(SIG_SETMASK, &none, NULL);
-    accept_until_stopped(count);
+    accept_until_stopped(unused);
 }
 
 TEST(a_stop_from_a_signal_handler_ends_the_accept_it_interrupts)
 {
     struct sigaction old = dispose(SIGUSR2, stop_in_a_handler, SA_RESTART);
     struct task task;
-    atomic_int count = 0;
 
     endings = 0;
     (void)listen_here("127.0.0.1:0");
-    task_start(&task, accept_with_signals, &count);
+    task_start(&task, accept_with_signals, NULL);
     task_until_blocked(&task);
     assert_int_equal(pthread_kill(task.thread, SIGUSR2), 0);
     task_join(&task);
@@ -1145,14 +1137,13 @@ TEST(a_stop_of_a_forked_childs_copy_makes_nobody_spin)
 {
     nb_address address = listen_here("127.0.0.1:0");
     struct task tasks[3];
-    atomic_int count = 0;
 
     skip_without_children();
-    start_accepting(tasks, COUNT(tasks), &count);
+    start_accepting(tasks, COUNT(tasks));
     until_all_accept(tasks, COUNT(tasks));
     stop_in_a_child(the_listener);
     (void)dial(&address);
-    eventually(count == 1);
+    eventually(accepted == 1);
     assert_in_range(waits, 1, 5 * COUNT(tasks));
     stop_accepting(tasks, COUNT(tasks));
 }
@@ -1161,22 +1152,20 @@ TEST(after_the_close_nobody_listens)
 {
     nb_address address = listen_here("localhost:0");
     struct task task;
-    atomic_int count = 0;
 
-    start_accepting(&task, 1, &count);
+    start_accepting(&task, 1);
     task_until_blocked(&task);
     stop_accepting(&task, 1);
     close_listener();
     assert_int_equal(dial_quietly(&address), -ECONNREFUSED);
-    assert_int_equal(count, 0);
+    assert_int_equal(accepted, 0);
 }
 
 /* --- Peers that are gone --- */
 
 TEST(a_peer_that_reset_before_accept_still_comes_with_its_address)
 {
-    nb_address address = listen_here("127.0.0.1:0");
-    int client = dial(&address);
+    int client = listen_with_a_client();
     nb_address client_address = own_address(client);
     char buf[8];
     size_t received;
@@ -1214,12 +1203,11 @@ TEST(peers_that_are_gone_do_not_keep_others_out)
 
 TEST(without_descriptors_accept_ends_at_its_deadline_and_does_not_spin)
 {
-    nb_address address = listen_here("127.0.0.1:0");
     int64_t ms = 150;
     nb_deadline by;
     nb_status status;
 
-    (void)dial(&address);
+    (void)listen_with_a_client();
     limit_descriptors(0);
     do { /* until there was time to try twice */
         by = nb_after_ms(ms);
@@ -1251,10 +1239,9 @@ static void free_descriptors_at_the_third_try(void *unused)
 
 TEST(accept_recovers_by_itself_when_descriptors_come_free)
 {
-    nb_address address = listen_here("127.0.0.1:0");
     struct task task;
 
-    (void)dial(&address);
+    (void)listen_with_a_client();
     limit_descriptors(0);
     task_start(&task, free_descriptors_at_the_third_try, NULL);
     assert_status(accept_one(plenty(), NULL), NB_OK);
@@ -1265,9 +1252,7 @@ TEST(accept_recovers_by_itself_when_descriptors_come_free)
 /* Each retry waits on the clock, not anew after each signal. */
 TEST(signals_do_not_put_the_next_try_off)
 {
-    nb_address address = listen_here("127.0.0.1:0");
-
-    (void)dial(&address);
+    (void)listen_with_a_client();
     fail_next(ON_ACCEPT, EMFILE, 3);
     storm_begin(0);
     assert_status(accept_one(plenty(), NULL), NB_OK);
@@ -1277,14 +1262,12 @@ TEST(signals_do_not_put_the_next_try_off)
 /* How many milliseconds a stop takes that comes when the next try is 640 ms away. */
 static int64_t stop_during_a_shortage(void)
 {
-    nb_address address = listen_here("127.0.0.1:0");
     int tries = calls(ON_ACCEPT);
     struct task task;
-    atomic_int count = 0;
 
-    (void)dial(&address);
+    (void)listen_with_a_client();
     fail_next(ON_ACCEPT, EMFILE, -1);
-    start_accepting(&task, 1, &count);
+    start_accepting(&task, 1);
     eventually(calls(ON_ACCEPT) >= tries + 8);
     int64_t begin = now_ns();
     stop_accepting(&task, 1);
