@@ -223,7 +223,7 @@ TEST(a_handler_may_stop_and_finish)
     assert_ends(server);
 }
 
-static nb_event_kind stopping_kind;
+static _Atomic nb_event_kind stopping_kind;
 
 static void stop_at_that(const nb_event *event, void *context)
 {
