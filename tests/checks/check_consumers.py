@@ -68,7 +68,7 @@ class Consumers:
         run(self.temporary / program, LD_LIBRARY_PATH=str(self.lib_dir()))
 
     def case_install(self):
-        """the build installs, and the installation can be moved"""
+        """the build installs, and the installation is relocatable"""
         run("cmake", "--install", self.build_tree, "--prefix", self.temporary / "prefix")
         (self.temporary / "prefix").rename(self.prefix)
 
@@ -86,7 +86,7 @@ class Consumers:
         self.build_with("shared", "find-package-shared", "-DBUILD_SHARED_LIBS=ON")
 
     def case_component(self):
-        """a single component of find_package decides what netbasics::netbasics is"""
+        """netbasics::netbasics is the only component that find_package asked for"""
         self.build_with("shared", "component", "-DNETBASICS_COMPONENTS=shared")
 
     def case_standards(self):
@@ -103,7 +103,7 @@ class Consumers:
         self.build_and_run("subdirectory", f"-DNETBASICS_SOURCE={self.source}")
 
     def case_feature_macros(self):
-        """it builds, with its examples, inside a build with feature macros of its own and warnings as errors"""
+        """library and examples build inside a project with its own feature macros and warnings as errors"""
         for directory, macros in FEATURE_MACROS.items():
             self.build_and_run(directory, f"-DNETBASICS_SOURCE={self.source}",
                                "-DNETBASICS_BUILD_EXAMPLES=ON", f"-DCMAKE_C_FLAGS=-Werror {macros}")
@@ -143,7 +143,7 @@ class Consumers:
             expect(" ".join(said.split()), f'compatible with requested version "{wanted}"')
 
     def case_component_refused(self):
-        """find_package refuses an unknown component by its name"""
+        """find_package refuses an unknown component and names it"""
         said = self.configure("bad-component", "-DNETBASICS_COMPONENTS=dynamic", fails=True)
         expect(said, "no component 'dynamic'")
 

@@ -22,7 +22,7 @@ def cases(source_dir):
     for name in sorted(sources):
         yield f"lib/{name} has tests", "" if name in tests else f"there is no tests/unit/{name}/test_*.c"
     for name in sorted(tests):
-        yield f"tests/unit/{name} tests a folder", "" if name in sources else f"there is no lib/{name}"
+        yield f"tests/unit/{name} mirrors a folder of lib", "" if name in sources else f"there is no lib/{name}"
     stray = sorted(path.name for path in (source_dir / "tests/unit").glob("*.c"))
     yield "each test is in a folder", "\n".join(stray)
 

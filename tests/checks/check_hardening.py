@@ -40,8 +40,8 @@ def guarded_jumps(text):
 
 def imports(path):
     symbols = output("readelf", "-W", "--dyn-syms", path)
-    yield "stacks are guarded", absent(r"UND __stack_chk_fail\b", symbols, symbols)
-    yield "buffers are checked", absent(r"UND __\w*printf_chk\b", symbols, symbols)
+    yield "stack frames have protectors", absent(r"UND __stack_chk_fail\b", symbols, symbols)
+    yield "calls that write to buffers are fortified", absent(r"UND __\w*printf_chk\b", symbols, symbols)
 
 
 def stack_probes(*paths):

@@ -190,19 +190,19 @@ def cases(source_dir, library):
     stray = [path.name for path in sorted(source_dir.glob("lib/*.[ch]"))]
     yield "each source is in a folder", "\n".join(stray)
     for path in files:
-        yield (f"{path.relative_to(source_dir)} leaves the system to sys",
+        yield (f"{path.relative_to(source_dir)} leaves system headers and errno to sys",
                "\n".join(line_problems(path, strip(path.read_text()))))
     defined, used = symbols_of_members(library)
     for name in sorted(defined):
-        yield f"{name} calls nothing that it may not", "\n".join(system_problems(name, used[name]))
+        yield f"{name} calls only what its layer allows", "\n".join(system_problems(name, used[name]))
     graph = include_graph(files)
     for module, others in call_graph(files, defined, used).items():
         graph[module] |= others
-    yield "no folder needs one that needs it", " needs ".join(circle(folder_graph(graph)))
+    yield "the folders have no circular dependencies", " needs ".join(circle(folder_graph(graph)))
     for folder in sorted(folder_graph(graph)):
         inside = {module: {other for other in others if other.startswith(f"{folder}/")}
                   for module, others in graph.items() if module.startswith(f"{folder}/")}
-        yield f"there is no circle inside {folder}", " needs ".join(circle(inside))
+        yield f"{folder} has no circular dependencies", " needs ".join(circle(inside))
     yield "lib/README.md says what is in each folder", "\n".join(
         f"{path.name} is not there" for path in sorted(source_dir.glob("lib/*/"))
         if f"| {path.name} | " not in (source_dir / "lib/README.md").read_text())

@@ -92,8 +92,8 @@ def version_problem(root):
 def cases(readme, compiler, library, *include_dirs):
     root = Path(readme).parent
     for page in [*sorted(root.glob("*.md")), *sorted(root.glob("docs/*.md"))]:
-        yield f"the links of {page.name} lead somewhere", "\n".join(broken_links(page))
-    yield "the badge has the version", version_problem(root)
+        yield f"{page.name} has no broken links", "\n".join(broken_links(page))
+    yield "the badge shows the current version", version_problem(root)
     options = [*(f"-I{path}" for path in include_dirs), library, "-pthread"]
     blocks = re.findall(r"^```c\n(.*?)^```", Path(readme).read_text(), re.DOTALL | re.MULTILINE)
     with tempfile.TemporaryDirectory() as directory:
@@ -107,7 +107,7 @@ def cases(readme, compiler, library, *include_dirs):
                 yield (f"program {number} of the README compiles as {standard}",
                        skip or build_program(f"{directory}/program", text))
             if language == "c":
-                yield (f"the server and the client of the README talk, compiled as {standard}",
+                yield (f"server and client of the README work together, compiled as {standard}",
                        skip or conversation(directory, build_program, *blocks[:2]))
 
 

@@ -26,7 +26,7 @@ def main(source):
     wanted = re.findall(r"find_package\(Python3 (\d+)\.(\d+) ", "".join(
         (source / folder / "CMakeLists.txt").read_text() for folder in ("docs", "docs/snippets", "tests")))
     wanted += re.findall(r"sys\.version_info < \((\d+), (\d+)\)", (source / "cmake/need.sh").read_text())
-    yield "everything asks for the same version of Python", "" if len(set(wanted)) == 1 else f"{wanted}"
+    yield "every build file asks for the same version of Python", "" if len(set(wanted)) == 1 else f"{wanted}"
     oldest = tuple(map(int, wanted[0]))
     for path in sorted([*(source / "tests").rglob("*.py"), *(source / "docs").rglob("*.py")]):
         yield f"{path.relative_to(source)} works with the oldest Python", problem(path, oldest)

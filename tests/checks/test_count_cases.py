@@ -26,10 +26,10 @@ class Count(unittest.TestCase):
     def test_a_failure_without_a_failing_case_is_a_failure(self):
         self.assertEqual(count("1..1\nok 1 - a\n", False), Counts(passed=1, failed=1))
 
-    def test_cases_that_were_announced_and_did_not_run_are_a_failure(self):
+    def test_planned_cases_that_did_not_run_are_a_failure(self):
         self.assertEqual(count("1..3\nok 1 - a\n", True), Counts(passed=1, failed=1))
 
-    def test_no_case_at_all_is_a_failure(self):
+    def test_a_report_without_cases_is_a_failure(self):
         self.assertEqual(count("", True), Counts(failed=1))
         self.assertEqual(count("Ran 0 tests in 0.0s\n\nOK\n", True), Counts(failed=1))
 
@@ -42,12 +42,12 @@ class Count(unittest.TestCase):
         self.assertEqual(judged(Counts(skipped=2), True, why), Counts(skipped=2))
         self.assertEqual(judged(Counts(skipped=3), True, why), Counts(failed=1, skipped=3))
 
-    def test_figures_are_what_was_said_beside_the_cases(self):
+    def test_figures_are_collected_from_tap_comments(self):
         self.assertEqual(figures("TAP version 13\n1..1\n# 7 faults\nok 1 - a\n"), "# 7 faults\n")
         self.assertEqual(figures("test_a (m.C) ... ok\n\n-----------------------------------\n"
                                  "Ran 1 test in 0.1s\n\nOK\nlost 5 %"), "lost 5 %\n")
 
-    def test_the_sum_names_skipped_cases_only_where_there_are_any(self):
+    def test_the_total_mentions_skipped_cases_only_if_there_are_any(self):
         self.assertEqual(str(Counts(2, 1)), "2 passed, 1 failed")
         self.assertEqual(str(Counts(2, 1, 3)), "2 passed, 1 failed, 3 skipped")
 

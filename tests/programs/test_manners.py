@@ -22,12 +22,12 @@ class Advice(unittest.TestCase):
         self.assertEqual(done.stderr.count(b"\n"), 1, done.stderr)
         self.assertTrue(done.stderr.endswith(advice.encode() + b"\n"), done.stderr)
 
-    def test_nobody_there_makes_one_look_for_the_server(self):
+    def test_a_refused_connection_suggests_checking_the_server(self):
         with programs.reserved_endpoint() as endpoint:
             for client in programs.CLIENTS:
                 self.assert_advice("is a server running there?", client, endpoint)
 
-    def test_no_answer_in_time_makes_one_allow_more(self):
+    def test_a_timeout_suggests_a_longer_one(self):
         for client in programs.CLIENTS:
             silence = programs.Silence()
             with programs.Peer(silence) as peer:
@@ -35,26 +35,26 @@ class Advice(unittest.TestCase):
                                    "--timeout-ms", "50", peer.endpoint)
                 silence.end()
 
-    def test_a_busy_port_makes_one_choose_another(self):
+    def test_a_busy_port_suggests_choosing_another(self):
         with programs.Server("echo_server") as server:
             self.assert_advice("is it running already? "
                                "Choose another path or port (0: any free port)",
                                "echo_server", server.endpoint)
 
-    def test_another_machines_address_is_refused_with_what_was_expected(self):
+    def test_an_address_of_another_host_is_refused_with_what_was_expected(self):
         self.assert_advice("expected an address of this machine and a free port",
                            "time_server", "192.0.2.1:0")
 
-    def test_a_path_that_leads_nowhere_makes_one_check_it(self):
+    def test_a_missing_path_suggests_checking_it(self):
         with tempfile.TemporaryDirectory() as folder:
             for program in programs.PROGRAMS:
                 self.assert_advice("(ENOENT); check the path", program, f"unix:{folder}/none/x")
 
-    def test_missing_sockets_of_a_service_manager_are_all_there_is_to_say(self):
+    def test_missing_passed_sockets_are_reported_without_advice(self):
         for server in programs.SERVERS:
             self.assert_advice("LISTEN_PID or LISTEN_FDS is not set", server, "systemd:")
 
-    def test_what_is_no_endpoint_makes_one_read_the_help(self):
+    def test_an_invalid_endpoint_suggests_the_help(self):
         for program in programs.PROGRAMS:
             self.assert_advice("see --help", program, "127.0.0.1:http")
 
@@ -110,7 +110,7 @@ class Watched:
 
 
 class Progress(unittest.TestCase):
-    def test_long_work_shows_progress_unless_it_is_to_be_quiet(self):
+    def test_long_transfers_show_progress_unless_quiet(self):
         with programs.Server("echo_server") as server:
             loud, quiet = Watched(server.endpoint), Watched(server.endpoint, "--quiet")
             loud.until_progress(lambda: (loud.feed(), quiet.feed()))
@@ -130,7 +130,7 @@ class Progress(unittest.TestCase):
             self.assertEqual(watched.end(), 1)
         self.assertIn(b"\r\x1b[Kecho_client: standard input: ", watched.shown)
 
-    def test_short_work_shows_none(self):
+    def test_short_transfers_show_no_progress(self):
         with programs.Server("echo_server") as server:
             watched = Watched(server.endpoint)
             watched.feed()

@@ -80,7 +80,7 @@ class CommandLines(TestCase):
         self.assert_usage(run(name, option), name, option.replace("\x1b", r"\x1b"))
 
     @for_each(name=PROGRAMS)
-    def test_options_of_the_other_kind_are_unknown(self, name):
+    def test_client_options_are_unknown_to_servers_and_vice_versa(self, name):
         for option in {*LIMITS, "--idle-ms", "--timeout-ms"} - {*NUMBERS[name]}:
             with self.subTest(option=option):
                 self.assert_usage(run(name, f"{option}=5"), name, f"{option}=5")
@@ -104,7 +104,7 @@ class CommandLines(TestCase):
                 self.assert_fails(run(name, option, value), name, option, f"'{shown}", "expected",
                                   "1 to ", status=2)
 
-    def test_endpoints_that_are_none_are_named(self):
+    def test_invalid_endpoints_are_named(self):
         endpoints = ["99999", "-1", "", "80x", "localhost", "a:b:c", "[::1", "1:80",
                      "localhost:99999", "127.0.0.1:", "127.0.0.1:-1", "127.0.0.1: 80", "::1:80",
                      "127.1:80", "localhost:http", "[::1]80", "127.0.0.1:80 ", "256.1.1.1:80",
@@ -117,10 +117,10 @@ class CommandLines(TestCase):
                     self.assert_fails(run(name, "--", endpoint), name, endpoint)
 
     @for_each(name=PROGRAMS)
-    def test_an_endpoint_cannot_write_to_the_terminal(self, name):
+    def test_control_bytes_of_an_endpoint_never_reach_the_terminal(self, name):
         self.assert_fails(run(name, "\x1b[31m\n:80"), name, r"\x1b[31m")
 
-    def test_the_endpoint_of_a_silent_server_cannot_write_to_the_terminal(self):
+    def test_control_bytes_of_a_silent_endpoint_never_reach_the_terminal(self):
         with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as silent:
             path = f"{folder}/\x1b[31m\nx"
             silent.bind(path)
@@ -199,12 +199,12 @@ class TimeServer(TestCase):
             self.assert_is_time(ask_time(f"127.0.0.1:{server.port}"))
             self.assert_is_time(ask_time(f"[::1]:{server.port}"))
 
-    def test_a_client_that_talks_gets_the_time_too(self):
+    def test_a_client_that_sends_input_gets_the_time(self):
         with Server("time_server") as server, connect(server.endpoint) as sock:
             sock.sendall(b"what time is it?\n" * 100)
             self.assert_is_time(receive_to_end(sock))
 
-    def test_quiet_prints_where_it_listens_and_nothing_else(self):
+    def test_quiet_prints_only_where_it_listens(self):
         with Server("time_server", "--quiet") as server:
             self.assert_is_time(ask_time(server.endpoint))
             self.assertEqual(0, server.stop())
@@ -214,7 +214,7 @@ class TimeServer(TestCase):
         with Server("time_server") as server:
             self.ask_many(server.endpoint, 300)
 
-    def test_300_clients_at_once_all_get_the_time_one_after_the_other(self):
+    def test_300_clients_at_once_all_get_the_time_with_concurrency_1(self):
         with Server("time_server", "--concurrency", "1") as server:
             self.ask_many(server.endpoint, 300)
             self.assertEqual(1, server.thread_count())
@@ -245,17 +245,17 @@ class TimeServer(TestCase):
 class EchoServer(TestCase):
     """The echo server, seen from Python."""
 
-    def test_sendall_comes_back(self):
+    def test_a_short_message_is_echoed_and_logged(self):
         with Server("echo_server") as server, connect(server.endpoint) as sock:
             self.assert_comes_back(sock, b"Hello, world")
             self.assertEqual([endpoint_of(sock)], server.out.wait_for("Connected by "))
 
-    def test_every_byte_value_comes_back(self):
+    def test_every_byte_value_is_echoed(self):
         data = bytes(range(256)) * 5
         with Server("echo_server") as server:
             self.assertEqual(data, echo(server.endpoint, data))
 
-    def test_nothing_comes_back_for_nothing(self):
+    def test_empty_input_is_echoed_as_nothing(self):
         with Server("echo_server") as server:
             self.assertEqual(b"", echo(server.endpoint, b""))
 
@@ -266,7 +266,7 @@ class EchoServer(TestCase):
             self.assert_comes_back(sock, b"six")
             self.assertEqual([endpoint_of(sock)], server.out.wait_for("Connected by "))
 
-    def test_a_half_close_leaves_the_way_back_open(self):
+    def test_a_half_closed_client_still_gets_its_echo(self):
         data = os.urandom(100_000)
         with Server("echo_server") as server:
             self.assertEqual(data, echo(server.endpoint, data))
@@ -278,7 +278,7 @@ class EchoServer(TestCase):
             sock.shutdown(socket.SHUT_WR)
             self.assertEqual(b"", sock.recv(1))
 
-    def test_a_client_that_never_reads_is_in_nobody_elses_way(self):
+    def test_a_client_that_never_reads_does_not_block_others(self):
         with Server("echo_server") as server, connect(server.endpoint) as greedy:
             fill(greedy)
             self.assertEqual(b"hello", echo(server.endpoint, b"hello"))
@@ -314,7 +314,7 @@ class EchoServer(TestCase):
             self.assertEqual(b"hello", echo(server.endpoint, b"hello"))
 
     @for_each(name=SERVERS, limit=(1, 3))
-    def test_max_per_peer_resets_who_comes_over_it_and_lets_in_who_comes_later(self, name, limit):
+    def test_max_per_peer_resets_excess_clients_and_admits_later_ones(self, name, limit):
         with Server(name, "--max-per-peer", str(limit)) as server, \
                 connected(server.endpoint, limit) as served:
             for sock in served:  # A time server lingers for their FINs.
@@ -336,7 +336,7 @@ class EchoServer(TestCase):
             return False
 
     @for_each(concurrency=ONE_OR_MANY)
-    def test_idle_ms_ends_a_connection_on_which_nothing_comes(self, concurrency):
+    def test_idle_ms_ends_an_idle_connection(self, concurrency):
         with Server("echo_server", "--idle-ms", "200", "--concurrency", concurrency) as server:
             with self.assert_takes(0.19), connect(server.endpoint) as sock:
                 self.assertEqual(b"", sock.recv(1))  # In order: the connection was idle.
@@ -345,13 +345,13 @@ class EchoServer(TestCase):
                 self.assertEqual(b"x", receive_to_end(sock))
             self.assertEqual(b"hello", echo(server.endpoint, b"hello"))
 
-    def test_idle_ms_leaves_alone_who_goes_on(self):
+    def test_idle_ms_does_not_end_an_active_connection(self):
         with Server("echo_server", "--idle-ms", "1000") as server, connect(server.endpoint) as sock:
             end = time.monotonic() + 1.5
             while time.monotonic() < end:
                 self.assert_comes_back(sock, b"x")
 
-    def test_idle_ms_resets_who_takes_nothing_of_its_echo(self):
+    def test_idle_ms_resets_a_client_that_does_not_read_its_echo(self):
         with Server("echo_server", "--idle-ms", "200") as server, \
                 connect(server.endpoint) as sock, self.assertRaises(ConnectionError):
             while True:
@@ -396,7 +396,7 @@ class LocalSockets(TestCase):
             self.assert_is_time(ask_time(server.endpoint))
             self.assertEqual([""], server.out.wait_for("Got a connection from unix:"))
 
-    def test_our_own_clients_come_over_unix_sockets(self):
+    def test_the_example_clients_work_over_unix_sockets(self):
         with Server("echo_server", endpoint=self.endpoint):
             result = run("echo_client", self.endpoint, "ping")
             self.assert_ok(result, b"Received 'ping'\n")
@@ -410,13 +410,13 @@ class LocalSockets(TestCase):
         with Server("echo_server", endpoint=self.endpoint):
             self.assertEqual(b"ping", echo(self.endpoint, b"ping"))
 
-    def test_a_second_server_leaves_the_first_alone(self):
+    def test_a_second_server_does_not_disturb_the_first(self):
         with Server("echo_server", endpoint=self.endpoint):
             self.assert_fails(run("time_server", self.endpoint), "time_server", self.endpoint,
                               "a server listens there")
             self.assertEqual(b"ping", echo(self.endpoint, b"ping"))
 
-    def test_a_file_in_the_way_stays(self):
+    def test_an_unrelated_file_at_the_path_is_kept(self):
         file = pathlib.Path(self.path)
         file.write_bytes(b"precious")
         self.assert_fails(run("echo_server", self.endpoint), "echo_server", self.endpoint,
@@ -432,7 +432,7 @@ class LocalSockets(TestCase):
                 self.assertEqual(0, server.stop())
             self.assertTrue(is_answered(server.endpoint))  # It is still ours.
 
-    def test_a_descriptor_that_is_none_is_named(self):
+    def test_an_invalid_inherited_descriptor_is_named(self):
         self.assert_fails(run("echo_server", "fd:99"), "echo_server", "fd:99", "not a socket")
 
     @needs_ipv6
@@ -451,7 +451,7 @@ class LocalSockets(TestCase):
                 self.assertEqual(0, server.stop())
             self.assertTrue(os.path.lexists(self.path))
 
-    def test_without_a_service_manager_it_says_so(self):
+    def test_a_missing_service_manager_is_reported(self):
         self.assert_fails(run("echo_server", "systemd:"), "echo_server", "systemd:", "no sockets")
 
     @unittest.skipUnless(SOCKET_ACTIVATE, "no systemd-socket-activate here")
@@ -507,7 +507,7 @@ class Stopping(TestCase):
         self.assertEqual([], server.err.lines)
 
     @for_each(number=(signal.SIGTERM, signal.SIGINT), concurrency=("1", "2"))
-    def test_connections_that_wait_at_the_stop_are_still_served(self, number, concurrency):
+    def test_connections_queued_at_the_stop_are_still_served(self, number, concurrency):
         with Server("echo_server", "--concurrency", concurrency) as server, \
                 connected(server.endpoint, int(concurrency)) as busy:
             server.out.wait_for("Connected by ", count=len(busy))
@@ -521,7 +521,7 @@ class Stopping(TestCase):
             self.assertEqual(0, server.process.wait(LIMIT))
 
     @for_each(concurrency=("1", "512"))
-    def test_a_stop_under_load_loses_nobody_who_was_connected(self, concurrency):
+    def test_a_stop_under_load_loses_no_connected_client(self, concurrency):
         with Server("time_server", "--quiet", "--concurrency", concurrency) as server:
             load = Load(server.endpoint)
             wait_until(lambda: len(load.answers) > 200, "200 answers")
@@ -550,7 +550,7 @@ class Stopping(TestCase):
         self.assertEqual(data, received)
 
     @for_each(concurrency=("1", "64"))
-    def test_a_stop_ends_idle_clients_at_once_and_in_order(self, concurrency):
+    def test_a_stop_gives_idle_clients_an_immediate_orderly_close(self, concurrency):
         arguments = ("--drain-ms", "600000", "--concurrency", concurrency)
         with Server("echo_server", *arguments) as server, \
                 connected(server.endpoint, int(concurrency)) as clients:
@@ -565,7 +565,7 @@ class Stopping(TestCase):
             self.assertEqual(0, server.process.wait(LIMIT))
 
     @for_each(concurrency=ONE_OR_MANY)
-    def test_drain_ms_bounds_the_wait_for_clients_that_do_not_end(self, concurrency):
+    def test_drain_ms_bounds_the_wait_for_clients_that_do_not_close(self, concurrency):
         arguments = ("--drain-ms", "300", "--concurrency", concurrency)
         with Server("echo_server", *arguments) as server, connect(server.endpoint) as sock:
             server.out.wait_for("Connected by ")
@@ -612,7 +612,7 @@ class Stopping(TestCase):
                     raise
 
     @for_each(name=SERVERS, other=SERVERS)
-    def test_a_server_on_a_busy_port_fails_and_says_so(self, name, other):
+    def test_a_server_on_a_busy_port_fails_with_the_reason(self, name, other):
         with Server(name) as server:
             self.assert_fails(run(other, server.endpoint), other, server.endpoint,
                               "address already in use")
@@ -650,7 +650,7 @@ class Resources(TestCase):
             self.assertEqual(b"hello", echo(server.endpoint, b"hello"))
             self.assertEqual(0, server.stop())
 
-    def test_a_server_whose_places_are_all_taken_says_so_and_when_it_is_over(self):
+    def test_a_server_logs_when_its_limit_is_reached_and_cleared(self):
         with Server("echo_server", "--quiet", "--concurrency", "2") as server, \
                 connected(server.endpoint, 3) as clients:
             server.err.wait_for("echo_server: new connections have to wait: 2 are being served")
@@ -782,14 +782,14 @@ class TimeClient(ClientOutput, TestCase):
     def test_the_time_is_printed(self):
         self.assert_prints_the_time(serve_bytes(self.LINE + b"\r\n"))
 
-    def test_a_bare_line_feed_will_do(self):
+    def test_a_line_that_ends_in_a_bare_lf_is_accepted(self):
         self.assert_prints_the_time(serve_bytes(self.LINE + b"\n"))
 
     @needs_ipv6
     def test_the_time_is_printed_over_ipv6(self):
         self.assert_prints_the_time(serve_bytes(self.LINE + b"\r\n"), host="::1")
 
-    def test_our_own_server_tells_the_time(self):
+    def test_the_example_time_server_answers_the_client(self):
         with Server("time_server", endpoint="localhost:0") as server:
             for endpoint in (*server.endpoints, f"localhost:{server.port}"):
                 with self.subTest(endpoint=endpoint):
@@ -799,22 +799,22 @@ class TimeClient(ClientOutput, TestCase):
                     line = result.stdout[len(self.ANSWER):].decode("ascii")
                     time.strptime(line.rstrip("\n"), TIME_FORMAT)
 
-    def test_an_answer_in_single_bytes_is_put_together(self):
+    def test_an_answer_that_arrives_byte_by_byte_is_joined(self):
         def serve(conn):
             conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             for byte in self.LINE + b"\r\n":
                 conn.sendall(bytes([byte]))
         self.assert_prints_the_time(serve)
 
-    def test_what_the_server_says_cannot_write_to_the_terminal(self):
+    def test_control_bytes_of_an_answer_never_reach_the_terminal(self):
         result = self.ask(serve_bytes(b"\x1b]0;evil\x07 \x00\x7f\xff\r'\"\\\t\r\n"))
         self.assert_ok(result, self.ANSWER + rb"\x1b]0;evil\x07 \x00\x7f\xff\r\'\"\\\t" + b"\n")
 
     @for_each(answer=(b"", b"Wed Jan 29", LINE, LINE + b"\r"))
-    def test_half_an_answer_is_none(self, answer):
+    def test_a_truncated_answer_is_a_failure(self, answer):
         self.assert_no_answer(self.ask(serve_bytes(answer)), "cut short")
 
-    def test_too_long_an_answer_is_none(self):
+    def test_an_answer_that_is_too_long_is_a_failure(self):
         def flood(conn):
             with contextlib.suppress(ConnectionError):
                 while True:
@@ -837,13 +837,13 @@ class TimeClient(ClientOutput, TestCase):
             result = self.ask(wait_for_end, "--timeout-ms", "300")
         self.assert_no_answer(result, "timed out")
 
-    def test_the_end_must_come_in_time_too(self):
+    def test_the_end_of_the_answer_must_arrive_in_time(self):
         def serve(conn):
             conn.sendall(self.LINE + b"\r\n")
             wait_for_end(conn)
         self.assert_no_answer(self.ask(serve, "--timeout-ms", "300"), "timed out")
 
-    def test_progress_does_not_extend_the_time(self):
+    def test_slow_progress_does_not_extend_the_timeout(self):
         def drip(conn):
             with contextlib.suppress(ConnectionError):
                 for _ in range(40):
@@ -854,7 +854,7 @@ class TimeClient(ClientOutput, TestCase):
         self.assert_no_answer(result, "timed out")
 
     @for_each(name=CLIENTS)
-    def test_nobody_there_is_a_failure_that_names_the_endpoint(self, name):
+    def test_a_refused_connection_is_a_failure_that_names_the_endpoint(self, name):
         with reserved_endpoint() as endpoint:
             self.assert_fails(run(name, endpoint), name, f"connect to {endpoint}", "refused")
 
@@ -895,34 +895,34 @@ class EchoClient(ClientOutput, TestCase):
             self.assert_ok(run("echo_client", peer.endpoint, *options, message),
                            b"Received '%s'\n" % shown)
 
-    def test_the_message_comes_back(self):
+    def test_the_message_is_echoed(self):
         with Peer(serve_echo) as peer:
             self.assert_ok(run("echo_client", peer.endpoint), b"Received 'Hello, world'\n")
         self.assert_shows("ahoy", b"ahoy")
 
     @needs_ipv6
-    def test_the_message_comes_back_over_ipv6(self):
+    def test_the_message_is_echoed_over_ipv6(self):
         with Peer(serve_echo, "::1") as peer:
             self.assert_echoes(peer)
 
-    def test_our_own_server_echoes(self):
+    def test_the_example_echo_server_answers_the_client(self):
         with Server("echo_server", endpoint="localhost:0") as server:
             for endpoint in (*server.endpoints, f"localhost:{server.port}"):
                 with self.subTest(endpoint=endpoint):
                     self.assert_ok(run("echo_client", endpoint), b"Received 'Hello, world'\n")
 
-    def test_an_empty_message_comes_back(self):
+    def test_an_empty_message_is_echoed(self):
         self.assert_shows("", b"")
 
     def test_a_message_may_look_like_an_option(self):
         self.assert_shows("--help", b"--help", "--")
         self.assert_shows("-5", b"-5")
 
-    def test_a_message_is_printed_so_that_it_does_no_harm(self):
+    def test_control_bytes_of_an_echo_are_escaped(self):
         self.assert_shows(b"\x1b[2J\x07 \x01\x7f\xff\xc3\xa9\r\n\t'\"\\%s%n",
                           rb"\x1b[2J\x07 \x01\x7f\xff\xc3\xa9\r\n\t\'\"\\%s%n")
 
-    def test_a_long_message_comes_back_through_small_buffers(self):
+    def test_a_long_message_is_echoed_through_small_buffers(self):
         def serve(conn):
             conn.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
             conn.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
@@ -935,7 +935,7 @@ class EchoClient(ClientOutput, TestCase):
             self.assert_echoes(peer, message)
 
     @for_each(message=MESSAGES)
-    def test_a_server_may_answer_bytes_only_as_long_as_it_reads(self, message):
+    def test_a_server_may_stop_echoing_once_it_sees_the_end(self, message):
         def serve(conn):  # As ncat does with the output of a program.
             data = conn.recv(100)
             if select.select([conn], [], [], 0.05)[0] and not conn.recv(100, socket.MSG_PEEK):
@@ -945,13 +945,13 @@ class EchoClient(ClientOutput, TestCase):
         with Peer(serve) as peer:
             self.assert_echoes(peer, message)
 
-    def test_the_end_follows_at_once_when_all_has_come_back(self):
+    def test_the_client_shuts_down_at_once_when_all_is_echoed(self):
         with self.assert_takes(most=10):  # A second each, if it waited for silence.
             for message in MESSAGES * 5:
                 with self.subTest(message=message), Peer(serve_echo) as peer:
                     self.assert_echoes(peer, message)
 
-    def test_little_time_is_enough_for_an_answer_after_the_end(self):
+    def test_a_short_timeout_is_enough_for_an_answer_after_the_end(self):
         with Peer(answer_at_the_end) as peer:
             self.assert_echoes(peer, options=["--timeout-ms", "800"])
 
@@ -998,12 +998,12 @@ class EchoClient(ClientOutput, TestCase):
             peer.serve.end()
             self.assert_fails(result, "echo_client", "timed out")
 
-    def test_standard_input_goes_there_and_back(self):
+    def test_standard_input_is_echoed(self):
         data = bytes(range(256)) * 1000
         with Peer(serve_echo) as peer:
             self.assert_ok(run("echo_client", peer.endpoint, "-", input=data), data)
 
-    def test_empty_standard_input_comes_back_empty(self):
+    def test_empty_standard_input_is_echoed_as_nothing(self):
         with Peer(serve_echo) as peer:
             self.assert_ok(run("echo_client", peer.endpoint, "-", input=b""), b"")
 
@@ -1031,7 +1031,7 @@ class EchoClient(ClientOutput, TestCase):
                 self.assertEqual(1, client.wait(LIMIT))
                 self.assertRegex(client.stderr.read(), rb"\Aecho_client: [ -~]*%s[ -~]*\n\Z" % word)
 
-    def test_the_time_is_over_even_while_standard_input_is_waited_for(self):
+    def test_the_timeout_applies_while_waiting_for_standard_input(self):
         with Server("echo_server") as server, \
                 self.start(server.endpoint, "--timeout-ms", "300") as client:
             self.assertEqual(1, client.wait(LIMIT))
@@ -1060,7 +1060,7 @@ class EchoClient(ClientOutput, TestCase):
             self.assert_fails(run("echo_client", server.endpoint, "-", closed=(0,)), "echo_client",
                               "standard input")
 
-    def test_a_gibibyte_comes_back_as_it_was(self):
+    def test_a_gibibyte_is_echoed_unchanged(self):
         mebibyte = 1 << 20
         noise = memoryview(random.Random(1).randbytes(2 * mebibyte))
         sent, received, count = hashlib.sha256(), hashlib.sha256(), 0
@@ -1179,14 +1179,14 @@ class Netcat(TestCase):
         return subprocess.run([NETCAT, *options, host, str(port)], input=data, timeout=LIMIT,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
 
-    def test_it_gets_the_time(self):
+    def test_a_netcat_client_gets_the_time(self):
         with Server("time_server", endpoint="localhost:0") as server:
             for endpoint in server.endpoints:
                 result = self.ask(endpoint, b"")
                 self.assertEqual((0, b""), (result.returncode, result.stderr))
                 self.assert_is_time(result.stdout)
 
-    def test_it_gets_its_input_back(self):
+    def test_a_netcat_client_gets_its_input_back(self):
         data = os.urandom(1_000_000)
         with Server("echo_server", endpoint="localhost:0") as server:
             for endpoint in server.endpoints:

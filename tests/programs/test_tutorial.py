@@ -24,7 +24,7 @@ def running(name):
 
 
 class Tutorial(unittest.TestCase):
-    def test_the_time_server_tells_each_client_a_line_and_ends(self):
+    def test_the_time_server_sends_each_client_a_line_and_closes(self):
         with running("time_server") as (_, endpoint):
             for _ in range(3):
                 self.assertRegex(programs.ask_time(endpoint).decode(),
@@ -36,7 +36,7 @@ class Tutorial(unittest.TestCase):
             self.assertEqual(done.returncode, 0)
             self.assertRegex(done.stdout.decode(), r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\n$")
 
-    def test_the_clients_say_what_went_wrong(self):
+    def test_the_clients_report_what_went_wrong(self):
         done = programs.run(BIN / "time_client", "nowhere")
         self.assertEqual(done.returncode, 1)
         self.assertIn(b"nowhere", done.stderr)

@@ -99,11 +99,11 @@ static void deafness(enum transport over)
     peer_close(peer);
 }
 
-SCENARIO_OF(deafness_over_ipv4, TWO_FAULTS, deafness(OVER_IPV4))
-SCENARIO_OF(deafness_over_unix, ONE_FAULT, deafness(OVER_UNIX))
+SCENARIO_OF(peer_that_never_reads_over_ipv4, TWO_FAULTS, deafness(OVER_IPV4))
+SCENARIO_OF(peer_that_never_reads_over_unix, ONE_FAULT, deafness(OVER_UNIX))
 
 /* The peer has broken the connection off: no signal, no clean end. */
-SCENARIO(breaking_off)
+SCENARIO(reset_by_the_peer)
 {
     if (!begin(OVER_IPV4))
         return;

@@ -117,7 +117,7 @@ SCENARIO(tied)
 }
 
 /* Somebody gives up for us: before it begins, and, should that not be seen, meanwhile. */
-SCENARIO(given_up)
+SCENARIO(cancelled_by_descriptor)
 {
     nb_connect_options options = NB_CONNECT_OPTIONS_INIT;
     char endpoint[NB_ADDRESS_TEXT_MAX];
@@ -145,8 +145,8 @@ static void refused(const char *host, enum transport over, enum api api)
     cannot_connect(name, NULL, api, NB_REFUSED);
 }
 
-SCENARIO_OF(to_a_dead_port, TWO_FAULTS, refused("127.0.0.1", OVER_IPV4, API_CONNECT))
-SCENARIO_OF(to_two_dead_ports, TWO_FAULTS, refused("localhost", OVER_IPV4, API_RACE))
+SCENARIO_OF(to_an_unused_port, TWO_FAULTS, refused("127.0.0.1", OVER_IPV4, API_CONNECT))
+SCENARIO_OF(to_two_unused_ports, TWO_FAULTS, refused("localhost", OVER_IPV4, API_RACE))
 
 /* The queue is full, so that the kernel drops every attempt: the time ends it. */
 SCENARIO(without_an_answer)

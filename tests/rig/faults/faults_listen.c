@@ -63,7 +63,7 @@ SCENARIO(at_a_busy_port)
 }
 
 /* A second endpoint: when it fails, the first one is as it was. */
-SCENARIO(at_one_more)
+SCENARIO(at_a_second_endpoint)
 {
     nb_listener *listener = listening("127.0.0.1:0", NULL, API_LISTEN);
     nb_error err;

@@ -232,7 +232,7 @@ static nb_status answer_and_stop(nb_conn *conn, void *context)
 }
 
 /* The first handler stops the loop: those that wait in the queue are still served. */
-SERVING(serve_who_waits_at_the_stop)
+SERVING(serve_clients_queued_at_the_stop)
 {
     begin("127.0.0.1:0");
     add_clients(5);
@@ -257,7 +257,7 @@ static nb_status wait_for_ever(nb_conn *conn, void *unused)
 }
 
 /* A handler that waits for ever is cut off at the end of the drain. */
-SERVING(serve_who_never_speaks)
+SERVING(serve_silent_client_until_the_drain_ends)
 {
     nb_status status;
 
@@ -267,7 +267,7 @@ SERVING(serve_who_never_speaks)
 }
 
 /* A handler that waits for ever is cut off at the end of its connection's life. */
-SERVING(serve_for_a_life)
+SERVING(serve_until_connection_ms)
 {
     nb_status status;
 
@@ -300,7 +300,7 @@ static nb_status end_yourself(nb_conn *conn, void *unused)
 }
 
 /* Handlers close, abort and keep their connections themselves. */
-SERVING(serve_and_end)
+SERVING(serve_handlers_that_end_their_connections)
 {
     nb_status status;
 
@@ -312,7 +312,7 @@ SERVING(serve_and_end)
 }
 
 /* One peer may have two connections. */
-SERVING(serve_so_many)
+SERVING(serve_with_max_per_peer)
 {
     nb_status status;
 

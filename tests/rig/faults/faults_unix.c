@@ -77,7 +77,7 @@ SCENARIO(at_a_path)
     remove_place();
 }
 
-SCENARIO(at_the_path_of_a_dead_server)
+SCENARIO(at_a_stale_socket_file)
 {
     make_place();
     (void)close(bound_socket(false));
@@ -87,7 +87,7 @@ SCENARIO(at_the_path_of_a_dead_server)
 
 /* Never taken away from a server that lives, whatever fails. (A system that says it were dead is
    believed.) */
-SCENARIO(at_the_path_of_a_server)
+SCENARIO(at_the_socket_file_of_a_live_server)
 {
     nb_listener *listener = NULL;
     nb_error err;

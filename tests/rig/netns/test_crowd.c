@@ -162,7 +162,7 @@ static struct crowd crowd_new(const struct server *server)
 
 #define TEST(name) TEST_AS(name, SHUTTLE_CASE)
 
-TEST(more_clients_than_may_linger_each_get_the_whole_reply)
+TEST(more_clients_than_linger_max_each_get_the_whole_reply)
 {
     static struct client clients[800];
     struct server *server;
@@ -231,7 +231,7 @@ static bool is_delivered(struct server *server, size_t reply)
     return true;
 }
 
-TEST(a_stranger_with_300_connections_costs_a_slow_reader_nothing)
+TEST(one_peer_with_300_connections_does_not_harm_a_slow_reader)
 {
     static struct client strangers[STRANGERS];
     struct server *server;

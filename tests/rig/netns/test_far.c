@@ -28,13 +28,13 @@ static void exchange_over(const char *address, size_t bytes, const char *network
 
 #define TEST(name) TEST_AS(name, SHUTTLE_CASE)
 
-TEST(a_peer_far_away_gets_all)
+TEST(a_distant_peer_gets_everything)
 {
     need_shuttle(.delay_ms = 50);
     exchange_over(FAR_IPV4, 1 << 20, "50 ms each way");
 }
 
-TEST(packets_out_of_order_make_no_disorder)
+TEST(reordered_packets_arrive_as_an_ordered_stream)
 {
     size_t carried;
     size_t overtook;
@@ -46,7 +46,7 @@ TEST(packets_out_of_order_make_no_disorder)
     assert_true(overtook > 0);
 }
 
-TEST(packets_that_come_twice_or_damaged_do_no_harm)
+TEST(duplicate_and_corrupt_packets_do_no_harm)
 {
     need_shuttle(.delay_ms = 2, .jitter_ms = 3, .twice_percent = 5, .damaged_percent = 2);
     exchange_over(FAR_IPV4, 1 << 19, "5 % twice, 2 % damaged, IPv4");
@@ -69,7 +69,7 @@ TEST(a_handshake_longer_than_the_deadline_is_a_timeout)
 /* Less than the loop reads and drops after the reply, and all of it unread when the reply goes out. */
 #define REQUEST ((size_t)32 << 10)
 
-TEST(a_reply_to_a_request_that_was_not_read_crosses_the_distance)
+TEST(a_distant_peer_gets_a_reply_to_an_unread_request)
 {
     static char request[REQUEST];
     char reply[64];
@@ -122,7 +122,7 @@ static void assert_told(const struct visit *visit)
         assert_status(visit->receiving, NB_RESET);
 }
 
-TEST(a_stop_amid_handshakes_leaves_nobody_in_silence)
+TEST(a_stop_during_handshakes_serves_or_resets_every_client)
 {
     static struct visit visits[8];
     struct server *server;

@@ -27,19 +27,19 @@ static void exchange_over(const char *address, int percent, size_t bytes, int64_
 
 #define TEST(name) TEST_AS(name, WIRE_CASE)
 
-TEST(one_packet_of_twenty_is_lost)
+TEST(streams_survive_the_loss_of_one_packet_in_twenty)
 {
     exchange_over(THERE_IPV4, 5, 4 << 20, 40000, "5 % loss, IPv4");
     calm();
     exchange_over(THERE_IPV6, 5, 4 << 20, 40000, "5 % loss, IPv6");
 }
 
-TEST(one_packet_of_five_is_lost)
+TEST(streams_survive_the_loss_of_one_packet_in_five)
 {
     exchange_over(THERE_IPV4, 20, 1 << 17, 25000, "20 % loss");
 }
 
-TEST(a_crowd_is_served_through_losses)
+TEST(many_clients_are_served_despite_packet_loss)
 {
     static struct exchange exchanges[CLIENTS];
     nb_deadline by = nb_after_ms(60000);
@@ -61,7 +61,7 @@ TEST(a_crowd_is_served_through_losses)
 
 /* --- A slow wire --- */
 
-TEST(one_megabit_a_second_is_enough)
+TEST(streams_survive_a_link_of_one_megabit_per_second)
 {
     slow_down();
     exchange_over(THERE_IPV4, 0, 1 << 17, 40000, "1 Mbit/s");
@@ -95,7 +95,7 @@ TEST(a_slow_answer_extends_no_deadline)
     assert_status(nb_close(conn, plenty()), NB_OK);
 }
 
-TEST(a_slow_send_ends_at_its_deadline_with_an_exact_account)
+TEST(a_slow_send_ends_at_its_deadline_with_an_exact_count)
 {
     static struct heard heard;
     static unsigned char much[2 * MUCH];

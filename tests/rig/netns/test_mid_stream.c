@@ -33,7 +33,7 @@ TEST(a_blackout_of_three_seconds_loses_nothing)
     exchange_through("drop", 3000);
 }
 
-TEST(errors_of_routers_break_no_connection)
+TEST(icmp_errors_break_no_connection)
 {
     exchange_through("reject with icmpx host-unreachable", 700);
     exchange_through("reject with icmpx port-unreachable", 700);
@@ -54,7 +54,7 @@ TEST(a_link_that_goes_down_for_a_second_loses_nothing)
     nb_abort(conn);
 }
 
-TEST(large_packets_that_vanish_end_at_the_deadline)
+TEST(large_packets_that_are_dropped_end_at_the_deadline)
 {
     struct exchange exchange;
     nb_conn *conn = connect_to(serve_there(THERE_IPV4, echo, NULL), NULL);
@@ -68,7 +68,7 @@ TEST(large_packets_that_vanish_end_at_the_deadline)
     nb_abort(conn);
 }
 
-TEST(a_reset_by_somebody_on_the_way_is_no_end)
+TEST(a_reset_by_a_middlebox_is_no_end)
 {
     struct exchange exchange;
     nb_conn *conn = connect_to(serve_there(THERE_IPV4, echo, NULL), NULL);
@@ -84,7 +84,7 @@ TEST(a_reset_by_somebody_on_the_way_is_no_end)
 
 /* --- Peers that vanish --- */
 
-TEST(a_peer_that_vanishes_holds_no_call_beyond_its_deadline)
+TEST(a_vanished_peer_holds_no_call_beyond_its_deadline)
 {
     static char much[MUCH];
     size_t count;
@@ -114,7 +114,7 @@ TEST(a_close_waits_for_a_vanished_peer_until_its_deadline)
     assert_passed(by, LATE_MS);
 }
 
-TEST(keepalive_finds_out_that_a_silent_peer_has_vanished)
+TEST(keepalive_detects_a_vanished_silent_peer)
 {
     nb_connect_options options = NB_CONNECT_OPTIONS_INIT;
     nb_conn *conn;
@@ -131,7 +131,7 @@ TEST(keepalive_finds_out_that_a_silent_peer_has_vanished)
     nb_abort(conn);
 }
 
-TEST(the_user_timeout_finds_out_that_bytes_do_not_arrive)
+TEST(user_timeout_detects_that_bytes_do_not_arrive)
 {
     nb_connect_options options = NB_CONNECT_OPTIONS_INIT;
     nb_conn *conn;
@@ -147,7 +147,7 @@ TEST(the_user_timeout_finds_out_that_bytes_do_not_arrive)
 }
 
 /* RFC 5482: a window of zero is no acknowledgement of anything. */
-TEST(the_user_timeout_gives_up_a_peer_that_lives_and_does_not_read)
+TEST(user_timeout_also_gives_up_a_live_peer_that_does_not_read)
 {
     static char bytes[MUCH];
     nb_connect_options options = NB_CONNECT_OPTIONS_INIT;
@@ -160,7 +160,7 @@ TEST(the_user_timeout_gives_up_a_peer_that_lives_and_does_not_read)
     gate_open();
 }
 
-TEST(the_kernels_patience_with_a_vanished_peer_is_no_timeout)
+TEST(etimedout_of_a_vanished_peer_is_not_a_timeout)
 {
     nb_conn *conn;
     size_t count;
@@ -174,7 +174,7 @@ TEST(the_kernels_patience_with_a_vanished_peer_is_no_timeout)
     nb_abort(conn);
 }
 
-TEST(a_peer_that_has_forgotten_us_is_a_reset)
+TEST(a_peer_that_lost_the_connection_state_is_a_reset)
 {
     static struct heard heard;
     size_t count;
@@ -218,7 +218,7 @@ static struct server *server_of_vanished(int clients, int64_t connection_ms)
     return server;
 }
 
-TEST(a_vanished_client_ends_with_the_life_of_its_connection)
+TEST(connection_ms_ends_the_connection_of_a_vanished_client)
 {
     struct server *server = server_of_vanished(4, SHORT_MS);
 
@@ -227,7 +227,7 @@ TEST(a_vanished_client_ends_with_the_life_of_its_connection)
     assert_status(server_stop(server), NB_OK);
 }
 
-TEST(vanished_clients_hold_up_no_stop)
+TEST(vanished_clients_do_not_delay_a_stop)
 {
     struct server *server = server_of_vanished(4, NB_NO_LIMIT);
     int64_t begin = now_ns();

@@ -96,7 +96,7 @@ static long attempts_made(void)
 }
 
 /* Fifteen addresses of one family are dead, and still the other family comes second, not last. */
-TEST(families_take_turns)
+TEST(address_families_alternate)
 {
     char hosts[1024];
     size_t length = 0;
@@ -118,7 +118,7 @@ TEST(families_take_turns)
     assert_true(attempts_made() - before < 8);
 }
 
-TEST(an_address_that_refuses_costs_nothing)
+TEST(an_address_that_refuses_costs_no_time)
 {
     nb_deadline by = nb_after_ms(60000);
     const char *endpoint;
@@ -131,7 +131,7 @@ TEST(an_address_that_refuses_costs_nothing)
     assert_status(nb_close(conn, plenty()), NB_OK);
 }
 
-TEST(when_all_are_dead_the_deadline_counts_and_all_are_named)
+TEST(dead_addresses_end_at_the_deadline_and_are_all_named)
 {
     nb_error err;
 
@@ -166,7 +166,7 @@ TEST(a_resolver_that_never_answers_ends_at_the_deadline)
     until_lookups_have_ended(threads);
 }
 
-TEST(the_resolvers_own_patience_is_a_temporary_failure)
+TEST(a_timeout_of_the_resolver_itself_is_a_temporary_failure)
 {
     set_resolver(HOLE_IPV4, 1);
     assert_fails("nowhere.test:80", NB_NAME_TEMPORARY);
@@ -178,7 +178,7 @@ TEST(a_host_without_a_resolver_is_a_temporary_failure)
     assert_fails("nowhere.test:80", NB_NAME_TEMPORARY);
 }
 
-TEST(the_seventeenth_lookup_waits_until_one_of_those_left_alone_has_ended)
+TEST(the_seventeenth_lookup_waits_until_an_abandoned_one_has_ended)
 {
     size_t threads = running_threads();
     nb_error err;
@@ -317,7 +317,7 @@ static void assert_means(enum code code, nb_status status)
     resolver_end();
 }
 
-TEST(what_the_resolver_says_has_its_status)
+TEST(every_answer_of_the_resolver_has_its_status)
 {
     assert_means(NO_SUCH_NAME, NB_NAME_NOT_FOUND);
     assert_means(SERVER_FAILURE, NB_NAME_TEMPORARY);

@@ -32,7 +32,7 @@ TEST(answers_that_are_dropped_end_at_the_deadline)
     assert_times_out(THERE_IPV4 ":80", SHORT_MS);
 }
 
-TEST(the_kernels_own_patience_is_no_timeout)
+TEST(etimedout_of_an_unanswered_connect_is_not_a_timeout)
 {
     set_for_case("net/ipv4/tcp_syn_retries", "1");
     if (try_command("test -e /proc/sys/net/ipv4/tcp_syn_linear_timeouts"))
@@ -40,7 +40,7 @@ TEST(the_kernels_own_patience_is_no_timeout)
     assert_fails(HOLE_IPV4 ":80", NB_UNREACHABLE);
 }
 
-TEST(a_first_packet_that_is_lost_is_sent_again)
+TEST(a_lost_syn_is_sent_again)
 {
     nb_conn *conn;
     struct server *server = serve_there(THERE_IPV4, say_hello, NULL);
@@ -58,7 +58,7 @@ TEST(without_a_route_a_host_is_unreachable)
     assert_fails("[" NO_ROUTE_IPV6 "]:80", NB_UNREACHABLE);
 }
 
-TEST(a_route_that_refuses_has_its_status)
+TEST(every_kind_of_rejecting_route_has_its_status)
 {
     run_command("ip route add unreachable 10.98.0.1; ip -6 route add unreachable fd98::1; "
                 "ip route add prohibit 10.98.0.2; ip -6 route add prohibit fd98::2");
@@ -106,7 +106,7 @@ static const struct refusal refusals[] = {
     {"with icmpx admin-prohibited", NB_UNREACHABLE, NB_PERMISSION},
 };
 
-TEST(each_refusal_has_its_status)
+TEST(every_icmp_refusal_has_its_status)
 {
     for (size_t i = 0; i < COUNT(refusals); i++) {
         print_message("# %s\n", refusals[i].how);
@@ -117,7 +117,7 @@ TEST(each_refusal_has_its_status)
     }
 }
 
-TEST(each_other_refusal_of_ipv4_is_unreachable)
+TEST(every_other_icmp_refusal_of_ipv4_is_unreachable)
 {
     static const char *const codes[] = {"net-unreachable", "net-prohibited", "host-prohibited",
                                         "prot-unreachable"};
@@ -130,13 +130,13 @@ TEST(each_other_refusal_of_ipv4_is_unreachable)
     }
 }
 
-TEST(nobody_who_listens_is_a_refusal)
+TEST(a_port_without_a_listener_is_refused)
 {
     assert_fails(THERE_IPV4 ":80", NB_REFUSED);
     assert_fails("[" THERE_IPV6 "]:80", NB_REFUSED);
 }
 
-TEST(a_refusal_is_not_the_last_word)
+TEST(a_connect_succeeds_after_an_earlier_refusal)
 {
     nb_conn *conn;
     struct server *server = serve_there(THERE_IPV6, say_hello, NULL);
@@ -179,14 +179,14 @@ static void assert_never_itself(const char *endpoint)
     assert_true(to_itself > 0);
 }
 
-TEST(a_dead_port_of_our_own_is_refused_among_two)
+TEST(an_unused_port_of_our_own_address_is_always_refused)
 {
     TWO_LOCAL_PORTS();
     assert_never_itself(HERE_IPV4 ":45000");
     assert_never_itself("[" HERE_IPV6 "]:45000");
 }
 
-TEST(without_a_port_of_our_own_no_address_is_available)
+TEST(running_out_of_local_ports_is_address_unavailable)
 {
     struct server *server = serve_there(THERE_IPV4, echo, NULL);
 

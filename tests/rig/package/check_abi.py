@@ -31,18 +31,18 @@ class Abi:
         return text
 
     def case_same(self):
-        """the shared library has the interface of cmake/packaging/netbasics.abi"""
+        """the shared library has the ABI that cmake/packaging/netbasics.abi describes"""
         expect(self.compare(), "is as cmake/packaging/netbasics.abi describes it")
 
     def case_field(self):
-        """a field in the middle of a structure is noticed"""
+        """a field inserted in the middle of a structure is detected"""
         text = self.change("include/netbasics/serve.h", "    int64_t duration_ns;",
                            "    int64_t between;\n    int64_t duration_ns;")
         expect(self.compare(fails=True), "nb_event")
         (self.copy / "include/netbasics/serve.h").write_text(text)
 
     def case_function(self):
-        """a function that is gone is noticed"""
+        """a removed function is detected"""
         text = self.change("lib/netbasics.map", "    nb_conn_fd;\n", "")
         expect(self.compare(fails=True), "nb_conn_fd")
         (self.copy / "lib/netbasics.map").write_text(text)

@@ -46,7 +46,7 @@ class Debs:
         self.files = []
 
     def case_build(self):
-        """the packages are made"""
+        """the packages build"""
         run("sh", "cmake/packaging/debs.sh", cwd=self.source)
         self.files = sorted((self.source / "build/package/packages").glob("*.deb"))
         names = {file.name.split("_")[0] for file in self.files}
@@ -54,7 +54,7 @@ class Debs:
             raise Failed(f"unexpected packages: {', '.join(sorted(names))}")
 
     def case_descriptions(self):
-        """each package's summary is its own"""
+        """each package has its own summary"""
         summaries = {run("dpkg-deb", "--field", file, "Description").splitlines()[0]
                      for file in self.files}
         if len(summaries) != len(PACKAGES):
@@ -79,7 +79,7 @@ class Walk:
                               "! -path '/usr/share/doc' | sort").splitlines())
 
     def case_tools(self):
-        """a new Debian gets a compiler"""
+        """a compiler installs on a fresh Debian"""
         # A minimal system leaves man pages out; these tests need them.
         for rules in self.root.glob("etc/dpkg/dpkg.cfg.d/*"):
             rules.unlink()
@@ -117,14 +117,14 @@ class Walk:
         self.shell(USE.format("echo_server --quiet"))
 
     def case_read(self):
-        """the man pages are there"""
+        """the man pages are installed"""
         for page, part in (("nb_send_all", "nb_status nb_send_all("), ("nb_serve", "RETURN VALUE"),
                            ("netbasics", "Endpoints"), ("echo_server", "--drain-ms")):
             expect(self.shell(f"MANWIDTH=80 man {page}"), part)
         self.shell("test -f /usr/share/doc/netbasics/html/index.html")
 
     def case_remove(self):
-        """the packages can be removed, and leave nothing behind"""
+        """removing the packages leaves nothing behind"""
         self.inside("apt-get", "-q", "purge", "-y", *PACKAGES)
         left = self.tree() - self.before
         if left:

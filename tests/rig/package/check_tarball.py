@@ -40,7 +40,7 @@ class Tarball:
             raise Failed("the archives differ")
 
     def case_build(self):
-        """it builds, installs and runs without a network"""
+        """the archive builds, installs and runs without a network"""
         run("tar", "-xf", self.archives[0], "-C", self.temporary)
         root = self.temporary / self.archives[0].name.removesuffix(".tar.gz")
         alone = ["unshare", "--net"] if os.geteuid() == 0 else []

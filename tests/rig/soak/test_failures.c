@@ -49,7 +49,7 @@ static void fail_to_listen(const struct failing *failing)
 
 #define TEST(name) TEST_AS(name, SOAK_CASE)
 
-TEST(binds_that_fail_leave_nothing)
+TEST(failed_binds_leak_nothing)
 {
     nb_address taken;
     nb_address taken_ipv6;
@@ -69,7 +69,7 @@ TEST(binds_that_fail_leave_nothing)
     }
 }
 
-TEST(listens_that_fail_leave_nothing)
+TEST(failed_listens_leak_nothing)
 {
     static const struct failing list[] = {
         {"127.0.0.1:0", NB_ADDRESS_IN_USE},
@@ -94,7 +94,7 @@ static void fail_to_connect(const struct failing *failing)
     assert_status(err.status, failing->status);
 }
 
-TEST(connects_that_fail_leave_nothing)
+TEST(failed_connects_leak_nothing)
 {
     nb_address dead;
     nb_address dead_ipv6;
@@ -124,7 +124,7 @@ static void fail_to_look_up(const struct failing *failing)
     assert_null(conn);
 }
 
-TEST(lookups_that_fail_leave_nothing)
+TEST(failed_lookups_leak_nothing)
 {
     static const struct failing list[] = {{"nowhere.invalid:80", NB_NAME_NOT_FOUND}};
 
@@ -147,7 +147,7 @@ static void fail_to_add(const struct failing *failing)
     assert_int_equal(nb_listener_count(the_listener), 1);
 }
 
-TEST(a_listener_survives_what_fails_on_it)
+TEST(a_listener_survives_failed_accepts_and_adds)
 {
     static const struct failing accepts[] = {{NULL, NB_TIMEOUT}};
     nb_address address;

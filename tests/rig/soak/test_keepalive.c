@@ -93,7 +93,7 @@ static void be_busy(void *unused)
 
 #define TEST(name) TEST_AS(name, SOAK_CASE)
 
-TEST(a_stop_ends_idle_and_busy_clients_in_order)
+TEST(a_stop_gives_idle_and_busy_clients_an_orderly_close)
 {
     size_t count = rounds(10, 500);
     int64_t longest = 0;

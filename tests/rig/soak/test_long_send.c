@@ -174,22 +174,22 @@ static int end(void **state)
 
 #define TEST(name) TEST_AS(name, LONG_CASE)
 
-TEST(more_than_32_bits_can_count_are_sent_over_tcp)
+TEST(more_than_4_gib_are_sent_over_tcp)
 {
     check_all_of_it(OVER_IPV4, send_memory);
 }
 
-TEST(more_than_32_bits_can_count_are_sent_over_a_unix_socket)
+TEST(more_than_4_gib_are_sent_over_a_unix_socket)
 {
     check_all_of_it(OVER_UNIX, send_memory);
 }
 
-TEST(more_than_32_bits_can_count_are_sent_in_slices)
+TEST(more_than_4_gib_are_sent_in_slices)
 {
     check_all_of_it(OVER_UNIX, send_slices);
 }
 
-TEST(more_than_32_bits_can_count_are_sent_from_a_file)
+TEST(more_than_4_gib_are_sent_from_a_file)
 {
     sender.file = memfd_create("holes", MFD_CLOEXEC);
     assert_int_equal(ftruncate(sender.file, (off_t)LENGTH), 0);
@@ -199,7 +199,7 @@ TEST(more_than_32_bits_can_count_are_sent_from_a_file)
 }
 
 /* (A cancelled TCP connection is reset, and then nobody can say what has come.) */
-TEST(a_cancelled_send_counts_exactly_beyond_32_bits)
+TEST(a_cancelled_send_counts_exactly_beyond_4_gib)
 {
     int64_t begin = now_ns();
 

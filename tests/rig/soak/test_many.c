@@ -136,22 +136,22 @@ static void serve_many(const char *listen_at, const char *host, size_t count, co
 
 #define TEST(name) TEST_AS(name, FEW_DESCRIPTORS_CASE)
 
-TEST(a_server_with_twenty_descriptors_serves_a_great_many)
+TEST(a_server_with_twenty_descriptors_serves_many_connections)
 {
     serve_many("0.0.0.0:0", NULL, rounds(100000, 1000000), "connections served over IPv4");
 }
 
-TEST(over_ipv6_it_is_the_same)
+TEST(many_connections_over_ipv6_leak_nothing)
 {
     serve_many("[::1]:0", NULL, rounds(20000, 300000), "connections served over IPv6");
 }
 
-TEST(over_unix_sockets_it_is_the_same)
+TEST(many_connections_over_unix_sockets_leak_nothing)
 {
     serve_many(UNIX_NAME, NULL, rounds(20000, 300000), "connections served over Unix sockets");
 }
 
-TEST(accepted_one_by_one_they_leave_nothing)
+TEST(many_connections_accepted_one_by_one_leak_nothing)
 {
     size_t count = rounds(20000, 300000);
     nb_listener *listener;
@@ -196,7 +196,7 @@ static bool set_hosts(const char *text)
     return done;
 }
 
-TEST(looked_up_by_name_they_leave_nothing)
+TEST(many_connections_by_host_name_leak_nothing)
 {
     if (!set_hosts("127.0.0.1 many.test\n"))
         skip_because("a mount namespace of its own is not allowed here (not root)");

@@ -109,7 +109,7 @@ static void check_peers(const struct server *server, int visits)
 
 #define TEST(name) TEST_AS(name, SOAK_CASE)
 
-TEST(a_crowd_of_peers_keeps_to_the_limit_and_costs_no_other_peer)
+TEST(many_peers_keep_to_max_per_peer_and_do_not_affect_each_other)
 {
     const int visits = (int)rounds(1000, 7000);
     struct mode many = {2 * PEERS * CLIENTS_OF_EACH};

@@ -143,7 +143,7 @@ static int listen_in(size_t round)
 
 #define TEST(name) TEST_AS(name, RACE)
 
-TEST(stop_against_accept)
+TEST(a_stop_races_with_accepts)
 {
     size_t taken = 0;
     size_t count = rounds(25000, 250000);
@@ -175,7 +175,7 @@ static void serve_listener(void)
     serve_status = nb_serve(listener, say_hello, NULL, &serve_options, NULL);
 }
 
-TEST(stop_against_start)
+TEST(a_stop_races_with_the_start_of_a_server)
 {
     size_t count = rounds(15000, 150000);
 
@@ -228,7 +228,7 @@ static void cancel(void)
     nb_cancel(conn);
 }
 
-TEST(cancel_against_receives_and_sends)
+TEST(a_cancel_races_with_receives_and_sends)
 {
     size_t count = rounds(40000, 400000);
 
@@ -331,7 +331,7 @@ static void end_lives(size_t count, size_t round)
     server_free(server);
 }
 
-TEST_AS(the_end_of_a_life_against_the_handlers_own, SOAK_CASE)
+TEST_AS(connection_ms_races_with_the_return_of_the_handler, SOAK_CASE)
 {
     size_t count = rounds(20000, 200000);
 

@@ -363,33 +363,33 @@ static void restart_under_load(enum transport over, const char *name, size_t res
 
 #define TEST(name) TEST_AS(name, SOAK_CASE)
 
-TEST(a_stop_takes_who_waited_and_loses_nobody)
+TEST(a_stop_serves_the_accept_queue_and_loses_no_client)
 {
     stop_at("127.0.0.1:0", rounds(400, 1000));
 }
 
-TEST(a_stop_of_two_sockets_takes_who_waited_and_loses_nobody)
+TEST(a_stop_of_two_sockets_loses_no_client)
 {
     stop_at("localhost:0", rounds(200, 1000));
 }
 
-TEST(a_stop_of_a_unix_socket_takes_who_waited_and_loses_nobody)
+TEST(a_stop_of_a_unix_socket_loses_no_client)
 {
     stop_at(numbered("unix:/tmp/netbasics-", (int)getpid()), rounds(150, 1000));
 }
 
-TEST(a_stop_of_an_abstract_name_takes_who_waited_and_loses_nobody)
+TEST(a_stop_of_an_abstract_name_loses_no_client)
 {
     stop_at(numbered("unix:@netbasics-", (int)getpid()), rounds(150, 1000));
 }
 
-TEST(a_stop_of_an_inherited_socket_takes_who_waited_and_loses_nobody)
+TEST(a_stop_of_an_inherited_socket_loses_no_client)
 {
     stop_inherited(OVER_IPV4, "an inherited TCP socket", rounds(50, 1000));
     stop_inherited(OVER_UNIX, "an inherited Unix socket", rounds(50, 1000));
 }
 
-TEST(restarts_on_a_shared_socket_cost_nobody_anything)
+TEST(restarts_on_a_shared_socket_lose_no_client)
 {
     restart_under_load(OVER_IPV4, "restarts on a TCP socket", rounds(100, 1000));
     restart_under_load(OVER_UNIX, "restarts on a Unix socket", rounds(100, 1000));

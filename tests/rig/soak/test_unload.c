@@ -159,17 +159,17 @@ static void unload_often(const char *file, void (*use)(const struct loaded *), c
 
 #define TEST(name) TEST_AS(name, SOAK_CASE)
 
-TEST(a_thousand_times_loaded_and_used_it_leaves_nothing)
+TEST(loading_and_unloading_a_plugin_repeatedly_leaks_nothing)
 {
     unload_often(PLUGIN, hold_a_conversation, "times loaded, connected, unloaded");
 }
 
-TEST(a_thousand_times_loaded_and_served_it_leaves_nothing)
+TEST(serving_from_a_plugin_and_unloading_it_repeatedly_leaks_nothing)
 {
     unload_often(PLUGIN, serve_one_client, "times loaded, served with threads, unloaded");
 }
 
-TEST(a_thousand_times_loaded_the_shared_library_is_one)
+TEST(opening_the_shared_library_repeatedly_loads_it_once)
 {
     unload_often(SHARED_LIBRARY, hold_a_conversation, "times opened, connected, closed");
 }

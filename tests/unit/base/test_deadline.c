@@ -46,7 +46,7 @@ static nb_deadline at(int64_t ns)
 
 #define TEST(name) TEST_AS(name, deadline_test)
 
-TEST(now_is_seconds_and_nanoseconds_of_the_clock)
+TEST(now_combines_the_seconds_and_nanoseconds_of_the_clock)
 {
     assert_result(nb__now_ns(), SOME_TIME);
     clock_ns = 0;
@@ -79,7 +79,7 @@ TEST(zeroed_deadline_has_passed)
     check_has_passed((nb_deadline){0}, 0);
 }
 
-TEST(zeroed_deadline_has_passed_at_boot_already)
+TEST(zeroed_deadline_has_passed_even_at_boot)
 {
     clock_ns = 0;
     check_has_passed((nb_deadline){0}, 0);
@@ -104,7 +104,7 @@ TEST(only_forever_is_forever)
     assert_false(nb__is_forever(nb_after_ms(0)));
 }
 
-TEST(no_time_or_less_has_passed_already)
+TEST(zero_or_negative_timeout_has_already_passed)
 {
     static const int64_t none[] = {0, -1, -1000, INT64_MIN / 2, INT64_MIN + 1, INT64_MIN};
 
@@ -116,7 +116,7 @@ TEST(no_time_or_less_has_passed_already)
     }
 }
 
-TEST(deadline_lies_exactly_its_milliseconds_ahead)
+TEST(deadline_is_exactly_the_given_milliseconds_ahead)
 {
     static const int64_t ahead[] = {
         1, 2, 999, 1000, 60000, INT64_C(86400000), INT64_C(31536000000)};
@@ -128,7 +128,7 @@ TEST(deadline_lies_exactly_its_milliseconds_ahead)
     }
 }
 
-TEST(largest_time_that_the_clock_can_hold_is_kept)
+TEST(largest_timeout_that_the_clock_can_hold_is_exact)
 {
     int64_t most = (INT64_MAX - SOME_TIME) / 1000000;
 
@@ -138,7 +138,7 @@ TEST(largest_time_that_the_clock_can_hold_is_kept)
     assert_false(nb_expired(nb_after_ms(most)));
 }
 
-TEST(time_too_large_for_the_clock_is_forever)
+TEST(timeout_too_large_for_the_clock_is_forever)
 {
     const int64_t most = (INT64_MAX - SOME_TIME) / 1000000;
     const int64_t large[] = {most + 1,
@@ -160,14 +160,14 @@ TEST(time_too_large_for_the_clock_is_forever)
     }
 }
 
-TEST(largest_time_at_boot_is_kept)
+TEST(largest_timeout_at_boot_is_exact)
 {
     clock_ns = 0;
     assert_result(nb_after_ms(INT64_MAX / 1000000).ns, INT64_MAX / 1000000 * 1000000);
     assert_true(nb__is_forever(nb_after_ms(INT64_MAX / 1000000 + 1)));
 }
 
-TEST(any_time_at_the_end_of_the_clock_is_forever)
+TEST(any_timeout_at_the_end_of_the_clock_is_forever)
 {
     if (sizeof(time_t) <= 4)
         skip_because("a time_t of 32 bits cannot show it");
@@ -178,7 +178,7 @@ TEST(any_time_at_the_end_of_the_clock_is_forever)
     assert_true(nb__is_forever(nb_after_ms(INT64_MAX)));
 }
 
-TEST(more_time_never_gives_an_earlier_deadline)
+TEST(longer_timeout_never_gives_an_earlier_deadline)
 {
     const int64_t most = (INT64_MAX - SOME_TIME) / 1000000;
     const int64_t rising[] = {INT64_MIN,        -1,       0,    1,        2,        1000,
@@ -189,7 +189,7 @@ TEST(more_time_never_gives_an_earlier_deadline)
         check_at(nb_after_ms(rising[i]).ns >= nb_after_ms(rising[i - 1]).ns, rising[i]);
 }
 
-TEST(deadline_passes_at_its_very_nanosecond)
+TEST(deadline_passes_at_its_exact_nanosecond)
 {
     assert_true(nb_expired(at(INT64_MIN)));
     assert_true(nb_expired(at(-1)));
@@ -200,7 +200,7 @@ TEST(deadline_passes_at_its_very_nanosecond)
     assert_false(nb_expired(at(INT64_MAX - 1)));
 }
 
-TEST(deadline_passes_when_the_clock_gets_there)
+TEST(deadline_passes_when_the_clock_reaches_it)
 {
     nb_deadline by = nb_after_ms(250);
 
@@ -243,7 +243,7 @@ TEST(latest_finite_deadline_is_rounded_up_without_overflow)
     assert_result(nb_remaining_ms(at(INT64_MAX - 1)), INT64_MAX / 1000000 + 1);
 }
 
-TEST(nothing_remains_exactly_when_the_deadline_has_passed)
+TEST(remaining_time_is_zero_exactly_when_the_deadline_has_passed)
 {
     for (int64_t ns = -3; ns <= 3; ns++)
         check_at((nb_remaining_ms(at(SOME_TIME + ns)) == 0) == nb_expired(at(SOME_TIME + ns)), ns);
@@ -277,7 +277,7 @@ TEST(remaining_nanoseconds_are_exact_and_never_negative)
     assert_result(nb__remaining_ns(nb_forever(), INT64_MAX), INT64_MAX);
 }
 
-TEST(milliseconds_after_a_moment_saturate)
+TEST(adding_milliseconds_to_a_time_saturates)
 {
     assert_result(nb__ms_after(SOME_TIME, 0).ns, SOME_TIME);
     assert_result(nb__ms_after(SOME_TIME, 7).ns, SOME_TIME + 7000000);
@@ -288,7 +288,7 @@ TEST(milliseconds_after_a_moment_saturate)
     assert_result(nb__ms_after(INT64_MAX, INT64_MAX).ns, INT64_MAX);
 }
 
-TEST(earlier_of_two_is_the_one_that_passes_first)
+TEST(earlier_of_two_deadlines_passes_first)
 {
     assert_result(nb__earlier(at(1), at(2)).ns, 1);
     assert_result(nb__earlier(at(2), at(1)).ns, 1);
@@ -298,7 +298,7 @@ TEST(earlier_of_two_is_the_one_that_passes_first)
     assert_true(nb__is_forever(nb__earlier(nb_forever(), nb_forever())));
 }
 
-TEST(errno_stays_when_the_clock_is_read)
+TEST(reading_the_clock_preserves_errno)
 {
     clock_is_real = true;
     errno = ODD_ERRNO;

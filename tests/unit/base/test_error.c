@@ -95,7 +95,7 @@ TEST(every_status_is_named_as_in_the_source)
         assert_string_equal(nb_status_name((nb_status)i), statuses[i].name);
 }
 
-TEST(every_status_has_a_text_of_few_printable_words)
+TEST(every_status_has_a_short_printable_text)
 {
     for (int i = 0; i < (int)COUNT(statuses); i++) {
         const char *text = nb_status_text((nb_status)i);
@@ -116,7 +116,7 @@ TEST(no_two_statuses_share_a_name_or_a_text)
     }
 }
 
-TEST(value_that_is_no_status_is_named_unknown)
+TEST(unknown_status_value_is_named_unknown)
 {
     for (size_t i = 0; i < COUNT(unknown_statuses); i++) {
         nb_status status = (nb_status)unknown_statuses[i];
@@ -157,7 +157,7 @@ TEST(every_errno_has_its_status)
 #endif
 }
 
-TEST(time_out_of_the_kernel_is_not_the_callers_deadline)
+TEST(etimedout_is_not_reported_as_the_callers_deadline)
 {
     assert_int_equal(nb__status_of_errno(ETIMEDOUT), NB_UNREACHABLE);
 }
@@ -179,7 +179,7 @@ static bool is_for_a_system_error(nb_status status)
     }
 }
 
-TEST(no_errno_looks_like_an_answer_of_the_library)
+TEST(no_errno_maps_to_a_status_of_the_library_itself)
 {
     for (int number = -4096; number <= 4096; number++) {
         nb_status status = nb__status_of_errno(number);
@@ -189,7 +189,7 @@ TEST(no_errno_looks_like_an_answer_of_the_library)
     }
 }
 
-TEST(every_code_of_a_lookup_has_its_status)
+TEST(every_lookup_error_code_has_its_status)
 {
     check_lookup(NB_NAME_NOT_FOUND, EAI_NONAME, EAI_FAIL);
     check_lookup(NB_NAME_TEMPORARY, EAI_AGAIN);
@@ -205,7 +205,7 @@ TEST(every_code_of_a_lookup_has_its_status)
 #endif
 }
 
-TEST(no_code_of_a_lookup_looks_like_an_answer_of_the_library)
+TEST(no_lookup_error_code_maps_to_a_status_of_the_library_itself)
 {
     for (int code = -200; code <= 200; code++)
         check_at(is_for_a_system_error(nb__status_of_lookup(code)), code);
@@ -220,7 +220,7 @@ static void check_reason(nb_status status, int system_error, const char *expecte
     assert_string_equal(buf, expected);
 }
 
-TEST(reason_without_a_system_error_is_the_status_in_words)
+TEST(reason_without_a_system_error_is_the_status_text)
 {
     check_reason(NB_TIMEOUT, 0, "timed out");
     check_reason(NB_NAME_NOT_FOUND, 0, "name not found");
@@ -236,7 +236,7 @@ TEST(reason_with_an_errno_names_it)
 
 /* What the manual pages name for the calls that the library makes: those on sockets (socket(2), ip(7),
    tcp(7), unix(7)), files, descriptors, threads, signals, and poll(2). */
-TEST(every_errno_that_the_manual_names_for_our_calls_has_a_name)
+TEST(every_errno_documented_for_our_system_calls_has_a_name)
 {
     const struct number_name *row = NUMBERS(
         NAMED(EACCES), NAMED(EADDRINUSE), NAMED(EADDRNOTAVAIL), NAMED(EAFNOSUPPORT), NAMED(EAGAIN),
@@ -262,23 +262,23 @@ TEST(every_errno_that_the_manual_names_for_our_calls_has_a_name)
     }
 }
 
-TEST(reason_with_an_errno_without_a_name_gives_the_number)
+TEST(reason_with_an_unnamed_errno_gives_its_number)
 {
     check_reason(NB_SYSTEM, ODD_ERRNO, "system error (4711)");
 }
 
-TEST(reason_with_a_code_of_a_lookup_names_it)
+TEST(reason_with_a_lookup_error_code_names_it)
 {
     check_reason(NB_NAME_NOT_FOUND, EAI_NONAME, "name not found (EAI_NONAME)");
     check_reason(NB_NAME_TEMPORARY, EAI_AGAIN, "name lookup failed for now (EAI_AGAIN)");
 }
 
-TEST(reason_for_a_lookup_without_memory_names_the_code)
+TEST(reason_for_a_lookup_out_of_memory_names_the_code)
 {
     check_reason(nb__status_of_lookup(EAI_MEMORY), EAI_MEMORY, "out of memory (EAI_MEMORY)");
 }
 
-TEST(reason_for_a_lookup_of_another_family_names_the_code)
+TEST(reason_for_a_lookup_in_an_unsupported_family_names_the_code)
 {
     check_reason(nb__status_of_lookup(EAI_FAMILY), EAI_FAMILY, "not supported (EAI_FAMILY)");
 }
@@ -296,7 +296,7 @@ TEST(cleared_error_is_ok_with_an_empty_message)
     assert_error(NB_OK, 0, "");
 }
 
-TEST(begun_error_has_its_numbers_and_an_empty_message)
+TEST(new_error_has_its_codes_and_an_empty_message)
 {
     struct nb__text text;
     text = nb__error_begin(&err, NB_RESET, ECONNRESET);
@@ -305,7 +305,7 @@ TEST(begun_error_has_its_numbers_and_an_empty_message)
     assert_string_equal(err.message, "the message");
 }
 
-TEST(error_tells_operation_subject_and_reason)
+TEST(error_names_the_operation_its_target_and_the_reason)
 {
     assert_int_equal(
         nb__error_set(&err, nb__failure(NB_REFUSED, ECONNREFUSED), "connect to", "[::1]:80"),
@@ -314,7 +314,7 @@ TEST(error_tells_operation_subject_and_reason)
                  "connect to [::1]:80: connection refused (ECONNREFUSED)");
 }
 
-TEST(error_tells_what_was_refused_and_why)
+TEST(error_names_what_was_refused_and_why)
 {
     struct nb__result result = nb__result_about(-EADDRINUSE, "reuse_port");
     result.why = "a server listens there";
@@ -324,7 +324,7 @@ TEST(error_tells_what_was_refused_and_why)
                  "a server listens there");
 }
 
-TEST(result_tells_success_or_what_the_errno_means)
+TEST(result_is_success_or_the_status_of_the_errno)
 {
     assert_int_equal(nb__result_of(0).status, NB_OK);
     assert_int_equal(nb__result_of(3).status, NB_OK);
@@ -334,13 +334,13 @@ TEST(result_tells_success_or_what_the_errno_means)
     assert_string_equal(nb__result_about(-EPIPE, "reuse_port").what, "reuse_port");
 }
 
-TEST(error_of_a_wrong_call_tells_what_is_wrong)
+TEST(error_of_an_invalid_call_says_what_is_wrong)
 {
     assert_int_equal(nb__error_invalid(&err, "listen", "the backlog is negative"), NB_INVALID);
     assert_error(NB_INVALID, 0, "listen: the backlog is negative");
 }
 
-TEST(null_instead_of_an_error_is_fine)
+TEST(null_instead_of_an_error_is_accepted)
 {
     struct nb__text text = nb__error_begin(NULL, NB_RESET, ECONNRESET);
 
@@ -352,7 +352,7 @@ TEST(null_instead_of_an_error_is_fine)
     assert_int_equal(nb__error_invalid(NULL, "listen", "no"), NB_INVALID);
 }
 
-TEST(control_bytes_of_a_subject_are_escaped)
+TEST(control_bytes_in_a_target_are_escaped)
 {
     (void)nb__error_set(&err, nb__failure(NB_BAD_ENDPOINT, 0), "connect to",
                         "a\r\n\x1b[2J\x7f\xc3\xa9:80");
@@ -360,7 +360,7 @@ TEST(control_bytes_of_a_subject_are_escaped)
                         "connect to a\\x0d\\x0a\\x1b[2J\\x7f\\xc3\\xa9:80: bad endpoint");
 }
 
-TEST(message_is_printable_whatever_the_subject)
+TEST(message_is_printable_whatever_the_target)
 {
     for (int byte = 1; byte < 256; byte++) {
         char subject[] = {'a', (char)byte, 'b', '\0'};
@@ -371,13 +371,13 @@ TEST(message_is_printable_whatever_the_subject)
     }
 }
 
-TEST(format_characters_of_a_subject_are_data)
+TEST(format_characters_in_a_target_are_not_interpreted)
 {
     (void)nb__error_set(&err, nb__failure(NB_TIMEOUT, 0), "connect to", "%s%n%d");
     assert_string_equal(err.message, "connect to %s%n%d: timed out");
 }
 
-TEST(subject_of_any_length_never_pushes_out_the_reason)
+TEST(target_of_any_length_leaves_room_for_the_reason)
 {
     static char subject[2 * NB_ERROR_MESSAGE_MAX];
     for (size_t length = 0; length < sizeof(subject) - 1; length++) {
@@ -415,7 +415,7 @@ TEST(message_one_byte_too_long_ends_in_dots)
     assert_true(ends_in(err.message, "..."));
 }
 
-TEST(errno_stays_when_an_error_is_told)
+TEST(describing_an_error_preserves_errno)
 {
     errno = ODD_ERRNO;
     (void)nb__error_set(&err, nb__failure(NB_REFUSED, ECONNREFUSED), "connect to", "a:1");

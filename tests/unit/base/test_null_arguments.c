@@ -91,7 +91,7 @@ TEST(sends_refuse_null)
     REFUSED(nb_shutdown_send(NULL));
 }
 
-TEST(calls_that_make_something_refuse_null)
+TEST(calls_that_create_an_object_refuse_null)
 {
     nb_conn *made = conn;
     nb_listener *listens = listener;
@@ -136,7 +136,7 @@ TEST(queries_with_a_status_refuse_null)
     REFUSED(nb_listener_counters(listener, NULL));
 }
 
-TEST(queries_of_null_give_nothing)
+TEST(queries_of_a_null_object_return_empty_values)
 {
     uint64_t received = 1;
     uint64_t sent = 1;
@@ -161,7 +161,7 @@ TEST(queries_of_null_give_nothing)
     assert_string_equal(nb_address_format(&some, NULL, 1), "");
 }
 
-TEST(addresses_of_no_connection_are_none)
+TEST(addresses_of_a_null_connection_are_empty)
 {
     nb_address address;
 
@@ -173,7 +173,7 @@ TEST(addresses_of_no_connection_are_none)
     assert_int_equal(nb_address_family(&address), NB_FAMILY_NONE);
 }
 
-TEST(queries_without_a_place_for_the_result_do_nothing)
+TEST(queries_with_a_null_result_pointer_do_nothing)
 {
     nb_conn_peer(conn, NULL);
     nb_conn_local(conn, NULL);
@@ -182,7 +182,7 @@ TEST(queries_without_a_place_for_the_result_do_nothing)
     nb_conn_error(NULL, NB_SEND, NULL);
 }
 
-TEST(calls_that_end_something_take_null_as_done)
+TEST(calls_that_destroy_an_object_accept_null)
 {
     assert_status(nb_close(NULL, plenty()), NB_OK);
     nb_abort(NULL);

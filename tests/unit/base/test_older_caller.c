@@ -177,7 +177,7 @@ static nb_status serve_one(nb_conn *conn, void *context)
     return NB_OK;
 }
 
-TEST(an_older_program_serves_and_counts)
+TEST(an_older_program_serves_and_reads_its_counters)
 {
     nb_listener *listener = listening("127.0.0.1:0", NULL);
     nb_conn *client = connected(listener);
@@ -201,7 +201,7 @@ TEST(an_older_program_serves_and_counts)
     nb_listener_close(listener);
 }
 
-TEST(an_older_program_learns_of_its_peer_what_it_can_hold)
+TEST(an_older_program_gets_the_credential_fields_it_knows)
 {
     nb_listener *listener = listening("127.0.0.1:0", NULL);
     nb_conn *client = connected(listener);

@@ -94,7 +94,7 @@ TEST(new_text_is_empty)
     assert_int_equal(text.length, 0);
 }
 
-TEST(text_without_a_buffer_takes_everything_and_keeps_nothing)
+TEST(text_without_a_buffer_accepts_and_discards_everything)
 {
     text = nb__text_in(NULL, 0);
     nb__text_add(&text, "%s", "something");
@@ -112,7 +112,7 @@ TEST(text_of_capacity_one_stays_empty)
     check_bounds(1);
 }
 
-TEST(parts_stand_one_after_the_other)
+TEST(parts_are_appended_in_order)
 {
     begin(LARGEST);
     nb__text_add(&text, "connect to ");
@@ -145,17 +145,17 @@ TEST(text_one_byte_too_long_ends_in_dots)
     check_parts(8, "1234...", "12345678");
 }
 
-TEST(cut_in_a_later_part_ends_in_dots)
+TEST(text_cut_in_a_later_part_ends_in_dots)
 {
     check_parts(8, "1234...", "123456", "78");
 }
 
-TEST(part_after_a_text_that_just_fits_is_marked_as_cut)
+TEST(text_that_just_fits_is_marked_as_cut_when_a_part_follows)
 {
     check_parts(8, "1234...", "1234567", "8");
 }
 
-TEST(empty_part_after_a_text_that_just_fits_is_no_cut)
+TEST(text_that_just_fits_is_not_cut_by_an_empty_part)
 {
     begin(8);
     nb__text_add(&text, "1234567");
@@ -164,7 +164,7 @@ TEST(empty_part_after_a_text_that_just_fits_is_no_cut)
     assert_string_equal(bytes, "1234567");
 }
 
-TEST(nothing_comes_after_a_cut)
+TEST(nothing_is_appended_after_a_cut)
 {
     begin(8);
     nb__text_add(&text, "12345678");
@@ -182,17 +182,17 @@ TEST(part_far_too_long_is_cut)
     check_bounds(8);
 }
 
-TEST(one_part_is_cut_right_in_a_buffer_of_any_size)
+TEST(one_part_is_cut_correctly_in_a_buffer_of_any_size)
 {
     check_cut_at_any_capacity(add_as_one_part, WHOLE, WHOLE);
 }
 
-TEST(many_parts_are_cut_right_in_a_buffer_of_any_size)
+TEST(many_parts_are_cut_correctly_in_a_buffer_of_any_size)
 {
     check_cut_at_any_capacity(add_letter_by_letter, WHOLE, WHOLE);
 }
 
-TEST(printable_bytes_from_outside_are_kept)
+TEST(printable_untrusted_bytes_are_kept)
 {
     static const char printable[] = " !\"#$%&'()*+,-./0123456789:;<=>?@[]^_`{|}~"
                                     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
@@ -204,7 +204,7 @@ TEST(printable_bytes_from_outside_are_kept)
     assert_string_equal(buf, printable);
 }
 
-TEST(all_other_bytes_from_outside_are_escaped)
+TEST(all_other_untrusted_bytes_are_escaped)
 {
     char expected[8];
 
@@ -220,21 +220,21 @@ TEST(all_other_bytes_from_outside_are_escaped)
     }
 }
 
-TEST(embedded_nul_does_not_end_bytes_from_outside)
+TEST(embedded_nul_does_not_end_untrusted_bytes)
 {
     begin(LARGEST);
     nb__text_add_escaped(&text, "a\0b", 3);
     assert_string_equal(bytes, "a\\x00b");
 }
 
-TEST(format_characters_from_outside_are_data)
+TEST(format_characters_in_untrusted_bytes_are_not_interpreted)
 {
     begin(LARGEST);
     nb__text_add_escaped(&text, "%s%n%5000d%%", 12);
     assert_string_equal(bytes, "%s%n%5000d%%");
 }
 
-TEST(no_two_runs_of_bytes_look_the_same)
+TEST(different_byte_sequences_never_look_the_same)
 {
     char escape[LARGEST];
 
@@ -246,12 +246,12 @@ TEST(no_two_runs_of_bytes_look_the_same)
     assert_string_not_equal(escape, bytes);
 }
 
-TEST(bytes_from_outside_are_cut_right_in_a_buffer_of_any_size)
+TEST(untrusted_bytes_are_cut_correctly_in_a_buffer_of_any_size)
 {
     check_cut_at_any_capacity(add_escaped, WHOLE, WHOLE);
 }
 
-TEST(escaped_bytes_are_cut_right_in_a_buffer_of_any_size)
+TEST(escaped_bytes_are_cut_correctly_in_a_buffer_of_any_size)
 {
     check_cut_at_any_capacity(add_escaped, "\x1b[2J\n\xff\\ab\t", "\\x1b[2J\\x0a\\xff\\x5cab\\x09");
 }

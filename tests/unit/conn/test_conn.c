@@ -84,7 +84,7 @@ TEST_AS(adopt_takes_a_connected_socket, EMPTY_ALL)
     assert_directions(NB_OK, NB_OK);
 }
 
-TEST_AS(adopt_leaves_errno_alone, EMPTY_ALL)
+TEST_AS(adopt_preserves_errno, EMPTY_ALL)
 {
     int fd = socket_to_peer();
 
@@ -122,7 +122,7 @@ static int opened(int fd)
     return fd;
 }
 
-TEST_AS(adopt_refuses_what_is_no_open_descriptor, EMPTY)
+TEST_AS(adopt_refuses_a_closed_descriptor, EMPTY)
 {
     int fd = opened(dup(0));
 
@@ -133,7 +133,7 @@ TEST_AS(adopt_refuses_what_is_no_open_descriptor, EMPTY)
     refuses(INT32_MIN, EBADF);
 }
 
-TEST_AS(adopt_refuses_what_is_no_socket, EMPTY)
+TEST_AS(adopt_refuses_a_descriptor_that_is_not_a_socket, EMPTY)
 {
     int fds[2];
 
@@ -144,7 +144,7 @@ TEST_AS(adopt_refuses_what_is_no_socket, EMPTY)
     refuses(opened(open("/", O_RDONLY)), ENOTSOCK);
 }
 
-TEST_AS(adopt_refuses_what_is_no_stream, EMPTY)
+TEST_AS(adopt_refuses_a_socket_that_is_not_a_stream, EMPTY)
 {
     int fds[2];
 
@@ -166,7 +166,7 @@ TEST_AS(adopt_refuses_a_listening_socket, EMPTY_ALL)
     refuses(listener, 0);
 }
 
-TEST_AS(adopt_refuses_a_family_it_does_not_know, EMPTY)
+TEST_AS(adopt_refuses_an_unknown_address_family, EMPTY)
 {
     int fd = socket(AF_VSOCK, SOCK_STREAM, 0);
 
@@ -175,7 +175,7 @@ TEST_AS(adopt_refuses_a_family_it_does_not_know, EMPTY)
     refuses(fd, 0);
 }
 
-TEST_AS(adopt_refuses_to_have_no_place_for_it, EMPTY)
+TEST_AS(adopt_refuses_a_null_result_pointer, EMPTY)
 {
     int fd = socket_to_peer();
 
@@ -200,7 +200,7 @@ TEST_AS(refused_adoption_names_the_descriptor_and_the_reason, EMPTY)
     raw_close(fds[1]);
 }
 
-TEST_AS(adopt_without_memory_leaves_the_descriptor, EMPTY)
+TEST_AS(adopt_out_of_memory_leaves_the_descriptor_unchanged, EMPTY)
 {
     int fd = socket_to_peer();
 
@@ -211,7 +211,7 @@ TEST_AS(adopt_without_memory_leaves_the_descriptor, EMPTY)
     raw_close(fd);
 }
 
-TEST_AS(adopt_that_the_system_refuses_leaves_the_descriptor, EMPTY)
+TEST_AS(adopt_that_the_system_refuses_leaves_the_descriptor_unchanged, EMPTY)
 {
     int fd = socket_to_peer();
 
@@ -222,7 +222,7 @@ TEST_AS(adopt_that_the_system_refuses_leaves_the_descriptor, EMPTY)
     raw_close(fd);
 }
 
-TEST_AS(adopted_socket_blocks_without_time_outs_and_is_close_on_exec, EMPTY_ALL)
+TEST_AS(adopted_socket_is_blocking_close_on_exec_and_has_no_timeouts, EMPTY_ALL)
 {
     struct timeval time_out = {7, 500000};
     int fd = socket_to_peer();
@@ -235,7 +235,7 @@ TEST_AS(adopted_socket_blocks_without_time_outs_and_is_close_on_exec, EMPTY_ALL)
     assert_plain(fd);
 }
 
-TEST_AS(one_descriptor_is_not_adopted_twice, EMPTY_ALL)
+TEST_AS(a_descriptor_cannot_be_adopted_twice, EMPTY_ALL)
 {
     nb_conn *second = (nb_conn *)(void *)&err;
     int fds[2];
@@ -256,7 +256,7 @@ TEST_AS(one_descriptor_is_not_adopted_twice, EMPTY_ALL)
     peer = fds[1];
 }
 
-TEST_AS(adopt_clears_what_breaks_a_promise, EMPTY_ALL)
+TEST_AS(adopt_clears_options_that_would_break_a_promise, EMPTY_ALL)
 {
     int fd = socket_to_peer();
 
@@ -289,7 +289,7 @@ TEST_AS(adopt_leaves_other_options_as_they_are, EMPTY)
 }
 
 /* close(2) would block for what the peer does not take. */
-TEST_AS(an_adopted_socket_that_lingers_is_closed_in_time, EMPTY_TCP)
+TEST_AS(an_adopted_socket_with_so_linger_is_closed_in_time, EMPTY_TCP)
 {
     static char filling[65536];
     struct linger lingering = {1, 20};
@@ -305,7 +305,7 @@ TEST_AS(an_adopted_socket_that_lingers_is_closed_in_time, EMPTY_TCP)
     assert_true(now_ns() - begin < INT64_C(15000000000));
 }
 
-TEST_AS(descriptor_zero_is_as_good_as_any, EMPTY)
+TEST_AS(descriptor_zero_can_be_adopted, EMPTY)
 {
     int saved = fcntl(0, F_DUPFD_CLOEXEC, 3);
 
@@ -375,7 +375,7 @@ static void assert_address(const nb_address *address, const char *host, uint16_t
     assert_string_equal(nb_address_format(address, text, sizeof(text)), expected);
 }
 
-TEST_AS(both_addresses_of_a_tcp_connection_are_told, TCP_BOTH)
+TEST_AS(both_addresses_of_a_tcp_connection_are_known, TCP_BOTH)
 {
     const char *host = over == OVER_IPV6 ? "[::1]" : "127.0.0.1";
     nb_address out;
@@ -397,7 +397,7 @@ TEST_AS(both_addresses_of_a_unix_pair_are_unnamed, UNIX)
     assert_string_equal(nb_address_format(&out, text, sizeof(text)), "unix:");
 }
 
-TEST_AS(peer_stays_known_when_it_is_gone, TCP)
+TEST_AS(peer_address_is_still_known_after_the_peer_is_gone, TCP)
 {
     uint16_t port = port_of(peer);
     nb_address out;
@@ -411,7 +411,7 @@ TEST_AS(peer_stays_known_when_it_is_gone, TCP)
     assert_address(&out, "127.0.0.1", port);
 }
 
-TEST_AS(local_address_is_not_told_after_a_cancellation, TCP_BOTH)
+TEST_AS(local_address_is_unavailable_after_a_cancellation, TCP_BOTH)
 {
     nb_address out;
 
@@ -420,7 +420,7 @@ TEST_AS(local_address_is_not_told_after_a_cancellation, TCP_BOTH)
     assert_int_equal(nb_address_family(&out), NB_FAMILY_NONE);
 }
 
-TEST_AS(mapped_peers_of_a_dual_stack_listener_are_ipv4, EMPTY)
+TEST_AS(ipv4_mapped_peers_of_a_dual_stack_listener_are_ipv4, EMPTY)
 {
     struct sockaddr_in6 any = {.sin6_family = AF_INET6};
     struct sockaddr_in v4 = {.sin_family = AF_INET};
@@ -447,7 +447,7 @@ TEST_AS(mapped_peers_of_a_dual_stack_listener_are_ipv4, EMPTY)
 
 /* ---- counters, statuses, errors ---- */
 
-TEST(counters_count_what_was_received_and_sent)
+TEST(counters_count_the_bytes_received_and_sent)
 {
     uint64_t one;
 
@@ -469,7 +469,7 @@ TEST(counters_count_what_was_received_and_sent)
     nb_conn_counters(conn, NULL, NULL);
 }
 
-TEST_AS(counters_count_lines_with_their_ends_and_nothing_in_advance, TCP)
+TEST_AS(counters_include_line_ends_but_not_read_ahead, TCP)
 {
     arrive("one\r\ntwo\nthree,four");
     assert_status(nb_recv_line(conn, buf, 64, &got, plenty()), NB_OK);
@@ -495,7 +495,7 @@ TEST_AS(status_of_a_working_connection_is_ok, TCP)
     assert_string_equal(err.message, "");
 }
 
-TEST_AS(status_of_no_connection_or_direction_is_invalid, TCP)
+TEST_AS(status_of_a_null_connection_or_unknown_direction_is_invalid, TCP)
 {
     assert_status(nb_conn_status(NULL, NB_SEND), NB_INVALID);
     assert_status(nb_conn_status(conn, (nb_direction)2), NB_INVALID);
@@ -508,7 +508,7 @@ TEST_AS(status_of_no_connection_or_direction_is_invalid, TCP)
     assert_non_null(strstr(err.message, "connection"));
 }
 
-TEST(directions_fail_apart)
+TEST(directions_fail_independently)
 {
     peer_ends();
     assert_status(recv_one(), NB_EOF);
@@ -517,7 +517,7 @@ TEST(directions_fail_apart)
     assert_directions(NB_EOF, NB_TIMEOUT);
 }
 
-TEST(cancelled_connection_says_so_in_both_directions)
+TEST(cancelled_connection_reports_it_in_both_directions)
 {
     assert_status(send_x(past()), NB_TIMEOUT);
     nb_cancel(conn);
@@ -554,7 +554,7 @@ TEST_AS(error_names_the_operation_the_peer_and_the_reason, ALL)
     assert_int_equal(err.system_error, ETIMEDOUT);
 }
 
-TEST(error_without_a_system_error_names_the_reason_alone)
+TEST(error_without_a_system_error_gives_only_the_reason)
 {
     peer_ends();
     assert_status(send_x(past()), NB_TIMEOUT);
@@ -572,7 +572,7 @@ CALL_BY(frame_of_64, nb_recv_frame(conn, buf, 64, &got, by))
 CALL_BY(all_of_it, nb_recv_to_end(conn, buf, 0, &got, by))
 CALL_BY(wait_for_it, nb_wait_readable(conn, by))
 
-TEST_AS(error_tells_of_a_receive_that_timed_out, ALL)
+TEST_AS(error_reports_a_receive_that_timed_out, ALL)
 {
     static nb_status (*const operations[])(nb_deadline) = {line_of_64,  some_of_64, exactly_64,
                                                            frame_of_64, all_of_it,  wait_for_it};
@@ -596,7 +596,7 @@ TEST_AS(error_tells_of_a_receive_that_timed_out, ALL)
 }
 
 /* A deadline that has passed leaves what is in the buffer alone. */
-TEST(error_tells_that_it_was_too_late_for_what_was_read_ahead)
+TEST(error_reports_a_timeout_despite_bytes_in_the_readahead)
 {
     static nb_status (*const operations[])(nb_deadline) = {some_of_64, exactly_64, all_of_it};
 
@@ -610,7 +610,7 @@ TEST(error_tells_that_it_was_too_late_for_what_was_read_ahead)
     }
 }
 
-TEST(error_tells_of_want_of_memory_for_what_is_read_ahead)
+TEST(error_reports_that_there_is_no_memory_for_the_readahead)
 {
     static nb_status (*const operations[])(nb_deadline) = {line_of_64, frame_of_64, all_of_it};
 
@@ -623,7 +623,7 @@ TEST(error_tells_of_want_of_memory_for_what_is_read_ahead)
     }
 }
 
-TEST(error_that_stays_comes_before_one_that_does_not)
+TEST(sticky_error_is_reported_before_a_transient_one)
 {
     assert_status(some_of_64(past()), NB_TIMEOUT);
     arrive("x");
@@ -639,7 +639,7 @@ TEST(error_that_stays_comes_before_one_that_does_not)
 
 /* ---- detach ---- */
 
-TEST_AS(detach_gives_back_a_plain_descriptor, ALL)
+TEST_AS(detach_returns_a_plain_descriptor, ALL)
 {
     int fd = nb_conn_fd(conn);
 
@@ -658,7 +658,7 @@ TEST_AS(detach_gives_back_a_plain_descriptor, ALL)
     raw_close(fd);
 }
 
-TEST(detach_hands_out_what_was_buffered)
+TEST(detach_returns_the_buffered_bytes)
 {
     arrive("one\ntwo\nthree");
     assert_status(nb_recv_line(conn, buf, 64, NULL, plenty()), NB_OK);
@@ -672,7 +672,7 @@ TEST(detach_hands_out_what_was_buffered)
     assert_gives(nb_recv(conn, buf, 64, &got, plenty()), NB_OK, "!");
 }
 
-TEST_AS(detach_without_room_changes_nothing, TCP)
+TEST_AS(detach_with_too_small_a_buffer_changes_nothing, TCP)
 {
     arrive("one\ntwo");
     assert_status(nb_recv_line(conn, buf, 64, NULL, plenty()), NB_OK);
@@ -707,7 +707,7 @@ TEST(detach_of_a_cancelled_connection_is_refused)
     assert_int_equal(detached, -1);
 }
 
-TEST(detach_works_after_a_failure_that_stays)
+TEST(detach_works_after_a_sticky_failure)
 {
     peer_ends();
     assert_status(recv_one(), NB_EOF);
@@ -747,20 +747,20 @@ static void check_close_beside_a_reader(nb_deadline by, size_t count)
     assert_int_equal(reader.count, count);
 }
 
-TEST_AS(null_is_fine_for_all_that_end, TCP)
+TEST_AS(close_abort_and_cancel_accept_null, TCP)
 {
     assert_status(nb_close(NULL, nb_forever()), NB_OK);
     nb_abort(NULL);
     nb_cancel(NULL);
 }
 
-TEST_AS(close_waits_for_the_peers_end, ALL)
+TEST_AS(close_waits_for_the_peer_to_close, ALL)
 {
     assert_status(nb_send_all(conn, "bye", 3, NULL, plenty()), NB_OK);
     check_close_beside_a_reader(plenty(), 3);
 }
 
-TEST(close_without_deadline_waits_for_the_peers_end)
+TEST(close_without_a_deadline_waits_for_the_peer_to_close)
 {
     assert_status(nb_send_all(conn, "bye", 3, NULL, nb_forever()), NB_OK);
     check_close_beside_a_reader(nb_forever(), 3);
@@ -777,7 +777,7 @@ TEST(close_frees_the_buffer_and_the_descriptor)
     assert_false(is_open(fd));
 }
 
-TEST(close_leaves_errno_alone)
+TEST(close_preserves_errno)
 {
     peer_ends();
     errno = 1234;
@@ -785,7 +785,7 @@ TEST(close_leaves_errno_alone)
     assert_int_equal(errno, 1234);
 }
 
-TEST(close_does_not_wait_when_the_end_has_come_before)
+TEST(close_does_not_wait_when_the_end_was_already_received)
 {
     peer_ends();
     assert_status(recv_one(), NB_EOF);
@@ -795,7 +795,7 @@ TEST(close_does_not_wait_when_the_end_has_come_before)
     assert_int_equal(raw_ending(peer, NULL), 0);
 }
 
-TEST(close_after_shutdown_is_in_order)
+TEST(close_after_shutdown_is_orderly)
 {
     assert_status(nb_shutdown_send(conn), NB_OK);
     assert_int_equal(raw_ending(peer, NULL), 0);
@@ -811,7 +811,7 @@ static void unread_input(size_t length)
     until_arrived(nb_conn_fd(conn), length);
 }
 
-TEST_AS(reply_survives_input_that_was_never_read, ALL)
+TEST_AS(reply_is_delivered_despite_unread_input, ALL)
 {
     unread_input(32768);
     assert_status(nb_send_all(conn, "reply", 5, NULL, plenty()), NB_OK);
@@ -837,7 +837,7 @@ static void start_call(struct task *task, nb_status (*which)(nb_deadline), nb_de
     task_start(task, make_call, NULL);
 }
 
-TEST(close_drops_what_comes_while_it_waits)
+TEST(close_discards_bytes_that_arrive_while_it_waits)
 {
     struct task task;
 
@@ -863,7 +863,7 @@ TEST(close_gives_up_at_its_deadline)
     assert_ending(0, 3);
 }
 
-TEST(close_with_an_expired_deadline_sends_the_end_and_waits_for_nothing)
+TEST(close_with_an_expired_deadline_sends_a_fin_and_does_not_wait)
 {
     assert_status(nb_send_all(conn, "bye", 3, NULL, plenty()), NB_OK);
     probe_clear();
@@ -873,7 +873,7 @@ TEST(close_with_an_expired_deadline_sends_the_end_and_waits_for_nothing)
 }
 
 /* One call drops so much without a look at the clock. */
-TEST_AS(close_with_an_expired_deadline_drops_what_was_never_read, ALL)
+TEST_AS(close_with_an_expired_deadline_discards_unread_input, ALL)
 {
     int error = -1;
     socklen_t length = sizeof(error);
@@ -887,7 +887,7 @@ TEST_AS(close_with_an_expired_deadline_drops_what_was_never_read, ALL)
     assert_ending(0, 3);
 }
 
-TEST(close_with_an_expired_deadline_knows_of_an_end_received_before)
+TEST(close_with_an_expired_deadline_sees_an_end_already_received)
 {
     peer_ends();
     assert_status(recv_one(), NB_EOF);
@@ -935,20 +935,20 @@ TEST(close_gives_up_beyond_64_kib)
     assert_status(close_under_flood(LARGE), NB_TOO_LONG);
 }
 
-TEST(close_tells_a_reset)
+TEST(close_reports_a_reset)
 {
     peer_resets();
     assert_status(closed(plenty()), NB_RESET);
 }
 
-TEST(close_tells_a_reset_that_was_received_before)
+TEST(close_reports_a_reset_received_earlier)
 {
     peer_resets();
     assert_status(recv_one(), NB_RESET);
     assert_status(closed(plenty()), NB_RESET);
 }
 
-TEST_AS(close_tells_a_reset_that_comes_while_it_waits, TCP)
+TEST_AS(close_reports_a_reset_that_arrives_while_it_waits, TCP)
 {
     struct task task;
 
@@ -960,7 +960,7 @@ TEST_AS(close_tells_a_reset_that_comes_while_it_waits, TCP)
     assert_status(call_status, NB_RESET);
 }
 
-TEST(close_tells_what_a_send_failed_with)
+TEST(close_reports_the_failure_of_a_send)
 {
     fail_next(ON_SEND, EHOSTUNREACH, 1);
     assert_status(send_x(plenty()), NB_UNREACHABLE);
@@ -972,7 +972,7 @@ TEST(close_tells_what_a_send_failed_with)
     assert_status(closed(plenty()), NB_NO_MEMORY);
 }
 
-TEST_AS(close_tells_what_a_send_failed_with_rather_than_a_receive, TCP)
+TEST_AS(close_reports_the_failure_of_a_send_before_that_of_a_receive, TCP)
 {
     fail_next(ON_RECV, ETIMEDOUT, 1);
     assert_status(recv_one(), NB_UNREACHABLE);
@@ -981,13 +981,13 @@ TEST_AS(close_tells_what_a_send_failed_with_rather_than_a_receive, TCP)
     assert_status(closed(plenty()), NB_PERMISSION);
 }
 
-TEST_AS(close_tells_what_its_wait_failed_with, TCP)
+TEST_AS(close_reports_the_failure_of_its_wait, TCP)
 {
     fail_next(ON_RECV, ETIMEDOUT, 1);
     assert_status(closed(plenty()), NB_UNREACHABLE);
 }
 
-TEST_AS(close_goes_on_after_signals, TCP)
+TEST_AS(close_continues_after_signals, TCP)
 {
     peer_ends();
     fail_next(ON_RECV, EINTR, 3);
@@ -997,7 +997,7 @@ TEST_AS(close_goes_on_after_signals, TCP)
     assert_status(closed(nb_after_ms(SHORT_MS)), NB_TIMEOUT);
 }
 
-TEST_AS(close_gives_up_at_its_deadline_when_signals_never_cease, TCP)
+TEST_AS(close_gives_up_at_its_deadline_despite_endless_signals, TCP)
 {
     fail_next(ON_RECV, EINTR, INT_MAX);
     assert_status(closed(nb_after_ms(SHORT_MS)), NB_TIMEOUT);
@@ -1006,14 +1006,14 @@ TEST_AS(close_gives_up_at_its_deadline_when_signals_never_cease, TCP)
     assert_status(closed(nb_after_ms(SHORT_MS)), NB_TIMEOUT);
 }
 
-TEST_AS(close_gives_up_at_its_deadline_when_there_is_never_anything_to_read, TCP)
+TEST_AS(close_gives_up_at_its_deadline_despite_spurious_readiness, TCP)
 {
     arrive("something");
     fail_next(ON_RECV, EAGAIN, INT_MAX);
     assert_status(closed(nb_after_ms(SHORT_MS)), NB_TIMEOUT);
 }
 
-TEST(close_after_a_line_too_long_is_in_order)
+TEST(close_after_a_line_too_long_is_orderly)
 {
     arrive("much too long\n");
     assert_status(nb_recv_line(conn, buf, 4, NULL, plenty()), NB_TOO_LONG);
@@ -1030,7 +1030,7 @@ TEST_AS(truncated_stream_ends_with_a_reset, TCP_BOTH)
     assert_ending(ECONNRESET, 4);
 }
 
-TEST_AS(stream_truncated_in_the_middle_of_a_send_ends_with_a_reset, TCP)
+TEST_AS(stream_truncated_during_a_send_ends_with_a_reset, TCP)
 {
     shrink();
     assert_status(nb_send_all(conn, large, LARGE, NULL, nb_after_ms(SHORT_MS)), NB_TIMEOUT);
@@ -1038,7 +1038,7 @@ TEST_AS(stream_truncated_in_the_middle_of_a_send_ends_with_a_reset, TCP)
     assert_int_equal(raw_ending(peer, &got), ECONNRESET);
 }
 
-TEST_AS(truncated_stream_ends_with_a_reset_after_the_peers_end_too, TCP)
+TEST_AS(truncated_stream_ends_with_a_reset_even_after_the_peers_fin, TCP)
 {
     peer_ends();
     assert_status(recv_one(), NB_EOF);
@@ -1153,14 +1153,14 @@ static void cancel_a_blocked(nb_status (*which)(nb_deadline))
     assert_status(call_status, NB_CANCELLED);
 }
 
-TEST(cancelled_call_reports_what_it_had)
+TEST(cancelled_receive_reports_the_bytes_received_so_far)
 {
     arrive("abc");
     cancel_a_blocked(exactly_64);
     assert_bytes(buf, got, "abc");
 }
 
-TEST(cancelled_send_reports_what_it_had)
+TEST(cancelled_send_reports_the_bytes_sent_so_far)
 {
     uint64_t counted;
 
@@ -1171,7 +1171,7 @@ TEST(cancelled_send_reports_what_it_had)
     assert_int_equal(counted, got);
 }
 
-TEST(every_call_after_a_cancellation_says_so)
+TEST(every_call_after_a_cancellation_returns_cancelled)
 {
     arrive("hello\n");
     nb_cancel(conn);
@@ -1196,7 +1196,7 @@ TEST(cancel_may_be_called_again)
     assert_status(closed(plenty()), NB_CANCELLED);
 }
 
-TEST(cancel_leaves_errno_alone)
+TEST(cancel_preserves_errno)
 {
     errno = 1234;
     nb_cancel(conn);
@@ -1213,7 +1213,7 @@ TEST(cancel_keeps_the_descriptor)
     assert_false(is_open(fd));
 }
 
-TEST_AS(cancelled_stream_does_not_look_whole, TCP_BOTH)
+TEST_AS(cancelled_stream_does_not_look_complete, TCP_BOTH)
 {
     assert_status(nb_send_all(conn, "half", 4, NULL, plenty()), NB_OK);
     until_arrived(peer, 4);
@@ -1221,7 +1221,7 @@ TEST_AS(cancelled_stream_does_not_look_whole, TCP_BOTH)
     assert_ending(ECONNRESET, 4);
 }
 
-TEST_AS(cancelled_stream_does_not_look_whole_while_calls_are_blocked, TCP)
+TEST_AS(cancelled_stream_does_not_look_complete_while_calls_are_blocked, TCP)
 {
     struct task tasks[2];
 
@@ -1231,7 +1231,7 @@ TEST_AS(cancelled_stream_does_not_look_whole_while_calls_are_blocked, TCP)
     task_join(&tasks[1]);
 }
 
-TEST(close_after_a_cancellation_waits_for_nothing)
+TEST(close_after_a_cancellation_does_not_wait)
 {
     assert_status(nb_send_all(conn, "half", 4, NULL, plenty()), NB_OK);
     nb_cancel(conn);

@@ -51,7 +51,7 @@ static void assert_refused(const nb_conn *conn, nb_status status)
 
 #define TEST(name) TEST_AS(name, OWN_CASE)
 
-TEST(the_peer_of_a_unix_socket_is_known)
+TEST(credentials_of_a_unix_peer_are_known)
 {
     nb_credentials who = NB_CREDENTIALS_INIT;
     nb_conn *a;
@@ -93,7 +93,7 @@ static void be_a_client(const struct sockaddr_storage *address, socklen_t length
     _exit(recv(fd, &byte, 1, 0) == 0 ? 0 : 3);
 }
 
-TEST(a_client_in_another_process_is_told_by_its_own_numbers)
+TEST(credentials_of_another_process_are_its_own_pid_uid_and_gid)
 {
     nb_credentials who = NB_CREDENTIALS_INIT;
     struct self self;
@@ -121,7 +121,7 @@ TEST(a_client_in_another_process_is_told_by_its_own_numbers)
     raw_close(listening);
 }
 
-TEST(the_peer_of_a_tcp_socket_is_not_known)
+TEST(credentials_of_a_tcp_peer_are_unsupported)
 {
     nb_conn *a;
     nb_conn *b;
@@ -132,7 +132,7 @@ TEST(the_peer_of_a_tcp_socket_is_not_known)
     nb_abort(b);
 }
 
-TEST(a_system_that_does_not_tell_leaves_nobody)
+TEST(credentials_that_the_system_does_not_give_are_unset)
 {
     static const struct {
         int error;
@@ -155,7 +155,7 @@ TEST(a_system_that_does_not_tell_leaves_nobody)
     nb_abort(b);
 }
 
-TEST(credentials_of_nothing_are_invalid)
+TEST(credentials_of_a_null_connection_are_invalid)
 {
     nb_conn *a;
     nb_conn *b;
@@ -167,7 +167,7 @@ TEST(credentials_of_nothing_are_invalid)
     nb_abort(b);
 }
 
-TEST(credentials_whose_size_was_never_set_are_invalid_and_left_alone)
+TEST(credentials_without_a_size_are_invalid_and_unchanged)
 {
     static const size_t sizes[] = SIZES_NEVER_SET;
     nb_conn *a;

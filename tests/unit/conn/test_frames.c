@@ -33,7 +33,7 @@ static void assert_nothing_consumed(void)
 
 /* ---- frames that arrive ---- */
 
-TEST(each_length_announces_itself_most_significant_byte_first)
+TEST(the_length_of_a_frame_is_sent_most_significant_byte_first)
 {
     static const struct {
         size_t length;
@@ -58,7 +58,7 @@ TEST(each_length_announces_itself_most_significant_byte_first)
     }
 }
 
-TEST_AS(header_and_body_of_a_frame_are_one_send, BOTH)
+TEST_AS(header_and_body_of_a_frame_are_one_system_call, BOTH)
 {
     probe_clear();
     assert_status(nb_send_frame(conn, "body", 4, nb_forever()), NB_OK);
@@ -70,14 +70,14 @@ TEST_AS(header_and_body_of_a_frame_are_one_send, BOTH)
     assert_memory_equal(buf, "\0\0\0\4body\0\0\0\0", 12);
 }
 
-TEST_AS(a_frame_is_given_without_its_header, BOTH)
+TEST_AS(a_frame_is_returned_without_its_header, BOTH)
 {
     arrive("\0\0\0\5hello");
     assert_gives(frame(sizeof(buf), plenty()), NB_OK, "hello");
     assert_int_equal(buf[5], '#');
 }
 
-TEST(an_empty_frame_is_a_frame)
+TEST(an_empty_frame_is_valid)
 {
     arrive("\0\0\0\0\0\0\0\0\0\0\0\1x");
     assert_gives(frame(sizeof(buf), plenty()), NB_OK, "");
@@ -133,7 +133,7 @@ TEST_AS(frames_of_any_length_arrive_whole_through_small_buffers, BOTH)
     test_free(data);
 }
 
-TEST_AS(frames_survive_bytes_one_by_one_and_signals, BOTH)
+TEST_AS(frames_arrive_whole_byte_by_byte_and_despite_signals, BOTH)
 {
     nb_conn *a;
     nb_conn *b;
@@ -182,7 +182,7 @@ TEST(counters_of_frames_include_the_headers)
     assert_counted(7, 8);
 }
 
-TEST_AS(success_of_frames_leaves_errno_alone, BOTH)
+TEST_AS(successful_frame_calls_preserve_errno, BOTH)
 {
     arrive("\0\0\0\1x");
     errno = 1234;
@@ -193,7 +193,7 @@ TEST_AS(success_of_frames_leaves_errno_alone, BOTH)
 
 /* ---- frames that are too long ---- */
 
-TEST(a_frame_that_just_fits_is_taken)
+TEST(a_frame_that_just_fits_is_received)
 {
     arrive("\0\0\0\5hello\0\0\0\6hello!");
     assert_gives(frame(5, plenty()), NB_OK, "hello");
@@ -202,7 +202,7 @@ TEST(a_frame_that_just_fits_is_taken)
     assert_int_equal(buf[0], '#');
 }
 
-TEST(a_frame_too_long_stays_and_its_body_is_not_read)
+TEST(a_frame_too_long_is_a_sticky_error_and_its_body_is_not_read)
 {
     char body[8];
     size_t length;
@@ -220,7 +220,7 @@ TEST(a_frame_too_long_stays_and_its_body_is_not_read)
     conn = adopt(fd);
 }
 
-TEST(what_a_peer_announces_allocates_nothing)
+TEST(the_length_announced_in_a_header_allocates_no_memory)
 {
     arrive("\xff\xff\xff\xff");
     probe_clear();
@@ -229,7 +229,7 @@ TEST(what_a_peer_announces_allocates_nothing)
     assert_true(atomic_load(&probe.allocate.longest) <= 1024);
 }
 
-TEST(the_buffer_grows_with_what_arrives_of_a_frame)
+TEST(the_buffer_grows_with_the_bytes_of_a_frame_that_have_arrived)
 {
     static char large[LARGE];
 
@@ -273,14 +273,14 @@ TEST_AS(a_timeout_anywhere_in_a_frame_consumes_nothing, BOTH)
     }
 }
 
-TEST(what_came_of_a_frame_that_timed_out_is_for_every_call)
+TEST(bytes_of_a_frame_that_timed_out_are_available_to_every_call)
 {
     arrive("\0\0\0\6hel");
     assert_status(frame(sizeof(buf), before_long()), NB_TIMEOUT);
     assert_gives(nb_recv_exact(conn, buf, 7, &got, plenty()), NB_OK, "\0\0\0\6hel");
 }
 
-TEST(an_expired_deadline_takes_only_what_is_complete_in_the_buffer)
+TEST(an_expired_deadline_gives_only_a_frame_complete_in_the_buffer)
 {
     arrive("\0\0\0\1a\0\0\0\1b\0\0\0\4c");
     assert_status(frame(sizeof(buf), past()), NB_TIMEOUT);
@@ -296,7 +296,7 @@ TEST(an_expired_deadline_takes_only_what_is_complete_in_the_buffer)
     assert_int_equal(probe_total(), 0);
 }
 
-TEST_AS(frames_of_any_bound_are_read_ahead_alike, BOTH)
+TEST_AS(the_readahead_of_frames_does_not_depend_on_their_bound, BOTH)
 {
     static char stream[30 * 1000];
 
@@ -316,7 +316,7 @@ TEST_AS(frames_of_any_bound_are_read_ahead_alike, BOTH)
     }
 }
 
-TEST_AS(the_buffer_of_a_long_frame_is_given_back, BOTH)
+TEST_AS(the_buffer_of_a_long_frame_is_freed_afterwards, BOTH)
 {
     static char whole[HEADER + 50000];
     static char body[50000];
@@ -330,7 +330,7 @@ TEST_AS(the_buffer_of_a_long_frame_is_given_back, BOTH)
 }
 
 /* The buffer that one frame has left is as long as that, and the next one begins to come in it. */
-TEST_AS(no_receive_of_frames_takes_more_than_a_mebibyte, BOTH)
+TEST_AS(one_receive_of_a_frame_never_takes_more_than_a_mebibyte, BOTH)
 {
     const size_t lengths[] = {3 * LARGE, 3 * LARGE};
     unsigned char *data = test_malloc(lengths[0]);
@@ -384,7 +384,7 @@ TEST_AS(a_frame_that_trickles_extends_no_deadline, BOTH)
     assert_nothing_consumed();
 }
 
-TEST_AS(an_end_between_frames_is_an_end_and_inside_one_a_reset, BOTH)
+TEST_AS(an_end_between_frames_is_eof_and_inside_a_frame_a_reset, BOTH)
 {
     static const char whole[] = "\0\0\0\1x\0\0\0\6hello!";
 
@@ -404,7 +404,7 @@ TEST_AS(an_end_between_frames_is_an_end_and_inside_one_a_reset, BOTH)
     }
 }
 
-TEST(a_reset_inside_a_frame_is_one)
+TEST(a_reset_inside_a_frame_is_reported_as_a_reset)
 {
     arrive("\0\0\0\6hel");
     peer_breaks_off();
@@ -412,7 +412,7 @@ TEST(a_reset_inside_a_frame_is_one)
     assert_status(frame(sizeof(buf), plenty()), NB_RESET);
 }
 
-TEST(want_of_memory_for_a_frame_consumes_nothing_and_does_not_stay)
+TEST(out_of_memory_for_a_frame_consumes_nothing_and_is_not_sticky)
 {
     arrive("\0\0\0\6hello!");
     fail_next(ON_LIBC_MALLOC, ENOMEM, 1);
@@ -426,7 +426,7 @@ static void run_frame(void *argument)
     atomic_store((atomic_int *)argument, (int)frame(sizeof(buf), nb_forever()));
 }
 
-TEST_AS(cancel_wakes_who_waits_for_a_frame, BOTH)
+TEST_AS(cancel_wakes_a_call_that_waits_for_a_frame, BOTH)
 {
     static atomic_int status;
     struct task task;
@@ -444,7 +444,7 @@ TEST_AS(cancel_wakes_who_waits_for_a_frame, BOTH)
 
 /* ---- what is no frame ---- */
 
-TEST(receiving_a_frame_refuses_what_is_not_a_length_or_a_place)
+TEST(receiving_a_frame_refuses_invalid_lengths_and_null)
 {
     arrive("\0\0\0\1x");
     nb_cancel(conn); /* a broken contract comes first */
@@ -456,7 +456,7 @@ TEST(receiving_a_frame_refuses_what_is_not_a_length_or_a_place)
     assert_int_equal(probe_total(), 0);
 }
 
-TEST(sending_a_frame_refuses_what_is_not_a_length_or_a_place)
+TEST(sending_a_frame_refuses_invalid_lengths_and_null)
 {
     const size_t longest = SIZE_MAX / 2 > UINT32_MAX ? UINT32_MAX : SIZE_MAX / 2 - 4;
 

@@ -103,7 +103,7 @@ static void each_call_returns(nb_status expected, nb_deadline by)
 
 #define TEST(name) TEST_AS(name, TCP)
 
-TEST(every_call_refuses_what_is_not_a_length_or_a_place)
+TEST(every_receiving_call_refuses_invalid_lengths_and_null)
 {
     arrive("hello\n");
     assert_status(nb_recv(NULL, buf, 1, &got, plenty()), NB_INVALID);
@@ -147,7 +147,7 @@ TEST(refused_call_reports_nothing_received)
     assert_gives(to_end(TOO_LARGE, plenty()), NB_INVALID, "");
 }
 
-TEST(broken_contract_comes_before_a_cancellation)
+TEST(recv_reports_an_invalid_argument_before_a_cancellation)
 {
     nb_cancel(conn);
     assert_status(some(0, past()), NB_INVALID);
@@ -157,7 +157,7 @@ TEST(broken_contract_comes_before_a_cancellation)
     assert_status(nb_recv_to_end(conn, NULL, 1, &got, past()), NB_INVALID);
 }
 
-TEST_AS(cancellation_comes_before_a_failure_that_stays, BOTH)
+TEST_AS(recv_reports_a_cancellation_before_a_sticky_failure, BOTH)
 {
     peer_ends();
     assert_status(some(9, plenty()), NB_EOF);
@@ -165,7 +165,7 @@ TEST_AS(cancellation_comes_before_a_failure_that_stays, BOTH)
     each_call_returns(NB_CANCELLED, past());
 }
 
-TEST_AS(cancellation_comes_before_bytes_in_the_buffer, BOTH)
+TEST_AS(cancellation_is_reported_before_buffered_bytes, BOTH)
 {
     arrive("one\ntwo\n");
     assert_status(line(9, plenty()), NB_OK);
@@ -173,7 +173,7 @@ TEST_AS(cancellation_comes_before_bytes_in_the_buffer, BOTH)
     each_call_returns(NB_CANCELLED, plenty());
 }
 
-TEST(failure_that_stays_comes_before_a_length_of_zero)
+TEST(recv_reports_a_sticky_failure_before_a_length_of_zero)
 {
     peer_resets();
     assert_status(some(9, plenty()), NB_RESET);
@@ -181,14 +181,14 @@ TEST(failure_that_stays_comes_before_a_length_of_zero)
     assert_status(to_end(0, plenty()), NB_RESET);
 }
 
-TEST(failure_that_stays_comes_before_an_expired_deadline)
+TEST(sticky_failure_is_reported_before_an_expired_deadline)
 {
     peer_resets();
     assert_status(some(9, plenty()), NB_RESET);
     each_call_returns(NB_RESET, past());
 }
 
-TEST(length_of_zero_comes_before_an_expired_deadline)
+TEST(recv_of_length_zero_succeeds_despite_an_expired_deadline)
 {
     assert_gives(exact(0, past()), NB_OK, "");
 }
@@ -201,7 +201,7 @@ TEST(length_of_zero_makes_no_system_call)
     assert_int_equal(probe_total(), 0);
 }
 
-TEST_AS(expired_deadline_consumes_nothing_that_has_arrived, BOTH)
+TEST_AS(expired_deadline_consumes_no_bytes_that_have_arrived, BOTH)
 {
     arrive("hello\n");
     check_each(past(), NB_TIMEOUT, 0, WAIT);
@@ -222,7 +222,7 @@ TEST(expired_deadline_consumes_nothing_from_the_buffer)
 }
 
 /* A server that has taken every whole command that is there answers before it waits for the rest. */
-TEST_AS(expired_deadline_takes_what_is_complete_in_the_buffer, BOTH)
+TEST_AS(expired_deadline_gives_what_is_complete_in_the_buffer, BOTH)
 {
     arrive("one\ntwo\nthree;four\r\nfi");
     assert_status(line(64, plenty()), NB_OK);
@@ -236,14 +236,14 @@ TEST_AS(expired_deadline_takes_what_is_complete_in_the_buffer, BOTH)
     assert_int_equal(probe_total(), 0);
 }
 
-TEST(expired_deadline_does_not_hide_what_is_too_long)
+TEST(expired_deadline_does_not_hide_that_a_line_is_too_long)
 {
     arrive("one\ntwo and more");
     assert_status(line(64, plenty()), NB_OK);
     assert_gives_line(line(4, past()), NB_TOO_LONG, "two");
 }
 
-TEST(expired_deadline_hides_an_end)
+TEST(expired_deadline_is_reported_before_an_end_not_yet_received)
 {
     peer_ends();
     check_each(past(), NB_TIMEOUT, 0, WAIT);
@@ -251,7 +251,7 @@ TEST(expired_deadline_hides_an_end)
     assert_status(some(9, plenty()), NB_EOF);
 }
 
-TEST(expired_deadline_reads_nothing)
+TEST(expired_deadline_makes_no_recv_call)
 {
     arrive("hello\n");
     probe_clear();
@@ -259,7 +259,7 @@ TEST(expired_deadline_reads_nothing)
     assert_int_equal(calls(ON_RECV), 0);
 }
 
-TEST_AS(timeout_does_not_stay, BOTH)
+TEST_AS(timeout_of_a_receive_is_not_sticky, BOTH)
 {
     each_call_returns(NB_TIMEOUT, nb_after_ms(1));
     assert_status(nb_conn_status(conn, NB_RECEIVE), NB_OK);
@@ -332,7 +332,7 @@ TEST(calls_are_resumed_after_a_signal)
 }
 
 /* poll(2) looks at its descriptors before it looks at signals. */
-TEST(wait_ends_at_its_deadline_when_signals_never_cease)
+TEST(wait_ends_at_its_deadline_despite_endless_signals)
 {
     fail_next(ON_POLL, EINTR, INT_MAX);
     assert_status(readable(past()), NB_TIMEOUT);
@@ -365,7 +365,7 @@ static void receive_fails_with(int number, nb_status status, nb_status stays)
     assert_status(exact(5, plenty()), stays);
 }
 
-TEST(only_want_of_memory_does_not_stay_among_the_kernels_failures)
+TEST(every_kernel_failure_of_a_receive_is_sticky_except_out_of_memory)
 {
     receive_fails_with(ENOMEM, NB_NO_MEMORY, NB_OK);
     receive_fails_with(ENOBUFS, NB_NO_MEMORY, NB_OK);
@@ -378,7 +378,7 @@ TEST(only_want_of_memory_does_not_stay_among_the_kernels_failures)
 }
 
 /* When the kernel gives up a peer that does not answer, it tells what ICMP said of it last. */
-TEST(what_routers_say_of_a_peer_means_that_it_is_unreachable)
+TEST(icmp_errors_about_a_peer_are_reported_as_unreachable)
 {
     static const int said[] = {ECONNREFUSED, ENOPROTOOPT, EOPNOTSUPP,
                                EACCES,       ENETUNREACH, EHOSTDOWN};
@@ -388,7 +388,7 @@ TEST(what_routers_say_of_a_peer_means_that_it_is_unreachable)
 }
 
 /* Statuses of connecting and listening are none of a connection that is there. */
-TEST(what_a_receive_is_not_said_to_return_is_a_system_error)
+TEST(statuses_undocumented_for_a_receive_become_system_errors)
 {
     static const int odd[] = {ENOENT, EADDRINUSE, EADDRNOTAVAIL, EMFILE, EPROTO};
 
@@ -396,7 +396,7 @@ TEST(what_a_receive_is_not_said_to_return_is_a_system_error)
         receive_fails_with(odd[i], NB_SYSTEM, NB_SYSTEM);
 }
 
-TEST(want_of_memory_in_the_middle_reports_the_bytes_so_far)
+TEST(out_of_memory_in_the_middle_reports_the_bytes_so_far)
 {
     arrive("ab");
     assert_status(until(9, "\n", before_long()), NB_TIMEOUT);
@@ -408,7 +408,7 @@ TEST(want_of_memory_in_the_middle_reports_the_bytes_so_far)
 
 /* ---- nb_recv ---- */
 
-TEST_AS(recv_gives_what_is_there, ALL)
+TEST_AS(recv_returns_the_bytes_that_are_available, ALL)
 {
     arrive("hello");
     assert_gives(some(64, plenty()), NB_OK, "hello");
@@ -432,14 +432,14 @@ TEST_AS(recv_gives_bytes_of_any_value, BOTH)
     assert_memory_equal(buf, all, sizeof(all));
 }
 
-TEST_AS(recv_tells_the_end_after_the_last_byte, ALL)
+TEST_AS(recv_reports_the_end_after_the_last_byte, ALL)
 {
     arrive_and_end("bye");
     assert_gives(some(64, plenty()), NB_OK, "bye");
     assert_gives(some(64, plenty()), NB_EOF, "");
 }
 
-TEST_AS(end_stays_for_every_call_but_to_end, BOTH)
+TEST_AS(end_is_sticky_for_every_call_but_to_end, BOTH)
 {
     peer_ends();
     assert_status(some(64, plenty()), NB_EOF);
@@ -465,7 +465,7 @@ TEST_AS(end_of_receiving_does_not_end_sending, ALL)
     assert_memory_equal(answer, "ok", 2);
 }
 
-TEST_AS(recv_without_deadline_is_one_recv, BOTH)
+TEST_AS(recv_without_a_deadline_is_one_system_call, BOTH)
 {
     arrive("hello");
     probe_clear();
@@ -475,7 +475,7 @@ TEST_AS(recv_without_deadline_is_one_recv, BOTH)
     assert_int_equal(calls(ON_LIBC_MALLOC), 0);
 }
 
-TEST_AS(recv_with_a_deadline_is_one_recv_from_the_second_on, BOTH)
+TEST_AS(recv_with_a_deadline_is_one_system_call_from_the_second_on, BOTH)
 {
     arrive("hello");
     assert_status(some(1, nb_after_ms(10000)), NB_OK);
@@ -487,7 +487,7 @@ TEST_AS(recv_with_a_deadline_is_one_recv_from_the_second_on, BOTH)
     assert_int_equal(calls(ON_LIBC_MALLOC), 0);
 }
 
-TEST_AS(first_deadline_costs_one_option, BOTH)
+TEST_AS(first_deadline_costs_one_setsockopt, BOTH)
 {
     arrive("hello");
     probe_clear();
@@ -537,7 +537,7 @@ TEST(urgent_byte_is_not_part_of_the_stream)
 
 /* ---- nb_recv_exact ---- */
 
-TEST_AS(exact_gives_so_many_bytes_and_leaves_the_rest, BOTH)
+TEST_AS(exact_returns_exactly_the_requested_bytes, BOTH)
 {
     arrive("hello, world");
     assert_gives(exact(5, plenty()), NB_OK, "hello");
@@ -545,7 +545,7 @@ TEST_AS(exact_gives_so_many_bytes_and_leaves_the_rest, BOTH)
     assert_gives(some(64, plenty()), NB_OK, ", world");
 }
 
-TEST(exact_puts_pieces_together)
+TEST(exact_joins_bytes_that_arrive_in_pieces)
 {
     probe.receive.limit = 1;
     arrive("hello, world");
@@ -553,7 +553,7 @@ TEST(exact_puts_pieces_together)
     assert_int_equal(buf[12], '#');
 }
 
-TEST_AS(exact_reports_a_part_at_the_end, BOTH)
+TEST_AS(exact_reports_partial_bytes_at_the_end, BOTH)
 {
     arrive_and_end("hel");
     assert_gives(exact(5, plenty()), NB_EOF, "hel");
@@ -605,7 +605,7 @@ TEST_AS(until_finds_a_delimiter_that_arrives_in_two_parts, BOTH)
     assert_gives(until(64, "-+-", plenty()), NB_OK, "one-+-");
 }
 
-TEST(until_finds_a_delimiter_that_begins_like_itself)
+TEST(until_finds_a_delimiter_with_a_repeated_prefix)
 {
     for (size_t limit = 0; limit < 2; limit++) { /* all at once, and byte by byte */
         probe.receive.limit = limit;
@@ -616,14 +616,14 @@ TEST(until_finds_a_delimiter_that_begins_like_itself)
     }
 }
 
-TEST(until_takes_a_delimiter_with_nuls)
+TEST(until_accepts_a_delimiter_with_nuls)
 {
     forget_results();
     arrive("a\0b\0\0c");
     assert_gives(nb_recv_until(conn, buf, 64, "\0\0", 2, &got, plenty()), NB_OK, "a\0b\0\0");
 }
 
-TEST(until_takes_what_just_fits)
+TEST(until_returns_what_just_fits)
 {
     arrive("abc--");
     assert_gives(until(5, "--", plenty()), NB_OK, "abc--");
@@ -639,20 +639,20 @@ TEST(until_fails_when_the_delimiter_straddles_the_bound)
     assert_int_equal(nb_conn_buffered(conn), 2);
 }
 
-TEST(until_fails_when_the_delimiter_is_behind_the_bound)
+TEST(until_fails_when_the_delimiter_is_beyond_the_bound)
 {
     arrive("x\nabcdef\n");
     assert_status(until(64, "\n", plenty()), NB_OK);
     assert_gives(until(4, "\n", plenty()), NB_TOO_LONG, "abcd");
 }
 
-TEST(until_needs_no_more_than_its_bound_to_fail)
+TEST(until_fails_as_soon_as_its_bound_is_filled)
 {
     arrive("abcd");
     assert_gives(until(4, "--", nb_forever()), NB_TOO_LONG, "abcd");
 }
 
-TEST(too_long_stays_for_every_call)
+TEST(too_long_is_sticky_for_every_call)
 {
     arrive("abcde\nnext\n");
     assert_status(until(4, "\n", plenty()), NB_TOO_LONG);
@@ -661,7 +661,7 @@ TEST(too_long_stays_for_every_call)
     assert_directions(NB_TOO_LONG, NB_OK);
 }
 
-TEST_AS(until_gives_the_last_bytes_with_the_end, BOTH)
+TEST_AS(until_returns_the_last_bytes_with_the_end, BOTH)
 {
     arrive_and_end("one,two");
     assert_status(until(64, ",", plenty()), NB_OK);
@@ -670,7 +670,7 @@ TEST_AS(until_gives_the_last_bytes_with_the_end, BOTH)
     assert_int_equal(nb_conn_buffered(conn), 0);
 }
 
-TEST(until_gives_a_delimiter_that_is_the_last_of_the_stream)
+TEST(until_finds_a_delimiter_at_the_end_of_the_stream)
 {
     arrive_and_end("one,");
     assert_gives(until(64, ",", plenty()), NB_OK, "one,");
@@ -686,7 +686,7 @@ TEST(until_consumes_nothing_when_it_times_out)
     assert_gives(until(64, "\n", plenty()), NB_OK, "abc\n");
 }
 
-TEST(until_may_go_on_with_another_capacity_or_delimiter)
+TEST(until_can_be_retried_with_another_capacity_or_delimiter)
 {
     arrive("abcdef");
     assert_status(until(64, "\n", before_long()), NB_TIMEOUT);
@@ -708,7 +708,7 @@ TEST_AS(line_is_ended_by_lf_or_crlf_and_stripped, ALL)
     assert_gives_line(line(64, plenty()), NB_OK, "three");
 }
 
-TEST(line_takes_no_cr_that_another_call_has_received)
+TEST(line_ignores_a_cr_that_another_call_has_received)
 {
     arrive("one\nab\r\nab\rtwo\n");
     assert_status(line(64, plenty()), NB_OK);
@@ -718,7 +718,7 @@ TEST(line_takes_no_cr_that_another_call_has_received)
     assert_gives_line(line(64, plenty()), NB_OK, "two");
 }
 
-TEST(line_writes_nothing_behind_its_nul)
+TEST(line_writes_nothing_after_its_nul)
 {
     arrive("one\r\ntwo\r\n");
     assert_gives_line(line(64, plenty()), NB_OK, "one");
@@ -748,7 +748,7 @@ TEST_AS(line_arrives_byte_by_byte, BOTH)
     assert_int_equal(nb_conn_buffered(conn), 0);
 }
 
-TEST(line_of_capacity_minus_one_fits_whatever_its_end)
+TEST(line_of_capacity_minus_one_bytes_fits_with_either_line_end)
 {
     for (size_t limit = 0; limit < 2; limit++) { /* all at once, and byte by byte */
         probe.receive.limit = limit;
@@ -800,7 +800,7 @@ TEST(last_line_with_a_cr_at_the_bound_is_too_long)
     assert_gives_line(line(4, plenty()), NB_TOO_LONG, "abc");
 }
 
-TEST(line_is_too_long_in_the_buffer_too)
+TEST(line_already_in_the_buffer_can_be_too_long)
 {
     arrive("a\nabcdefgh\n");
     assert_status(line(64, plenty()), NB_OK);
@@ -843,7 +843,7 @@ TEST(last_line_keeps_its_cr)
     assert_gives_line(line(4, plenty()), NB_EOF, "ab\r");
 }
 
-TEST(end_after_a_whole_line_comes_with_the_next)
+TEST(end_after_a_complete_line_comes_with_the_next_call)
 {
     arrive_and_end("one\n");
     assert_gives_line(line(64, plenty()), NB_OK, "one");
@@ -862,7 +862,7 @@ TEST_AS(line_consumes_nothing_when_it_times_out, BOTH)
     assert_int_equal(nb_conn_buffered(conn), 4);
 }
 
-TEST_AS(line_is_a_string_whatever_the_status, BOTH)
+TEST_AS(line_is_nul_terminated_whatever_the_status, BOTH)
 {
     assert_gives_line(line(64, past()), NB_TIMEOUT, "");
     peer_resets();
@@ -882,7 +882,7 @@ TEST(length_of_a_line_may_be_null)
     assert_string_equal(buf, "");
 }
 
-TEST(line_is_one_recv_and_then_none)
+TEST(a_second_line_in_the_buffer_takes_no_system_call)
 {
     arrive("one\ntwo\nthree\n");
     probe_clear();
@@ -895,7 +895,7 @@ TEST(line_is_one_recv_and_then_none)
 
 /* ---- the buffer of the connection ---- */
 
-TEST(capacity_does_not_decide_how_much_is_allocated)
+TEST(huge_capacity_does_not_enlarge_the_allocation)
 {
     arrive("one\ntwo,");
     probe_clear();
@@ -919,7 +919,7 @@ static void lines_arrive(size_t length, size_t each)
     arrive_bytes(stream_of_lines, length);
 }
 
-TEST_AS(bound_does_not_decide_how_much_is_read_ahead, BOTH)
+TEST_AS(readahead_does_not_depend_on_the_bound, BOTH)
 {
     static const size_t bounds[] = {64, 4096, SIZE_MAX / 2};
 
@@ -937,7 +937,7 @@ TEST_AS(bound_does_not_decide_how_much_is_read_ahead, BOTH)
 }
 
 /* Each receive ends with a line: none is left to show that there is more. */
-TEST_AS(stream_of_equal_lines_is_received_in_large_pieces, BOTH)
+TEST_AS(stream_of_short_lines_is_received_in_large_pieces, BOTH)
 {
     enum { LINES = 90112 / 64 };
 
@@ -948,7 +948,7 @@ TEST_AS(stream_of_equal_lines_is_received_in_large_pieces, BOTH)
     assert_true(probe_total() < 12);
 }
 
-TEST_AS(line_in_lockstep_is_one_receive, BOTH)
+TEST_AS(line_in_request_response_is_one_receive, BOTH)
 {
     for (int i = 0; i < 4; i++) {
         lines_arrive(800, 800);
@@ -960,7 +960,7 @@ TEST_AS(line_in_lockstep_is_one_receive, BOTH)
     }
 }
 
-TEST_AS(connection_that_waits_with_an_empty_buffer_has_a_small_one, BOTH)
+TEST_AS(waiting_connection_with_an_empty_buffer_keeps_a_small_one, BOTH)
 {
     /* What fills it to the brim, and what does not. */
     static const size_t lengths[] = {1024 + 4096 + 16384, 32000};
@@ -984,7 +984,7 @@ TEST_AS(connection_that_waits_with_an_empty_buffer_has_a_small_one, BOTH)
 }
 
 /* The calls that do not look for an end take no notice of the buffer once it is empty. */
-TEST(buffer_that_another_call_empties_is_small)
+TEST(buffer_shrinks_when_another_call_empties_it)
 {
     lines_arrive(64 * 200 + 1000, 64);
     probe_clear();
@@ -997,7 +997,7 @@ TEST(buffer_that_another_call_empties_is_small)
     assert_true(atomic_load(&probe.allocate.last) <= IDLE);
 }
 
-TEST(expired_deadline_reads_nothing_however_full_the_last_receive_was)
+TEST(expired_deadline_makes_no_recv_call_after_a_full_receive)
 {
     lines_arrive(1024 + 4096 + 64, 64);
     for (int k = 0; k < (1024 + 4096) / 64; k++)
@@ -1020,7 +1020,7 @@ static nb_status look(struct nb__conn_owner *keeper, nb_conn *watched,
     return NB_OK;
 }
 
-TEST(whoever_watches_is_asked_before_each_receive)
+TEST(owner_is_called_before_each_receive)
 {
     struct nb__conn_owner keeper = {NULL, NULL, look, true};
 
@@ -1034,7 +1034,7 @@ TEST(whoever_watches_is_asked_before_each_receive)
     nb__conn_set_owner(conn, NULL);
 }
 
-TEST_AS(end_is_told_however_full_the_last_receive_was, BOTH)
+TEST_AS(end_is_reported_after_a_full_receive, BOTH)
 {
     static void (*const ends[])(void) = {peer_ends, peer_resets};
     static const nb_status told[] = {NB_EOF, NB_RESET};
@@ -1063,7 +1063,7 @@ TEST_AS(buffer_never_grows_beyond_16_kib_or_the_largest_capacity, BOTH)
     assert_true(atomic_load(&probe.allocate.longest) <= READ_AHEAD);
 }
 
-TEST_AS(buffer_grows_with_what_arrives, BOTH)
+TEST_AS(buffer_grows_with_the_bytes_that_arrive, BOTH)
 {
     static char place[sizeof(stream_of_lines)];
 
@@ -1078,7 +1078,7 @@ TEST_AS(buffer_grows_with_what_arrives, BOTH)
     assert_gives(some(64, plenty()), NB_OK, "!");
 }
 
-TEST(want_of_memory_consumes_nothing_and_does_not_stay)
+TEST(out_of_memory_consumes_nothing_and_is_not_sticky)
 {
     arrive("one\n");
     fail_next(ON_LIBC_MALLOC, ENOMEM, 1);
@@ -1089,7 +1089,7 @@ TEST(want_of_memory_consumes_nothing_and_does_not_stay)
     assert_gives_line(line(64, plenty()), NB_OK, "one");
 }
 
-TEST(want_of_memory_for_a_larger_buffer_loses_nothing)
+TEST(out_of_memory_for_a_larger_buffer_loses_nothing)
 {
     static char place[20000];
 
@@ -1110,7 +1110,7 @@ static void two_messages_in_one_piece(void)
     probe_clear();
 }
 
-TEST_AS(recv_serves_the_buffer_first, BOTH)
+TEST_AS(recv_takes_buffered_bytes_first, BOTH)
 {
     two_messages_in_one_piece();
     assert_gives(some(4, nb_forever()), NB_OK, "two\n");
@@ -1122,7 +1122,7 @@ TEST_AS(recv_serves_the_buffer_first, BOTH)
     assert_gives(some(64, plenty()), NB_OK, "!");
 }
 
-TEST_AS(exact_serves_the_buffer_first, BOTH)
+TEST_AS(exact_takes_buffered_bytes_first, BOTH)
 {
     two_messages_in_one_piece();
     assert_gives(exact(4, nb_forever()), NB_OK, "two\n");
@@ -1132,14 +1132,14 @@ TEST_AS(exact_serves_the_buffer_first, BOTH)
     assert_gives(some(64, plenty()), NB_OK, " four");
 }
 
-TEST(until_serves_the_buffer_first)
+TEST(until_takes_buffered_bytes_first)
 {
     two_messages_in_one_piece();
     assert_gives(until(64, "wo", nb_forever()), NB_OK, "two");
     assert_int_equal(probe_total(), 0);
 }
 
-TEST_AS(to_end_serves_the_buffer_first, BOTH)
+TEST_AS(to_end_takes_buffered_bytes_first, BOTH)
 {
     two_messages_in_one_piece();
     arrive_and_end(" and four");
@@ -1147,7 +1147,7 @@ TEST_AS(to_end_serves_the_buffer_first, BOTH)
     assert_int_equal(nb_conn_buffered(conn), 0);
 }
 
-TEST(to_end_is_too_long_with_the_buffer_alone)
+TEST(to_end_can_be_too_long_from_buffered_bytes_alone)
 {
     two_messages_in_one_piece();
     assert_gives(to_end(4, nb_forever()), NB_TOO_LONG, "two\n");
@@ -1156,7 +1156,7 @@ TEST(to_end_is_too_long_with_the_buffer_alone)
     assert_gives(some(64, plenty()), NB_OK, "three");
 }
 
-TEST(wait_counts_the_buffer)
+TEST(wait_returns_at_once_when_bytes_are_buffered)
 {
     two_messages_in_one_piece();
     assert_status(readable(nb_forever()), NB_OK);
@@ -1165,7 +1165,7 @@ TEST(wait_counts_the_buffer)
     assert_int_equal(nb_conn_buffered(conn), 9);
 }
 
-TEST(bytes_of_a_line_that_timed_out_are_for_every_call)
+TEST(bytes_of_a_line_that_timed_out_are_available_to_every_call)
 {
     arrive("half");
     assert_status(line(64, before_long()), NB_TIMEOUT);
@@ -1187,7 +1187,7 @@ static nb_status skip_crlf(size_t most, nb_deadline by)
     return nb_skip_until(conn, most, "\r\n", 2, by);
 }
 
-TEST(skip_refuses_what_is_not_a_bound_or_a_delimiter)
+TEST(skip_refuses_invalid_bounds_and_delimiters)
 {
     arrive("\n");
     nb_cancel(conn); /* a broken contract comes first */
@@ -1203,7 +1203,7 @@ TEST(skip_refuses_what_is_not_a_bound_or_a_delimiter)
     assert_status(skip_line(9, plenty()), NB_CANCELLED);
 }
 
-TEST_AS(skip_ends_a_line_that_was_too_long, ALL)
+TEST_AS(skip_discards_the_rest_of_a_line_that_was_too_long, ALL)
 {
     arrive("much too long\r\nnext\r\n");
     errno = 1234;
@@ -1216,7 +1216,7 @@ TEST_AS(skip_ends_a_line_that_was_too_long, ALL)
     each_call_returns(NB_TIMEOUT, nb_after_ms(1));
 }
 
-TEST(skip_needs_no_failure_before_it)
+TEST(skip_works_without_a_failure_before_it)
 {
     arrive("a line\nnext\n");
     assert_status(skip_line(7, plenty()), NB_OK);
@@ -1224,7 +1224,7 @@ TEST(skip_needs_no_failure_before_it)
 }
 
 /* The CR was the last byte that fitted. */
-TEST(skip_finds_a_delimiter_that_the_bound_has_cut)
+TEST(skip_finds_a_delimiter_that_straddled_the_bound)
 {
     probe.receive.limit = 4;
     arrive("abc\r\nnext\r\n");
@@ -1233,7 +1233,7 @@ TEST(skip_finds_a_delimiter_that_the_bound_has_cut)
     assert_gives(until(64, "\r\n", plenty()), NB_OK, "next\r\n");
 }
 
-TEST_AS(skip_drops_no_more_than_it_may, BOTH)
+TEST_AS(skip_discards_no_more_than_its_bound, BOTH)
 {
     arrive("123456789\r\nnext\r\n");
     assert_status(skip_crlf(10, plenty()), NB_TOO_LONG);
@@ -1245,7 +1245,7 @@ TEST_AS(skip_drops_no_more_than_it_may, BOTH)
     assert_gives(until(64, "\r\n", plenty()), NB_OK, "next\r\n");
 }
 
-TEST_AS(skip_goes_on_after_a_timeout, BOTH)
+TEST_AS(skip_is_resumed_after_a_timeout, BOTH)
 {
     assert_status(skip_crlf(64, nb_after_ms(1)), NB_TIMEOUT);
     assert_status(nb_conn_status(conn, NB_RECEIVE), NB_OK);
@@ -1259,7 +1259,7 @@ TEST_AS(skip_goes_on_after_a_timeout, BOTH)
     assert_gives_line(line(64, plenty()), NB_OK, "next");
 }
 
-TEST(skip_with_an_expired_deadline_ends_what_is_in_the_buffer)
+TEST(skip_with_an_expired_deadline_skips_what_is_in_the_buffer)
 {
     arrive("one\ntoo long\nthree\nfo");
     assert_status(line(4, plenty()), NB_OK);
@@ -1275,7 +1275,7 @@ TEST(skip_with_an_expired_deadline_ends_what_is_in_the_buffer)
     assert_gives_line(line(64, plenty()), NB_OK, "five");
 }
 
-TEST_AS(skip_tells_the_end_and_a_reset, BOTH)
+TEST_AS(skip_reports_the_end_and_a_reset, BOTH)
 {
     arrive_and_end("abc\r");
     assert_status(skip_crlf(64, plenty()), NB_EOF);
@@ -1291,7 +1291,7 @@ TEST_AS(skip_tells_the_end_and_a_reset, BOTH)
     assert_status(skip_line(64, plenty()), NB_RESET);
 }
 
-TEST(skip_takes_no_more_memory_for_more_to_skip)
+TEST(skip_of_any_length_uses_the_same_memory)
 {
     lines_arrive(sizeof(stream_of_lines), sizeof(stream_of_lines));
     probe_clear();
@@ -1300,7 +1300,7 @@ TEST(skip_takes_no_more_memory_for_more_to_skip)
     assert_int_equal(atomic_load(&probe.allocate.longest), READ_AHEAD);
 }
 
-TEST(skip_without_memory_can_be_made_again)
+TEST(skip_can_be_retried_when_out_of_memory)
 {
     arrive("abc\nnext\n");
     fail_next(ON_LIBC_MALLOC, ENOMEM, 1);
@@ -1315,7 +1315,7 @@ static void skip_until_cancelled(void *argument)
     *(nb_status *)argument = skip_line(64, nb_forever());
 }
 
-TEST_AS(cancel_wakes_who_skips, BOTH)
+TEST_AS(cancel_wakes_a_blocked_skip, BOTH)
 {
     nb_status status = NB_OK;
     struct task task;
@@ -1330,7 +1330,7 @@ TEST_AS(cancel_wakes_who_skips, BOTH)
 
 /* ---- nb_recv_to_end ---- */
 
-TEST_AS(to_end_gives_all_of_the_stream, ALL)
+TEST_AS(to_end_returns_the_whole_stream, ALL)
 {
     probe.receive.limit = 2;
     arrive_and_end("hello");
@@ -1346,14 +1346,14 @@ TEST(to_end_of_an_empty_stream_is_empty)
     assert_gives(to_end(64, plenty()), NB_OK, "");
 }
 
-TEST(to_end_takes_what_just_fits)
+TEST(to_end_returns_what_just_fits)
 {
     arrive_and_end("hello");
     assert_gives(to_end(5, plenty()), NB_OK, "hello");
     assert_int_equal(buf[5], '#');
 }
 
-TEST_AS(to_end_goes_on_where_it_was_too_long, BOTH)
+TEST_AS(to_end_resumes_after_it_was_too_long, BOTH)
 {
     arrive_and_end("hello, world");
     assert_gives(to_end(5, plenty()), NB_TOO_LONG, "hello");
@@ -1364,7 +1364,7 @@ TEST_AS(to_end_goes_on_where_it_was_too_long, BOTH)
     assert_counted(12, 0);
 }
 
-TEST(other_calls_go_on_where_to_end_was_too_long)
+TEST(other_calls_continue_after_to_end_was_too_long)
 {
     arrive("hello, world\nnext\nlast");
     assert_status(to_end(5, plenty()), NB_TOO_LONG);
@@ -1376,7 +1376,7 @@ TEST(other_calls_go_on_where_to_end_was_too_long)
     assert_gives_line(line(64, plenty()), NB_OK, "xt");
 }
 
-TEST(to_end_waits_for_the_end_when_its_memory_is_full)
+TEST(to_end_with_a_full_buffer_waits_for_the_end)
 {
     arrive("hello");
     assert_gives(to_end(5, before_long()), NB_TIMEOUT, "hello");
@@ -1384,7 +1384,7 @@ TEST(to_end_waits_for_the_end_when_its_memory_is_full)
     assert_gives(to_end(5, plenty()), NB_OK, "");
 }
 
-TEST(to_end_without_memory_waits_for_the_end_itself)
+TEST(to_end_with_capacity_zero_waits_for_the_end)
 {
     assert_status(nb_recv_to_end(conn, NULL, 0, &got, nb_after_ms(SHORT_MS)), NB_TIMEOUT);
     arrive("x");
@@ -1402,7 +1402,7 @@ TEST_AS(to_end_is_resumed_after_a_timeout, BOTH)
     assert_gives(to_end(64, plenty()), NB_OK, "lo");
 }
 
-TEST(to_end_without_memory_for_the_last_byte_loses_nothing)
+TEST(to_end_loses_nothing_when_out_of_memory_at_its_last_byte)
 {
     arrive("hello");
     fail_next(ON_LIBC_MALLOC, ENOMEM, 1);
@@ -1453,7 +1453,7 @@ TEST_AS(wait_sees_a_reset_that_nobody_has_received_yet, BOTH)
     assert_status(readable(plenty()), NB_RESET);
 }
 
-TEST(wait_reports_want_of_memory)
+TEST(wait_reports_out_of_memory)
 {
     arrive("x");
     fail_next(ON_POLL, ENOMEM, 1);
@@ -1499,13 +1499,13 @@ TEST_AS(to_end_gives_what_came_before_a_reset, BOTH)
     assert_gives(to_end(64, plenty()), NB_RESET, "abc");
 }
 
-TEST_AS(full_memory_does_not_turn_a_reset_into_an_end, BOTH)
+TEST_AS(full_buffer_does_not_turn_a_reset_into_an_end, BOTH)
 {
     arrive_and_reset("abc");
     assert_gives(to_end(3, plenty()), NB_RESET, "abc");
 }
 
-TEST(kernels_patience_is_no_timeout)
+TEST(etimedout_of_a_receive_is_not_a_timeout)
 {
     fail_next(ON_RECV, ETIMEDOUT, 1);
     assert_status(exact(5, plenty()), NB_UNREACHABLE);
@@ -1571,7 +1571,7 @@ static void end_ours_too(void)
     assert_int_equal(nb__sys_tcp_closed(nb_conn_fd(conn)), 1);
 }
 
-TEST(end_of_both_is_an_end)
+TEST(end_is_orderly_when_both_sides_have_shut_down)
 {
     skip_under_qemu("TCP_INFO is cut short");
     peer_ends();
@@ -1580,7 +1580,7 @@ TEST(end_of_both_is_an_end)
 }
 
 /* By the thread that sends, between the kernel's end and what it is asked then. */
-TEST(end_of_both_while_the_kernel_is_asked_is_an_end)
+TEST(end_is_orderly_when_we_shut_down_during_the_tcp_info_query)
 {
     skip_under_qemu("TCP_INFO is cut short");
     peer_ends();
@@ -1588,7 +1588,7 @@ TEST(end_of_both_while_the_kernel_is_asked_is_an_end)
     assert_status(some(64, plenty()), NB_EOF);
 }
 
-TEST(peer_that_closed_and_then_resets_did_not_end_in_order)
+TEST(reset_after_the_peers_close_is_no_orderly_close)
 {
     arrive("abc");
     peer_closes();
@@ -1612,7 +1612,7 @@ static void take_the_reset(void)
 
 /* The kernel tells of a reset once: to us, or to whoever asks for SO_ERROR on a socket that we let others
    look at, a child that shares it included. */
-TEST(reset_that_somebody_else_was_told_of_is_no_end)
+TEST(reset_reported_to_another_process_is_no_end)
 {
     skip_under_qemu("TCP_INFO is cut short");
     for (size_t i = 0; i < WAIT; i++) {
@@ -1623,7 +1623,7 @@ TEST(reset_that_somebody_else_was_told_of_is_no_end)
     }
 }
 
-TEST(reset_before_our_end_that_somebody_else_was_told_of_is_no_end)
+TEST(reset_reported_to_another_process_before_our_fin_is_no_end)
 {
     skip_under_qemu("TCP_INFO is cut short");
     take_the_reset();
@@ -1632,7 +1632,7 @@ TEST(reset_before_our_end_that_somebody_else_was_told_of_is_no_end)
     each_call_returns(NB_RESET, plenty());
 }
 
-TEST(close_tells_of_a_reset_that_somebody_else_was_told_of)
+TEST(close_reports_a_reset_already_reported_to_another_process)
 {
     nb_conn *closing = conn;
 
@@ -1642,7 +1642,7 @@ TEST(close_tells_of_a_reset_that_somebody_else_was_told_of)
     assert_status(nb_close(closing, plenty()), NB_RESET);
 }
 
-TEST(reset_behind_the_end_of_a_peer_is_told)
+TEST(reset_after_the_peers_fin_is_reported)
 {
     skip_under_qemu("TCP_INFO is cut short");
     arrive("abc");
@@ -1660,7 +1660,7 @@ static void the_last_bytes_arrive(void)
 }
 
 /* Whoever had the socket before may have ended our stream. */
-TEST_AS(end_of_a_stream_that_was_ended_before_it_was_adopted_is_an_end, ALL)
+TEST_AS(end_is_orderly_when_the_stream_was_shut_down_before_adoption, ALL)
 {
     int fd;
 
@@ -1713,7 +1713,7 @@ TEST_AS(end_after_a_send_that_saw_a_reset_is_a_reset, BOTH)
     assert_status(some(64, plenty()), NB_RESET);
 }
 
-TEST_AS(end_after_our_own_end_is_an_end, ALL)
+TEST_AS(end_after_our_own_shutdown_is_an_end, ALL)
 {
     assert_status(nb_shutdown_send(conn), NB_OK);
     assert_int_equal(raw_ending(peer, NULL), 0);
@@ -1771,7 +1771,7 @@ TEST_AS(reset_that_another_threads_send_is_about_to_report_is_no_end, ALL)
     recv_while_a_send_takes_the_reset(send_one_byte);
 }
 
-TEST_AS(reset_that_another_threads_slices_are_about_to_report_is_no_end, BOTH)
+TEST_AS(reset_that_another_threads_vectored_send_will_report_is_no_end, BOTH)
 {
     skip_under_qemu("TCP_INFO is cut short");
     recv_while_a_send_takes_the_reset(send_two_slices);
@@ -1798,7 +1798,7 @@ static void send_until_it_fails(void *argument)
     while (send_status == NB_OK && argument == NULL);
 }
 
-TEST(reset_is_never_an_end_whoever_gets_it)
+TEST(reset_is_never_an_end_whichever_direction_reports_it)
 {
     skip_under_qemu("TCP_INFO is cut short");
     for (int i = 0; i < 100; i++) {

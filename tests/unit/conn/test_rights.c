@@ -109,7 +109,7 @@ static int client_of(const char *where)
 
 #define TEST(name) TEST_AS(name, NET_CASE)
 
-TEST(a_server_takes_no_descriptors)
+TEST(a_server_accepts_no_passed_descriptors)
 {
     char buf[8];
     size_t length;
@@ -127,7 +127,7 @@ TEST(a_server_takes_no_descriptors)
     nb_abort(conn);
 }
 
-TEST(a_client_takes_no_descriptors)
+TEST(a_client_accepts_no_passed_descriptors)
 {
     char text[NB_ADDRESS_TEXT_MAX];
     nb_address address;
@@ -147,7 +147,7 @@ TEST(a_client_takes_no_descriptors)
 }
 
 /* Others who accept from a shared socket may want them. */
-TEST(of_an_inherited_socket_only_what_is_accepted_takes_none)
+TEST(an_inherited_socket_refuses_passed_descriptors_only_after_accept)
 {
     char where[32];
     nb_address address;
@@ -166,7 +166,7 @@ TEST(of_an_inherited_socket_only_what_is_accepted_takes_none)
     raw_close(another);
 }
 
-TEST(an_adopted_socket_takes_what_it_took_before)
+TEST(an_adopted_socket_still_accepts_passed_descriptors)
 {
     int fds[2];
     nb_conn *conn;
@@ -183,7 +183,7 @@ TEST(an_adopted_socket_takes_what_it_took_before)
     raw_close(fds[1]);
 }
 
-TEST(a_detached_socket_takes_descriptors_again)
+TEST(a_detached_socket_accepts_passed_descriptors_again)
 {
     nb_conn *conn;
     int client, fd;
@@ -216,7 +216,7 @@ static void close_in_time(nb_conn *conn)
     assert_status(nb_close(conn, nb_after_ms(100)), NB_TIMEOUT);
 }
 
-TEST(a_descriptor_whose_close_takes_long_holds_up_nobody)
+TEST(a_passed_descriptor_that_is_slow_to_close_delays_nobody)
 {
     static void (*const ends[])(nb_conn *) = {receive_in_time, abort_at_once, close_in_time};
 

@@ -63,7 +63,7 @@ static void peer_receives_pattern(size_t length)
 
 /* ---- the order of checks ---- */
 
-TEST_AS(sends_refuse_what_is_not_a_length_or_a_place, TCP)
+TEST_AS(sends_refuse_invalid_lengths_and_null, TCP)
 {
     nb_slice no_data = {NULL, 1};
     nb_slice too_large = {"x", TOO_LARGE};
@@ -88,7 +88,7 @@ TEST_AS(sends_refuse_what_is_not_a_length_or_a_place, TCP)
     assert_int_equal(probe_total(), 0);
 }
 
-TEST_AS(broken_contract_does_not_stay, TCP)
+TEST_AS(invalid_argument_of_a_send_is_not_sticky, TCP)
 {
     assert_status(nb_send_all(conn, NULL, 1, &sent, plenty()), NB_INVALID);
     assert_status(nb_conn_status(conn, NB_SEND), NB_OK);
@@ -96,7 +96,7 @@ TEST_AS(broken_contract_does_not_stay, TCP)
     peer_receives("ok");
 }
 
-TEST_AS(broken_contract_comes_before_a_cancellation, TCP)
+TEST_AS(send_reports_an_invalid_argument_before_a_cancellation, TCP)
 {
     nb_cancel(conn);
     assert_status(nb_send_all(conn, NULL, 1, &sent, past()), NB_INVALID);
@@ -104,7 +104,7 @@ TEST_AS(broken_contract_comes_before_a_cancellation, TCP)
     assert_status(send_text("x", past()), NB_CANCELLED);
 }
 
-TEST(cancellation_comes_before_a_failure_that_stays)
+TEST(send_reports_a_cancellation_before_a_sticky_failure)
 {
     assert_status(send_text("x", past()), NB_TIMEOUT);
     nb_cancel(conn);
@@ -113,7 +113,7 @@ TEST(cancellation_comes_before_a_failure_that_stays)
     assert_status(nb_shutdown_send(conn), NB_CANCELLED);
 }
 
-TEST_AS(failure_that_stays_comes_before_a_length_of_zero, TCP)
+TEST_AS(send_reports_a_sticky_failure_before_a_length_of_zero, TCP)
 {
     fail_next(ON_SEND, ECONNRESET, 1);
     assert_status(send_text("x", plenty()), NB_RESET);
@@ -122,7 +122,7 @@ TEST_AS(failure_that_stays_comes_before_a_length_of_zero, TCP)
     assert_status(send_text("x", past()), NB_RESET);
 }
 
-TEST_AS(length_of_zero_comes_before_an_expired_deadline, TCP)
+TEST_AS(send_of_length_zero_succeeds_despite_an_expired_deadline, TCP)
 {
     nb_slice empty[] = {{NULL, 0}, {"", 0}};
 
@@ -144,7 +144,7 @@ TEST_AS(length_of_zero_makes_no_system_call, TCP)
     assert_int_equal(probe_total(), 0);
 }
 
-TEST(expired_deadline_sends_nothing_and_stays)
+TEST(expired_deadline_sends_nothing_and_is_sticky)
 {
     probe_clear();
     assert_sends(send_text("x", past()), NB_TIMEOUT, 0);
@@ -165,7 +165,7 @@ TEST_AS(send_all_sends_all, ALL)
     peer_receives("hello, world");
 }
 
-TEST_AS(count_may_be_null, TCP)
+TEST_AS(count_of_sent_bytes_may_be_null, TCP)
 {
     nb_slice slice = {"lo", 2};
 
@@ -183,7 +183,7 @@ TEST(success_leaves_errno_alone)
     assert_int_equal(errno, 1234);
 }
 
-TEST(send_without_deadline_is_one_send)
+TEST(send_without_a_deadline_is_one_system_call)
 {
     probe_clear();
     assert_status(send_text("hello", nb_forever()), NB_OK);
@@ -192,7 +192,7 @@ TEST(send_without_deadline_is_one_send)
     assert_int_equal(calls(ON_LIBC_MALLOC), 0);
 }
 
-TEST(send_with_a_deadline_is_one_send_from_the_second_on)
+TEST(send_with_a_deadline_is_one_system_call_from_the_second_on)
 {
     assert_status(send_text("x", nb_after_ms(10000)), NB_OK);
     probe_clear();
@@ -203,7 +203,7 @@ TEST(send_with_a_deadline_is_one_send_from_the_second_on)
     assert_int_equal(calls(ON_LIBC_MALLOC), 0);
 }
 
-TEST_AS(both_directions_have_a_timer_of_their_own, TCP)
+TEST_AS(each_direction_has_its_own_timer, TCP)
 {
     raw_send_text(peer, "abcd");
     for (int i = 0; i < 3; i++) {
@@ -215,7 +215,7 @@ TEST_AS(both_directions_have_a_timer_of_their_own, TCP)
     assert_int_equal(probe_total(), 4);
 }
 
-TEST(header_and_body_are_one_send)
+TEST(header_and_body_are_one_system_call)
 {
     nb_slice slices[] = {{"header ", 7}, {NULL, 0}, {"body", 4}};
 
@@ -333,7 +333,7 @@ TEST(any_number_of_slices_arrives_in_order)
         check_slices(counts[i], 0);
 }
 
-TEST(slices_are_taken_up_again_after_a_short_send)
+TEST(slices_are_resumed_after_a_short_send)
 {
     pattern_fill(large, 65536, 0);
     for (size_t limit = 1; limit < 30; limit++)
@@ -359,7 +359,7 @@ TEST(large_slices_arrive_whole_through_small_buffers)
     assert_true(pattern_holds(copy, total, 0));
 }
 
-TEST(short_sends_are_made_good)
+TEST(short_sends_are_continued)
 {
     probe.send.limit = 7;
     pattern_fill(large, 1000, 0);
@@ -367,7 +367,7 @@ TEST(short_sends_are_made_good)
     peer_receives_pattern(1000);
 }
 
-TEST(send_goes_on_after_a_signal)
+TEST(send_continues_after_a_signal)
 {
     fail_next(ON_SEND, EINTR, 3);
     assert_status(send_text("hello", nb_forever()), NB_OK);
@@ -389,7 +389,7 @@ static void send_a_lot(void *argument)
     send_errno = errno;
 }
 
-TEST_AS(blocked_send_goes_on_when_the_peer_reads, ALL)
+TEST_AS(blocked_send_continues_when_the_peer_reads, ALL)
 {
     static const nb_deadline deadlines[] = {{INT64_MAX}, {INT64_MAX - 1}};
 
@@ -424,7 +424,7 @@ static void echo_a_lot(void *argument)
     (void)nb_shutdown_send(echo);
 }
 
-TEST_AS(both_directions_work_at_once, ALL)
+TEST_AS(both_directions_work_at_the_same_time, ALL)
 {
     struct task echoer;
     struct task sender;
@@ -467,7 +467,7 @@ static void send_fails_with(int number, nb_status status)
     peer = other_peer;
 }
 
-TEST_AS(every_failure_of_a_send_stays, TCP)
+TEST_AS(every_failure_of_a_send_is_sticky, TCP)
 {
     send_fails_with(ECONNRESET, NB_RESET);
     send_fails_with(EPIPE, NB_RESET);
@@ -525,7 +525,7 @@ TEST(timeout_of_slices_reports_exactly_what_was_sent)
     peer_receives_pattern(sent);
 }
 
-TEST(timeout_with_nothing_sent_stays)
+TEST(timeout_with_nothing_sent_is_sticky)
 {
     nb_deadline by;
     size_t filling;
@@ -549,7 +549,7 @@ TEST(timeout_is_never_early)
     assert_passed(by, 10000);
 }
 
-TEST_AS(send_to_a_peer_that_is_gone_is_a_reset_without_a_signal, ALL)
+TEST_AS(send_to_a_closed_peer_is_a_reset_without_sigpipe, ALL)
 {
     struct sigaction action;
     nb_slice slices[] = {{"x", 1}, {"y", 1}};
@@ -566,7 +566,7 @@ TEST_AS(send_to_a_peer_that_is_gone_is_a_reset_without_a_signal, ALL)
     assert_true(action.sa_handler == SIG_DFL);
 }
 
-TEST(send_of_any_kind_raises_no_signal)
+TEST(no_kind_of_send_raises_sigpipe)
 {
     nb_slice slices[] = {{"x", 1}, {"y", 1}};
     static const nb_deadline deadlines[] = {{INT64_MAX}, {INT64_MAX - 1}};
@@ -612,7 +612,7 @@ static void receiving_goes_on(void)
     assert_string_equal(text, "hello");
 }
 
-TEST(receiving_goes_on_after_a_send_has_failed)
+TEST(receiving_continues_after_a_failed_send)
 {
     assert_status(send_text("x", past()), NB_TIMEOUT);
     receiving_goes_on();
@@ -627,7 +627,7 @@ TEST_AS(shutdown_shows_the_peer_the_end_after_the_last_byte, ALL)
     assert_ending(0, 3);
 }
 
-TEST(receiving_goes_on_after_shutdown)
+TEST(receiving_continues_after_shutdown)
 {
     assert_status(nb_shutdown_send(conn), NB_OK);
     assert_int_equal(raw_ending(peer, NULL), 0);
@@ -654,7 +654,7 @@ TEST(shutdown_may_be_called_again)
     assert_status(nb_shutdown_send(conn), NB_OK);
 }
 
-TEST(shutdown_after_the_peer_has_reset_is_fine)
+TEST(shutdown_after_a_reset_by_the_peer_succeeds)
 {
     peer_breaks_off();
     errno = 1234;
@@ -663,7 +663,7 @@ TEST(shutdown_after_the_peer_has_reset_is_fine)
     assert_status(nb_recv(conn, copy, 1, &got, plenty()), over == OVER_UNIX ? NB_EOF : NB_RESET);
 }
 
-TEST(shutdown_after_a_failed_send_sends_no_end)
+TEST(shutdown_after_a_failed_send_sends_no_fin)
 {
     assert_status(send_text("half", plenty()), NB_OK);
     assert_status(send_text("x", past()), NB_TIMEOUT);

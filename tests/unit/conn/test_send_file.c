@@ -117,7 +117,7 @@ TEST_AS(a_file_of_any_length_arrives_whole, BOTH)
     }
 }
 
-TEST(a_part_of_a_file_is_sent_and_its_position_stays)
+TEST(sending_part_of_a_file_does_not_move_its_offset)
 {
     fill_file(5000);
     assert_int_equal(lseek(file, 7, SEEK_SET), 7);
@@ -129,7 +129,7 @@ TEST(a_part_of_a_file_is_sent_and_its_position_stays)
     assert_counted(0, 2001);
 }
 
-TEST(a_place_beyond_four_gibibytes_is_found)
+TEST(a_file_offset_beyond_four_gibibytes_works)
 {
     const off_t far = ((off_t)5 << 30) + 3;
 
@@ -139,7 +139,7 @@ TEST(a_place_beyond_four_gibibytes_is_found)
     assert_peer_has(100, 9);
 }
 
-TEST_AS(short_reads_and_signals_are_made_good, BOTH)
+TEST_AS(short_and_interrupted_reads_of_a_file_are_continued, BOTH)
 {
     fill_file(5000);
     fail_after(ON_PREAD, 1, EINTR, 3);
@@ -151,7 +151,7 @@ TEST_AS(short_reads_and_signals_are_made_good, BOTH)
     assert_peer_has(0, 5000);
 }
 
-TEST(no_more_memory_is_taken_than_a_piece_or_what_is_sent)
+TEST(send_file_allocates_at_most_one_chunk)
 {
     fill_file(100);
     probe_clear();
@@ -162,7 +162,7 @@ TEST(no_more_memory_is_taken_than_a_piece_or_what_is_sent)
     assert_int_equal(atomic_load(&probe.allocate.longest), PIECE);
 }
 
-TEST_AS(success_of_a_file_leaves_errno_alone, BOTH)
+TEST_AS(successful_send_file_preserves_errno, BOTH)
 {
     fill_file(10);
     errno = 1234;
@@ -187,7 +187,7 @@ TEST_AS(a_file_shorter_than_announced_is_an_end_with_an_exact_count, BOTH)
     conn = NULL;
 }
 
-TEST(a_place_behind_the_end_of_the_file_is_an_end)
+TEST(a_file_offset_beyond_the_end_is_an_end)
 {
     fill_file(10);
     assert_sends(send_part(10, 1, plenty()), NB_EOF, 0);
@@ -204,7 +204,7 @@ TEST(a_directory_cannot_be_sent)
     assert_int_equal(close(directory), 0);
 }
 
-TEST(what_is_no_descriptor_cannot_be_sent)
+TEST(a_bad_descriptor_cannot_be_sent)
 {
     assert_sends(nb_send_file(conn, -1, 0, 1, &sent, plenty()), NB_SYSTEM, 0);
     assert_stays(NB_SYSTEM, EBADF);
@@ -221,7 +221,7 @@ TEST(a_pipe_cannot_be_sent)
     assert_int_equal(close(fds[1]), 0);
 }
 
-TEST(a_disk_that_fails_is_told_with_an_exact_count_and_stays)
+TEST(a_read_error_of_the_file_is_sticky_and_the_count_exact)
 {
     static const struct {
         int error;
@@ -243,7 +243,7 @@ TEST(a_disk_that_fails_is_told_with_an_exact_count_and_stays)
     }
 }
 
-TEST(want_of_memory_for_the_piece_stays)
+TEST(out_of_memory_in_send_file_is_sticky)
 {
     fill_file(10);
     fail_next(ON_LIBC_MALLOC, ENOMEM, 1);
@@ -254,7 +254,7 @@ TEST(want_of_memory_for_the_piece_stays)
 
 /* ---- time, and the peer ---- */
 
-TEST(an_expired_deadline_reads_nothing_of_the_file_and_stays)
+TEST(an_expired_deadline_of_send_file_is_sticky_and_reads_nothing)
 {
     fill_file(10);
     fail_next(ON_LIBC_MALLOC, ENOMEM, 1); /* it does not come to that */
@@ -282,7 +282,7 @@ TEST_AS(a_file_that_times_out_reports_exactly_what_was_sent, BOTH)
     assert_stays(NB_TIMEOUT, 0);
 }
 
-TEST(signals_without_end_extend_no_deadline_of_a_file)
+TEST(endless_signals_extend_no_deadline_of_send_file)
 {
     nb_deadline by = nb_after_ms(30);
 
@@ -302,7 +302,7 @@ static void send_for_ever(void *argument)
     atomic_store(&status_of_thread, (int)send_part(0, LARGE, nb_forever()));
 }
 
-TEST_AS(cancel_wakes_who_sends_a_file, BOTH)
+TEST_AS(cancel_wakes_a_blocked_send_file, BOTH)
 {
     struct task task;
 
@@ -316,7 +316,7 @@ TEST_AS(cancel_wakes_who_sends_a_file, BOTH)
     assert_status(send_part(0, 1, past()), NB_CANCELLED);
 }
 
-TEST(signals_without_end_do_not_keep_a_file_that_was_cancelled)
+TEST(cancel_ends_send_file_despite_endless_signals)
 {
     struct task task;
 
@@ -331,7 +331,7 @@ TEST(signals_without_end_do_not_keep_a_file_that_was_cancelled)
     assert_int_equal(sent, 0);
 }
 
-TEST_AS(a_peer_that_is_gone_costs_no_signal_but_a_reset, BOTH)
+TEST_AS(send_file_to_a_closed_peer_is_a_reset_without_sigpipe, BOTH)
 {
     fill_file(LARGE);
     peer_breaks_off();
@@ -341,7 +341,7 @@ TEST_AS(a_peer_that_is_gone_costs_no_signal_but_a_reset, BOTH)
 
 /* ---- what is no part of a file ---- */
 
-TEST(a_part_that_no_file_can_have_is_invalid)
+TEST(a_file_range_that_cannot_exist_is_invalid)
 {
     fill_file(10);
     probe_clear();
@@ -357,7 +357,7 @@ TEST(a_part_that_no_file_can_have_is_invalid)
     assert_status(send_part(0, 0, plenty()), NB_INVALID);
 }
 
-TEST(a_part_of_no_bytes_asks_neither_the_clock_nor_the_file)
+TEST(a_file_range_of_zero_bytes_reads_neither_clock_nor_file)
 {
     probe_clear();
     assert_sends(nb_send_file(conn, -1, INT64_MAX, 0, &sent, past()), NB_OK, 0);

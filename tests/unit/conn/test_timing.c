@@ -168,7 +168,7 @@ static void end_busy_peer(void)
     task_join(&busy_peer);
 }
 
-TEST(peer_that_trickles_extends_no_deadline)
+TEST(peer_that_sends_byte_by_byte_extends_no_deadline)
 {
     static const struct surroundings trickling = {begin_trickle, end_busy_peer};
 
@@ -230,7 +230,7 @@ TEST(signals_that_restart_extend_no_deadline)
     each_is_on_time_among_signals(begin_signals_that_restart);
 }
 
-TEST(signals_end_no_wait)
+TEST(signals_do_not_end_a_wait)
 {
     static const int flags[] = {0, SA_RESTART};
 

@@ -82,7 +82,7 @@ static void check_close(const struct kernel_peer *peer, bool on_unix, nb_deadlin
 
 static const struct kernel_peer silent = {NULL, 0, NULL, 0, NULL, 0, 0};
 
-TEST(signals_do_not_keep_a_close_from_its_end)
+TEST(signals_do_not_delay_the_end_of_a_close)
 {
     for (int i = 0; i < 2; i++) {
         kernel_begin();
@@ -92,7 +92,7 @@ TEST(signals_do_not_keep_a_close_from_its_end)
 }
 
 /* All that it may drop comes at once, in the largest pieces that it reads, and then nothing. */
-TEST(close_that_has_dropped_the_most_gives_up_after_60_s)
+TEST(close_that_has_discarded_64_kib_gives_up_after_60_s)
 {
     static const struct kernel_step gives[] = {{0, 64 * KIB, 0}, {100 * S, 0, 0}};
     static const struct kernel_peer peer = {gives, COUNT(gives), NULL, 0, NULL, 0, 0};
@@ -102,7 +102,7 @@ TEST(close_that_has_dropped_the_most_gives_up_after_60_s)
 }
 
 /* That is no progress: without a deadline it gives up after 60 s all the same. */
-TEST(socket_that_is_readable_for_nothing_does_not_keep_a_close)
+TEST(spuriously_readable_socket_does_not_delay_a_close)
 {
     kernel_begin();
     kernel.idle_poll_ns = 70 * KERNEL_MS;

@@ -238,7 +238,7 @@ TEST(deadline_that_has_passed_ends_at_once_and_consumes_nothing)
     }
 }
 
-TEST(wait_for_readiness_asks_once_although_the_deadline_has_passed)
+TEST(wait_with_a_passed_deadline_polls_once)
 {
     for (size_t k = 0; k < COUNT(past_ns); k++) {
         meet(&ready);
@@ -248,7 +248,7 @@ TEST(wait_for_readiness_asks_once_although_the_deadline_has_passed)
     }
 }
 
-TEST(close_with_a_deadline_that_has_passed_ends_the_stream_and_waits_for_nobody)
+TEST(close_with_a_passed_deadline_ends_the_stream_without_waiting)
 {
     for (size_t k = 0; k < COUNT(past_ns); k++) {
         int fd;
@@ -263,7 +263,7 @@ TEST(close_with_a_deadline_that_has_passed_ends_the_stream_and_waits_for_nobody)
     }
 }
 
-TEST(deadline_to_come_is_kept_to_the_nanosecond)
+TEST(future_deadline_is_kept_to_the_nanosecond)
 {
     static const int64_t late[] = {0, 300, 1000};
 
@@ -273,7 +273,7 @@ TEST(deadline_to_come_is_kept_to_the_nanosecond)
     }
 }
 
-TEST(one_nanosecond_is_time_enough_for_what_is_ready)
+TEST(one_nanosecond_is_enough_for_bytes_that_are_ready)
 {
     for (size_t i = 0; i < COUNT(operations); i++) {
         meet(&ready);
@@ -281,7 +281,7 @@ TEST(one_nanosecond_is_time_enough_for_what_is_ready)
     }
 }
 
-TEST(end_of_time_is_no_time_out)
+TEST(largest_deadline_is_not_an_expired_one)
 {
     static const int64_t ends[] = {INT64_MAX, INT64_MAX - 1, INT64_MAX - KERNEL_MS};
     static const struct kernel_step late[] = {{INT64_MAX / 4, 10, 0}, {0, 0, 0}};
@@ -306,7 +306,7 @@ static void set_wall_clock(void *ahead_ns)
     kernel.wall_ahead_ns = *(const int64_t *)ahead_ns;
 }
 
-TEST(wall_clock_that_is_set_back_and_forth_moves_no_deadline)
+TEST(setting_the_wall_clock_moves_no_deadline)
 {
     static const int64_t ahead[] = {INT64_MAX / 4, -KERNEL_START, 86400000 * KERNEL_MS};
 
@@ -337,7 +337,7 @@ TEST(signal_each_300_ms_and_a_byte_each_100_ms_extend_no_deadline)
     each_ends_after(20000 * KERNEL_MS, drip(100 * KERNEL_MS, 18000), 0, 30 * KERNEL_MS);
 }
 
-TEST(peer_that_never_reads_costs_a_send_its_deadline_and_no_more)
+TEST(send_to_a_peer_that_never_reads_ends_at_its_deadline)
 {
     static const struct kernel_step some[] = {{0, 100000, 0}};
     static const struct kernel_peer lazy = {never, 1, NULL, 0, some, 1, 0};
@@ -355,7 +355,7 @@ TEST(peer_that_never_reads_costs_a_send_its_deadline_and_no_more)
 }
 
 /* A Unix socket's timer starts anew with every piece: 18.8 s were measured for one of 256 ms. */
-TEST(peer_that_reads_little_by_little_extends_no_send)
+TEST(peer_that_reads_slowly_extends_no_send)
 {
     for (size_t i = 0; i < COUNT(operations); i++) {
         if (operations[i].does != SENDS)
@@ -383,7 +383,7 @@ TEST(call_of_20_seconds_is_never_10_ms_late)
     }
 }
 
-TEST(system_without_timers_keeps_deadlines)
+TEST(deadlines_are_kept_on_a_system_without_socket_timers)
 {
     for (size_t i = 0; i < COUNT(operations); i++) {
         meet(operations[i].needs_few ? &silent : drip(100 * KERNEL_MS, 18000));
@@ -392,7 +392,7 @@ TEST(system_without_timers_keeps_deadlines)
     }
 }
 
-TEST(socket_that_is_ready_for_nothing_extends_no_deadline)
+TEST(spuriously_ready_socket_extends_no_deadline)
 {
     for (size_t i = 0; i < COUNT(operations); i++) {
         if (operations[i].does == LOOKS)
@@ -414,7 +414,7 @@ static void cancel(void *argument)
     nb_cancel(conn);
 }
 
-TEST(cancel_ends_each_wait_at_once)
+TEST(cancel_ends_every_wait_at_once)
 {
     static const int64_t times[] = {0, 1, 31 * KERNEL_MS, 19000 * KERNEL_MS};
 
@@ -503,7 +503,7 @@ TEST_AS(tcp_send_is_one_timer_and_one_poll_at_most, TCP)
     }
 }
 
-TEST_AS(twenty_seconds_are_a_timer_of_16384_ms_and_a_poll, TCP)
+TEST_AS(wait_of_20_s_is_a_timer_of_16384_ms_and_a_poll, TCP)
 {
     uses_timer_then_poll(wait_recv, NB_RECEIVE, 20000, true);
     assert_int_equal(kernel.armed_ms[NB_RECEIVE], 16384);
@@ -522,7 +522,7 @@ TEST_AS(unix_send_with_a_deadline_never_waits_in_the_kernels_send, UNIX)
     }
 }
 
-TEST(short_time_is_one_poll_without_a_timer)
+TEST(short_deadline_is_one_poll_without_a_timer)
 {
     meet(&silent);
     assert_times_out(wait_recv, 33); /* a timer is set now, and not to be used */
@@ -544,7 +544,7 @@ static void receive_often(int times, int64_t ms, int64_t other_ms)
         assert_status(wait_recv(within(i % 2 != 0 ? ms : other_ms)), NB_OK);
 }
 
-TEST_AS(fresh_deadlines_of_one_length_set_the_timer_once, TCP)
+TEST_AS(new_deadlines_of_the_same_length_set_the_timer_once, TCP)
 {
     meet(drip(KERNEL_MS, 1000));
     receive_often(1000, 20000, 20000);
@@ -671,12 +671,12 @@ TEST(signals_extend_no_deadline_on_the_virtual_clock)
     each_ends_after(20000 * KERNEL_MS, &silent, 0, 3 * KERNEL_MS);
 }
 
-TEST(trickle_extends_no_deadline_on_the_virtual_clock)
+TEST(slow_bytes_extend_no_deadline_on_the_virtual_clock)
 {
     each_ends_after(20000 * KERNEL_MS, drip(7 * KERNEL_MS, 3000), 0, 0);
 }
 
-TEST(timers_that_cannot_be_set_are_done_without)
+TEST(deadlines_are_kept_when_the_timer_cannot_be_set)
 {
     for (size_t i = 0; i < COUNT(operations); i++) {
         meet(&silent);
@@ -687,7 +687,7 @@ TEST(timers_that_cannot_be_set_are_done_without)
     }
 }
 
-TEST(deadlines_at_the_end_of_time_do_not_overflow)
+TEST(largest_deadlines_do_not_overflow)
 {
     static const int64_t ends[] = {INT64_MAX, INT64_MAX - 1, INT64_MAX - 1000 * KERNEL_MS,
                                    INT64_MAX / 2};
@@ -705,7 +705,7 @@ TEST(deadlines_at_the_end_of_time_do_not_overflow)
     }
 }
 
-TEST(send_with_a_deadline_moves_little_at_once)
+TEST(send_with_a_deadline_uses_small_system_calls)
 {
     meet(&ready);
     assert_status(wait_send(within(20000)), NB_OK);
@@ -713,7 +713,7 @@ TEST(send_with_a_deadline_moves_little_at_once)
     assert_true(kernel.longest_send >= (size_t)1 << 20);
 }
 
-TEST(send_without_a_deadline_moves_all_at_once)
+TEST(send_without_a_deadline_passes_everything_in_one_system_call)
 {
     meet(&ready);
     assert_status(wait_send(nb_forever()), NB_OK);
@@ -724,7 +724,7 @@ TEST(send_without_a_deadline_moves_all_at_once)
 static const struct kernel_step all_is_there[] = {{0, KERNEL_ALL, 0}};
 static const struct kernel_peer bytewise = {all_is_there, 1, NULL, 1, NULL, 0, 0};
 
-TEST(deadline_that_has_passed_is_noticed_before_each_step)
+TEST(deadline_is_checked_before_each_system_call)
 {
     nb_deadline by;
 
@@ -748,7 +748,7 @@ TEST(close_without_a_deadline_gives_up_after_60_idle_seconds)
     assert_true(kernel.now - KERNEL_START == 60000 * KERNEL_MS);
 }
 
-TEST(close_without_a_deadline_waits_on_while_bytes_come)
+TEST(close_without_a_deadline_keeps_waiting_while_bytes_arrive)
 {
     meet(drip(59000 * KERNEL_MS, 70000));
     assert_status(wait_close(nb_forever()), NB_TOO_LONG);
@@ -767,7 +767,7 @@ static ssize_t recv_for_a_ms(int fd, void *buffer, size_t length, int flags)
     return usual.recv(fd, buffer, length, flags);
 }
 
-TEST(close_ends_in_time_however_fast_bytes_come)
+TEST(close_ends_in_time_however_fast_bytes_arrive)
 {
     meet(&bytewise);
     sys.recv = recv_for_a_ms;
@@ -783,7 +783,7 @@ static int poll_that_is_always_ready(struct pollfd *fds, nfds_t count, nb_deadli
     return done == 0 ? 1 : done;
 }
 
-TEST(close_ends_in_time_when_it_is_woken_for_nothing)
+TEST(close_ends_in_time_despite_spurious_wakeups)
 {
     meet(&silent);
     kernel.idle_poll_ns = KERNEL_MS;
@@ -791,7 +791,7 @@ TEST(close_ends_in_time_when_it_is_woken_for_nothing)
     assert_ends_on_time(&operations[CLOSE], within(100), KERNEL_MS);
 }
 
-TEST(close_without_a_deadline_gives_up_when_it_is_woken_for_nothing)
+TEST(close_without_a_deadline_gives_up_despite_spurious_wakeups)
 {
     meet(&silent);
     kernel.idle_poll_ns = 100 * KERNEL_MS;

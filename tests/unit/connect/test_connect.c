@@ -239,7 +239,7 @@ TEST(localhost_connects_on_a_host_without_ipv4)
 }
 
 /* As a filter of system calls does it, with the errno that its author has chosen. */
-TEST(a_family_that_this_machine_refuses_hides_no_refusal)
+TEST(a_family_blocked_on_this_host_does_not_hide_a_refusal)
 {
     static const int reasons[] = {EPERM, EACCES, EOPNOTSUPP, EPROTONOSUPPORT, EAFNOSUPPORT};
     nb_address dead;
@@ -283,7 +283,7 @@ TEST(success_clears_the_error_and_keeps_errno)
     assert_string_equal(err.message, "");
 }
 
-TEST(nb_forever_connects)
+TEST(a_connect_without_a_deadline_succeeds)
 {
     assert_status(try_by(here(), nb_forever()), NB_OK);
 }
@@ -328,7 +328,7 @@ TEST(threads_connect_independently)
 
 /* --- What is no endpoint to connect to --- */
 
-TEST(what_is_no_endpoint_is_refused_and_named)
+TEST(connect_refuses_and_names_an_invalid_endpoint)
 {
     static const char *const rows[] = {
         "",       "a b:80",      "localhost:0",    "80",     "[::1]:0",    "127.0.0.1:-1",
@@ -363,7 +363,7 @@ TEST(a_huge_endpoint_gives_one_bounded_line)
     assert_true(strlen(err.message) < sizeof(err.message));
 }
 
-TEST(inherited_sockets_are_for_listening)
+TEST(connect_refuses_inherited_socket_endpoints)
 {
     static const char *const rows[] = {"fd:3", "systemd:"};
 
@@ -410,7 +410,7 @@ TEST(the_initial_options_are_accepted)
     assert_status(try_options(&options), NB_OK);
 }
 
-TEST(options_whose_size_was_never_set_are_invalid)
+TEST(connect_options_without_a_size_are_invalid)
 {
     static const size_t sizes[] = SIZES_NEVER_SET;
     nb_connect_options options = NB_CONNECT_OPTIONS_INIT;
@@ -430,12 +430,12 @@ static nb_status try_later_option(char value)
     return try_options(&options);
 }
 
-TEST(an_option_of_later_is_accepted_while_it_is_zero)
+TEST(connect_accepts_an_option_of_a_later_version_that_is_zero)
 {
     assert_status(try_later_option(0), NB_OK);
 }
 
-TEST(an_option_of_later_that_is_set_is_invalid)
+TEST(connect_refuses_an_option_of_a_later_version_that_is_set)
 {
     assert_status(try_later_option(1), NB_INVALID);
 }
@@ -464,7 +464,7 @@ TEST(a_refusal_names_every_attempt)
     assert_null(strchr(err.message, '\n'));
 }
 
-TEST(without_an_error_to_fill_in_it_fails_all_the_same)
+TEST(a_connect_fails_the_same_without_an_error_to_fill_in)
 {
     nb_conn *conn = (nb_conn *)(void *)&now;
 
@@ -491,7 +491,7 @@ static nb_deadline time_out_after(int attempts, const char *endpoint)
     return by;
 }
 
-TEST(a_refusal_beside_silence_is_told_of_at_the_deadline)
+TEST(a_refusal_is_reported_when_other_attempts_time_out)
 {
     nb_address dead, silent;
 
@@ -563,18 +563,18 @@ TEST(every_failure_of_poll_has_its_status)
     check_failures(ON_POLL, NB_SYSTEM, EINVAL);
 }
 
-TEST(a_failure_to_ask_for_the_pending_error_fails_the_attempt)
+TEST(a_failure_to_read_so_error_fails_the_attempt)
 {
     check_failures(ON_GETSOCKOPT, NB_NO_MEMORY, ENOBUFS);
     check_failures(ON_GETSOCKOPT, NB_SYSTEM, EIO);
 }
 
-TEST(a_failure_to_make_it_blocking_is_a_failure)
+TEST(a_failure_to_make_the_socket_blocking_fails_the_connect)
 {
     check_failures(ON_SET_BLOCKING, NB_SYSTEM, EIO);
 }
 
-TEST(a_host_without_any_family_is_unsupported)
+TEST(connect_without_any_address_family_is_unsupported)
 {
     nb_address dead;
 
@@ -584,7 +584,7 @@ TEST(a_host_without_any_family_is_unsupported)
 }
 
 /* The kernel gives up on its own after about two minutes: that is not the caller's deadline. */
-TEST(the_patience_of_the_kernel_is_no_timeout)
+TEST(etimedout_of_a_connect_is_not_a_timeout)
 {
     const char *endpoint = silence();
 
@@ -594,7 +594,7 @@ TEST(the_patience_of_the_kernel_is_no_timeout)
 }
 
 /* One allocation after the other fails, until none is left to fail. */
-TEST(no_memory_is_said_and_leaks_nothing)
+TEST(connect_out_of_memory_reports_it_and_leaks_nothing)
 {
     nb_status status = NB_NO_MEMORY;
     const char *endpoint = here();
@@ -611,7 +611,7 @@ TEST(no_memory_is_said_and_leaks_nothing)
 
 /* --- Deadlines --- */
 
-TEST(an_expired_deadline_tries_nothing)
+TEST(connect_with_an_expired_deadline_makes_no_attempt)
 {
     const char *endpoint = here();
 
@@ -620,7 +620,7 @@ TEST(an_expired_deadline_tries_nothing)
     assert_tells(endpoint);
 }
 
-TEST(a_contract_that_is_broken_comes_before_an_expired_deadline)
+TEST(connect_reports_an_invalid_argument_before_an_expired_deadline)
 {
     assert_status(try_by("127.0.0.1:0", nb_after_ms(0)), NB_BAD_ENDPOINT);
 }
@@ -633,14 +633,14 @@ static void check_times_out(const char *endpoint)
     assert_passed(by, 10000);
 }
 
-TEST(without_an_answer_it_ends_at_the_deadline)
+TEST(connect_without_an_answer_ends_at_its_deadline)
 {
     check_times_out(silence());
     assert_int_equal(err.system_error, 0);
     assert_tells(nb_status_text(NB_TIMEOUT));
 }
 
-TEST(signals_do_not_move_the_deadline)
+TEST(signals_do_not_move_the_deadline_of_a_connect)
 {
     const char *endpoint = silence();
 
@@ -660,7 +660,7 @@ TEST(signals_do_not_break_a_connect)
     (void)storm_end();
 }
 
-TEST(an_interrupted_connect_goes_on_and_is_not_made_again)
+TEST(an_interrupted_connect_continues_and_is_not_repeated)
 {
     now.interrupted = true;
     fail_next(ON_POLL, EINTR, 3);
@@ -668,7 +668,7 @@ TEST(an_interrupted_connect_goes_on_and_is_not_made_again)
     assert_int_equal(calls(ON_CONNECT), 1);
 }
 
-TEST(a_socket_that_is_writable_for_nothing_is_waited_for)
+TEST(a_connect_waits_on_after_spurious_writability)
 {
     fail_next(ON_GETPEERNAME, ENOTCONN, 5);
     assert_status(try_connect(here()), NB_OK);
@@ -676,7 +676,7 @@ TEST(a_socket_that_is_writable_for_nothing_is_waited_for)
 }
 
 /* Reset right away, and another thread, or the system, has taken the error. */
-TEST(a_socket_that_is_closed_without_an_error_was_reset)
+TEST(a_connect_that_hangs_up_without_an_error_was_reset)
 {
     const char *endpoint = silence();
 
@@ -685,7 +685,7 @@ TEST(a_socket_that_is_closed_without_an_error_was_reset)
     check_connect(endpoint, NB_RESET, ECONNRESET);
 }
 
-TEST(a_socket_that_never_answers_but_is_writable_for_nothing_times_out)
+TEST(a_silent_peer_times_out_despite_spurious_writability)
 {
     const char *endpoint = silence();
     nb_deadline by;
@@ -696,7 +696,7 @@ TEST(a_socket_that_never_answers_but_is_writable_for_nothing_times_out)
     assert_in_range(calls(ON_POLL), 6, 20);
 }
 
-TEST(a_dead_first_address_does_not_eat_all_the_time)
+TEST(a_dead_first_address_does_not_use_up_the_deadline)
 {
     nb_address silent, address;
     int64_t begin;
@@ -765,13 +765,13 @@ static void check_comes_from(const char *where, const char *local, const char *e
     close(other);
 }
 
-TEST(a_connection_comes_from_the_address_asked_for)
+TEST(a_connection_comes_from_the_requested_local_address)
 {
     check_comes_from("127.0.0.1:0", "127.0.0.77:0", "127.0.0.77");
     check_comes_from("[::1]:0", "[::1]:0", "[::1]");
 }
 
-TEST(a_connection_comes_from_the_port_asked_for_again_and_again)
+TEST(a_local_port_can_be_requested_repeatedly)
 {
     static const char *const local = "127.0.0.77:20077";
     nb_address address, from, own = address_of(local);
@@ -841,17 +841,17 @@ static void check_reconnect(const char *timestamps, nb_status expected)
     assert_status(reconnect.second, expected);
 }
 
-TEST(a_local_port_is_good_again_at_once_with_timestamps)
+TEST(a_local_port_is_reusable_at_once_with_tcp_timestamps)
 {
     check_reconnect("1", NB_OK);
 }
 
-TEST(a_local_port_rests_without_timestamps)
+TEST(a_local_port_is_not_reusable_at_once_without_tcp_timestamps)
 {
     check_reconnect("0", NB_ADDRESS_UNAVAILABLE);
 }
 
-TEST(a_local_port_that_is_listened_at_is_in_use)
+TEST(a_local_port_that_is_listened_on_is_in_use)
 {
     const char *busy = listener_at("127.0.0.77:0", "127.0.0.77");
 
@@ -860,7 +860,7 @@ TEST(a_local_port_that_is_listened_at_is_in_use)
     assert_tells(": local: address already in use (EADDRINUSE)");
 }
 
-TEST(a_foreign_local_address_is_not_available)
+TEST(a_local_address_of_another_host_is_unavailable)
 {
     nb_address address;
 
@@ -884,7 +884,7 @@ TEST(only_addresses_of_the_local_family_are_tried)
     assert_null(strstr(err.message, "127.0.0.1"));
 }
 
-TEST(without_an_address_of_the_local_family_nothing_is_tried)
+TEST(no_address_in_the_local_family_means_no_attempt)
 {
     static const char *const rows[][2] = {
         {"127.0.0.1:0", "[::1]:80"}, {"[::1]:0", "127.0.0.1:80"}, {"127.0.0.1:0", "unix:@nb-none"}};
@@ -897,7 +897,7 @@ TEST(without_an_address_of_the_local_family_nothing_is_tried)
     assert_int_equal(calls(ON_SOCKET), 0);
 }
 
-TEST(what_is_no_local_address_is_refused_and_named)
+TEST(an_invalid_local_address_is_refused_and_named)
 {
     static const char *const rows[] = {
         "",      "::1:0",       "[fe80::1]:0",       ":0",   "127.1:0",   "unix:/run/nb",
@@ -913,7 +913,7 @@ TEST(what_is_no_local_address_is_refused_and_named)
 }
 
 /* Two attempts have to come from one and the same port, to different addresses. */
-TEST(attempts_from_one_port_stand_beside_each_other)
+TEST(attempts_from_one_local_port_can_run_at_once)
 {
     nb_address silent, address;
 
@@ -973,7 +973,7 @@ static void check_cancel(const char *endpoint, int attempts)
     raw_close_pair(cancelled.fds);
 }
 
-TEST(a_connect_without_an_answer_can_be_cancelled)
+TEST(an_unanswered_connect_can_be_cancelled)
 {
     check_cancel(silence(), 1);
 }
@@ -988,7 +988,7 @@ TEST(a_race_can_be_cancelled)
     check_cancel(host_at("many.test", &silent), 2);
 }
 
-TEST(what_is_cancelled_before_tries_nothing)
+TEST(connect_that_was_cancelled_before_makes_no_attempt)
 {
     const char *endpoint = here();
     int fds[2];
@@ -1011,7 +1011,7 @@ TEST(what_is_cancelled_before_tries_nothing)
     raw_close(fds[0]);
 }
 
-TEST(what_is_no_descriptor_to_cancel_by_is_invalid)
+TEST(an_invalid_cancel_descriptor_is_invalid)
 {
     const char *endpoint = here();
     int fd = dup(STDERR_FILENO);
@@ -1086,7 +1086,7 @@ TEST(an_abstract_unix_name_connects)
     check_unix_both_ways(own_name("unix:@nb-test-connect-%d"));
 }
 
-TEST(a_stale_unix_file_refuses_and_a_missing_one_is_no_address)
+TEST(a_stale_socket_file_refuses_and_a_missing_one_is_unavailable)
 {
     const char *endpoint = own_name("unix:/tmp/nb-test-stale-%d");
 
@@ -1099,7 +1099,7 @@ TEST(a_stale_unix_file_refuses_and_a_missing_one_is_no_address)
     assert_status(try_connect("unix:@nb-test-nobody"), NB_REFUSED);
 }
 
-TEST(a_unix_socket_for_datagrams_is_named_as_what_it_is_not)
+TEST(a_unix_datagram_socket_is_reported_as_no_stream_socket)
 {
     const char *endpoint = own_name("unix:/tmp/nb-test-datagrams-%d");
     int fd = unix_socket(endpoint, SOCK_DGRAM);
@@ -1134,7 +1134,7 @@ static void close_queue(void)
         close(full_queue[i]);
 }
 
-TEST(a_full_unix_queue_is_waited_for_until_the_deadline)
+TEST(a_full_unix_accept_queue_is_retried_until_the_deadline)
 {
     const char *endpoint = own_name("unix:@nb-test-full-%d");
 
@@ -1145,7 +1145,7 @@ TEST(a_full_unix_queue_is_waited_for_until_the_deadline)
     close_queue();
 }
 
-TEST(a_full_unix_queue_lets_in_who_waits_when_there_is_room)
+TEST(connect_succeeds_once_a_full_unix_accept_queue_has_room)
 {
     struct cancelled waiting = {.endpoint = own_name("unix:@nb-test-full-%d"), .status = NB_SYSTEM};
 
@@ -1161,7 +1161,7 @@ TEST(a_full_unix_queue_lets_in_who_waits_when_there_is_room)
     close_queue();
 }
 
-TEST(waiting_for_a_full_unix_queue_can_be_cancelled)
+TEST(waiting_for_a_full_unix_accept_queue_can_be_cancelled)
 {
     const char *endpoint = own_name("unix:@nb-test-full-%d");
 
@@ -1254,7 +1254,7 @@ static void connect_among_two_ports(void *argument)
     }
 }
 
-TEST(a_dead_port_among_two_ephemeral_ones_is_always_refused)
+TEST(an_unused_port_of_two_ephemeral_ones_is_always_refused)
 {
     struct own_ports ports = {false, 0, 0, 0};
 

@@ -134,7 +134,7 @@ TEST(cancel_ends_a_connect_that_waits_for_its_peer)
     assert_non_null(strstr(tied.err.message, ": cancelled"));
 }
 
-TEST(cancel_ends_a_connect_that_waits_for_a_name)
+TEST(cancel_ends_a_connect_that_waits_for_a_lookup)
 {
     struct tied tied = {.name = "some.test:80"};
     nb_conn *conn;
@@ -164,7 +164,7 @@ TEST(cancel_ends_every_connect_that_waits)
         check_cancelled(&tied[i]);
 }
 
-TEST(what_is_cancelled_already_lets_nothing_be_tied_to_it)
+TEST(a_connect_tied_to_a_cancelled_connection_is_cancelled)
 {
     nb_conn *other;
     nb_error err;
@@ -176,7 +176,7 @@ TEST(what_is_cancelled_already_lets_nothing_be_tied_to_it)
     assert_status(try_tied(&other, &address, first, past(), NULL), NB_CANCELLED);
 }
 
-TEST(cancel_ends_a_receive_of_what_is_tied)
+TEST(cancel_ends_a_receive_of_a_tied_connection)
 {
     struct tied tied = {.name = NULL};
     int other;
@@ -193,7 +193,7 @@ TEST(cancel_ends_a_receive_of_what_is_tied)
     raw_close(other);
 }
 
-TEST(cancel_reaches_what_is_tied_to_what_is_tied)
+TEST(cancel_propagates_through_chains_of_ties)
 {
     nb_conn *conns[4];
     int peer;
@@ -229,7 +229,7 @@ static void detach_it(nb_conn *conn)
 
 static void (*const ends[])(nb_conn *) = {close_it, nb_abort, detach_it};
 
-TEST(the_end_of_the_first_unties)
+TEST(closing_the_first_connection_unties_the_others)
 {
     for (size_t i = 0; i < COUNT(ends); i++) {
         nb_conn *conn, *tied[2];
@@ -248,7 +248,7 @@ TEST(the_end_of_the_first_unties)
     }
 }
 
-TEST(the_end_of_what_is_tied_unties)
+TEST(closing_a_tied_connection_unties_it)
 {
     for (size_t i = 0; i < COUNT(ends); i++) {
         nb_conn *conn, *tied[3];
@@ -268,7 +268,7 @@ TEST(the_end_of_what_is_tied_unties)
     }
 }
 
-TEST(a_connect_that_fails_unties)
+TEST(a_failed_connect_leaves_no_tie)
 {
     nb_address dead, silent;
     nb_conn *other;
@@ -281,7 +281,7 @@ TEST(a_connect_that_fails_unties)
     nb_cancel(first);
 }
 
-TEST(what_was_cancelled_is_not_detached)
+TEST(a_tied_connection_that_was_cancelled_cannot_be_detached)
 {
     nb_conn *tied;
     nb_fd fd = -1;
@@ -345,12 +345,12 @@ static void check_the_drain_ends_it(bool reaches_it, const struct mode *mode)
     assert_int_equal(raw_ending(client, NULL), ECONNRESET);
 }
 
-TEST_AS(the_end_of_the_drain_ends_what_a_handler_connects_to, NET_CASE_FOR_BOTH)
+TEST_AS(the_end_of_the_drain_cancels_a_handlers_connect, NET_CASE_FOR_BOTH)
 {
     check_the_drain_ends_it(false, *state);
 }
 
-TEST_AS(the_end_of_the_drain_ends_what_a_handler_has_connected_to, NET_CASE_FOR_BOTH)
+TEST_AS(the_end_of_the_drain_cancels_a_handlers_tied_connection, NET_CASE_FOR_BOTH)
 {
     check_the_drain_ends_it(true, *state);
 }
@@ -368,12 +368,12 @@ static void check_the_life_ends_it(bool reaches_it, const struct mode *mode)
     assert_status(server_finish(server), NB_OK);
 }
 
-TEST_AS(the_end_of_its_life_ends_what_a_handler_connects_to, NET_CASE_FOR_BOTH)
+TEST_AS(connection_ms_cancels_a_handlers_connect, NET_CASE_FOR_BOTH)
 {
     check_the_life_ends_it(false, *state);
 }
 
-TEST_AS(the_end_of_its_life_ends_what_a_handler_has_connected_to, NET_CASE_FOR_BOTH)
+TEST_AS(connection_ms_cancels_a_handlers_tied_connection, NET_CASE_FOR_BOTH)
 {
     check_the_life_ends_it(true, *state);
 }
@@ -391,7 +391,7 @@ static nb_status leave_upstream(nb_conn *conn, void *context)
 }
 
 /* Whoever has it now does not hear of what becomes of later connections, which the same thread serves. */
-TEST_AS(the_return_of_the_handler_unties, NET_CASE_FOR_BOTH)
+TEST_AS(a_tie_ends_when_the_handler_returns, NET_CASE_FOR_BOTH)
 {
     static struct proxy proxy;
     struct server *server = run_proxy(&proxy, true, *state);
@@ -467,7 +467,7 @@ static void outlast_the_life(const nb_event *event, void *unused)
 }
 
 /* In the thread that accepts, who waits with what is tied to it looks at its life. */
-TEST_AS(what_a_handler_keeps_has_no_end_of_its_life, NET_CASE_FOR_BOTH)
+TEST_AS(connection_ms_does_not_apply_to_a_connection_that_is_kept, NET_CASE_FOR_BOTH)
 {
     struct server *server = server_new("127.0.0.1:0", keep_it, *state);
     int client = dial(&server->address);
@@ -497,7 +497,7 @@ static void end_it(void *conn)
 }
 
 /* Whoever ends what is tied waits for whoever cancels it just then. */
-TEST(cancel_against_the_end_of_what_is_tied)
+TEST(cancel_races_with_closing_a_tied_connection)
 {
     for (int round = 0; round < ROUNDS; round++) {
         nb_conn *conn, *tied, *behind;
@@ -518,7 +518,7 @@ TEST(cancel_against_the_end_of_what_is_tied)
     }
 }
 
-TEST(end_of_the_first_against_the_end_of_what_is_tied)
+TEST(closing_both_ends_of_a_tie_at_once_is_safe)
 {
     for (int round = 0; round < ROUNDS; round++) {
         nb_conn *conn, *tied;
@@ -546,7 +546,7 @@ static void connect_and_end(void *argument)
 }
 
 /* Several threads tie something to one connection while it is cancelled. */
-TEST(cancel_against_connects)
+TEST(cancel_races_with_tied_connects)
 {
     for (int round = 0; round < ROUNDS / 4; round++) {
         static struct tied tied[4];
@@ -574,7 +574,7 @@ TEST(cancel_against_connects)
 
 /* --- Out of something --- */
 
-TEST(without_memory_for_a_tie_nothing_is_connected_and_nothing_leaks)
+TEST(a_tied_connect_out_of_memory_connects_and_leaks_nothing)
 {
     nb_status status = NB_NO_MEMORY;
     nb_conn *tied = NULL;
@@ -591,7 +591,7 @@ TEST(without_memory_for_a_tie_nothing_is_connected_and_nothing_leaks)
     nb_abort(tied);
 }
 
-TEST(without_a_descriptor_for_a_tie_it_says_so)
+TEST(a_tied_connect_out_of_descriptors_is_reported)
 {
     nb_conn *tied;
     nb_error err;
@@ -603,7 +603,7 @@ TEST(without_a_descriptor_for_a_tie_it_says_so)
 }
 
 /* Once it is connected, a tie takes none. */
-TEST(a_tied_connection_has_one_descriptor)
+TEST(a_tied_connection_takes_one_descriptor)
 {
     nb_conn *tied;
     size_t before;

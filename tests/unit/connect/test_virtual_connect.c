@@ -107,7 +107,7 @@ TEST(addresses_race_as_rfc_8305_says)
         check_race(&races[i], 0);
 }
 
-TEST(signals_change_nothing_in_a_race)
+TEST(signals_do_not_change_the_race_of_addresses)
 {
     for (size_t i = 0; i < COUNT(races); i++) {
         check_race(&races[i], 300 * MS);
@@ -115,7 +115,7 @@ TEST(signals_change_nothing_in_a_race)
     }
 }
 
-TEST(connect_with_a_deadline_that_has_passed_tries_nothing)
+TEST(connect_with_a_passed_deadline_makes_no_attempt)
 {
     static const int64_t ends[] = {INT64_MIN, -1, 0, 1, KERNEL_START - 1, KERNEL_START};
 
@@ -132,7 +132,7 @@ TEST(connect_with_a_deadline_that_has_passed_tries_nothing)
     }
 }
 
-TEST(deadline_at_the_end_of_time_does_not_hurry_the_race)
+TEST(largest_deadline_does_not_shorten_the_stagger)
 {
     static const int64_t ends[] = {INT64_MAX, INT64_MAX - 1, INT64_MAX - MS};
     static const struct kernel_attempt attempts[] = {NEVER_ANSWERS, ANSWERS(INT64_MAX / 4)};
@@ -151,7 +151,7 @@ TEST(deadline_at_the_end_of_time_does_not_hurry_the_race)
     }
 }
 
-TEST(literal_waits_for_its_one_address_alone)
+TEST(literal_connect_tries_only_its_one_address)
 {
     static const struct kernel_attempt dead = NEVER_ANSWERS;
     nb_deadline by;

@@ -220,7 +220,7 @@ static const char *course(void)
 
 /* --- Order --- */
 
-TEST(families_take_turns_in_the_order_of_the_resolver)
+TEST(families_alternate_in_resolver_order)
 {
     static const struct host hosts[] = {{"[2001:db8::1]:80", NEVER, 0},
                                         {"[2001:db8::2]:80", NEVER, 0},
@@ -241,7 +241,7 @@ TEST(the_family_that_the_resolver_prefers_is_first)
     assert_race(10000, NB_TIMEOUT, "192.0.2.1:80@0 [2001:db8::1]:80@250 192.0.2.2:80@500");
 }
 
-TEST(an_address_that_comes_twice_is_tried_once)
+TEST(a_duplicate_address_is_tried_once)
 {
     static const struct host hosts[] = {{"192.0.2.1:80", 5, ECONNREFUSED},
                                         {"192.0.2.1:80", 5, ECONNREFUSED},
@@ -252,7 +252,7 @@ TEST(an_address_that_comes_twice_is_tried_once)
 }
 
 /* Twenty of one family must not push the other one out. */
-TEST(sixteen_are_tried_and_both_families_are_among_them)
+TEST(at_most_sixteen_addresses_of_both_families_are_tried)
 {
     static struct host hosts[22];
     static char names[22][32];
@@ -271,7 +271,7 @@ TEST(sixteen_are_tried_and_both_families_are_among_them)
 
 /* --- Time --- */
 
-TEST(a_failure_starts_the_next_at_once_and_the_stagger_anew)
+TEST(a_failed_attempt_starts_the_next_at_once_and_restarts_the_stagger)
 {
     static const struct host hosts[] = {
         {"192.0.2.1:80", 0, ENETUNREACH},    {"192.0.2.2:80", 40, ECONNREFUSED},
@@ -285,7 +285,7 @@ TEST(a_failure_starts_the_next_at_once_and_the_stagger_anew)
     assert_int_equal(now_ms(), 591);
 }
 
-TEST(an_answer_within_the_stagger_leaves_the_others_alone)
+TEST(an_answer_within_the_stagger_starts_no_other_attempt)
 {
     static const struct host hosts[] = {{"[2001:db8::1]:80", 249, 0}, {"192.0.2.1:80", 1, 0}};
 
@@ -310,14 +310,14 @@ TEST(an_earlier_attempt_that_answers_late_still_wins)
     assert_int_equal(now_ms(), 600);
 }
 
-TEST(of_two_that_answer_together_the_earlier_wins)
+TEST(the_earlier_of_two_simultaneous_answers_wins)
 {
     static const struct host hosts[] = {{"192.0.2.1:80", 300, 0}, {"192.0.2.2:80", 50, 0}};
 
     assert_winner(10000, "192.0.2.1:80");
 }
 
-TEST(where_time_is_short_every_address_gets_its_share_of_it)
+TEST(a_short_deadline_is_shared_among_all_addresses)
 {
     static const struct host hosts[] = {{"192.0.2.1:80", NEVER, 0},
                                         {"192.0.2.2:80", NEVER, 0},
@@ -327,7 +327,7 @@ TEST(where_time_is_short_every_address_gets_its_share_of_it)
     assert_race(400, NB_OK, "192.0.2.1:80@0 192.0.2.2:80@100 192.0.2.3:80@200 192.0.2.4:80@300");
 }
 
-TEST(attempts_are_never_closer_than_ten_milliseconds)
+TEST(attempts_start_at_least_ten_milliseconds_apart)
 {
     static const struct host hosts[] = {
         {"192.0.2.1:80", NEVER, 0}, {"192.0.2.2:80", NEVER, 0}, {"192.0.2.3:80", NEVER, 0}};
@@ -360,7 +360,7 @@ TEST(signals_move_neither_the_stagger_nor_the_deadline)
     assert_int_equal(now_ms(), 2000);
 }
 
-TEST(without_a_deadline_the_patience_of_the_system_ends_it)
+TEST(without_a_deadline_the_kernels_timeout_ends_a_connect)
 {
     static const struct host hosts[] = {{"192.0.2.1:80", 127000, ETIMEDOUT},
                                         {"192.0.2.2:80", 127000, ETIMEDOUT}};
@@ -371,7 +371,7 @@ TEST(without_a_deadline_the_patience_of_the_system_ends_it)
 }
 
 /* An answer that has come counts, even when the machine was too busy to look in time. */
-TEST(an_answer_that_is_there_beats_the_deadline)
+TEST(an_answer_that_has_arrived_beats_the_deadline)
 {
     static const struct host hosts[] = {{"192.0.2.1:80", 100, 0}};
 
@@ -379,7 +379,7 @@ TEST(an_answer_that_is_there_beats_the_deadline)
     assert_status(RACE(hosts, 300), NB_OK);
 }
 
-TEST(after_the_deadline_no_attempt_begins)
+TEST(no_attempt_starts_after_the_deadline)
 {
     static const struct host hosts[] = {{"192.0.2.1:80", 0, ECONNREFUSED},
                                         {"192.0.2.2:80", 0, ECONNREFUSED},
@@ -390,7 +390,7 @@ TEST(after_the_deadline_no_attempt_begins)
     assert_non_null(strstr(err.message, "192.0.2.3:80: not tried"));
 }
 
-TEST(a_lookup_is_over_at_the_deadline_whatever_interrupts_it)
+TEST(a_lookup_ends_at_the_deadline_despite_interruptions)
 {
     static const struct host hosts[] = {{"192.0.2.1:80", 1, 0}};
 
@@ -418,7 +418,7 @@ TEST(a_lookup_that_failed_too_late_is_a_timeout)
 
 /* --- What it comes to when all fail --- */
 
-TEST(when_all_fail_the_status_is_what_tells_most)
+TEST(the_most_informative_failure_is_reported_when_all_attempts_fail)
 {
     static const struct {
         int errors[3];
@@ -458,7 +458,7 @@ TEST(when_all_fail_the_status_is_what_tells_most)
 }
 
 /* Whatever errno a filter of system calls has chosen for a family. */
-TEST(a_socket_that_this_machine_refuses_tells_less_than_the_host)
+TEST(an_answer_of_the_host_outranks_a_failed_socket_call)
 {
     static const int reasons[] = {EPERM,  EACCES, EOPNOTSUPP, EPROTONOSUPPORT, EAFNOSUPPORT,
                                   EINVAL, EPROTO, ENOSYS,     ECONNREFUSED};

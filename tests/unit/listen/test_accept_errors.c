@@ -63,7 +63,7 @@ static nb_status accept_with(int error, int times, nb_deadline by, nb_error *tol
 #define WORKERS_CASE(name) NET_CASE_FOR(name, workers)
 #define TEST(name) TEST_AS(name, NET_CASE)
 
-TEST(accept_tries_again)
+TEST(accept_retries_after_transient_errors)
 {
     for (size_t i = 0; i < COUNT(again); i++)
         assert_status(accept_with(again[i], 3, plenty(), NULL), NB_OK);
@@ -77,7 +77,7 @@ TEST(accept_skips_lost_connections)
     assert_in_range(calls(ON_ACCEPT), 4 * COUNT(lost), 5 * COUNT(lost));
 }
 
-TEST(accept_waits_out_a_shortage)
+TEST(accept_retries_until_a_shortage_ends)
 {
     int64_t begin = now_ns();
 
@@ -102,7 +102,7 @@ static nb_status accept_in_vain(int error, int times)
     return status;
 }
 
-TEST(accept_tells_of_a_shortage_at_its_deadline)
+TEST(accept_reports_a_shortage_at_its_deadline)
 {
     for (size_t i = 0; i < COUNT(shortages); i++) {
         assert_status(accept_in_vain(shortages[i].error, -1), shortages[i].status);
@@ -121,7 +121,7 @@ static int lose(int error, int64_t ms)
     return calls(ON_ACCEPT) - before;
 }
 
-TEST(losses_until_the_deadline_are_a_timeout)
+TEST(lost_connections_until_the_deadline_are_a_timeout)
 {
     for (size_t i = 0; i < COUNT(lost); i++) {
         int64_t ms = 20;
@@ -141,7 +141,7 @@ TEST(a_signal_does_not_hide_the_shortage_before_it)
     after_that = 0;
 }
 
-TEST(accept_ends_with_what_is_broken)
+TEST(accept_fails_at_once_on_a_fatal_error)
 {
     for (size_t i = 0; i < COUNT(fatal); i++) {
         assert_status(accept_with(fatal[i], -1, nb_forever(), &err), NB_SYSTEM);
@@ -150,13 +150,13 @@ TEST(accept_ends_with_what_is_broken)
     assert_int_equal(calls(ON_ACCEPT), COUNT(fatal));
 }
 
-TEST(accept_takes_ten_in_a_row_that_are_unclear)
+TEST(accept_retries_ten_ambiguous_errors_in_a_row)
 {
     for (size_t i = 0; i < COUNT(unclear); i++)
         assert_status(accept_with(unclear[i].error, 10, plenty(), NULL), NB_OK);
 }
 
-TEST(accept_ends_when_all_are_unclear)
+TEST(accept_fails_when_every_error_is_ambiguous)
 {
     for (size_t i = 0; i < COUNT(unclear); i++) {
         int before = calls(ON_ACCEPT);
@@ -168,7 +168,7 @@ TEST(accept_ends_when_all_are_unclear)
 }
 
 /* An errno that would be a lost connection's from accept. */
-TEST(a_wait_that_fails_is_no_lost_connection)
+TEST(a_failed_wait_is_not_a_lost_connection)
 {
     nb_conn *conn;
 
@@ -184,7 +184,7 @@ TEST(a_wait_that_fails_is_no_lost_connection)
 
 /* --- What is remembered from one error to the next --- */
 
-TEST(a_wait_doubles_up_to_a_second)
+TEST(the_backoff_doubles_up_to_a_second)
 {
     static const int64_t waits[] = {5, 10, 20, 40, 80, 160, 320, 640, 1000, 1000};
     struct nb__accepting accepting = {.unclear_in_row = 0};
@@ -196,7 +196,7 @@ TEST(a_wait_doubles_up_to_a_second)
     }
 }
 
-TEST(anything_else_begins_the_row_of_unclear_ones_anew)
+TEST(any_other_error_restarts_the_count_of_ambiguous_ones)
 {
     struct nb__accepting accepting = {.unclear_in_row = 0};
 
@@ -225,7 +225,7 @@ static struct server *served_despite(int error, int times, const struct mode *mo
     return server;
 }
 
-TEST_AS(the_loop_tries_again, NET_CASE_FOR_BOTH)
+TEST_AS(the_loop_retries_after_transient_errors, NET_CASE_FOR_BOTH)
 {
     for (size_t i = 0; i < COUNT(again); i++) {
         struct server *server = served_despite(again[i], 3, *state);
@@ -237,7 +237,7 @@ TEST_AS(the_loop_tries_again, NET_CASE_FOR_BOTH)
     assert_in_range(calls(ON_ACCEPT), 4 * COUNT(again), 8 * COUNT(again));
 }
 
-TEST_AS(the_loop_counts_lost_connections_and_goes_on, NET_CASE_FOR_BOTH)
+TEST_AS(the_loop_counts_lost_connections_and_continues, NET_CASE_FOR_BOTH)
 {
     for (size_t i = 0; i < COUNT(lost); i++) {
         struct server *server = served_despite(lost[i], 3, *state);
@@ -274,7 +274,7 @@ TEST_AS(the_loop_backs_off_from_a_shortage_and_recovers, NET_CASE_FOR_BOTH)
     assert_in_range(calls(ON_ACCEPT), 4 * COUNT(shortages), 8 * COUNT(shortages));
 }
 
-TEST_AS(each_shortage_is_told_once, NET_CASE_FOR_BOTH)
+TEST_AS(each_shortage_is_reported_once, NET_CASE_FOR_BOTH)
 {
     struct server *server = run_server(say_hello, NULL, *state);
 
@@ -295,7 +295,7 @@ static void stay_in_backing_off(const nb_event *event, void *unused)
 }
 
 /* Its end is told afterwards, and in order. */
-TEST(who_takes_its_time_over_a_shortage_does_not_prolong_it)
+TEST(a_slow_event_callback_does_not_prolong_a_shortage)
 {
     struct server *server = run_server_with(say_hello, &workers, .also = stay_in_backing_off);
 
@@ -309,7 +309,7 @@ TEST(who_takes_its_time_over_a_shortage_does_not_prolong_it)
 }
 
 /* 5, 10, 20, 40, 80 and 160 ms: a constant wait would be over long before. */
-TEST_AS(each_wait_for_a_shortage_is_longer_than_the_last, NET_CASE_FOR_BOTH)
+TEST_AS(each_backoff_of_a_shortage_is_longer_than_the_last, NET_CASE_FOR_BOTH)
 {
     int64_t begin = now_ns();
     struct server *server = served_despite(EMFILE, 6, *state);
@@ -336,7 +336,7 @@ static int64_t stop_during_a_shortage(const struct mode *mode)
     return ms_since(begin);
 }
 
-TEST_AS(a_stop_during_a_shortage_ends_the_wait, NET_CASE_FOR_BOTH)
+TEST_AS(a_stop_during_a_shortage_ends_the_backoff, NET_CASE_FOR_BOTH)
 {
     int slow = 0;
 
@@ -373,7 +373,7 @@ static void check_ends_with(struct server *server, nb_status status, int system_
     assert_int_equal(server->err.system_error, system_error);
 }
 
-TEST_AS(the_loop_ends_with_what_is_broken, NET_CASE_FOR_BOTH)
+TEST_AS(the_loop_ends_with_a_fatal_error, NET_CASE_FOR_BOTH)
 {
     for (size_t i = 0; i < COUNT(fatal); i++) {
         struct server *server = run_server(say_hello, NULL, *state);
@@ -391,7 +391,7 @@ TEST_AS(the_loop_ends_with_what_is_broken, NET_CASE_FOR_BOTH)
 
 /* --- What never ends --- */
 
-TEST_AS(losses_without_end_become_a_shortage, NET_CASE_FOR_BOTH)
+TEST_AS(endless_lost_connections_count_as_a_shortage, NET_CASE_FOR_BOTH)
 {
     struct server *server = run_server(say_hello, NULL, *state);
 
@@ -406,7 +406,7 @@ TEST_AS(losses_without_end_become_a_shortage, NET_CASE_FOR_BOTH)
     assert_status(server_finish(server), NB_OK);
 }
 
-TEST_AS(losses_without_end_do_not_outlast_the_drain, NET_CASE_FOR_BOTH)
+TEST_AS(endless_lost_connections_do_not_outlast_the_drain, NET_CASE_FOR_BOTH)
 {
     struct server *server = run_server_with(say_hello, *state, .drain_ms = 100);
 
@@ -419,7 +419,7 @@ TEST_AS(losses_without_end_do_not_outlast_the_drain, NET_CASE_FOR_BOTH)
     fail_next(ON_ACCEPT, 0, 0);
 }
 
-TEST_AS(a_loop_that_cannot_wait_ends_and_says_so, NET_CASE_FOR_BOTH)
+TEST_AS(a_loop_that_cannot_poll_ends_with_an_error, NET_CASE_FOR_BOTH)
 {
     fail_next(ON_POLL, EINVAL, -1);
     struct server *server = run_server(say_hello, NULL, *state);
@@ -428,14 +428,14 @@ TEST_AS(a_loop_that_cannot_wait_ends_and_says_so, NET_CASE_FOR_BOTH)
     fail_next(ON_POLL, 0, 0);
 }
 
-TEST(memory_that_is_missing_once_for_waiting_ends_no_accept)
+TEST(a_poll_out_of_memory_once_does_not_end_accept)
 {
     (void)listen_with_a_client();
     fail_next(ON_POLL, ENOMEM, 1);
     nb_abort(accept_next());
 }
 
-TEST(handlers_finish_before_the_broken_loop_ends)
+TEST(handlers_finish_before_a_failed_loop_ends)
 {
     struct server *server = run_server(say_hello_later, NULL, &workers);
     int client = client_at_the_gate(server);
@@ -463,7 +463,7 @@ TEST_AS(a_socket_that_was_destroyed_ends_the_loop, NET_CASE_FOR_BOTH)
     assert_in_range(calls(ON_ACCEPT), 1, 2);
 }
 
-TEST_AS(the_loop_takes_ten_in_a_row_that_are_unclear, NET_CASE_FOR_BOTH)
+TEST_AS(the_loop_retries_ten_ambiguous_errors_in_a_row, NET_CASE_FOR_BOTH)
 {
     for (size_t i = 0; i < COUNT(unclear); i++) {
         struct server *server = served_despite(unclear[i].error, 10, *state);
@@ -473,7 +473,7 @@ TEST_AS(the_loop_takes_ten_in_a_row_that_are_unclear, NET_CASE_FOR_BOTH)
     }
 }
 
-TEST_AS(only_a_row_of_unclear_ones_counts, NET_CASE_FOR_BOTH)
+TEST_AS(only_consecutive_ambiguous_errors_count, NET_CASE_FOR_BOTH)
 {
     struct server *server = run_server(say_hello, NULL, *state);
 
@@ -485,7 +485,7 @@ TEST_AS(only_a_row_of_unclear_ones_counts, NET_CASE_FOR_BOTH)
     assert_status(server_finish(server), NB_OK);
 }
 
-TEST_AS(the_loop_ends_when_all_are_unclear, NET_CASE_FOR_BOTH)
+TEST_AS(the_loop_ends_when_every_error_is_ambiguous, NET_CASE_FOR_BOTH)
 {
     for (size_t i = 0; i < COUNT(unclear); i++) {
         struct server *server = run_server(say_hello, NULL, *state);
@@ -526,7 +526,7 @@ static struct server *overrun_server(nb_handler *handler, const struct mode *mod
     return server;
 }
 
-TEST_AS(a_crowd_beyond_the_limit_of_descriptors_is_served_when_it_is_raised, NET_CASE_FOR_BOTH)
+TEST_AS(clients_beyond_the_descriptor_limit_are_served_when_it_is_raised, NET_CASE_FOR_BOTH)
 {
     int clients[30];
     struct server *server = overrun_server(say_hello, *state, clients, COUNT(clients), 0);
@@ -543,7 +543,7 @@ TEST_AS(a_crowd_beyond_the_limit_of_descriptors_is_served_when_it_is_raised, NET
     assert_status(server_finish(server), NB_OK);
 }
 
-TEST_AS(a_crowd_beyond_the_limit_of_descriptors_is_served_as_they_come_free, WORKERS_CASE)
+TEST_AS(clients_beyond_the_descriptor_limit_are_served_as_others_end, WORKERS_CASE)
 {
     int clients[30];
     struct server *server = overrun_server(say_hello_later, *state, clients, COUNT(clients), 4);
@@ -558,7 +558,7 @@ TEST_AS(a_crowd_beyond_the_limit_of_descriptors_is_served_as_they_come_free, WOR
     assert_in_range(calls(ON_ACCEPT), COUNT(clients), 10 * COUNT(clients));
 }
 
-TEST_AS(in_want_of_descriptors_who_lingers_makes_room_and_loses_nothing, NET_CASE_FOR_BOTH)
+TEST_AS(lingering_connections_make_room_when_out_of_descriptors, NET_CASE_FOR_BOTH)
 {
     int clients[30];
     struct server *server = overrun_server(say_hello, *state, clients, COUNT(clients), 3);
@@ -574,7 +574,7 @@ TEST_AS(in_want_of_descriptors_who_lingers_makes_room_and_loses_nothing, NET_CAS
     assert_status(server_finish(server), NB_OK);
 }
 
-TEST_AS(who_makes_room_for_nobody_is_told_of_all_the_same, NET_CASE_FOR_BOTH)
+TEST_AS(a_connection_ended_to_make_room_always_gets_its_closed_event, NET_CASE_FOR_BOTH)
 {
     struct server *server = run_server_with(say_hello, *state, .linger_ms = 10 * PATIENCE_MS);
 
@@ -587,7 +587,7 @@ TEST_AS(who_makes_room_for_nobody_is_told_of_all_the_same, NET_CASE_FOR_BOTH)
     assert_status(server_finish(server), NB_OK);
 }
 
-TEST(a_server_that_has_no_descriptors_to_begin_with_says_so)
+TEST(a_server_that_starts_without_descriptors_fails_with_the_reason)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
 
@@ -620,7 +620,7 @@ static void check_all_served(struct server *server, const int *clients, size_t c
     assert_int_equal(server_counters(server).accepted, count);
 }
 
-TEST(the_first_thread_that_cannot_be_started_is_tried_again)
+TEST(starting_the_first_thread_is_retried)
 {
     int clients[5];
     struct server *server = server_short_of_threads(0, 2, clients, COUNT(clients));
@@ -630,7 +630,7 @@ TEST(the_first_thread_that_cannot_be_started_is_tried_again)
     eventually(server_heard(server, NB_EVENT_ACCEPT_RECOVERED) == 1);
 }
 
-TEST(later_threads_that_cannot_be_started_are_done_without)
+TEST(a_server_works_when_later_threads_cannot_be_started)
 {
     int clients[20];
     struct server *server = server_short_of_threads(1, -1, clients, COUNT(clients));
@@ -639,7 +639,7 @@ TEST(later_threads_that_cannot_be_started_are_done_without)
     assert_int_equal(server_counters(server).peak, 1);
 }
 
-TEST(threads_are_started_again_when_they_can_be)
+TEST(threads_are_started_again_when_that_becomes_possible)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello_later, &workers);
 
@@ -652,7 +652,7 @@ TEST(threads_are_started_again_when_they_can_be)
     eventually(gate_waiting() == 5);
 }
 
-TEST(threads_that_cannot_be_started_are_not_tried_all_the_time)
+TEST(failed_thread_starts_are_not_retried_continuously)
 {
     struct server *server = server_new("127.0.0.1:0", wait_for_ever, &workers);
 
@@ -679,7 +679,7 @@ TEST(a_server_without_any_thread_can_be_stopped)
     assert_status(server_wait(server), NB_OK);
 }
 
-TEST(without_any_thread_those_who_wait_are_reset_at_the_end_of_the_drain)
+TEST(clients_of_a_server_without_threads_are_reset_after_the_drain)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
     int client = dial(&server->address);
@@ -694,7 +694,7 @@ TEST(without_any_thread_those_who_wait_are_reset_at_the_end_of_the_drain)
 }
 
 /* What is no shortage does not go away by waiting. */
-TEST(threads_that_can_never_be_started_end_the_server_with_the_reason)
+TEST(a_server_that_can_never_start_a_thread_fails_with_the_reason)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
     int client = dial(&server->address);
@@ -708,7 +708,7 @@ TEST(threads_that_can_never_be_started_end_the_server_with_the_reason)
     assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF), 0);
 }
 
-TEST(later_threads_that_can_never_be_started_are_done_without)
+TEST(a_server_works_when_later_threads_can_never_be_started)
 {
     int clients[5];
     struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
@@ -719,7 +719,7 @@ TEST(later_threads_that_can_never_be_started_are_done_without)
     check_all_served(server, clients, COUNT(clients));
 }
 
-TEST(want_of_memory_for_the_first_thread_is_told_as_what_it_is)
+TEST(out_of_memory_for_the_first_thread_is_reported_as_such)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
     int client = dial(&server->address);
@@ -734,7 +734,7 @@ TEST(want_of_memory_for_the_first_thread_is_told_as_what_it_is)
 
 /* One allocation after the other fails at the beginning, until none is left to fail. Whatever was
    there to begin with, a client is served in the end, or the loop says that it could not begin. */
-TEST_AS(memory_that_is_missing_at_the_beginning_is_said_or_got_over, NET_CASE_FOR_BOTH)
+TEST_AS(out_of_memory_at_the_start_is_reported_or_survived, NET_CASE_FOR_BOTH)
 {
     nb_status status = NB_NO_MEMORY;
     int said = 0;
@@ -757,7 +757,7 @@ TEST_AS(memory_that_is_missing_at_the_beginning_is_said_or_got_over, NET_CASE_FO
     assert_in_range(said, 1, 11);
 }
 
-TEST_AS(memory_that_is_missing_later_costs_nobody_the_answer, NET_CASE_FOR_BOTH)
+TEST_AS(out_of_memory_after_the_start_costs_no_client_its_answer, NET_CASE_FOR_BOTH)
 {
     struct server *server = run_server(say_hello, NULL, *state);
     int clients[5];

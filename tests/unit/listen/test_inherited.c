@@ -143,7 +143,7 @@ TEST(peers_of_an_inherited_dual_stack_socket_are_ipv4)
     nb_abort(conn);
 }
 
-TEST(accepted_connections_are_as_always)
+TEST(connections_of_an_inherited_socket_are_configured_as_usual)
 {
     int fd = plain_listener(OVER_IPV4);
     nb_address own = listen_here(endpoint_of(fd));
@@ -155,7 +155,7 @@ TEST(accepted_connections_are_as_always)
     nb_abort(conn);
 }
 
-TEST(options_reach_the_accepted_connections)
+TEST(options_reach_connections_accepted_from_an_inherited_socket)
 {
     skip_under_qemu("TCP_INFO is cut short");
     int fd = plain_listener(OVER_IPV4);
@@ -187,14 +187,14 @@ static void check_nothing_inherited(enum transport over)
     close_listener();
 }
 
-TEST(accepted_connections_inherit_nothing_that_breaks_a_promise)
+TEST(accepted_connections_inherit_no_option_that_breaks_a_promise)
 {
     check_nothing_inherited(OVER_IPV4);
     check_nothing_inherited(OVER_IPV6);
     check_nothing_inherited(OVER_UNIX);
 }
 
-TEST(a_byte_is_received_whatever_the_socket_would_wait_for)
+TEST(a_single_byte_is_received_despite_inherited_receive_options)
 {
     int fd = plain_listener(OVER_IPV4);
     nb_address own = own_address(fd);
@@ -212,7 +212,7 @@ TEST(a_byte_is_received_whatever_the_socket_would_wait_for)
     nb_abort(conn);
 }
 
-TEST(who_waits_already_has_the_options_that_are_asked_for)
+TEST(connections_already_queued_get_the_requested_options)
 {
     int fd = plain_listener(OVER_IPV4);
     nb_address own = own_address(fd);
@@ -228,7 +228,7 @@ TEST(who_waits_already_has_the_options_that_are_asked_for)
 }
 
 /* A socket unit of systemd sets such options. */
-TEST(what_is_not_asked_for_stays_as_it_came)
+TEST(options_that_were_not_requested_are_left_unchanged)
 {
     int fd = plain_listener(OVER_IPV4);
     nb_address own = own_address(fd);
@@ -239,7 +239,7 @@ TEST(what_is_not_asked_for_stays_as_it_came)
     check_accepted(SOL_SOCKET, SO_KEEPALIVE, 1);
 }
 
-TEST(options_that_come_too_late_are_refused)
+TEST(options_that_cannot_apply_to_an_inherited_socket_are_refused)
 {
     int fd = plain_listener(OVER_IPV4);
     int over_unix = plain_listener(OVER_UNIX);
@@ -257,7 +257,7 @@ TEST(options_that_come_too_late_are_refused)
     raw_close(fd);
 }
 
-TEST(what_is_no_listening_stream_socket_is_refused)
+TEST(inherited_descriptor_must_be_a_listening_stream_socket)
 {
     int fds[2];
     int file = open("/dev/null", O_RDONLY);
@@ -296,7 +296,7 @@ TEST(a_socket_of_an_unknown_family_is_refused)
     raw_close(fd);
 }
 
-TEST(a_failure_leaves_the_descriptor_as_it_was)
+TEST(a_failure_leaves_the_inherited_descriptor_unchanged)
 {
     int fd = plain_listener(OVER_IPV4);
     nb_listen_options options = NB_LISTEN_OPTIONS_INIT;
@@ -317,7 +317,7 @@ TEST(a_failure_leaves_the_descriptor_as_it_was)
     raw_close(fd);
 }
 
-TEST(a_default_that_cannot_be_set_fails_nothing)
+TEST(a_default_that_cannot_be_set_on_an_inherited_socket_is_ignored)
 {
     int fd = plain_listener(OVER_IPV4);
 
@@ -325,7 +325,7 @@ TEST(a_default_that_cannot_be_set_fails_nothing)
     (void)listen_here(endpoint_of(fd));
 }
 
-TEST(one_descriptor_is_not_taken_twice)
+TEST(an_inherited_descriptor_cannot_be_taken_twice)
 {
     int fd = plain_listener(OVER_IPV4);
     int another = plain_listener(OVER_IPV4);
@@ -341,7 +341,7 @@ TEST(one_descriptor_is_not_taken_twice)
 }
 
 /* Two listeners that close one number close somebody else's, too. */
-TEST(one_descriptor_has_one_listener)
+TEST(an_inherited_descriptor_has_only_one_listener)
 {
     int fd = plain_listener(OVER_IPV4);
     nb_address address = listen_here(endpoint_of(fd));
@@ -370,7 +370,7 @@ TEST(a_descriptor_that_was_refused_or_closed_may_be_listened_on)
 }
 
 /* What a child has is its own. */
-TEST(a_forked_child_may_listen_on_what_it_has_inherited)
+TEST(a_forked_child_may_listen_on_an_inherited_descriptor)
 {
     int fd = plain_listener(OVER_IPV4);
 
@@ -417,7 +417,7 @@ static void remove_path(const char *path, const nb_address *address)
     assert_int_equal(rmdir(path), 0);
 }
 
-TEST_AS(the_end_of_a_listener_leaves_a_shared_socket_alone, NET_CASE_FOR_BOTH)
+TEST_AS(closing_a_listener_does_not_shut_down_a_shared_socket, NET_CASE_FOR_BOTH)
 {
     char path[] = "/tmp/nb-inherited-XXXXXX";
     nb_address address;
@@ -435,7 +435,7 @@ TEST_AS(the_end_of_a_listener_leaves_a_shared_socket_alone, NET_CASE_FOR_BOTH)
     remove_path(path, &address);
 }
 
-TEST(those_in_a_shared_queue_are_served_after_the_stop)
+TEST(connections_in_a_shared_accept_queue_are_served_after_the_stop)
 {
     int fd = plain_listener(OVER_UNIX);
     struct server *server = run_server_with(say_hello_later, &sequential, .at = endpoint_of(fd));
@@ -597,7 +597,7 @@ static void check_not_started(const int *fds, int count, const char *pid, const 
         fail_msg("\"%s\" does not tell \"%s\"", found.err.message, word);
 }
 
-TEST(all_sockets_that_were_passed_are_listened_on)
+TEST(all_passed_sockets_are_listened_on)
 {
     int fds[] = {plain_listener(OVER_IPV4), plain_listener(OVER_UNIX), dual_stack_listener()};
     struct started found = start(fds, 3, "self", "3");
@@ -613,7 +613,7 @@ TEST(all_sockets_that_were_passed_are_listened_on)
     }
 }
 
-TEST(what_was_passed_has_one_listener)
+TEST(passed_sockets_have_only_one_listener)
 {
     int fds[] = {plain_listener(OVER_IPV4), plain_listener(OVER_IPV4)};
     struct started found = start(fds, 2, "self", "2");
@@ -627,7 +627,7 @@ TEST(what_was_passed_has_one_listener)
 }
 
 /* The number of a socket that was passed may be anybody's once it was closed. */
-TEST(what_was_passed_is_listened_on_once)
+TEST(passed_sockets_can_be_listened_on_only_once)
 {
     int fd = plain_listener(OVER_IPV4);
     struct started found = start(&fd, 1, "self", "1");
@@ -639,7 +639,7 @@ TEST(what_was_passed_is_listened_on_once)
     raw_close(fd);
 }
 
-TEST(fewer_are_taken_when_fewer_were_passed)
+TEST(no_more_sockets_are_taken_than_listen_fds_says)
 {
     int fds[] = {plain_listener(OVER_IPV4), plain_listener(OVER_IPV4)};
     struct started found = start(fds, 2, "self", "1");
@@ -649,7 +649,7 @@ TEST(fewer_are_taken_when_fewer_were_passed)
     raw_close_pair(fds);
 }
 
-TEST(without_sockets_that_were_passed_it_says_so)
+TEST(missing_passed_sockets_are_reported)
 {
     check_not_started(NULL, 0, NULL, NULL, NB_ADDRESS_UNAVAILABLE, "not set");
     check_not_started(NULL, 0, "self", NULL, NB_ADDRESS_UNAVAILABLE, "LISTEN_FDS is not set");
@@ -666,7 +666,7 @@ TEST(sockets_of_another_process_are_not_taken)
     raw_close(fd);
 }
 
-TEST(what_the_environment_says_is_read_strictly)
+TEST(listen_pid_and_listen_fds_are_parsed_strictly)
 {
     static const char *const pids[] = {"", " 1", "+1", "1 ", "-1", "0x1", "1a", "4294967297", "01"};
     static const char *const numbers[] = {"",    " 1", "+1",         "1 ",         "-1",
@@ -689,7 +689,7 @@ TEST(more_sockets_than_a_listener_holds_are_refused)
     raw_close(fd);
 }
 
-TEST(all_that_was_passed_must_be_listening_sockets)
+TEST(every_passed_descriptor_must_be_a_listening_socket)
 {
     int fds[] = {plain_listener(OVER_IPV4), plain_socket(AF_INET, SOCK_DGRAM)};
 
@@ -698,7 +698,7 @@ TEST(all_that_was_passed_must_be_listening_sockets)
     raw_close_pair(fds);
 }
 
-TEST(a_failure_at_one_leaves_all_as_they_were)
+TEST(a_failure_of_one_passed_socket_leaves_all_unchanged)
 {
     static const enum call calls_that_fail[] = {ON_GET_FLAGS, ON_SET_CLOEXEC, ON_SET_BLOCKING};
     int fds[] = {plain_listener(OVER_IPV4), plain_listener(OVER_IPV4)};

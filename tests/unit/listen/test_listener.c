@@ -152,12 +152,12 @@ static void check_one_socket(const char *endpoint, nb_family family)
     check_reached(0);
 }
 
-TEST(an_ipv4_literal_is_one_socket)
+TEST(listening_on_an_ipv4_literal_opens_one_socket)
 {
     check_one_socket("127.0.0.1:0", NB_FAMILY_IPV4);
 }
 
-TEST(an_ipv6_literal_is_one_socket)
+TEST(listening_on_an_ipv6_literal_opens_one_socket)
 {
     check_one_socket("[::1]:0", NB_FAMILY_IPV6);
 }
@@ -171,24 +171,24 @@ static void check_two_families(const char *endpoint, const char *v4, const char 
     assert_same_address(socket_address(the_listener, 1), address_of(host_at(v6, &first)));
 }
 
-TEST(localhost_is_two_sockets_on_one_port)
+TEST(listening_on_localhost_opens_two_sockets_on_one_port)
 {
     check_two_families("localhost:0", "127.0.0.1", "[::1]");
     check_reached(0);
     check_reached(1);
 }
 
-TEST(a_name_below_localhost_is_two_sockets_on_one_port)
+TEST(listening_on_a_name_below_localhost_opens_two_sockets_on_one_port)
 {
     check_two_families("app.localhost.:0", "127.0.0.1", "[::1]");
 }
 
-TEST(no_host_is_all_interfaces_of_both_families)
+TEST(listening_without_a_host_means_all_interfaces_of_both_families)
 {
     check_two_families(":0", "0.0.0.0", "[::]");
 }
 
-TEST(a_star_is_all_interfaces_of_both_families)
+TEST(listening_on_a_star_means_all_interfaces_of_both_families)
 {
     check_two_families("*:0", "0.0.0.0", "[::]");
 }
@@ -203,7 +203,7 @@ TEST(all_interfaces_are_reached_over_both_families)
     check_accepted(&v6);
 }
 
-TEST(a_fixed_port_is_the_one_that_is_bound)
+TEST(a_fixed_port_is_bound_as_given)
 {
     nb_address wanted;
 
@@ -237,12 +237,12 @@ TEST(a_port_busy_in_one_family_is_busy)
     assert_int_equal(dial_quietly(&other), -ECONNREFUSED);
 }
 
-TEST(an_address_of_another_machine_is_unavailable)
+TEST(listening_on_an_address_of_another_host_is_unavailable)
 {
     check_fails("192.0.2.1:0", NB_ADDRESS_UNAVAILABLE, EADDRNOTAVAIL, "192.0.2.1:0");
 }
 
-TEST(a_port_that_is_not_allowed_is_a_permission)
+TEST(listening_on_a_privileged_port_is_a_permission_error)
 {
     fail_next(ON_BIND, EACCES, -1);
     check_fails("localhost:0", NB_PERMISSION, EACCES, "");
@@ -256,7 +256,7 @@ static void check_bad_endpoints(const char *const *rows, size_t count)
     }
 }
 
-TEST(what_is_no_endpoint_is_refused_and_named)
+TEST(listen_refuses_and_names_an_invalid_endpoint)
 {
     static const char *const rows[] = {"",
                                        "80",
@@ -285,7 +285,7 @@ TEST(what_is_no_endpoint_is_refused_and_named)
     assert_int_equal(calls(ON_SOCKET), 0);
 }
 
-TEST(names_are_not_looked_up)
+TEST(listening_looks_up_no_names)
 {
     static const char *const rows[] = {"example.org:80", "some-host:0", "localhost.test:0"};
 
@@ -322,7 +322,7 @@ TEST(a_null_argument_is_invalid)
     nb_listener_close(NULL);
 }
 
-TEST(a_socket_that_is_not_there_has_no_address_and_no_descriptor)
+TEST(an_index_out_of_range_has_no_address_and_no_descriptor)
 {
     nb_address address;
 
@@ -351,7 +351,7 @@ struct later_options {
     char later[24];
 };
 
-TEST(options_whose_size_was_never_set_are_invalid)
+TEST(listen_options_without_a_size_are_invalid)
 {
     static const size_t sizes[] = SIZES_NEVER_SET;
     nb_listen_options options = NB_LISTEN_OPTIONS_INIT;
@@ -379,12 +379,12 @@ static void check_later(char last, nb_status expected)
     assert_status(try_listen_with("127.0.0.1:0", &options.known, NULL), expected);
 }
 
-TEST(an_option_of_later_is_accepted_while_it_is_zero)
+TEST(listen_accepts_an_option_of_a_later_version_that_is_zero)
 {
     check_later(0, NB_OK);
 }
 
-TEST(an_option_of_later_that_is_set_is_invalid)
+TEST(listen_refuses_an_option_of_a_later_version_that_is_set)
 {
     check_later(1, NB_INVALID);
 }
@@ -411,7 +411,7 @@ static int limit_with(int64_t backlog)
     return limit;
 }
 
-TEST(a_backlog_of_zero_or_less_is_the_maximum_of_the_system)
+TEST(a_backlog_of_zero_or_less_means_the_system_maximum)
 {
     skip_under_qemu("TCP_INFO is cut short");
     (void)listen_here("localhost:0");
@@ -422,13 +422,13 @@ TEST(a_backlog_of_zero_or_less_is_the_maximum_of_the_system)
     assert_int_equal(limit_with(INT32_MIN), system_maximum());
 }
 
-TEST(a_backlog_that_is_asked_for_is_set)
+TEST(a_requested_backlog_is_set)
 {
     skip_under_qemu("TCP_INFO is cut short");
     assert_int_equal(limit_with(7), 7);
 }
 
-TEST(a_backlog_of_any_size_is_cut_to_the_maximum_of_the_system)
+TEST(a_backlog_is_limited_to_the_system_maximum)
 {
     skip_under_qemu("TCP_INFO is cut short");
     assert_int_equal(limit_with(INT32_MAX), system_maximum());
@@ -447,7 +447,7 @@ TEST(ipv6_sockets_never_take_ipv4)
     assert_int_equal(dial_quietly(&v4), -ECONNREFUSED);
 }
 
-TEST(sockets_can_be_used_again_but_are_not_shared)
+TEST(sockets_have_so_reuseaddr_but_not_so_reuseport)
 {
     (void)listen_here("localhost:0");
     for (size_t i = 0; i < 2; i++) {
@@ -531,21 +531,21 @@ static void check_one_port(void)
     check_reached(1);
 }
 
-TEST(a_port_that_is_busy_in_the_second_family_is_chosen_again)
+TEST(another_port_is_chosen_when_the_second_family_has_it_busy)
 {
     fail_bind(AF_INET6, EADDRINUSE, 3);
     check_one_port();
     assert_in_range(now.rounds, 4, 16);
 }
 
-TEST(a_port_that_turns_out_busy_at_listen_is_chosen_again)
+TEST(another_port_is_chosen_when_listen_finds_it_busy)
 {
     /* the second socket of the first round, and two more */
     fail_after(ON_LISTEN, 1, EADDRINUSE, 3);
     check_one_port();
 }
 
-TEST(the_families_take_turns_in_choosing_the_port)
+TEST(the_families_alternate_in_choosing_the_port)
 {
     fail_next(ON_LISTEN, EADDRINUSE, -1);
     assert_status(try_listen("localhost:0", NULL), NB_ADDRESS_IN_USE);
@@ -554,21 +554,21 @@ TEST(the_families_take_turns_in_choosing_the_port)
     assert_int_not_equal(now.chooses[2], now.chooses[3]);
 }
 
-TEST(a_late_choice_of_a_port_is_good_enough)
+TEST(a_port_found_after_many_attempts_is_used)
 {
     fail_next(ON_LISTEN, EADDRINUSE, 12);
     (void)listen_here("localhost:0");
     assert_in_range(now.rounds, 13, 16); /* a port may really be busy, too */
 }
 
-TEST(after_sixteen_choices_it_gives_up)
+TEST(choosing_a_port_gives_up_after_sixteen_attempts)
 {
     fail_next(ON_LISTEN, EADDRINUSE, -1);
     check_fails("localhost:0", NB_ADDRESS_IN_USE, EADDRINUSE, "localhost:0");
     assert_int_equal(now.rounds, 16);
 }
 
-TEST(only_a_busy_port_is_chosen_again)
+TEST(only_a_busy_port_makes_listen_choose_another)
 {
     fail_after(ON_LISTEN, 1, EACCES, 1);
     assert_status(try_listen("localhost:0", NULL), NB_PERMISSION);
@@ -587,7 +587,7 @@ static void check_other_family(const char *endpoint, int family)
     close_listener();
 }
 
-TEST(one_family_missing_leaves_the_other)
+TEST(a_missing_family_does_not_prevent_listening_on_the_other)
 {
     static const int families[] = {AF_INET, AF_INET6};
     static const char *const endpoints[] = {"localhost:0", ":0", "*:0"};
@@ -599,7 +599,7 @@ TEST(one_family_missing_leaves_the_other)
 }
 
 /* Filters of system calls and other policies answer as they like. */
-TEST(one_family_that_is_not_allowed_leaves_the_other)
+TEST(a_forbidden_family_does_not_prevent_listening_on_the_other)
 {
     static const int families[] = {AF_INET, AF_INET6};
     static const int errors[] = {EOPNOTSUPP, EPROTONOSUPPORT, EPERM, EACCES, ENOSYS};
@@ -613,7 +613,7 @@ TEST(one_family_that_is_not_allowed_leaves_the_other)
     }
 }
 
-TEST(one_family_without_the_address_leaves_the_other)
+TEST(a_family_without_an_address_does_not_prevent_the_other)
 {
     static const int families[] = {AF_INET, AF_INET6};
 
@@ -624,7 +624,7 @@ TEST(one_family_without_the_address_leaves_the_other)
 }
 
 /* The status is that of the family that got further, whichever was tried first. */
-TEST(where_no_family_works_the_status_is_what_tells_most)
+TEST(listen_reports_the_most_informative_failure_of_both_families)
 {
     static const struct {
         int of_socket, of_bind;
@@ -648,7 +648,7 @@ TEST(where_no_family_works_the_status_is_what_tells_most)
 }
 
 /* Also where a family could be left out for it. */
-TEST(an_option_that_one_family_refuses_is_not_left_out)
+TEST(an_option_that_one_family_refuses_fails_the_listen)
 {
     nb_listen_options options = {.size = sizeof(options), .send_buffer_bytes = 10000};
 
@@ -657,7 +657,7 @@ TEST(an_option_that_one_family_refuses_is_not_left_out)
     assert_non_null(strstr(err.message, "send_buffer_bytes"));
 }
 
-TEST(no_family_at_all_is_an_error)
+TEST(listening_without_any_address_family_is_an_error)
 {
     fail_next(ON_BIND, EADDRNOTAVAIL, -1);
     assert_status(try_listen("localhost:0", NULL), NB_ADDRESS_UNAVAILABLE);
@@ -665,13 +665,13 @@ TEST(no_family_at_all_is_an_error)
     assert_status(try_listen("localhost:0", NULL), NB_UNSUPPORTED);
 }
 
-TEST(a_literal_of_a_missing_family_is_unsupported)
+TEST(listening_on_a_literal_of_a_missing_family_is_unsupported)
 {
     fail_socket(AF_INET6, EAFNOSUPPORT);
     assert_status(try_listen("[::1]:0", NULL), NB_UNSUPPORTED);
 }
 
-TEST(other_failures_of_one_family_fail_the_whole)
+TEST(other_failures_of_one_family_fail_the_listen)
 {
     static const struct {
         int error;
@@ -688,14 +688,14 @@ TEST(other_failures_of_one_family_fail_the_whole)
     }
 }
 
-TEST(an_ipv6_socket_that_cannot_be_kept_from_ipv4_fails)
+TEST(an_ipv6_socket_that_cannot_be_made_ipv6_only_fails)
 {
     fail_next(ON_SETSOCKOPT, EIO, -1);
     assert_status(try_listen("[::1]:0", &err), NB_SYSTEM);
     assert_non_null(strstr(err.message, "IPV6_V6ONLY"));
 }
 
-TEST(an_option_that_is_optional_does_not_fail_it)
+TEST(a_default_option_that_cannot_be_set_does_not_fail_the_listen)
 {
     fail_next(ON_SETSOCKOPT, EIO, -1);
     (void)listen_here("127.0.0.1:0");
@@ -748,7 +748,7 @@ TEST(one_accept_serves_all_endpoints)
         check_reached(i);
 }
 
-TEST(an_endpoint_that_cannot_be_added_leaves_the_listener_as_it_was)
+TEST(an_endpoint_that_cannot_be_added_leaves_the_listener_unchanged)
 {
     nb_address address = listen_here("127.0.0.1:0");
     nb_address busy;
@@ -768,7 +768,7 @@ TEST(an_endpoint_that_cannot_be_added_leaves_the_listener_as_it_was)
     check_reached(0);
 }
 
-TEST(a_listener_has_sixty_four_sockets_at_most)
+TEST(a_listener_has_at_most_sixty_four_sockets)
 {
     (void)listen_here("127.0.0.1:0");
     while (nb_listener_count(the_listener) < NB_LISTENER_SOCKETS_MAX - 1)
@@ -791,7 +791,7 @@ TEST(nothing_is_added_to_a_stopped_listener)
     assert_int_equal(nb_listener_count(the_listener), 1);
 }
 
-TEST(options_of_an_added_endpoint_count)
+TEST(options_of_an_added_endpoint_apply)
 {
     nb_listen_options options = NB_LISTEN_OPTIONS_INIT;
 
@@ -837,7 +837,7 @@ TEST(the_peer_of_an_accepted_connection_is_the_client)
     }
 }
 
-TEST(without_a_client_accept_ends_at_its_deadline)
+TEST(accept_without_a_client_ends_at_its_deadline)
 {
     (void)listen_here("localhost:0");
     nb_deadline by = nb_after_ms(50);
@@ -856,7 +856,7 @@ TEST(signals_do_not_move_the_deadline_of_accept)
     assert_true(storm_end() > 0);
 }
 
-TEST(an_expired_deadline_takes_nothing_although_a_client_waits)
+TEST(accept_with_an_expired_deadline_accepts_nobody)
 {
     (void)listen_with_a_client();
     assert_status(accept_one(nb_after_ms(0), NULL), NB_TIMEOUT);
@@ -966,7 +966,7 @@ TEST(several_threads_accept_each_connection_once)
     assert_int_equal(accepted, 40);
 }
 
-TEST(a_connection_wakes_one_of_many_that_accept)
+TEST(a_connection_wakes_only_one_of_many_accepting_threads)
 {
     nb_address address = listen_here("127.0.0.1:0");
     struct task tasks[16];
@@ -1004,7 +1004,7 @@ static void start_to_accept(struct accepting *accepting, nb_deadline by)
     task_start(&accepting->task, accept_once, accepting);
 }
 
-TEST(who_waits_for_a_turn_keeps_his_deadline)
+TEST(a_thread_waiting_for_its_turn_to_accept_keeps_its_deadline)
 {
     struct accepting first;
 
@@ -1020,7 +1020,7 @@ TEST(who_waits_for_a_turn_keeps_his_deadline)
     assert_status((nb_status)first.status, NB_CANCELLED);
 }
 
-TEST(whose_time_is_over_hands_his_turn_on)
+TEST(an_accept_that_times_out_passes_its_turn_on)
 {
     nb_address address = listen_here("127.0.0.1:0");
     struct accepting first, second;
@@ -1035,7 +1035,7 @@ TEST(whose_time_is_over_hands_his_turn_on)
     assert_status((nb_status)second.status, NB_OK);
 }
 
-TEST(who_waits_for_a_turn_hears_of_the_shortage)
+TEST(a_thread_waiting_for_its_turn_to_accept_reports_the_shortage)
 {
     struct accepting first;
 
@@ -1072,7 +1072,7 @@ TEST(a_stop_before_accept_is_not_lost)
     assert_int_equal(err.system_error, 0);
 }
 
-TEST(a_stop_stays)
+TEST(a_stop_is_sticky)
 {
     (void)listen_with_a_client();
     for (int i = 0; i < 3; i++) {
@@ -1082,7 +1082,7 @@ TEST(a_stop_stays)
     assert_int_equal(calls(ON_ACCEPT), 0);
 }
 
-TEST(a_stop_comes_before_an_expired_deadline)
+TEST(a_stop_is_reported_before_an_expired_deadline)
 {
     (void)listen_here("127.0.0.1:0");
     nb_listener_stop(the_listener);
@@ -1133,7 +1133,7 @@ TEST(a_stop_from_a_signal_handler_ends_the_accept_it_interrupts)
 }
 
 /* The child shares the descriptor that wakes who accepts, but not the stop. */
-TEST(a_stop_of_a_forked_childs_copy_makes_nobody_spin)
+TEST(a_stop_in_a_forked_child_does_not_make_accept_spin)
 {
     nb_address address = listen_here("127.0.0.1:0");
     struct task tasks[3];
@@ -1148,7 +1148,7 @@ TEST(a_stop_of_a_forked_childs_copy_makes_nobody_spin)
     stop_accepting(tasks, COUNT(tasks));
 }
 
-TEST(after_the_close_nobody_listens)
+TEST(a_closed_listener_refuses_connections)
 {
     nb_address address = listen_here("localhost:0");
     struct task task;
@@ -1180,7 +1180,7 @@ TEST(a_peer_that_reset_before_accept_still_comes_with_its_address)
     nb_abort(conn);
 }
 
-TEST(peers_that_are_gone_do_not_keep_others_out)
+TEST(clients_that_have_left_do_not_keep_others_from_being_accepted)
 {
     nb_address address = listen_here("127.0.0.1:0");
     bool found = false;
@@ -1201,7 +1201,7 @@ TEST(peers_that_are_gone_do_not_keep_others_out)
 
 /* --- Out of descriptors, out of memory, broken --- */
 
-TEST(without_descriptors_accept_ends_at_its_deadline_and_does_not_spin)
+TEST(accept_out_of_descriptors_ends_at_its_deadline_without_spinning)
 {
     int64_t ms = 150;
     nb_deadline by;
@@ -1221,7 +1221,7 @@ TEST(without_descriptors_accept_ends_at_its_deadline_and_does_not_spin)
     assert_in_range(calls(ON_ACCEPT), 2, 10); /* after 0, 5, 15, 35, 75 ms, and at the end */
 }
 
-TEST(without_descriptors_and_without_a_client_it_is_a_timeout)
+TEST(accept_out_of_descriptors_without_a_client_is_a_timeout)
 {
     (void)listen_here("127.0.0.1:0");
     limit_descriptors(0);
@@ -1237,7 +1237,7 @@ static void free_descriptors_at_the_third_try(void *unused)
     unlimit_descriptors();
 }
 
-TEST(accept_recovers_by_itself_when_descriptors_come_free)
+TEST(accept_recovers_when_descriptors_become_free)
 {
     struct task task;
 
@@ -1250,7 +1250,7 @@ TEST(accept_recovers_by_itself_when_descriptors_come_free)
 }
 
 /* Each retry waits on the clock, not anew after each signal. */
-TEST(signals_do_not_put_the_next_try_off)
+TEST(signals_do_not_delay_the_next_attempt_to_accept)
 {
     (void)listen_with_a_client();
     fail_next(ON_ACCEPT, EMFILE, 3);
@@ -1276,7 +1276,7 @@ static int64_t stop_during_a_shortage(void)
     return ms;
 }
 
-TEST(a_stop_ends_the_wait_for_descriptors)
+TEST(a_stop_ends_the_wait_of_accept_for_descriptors)
 {
     int slow = 0;
 
@@ -1300,13 +1300,13 @@ TEST(listening_with_too_few_descriptors_leaks_none)
     }
 }
 
-TEST(a_wake_up_that_cannot_be_made_fails_the_listener)
+TEST(a_wakeup_that_cannot_be_created_fails_the_listen)
 {
     fail_next(ON_WAKE_OPEN, EMFILE, 1);
     check_fails("127.0.0.1:0", NB_NO_DESCRIPTORS, EMFILE, "127.0.0.1:0");
 }
 
-TEST(no_memory_for_a_listener_leaks_nothing)
+TEST(out_of_memory_for_a_listener_leaks_nothing)
 {
     nb_status status = NB_NO_MEMORY;
     int failed = 0;
@@ -1320,7 +1320,7 @@ TEST(no_memory_for_a_listener_leaks_nothing)
     assert_true(failed > 1);
 }
 
-TEST(no_memory_for_a_connection_is_said_and_the_next_accept_works)
+TEST(accept_out_of_memory_reports_it_and_the_next_accept_works)
 {
     nb_address address = listen_here("127.0.0.1:0");
 
@@ -1331,7 +1331,7 @@ TEST(no_memory_for_a_connection_is_said_and_the_next_accept_works)
 }
 
 /* As `ss -K` does to a listening socket. */
-TEST(a_socket_that_was_destroyed_is_an_error_and_no_loop)
+TEST(accept_on_a_destroyed_socket_fails_without_spinning)
 {
     (void)listen_here("127.0.0.1:0");
     assert_int_equal(shutdown(nb_listener_fd(the_listener, 0), SHUT_RDWR), 0);

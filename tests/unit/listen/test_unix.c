@@ -351,7 +351,7 @@ TEST(an_abstract_name_is_listened_on)
     check_refused(abstract_endpoint(), NULL, NB_ADDRESS_IN_USE, "EADDRINUSE");
 }
 
-TEST(a_path_that_fits_to_the_last_byte_is_listened_on)
+TEST(a_path_of_maximum_length_is_listened_on)
 {
     char name[128], text[160];
 
@@ -363,7 +363,7 @@ TEST(a_path_that_fits_to_the_last_byte_is_listened_on)
     check_reached();
 }
 
-TEST(a_path_that_does_not_fit_is_refused)
+TEST(a_path_too_long_to_listen_on_is_refused)
 {
     char text[160];
 
@@ -373,7 +373,7 @@ TEST(a_path_that_does_not_fit_is_refused)
     assert_int_equal(files(), 0);
 }
 
-TEST(unix_sockets_stand_beside_others_behind_one_accept)
+TEST(one_accept_serves_unix_sockets_beside_others)
 {
     nb_listen_options odd = with_mode(0);
 
@@ -391,7 +391,7 @@ TEST(unix_sockets_stand_beside_others_behind_one_accept)
     }
 }
 
-TEST(a_listener_takes_no_more_unix_sockets_than_it_can_hold)
+TEST(a_listener_refuses_more_unix_sockets_than_it_can_hold)
 {
     char text[80];
 
@@ -405,7 +405,7 @@ TEST(a_listener_takes_no_more_unix_sockets_than_it_can_hold)
     assert_int_equal(files(), 0);
 }
 
-TEST(a_directory_that_is_not_there_is_named)
+TEST(a_missing_directory_is_named)
 {
     char text[96];
 
@@ -431,7 +431,7 @@ static void count_inheritable(void)
 }
 
 /* The one of the lock, too, which is there only until the socket listens. */
-TEST(no_descriptor_is_inherited_meanwhile)
+TEST(no_descriptor_is_inheritable_while_listening_begins)
 {
     meanwhile.before_listen = count_inheritable;
     inheritable_meanwhile = -1;
@@ -448,7 +448,7 @@ TEST(success_keeps_errno_and_descriptors_are_close_on_exec)
     assert_int_equal(fcntl(nb_listener_fd(the_listener, 0), F_GETFD), FD_CLOEXEC);
 }
 
-TEST(options_of_tcp_are_refused)
+TEST(tcp_options_are_refused_for_unix_sockets)
 {
     nb_listen_options options = {.size = sizeof(options), .keepalive_count = 3};
 
@@ -471,14 +471,14 @@ static int mode_under(mode_t mask, int64_t asked)
     return mode;
 }
 
-TEST(the_file_is_the_owners_alone_unless_asked_otherwise)
+TEST(the_socket_file_is_for_its_owner_only_by_default)
 {
     assert_int_equal(mode_under(0, 0), 0600);
     assert_int_equal(mode_under(022, 0), 0600);
     assert_int_equal(mode_under(0777, 0), 0600);
 }
 
-TEST(the_mode_is_the_one_that_was_asked_for_whatever_the_umask)
+TEST(the_socket_file_has_the_requested_mode_whatever_the_umask)
 {
     static const mode_t masks[] = {0, 022, 077, 0777};
     static const int modes[] = {0660, 0666, 0777, 0200, 0001};
@@ -499,7 +499,7 @@ static void check_as_asked(void)
     assert_int_equal(mode_of(path), 0620);
 }
 
-TEST(at_no_time_are_there_more_rights_than_asked_for)
+TEST(the_mode_of_the_socket_file_is_never_wider_than_requested)
 {
     meanwhile.after_bind = check_not_wider;
     meanwhile.before_listen = check_as_asked;
@@ -508,7 +508,7 @@ TEST(at_no_time_are_there_more_rights_than_asked_for)
     assert_int_equal(calls(ON_LISTEN), 2);
 }
 
-TEST(a_mode_that_cannot_be_set_beforehand_is_set_before_it_listens)
+TEST(a_mode_that_cannot_be_set_before_bind_is_set_before_listen)
 {
     meanwhile.before_listen = check_as_asked;
     fail_next(ON_SET_MODE, EINVAL, -1);
@@ -516,7 +516,7 @@ TEST(a_mode_that_cannot_be_set_beforehand_is_set_before_it_listens)
 }
 
 /* The C library may need /proc for what the kernel does not do by itself. */
-TEST(a_mode_is_set_where_links_cannot_be_excluded)
+TEST(a_mode_is_set_without_support_for_not_following_links)
 {
     meanwhile.before_listen = check_as_asked;
     fail_next(ON_FILE_SET_MODE, EOPNOTSUPP, -1);
@@ -612,7 +612,7 @@ TEST(a_mode_that_the_file_system_ignores_is_named)
     assert_int_equal(files(), 0);
 }
 
-TEST(a_mode_that_is_none_is_invalid)
+TEST(a_mode_out_of_range_is_invalid)
 {
     static const int64_t modes[] = {-1, 01000, 010600, INT64_MAX, INT64_MIN};
 
@@ -626,7 +626,7 @@ TEST(a_mode_that_is_none_is_invalid)
     assert_int_equal(files(), 0);
 }
 
-TEST(a_mode_for_what_has_no_file_is_not_supported)
+TEST(a_mode_for_an_endpoint_without_a_file_is_unsupported)
 {
     nb_listen_options options = with_mode(0600);
 
@@ -637,7 +637,7 @@ TEST(a_mode_for_what_has_no_file_is_not_supported)
 
 /* --- What was left behind --- */
 
-TEST(a_dead_socket_is_replaced)
+TEST(a_stale_socket_file_is_replaced)
 {
     leave_dead_socket(path);
     (void)listen_here(endpoint);
@@ -646,7 +646,7 @@ TEST(a_dead_socket_is_replaced)
     check_unlocked();
 }
 
-TEST(a_live_server_stays_and_is_not_harmed)
+TEST(the_socket_file_of_a_live_server_is_kept)
 {
     int server = listening_socket(path, 8);
     nb_address address = address_of(endpoint);
@@ -662,7 +662,7 @@ TEST(a_live_server_stays_and_is_not_harmed)
     remove_file(path);
 }
 
-TEST(a_live_server_whose_queue_is_full_stays)
+TEST(the_socket_file_of_a_server_with_a_full_queue_is_kept)
 {
     int server = listening_socket(path, 0);
     nb_address address = address_of(endpoint);
@@ -673,13 +673,13 @@ TEST(a_live_server_whose_queue_is_full_stays)
     remove_file(path);
 }
 
-TEST(a_listener_of_this_library_stays)
+TEST(the_socket_file_of_a_listener_of_this_library_is_kept)
 {
     (void)listen_here(endpoint);
     check_stays("a server listens there");
 }
 
-TEST(a_symbolic_link_stays)
+TEST(a_symbolic_link_is_never_removed)
 {
     const char *target = name_there("target");
 
@@ -692,7 +692,7 @@ TEST(a_symbolic_link_stays)
     remove_file(target);
 }
 
-TEST(other_kinds_of_files_stay)
+TEST(other_kinds_of_files_are_never_removed)
 {
     make_file(path);
     check_stays("no socket");
@@ -705,7 +705,7 @@ TEST(other_kinds_of_files_stay)
     assert_int_equal(rmdir(path), 0);
 }
 
-TEST(sockets_of_other_types_stay)
+TEST(socket_files_of_other_types_are_never_removed)
 {
     static const int types[] = {SOCK_DGRAM, SOCK_SEQPACKET};
 
@@ -720,7 +720,7 @@ TEST(sockets_of_other_types_stay)
     }
 }
 
-TEST(a_socket_that_may_not_be_asked_stays)
+TEST(a_socket_file_that_cannot_be_probed_is_kept)
 {
     static const int errors[] = {EACCES, EPERM, EIO};
 
@@ -756,7 +756,7 @@ static int replace_on_overlay(void)
     return 2;
 }
 
-TEST(a_dead_socket_on_an_overlay_is_replaced)
+TEST(a_stale_socket_file_on_an_overlay_is_replaced)
 {
     check_in_child(replace_on_overlay, "no overlay can be mounted here");
 }
@@ -768,7 +768,7 @@ static int others_see_it(const char *name)
 }
 
 /* A server may listen on another machine, or below a file system that a program makes up. */
-TEST(a_socket_that_others_see_too_stays)
+TEST(a_socket_file_on_a_non_local_file_system_is_kept)
 {
     leave_dead_socket(path);
     sys.file_is_local = others_see_it;
@@ -798,7 +798,7 @@ static void replace_socket(void)
     assert_int_equal(rename(other, path), 0);
 }
 
-TEST(a_socket_that_takes_the_place_of_the_dead_one_stays)
+TEST(a_socket_file_that_replaces_the_stale_one_is_kept)
 {
     check_another_stays(replace_socket);
 }
@@ -816,7 +816,7 @@ static void change_device(void)
     sys.file_look = look_at_another_device;
 }
 
-TEST(a_socket_of_the_same_number_on_another_device_stays)
+TEST(a_socket_file_with_the_same_inode_on_another_device_is_kept)
 {
     check_another_stays(change_device);
 }
@@ -827,7 +827,7 @@ static void remove_socket(void)
     remove_file(path);
 }
 
-TEST(a_dead_socket_that_goes_by_itself_is_no_obstacle)
+TEST(a_stale_socket_file_that_disappears_meanwhile_does_no_harm)
 {
     leave_dead_socket(path);
     meanwhile.after_connect = remove_socket;
@@ -844,7 +844,7 @@ TEST(a_dead_socket_that_goes_by_itself_is_no_obstacle)
     remove_file(path);
 }
 
-TEST(somebody_who_is_faster_has_the_place)
+TEST(losing_the_race_for_a_path_is_address_in_use)
 {
     leave_dead_socket(path);
     fail_next(ON_BIND, EADDRINUSE, 2);
@@ -853,7 +853,7 @@ TEST(somebody_who_is_faster_has_the_place)
     assert_int_equal(files(), 0);
 }
 
-TEST(what_fails_while_a_dead_socket_is_looked_at_is_told)
+TEST(a_failure_while_probing_a_stale_socket_file_is_reported)
 {
     leave_dead_socket(path);
     check_refused_at(ON_SOCKET, 1, EMFILE, NB_NO_DESCRIPTORS, "EMFILE");
@@ -870,7 +870,7 @@ TEST(what_fails_while_a_dead_socket_is_looked_at_is_told)
 
 /* --- The lock --- */
 
-TEST(without_the_lock_a_dead_socket_stays)
+TEST(a_stale_socket_file_is_kept_when_the_lock_cannot_be_taken)
 {
     int64_t begin = now_ns();
 
@@ -886,7 +886,7 @@ TEST(without_the_lock_a_dead_socket_stays)
     listen_and_close();
 }
 
-TEST(without_the_lock_a_free_path_is_listened_on)
+TEST(a_free_path_is_listened_on_when_the_lock_cannot_be_taken)
 {
     int lock = lock_path_of_case();
 
@@ -897,7 +897,7 @@ TEST(without_the_lock_a_free_path_is_listened_on)
 }
 
 /* Anybody can lock a directory that he can read. */
-TEST(a_lock_on_the_directory_keeps_nobody_out)
+TEST(a_lock_on_the_directory_does_not_prevent_listening)
 {
     int lock = lock_of(directory, O_RDONLY | O_DIRECTORY);
 
@@ -915,7 +915,7 @@ static void note_mode_of_lock(void)
 }
 
 /* Nobody else can open it, and so nobody else can lock it. */
-TEST(the_lock_is_the_owners_alone)
+TEST(the_lock_file_is_for_its_owner_only)
 {
     mode_t mask = umask(0);
 
@@ -926,7 +926,7 @@ TEST(the_lock_is_the_owners_alone)
     assert_int_equal(files(), 1);
 }
 
-TEST(a_lock_that_was_left_behind_is_no_obstacle)
+TEST(a_leftover_lock_file_does_no_harm)
 {
     leave_dead_socket(path);
     make_file(lock_path);
@@ -935,7 +935,7 @@ TEST(a_lock_that_was_left_behind_is_no_obstacle)
 }
 
 /* Other programs keep their number in such files. */
-TEST(a_lock_of_another_program_stays)
+TEST(a_lock_file_of_another_program_is_kept)
 {
     int file = open(lock_path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
 
@@ -947,7 +947,7 @@ TEST(a_lock_of_another_program_stays)
     remove_file(lock_path);
 }
 
-TEST(what_is_no_file_to_lock_stays)
+TEST(a_lock_path_that_is_not_a_regular_file_is_kept)
 {
     const char *target = name_there("target");
 
@@ -978,7 +978,7 @@ static void replace_lock(void)
     make_file(lock_path);
 }
 
-TEST(a_lock_that_goes_while_it_is_waited_for_is_asked_for_again)
+TEST(the_lock_is_retaken_when_its_file_was_removed_or_replaced)
 {
     static void (*const ends[])(void) = {remove_lock, replace_lock};
 
@@ -991,7 +991,7 @@ TEST(a_lock_that_goes_while_it_is_waited_for_is_asked_for_again)
     }
 }
 
-TEST(the_lock_is_waited_for)
+TEST(listening_waits_for_the_lock)
 {
     leave_dead_socket(path);
     fail_next(ON_LOCK, EAGAIN, 3);
@@ -1026,7 +1026,7 @@ static void fork_child(void)
     }
 }
 
-TEST(a_child_forked_meanwhile_does_not_keep_the_lock)
+TEST(a_child_forked_meanwhile_does_not_hold_the_lock)
 {
     int status;
 
@@ -1058,7 +1058,7 @@ static pid_t start_rival(const int barrier[2], const int end[2], int report)
     _exit(0);
 }
 
-TEST(of_many_who_replace_a_dead_socket_one_succeeds)
+TEST(only_one_of_many_servers_replaces_a_stale_socket_file)
 {
     enum { RIVALS = 6 };
     pid_t rivals[RIVALS];
@@ -1092,7 +1092,7 @@ TEST(of_many_who_replace_a_dead_socket_one_succeeds)
 
 /* --- Failures leave nothing behind --- */
 
-TEST(a_failure_after_the_bind_leaves_no_file)
+TEST(a_failure_after_bind_leaves_no_file)
 {
     static const struct {
         enum call on;
@@ -1116,7 +1116,7 @@ TEST(a_failure_after_the_bind_leaves_no_file)
     umask(mask);
 }
 
-TEST(a_failure_before_the_bind_leaves_no_file)
+TEST(a_failure_before_bind_leaves_no_file)
 {
     check_refused_at(ON_SOCKET, 0, EMFILE, NB_NO_DESCRIPTORS, "EMFILE");
     check_refused_at(ON_BIND, 0, EACCES, NB_PERMISSION, "EACCES");
@@ -1127,7 +1127,7 @@ TEST(a_failure_before_the_bind_leaves_no_file)
 
 /* --- The end --- */
 
-TEST(the_file_goes_with_the_listener)
+TEST(closing_the_listener_removes_its_socket_file)
 {
     (void)listen_here(endpoint);
     assert_int_equal(files(), 1);
@@ -1136,7 +1136,7 @@ TEST(the_file_goes_with_the_listener)
     assert_int_equal(files(), 0);
 }
 
-TEST(what_has_taken_the_place_of_the_file_stays)
+TEST(a_file_that_replaced_the_socket_file_is_kept)
 {
     (void)listen_here(endpoint);
     remove_file(path);
@@ -1152,7 +1152,7 @@ TEST(what_has_taken_the_place_of_the_file_stays)
     remove_file(path);
 }
 
-TEST(a_file_that_is_gone_already_is_no_trouble)
+TEST(closing_a_listener_whose_file_is_gone_succeeds)
 {
     (void)listen_here(endpoint);
     remove_file(path);
@@ -1160,7 +1160,7 @@ TEST(a_file_that_is_gone_already_is_no_trouble)
     assert_int_equal(files(), 0);
 }
 
-TEST(a_file_that_cannot_be_removed_is_no_trouble)
+TEST(closing_a_listener_whose_file_cannot_be_removed_succeeds)
 {
     (void)listen_here(endpoint);
     fail_next(ON_FILE_REMOVE, EACCES, 1);
@@ -1177,7 +1177,7 @@ static void check_listening(void)
 }
 
 /* As long as it listens nobody takes it for dead, and its inode for another. */
-TEST(the_file_goes_before_the_socket)
+TEST(the_socket_file_is_removed_before_the_socket_is_closed)
 {
     (void)listen_here(endpoint);
     meanwhile.before_remove = check_listening;
@@ -1203,7 +1203,7 @@ TEST_AS(the_accept_loop_serves_unix_sockets, NET_CASE_FOR_BOTH)
     assert_int_equal(server_counters(server).accepted, 3);
 }
 
-TEST_AS(a_reply_is_not_lost_to_what_was_not_read, NET_CASE_FOR_BOTH)
+TEST_AS(a_reply_over_a_unix_socket_survives_unread_input, NET_CASE_FOR_BOTH)
 {
     struct server *server = run_server_with(say_hello, *state, .at = endpoint);
     int client = dial(&server->address);
@@ -1237,13 +1237,13 @@ static void check_stop_shuts_out(const char *where, int refusal)
     assert_int_equal(latecomer.result, -refusal);
 }
 
-TEST(after_the_stop_nobody_new_finds_a_path)
+TEST(no_new_client_finds_the_path_after_the_stop)
 {
     check_stop_shuts_out(endpoint, ENOENT);
     assert_int_equal(files(), 0);
 }
 
-TEST(after_the_stop_nobody_new_gets_into_an_abstract_name)
+TEST(no_new_client_reaches_an_abstract_name_after_the_stop)
 {
     check_stop_shuts_out(abstract_endpoint(), ECONNREFUSED);
 }
@@ -1262,12 +1262,12 @@ static void check_queue_is_served(const char *where, const struct mode *mode)
     assert_int_equal(server_counters(server).accepted, 2);
 }
 
-TEST_AS(those_in_the_queue_are_served_after_the_stop, NET_CASE_FOR_BOTH)
+TEST_AS(unix_clients_in_the_accept_queue_are_served_after_the_stop, NET_CASE_FOR_BOTH)
 {
     check_queue_is_served(endpoint, *state);
 }
 
-TEST_AS(a_queue_that_cannot_be_shut_is_emptied_all_the_same, NET_CASE_FOR_BOTH)
+TEST_AS(an_accept_queue_that_cannot_be_shut_is_still_drained, NET_CASE_FOR_BOTH)
 {
     fail_next(ON_SHUTDOWN, ENOTCONN, -1);
     check_queue_is_served(abstract_endpoint(), *state);

@@ -118,7 +118,7 @@ static const int shortages[] = {EMFILE, ENFILE, ENOBUFS, ENOMEM};
 
 #define TEST(name) TEST_AS(name, CASE)
 
-TEST(accept_tries_after_5_ms_doubling_to_a_second)
+TEST(accept_retries_after_5_ms_doubling_to_a_second)
 {
     for (size_t i = 0; i < COUNT(shortages); i++) {
         listen_to(clients, short_of(shortages[i], COUNT(back_off_ms)));
@@ -140,7 +140,7 @@ TEST(accept_during_a_shortage_ends_at_its_deadline)
     }
 }
 
-TEST(stop_ends_the_wait_of_a_shortage_at_once)
+TEST(stop_ends_the_backoff_of_a_shortage_at_once)
 {
     listen_to(clients, short_of(EMFILE, CLIENTS_MAX - 1));
     kernel_at(KERNEL_START + 1700 * KERNEL_MS, stop, NULL);
@@ -149,7 +149,7 @@ TEST(stop_ends_the_wait_of_a_shortage_at_once)
     finish();
 }
 
-TEST(signals_do_not_shorten_the_wait_of_a_shortage)
+TEST(signals_do_not_shorten_the_backoff_of_a_shortage)
 {
     listen_to(clients, short_of(EMFILE, 11));
     kernel.signal_every_ns = 300 * KERNEL_MS;
@@ -185,7 +185,7 @@ TEST(accept_keeps_its_deadline_to_the_nanosecond)
     }
 }
 
-TEST(queue_that_is_readable_for_nothing_is_waited_for)
+TEST(accept_waits_on_after_spurious_readiness)
 {
     listen_to(NULL, 0);
     kernel.idle_poll_ns = KERNEL_MS;
@@ -195,7 +195,7 @@ TEST(queue_that_is_readable_for_nothing_is_waited_for)
     finish();
 }
 
-TEST(accept_with_a_deadline_that_has_passed_takes_nobody)
+TEST(accept_with_a_passed_deadline_accepts_nobody)
 {
     listen_to(clients, short_of(0, 0));
     assert_accept((nb_deadline){INT64_MIN}, NB_TIMEOUT);
@@ -238,7 +238,7 @@ static void serve_until(int64_t stop_ms, nb_handler *handler)
     assert_status(nb_serve(listener, handler, NULL, &options, NULL), NB_OK);
 }
 
-TEST(loop_tries_after_5_ms_doubling_to_a_second_and_says_so_once)
+TEST(loop_retries_after_5_ms_doubling_to_a_second_and_reports_it_once)
 {
     listen_to(clients, short_of(EMFILE, COUNT(back_off_ms)));
     serve_until(10000, read_hello);
@@ -295,7 +295,7 @@ static const char *end_of_line(void)
     return strchr(closed_line + strlen(peer), ':') + 2;
 }
 
-TEST(client_that_ends_in_order_is_closed_at_once)
+TEST(client_that_ends_with_an_orderly_close_is_closed_at_once)
 {
     assert_closed(one_polite, read_hello, NB_OK, 0);
 }
@@ -307,7 +307,7 @@ TEST(client_that_never_ends_lingers_for_linger_ms)
     assert_closed(one_lasting, read_hello, NB_TIMEOUT, 123456);
 }
 
-TEST(line_about_the_end_says_why_and_after_what)
+TEST(line_of_a_closed_event_gives_reason_duration_and_bytes)
 {
     assert_closed(one_polite, read_hello, NB_OK, 0);
     assert_string_equal(end_of_line(), "closed after 0.000 s, 5 bytes received, 0 sent");
@@ -316,21 +316,21 @@ TEST(line_about_the_end_says_why_and_after_what)
     assert_string_equal(end_of_line(), "timed out after 123.456 s, 5 bytes received, 0 sent");
 }
 
-TEST(life_of_a_connection_ends_its_lingering)
+TEST(connection_ms_ends_lingering)
 {
     options.linger_ms = 60000;
     options.connection_ms = 7000;
     assert_closed(one_lasting, read_hello, NB_TIMEOUT, 7000);
 }
 
-TEST(client_that_talks_on_lingers_for_linger_bytes)
+TEST(client_that_keeps_sending_lingers_for_linger_bytes)
 {
     options.linger_ms = 900000;
     options.linger_bytes = 1000;
     assert_closed(one_talking, read_hello, NB_TOO_LONG, 11000);
 }
 
-TEST(handler_that_retries_time_outs_ends_with_the_life)
+TEST(connection_ms_ends_a_handler_that_retries_timeouts)
 {
     options.connection_ms = 60000;
     assert_closed(one_silent, wait_for_ever, NB_CANCELLED, 60000);
@@ -365,7 +365,7 @@ TEST(stop_takes_no_longer_than_drain_ms)
     }
 }
 
-TEST(those_who_wait_at_the_stop_are_served_and_those_who_come_later_are_not)
+TEST(clients_queued_at_the_stop_are_served_and_later_ones_are_not)
 {
     static const struct kernel_client crowd[] = {{2000 * KERNEL_MS, 0, &polite, 0},
                                                  {1000 * KERNEL_MS, 0, &polite, 0},

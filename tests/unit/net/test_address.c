@@ -184,7 +184,7 @@ TEST(canonical_addresses_read_back_as_they_are)
         check_reads_as(*text, *text);
 }
 
-TEST(family_and_port_are_those_of_the_text)
+TEST(parse_returns_the_family_and_port_of_the_text)
 {
     static const struct {
         const char *text;
@@ -299,7 +299,7 @@ TEST(broken_brackets_are_refused)
                       " [::1]:80", "[::1]::80", "[::1]:80:90", "2001:db8::1:80");
 }
 
-TEST(host_of_any_length_is_no_danger)
+TEST(host_of_any_length_is_handled_safely)
 {
     char text[600];
 
@@ -313,7 +313,7 @@ TEST(host_of_any_length_is_no_danger)
     }
 }
 
-TEST(zone_may_be_the_name_of_an_interface)
+TEST(zone_may_be_an_interface_name)
 {
     if (if_nametoindex("lo") == 0)
         skip();
@@ -321,7 +321,7 @@ TEST(zone_may_be_the_name_of_an_interface)
     check_reads_as("[fe80::1%lo]:80", "[fe80::1%lo]:80");
 }
 
-TEST(zone_may_be_the_number_of_an_interface)
+TEST(zone_may_be_an_interface_index)
 {
     char text[64];
 
@@ -331,12 +331,12 @@ TEST(zone_may_be_the_number_of_an_interface)
     check_reads_as(text, "[fe80::1%lo]:80");
 }
 
-TEST(zone_number_without_an_interface_is_kept)
+TEST(zone_index_without_an_interface_is_kept)
 {
     check_reads_as("[fe80::1%2147483646]:80", "[fe80::1%2147483646]:80");
 }
 
-TEST(zone_that_is_no_interface_is_refused)
+TEST(zone_of_an_address_that_is_no_interface_is_refused)
 {
     check_all_refused("[fe80::1%]:80", "[fe80::1%0]:80", "[fe80::1%00]:80", "[fe80::1%01]:80",
                       "[fe80::1%-1]:80", "[fe80::1%+1]:80", "[fe80::1%0x1]:80", "[fe80::1% 1]:80",
@@ -347,12 +347,12 @@ TEST(zone_that_is_no_interface_is_refused)
                       "[fe80::1%a name too long for any interface]:80", "[fe80::1]%lo:80");
 }
 
-TEST(zone_with_something_after_the_name_is_refused)
+TEST(zone_with_trailing_characters_is_refused)
 {
     check_all_refused("[fe80::1%lo:]:80", "[fe80::1%lo:1]:80", "[fe80::1%lo:x]:80");
 }
 
-TEST(mapped_ipv4_is_read_as_ipv4)
+TEST(ipv4_mapped_ipv6_is_parsed_as_ipv4)
 {
     static const char *const rows[][2] = {
         {"[::ffff:192.0.2.1]:80", "192.0.2.1:80"},
@@ -373,7 +373,7 @@ TEST(mapped_ipv4_is_read_as_ipv4)
     }
 }
 
-TEST(mapped_ipv4_from_the_kernel_is_ipv4)
+TEST(ipv4_mapped_ipv6_from_the_kernel_becomes_ipv4)
 {
     nb_address address = from_ipv6("::ffff:192.0.2.1", 8080, 5, 3);
     socklen_t length;
@@ -385,7 +385,7 @@ TEST(mapped_ipv4_from_the_kernel_is_ipv4)
     assert_int_equal(length, sizeof(struct sockaddr_in));
 }
 
-TEST(address_that_is_only_nearly_mapped_stays_ipv6)
+TEST(address_similar_to_ipv4_mapped_remains_ipv6)
 {
     const char *const *text =
         TEXTS("[::192.0.2.1]:80", "[::ffff:0:192.0.2.1]:80", "[64:ff9b::192.0.2.1]:80",
@@ -398,7 +398,7 @@ TEST(address_that_is_only_nearly_mapped_stays_ipv6)
     }
 }
 
-TEST(flow_label_from_the_kernel_is_not_kept)
+TEST(flow_label_from_the_kernel_is_dropped)
 {
     nb_address address = from_ipv6("2001:db8::1", 80, 0x12345, 0);
 
@@ -406,7 +406,7 @@ TEST(flow_label_from_the_kernel_is_not_kept)
     check_is_written(address, "[2001:db8::1]:80");
 }
 
-TEST(short_or_unknown_socket_addresses_are_no_address)
+TEST(short_or_unknown_socket_addresses_give_an_unset_address)
 {
     static const struct {
         const char *what;
@@ -433,7 +433,7 @@ TEST(short_or_unknown_socket_addresses_are_no_address)
     }
 }
 
-TEST(socket_address_longer_than_its_family_needs_is_fine)
+TEST(socket_address_longer_than_its_family_needs_is_accepted)
 {
     union {
         struct sockaddr head;
@@ -464,7 +464,7 @@ TEST(socket_address_is_the_one_that_bind_takes)
     assert_int_equal(in6.sin6_addr.s6_addr[15], 1);
 }
 
-TEST(addresses_survive_the_way_through_the_kernels_form)
+TEST(addresses_survive_conversion_to_sockaddr_and_back)
 {
     const char *const *text = TEXTS("127.0.0.1:80", "[::1]:80", "[fe80::1%4711]:22", "unix:@name",
                                     "unix:/run/socket", "[::]:0", "0.0.0.0:65535");
@@ -517,7 +517,7 @@ TEST(longest_abstract_name_reads_back)
     assert_true(are_equal(from_unix(name, sizeof(name)), parsed(text)));
 }
 
-TEST(abstract_name_longer_than_the_kernel_takes_is_refused)
+TEST(abstract_name_too_long_for_the_kernel_is_refused)
 {
     char text[5 + UNIX_PATH_MAX + 2] = "unix:@";
 
@@ -544,7 +544,7 @@ TEST(abstract_name_is_stored_with_a_leading_nul)
     assert_memory_equal(un.sun_path, "\0name", 5);
 }
 
-TEST(unix_names_from_the_kernel_are_written_safely)
+TEST(unix_names_from_the_kernel_are_escaped)
 {
     static const struct {
         const char *name;
@@ -614,7 +614,7 @@ TEST(unix_names_of_real_sockets_read_back)
     assert_int_equal(close(fd), 0);
 }
 
-TEST(worst_case_fits_into_the_announced_size)
+TEST(longest_text_fits_into_nb_address_text_max)
 {
     char name[UNIX_PATH_MAX];
 
@@ -645,7 +645,7 @@ TEST(text_is_cut_to_any_capacity)
     }
 }
 
-TEST(capacity_zero_gives_an_empty_text_and_writes_nothing)
+TEST(capacity_zero_writes_nothing_and_returns_an_empty_text)
 {
     nb_address address = parsed("127.0.0.1:80");
     char untouched = '#';
@@ -668,7 +668,7 @@ TEST(capacity_one_gives_an_empty_text)
     }
 }
 
-TEST(addresses_are_equal_when_all_that_counts_is_the_same)
+TEST(addresses_are_equal_when_all_relevant_fields_are)
 {
     static const struct question rows[] = {
         {"127.0.0.1:80", "127.0.0.1:80", true},
@@ -700,12 +700,12 @@ TEST(addresses_are_equal_when_all_that_counts_is_the_same)
     check_answers(nb_address_equal, rows, COUNT(rows));
 }
 
-TEST(flow_label_does_not_count)
+TEST(flow_label_does_not_affect_equality)
 {
     assert_true(are_equal(from_ipv6("2001:db8::1", 80, 1, 0), from_ipv6("2001:db8::1", 80, 2, 0)));
 }
 
-TEST(bytes_after_a_unix_path_do_not_count)
+TEST(bytes_after_a_unix_path_do_not_affect_equality)
 {
     nb_address plain = parsed("unix:/run/x");
 
@@ -714,21 +714,21 @@ TEST(bytes_after_a_unix_path_do_not_count)
     assert_true(are_equal(plain, from_unix("/run/x\0garbage", 14)));
 }
 
-TEST(path_that_begins_with_an_at_does_not_look_abstract)
+TEST(path_that_begins_with_an_at_sign_does_not_look_abstract)
 {
     check_is_written(from_unix("\0name", 5), "unix:@name");
     check_is_written(from_unix("@name", 5), "unix:\\x40name");
     assert_false(are_equal(from_unix("@name", 5), from_unix("\0name", 5)));
 }
 
-TEST(every_byte_of_an_abstract_name_counts)
+TEST(every_byte_of_an_abstract_name_affects_equality)
 {
     assert_true(are_equal(parsed("unix:@x"), from_unix("\0x", 2)));
     assert_false(are_equal(parsed("unix:@x"), from_unix("\0x\0", 3)));
     assert_false(are_equal(from_unix("\0x\0a", 4), from_unix("\0x\0b", 4)));
 }
 
-TEST(nothing_equals_only_nothing)
+TEST(unset_address_equals_only_an_unset_address)
 {
     nb_address none = {{0}, 0};
 
@@ -773,7 +773,7 @@ TEST(peers_are_the_same_by_ipv4_address_or_ipv6_network)
     assert_false(nb__address_same_peer(&none, &none));
 }
 
-TEST(any_and_loopback_exist_in_both_families)
+TEST(any_and_loopback_addresses_exist_in_both_families)
 {
     check_is_written(nb__address_any(NB_FAMILY_IPV4, 80), "0.0.0.0:80");
     check_is_written(nb__address_any(NB_FAMILY_IPV6, 80), "[::]:80");
@@ -781,7 +781,7 @@ TEST(any_and_loopback_exist_in_both_families)
     check_is_written(nb__address_loopback(NB_FAMILY_IPV6, 0), "[::1]:0");
 }
 
-TEST(address_with_another_port_keeps_the_rest)
+TEST(changing_the_port_of_an_address_keeps_the_rest)
 {
     static const char *const rows[][2] = {
         {"192.0.2.1:80", "192.0.2.1:8080"},
@@ -796,7 +796,7 @@ TEST(address_with_another_port_keeps_the_rest)
     }
 }
 
-TEST(errno_stays_when_addresses_are_read_and_written)
+TEST(parsing_and_formatting_addresses_preserves_errno)
 {
     nb_address address = {{0}, 0};
 
@@ -837,7 +837,7 @@ TEST(all_sorts_of_ipv6_addresses_read_back)
 }
 
 /* Whatever nonsense is accepted after all must mean one address, written in one way. */
-TEST(what_is_read_from_damaged_text_reads_back)
+TEST(addresses_parsed_from_mutated_text_read_back)
 {
     static const char *const texts[] = {"127.0.0.1:8080", "[2001:db8::1%7]:443",
                                         "[::ffff:1.2.3.4]:9", "unix:/run/x", "unix:@name"};

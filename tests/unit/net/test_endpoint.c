@@ -117,7 +117,7 @@ TEST(ipv6_in_brackets_is_a_literal)
     check_literal("[2001:DB8:0:0::1]:65535", "[2001:db8::1]:65535");
 }
 
-TEST(mapped_ipv4_is_an_ipv4_literal)
+TEST(ipv4_mapped_ipv6_is_an_ipv4_literal)
 {
     check_literal("[::ffff:192.0.2.1]:80", "192.0.2.1:80");
 }
@@ -146,7 +146,7 @@ TEST(localhost_in_any_case_is_the_loopback)
     check_kind("localhosT:65535", NB__ENDPOINT_LOCALHOST, 65535);
 }
 
-TEST(localhost_with_its_dot_is_the_loopback)
+TEST(localhost_with_a_trailing_dot_is_the_loopback)
 {
     check_kind("localhost.:80", NB__ENDPOINT_LOCALHOST, 80);
     check_kind("LocalHost.:0", NB__ENDPOINT_LOCALHOST, 0);
@@ -160,7 +160,7 @@ TEST(name_below_localhost_is_the_loopback)
     check_kind("localhost.localhost:80", NB__ENDPOINT_LOCALHOST, 80);
 }
 
-TEST(name_near_localhost_is_a_name)
+TEST(name_similar_to_localhost_is_an_ordinary_name)
 {
     check_all_names("localhost6", "localhos", "localhost.localdomain", "mylocalhost",
                     "my-localhost.", "localhost.test", "localhost..", "ocalhost");
@@ -175,7 +175,7 @@ TEST(host_names_are_kept_as_they_are_written)
 }
 
 /* Where one is needed that somebody can listen at. */
-TEST(port_below_the_least_is_refused_with_the_range)
+TEST(port_below_the_minimum_is_refused_with_the_range)
 {
     const char *const *text =
         TEXTS("localhost:0", "127.0.0.1:0", "[::1]:0", "localhost:65536", "localhost:x");
@@ -196,7 +196,7 @@ static void make_name(char *name, size_t length)
     name[length] = '\0';
 }
 
-TEST(name_of_253_bytes_is_whole)
+TEST(name_of_253_bytes_is_accepted)
 {
     char name[255];
 
@@ -221,7 +221,7 @@ TEST(name_of_254_bytes_or_more_is_refused)
     }
 }
 
-TEST(name_with_a_character_that_no_name_has_is_refused)
+TEST(name_with_an_invalid_character_is_refused)
 {
     check_all_refused("character", "a b:80", "exa mple.org:80", " example.org:80",
                       "example.org :80", "a/b:80", "user@host:80", "a#b:80", "a%b:80", "a*:80",
@@ -287,23 +287,23 @@ TEST(ipv6_without_brackets_is_refused)
                       "127.0.0.1:80:90", "a:b:c", "localhost::80", "::1]:80");
 }
 
-TEST(bracket_that_is_not_closed_is_refused)
+TEST(unclosed_bracket_is_refused)
 {
     check_all_refused("closing ]", "[", "[::1", "[::1:80", "[localhost:80");
 }
 
-TEST(bracket_without_a_port_behind_it_is_refused)
+TEST(bracket_without_a_port_after_it_is_refused)
 {
     check_all_refused(":PORT", "[]", "[::1]", "[::1]80", "[::1]]:80", "[::1]x:80", "[::1] :80");
 }
 
-TEST(something_else_than_ipv6_in_brackets_is_refused)
+TEST(anything_but_ipv6_in_brackets_is_refused)
 {
     check_all_refused("IPv6", "[]:80", "[localhost]:80", "[127.0.0.1]:80", "[*]:80", "[1::2::3]:80",
                       "[example.org]:80", "[:::]:80", "[g::]:80");
 }
 
-TEST(zone_that_is_no_interface_is_refused)
+TEST(zone_of_an_endpoint_that_is_no_interface_is_refused)
 {
     check_all_refused("interface", "[fe80::1%]:80", "[fe80::1%nosuchif]:80", "[fe80::1%0]:80");
 }
@@ -348,14 +348,14 @@ TEST(unix_paths_and_abstract_names_are_addresses)
     }
 }
 
-TEST(unix_names_that_are_none_are_refused)
+TEST(invalid_unix_names_are_refused)
 {
     check_all_refused("unix:/PATH or unix:@NAME", "unix:", "unix:x", "unix:./x", "unix: /x");
     check_refused("unix:@", "unix:@", "missing");
     check_refused("unix:a\n", "\"unix:a\\x0a\"", "unix:/PATH");
 }
 
-TEST(unix_name_longer_than_its_place_is_refused)
+TEST(unix_name_too_long_for_a_socket_address_is_refused)
 {
     assert_int_equal(read_endpoint(unix_text('/', 107)).kind, NB__ENDPOINT_UNIX);
     assert_int_equal(read_endpoint(unix_text('@', 108)).kind, NB__ENDPOINT_UNIX);
@@ -363,7 +363,7 @@ TEST(unix_name_longer_than_its_place_is_refused)
     check_refused(unix_text('@', 109), "unix:@aaa", "too long");
 }
 
-TEST(descriptor_is_a_plain_number)
+TEST(inherited_descriptor_must_be_a_plain_number)
 {
     assert_int_equal(read_endpoint("fd:3").kind, NB__ENDPOINT_FD);
     assert_int_equal(read_endpoint("fd:3").fd, 3);
@@ -373,7 +373,7 @@ TEST(descriptor_is_a_plain_number)
                       "fd:2147483648", "fd:0x3", "fd:4294967299", "fd:a");
 }
 
-TEST(systemd_stands_alone)
+TEST(systemd_endpoint_has_nothing_after_the_colon)
 {
     assert_int_equal(read_endpoint("systemd:").kind, NB__ENDPOINT_SYSTEMD);
     assert_int_equal(read_endpoint("systemd:").fd, -1);
@@ -381,7 +381,7 @@ TEST(systemd_stands_alone)
     check_refused("systemd", "systemd", "HOST:PORT");
 }
 
-TEST(null_error_is_fine)
+TEST(endpoint_parser_accepts_a_null_error)
 {
     assert_int_equal(nb__endpoint_parse(&endpoint, OPERATION, "localhost:80", 0, NULL), NB_OK);
     assert_int_equal(nb__endpoint_parse(&endpoint, OPERATION, "nowhere", 0, NULL), NB_BAD_ENDPOINT);
@@ -399,7 +399,7 @@ TEST(endpoint_for_another_purpose_is_refused_with_the_reason)
     assert_string_equal(err.message, "connect to \"*:80\\x0a\": bad endpoint: only for listening");
 }
 
-TEST(text_of_any_length_gives_a_printable_line)
+TEST(endpoint_of_any_length_gives_a_printable_message)
 {
     static char text[2 * NB_ERROR_MESSAGE_MAX];
 
@@ -412,7 +412,7 @@ TEST(text_of_any_length_gives_a_printable_line)
     }
 }
 
-TEST(text_too_long_to_show_is_marked_as_cut_and_the_reason_is_there)
+TEST(endpoint_too_long_for_the_message_is_cut_before_the_reason)
 {
     static char text[2 * NB_ERROR_MESSAGE_MAX];
 
@@ -421,7 +421,7 @@ TEST(text_too_long_to_show_is_marked_as_cut_and_the_reason_is_there)
     assert_non_null(strstr(err.message, "a...\": bad endpoint: expected HOST:PORT"));
 }
 
-TEST(errno_stays_when_an_endpoint_is_read)
+TEST(parsing_an_endpoint_preserves_errno)
 {
     errno = ODD_ERRNO;
     check_literal("127.0.0.1:80", "127.0.0.1:80");

@@ -158,7 +158,7 @@ static int listen_through_fuse(const char *directory)
 
 #define TEST(name) TEST_AS(name, CASE)
 
-TEST(a_socket_that_is_seen_through_fuse_stays)
+TEST(a_socket_file_seen_through_fuse_is_kept)
 {
     skip_under_valgrind("no file system is made");
     skip_under_qemu("no file system is made");

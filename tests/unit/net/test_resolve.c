@@ -226,7 +226,7 @@ TEST(a_name_is_looked_up_once_and_without_its_port)
     assert_string_equal(asked_for, "some-host.test");
 }
 
-TEST(the_port_goes_to_every_address)
+TEST(the_port_is_set_in_every_address)
 {
     answer_address("[::1]:9");
     answer_address("127.0.0.2:9");
@@ -274,7 +274,7 @@ TEST(every_failure_of_a_lookup_has_its_status)
     assert_int_equal(calls(ON_FREEADDRINFO), 0);
 }
 
-TEST(a_failed_lookup_says_why)
+TEST(a_failed_lookup_reports_the_reason)
 {
     answer_with(EAI_NONAME, 0);
     assert_status(try_connect("some.test:80"), NB_NAME_NOT_FOUND);
@@ -294,21 +294,21 @@ TEST(addresses_of_other_families_are_left_out)
     assert_status(try_connect(some_test()), NB_OK);
 }
 
-TEST(only_addresses_of_other_families_is_name_not_found)
+TEST(a_lookup_with_only_other_families_is_name_not_found)
 {
     answer_other_family();
     assert_status(try_connect("some.test:80"), NB_NAME_NOT_FOUND);
     assert_int_equal(calls(ON_FREEADDRINFO), 1);
 }
 
-TEST(a_mapped_address_of_the_resolver_becomes_ipv4)
+TEST(an_ipv4_mapped_address_of_the_resolver_becomes_ipv4)
 {
     answer_mapped_loopback();
     assert_reaches(&v4, some_test());
 }
 
 /* A hosts file can hold it; no socket can be connected to it. */
-TEST(a_link_local_address_of_the_resolver_without_its_zone_is_passed_over)
+TEST(a_resolved_link_local_address_without_a_zone_is_skipped)
 {
     answer_address("[fe80::1]:0");
     assert_status(try_connect(some_test()), NB_ADDRESS_UNAVAILABLE);
@@ -318,7 +318,7 @@ TEST(a_link_local_address_of_the_resolver_without_its_zone_is_passed_over)
     assert_status(try_connect(some_test()), NB_OK);
 }
 
-TEST(the_list_is_freed_once)
+TEST(the_list_of_the_resolver_is_freed_once)
 {
     nb_address dead;
 
@@ -361,7 +361,7 @@ TEST(an_expired_deadline_does_not_look_up)
     assert_int_equal(calls(ON_GETADDRINFO), 0);
 }
 
-TEST(what_is_no_name_never_reaches_the_resolver)
+TEST(an_invalid_name_never_reaches_the_resolver)
 {
     static const char *const rows[] = {
         "1:80",          "127.1:80",       "0177.0.0.1:80", "0x7f.1:80",    "2130706433:80",
@@ -395,7 +395,7 @@ TEST(the_longest_name_is_looked_up_and_a_longer_one_is_not)
     assert_int_equal(calls(ON_GETADDRINFO), 1);
 }
 
-TEST(a_hundred_dead_addresses_end_in_one_bounded_line)
+TEST(a_hundred_dead_addresses_give_one_bounded_message)
 {
     char text[32];
     nb_address dead;
@@ -412,7 +412,7 @@ TEST(a_hundred_dead_addresses_end_in_one_bounded_line)
 }
 
 /* One allocation after the other fails, until none is left to fail. */
-TEST(no_memory_for_a_lookup_leaks_nothing)
+TEST(out_of_memory_for_a_lookup_leaks_nothing)
 {
     nb_status status = NB_NO_MEMORY;
     int failed = 0;
@@ -445,7 +445,7 @@ static nb_deadline look_up_in_vain(int64_t ms)
     return by;
 }
 
-TEST(a_lookup_that_hangs_is_left_alone_at_the_deadline)
+TEST(a_lookup_that_hangs_is_abandoned_at_the_deadline)
 {
     nb_deadline by;
 
@@ -526,7 +526,7 @@ static void assert_no_place(void)
     assert_tells("(16 earlier lookups still go on)");
 }
 
-TEST(the_seventeenth_lookup_waits_while_sixteen_hang)
+TEST(a_lookup_waits_while_sixteen_abandoned_ones_hang)
 {
     nb_deadline by;
 
@@ -602,7 +602,7 @@ static void open_the_gate_soon(void *argument)
 }
 
 /* Whoever chose the names of those that hang holds it up no longer than they take. */
-TEST(a_good_name_waits_for_a_place_and_is_found)
+TEST(a_lookup_that_waits_for_a_slot_finds_its_name)
 {
     struct task task;
 
@@ -615,7 +615,7 @@ TEST(a_good_name_waits_for_a_place_and_is_found)
 }
 
 /* Whoever asks for slow names again and again, with short deadlines, does not get a place before it. */
-TEST(who_waits_for_a_place_is_overtaken_by_nobody)
+TEST(a_lookup_waiting_for_a_slot_is_not_overtaken)
 {
     struct waiter good;
     int polls;
@@ -634,7 +634,7 @@ TEST(who_waits_for_a_place_is_overtaken_by_nobody)
 }
 
 /* More than can be noted wait, and all of them are served when the places come free. */
-TEST(a_crowd_that_waits_for_places_gets_them)
+TEST(many_lookups_waiting_for_slots_all_get_one)
 {
     static struct waiter waiters[80];
     int polls;
@@ -649,7 +649,7 @@ TEST(a_crowd_that_waits_for_places_gets_them)
     assert_int_equal(calls(ON_GETADDRINFO), 16 + COUNT(waiters));
 }
 
-TEST(waiting_for_a_place_can_be_cancelled)
+TEST(a_lookup_waiting_for_a_slot_can_be_cancelled)
 {
     struct cancelled cancelled;
     int polls;
@@ -664,7 +664,7 @@ TEST(waiting_for_a_place_can_be_cancelled)
     assert_int_equal(calls(ON_GETADDRINFO), 16);
 }
 
-TEST(a_failure_to_wait_for_a_place_is_told)
+TEST(a_failure_to_wait_for_a_lookup_slot_is_reported)
 {
     leave_behind(16);
     fail_next(ON_POLL, ENOMEM, 1);
@@ -675,7 +675,7 @@ TEST(a_failure_to_wait_for_a_place_is_told)
 }
 
 /* Only those that nobody waits for count. */
-TEST(lookups_that_are_waited_for_do_not_count)
+TEST(only_abandoned_lookups_count_toward_the_limit)
 {
     static struct waiter waiters[20];
 
@@ -695,7 +695,7 @@ TEST(a_lookup_runs_with_the_signals_of_the_process_blocked)
     assert_true(atomic_load(&signals_blocked));
 }
 
-TEST(a_lookup_has_a_stack_that_the_resolver_can_work_with)
+TEST(a_lookup_thread_has_enough_stack_for_the_resolver)
 {
     answer_with(EAI_NONAME, 0);
     assert_status(try_connect("some.test:80"), NB_NAME_NOT_FOUND);
@@ -704,7 +704,7 @@ TEST(a_lookup_has_a_stack_that_the_resolver_can_work_with)
 }
 
 /* Whatever it answers here: it runs. It may wait for an answer as long as it does by itself. */
-TEST(the_systems_own_resolver_runs_in_the_thread)
+TEST(the_system_resolver_runs_in_the_lookup_thread)
 {
     nb_status status;
 
@@ -714,7 +714,7 @@ TEST(the_systems_own_resolver_runs_in_the_thread)
     assert_tells("no-such-host.invalid:80");
 }
 
-TEST(a_thread_that_cannot_be_started_is_no_memory)
+TEST(a_lookup_thread_that_cannot_be_started_is_out_of_memory)
 {
     answer_address("127.0.0.1:0");
     fail_next(ON_PTHREAD_CREATE, EAGAIN, 1);
@@ -722,7 +722,7 @@ TEST(a_thread_that_cannot_be_started_is_no_memory)
     assert_status(try_connect(some_test()), NB_OK);
 }
 
-TEST(without_a_descriptor_for_the_lookup_it_says_so)
+TEST(a_lookup_out_of_descriptors_is_reported)
 {
     answer_address("127.0.0.1:0");
     fail_next(ON_WAKE_OPEN, EMFILE, 1);
@@ -731,7 +731,7 @@ TEST(without_a_descriptor_for_the_lookup_it_says_so)
     assert_status(try_connect(some_test()), NB_OK);
 }
 
-TEST(without_what_a_thread_takes_it_is_no_memory)
+TEST(a_lookup_without_thread_resources_is_out_of_memory)
 {
     answer_address("127.0.0.1:0");
     fail_next(ON_LIBRARY_HOLD, ENOMEM, 1);
@@ -742,7 +742,7 @@ TEST(without_what_a_thread_takes_it_is_no_memory)
     assert_status(try_connect(some_test()), NB_OK);
 }
 
-TEST(a_lookup_that_cannot_be_waited_for_is_left_behind)
+TEST(a_lookup_that_cannot_be_waited_for_is_abandoned)
 {
     atomic_store(&hangs, true);
     fail_next(ON_POLL, ENOMEM, 1);
@@ -751,7 +751,7 @@ TEST(a_lookup_that_cannot_be_waited_for_is_left_behind)
 }
 
 /* It is over when its caller gives up: then it counts for nothing, and its answer is freed. */
-TEST(a_lookup_that_ends_as_it_is_given_up_leaves_nothing)
+TEST(a_lookup_that_ends_while_being_abandoned_leaks_nothing)
 {
     answer_address("127.0.0.1:0");
     answers_too_late = true;
@@ -761,7 +761,7 @@ TEST(a_lookup_that_ends_as_it_is_given_up_leaves_nothing)
     }
 }
 
-TEST(lookups_that_are_left_behind_at_once_are_counted_each)
+TEST(lookups_abandoned_at_the_same_time_are_all_counted)
 {
     atomic_store(&hangs, true);
     fail_next(ON_POLL, ENOMEM, 2);
@@ -776,7 +776,7 @@ TEST(lookups_that_are_left_behind_at_once_are_counted_each)
 }
 
 /* The threads that hang in the parent do not exist in the child. */
-TEST(a_child_is_not_held_up_by_what_hangs_in_its_parent)
+TEST(a_forked_child_is_not_limited_by_its_parents_lookups)
 {
     nb_status status = NB_SYSTEM;
     pid_t child;

@@ -190,7 +190,7 @@ TEST(each_option_reaches_the_socket_that_connects)
     }
 }
 
-TEST(each_option_reaches_every_socket_that_listens_and_what_it_accepts)
+TEST(each_option_reaches_every_listening_and_accepted_socket)
 {
     for (const struct option *option = options; option < OPTIONS_END; option++) {
         nb_listen_options made = listening_with(option, option->value);
@@ -206,7 +206,7 @@ TEST(each_option_reaches_every_socket_that_listens_and_what_it_accepts)
     }
 }
 
-TEST(the_largest_values_are_taken)
+TEST(the_largest_option_values_are_accepted)
 {
     for (const struct option *option = options; option < OPTIONS_END; option++) {
         nb_listen_options made = listening_with(option, option->most);
@@ -239,7 +239,7 @@ TEST(milliseconds_are_rounded_up_to_the_kernels_seconds)
     }
 }
 
-TEST(each_of_the_three_turns_keepalive_on)
+TEST(each_of_the_three_keepalive_options_turns_keepalive_on)
 {
     for (const struct option *option = options; option < CONNECT_END; option++) {
         nb_connect_options made = connecting_with(option, option->value);
@@ -251,7 +251,7 @@ TEST(each_of_the_three_turns_keepalive_on)
     }
 }
 
-TEST(by_default_there_is_no_delay_and_nothing_else_is_touched)
+TEST(only_tcp_nodelay_is_set_by_default)
 {
     nb_conn *conn = connected_with(NULL);
     int fresh = socket(AF_INET, SOCK_STREAM, 0);
@@ -268,7 +268,7 @@ TEST(by_default_there_is_no_delay_and_nothing_else_is_touched)
     raw_close(fresh);
 }
 
-TEST(with_nagle_the_delay_is_not_even_switched_off_first)
+TEST(tcp_nodelay_is_never_set_with_nagle)
 {
     nb_connect_options made = NB_CONNECT_OPTIONS_INIT;
     nb_conn *conn;
@@ -341,7 +341,7 @@ static void assert_unsupported_by_the_system(void)
     assert_non_null(strstr(err.message, "ENOPROTOOPT"));
 }
 
-TEST(an_option_asked_for_that_is_refused_fails_the_connect_with_its_name)
+TEST(a_requested_option_that_is_refused_fails_the_connect_and_is_named)
 {
     for (const struct option *option = options; option < CONNECT_END; option++) {
         refuse(option->level, option->option, ENOPROTOOPT);
@@ -350,7 +350,7 @@ TEST(an_option_asked_for_that_is_refused_fails_the_connect_with_its_name)
     }
 }
 
-TEST(an_option_asked_for_that_is_refused_fails_the_listen_with_its_name)
+TEST(a_requested_option_that_is_refused_fails_the_listen_and_is_named)
 {
     for (const struct option *option = options; option < OPTIONS_END; option++) {
         refuse(option->level, option->option, ENOPROTOOPT);
@@ -359,7 +359,7 @@ TEST(an_option_asked_for_that_is_refused_fails_the_listen_with_its_name)
     }
 }
 
-TEST(keepalive_that_is_refused_is_named_after_what_asked_for_it)
+TEST(a_refused_keepalive_is_named_after_the_option_that_requested_it)
 {
     nb_connect_options made = NB_CONNECT_OPTIONS_INIT;
     nb_conn *conn;
@@ -385,7 +385,7 @@ TEST(a_refused_option_is_named_for_every_address_that_was_tried)
     assert_non_null(strstr(err.message, "tried "));
 }
 
-TEST(a_default_that_is_refused_fails_nothing)
+TEST(a_refused_default_is_ignored)
 {
     refuse(IPPROTO_TCP, TCP_NODELAY, ENOPROTOOPT);
     nb_abort(connected_with(NULL));
@@ -413,7 +413,7 @@ static nb_conn *connected_over_unix(const nb_connect_options *made)
     return conn;
 }
 
-TEST(on_unix_sockets_the_buffers_are_set_at_both_ends)
+TEST(buffer_sizes_of_unix_sockets_are_set_at_both_ends)
 {
     nb_listen_options made = NB_LISTEN_OPTIONS_INIT;
     nb_connect_options connecting = NB_CONNECT_OPTIONS_INIT;
@@ -435,7 +435,7 @@ TEST(on_unix_sockets_the_buffers_are_set_at_both_ends)
     nb_abort(conn);
 }
 
-TEST(on_unix_sockets_the_options_of_tcp_are_unsupported_and_named)
+TEST(tcp_options_on_unix_sockets_are_unsupported_and_named)
 {
     listen_with(unix_endpoint(), NULL);
     memset(&now, 0, sizeof(now));
@@ -453,7 +453,7 @@ TEST(on_unix_sockets_the_options_of_tcp_are_unsupported_and_named)
     assert_false(now.used);
 }
 
-TEST(an_option_that_fails_on_an_accepted_socket_ends_no_connection)
+TEST(an_option_failure_on_an_accepted_socket_is_ignored)
 {
     nb_listen_options made = NB_LISTEN_OPTIONS_INIT;
     nb_conn *client;

@@ -55,7 +55,7 @@ static nb_status use_stack_and_say_hello(nb_conn *conn, void *context)
 
 #define TEST(name) TEST_AS(name, NET_CASE)
 
-TEST(a_handler_has_its_stack_beside_the_thread_local_variables)
+TEST(a_handler_has_its_full_stack_besides_thread_local_variables)
 {
     struct server *server = server_new("127.0.0.1:0", use_stack_and_say_hello, &workers);
 
@@ -66,7 +66,7 @@ TEST(a_handler_has_its_stack_beside_the_thread_local_variables)
     assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF), 0);
 }
 
-TEST(a_lookup_has_its_stack_beside_the_thread_local_variables)
+TEST(a_lookup_has_its_full_stack_besides_thread_local_variables)
 {
     nb_conn *conn;
 

@@ -93,7 +93,7 @@ TEST(a_plugin_that_nothing_holds_is_unloaded_at_once)
     assert_false(is_mapped(PLUGIN));
 }
 
-TEST(a_lookup_that_hangs_holds_a_plugin_and_lets_it_go_at_its_end)
+TEST(a_hanging_lookup_keeps_its_plugin_loaded_until_it_ends)
 {
     for (int round = 0; round < 3; round++) {
         connect_function *connect;
@@ -114,7 +114,7 @@ TEST(a_lookup_that_hangs_holds_a_plugin_and_lets_it_go_at_its_end)
 }
 
 /* Loaded again while lookups of before hang, it is the same library and knows of them. */
-TEST(a_plugin_that_is_loaded_again_still_counts_what_hangs)
+TEST(a_reloaded_plugin_still_counts_abandoned_lookups)
 {
     connect_function *connect;
     void *library = load(PLUGIN, &connect);
@@ -136,7 +136,7 @@ TEST(a_plugin_that_is_loaded_again_still_counts_what_hangs)
 }
 
 /* Whoever loaded it may close it at any time. */
-TEST(the_shared_library_stays_once_it_was_loaded)
+TEST(the_shared_library_is_never_unloaded)
 {
     connect_function *connect;
     void *library = load(SHARED_LIBRARY, &connect);

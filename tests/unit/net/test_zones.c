@@ -30,7 +30,7 @@ static void assert_text(uint32_t zone, const char *expected)
 
 #define TEST(name) TEST_AS(name, cmocka_unit_test)
 
-TEST(zone_is_written_by_the_name_of_its_interface)
+TEST(zone_is_written_as_its_interface_name)
 {
     assert_text(1, "[fe80::1%lo]:0");
     assert_text(2, "[fe80::1%eth0]:0");
@@ -39,25 +39,25 @@ TEST(zone_is_written_by_the_name_of_its_interface)
     assert_text(12, "[fe80::1%fifteen-letters]:0");
 }
 
-TEST(name_that_is_another_interfaces_number_is_written_as_a_number)
+TEST(zone_whose_name_is_another_interfaces_index_is_written_as_an_index)
 {
     assert_text(3, "[fe80::1%3]:0"); /* it is called "7" */
 }
 
-TEST(name_that_ends_the_brackets_is_written_as_a_number)
+TEST(zone_whose_name_contains_a_bracket_is_written_as_an_index)
 {
     assert_text(8, "[fe80::1%8]:0");
     assert_text(16, "[fe80::1%16]:0");
 }
 
-TEST(name_that_is_not_printable_is_written_as_a_number)
+TEST(zone_with_an_unprintable_name_is_written_as_an_index)
 {
     assert_text(11, "[fe80::1%11]:0");
     assert_text(18, "[fe80::1%18]:0");
     assert_text(19, "[fe80::1%19]:0");
 }
 
-TEST(zone_without_an_interface_is_written_as_a_number)
+TEST(zone_without_an_interface_is_written_as_an_index)
 {
     assert_text(99, "[fe80::1%99]:0");
     assert_text(2147483648, "[fe80::1%2147483648]:0");
@@ -79,7 +79,7 @@ TEST(every_zone_reads_back)
 }
 
 /* Text that a stranger may have chosen: asking makes the kernel look, and perhaps load a module. */
-TEST(nothing_is_asked_about_what_is_no_address_with_a_zone)
+TEST(only_zones_of_valid_link_local_addresses_are_looked_up)
 {
     static const char *const texts[] = {
         "[%lo]:80",          "[fe80::1::2%lo]:80",  "[fe80::1 %lo]:80",
@@ -100,7 +100,7 @@ TEST(nothing_is_asked_about_what_is_no_address_with_a_zone)
     assert_int_equal(interfaces_asked(), asked);
 }
 
-TEST(zone_of_an_address_that_has_none_is_written_as_a_number)
+TEST(zone_of_an_address_without_scope_is_written_as_an_index)
 {
     nb_address address;
     char text[NB_ADDRESS_TEXT_MAX];

@@ -90,7 +90,7 @@ static void check_last_answer(struct server *server, int client, const char *tex
 
 /* --- Connections between two requests --- */
 
-TEST(idle_connections_end_in_order_at_a_stop)
+TEST(idle_connections_get_an_orderly_close_at_a_stop)
 {
     const struct mode *mode = *state;
     struct server *server = patient_server(serve_requests, NULL, mode);
@@ -155,7 +155,7 @@ static nb_status receive_in_all_ways(nb_conn *conn, void *seen)
     return take_line(conn, plenty());
 }
 
-TEST(every_receive_is_told_of_the_stop_and_consumes_nothing)
+TEST(every_receive_reports_the_stop_and_consumes_nothing)
 {
     atomic_int seen[WAYS + 1] = {0};
     struct server *server = patient_server(receive_in_all_ways, seen, *state);
@@ -170,7 +170,7 @@ TEST(every_receive_is_told_of_the_stop_and_consumes_nothing)
     check_last_answer(server, client, "");
 }
 
-TEST(a_request_that_has_begun_is_finished_after_the_stop)
+TEST(a_request_that_has_begun_is_completed_after_the_stop)
 {
     struct server *server = patient_server(serve_requests, NULL, *state);
     int client = ask_once(server);
@@ -195,7 +195,7 @@ static nb_status mark_within_a_request(nb_conn *conn, void *unused)
     return (nb_status)handler_saw;
 }
 
-TEST(a_request_that_is_partly_read_ahead_has_begun)
+TEST(a_request_partly_in_the_readahead_counts_as_begun)
 {
     struct server *server = patient_server(mark_within_a_request, NULL, *state);
 
@@ -210,7 +210,7 @@ TEST(a_request_that_is_partly_read_ahead_has_begun)
     assert_status(handler_saw, NB_TIMEOUT);
 }
 
-TEST(who_never_speaks_is_told_after_a_second)
+TEST(a_client_that_sends_nothing_is_given_a_second_after_the_stop)
 {
     struct server *server = patient_server(serve_requests, NULL, *state);
     int64_t dialled_at = now_ns();
@@ -222,7 +222,7 @@ TEST(who_never_speaks_is_told_after_a_second)
     check_all_in_order(server);
 }
 
-TEST(a_first_request_within_the_second_is_served)
+TEST(a_first_request_within_a_second_of_the_stop_is_served)
 {
     struct server *server = patient_server(serve_requests, NULL, *state);
     int client = dial(&server->address);
@@ -340,12 +340,12 @@ static void check_told_of_the_stop(bool waits, const struct mode *mode)
     check_last_answer(server, client, BYE);
 }
 
-TEST(short_waits_are_told_of_the_stop)
+TEST(waits_with_short_deadlines_report_the_stop)
 {
     check_told_of_the_stop(true, *state);
 }
 
-TEST(short_receives_are_told_of_the_stop)
+TEST(receives_with_short_deadlines_report_the_stop)
 {
     check_told_of_the_stop(false, *state);
 }
@@ -367,7 +367,7 @@ static nb_status serve_after_a_pause(nb_conn *conn, void *unused)
     return status;
 }
 
-TEST(a_request_that_comes_before_the_stop_is_received_by_a_short_receive)
+TEST(a_request_before_the_stop_is_received_despite_a_short_deadline)
 {
     struct server *server = patient_server(serve_after_a_pause, NULL, *state);
     int client = ask_once(server);
@@ -388,7 +388,7 @@ static nb_status close_while_idle(nb_conn *conn, void *unused)
     return NB_OK;
 }
 
-TEST(a_close_waits_for_the_end_and_not_for_a_request)
+TEST(a_close_on_an_idle_connection_is_not_ended_by_the_stop)
 {
     struct server *server = patient_server(close_while_idle, NULL, *state);
     int client = client_at_the_gate(server);
@@ -408,7 +408,7 @@ static nb_status wait_a_little(nb_conn *conn, void *unused)
     return take_line(conn, nb_after_ms(50));
 }
 
-TEST(a_timeout_is_an_end_in_order_while_no_request_has_begun)
+TEST(a_timeout_before_a_request_begins_is_an_orderly_close)
 {
     struct server *server = patient_server(wait_a_little, NULL, *state);
     int client = dial(&server->address);
@@ -429,7 +429,7 @@ static int refuse_timers(int fd, int level, int name, const void *value, socklen
     return name == SO_RCVTIMEO ? -EINVAL : real.setsockopt(fd, level, name, value, length);
 }
 
-TEST(where_timers_cannot_be_set_the_stop_is_seen_too)
+TEST(the_stop_is_reported_when_socket_timers_cannot_be_set)
 {
     struct server *server = patient_server(serve_requests, NULL, *state);
 
@@ -444,7 +444,7 @@ static int system_calls(void)
     return calls(ON_RECV) + calls(ON_SEND) + calls(ON_POLL) + calls(ON_SETSOCKOPT);
 }
 
-TEST(a_mark_costs_no_system_call_per_request)
+TEST(nb_conn_idle_costs_no_system_call_per_request)
 {
     enum { REQUESTS = 200 };
     struct server *server = patient_server(serve_requests, NULL, *state);
@@ -461,7 +461,7 @@ TEST(a_mark_costs_no_system_call_per_request)
     check_last_answer(server, client, BYE);
 }
 
-TEST_AS(outside_of_a_server_a_mark_does_nothing, IDLE_CASE)
+TEST_AS(nb_conn_idle_outside_a_server_does_nothing, IDLE_CASE)
 {
     nb_conn *a;
     nb_conn *b;
@@ -487,7 +487,7 @@ static bool is_readable(nb_fd fd)
     return poll(&entry, 1, 0) == 1;
 }
 
-TEST_AS(a_stop_can_be_seen_and_waited_for, IDLE_CASE)
+TEST_AS(a_stop_can_be_queried_and_polled_for, IDLE_CASE)
 {
     nb_connect_options options = NB_CONNECT_OPTIONS_INIT;
     nb_listener *listener;
@@ -509,7 +509,7 @@ TEST_AS(a_stop_can_be_seen_and_waited_for, IDLE_CASE)
     assert_int_equal(nb_listener_stop_fd(NULL), -1);
 }
 
-TEST(the_stop_stays_readable_through_the_drain)
+TEST(the_stop_descriptor_stays_readable_during_the_drain)
 {
     struct server *server = patient_server(wait_for_ever, NULL, *state);
 
@@ -523,7 +523,7 @@ TEST(the_stop_stays_readable_through_the_drain)
 
 /* --- The end of the drain on demand --- */
 
-TEST(the_drain_ends_when_it_is_told_to)
+TEST(nb_listener_stop_now_ends_the_drain)
 {
     const struct mode *mode = *state;
     struct server *server = patient_server(wait_for_ever, NULL, mode);
@@ -560,7 +560,7 @@ TEST(a_signal_handler_may_end_the_drain)
     assert_int_equal(sigaction(SIGUSR2, &old, NULL), 0);
 }
 
-TEST(a_drain_that_is_not_wanted_takes_no_time)
+TEST(nb_listener_stop_now_skips_the_drain)
 {
     struct server *server = patient_server(wait_for_ever, NULL, *state);
 
@@ -616,7 +616,7 @@ static void check_undisturbed_by_a_child(nb_handler *handler, const struct mode 
     check_all_in_order(server);
 }
 
-TEST(a_child_that_stops_its_copy_disturbs_nobody)
+TEST(a_stop_in_a_forked_child_does_not_disturb_idle_clients)
 {
     skip_without_children();
     check_undisturbed_by_a_child(serve_requests_always, *state);

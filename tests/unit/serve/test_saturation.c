@@ -35,7 +35,7 @@ static void check_rows(const struct row *rows, size_t count)
 
 #define TEST(name) TEST_AS(name, CASE)
 
-TEST(who_waits_from_look_to_look_has_waited)
+TEST(limit_is_reached_when_a_client_waits_from_check_to_check)
 {
     static const struct row rows[] = {
         {true, true, 1, 10, SAME}, {false, true, 1, 10, REACHED}, {false, true, 1, 10, SAME}};
@@ -43,7 +43,7 @@ TEST(who_waits_from_look_to_look_has_waited)
     check_rows(rows, COUNT(rows));
 }
 
-TEST(who_comes_while_all_places_are_taken_is_told_of_a_look_later)
+TEST(limit_is_reached_one_check_after_a_client_arrives)
 {
     static const struct row rows[] = {{true, true, 0, 10, SAME},
                                       {false, true, 0, 10, SAME},
@@ -54,7 +54,7 @@ TEST(who_comes_while_all_places_are_taken_is_told_of_a_look_later)
 }
 
 /* All who waited at the one look have got a place before the next: others wait then. */
-TEST(queue_that_moves_on_is_no_waiting_in_vain)
+TEST(limit_is_not_reached_while_the_queue_advances)
 {
     static const struct row rows[] = {{true, true, 5, 10, SAME},
                                       {true, true, 7, 15, SAME},
@@ -64,14 +64,14 @@ TEST(queue_that_moves_on_is_no_waiting_in_vain)
     check_rows(rows, COUNT(rows));
 }
 
-TEST(queue_that_moves_on_too_slowly_is_one)
+TEST(limit_is_reached_when_the_queue_advances_too_slowly)
 {
     static const struct row rows[] = {{true, true, 5, 10, SAME}, {true, true, 4, 14, REACHED}};
 
     check_rows(rows, COUNT(rows));
 }
 
-TEST(empty_queue_and_free_places_are_none)
+TEST(limit_is_not_reached_with_an_empty_queue_or_free_slots)
 {
     static const struct row emptied[] = {{true, true, 5, 10, SAME}, {true, true, 0, 10, SAME}};
     static const struct row freed[] = {{true, true, 5, 10, SAME}, {true, false, 5, 10, SAME}};
@@ -82,7 +82,7 @@ TEST(empty_queue_and_free_places_are_none)
     check_rows(newly_taken, COUNT(newly_taken));
 }
 
-TEST(episode_ends_after_a_second_with_free_places_all_the_time)
+TEST(limit_is_cleared_after_a_second_with_free_slots_throughout)
 {
     static const struct row rows[] = {
         {true, true, 1, 10, SAME},      {false, true, 1, 10, REACHED},
@@ -96,7 +96,7 @@ TEST(episode_ends_after_a_second_with_free_places_all_the_time)
     assert_true(saturation.watched);
 }
 
-TEST(nobody_looks_when_there_is_nothing_to_see)
+TEST(checks_stop_when_slots_are_free_and_no_client_waits)
 {
     static const struct row rows[] = {{true, true, 0, 10, SAME}, {false, false, 0, 10, SAME}};
     static const struct nb__saturation_look places = {false, 0, 10, 10};
@@ -112,7 +112,7 @@ TEST(nobody_looks_when_there_is_nothing_to_see)
 }
 
 /* Who was taken between the two counts of one look counts as taken both before and after it. */
-TEST(those_taken_during_a_look_wait_no_longer)
+TEST(clients_accepted_during_a_check_do_not_count_as_waiting)
 {
     const struct nb__saturation_look first = {true, 3, 10, 13};
     const struct nb__saturation_look second = {true, 2, 13, 13};

@@ -180,7 +180,7 @@ static int closed_case_end(void **state)
 #define CLOSED_CASE_FOR(name, mode) CASE_WITH(name, mode, closed_case_begin, closed_case_end)
 
 /* The wakeups of the listener are descriptors 0 and 1 then, and its first socket is 2. */
-TEST_AS(with_the_standard_descriptors_closed_a_server_serves, CLOSED_CASE_FOR_BOTH)
+TEST_AS(a_server_works_with_the_standard_descriptors_closed, CLOSED_CASE_FOR_BOTH)
 {
     struct server *server = server_new("localhost:0", say_hello, *state);
 
@@ -201,7 +201,7 @@ TEST(both_families_are_served)
     assert_status(server_finish(server), NB_OK);
 }
 
-TEST(a_conversation_takes_as_long_as_it_likes)
+TEST(a_conversation_may_have_many_rounds)
 {
     struct server *server = run_server(echo, NULL, *state);
     int client = dial(&server->address);
@@ -212,7 +212,7 @@ TEST(a_conversation_takes_as_long_as_it_likes)
     assert_status(server_finish(server), NB_OK);
 }
 
-TEST_AS(null_options_are_the_defaults, NET_CASE)
+TEST_AS(null_options_mean_the_defaults, NET_CASE)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
 
@@ -260,7 +260,7 @@ static const struct {
     {NB_CANCELLED, false}, {NB_NO_MEMORY, false}, {(nb_status)-1, false},  {(nb_status)1000, false},
 };
 
-TEST(what_a_handler_returns_says_how_its_connection_ends)
+TEST(the_return_value_of_a_handler_decides_how_its_connection_ends)
 {
     nb_status returned;
     struct server *server = run_server(say_hello_and_return, &returned, *state);
@@ -285,7 +285,7 @@ static nb_status send_in_vain(nb_conn *conn, void *unused)
 }
 
 /* A hole in the stream stays a hole, whatever the handler thinks of it. */
-TEST(a_content_handler_does_not_make_a_hole_whole)
+TEST(a_truncated_reply_is_reset_even_if_the_handler_returns_success)
 {
     struct server *server = run_server(send_in_vain, NULL, *state);
 
@@ -380,7 +380,7 @@ TEST(a_connection_may_be_cancelled_from_outside)
     assert_status(server_finish(server), NB_OK);
 }
 
-TEST(clients_that_are_gone_do_not_keep_others_out)
+TEST(clients_that_have_left_do_not_keep_others_from_being_served)
 {
     struct server *server = run_server(echo, NULL, *state);
 
@@ -401,7 +401,7 @@ static nb_status note_thread(nb_conn *conn, void *thread)
     return NB_OK;
 }
 
-TEST_AS(one_at_a_time_runs_in_the_calling_thread_and_starts_none, NET_CASE)
+TEST_AS(concurrency_1_runs_in_the_calling_thread_and_starts_none, NET_CASE)
 {
     atomic_int thread = 0;
     struct server *server = run_server(note_thread, &thread, &sequential);
@@ -412,7 +412,7 @@ TEST_AS(one_at_a_time_runs_in_the_calling_thread_and_starts_none, NET_CASE)
     assert_int_equal(calls(ON_PTHREAD_CREATE), 1); /* that of the server itself */
 }
 
-TEST_AS(workers_are_other_threads, NET_CASE)
+TEST_AS(handlers_of_workers_run_in_other_threads, NET_CASE)
 {
     atomic_int thread = 0;
     struct server *server = run_server(note_thread, &thread, &workers);
@@ -423,7 +423,7 @@ TEST_AS(workers_are_other_threads, NET_CASE)
     assert_status(server_finish(server), NB_OK);
 }
 
-TEST_AS(short_connections_start_no_threads_once_workers_exist, NET_CASE)
+TEST_AS(short_connections_reuse_existing_workers, NET_CASE)
 {
     struct mode by_default = {0};
     struct server *server = run_server(say_hello, NULL, &by_default);
@@ -435,7 +435,7 @@ TEST_AS(short_connections_start_no_threads_once_workers_exist, NET_CASE)
     assert_in_range(calls(ON_PTHREAD_CREATE), 2, 16);
 }
 
-TEST_AS(only_so_many_handlers_run_and_the_others_wait_in_the_queue, NET_CASE)
+TEST_AS(clients_beyond_the_concurrency_wait_in_the_accept_queue, NET_CASE)
 {
     struct mode three = {3};
     struct server *server = run_server(say_hello_later, NULL, &three);
@@ -476,18 +476,18 @@ static void check_waiting_in_vain(const char *endpoint)
     assert_status(server_finish(server), NB_OK);
 }
 
-TEST_AS(who_finds_no_place_for_a_second_is_told_of_once, NET_CASE)
+TEST_AS(limit_reached_is_reported_once_after_a_client_waits_a_second, NET_CASE)
 {
     check_waiting_in_vain("127.0.0.1:0");
 }
 
-TEST_AS(who_finds_no_place_at_a_unix_socket_is_told_of_once, NET_CASE)
+TEST_AS(limit_reached_is_reported_once_for_a_unix_socket, NET_CASE)
 {
     check_waiting_in_vain("unix:@netbasics-no-place");
 }
 
 /* As many looks as it takes to find out, and then another. */
-TEST_AS(while_nobody_waits_it_is_nothing_that_all_places_are_taken, NET_CASE)
+TEST_AS(limit_reached_is_not_reported_while_no_client_waits, NET_CASE)
 {
     struct mode three = {3};
     struct server *server = run_server(say_hello_later, NULL, &three);
@@ -502,7 +502,7 @@ TEST_AS(while_nobody_waits_it_is_nothing_that_all_places_are_taken, NET_CASE)
     assert_status(server_finish(server), NB_OK);
 }
 
-TEST_AS(one_at_a_time_takes_the_next_when_the_last_is_done, NET_CASE)
+TEST_AS(concurrency_1_serves_the_next_client_when_the_last_is_done, NET_CASE)
 {
     struct server *server = run_server(say_hello_later, NULL, &sequential);
     int clients[3];
@@ -517,7 +517,7 @@ TEST_AS(one_at_a_time_takes_the_next_when_the_last_is_done, NET_CASE)
     assert_int_equal(server_counters(server).peak, 1);
 }
 
-TEST(a_crowd_that_waits_to_be_spoken_to_is_served)
+TEST(many_clients_that_wait_for_the_server_to_speak_are_served)
 {
     struct server *server = run_server(say_hello_later, NULL, *state);
     int clients[300];
@@ -618,7 +618,7 @@ TEST_AS(the_calling_thread_keeps_its_signal_mask, NET_CASE)
 }
 
 /* The child shares the descriptor that wakes the loop, but not the stop. */
-TEST(a_stop_of_a_forked_childs_copy_changes_nothing)
+TEST(a_stop_in_a_forked_child_does_not_stop_the_server)
 {
     skip_without_children();
     struct server *server = run_server(say_hello, NULL, *state);
@@ -632,7 +632,7 @@ TEST(a_stop_of_a_forked_childs_copy_changes_nothing)
 }
 
 /* While the wakeup of the child is silenced, the real one comes. */
-TEST(a_stop_that_comes_after_a_forked_childs_is_not_lost)
+TEST(a_stop_after_one_in_a_forked_child_is_not_lost)
 {
     skip_without_children();
     struct server *server = run_server(say_hello, NULL, *state);
@@ -669,7 +669,7 @@ static int stack_kib(size_t asked)
     return kib;
 }
 
-TEST_AS(workers_have_the_stack_that_was_asked_for, NET_CASE)
+TEST_AS(workers_have_the_requested_stack_size, NET_CASE)
 {
     int by_default = stack_kib(0); /* sanitizers add some of their own */
     int asked_for = stack_kib((size_t)1 << 20);
@@ -688,7 +688,7 @@ static nb_status hello_until_the_send_fails(nb_conn *conn, void *unused)
     return NB_OK;
 }
 
-TEST(after_a_failed_send_the_peer_sees_a_reset)
+TEST(the_peer_sees_a_reset_after_a_failed_send)
 {
     struct server *server = run_server(hello_until_the_send_fails, NULL, *state);
     int client = dial(&server->address);
@@ -707,7 +707,7 @@ static nb_status hello_to_who_speaks(nb_conn *conn, void *unused)
     return NB_OK;
 }
 
-TEST(unread_input_costs_the_client_nothing)
+TEST(unread_input_does_not_cost_the_client_its_reply)
 {
     struct server *server = run_server(hello_to_who_speaks, NULL, *state);
     static const char much[30000];
@@ -722,7 +722,7 @@ TEST(unread_input_costs_the_client_nothing)
     assert_status(server_finish(server), NB_OK);
 }
 
-TEST(many_who_linger_hold_up_nobody)
+TEST(many_lingering_connections_delay_no_client)
 {
     struct mode few = {((const struct mode *)*state)->concurrency == 1 ? 1 : 2};
     struct server *server = run_server_with(say_hello, &few, .linger_ms = 10 * PATIENCE_MS);
@@ -733,7 +733,7 @@ TEST(many_who_linger_hold_up_nobody)
     assert_int_equal(server_heard(server, NB_EVENT_CLOSED), 0);
 }
 
-TEST(a_client_that_ends_is_not_lingered_for)
+TEST(a_connection_whose_client_has_closed_does_not_linger)
 {
     struct server *server = run_server(say_hello, NULL, *state);
     int client = lingering_client(server);
@@ -743,7 +743,7 @@ TEST(a_client_that_ends_is_not_lingered_for)
     assert_int_equal(server_counters(server).lingering, 0);
 }
 
-TEST(a_reset_while_it_lingers_is_told)
+TEST(a_reset_during_lingering_is_reported)
 {
     struct server *server = run_server(say_hello, NULL, *state);
     int client = lingering_client(server);
@@ -752,7 +752,7 @@ TEST(a_reset_while_it_lingers_is_told)
     assert_closes_with(server, NB_RESET);
 }
 
-TEST(a_client_that_does_not_end_is_lingered_for_so_long)
+TEST(a_client_that_does_not_close_lingers_for_linger_ms)
 {
     struct server *server = run_server_with(say_hello, *state, .linger_ms = 80);
     int64_t begin = now_ns();
@@ -765,7 +765,7 @@ TEST(a_client_that_does_not_end_is_lingered_for_so_long)
     eventually(is_broken(client));
 }
 
-TEST(a_client_that_trickles_is_lingered_for_no_longer)
+TEST(a_client_that_sends_slowly_does_not_extend_lingering)
 {
     struct server *server = run_server_with(say_hello, *state, .linger_ms = 80);
     int64_t begin = now_ns();
@@ -787,7 +787,7 @@ static nb_status say_hello_before_the_hail(nb_conn *conn, void *unused)
     return NB_OK;
 }
 
-TEST(a_hail_of_signals_extends_no_lingering)
+TEST(a_storm_of_signals_does_not_extend_lingering)
 {
     struct server *server = run_server_with(say_hello_before_the_hail, *state, .linger_ms = 80);
 
@@ -796,7 +796,7 @@ TEST(a_hail_of_signals_extends_no_lingering)
     fail_next(ON_POLL, 0, 0);
 }
 
-TEST(a_client_that_goes_on_sending_is_cut_off)
+TEST(a_client_that_keeps_sending_is_cut_off_after_linger_bytes)
 {
     struct server *server = run_server_with(say_hello, *state, .linger_bytes = 10000);
     static const char much[20000];
@@ -810,7 +810,7 @@ TEST(a_client_that_goes_on_sending_is_cut_off)
 }
 
 /* Of 2^32 bytes, a size_t of 32 bits holds none. */
-TEST(bytes_without_number_may_be_lingered_for)
+TEST(linger_bytes_may_exceed_size_t)
 {
     struct server *server = run_server_with(say_hello, *state, .linger_bytes = INT64_C(1) << 32);
     int client = lingering_client(server);
@@ -820,7 +820,7 @@ TEST(bytes_without_number_may_be_lingered_for)
     assert_closes_with(server, NB_OK);
 }
 
-TEST(beyond_linger_max_the_oldest_makes_room)
+TEST(the_oldest_lingering_connection_makes_room_beyond_linger_max)
 {
     struct server *server =
         run_server_with(say_hello, *state, .linger_ms = 10 * PATIENCE_MS, .linger_max = 2);
@@ -843,7 +843,7 @@ TEST(beyond_linger_max_the_oldest_makes_room)
     assert_int_equal(server_heard(server, NB_EVENT_CLOSED), 2);
 }
 
-TEST(by_default_256_may_linger)
+TEST(linger_max_is_256_by_default)
 {
     struct server *server = run_server_with(say_hello, *state, .linger_ms = 10 * PATIENCE_MS);
 
@@ -852,7 +852,7 @@ TEST(by_default_256_may_linger)
     assert_int_equal(server_counters(server).lingering, 256);
 }
 
-TEST(without_lingering_a_connection_ends_at_once)
+TEST(a_connection_ends_at_once_without_lingering)
 {
     struct server *server = run_server_with(say_hello, *state, .linger_ms = NB_NO_LINGER);
 
@@ -863,7 +863,7 @@ TEST(without_lingering_a_connection_ends_at_once)
 
 /* The time of lingering is a window in which nothing happens: whoever looked all the time would look
    thousands of times. */
-TEST(who_lingers_costs_nothing)
+TEST(lingering_does_not_spin)
 {
     struct server *server = run_server_with(say_hello, *state, .linger_ms = 100);
 
@@ -875,7 +875,7 @@ TEST(who_lingers_costs_nothing)
 /* What a loop polls for apart from those that linger: the bell or the listening socket, and the stop. */
 #define POLLED_ANYHOW 2
 
-TEST(without_memory_to_watch_who_lingers_all_are_served)
+TEST(all_clients_are_served_when_out_of_memory_for_lingering)
 {
     struct server *server = run_server(say_hello, NULL, *state);
 
@@ -935,7 +935,7 @@ static void assert_lost_nothing(struct server *server, int client)
     assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_TIMEOUT);
 }
 
-TEST(who_makes_room_for_another_one_loses_nothing)
+TEST(a_lingering_connection_that_makes_room_loses_no_reply)
 {
     int client;
     struct server *server = server_with_unread_bytes(&client, 10 * PATIENCE_MS, *state);
@@ -944,7 +944,7 @@ TEST(who_makes_room_for_another_one_loses_nothing)
     assert_lost_nothing(server, client);
 }
 
-TEST(who_lingers_for_too_long_loses_nothing)
+TEST(a_connection_that_lingers_too_long_loses_no_reply)
 {
     int client;
     struct server *server = server_with_unread_bytes(&client, 300, *state);
@@ -952,7 +952,7 @@ TEST(who_lingers_for_too_long_loses_nothing)
     assert_lost_nothing(server, client);
 }
 
-TEST(who_lingers_at_the_end_of_the_drain_loses_nothing)
+TEST(a_connection_lingering_when_the_drain_ends_loses_no_reply)
 {
     int client;
     struct server *server = server_with_unread_bytes(&client, 10 * PATIENCE_MS, *state);
@@ -988,7 +988,7 @@ static bool delivered_to_who_makes_room(const char *endpoint, const struct mode 
     return event.delivered;
 }
 
-TEST(whether_all_was_delivered_is_told)
+TEST(closed_reports_whether_everything_was_delivered)
 {
     char path[64];
 
@@ -1021,19 +1021,19 @@ static void check_a_receive_that_hangs(int64_t linger_max, int64_t max_per_peer,
 }
 
 /* The one that is being drained cannot make room: the others do. */
-TEST_AS(a_receive_that_hangs_while_one_lingers_holds_up_nobody, NET_CASE)
+TEST_AS(a_receive_that_hangs_during_lingering_delays_no_other_client, NET_CASE)
 {
     check_a_receive_that_hangs(2, 10, 4);
 }
 
 /* With room for one alone, which is being drained just now: who comes makes room itself. */
-TEST_AS(a_receive_that_hangs_while_the_only_one_lingers_holds_up_nobody, NET_CASE)
+TEST_AS(a_receive_that_hangs_in_the_only_lingering_connection_delays_nobody, NET_CASE)
 {
     check_a_receive_that_hangs(1, 0, 3);
 }
 
 /* Each look takes 5 ms and two polls. */
-TEST(without_memory_to_watch_it_lingering_ends_in_time)
+TEST(lingering_ends_in_time_when_out_of_memory)
 {
     struct server *server = run_server_with(say_hello, *state, .linger_ms = 80);
 
@@ -1063,12 +1063,12 @@ static void check_life(nb_handler *handler, const struct mode *mode)
     assert_status(server_finish(server), NB_OK);
 }
 
-TEST(a_handler_that_waits_for_ever_ends_with_the_life)
+TEST(connection_ms_ends_a_handler_that_waits_forever)
 {
     check_life(wait_for_ever, *state);
 }
 
-TEST(a_handler_that_retries_timeouts_ends_with_the_life)
+TEST(connection_ms_ends_a_handler_that_retries_every_timeout)
 {
     check_life(retry_timeouts, *state);
 }
@@ -1083,12 +1083,12 @@ static nb_status wait_long(nb_conn *conn, void *unused)
     return NB_OK;
 }
 
-TEST(a_handler_that_waits_long_ends_with_the_life)
+TEST(connection_ms_ends_a_handler_with_a_long_deadline)
 {
     check_life(wait_long, *state);
 }
 
-TEST(a_handler_that_is_stuck_in_a_send_ends_with_the_life)
+TEST(connection_ms_ends_a_handler_blocked_in_a_send)
 {
     check_life(send_for_ever, *state);
 }
@@ -1100,12 +1100,12 @@ static nb_status wait_until_readable(nb_conn *conn, void *unused)
     return NB_OK;
 }
 
-TEST(a_handler_that_waits_for_input_ends_with_the_life)
+TEST(connection_ms_ends_a_handler_that_waits_for_readability)
 {
     check_life(wait_until_readable, *state);
 }
 
-TEST(lingering_lies_within_the_life)
+TEST(connection_ms_includes_lingering)
 {
     struct server *server = run_server_with(say_hello, *state, .connection_ms = 100);
     int64_t begin = now_ns();
@@ -1116,7 +1116,7 @@ TEST(lingering_lies_within_the_life)
     assert_true(server_event(server, NB_EVENT_CLOSED, 0).status != NB_OK);
 }
 
-TEST(a_life_without_limit_is_a_life)
+TEST(a_connection_without_a_time_limit_is_served)
 {
     struct server *server =
         run_server_with(echo, *state, .connection_ms = NB_NO_LIMIT, .drain_ms = NB_NO_LIMIT);
@@ -1128,7 +1128,7 @@ TEST(a_life_without_limit_is_a_life)
 }
 
 /* As above: a life is a window in which nothing happens, here with others in the queue. */
-TEST(waiting_costs_nothing_at_the_limit)
+TEST(waiting_at_the_concurrency_limit_does_not_spin)
 {
     struct mode most = {((const struct mode *)*state)->concurrency == 1 ? 1 : 2};
     struct server *server = run_server_with(wait_for_ever, &most, .connection_ms = 100);
@@ -1141,7 +1141,7 @@ TEST(waiting_costs_nothing_at_the_limit)
 
 /* --- Limits for one peer --- */
 
-TEST_AS(one_peer_has_only_so_many_connections, NET_CASE)
+TEST_AS(max_per_peer_limits_the_connections_of_one_peer, NET_CASE)
 {
     struct server *server = run_server_with(say_hello_later, &workers, .max_per_peer = 2);
 
@@ -1158,7 +1158,7 @@ TEST_AS(one_peer_has_only_so_many_connections, NET_CASE)
 /* A worker has accepted a connection and cannot start the next worker at once; the supervisor does, and
    that one accepts the next connection and admits it before the first worker goes on: the first connection
    is the one over the limit. */
-TEST_AS(who_is_admitted_first_counts_whoever_was_accepted_first, NET_CASE)
+TEST_AS(max_per_peer_counts_in_order_of_admission_not_of_accept, NET_CASE)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello_later, &workers);
 
@@ -1176,7 +1176,7 @@ TEST_AS(who_is_admitted_first_counts_whoever_was_accepted_first, NET_CASE)
 }
 
 /* Its handler has returned, its stream is about to be ended, and it does not linger yet. */
-TEST_AS(the_limit_of_one_peer_holds_while_a_connection_is_ended, NET_CASE)
+TEST_AS(max_per_peer_counts_a_connection_that_is_being_ended, NET_CASE)
 {
     struct server *server = run_server_with(say_hello, &workers, .max_per_peer = 1);
 
@@ -1189,7 +1189,7 @@ TEST_AS(the_limit_of_one_peer_holds_while_a_connection_is_ended, NET_CASE)
 }
 
 /* Who has seen the end of a connection may come again at once. */
-TEST_AS(a_peer_that_has_seen_the_end_is_not_over_its_limit, NET_CASE)
+TEST_AS(max_per_peer_no_longer_counts_a_connection_seen_to_end, NET_CASE)
 {
     struct server *server =
         run_server_with(say_hello, &workers, .max_per_peer = 1, .linger_ms = NB_NO_LINGER);
@@ -1198,7 +1198,7 @@ TEST_AS(a_peer_that_has_seen_the_end_is_not_over_its_limit, NET_CASE)
     assert_int_equal(server_counters(server).refused, 0);
 }
 
-TEST_AS(the_limit_of_one_peer_holds_in_a_crowd, NET_CASE)
+TEST_AS(max_per_peer_holds_with_many_clients, NET_CASE)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello_later, &workers);
 
@@ -1209,7 +1209,7 @@ TEST_AS(the_limit_of_one_peer_holds_in_a_crowd, NET_CASE)
     assert_int_equal(server_counters(server).accepted, 1);
 }
 
-TEST_AS(another_peer_has_its_own_limit, NET_CASE)
+TEST_AS(max_per_peer_is_separate_for_each_peer, NET_CASE)
 {
     struct server *server = run_server_with(say_hello_later, &workers, .max_per_peer = 1);
 
@@ -1220,7 +1220,7 @@ TEST_AS(another_peer_has_its_own_limit, NET_CASE)
     assert_int_equal(answer(dial_from("127.0.0.2:0", &server->address), ""), ECONNRESET);
 }
 
-TEST_AS(an_ipv6_peer_has_a_limit_too, NET_CASE)
+TEST_AS(max_per_peer_applies_to_ipv6_peers, NET_CASE)
 {
     struct server *server =
         run_server_with(say_hello_later, &workers, .at = "[::1]:0", .max_per_peer = 1);
@@ -1230,7 +1230,7 @@ TEST_AS(an_ipv6_peer_has_a_limit_too, NET_CASE)
 }
 
 /* Two workers have accepted a connection each and admit them at the same moment. */
-TEST_AS(two_admitted_at_once_are_not_both_the_last_of_their_peer, NET_CASE)
+TEST_AS(max_per_peer_holds_for_two_connections_admitted_at_once, NET_CASE)
 {
     struct server *server =
         run_server_with(echo, &workers, .max_per_peer = 1, .linger_ms = NB_NO_LINGER);
@@ -1258,7 +1258,7 @@ static struct server *server_with_a_slow_user(int64_t drain_ms, int *slow)
     return server;
 }
 
-TEST_AS(who_takes_long_to_be_admitted_holds_up_nobody_who_connects, NET_CASE)
+TEST_AS(a_connection_slow_to_be_admitted_delays_no_other_client, NET_CASE)
 {
     int slow;
     struct server *server = server_with_a_slow_user(0, &slow);
@@ -1273,7 +1273,7 @@ TEST_AS(who_takes_long_to_be_admitted_holds_up_nobody_who_connects, NET_CASE)
 }
 
 /* The drain is over before the one connection is admitted: nobody serves it any more. */
-TEST_AS(who_is_not_admitted_by_the_end_of_the_drain_is_unserved, NET_CASE)
+TEST_AS(a_connection_not_admitted_by_the_end_of_the_drain_is_unserved, NET_CASE)
 {
     int client;
     struct server *server = server_with_a_slow_user(1, &client);
@@ -1287,7 +1287,7 @@ TEST_AS(who_is_not_admitted_by_the_end_of_the_drain_is_unserved, NET_CASE)
     assert_heard(server, ACCEPTED, 0, CLOSED, 0);
 }
 
-TEST(those_that_linger_count_for_the_limit)
+TEST(max_per_peer_counts_lingering_connections)
 {
     struct server *server = run_server_with(say_hello, *state, .max_per_peer = 2);
     int first = greeted_client(server);
@@ -1301,7 +1301,7 @@ TEST(those_that_linger_count_for_the_limit)
     assert_int_equal(server_counters(server).refused, 1);
 }
 
-TEST_AS(without_a_limit_one_peer_has_many, NET_CASE)
+TEST_AS(max_per_peer_without_a_limit_allows_many_connections, NET_CASE)
 {
     struct server *server = run_server_with(say_hello_later, &workers, .max_per_peer = NB_NO_LIMIT);
 
@@ -1320,7 +1320,7 @@ static struct server *serve_users(int64_t most)
     return server;
 }
 
-TEST_AS(a_unix_peer_is_its_user, NET_CASE)
+TEST_AS(max_per_peer_identifies_a_unix_peer_by_its_user, NET_CASE)
 {
     struct server *server = serve_users(2);
 
@@ -1334,7 +1334,7 @@ TEST_AS(a_unix_peer_is_its_user, NET_CASE)
     assert_status(server_finish(server), NB_OK);
 }
 
-TEST_AS(unix_peers_whose_user_nobody_knows_have_no_limit, NET_CASE)
+TEST_AS(max_per_peer_ignores_unix_peers_of_unknown_user, NET_CASE)
 {
     struct server *server = serve_users(1);
 
@@ -1344,7 +1344,7 @@ TEST_AS(unix_peers_whose_user_nobody_knows_have_no_limit, NET_CASE)
     assert_status(server_finish(server), NB_OK);
 }
 
-TEST_AS(without_a_limit_nobody_asks_for_the_user, NET_CASE)
+TEST_AS(the_user_of_a_unix_peer_is_not_queried_without_max_per_peer, NET_CASE)
 {
     struct server *server = serve_users(NB_NO_LIMIT);
 
@@ -1355,7 +1355,7 @@ TEST_AS(without_a_limit_nobody_asks_for_the_user, NET_CASE)
 }
 
 /* No thread can be started for them, and then the calling thread cannot wait any more. */
-TEST_AS(who_waits_for_a_place_when_the_run_breaks_is_unserved_without_events, NET_CASE)
+TEST_AS(clients_queued_when_the_server_fails_are_unserved_without_events, NET_CASE)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
     int clients[3];
@@ -1373,7 +1373,7 @@ TEST_AS(who_waits_for_a_place_when_the_run_breaks_is_unserved_without_events, NE
 
 /* --- Bad options --- */
 
-TEST(a_bad_option_is_named_and_nothing_is_done)
+TEST(an_invalid_option_is_named_and_changes_nothing)
 {
     static const struct {
         nb_serve_options options;
@@ -1431,7 +1431,7 @@ struct later_options {
     char later[24];
 };
 
-TEST_AS(options_whose_size_was_never_set_are_invalid, NET_CASE)
+TEST_AS(serve_options_without_a_size_are_invalid, NET_CASE)
 {
     static const size_t sizes[] = SIZES_NEVER_SET;
     struct server *server = server_new("127.0.0.1:0", say_hello, &sequential);
@@ -1444,7 +1444,7 @@ TEST_AS(options_whose_size_was_never_set_are_invalid, NET_CASE)
     }
 }
 
-TEST_AS(an_option_of_later_that_is_set_is_invalid, NET_CASE)
+TEST_AS(serve_refuses_an_option_of_a_later_version_that_is_set, NET_CASE)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, &sequential);
     struct later_options options;
@@ -1491,7 +1491,7 @@ TEST(nothing_is_added_to_a_listener_that_is_served)
     assert_int_equal(nb_listener_count(server->listener), 1);
 }
 
-TEST(afterwards_the_sockets_are_closed_and_their_addresses_known)
+TEST(the_addresses_are_known_after_serve_closed_the_sockets)
 {
     struct server *server = run_server(say_hello, NULL, *state);
 
@@ -1545,7 +1545,7 @@ TEST(the_events_of_one_connection_come_in_order)
         assert_int_equal(server->events[i].kind, kinds[i]);
 }
 
-TEST(listening_tells_each_socket)
+TEST(listening_events_report_each_socket)
 {
     struct server *server = run_server_with(say_hello, *state, .at = "localhost:0");
 
@@ -1554,7 +1554,7 @@ TEST(listening_tells_each_socket)
                             socket_address(server->listener, (size_t)i));
 }
 
-TEST(accepted_and_closed_tell_the_peer_and_closed_the_bytes)
+TEST(accepted_and_closed_events_carry_the_peer_and_closed_the_bytes)
 {
     struct server *server = run_server(answer_four_bytes, NULL, *state);
     int client = dial(&server->address);
@@ -1575,7 +1575,7 @@ TEST(accepted_and_closed_tell_the_peer_and_closed_the_bytes)
     assert_int_equal(closed.sent, strlen(HELLO));
 }
 
-TEST(closed_tells_of_a_reset)
+TEST(closed_event_reports_a_reset)
 {
     struct server *server = run_server(wait_for_ever, NULL, *state);
     int client = dial(&server->address);
@@ -1610,7 +1610,7 @@ static void check_event(const nb_event *event, void *unused)
     bad_events += !is_line(event->message);
 }
 
-TEST(each_event_has_its_size_and_a_line_and_those_of_connections_an_id)
+TEST(each_event_has_a_size_and_a_line_and_connection_events_an_id)
 {
     bad_events = 0;
     struct server *server =
@@ -1711,7 +1711,7 @@ static void ask_and_stop(const nb_event *event, void *context)
     (void)server_counters(server);
 }
 
-TEST(an_event_handler_may_ask_and_stop)
+TEST(an_event_callback_may_query_and_stop_the_server)
 {
     struct server *server = run_server_with(say_hello, *state, .also = ask_and_stop,
                                             .max_per_peer = 1, .linger_ms = 50);
@@ -1729,7 +1729,7 @@ static void stay_in_closed(const nb_event *event, void *unused)
         gate_pass();
 }
 
-TEST_AS(an_event_handler_that_takes_its_time_holds_up_only_its_thread, NET_CASE)
+TEST_AS(a_slow_event_callback_delays_only_its_own_thread, NET_CASE)
 {
     struct server *server = run_server_with(abort_it, &workers, .also = stay_in_closed);
 
@@ -1771,7 +1771,7 @@ static nb_status end_it_somehow(nb_conn *conn, void *count)
 }
 
 /* As documented, for those who hold a lock then. */
-TEST(closed_is_told_inside_the_call_that_ends_a_connection)
+TEST(closed_event_is_raised_inside_the_call_that_ends_the_connection)
 {
     atomic_int count = 0;
     struct server *server =
@@ -1799,7 +1799,7 @@ static void stay_in_the_first(const nb_event *event, void *context)
         gate_pass();
 }
 
-TEST_AS(who_takes_its_time_over_accepted_holds_up_nobody_who_connects, NET_CASE)
+TEST_AS(a_slow_callback_for_accepted_delays_no_other_client, NET_CASE)
 {
     struct server *server = run_server_with(say_hello, &workers, .also = stay_in_the_first);
 
@@ -1812,7 +1812,7 @@ TEST_AS(who_takes_its_time_over_accepted_holds_up_nobody_who_connects, NET_CASE)
     assert_status(server_finish(server), NB_OK);
 }
 
-TEST_AS(who_takes_its_time_over_refused_holds_up_nobody_who_connects, NET_CASE)
+TEST_AS(a_slow_callback_for_refused_delays_no_other_client, NET_CASE)
 {
     struct server *server =
         run_server_with(echo, &workers, .also = stay_in_the_first, .max_per_peer = 1);
@@ -1847,7 +1847,7 @@ static size_t count_written(const struct server *server, size_t size, nb_status 
     return written;
 }
 
-TEST_AS(counters_whose_size_was_never_set_are_invalid_and_left_alone, NET_CASE)
+TEST_AS(counters_without_a_size_are_invalid_and_unchanged, NET_CASE)
 {
     static const size_t sizes[] = SIZES_NEVER_SET;
     struct server *server = server_new("127.0.0.1:0", say_hello, &sequential);
@@ -1857,7 +1857,7 @@ TEST_AS(counters_whose_size_was_never_set_are_invalid_and_left_alone, NET_CASE)
     assert_int_equal(count_written(server, sizeof(size_t), NB_OK), 0);
 }
 
-TEST_AS(counters_of_nothing_are_invalid, NET_CASE)
+TEST_AS(counters_of_a_null_listener_are_invalid, NET_CASE)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, &sequential);
     nb_serve_counters counters = NB_SERVE_COUNTERS_INIT;
@@ -1866,7 +1866,7 @@ TEST_AS(counters_of_nothing_are_invalid, NET_CASE)
     assert_status(nb_listener_counters(server->listener, NULL), NB_INVALID);
 }
 
-TEST_AS(the_counters_begin_at_zero, NET_CASE)
+TEST_AS(the_counters_start_at_zero, NET_CASE)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, &sequential);
     nb_serve_counters counters, zero = NB_SERVE_COUNTERS_INIT;
@@ -1875,7 +1875,7 @@ TEST_AS(the_counters_begin_at_zero, NET_CASE)
     assert_memory_equal(&counters, &zero, sizeof(counters));
 }
 
-TEST(the_counters_stay_after_the_end)
+TEST(the_counters_can_be_read_after_the_server_has_ended)
 {
     struct server *server = run_server(say_hello, NULL, *state);
 
@@ -1925,7 +1925,7 @@ static void come_a_hundred_times(void *argument)
     }
 }
 
-TEST(the_counters_add_up_at_every_moment)
+TEST(the_counters_add_up_at_all_times)
 {
     struct task clients[4], looker;
 
@@ -1953,7 +1953,7 @@ TEST(the_counters_add_up_at_every_moment)
     assert_int_equal(bad_events, 0);
 }
 
-TEST_AS(accepted_are_those_that_run_linger_or_have_ended, NET_CASE)
+TEST_AS(accepted_counts_active_lingering_and_closed_connections, NET_CASE)
 {
     struct server *server = run_server_with(say_hello_later, &workers, .max_per_peer = 3);
     int first = dial(&server->address);
@@ -1973,7 +1973,7 @@ TEST_AS(accepted_are_those_that_run_linger_or_have_ended, NET_CASE)
     assert_status(server_finish(server), NB_OK);
 }
 
-TEST(the_counters_fill_what_the_caller_knows)
+TEST(the_counters_fill_only_the_fields_the_caller_knows)
 {
     struct server *server = run_server(say_hello, NULL, *state);
     struct {

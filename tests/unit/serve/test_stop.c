@@ -120,7 +120,7 @@ static void run_stopped(struct server *server)
 
 /* --- The stop --- */
 
-TEST(a_stop_ends_a_server_that_waits)
+TEST(a_stop_ends_a_waiting_server)
 {
     struct server *server = run_server_with(say_hello, *state, .at = "localhost:0");
     int64_t begin = now_ns();
@@ -132,7 +132,7 @@ TEST(a_stop_ends_a_server_that_waits)
     assert_int_equal(server->events[server->event_count - 1].kind, NB_EVENT_STOPPED);
 }
 
-TEST_AS(a_stop_ends_a_server_whose_workers_wait, NET_CASE)
+TEST_AS(a_stop_ends_a_server_with_idle_workers, NET_CASE)
 {
     struct server *server = run_server(say_hello_later, NULL, &workers);
     int clients[8];
@@ -165,7 +165,7 @@ static void check_served_after_the_stop(struct server *server, const int *client
     assert_int_equal(server_counters(server).accepted, count);
 }
 
-TEST(clients_that_came_before_a_stop_before_the_start_are_served)
+TEST(clients_queued_before_a_stop_that_precedes_the_start_are_served)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, *state);
     int clients[20];
@@ -174,7 +174,7 @@ TEST(clients_that_came_before_a_stop_before_the_start_are_served)
     check_served_after_the_stop(server, clients, COUNT(clients));
 }
 
-TEST(many_stops_are_one)
+TEST(many_stops_act_as_one)
 {
     struct server *server = run_server(say_hello, NULL, *state);
 
@@ -213,7 +213,7 @@ static nb_status hello_and_stop(nb_conn *conn, void *argument)
     return NB_OK;
 }
 
-TEST(a_handler_may_stop_and_finish)
+TEST(a_handler_may_stop_the_server_and_finish)
 {
     struct server *server = server_new("127.0.0.1:0", hello_and_stop, *state);
 
@@ -247,7 +247,7 @@ static void check_stop_at(nb_event_kind kind, const struct mode *mode)
         assert_status(server_stop(server), NB_OK);
 }
 
-TEST(an_event_handler_may_stop)
+TEST(an_event_callback_may_stop_the_server)
 {
     check_stop_at(NB_EVENT_LISTENING, *state);
     check_stop_at(NB_EVENT_ACCEPTED, *state);
@@ -255,7 +255,7 @@ TEST(an_event_handler_may_stop)
     check_stop_at(NB_EVENT_STOPPED, *state);
 }
 
-TEST_AS(a_stop_while_a_worker_accepts_ends, NET_CASE)
+TEST_AS(a_stop_while_a_worker_accepts_ends_the_server, NET_CASE)
 {
     struct server *server = run_server(say_hello, NULL, &workers);
 
@@ -272,7 +272,7 @@ static void stop_from_signal(int number)
     nb_listener_stop(to_be_stopped);
 }
 
-TEST(a_signal_handler_may_stop)
+TEST(a_signal_handler_may_stop_the_server)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, *state);
     struct sigaction old = dispose(SIGUSR2, stop_from_signal, SA_RESTART);
@@ -290,7 +290,7 @@ static void do_nothing(int number)
     (void)number;
 }
 
-TEST(signals_disturb_nobody)
+TEST(signals_do_not_disturb_handlers)
 {
     struct sigaction old = dispose(SIGUSR2, do_nothing, 0); /* system calls are not restarted */
     struct server *server = run_server(echo, NULL, *state);
@@ -319,7 +319,7 @@ TEST(handlers_may_finish_during_the_drain)
     assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_OK);
 }
 
-TEST(conversations_go_on_during_the_drain)
+TEST(conversations_continue_during_the_drain)
 {
     struct server *server = run_server(echo, NULL, *state);
     int client = dial(&server->address);
@@ -353,30 +353,30 @@ static void check_cut_off_within(int64_t connection_ms, nb_handler *handler,
     assert_status(server_event(server, NB_EVENT_CLOSED, 0).status, NB_CANCELLED);
 }
 
-TEST(handlers_that_wait_for_ever_are_cut_off_at_the_end_of_the_drain)
+TEST(handlers_that_wait_forever_are_cut_off_when_the_drain_ends)
 {
     check_cut_off_within(0, wait_for_ever, *state, concurrency_of(state) == 1 ? 1 : 16);
 }
 
-TEST(handlers_that_retry_timeouts_are_cut_off_too)
+TEST(handlers_that_retry_timeouts_are_cut_off_when_the_drain_ends)
 {
     check_cut_off_within(0, retry_timeouts, *state, 1);
 }
 
-TEST(handlers_that_are_stuck_in_a_send_are_cut_off_too)
+TEST(handlers_blocked_in_a_send_are_cut_off_when_the_drain_ends)
 {
     check_cut_off_within(0, send_for_ever, *state, 1);
 }
 
 /* Neither their deadline nor the life of their connection ends the wait. */
-TEST(handlers_without_any_limit_of_time_are_cut_off_too)
+TEST(handlers_without_any_time_limit_are_cut_off_when_the_drain_ends)
 {
     check_cut_off_within(NB_NO_LIMIT, wait_for_ever, *state, 1);
     check_cut_off_within(NB_NO_LIMIT, send_for_ever, *state, 1);
 }
 
 /* The shortest drain there is: everything is over as soon as somebody looks. */
-TEST(a_drain_of_a_millisecond_ends_at_once)
+TEST(a_drain_of_one_millisecond_ends_at_once)
 {
     struct server *server = run_server_with(wait_for_ever, *state, .drain_ms = 1);
 
@@ -400,7 +400,7 @@ TEST(a_drain_without_limit_waits_for_the_handlers)
 }
 
 /* The gate is a handler's own code: the library cannot cut it short. */
-TEST_AS(a_handler_outside_the_library_is_waited_for, NET_CASE)
+TEST_AS(a_handler_running_its_own_code_is_waited_for, NET_CASE)
 {
     struct server *server = run_server_with(say_hello_later, &workers, .drain_ms = 20);
     int client = client_at_the_gate(server);
@@ -444,7 +444,7 @@ TEST_AS(a_connection_cancelled_before_is_not_counted_as_forced, NET_CASE)
     assert_int_equal(server_counters(server).forced, 1);
 }
 
-TEST(who_lingers_is_waited_for_until_the_end_of_the_drain)
+TEST(lingering_connections_are_waited_for_until_the_drain_ends)
 {
     struct server *server = run_server_with(say_hello, *state, .drain_ms = 100);
 
@@ -456,7 +456,7 @@ TEST(who_lingers_is_waited_for_until_the_end_of_the_drain)
     assert_int_equal(server_heard(server, NB_EVENT_CLOSED), 1);
 }
 
-TEST(who_lingers_may_end_during_the_drain)
+TEST(lingering_connections_may_end_during_the_drain)
 {
     struct server *server = run_server(say_hello, NULL, *state);
 
@@ -467,7 +467,7 @@ TEST(who_lingers_may_end_during_the_drain)
 }
 
 /* A handler of the drain may be the last to speak to a peer that sends more than it reads. */
-TEST(input_that_nobody_read_costs_nothing_during_the_drain)
+TEST(unread_input_does_not_cost_the_reply_during_the_drain)
 {
     struct server *server = run_server(say_hello_later, NULL, *state);
     static const char much[30000];
@@ -499,7 +499,7 @@ static void check_all_served(struct server *server, const int *clients, size_t c
     assert_ends(server);
 }
 
-TEST(those_in_the_queue_are_served_after_the_stop)
+TEST(clients_in_the_accept_queue_are_served_after_the_stop)
 {
     int clients[10];
     struct server *server = full_server(state, clients, COUNT(clients));
@@ -510,7 +510,7 @@ TEST(those_in_the_queue_are_served_after_the_stop)
                  server_counters(server).accepted);
 }
 
-TEST(the_limit_of_handlers_holds_in_the_drain)
+TEST(the_concurrency_limit_holds_during_the_drain)
 {
     int clients[10];
     struct server *server = full_server(state, clients, COUNT(clients));
@@ -520,7 +520,7 @@ TEST(the_limit_of_handlers_holds_in_the_drain)
 }
 
 /* Who is taken out of the queue of the stop is admitted like others: one peer does not get all workers. */
-TEST(the_limit_of_one_peer_holds_in_the_drain)
+TEST(max_per_peer_holds_during_the_drain)
 {
     struct mode few = {concurrency_of(state) == 1 ? 1 : 4};
     struct server *server = server_new("127.0.0.1:0", say_hello_later, &few);
@@ -538,7 +538,7 @@ TEST(the_limit_of_one_peer_holds_in_the_drain)
 }
 
 /* They are served one after the other, so that the peer never has more than one. */
-TEST_AS(who_waits_in_the_queue_of_the_stop_does_not_count_for_its_peer, NET_CASE)
+TEST_AS(max_per_peer_does_not_count_connections_queued_at_the_stop, NET_CASE)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello, &sequential);
     int clients[3];
@@ -552,7 +552,7 @@ TEST_AS(who_waits_in_the_queue_of_the_stop_does_not_count_for_its_peer, NET_CASE
     assert_counters(server, accepted, COUNT(clients), refused, 0);
 }
 
-TEST_AS(more_workers_start_for_the_queue_of_the_stop, NET_CASE)
+TEST_AS(more_workers_start_for_connections_queued_at_the_stop, NET_CASE)
 {
     struct server *server = server_new("127.0.0.1:0", say_hello_later, &workers);
 
@@ -562,7 +562,7 @@ TEST_AS(more_workers_start_for_the_queue_of_the_stop, NET_CASE)
 }
 
 /* The errors of accept mean the same after the stop. The two that were lost are of those in the queue. */
-TEST(a_lost_connection_at_the_stop_costs_no_other)
+TEST(a_lost_connection_at_the_stop_does_not_affect_the_others)
 {
     int clients[5];
     struct server *server = full_server(state, clients, COUNT(clients));
@@ -575,7 +575,7 @@ TEST(a_lost_connection_at_the_stop_costs_no_other)
     assert_int_equal(server_counters(server).lost_accepts, 2);
 }
 
-TEST(losses_without_end_at_the_stop_end_with_the_queue)
+TEST(endless_lost_connections_at_the_stop_end_with_the_queue)
 {
     skip_under_qemu("TCP_INFO is cut short");
     struct server *server = server_new("127.0.0.1:0", say_hello, *state);
@@ -590,7 +590,7 @@ TEST(losses_without_end_at_the_stop_end_with_the_queue)
     assert_int_equal(server_counters(server).lost_accepts, 70);
 }
 
-TEST(an_interrupted_accept_at_the_stop_costs_nobody)
+TEST(an_interrupted_accept_at_the_stop_loses_no_client)
 {
     int clients[5];
     struct server *server = full_server(state, clients, COUNT(clients));
@@ -599,7 +599,7 @@ TEST(an_interrupted_accept_at_the_stop_costs_nobody)
     check_all_served(server, clients, COUNT(clients));
 }
 
-TEST(a_shortage_at_the_stop_costs_nobody)
+TEST(a_shortage_at_the_stop_loses_no_client)
 {
     int clients[5];
     struct server *server = full_server(state, clients, COUNT(clients));
@@ -628,19 +628,19 @@ static void check_unserved_after(int error, const struct mode *mode)
     fail_next(ON_ACCEPT, 0, 0);
 }
 
-TEST(those_that_cannot_be_accepted_in_time_are_counted)
+TEST(connections_not_accepted_before_the_drain_ends_are_counted)
 {
     skip_under_qemu("TCP_INFO is cut short");
     check_unserved_after(EMFILE, *state);
 }
 
-TEST(signals_without_end_do_not_outlast_the_drain)
+TEST(endless_signals_do_not_extend_the_drain)
 {
     skip_under_qemu("TCP_INFO is cut short");
     check_unserved_after(EINTR, *state);
 }
 
-TEST(those_in_a_queue_of_unknown_length_are_served_too)
+TEST(connections_in_a_queue_of_unknown_length_are_served)
 {
     int clients[5];
     struct server *server = full_server(state, clients, COUNT(clients));
@@ -658,7 +658,7 @@ static struct server *unix_server(const struct mode *mode)
 }
 
 /* A Unix socket that is shut lets nobody in any more: all who are in are taken, however many. */
-TEST(the_queue_of_a_unix_socket_is_taken_whole_whatever_its_length)
+TEST(the_whole_accept_queue_of_a_unix_socket_is_served)
 {
     struct server *server = unix_server(*state);
     int clients[3];
@@ -669,7 +669,7 @@ TEST(the_queue_of_a_unix_socket_is_taken_whole_whatever_its_length)
 }
 
 /* Accepted and closed, so that they could be counted, they would see an end. */
-TEST(who_cannot_be_accepted_from_a_unix_socket_in_time_sees_a_reset)
+TEST(unix_clients_not_accepted_before_the_drain_ends_are_reset)
 {
     struct server *server = unix_server(*state);
     int clients[3];
@@ -687,7 +687,7 @@ TEST(who_cannot_be_accepted_from_a_unix_socket_in_time_sees_a_reset)
 
 /* Not one too many, not one too few; and who is not served is told so at once, although it believes
    to be connected and may wait to be spoken to. */
-TEST(a_stop_takes_as_many_as_waited_and_resets_who_comes_later)
+TEST(a_stop_serves_the_queued_clients_and_resets_later_ones)
 {
     skip_under_qemu("TCP_INFO is cut short");
     int clients[3];
@@ -707,7 +707,7 @@ TEST(a_stop_takes_as_many_as_waited_and_resets_who_comes_later)
 }
 
 /* Those of one socket do not take the places of those of another. */
-TEST(each_queue_is_taken_on_its_own)
+TEST(each_accept_queue_is_drained_separately)
 {
     skip_under_qemu("TCP_INFO is cut short");
     struct server *server = server_new("localhost:0", say_hello, *state);
@@ -725,7 +725,7 @@ TEST(each_queue_is_taken_on_its_own)
     assert_int_equal(server_counters(server).accepted, COUNT(clients));
 }
 
-TEST(those_for_whom_no_time_is_left_are_reset_and_counted)
+TEST(connections_not_served_when_the_drain_ends_are_reset_and_counted)
 {
     struct mode few = {concurrency_of(state) == 1 ? 1 : 2};
     struct server *server = run_server_with(wait_for_ever, &few, .drain_ms = 100);
@@ -764,7 +764,7 @@ static nb_status wait_in_both_directions(nb_conn *conn, void *unused)
     return NB_OK;
 }
 
-TEST_AS(a_connection_that_two_threads_cut_off_is_cut_off_once, NET_CASE)
+TEST_AS(a_connection_cut_off_by_two_threads_is_counted_once, NET_CASE)
 {
     many_cancel_begin(1);
     struct server *server = run_server_with(wait_in_both_directions, &sequential, .drain_ms = 20);
@@ -825,7 +825,7 @@ static nb_status end_while_others_cancel(nb_conn *conn, void *to)
 }
 
 /* Which of the two goes on first is up to the system. */
-TEST_AS(a_handler_may_end_a_connection_that_others_are_cutting_off, NET_CASE)
+TEST_AS(a_handler_may_end_a_connection_that_is_being_cut_off, NET_CASE)
 {
     nb_address address;
 
@@ -847,7 +847,7 @@ TEST_AS(a_handler_may_end_a_connection_that_others_are_cutting_off, NET_CASE)
     }
 }
 
-TEST_AS(nobody_new_gets_in_during_the_drain, NET_CASE)
+TEST_AS(no_new_connections_are_accepted_during_the_drain, NET_CASE)
 {
     struct server *server = run_server_with(say_hello_later, &workers, .at = "localhost:0");
     nb_address v6 = address_of(host_at("[::1]", &server->address));
@@ -1001,17 +1001,17 @@ static void check_killed(int number, struct server *server)
     assert_status(server_wait(server), NB_OK);
 }
 
-TEST_AS(sigterm_stops_when_asked_to, SIGNAL_CASE_FOR_BOTH)
+TEST_AS(sigterm_stops_a_server_with_stop_on_signals, SIGNAL_CASE_FOR_BOTH)
 {
     check_killed(SIGTERM, signalled_server(say_hello, state));
 }
 
-TEST_AS(sigint_stops_when_asked_to, SIGNAL_CASE_FOR_BOTH)
+TEST_AS(sigint_stops_a_server_with_stop_on_signals, SIGNAL_CASE_FOR_BOTH)
 {
     check_killed(SIGINT, signalled_server(say_hello, state));
 }
 
-TEST_AS(a_signal_to_the_thread_that_serves_stops, SIGNAL_CASE_FOR_BOTH)
+TEST_AS(a_signal_to_the_serving_thread_stops_the_server, SIGNAL_CASE_FOR_BOTH)
 {
     struct server *server = signalled_server(say_hello, state);
 
@@ -1020,7 +1020,7 @@ TEST_AS(a_signal_to_the_thread_that_serves_stops, SIGNAL_CASE_FOR_BOTH)
     assert_status(server_wait(server), NB_OK);
 }
 
-TEST_AS(a_conversation_goes_on_after_the_signal, SIGNAL_CASE_FOR_BOTH)
+TEST_AS(a_conversation_continues_after_the_signal, SIGNAL_CASE_FOR_BOTH)
 {
     struct server *server = signalled_server(echo, state);
     int client = dial(&server->address);
@@ -1044,7 +1044,7 @@ static void block_signals(void)
     assert_int_equal(pthread_sigmask(SIG_BLOCK, &both, NULL), 0);
 }
 
-TEST_AS(signals_that_every_thread_blocks_stop_when_asked_to, SIGNAL_CASE_FOR_BOTH)
+TEST_AS(signals_blocked_in_every_thread_still_stop_the_server, SIGNAL_CASE_FOR_BOTH)
 {
     static const int numbers[] = {SIGTERM, SIGINT};
 
@@ -1060,7 +1060,7 @@ TEST_AS(signals_that_every_thread_blocks_stop_when_asked_to, SIGNAL_CASE_FOR_BOT
     }
 }
 
-TEST_AS(a_blocked_signal_during_a_handler_stops_afterwards, SIGNAL_CASE_FOR_BOTH)
+TEST_AS(a_signal_during_a_handler_that_blocks_it_stops_afterwards, SIGNAL_CASE_FOR_BOTH)
 {
     block_signals();
     struct server *server = signalled_server(say_hello_later, state);
@@ -1072,7 +1072,7 @@ TEST_AS(a_blocked_signal_during_a_handler_stops_afterwards, SIGNAL_CASE_FOR_BOTH
 }
 
 /* What the program has blocked is its own affair where it has not asked for a stop. */
-TEST_AS(without_being_asked_it_opens_no_signal, SIGNAL_CASE_FOR_BOTH)
+TEST_AS(a_server_without_stop_on_signals_unblocks_no_signal, SIGNAL_CASE_FOR_BOTH)
 {
     sigset_t pending;
 
@@ -1087,7 +1087,7 @@ TEST_AS(without_being_asked_it_opens_no_signal, SIGNAL_CASE_FOR_BOTH)
     assert_int_equal(sigismember(&pending, SIGTERM), 1);
 }
 
-TEST_AS(the_old_dispositions_come_back, SIGNAL_CASE_FOR_BOTH)
+TEST_AS(the_old_signal_dispositions_are_restored, SIGNAL_CASE_FOR_BOTH)
 {
     (void)dispose(SIGTERM, count_own, SA_NODEFER);
     (void)dispose(SIGINT, SIG_DFL, 0);
@@ -1101,7 +1101,7 @@ TEST_AS(the_old_dispositions_come_back, SIGNAL_CASE_FOR_BOTH)
     assert_int_equal(own_signals, 1);
 }
 
-TEST_AS(a_disposition_that_the_program_sets_meanwhile_stays, SIGNAL_CASE_FOR_BOTH)
+TEST_AS(a_disposition_set_by_the_program_meanwhile_is_kept, SIGNAL_CASE_FOR_BOTH)
 {
     struct server *server = signalled_server(say_hello, state);
 
@@ -1116,7 +1116,7 @@ TEST_AS(a_disposition_that_the_program_sets_meanwhile_stays, SIGNAL_CASE_FOR_BOT
 }
 
 /* As a program does that saves what it finds, sets its own for a while, and puts the old back. */
-TEST_AS(a_handler_that_is_put_back_after_the_end_swallows_no_signal, SIGNAL_CASE_FOR_BOTH)
+TEST_AS(a_signal_handler_reinstalled_after_the_end_swallows_no_signal, SIGNAL_CASE_FOR_BOTH)
 {
     (void)dispose(SIGTERM, count_own, 0);
     struct server *server = signalled_server(say_hello, state);
@@ -1161,7 +1161,7 @@ TEST_AS(a_signal_is_handled_on_the_alternate_stack_of_its_thread, SIGNAL_CASE_FO
     assert_true(used > 0);
 }
 
-TEST_AS(an_ignored_signal_stays_ignored, SIGNAL_CASE_FOR_BOTH)
+TEST_AS(an_ignored_signal_remains_ignored, SIGNAL_CASE_FOR_BOTH)
 {
     (void)dispose(SIGINT, SIG_IGN, 0);
     struct server *server = signalled_server(say_hello, state);
@@ -1186,7 +1186,7 @@ TEST_AS(its_signal_handlers_restart_system_calls_and_keep_errno, SIGNAL_CASE_FOR
     assert_status(server_wait(server), NB_OK);
 }
 
-TEST_AS(without_being_asked_it_leaves_signals_alone, SIGNAL_CASE_FOR_BOTH)
+TEST_AS(a_server_without_stop_on_signals_leaves_dispositions_unchanged, SIGNAL_CASE_FOR_BOTH)
 {
     (void)dispose(SIGTERM, count_own, 0);
     struct server *server = run_server(say_hello, NULL, *state);
@@ -1199,7 +1199,7 @@ TEST_AS(without_being_asked_it_leaves_signals_alone, SIGNAL_CASE_FOR_BOTH)
     assert_int_equal(server_heard(server, NB_EVENT_DRAINING), 1);
 }
 
-TEST_AS(only_one_of_the_process_has_the_signals, SIGNAL_CASE_FOR_BOTH)
+TEST_AS(only_one_server_of_a_process_can_have_stop_on_signals, SIGNAL_CASE_FOR_BOTH)
 {
     struct server *server = signalled_server(say_hello, state);
     struct server *other = server_new("127.0.0.1:0", say_hello, *state);
@@ -1217,7 +1217,7 @@ TEST_AS(only_one_of_the_process_has_the_signals, SIGNAL_CASE_FOR_BOTH)
     check_stops_at(SIGTERM, other);
 }
 
-TEST_AS(one_after_the_other_may_have_the_signals, SIGNAL_CASE_FOR_BOTH)
+TEST_AS(servers_may_use_stop_on_signals_one_after_another, SIGNAL_CASE_FOR_BOTH)
 {
     for (int i = 0; i < 10; i++) {
         struct server *server = signalled_server(say_hello, state);
@@ -1227,7 +1227,7 @@ TEST_AS(one_after_the_other_may_have_the_signals, SIGNAL_CASE_FOR_BOTH)
     }
 }
 
-TEST_AS(a_hail_of_signals_is_one_stop, SIGNAL_CASE_FOR_BOTH)
+TEST_AS(a_storm_of_signals_is_one_stop, SIGNAL_CASE_FOR_BOTH)
 {
     struct server *server = signalled_server(say_hello_later, state);
     int client = client_at_the_gate(server);
@@ -1240,7 +1240,7 @@ TEST_AS(a_hail_of_signals_is_one_stop, SIGNAL_CASE_FOR_BOTH)
 }
 
 /* As Ctrl-C twice: the handler would wait for its client for ever. */
-TEST_AS(a_signal_again_ends_the_drain, SIGNAL_CASE_FOR_WORKERS)
+TEST_AS(a_second_signal_ends_the_drain, SIGNAL_CASE_FOR_WORKERS)
 {
     struct server *server =
         run_server_with(wait_for_ever, *state, .drain_ms = NB_NO_LIMIT, .stop_on_signals = true);
@@ -1258,7 +1258,7 @@ TEST_AS(a_signal_again_ends_the_drain, SIGNAL_CASE_FOR_WORKERS)
 }
 
 /* As timeout(1) sends them. A machine may be so slow that they do not come at once. */
-TEST_AS(two_signals_at_once_are_one, SIGNAL_CASE_FOR_WORKERS)
+TEST_AS(two_signals_at_once_count_as_one, SIGNAL_CASE_FOR_WORKERS)
 {
     struct server *server = signalled_server(say_hello_later, state);
     int client = client_at_the_gate(server);
@@ -1275,7 +1275,7 @@ TEST_AS(two_signals_at_once_are_one, SIGNAL_CASE_FOR_WORKERS)
 }
 
 /* The second one belongs to another run. */
-TEST_AS(a_signal_of_the_run_before_does_not_count, SIGNAL_CASE_FOR_WORKERS)
+TEST_AS(a_signal_of_the_previous_run_does_not_count, SIGNAL_CASE_FOR_WORKERS)
 {
     int64_t begin = now_ns();
     struct server *server = signalled_server(say_hello, state);
@@ -1338,7 +1338,7 @@ static void check_undisturbed(struct server *server)
     check_stops_at(SIGTERM, server);
 }
 
-TEST_AS(a_signal_to_a_forked_child_is_its_own, SIGNAL_CASE_FOR_BOTH)
+TEST_AS(a_signal_to_a_forked_child_does_not_stop_the_server, SIGNAL_CASE_FOR_BOTH)
 {
     skip_without_children();
     struct server *server = signalled_server(say_hello, state);
@@ -1365,7 +1365,7 @@ static void check_child_exits(void (*live)(int ready), void **state)
     check_undisturbed(server);
 }
 
-TEST_AS(a_forked_child_has_the_dispositions_of_before, SIGNAL_CASE_FOR_BOTH)
+TEST_AS(a_forked_child_gets_the_previous_dispositions, SIGNAL_CASE_FOR_BOTH)
 {
     skip_without_children();
     (void)dispose(SIGTERM, exit_with_42, 0);
@@ -1373,7 +1373,7 @@ TEST_AS(a_forked_child_has_the_dispositions_of_before, SIGNAL_CASE_FOR_BOTH)
 }
 
 /* As in a container whose first process starts another container. */
-TEST_AS(a_signal_to_a_child_with_the_same_number_is_its_own, SIGNAL_CASE_FOR_BOTH)
+TEST_AS(a_signal_to_a_child_with_the_same_pid_does_not_stop_the_server, SIGNAL_CASE_FOR_BOTH)
 {
     skip_without_children();
     skip_under_qemu("it clears nothing at a fork");
@@ -1404,13 +1404,13 @@ static void serve(int ready)
     _exit(status == NB_OK && disposition_of(SIGTERM).sa_handler == SIG_DFL ? 42 : 96);
 }
 
-TEST_AS(a_forked_child_may_serve_and_be_stopped_itself, SIGNAL_CASE_FOR_BOTH)
+TEST_AS(a_forked_child_may_run_and_stop_its_own_server, SIGNAL_CASE_FOR_BOTH)
 {
     skip_without_children();
     check_child_exits(serve, state);
 }
 
-TEST_AS(a_child_with_the_same_number_may_serve_and_be_stopped_itself, SIGNAL_CASE_FOR_BOTH)
+TEST_AS(a_child_with_the_same_pid_may_run_and_stop_its_own_server, SIGNAL_CASE_FOR_BOTH)
 {
     skip_without_children();
     skip_under_qemu("it clears nothing at a fork");
@@ -1451,7 +1451,7 @@ static void live_with_a_fault(int number)
     _exit(nb_serve(listener, come_to_grief, &number, &options, NULL) == NB_OK ? 96 : 94);
 }
 
-TEST_AS(a_fault_in_a_handler_reaches_the_programs_own_signal_handler, NET_CASE)
+TEST_AS(a_crash_in_a_handler_reaches_the_programs_own_signal_handler, NET_CASE)
 {
     static const int numbers[] = {SIGSEGV, SIGBUS, SIGFPE,  SIGILL,
                                   SIGTRAP, SIGSYS, SIGABRT, SIGPROF};

@@ -96,12 +96,12 @@ static void check_nothing_is_held(void)
 
 #define TEST(name) TEST_AS(name, LIBRARY_CASE)
 
-TEST(in_a_program_nothing_is_held)
+TEST(the_library_in_an_executable_is_not_held)
 {
     check_nothing_is_held();
 }
 
-TEST(what_the_linker_does_not_know_is_not_held)
+TEST(a_library_unknown_to_the_dynamic_linker_is_not_held)
 {
     be_shared();
     linker.nothing_known = true;
@@ -110,7 +110,7 @@ TEST(what_the_linker_does_not_know_is_not_held)
 }
 
 /* Somebody who loads a library for as long as its constructors take would have to be waited for. */
-TEST(nothing_is_asked_of_the_linker_when_there_is_nothing_to_hold)
+TEST(an_executable_never_calls_the_dynamic_linker)
 {
     asked = 0;
     check_nothing_is_held();
@@ -131,7 +131,7 @@ TEST(a_shared_library_is_held_until_it_is_released)
     assert_int_equal(closed, 1);
 }
 
-TEST(a_library_that_cannot_be_held_is_told_of)
+TEST(a_library_that_cannot_be_held_is_reported)
 {
     void *held = &linker;
 
@@ -154,7 +154,7 @@ static void hold_until_the_end(void *argument)
     closed_within = closed;
 }
 
-TEST(a_thread_lets_it_go_when_it_has_ended)
+TEST(a_thread_releases_the_library_after_it_has_ended)
 {
     struct task task;
 
@@ -168,7 +168,7 @@ TEST(a_thread_lets_it_go_when_it_has_ended)
 }
 
 /* The C library would end the process. */
-TEST(without_memory_a_thread_never_lets_it_go)
+TEST(a_thread_out_of_memory_never_releases_the_library)
 {
     struct task task;
 

@@ -212,7 +212,7 @@ static int let_the_kernel_disconnect(void **state)
 
 /* ---- errors ---- */
 
-TEST(calls_on_a_bad_descriptor_give_their_errno_and_leave_errno_alone)
+TEST(calls_on_a_bad_descriptor_return_the_error_and_preserve_errno)
 {
     static const int bad_wake[2] = {-1, -1};
     socklen_t length = sizeof(address);
@@ -246,7 +246,7 @@ TEST(calls_on_a_bad_descriptor_give_their_errno_and_leave_errno_alone)
     assert_result(kept(nb__sys_peer_credentials(-1, &ids[0], &ids[1], &ids[2])), -EBADF);
 }
 
-TEST(failures_of_other_kinds_give_their_errno_and_leave_errno_alone)
+TEST(other_failures_return_the_error_and_preserve_errno)
 {
     int first;
     int second;
@@ -273,7 +273,7 @@ TEST(failures_of_other_kinds_give_their_errno_and_leave_errno_alone)
     assert_result(kept(nb__sys_close(second)), -EBADF);
 }
 
-TEST(flags_are_told_and_given_back)
+TEST(flags_can_be_read_and_restored)
 {
     int fd = nb__sys_socket(AF_INET);
     struct nb__flags before;
@@ -295,7 +295,7 @@ TEST(flags_are_told_and_given_back)
     assert_result(kept(nb__sys_set_flags(fd, &before)), -EBADF);
 }
 
-TEST(call_without_a_descriptor_left_says_so_and_leaves_errno_alone)
+TEST(calls_out_of_descriptors_return_the_error_and_preserve_errno)
 {
     int client;
     int listener = listening_with_a_client(&client);
@@ -311,7 +311,7 @@ TEST(call_without_a_descriptor_left_says_so_and_leaves_errno_alone)
     close_all(client, listener);
 }
 
-TEST(connect_to_a_dead_port_is_refused)
+TEST(connect_to_an_unused_port_is_refused)
 {
     int dead = bound();
     int fd = nb__sys_socket(AF_INET);
@@ -323,7 +323,7 @@ TEST(connect_to_a_dead_port_is_refused)
 
 /* ---- descriptors ---- */
 
-TEST(socket_is_close_on_exec_and_non_blocking_from_birth)
+TEST(new_socket_is_close_on_exec_and_non_blocking)
 {
     static const int families[] = {AF_INET, AF_INET6, AF_UNIX};
 
@@ -343,7 +343,7 @@ TEST(socket_is_close_on_exec_and_non_blocking_from_birth)
     }
 }
 
-TEST(accepted_socket_is_close_on_exec_and_blocking_from_birth)
+TEST(new_accepted_socket_is_close_on_exec_and_blocking)
 {
     int client;
     int listener = listening_with_a_client(&client);
@@ -355,7 +355,7 @@ TEST(accepted_socket_is_close_on_exec_and_blocking_from_birth)
     close_all(fd, client, listener);
 }
 
-TEST(accept_tells_the_peer)
+TEST(accept_returns_the_peer_address)
 {
     struct sockaddr_in peer;
     struct sockaddr_in local;
@@ -374,7 +374,7 @@ TEST(accept_tells_the_peer)
     close_all(fd, client, listener);
 }
 
-TEST(accept_with_nobody_waiting_does_not_wait)
+TEST(accept_on_an_empty_queue_does_not_block)
 {
     int listener = listening();
 
@@ -382,7 +382,7 @@ TEST(accept_with_nobody_waiting_does_not_wait)
     assert_result(nb__sys_close(listener), 0);
 }
 
-TEST_AS(blocking_can_be_set_both_ways_and_changes_nothing_else, UNIX_PAIR)
+TEST_AS(blocking_can_be_turned_on_and_off_without_other_changes, UNIX_PAIR)
 {
     assert_int_equal(fcntl(fds[0], F_SETFL, O_APPEND), 0);
     assert_result(kept(nb__sys_set_blocking(fds[0], false)), 0);
@@ -496,7 +496,7 @@ static void check_sends_fail_without_a_signal(int fd)
     assert_result(kept(nb__sys_sendmsg(fd, &part, 1, 0)), -EPIPE);
 }
 
-TEST(sends_to_a_closed_unix_peer_fail_without_a_signal)
+TEST(sends_to_a_closed_unix_peer_fail_without_sigpipe)
 {
     unix_pair(fds);
     assert_result(nb__sys_close(fds[1]), 0);
@@ -504,7 +504,7 @@ TEST(sends_to_a_closed_unix_peer_fail_without_a_signal)
     assert_result(nb__sys_close(fds[0]), 0);
 }
 
-TEST(sends_to_a_reset_tcp_peer_fail_without_a_signal)
+TEST(sends_to_a_reset_tcp_peer_fail_without_sigpipe)
 {
     tcp_pair(fds);
     raw_reset(fds[1], fds[0]);
@@ -513,7 +513,7 @@ TEST(sends_to_a_reset_tcp_peer_fail_without_a_signal)
     assert_result(nb__sys_close(fds[0]), 0);
 }
 
-TEST_AS(sends_after_our_own_end_fail_without_a_signal, TCP_PAIR)
+TEST_AS(sends_after_shutdown_fail_without_sigpipe, TCP_PAIR)
 {
     assert_result(nb__sys_shutdown(fds[0], SHUT_WR), 0);
     check_sends_fail_without_a_signal(fds[0]);
@@ -521,7 +521,7 @@ TEST_AS(sends_after_our_own_end_fail_without_a_signal, TCP_PAIR)
 
 /* ---- waiting ---- */
 
-TEST_AS(poll_with_a_deadline_that_has_passed_looks_once, UNIX_PAIR)
+TEST_AS(poll_with_a_passed_deadline_checks_once, UNIX_PAIR)
 {
     static const int64_t passed[] = {0, 1, -1, INT64_MIN};
 
@@ -532,7 +532,7 @@ TEST_AS(poll_with_a_deadline_that_has_passed_looks_once, UNIX_PAIR)
         assert_result(kept(poll_one(fds[0], POLLIN, (nb_deadline){passed[i]})), 1);
 }
 
-TEST_AS(poll_without_an_end_returns_what_is_ready, UNIX_PAIR)
+TEST_AS(poll_without_a_deadline_returns_what_is_ready, UNIX_PAIR)
 {
     struct pollfd polled[2];
 
@@ -544,7 +544,7 @@ TEST_AS(poll_without_an_end_returns_what_is_ready, UNIX_PAIR)
     assert_int_equal(polled[1].revents, 0);
 }
 
-TEST_AS(poll_takes_deadlines_of_any_distance, UNIX_PAIR)
+TEST_AS(poll_accepts_deadlines_however_far_away, UNIX_PAIR)
 {
     /* The fifth is 80 years: more seconds than a time_t of 32 bits can hold. */
     static const int64_t ahead[] = {
@@ -575,7 +575,7 @@ TEST_AS(poll_for_less_than_a_millisecond_does_not_spin_or_hang, UNIX_PAIR)
     assert_true(nb_expired(by));
 }
 
-TEST(poll_of_nothing_waits_for_its_deadline)
+TEST(poll_without_descriptors_waits_for_its_deadline)
 {
     nb_deadline by = nb_after_ms(1);
 
@@ -623,7 +623,7 @@ TEST(poll_reports_a_signal)
 
 /* ---- wake-ups ---- */
 
-TEST(wake_is_silent_close_on_exec_and_non_blocking_from_birth)
+TEST(new_wakeup_is_unset_close_on_exec_and_non_blocking)
 {
     assert_result(kept(nb__sys_wake_open(wake)), 0);
     assert_false(is_readable(wake[0]));
@@ -648,7 +648,7 @@ static void clear_and_see(void)
     assert_false(is_readable(wake[0]));
 }
 
-TEST_AS(ring_stays_until_it_is_cleared, WAKE)
+TEST_AS(wakeup_stays_readable_until_it_is_cleared, WAKE)
 {
     ring_and_see();
     for (int i = 0; i < 2; i++)
@@ -656,14 +656,14 @@ TEST_AS(ring_stays_until_it_is_cleared, WAKE)
     clear_and_see();
 }
 
-TEST_AS(one_clear_is_enough_for_many_rings, WAKE)
+TEST_AS(one_clear_undoes_many_wakeups, WAKE)
 {
     for (int i = 0; i < 1000; i++)
         ring_and_see();
     clear_and_see();
 }
 
-TEST_AS(cleared_wake_can_be_rung_again, WAKE)
+TEST_AS(cleared_wakeup_can_be_signalled_again, WAKE)
 {
     for (int i = 0; i < 3; i++) {
         ring_and_see();
@@ -671,13 +671,13 @@ TEST_AS(cleared_wake_can_be_rung_again, WAKE)
     }
 }
 
-TEST_AS(clear_of_a_silent_wake_does_not_wait, WAKE)
+TEST_AS(clearing_an_unset_wakeup_does_not_block, WAKE)
 {
     assert_result(kept(nb__sys_wake_clear(wake)), -EAGAIN);
     assert_false(is_readable(wake[0]));
 }
 
-TEST(wake_is_closed_once_and_leaves_no_descriptor)
+TEST(closing_a_wakeup_leaves_no_descriptor)
 {
     assert_result(nb__sys_wake_open(wake), 0);
     atomic_store(&bad_closes, 0);
@@ -692,7 +692,7 @@ static void ring(void *rung)
     (void)nb__sys_wake_ring(rung);
 }
 
-TEST_AS(ring_from_another_thread_ends_a_poll_without_an_end, WAKE)
+TEST_AS(wakeup_from_another_thread_ends_a_poll_without_a_deadline, WAKE)
 {
     struct task task;
 
@@ -707,7 +707,7 @@ static void ring_in_a_handler(int number)
     (void)nb__sys_wake_ring(wake);
 }
 
-TEST(ring_in_a_signal_handler_leaves_errno_alone)
+TEST(wakeup_in_a_signal_handler_preserves_errno)
 {
     struct sigaction act = {.sa_handler = ring_in_a_handler};
     struct sigaction old;
@@ -733,7 +733,7 @@ static pid_t own_libc_getpid(void)
 
 REPLACE(libc_getpid, own_libc_getpid)
 
-TEST(process_is_the_same_whoever_asks_and_whenever)
+TEST(process_identity_is_constant_within_a_process)
 {
     int self = nb__sys_process();
 
@@ -744,7 +744,7 @@ TEST(process_is_the_same_whoever_asks_and_whenever)
 
 /* As in a child that shares the memory of its parent, as vfork(2) makes one, or where the kernel clears
    nothing at a fork. */
-TEST(process_with_another_number_is_another_one)
+TEST(process_with_another_pid_has_another_identity)
 {
     int self = nb__sys_process();
 
@@ -770,7 +770,7 @@ static void tell_who(int to, int generations)
     _exit(0);
 }
 
-TEST(process_is_none_that_it_was_forked_from)
+TEST(forked_process_differs_from_all_its_ancestors)
 {
     int who[5];
 
@@ -794,7 +794,7 @@ TEST(process_is_none_that_it_was_forked_from)
 
 /* ---- the queue of a listener ---- */
 
-TEST(length_of_a_queue_is_what_waits_to_be_accepted)
+TEST(accept_queue_length_counts_the_waiting_connections)
 {
     skip_under_qemu("TCP_INFO is cut short");
     int listener = listening();
@@ -816,7 +816,7 @@ TEST(length_of_a_queue_is_what_waits_to_be_accepted)
 }
 
 /* What it tells is 0 of everything then, which says nothing. */
-TEST(length_of_a_queue_that_takes_none_is_not_told)
+TEST(accept_queue_length_with_backlog_zero_is_unsupported)
 {
     int fd = bound();
 
@@ -825,7 +825,7 @@ TEST(length_of_a_queue_that_takes_none_is_not_told)
     assert_result(nb__sys_close(fd), 0);
 }
 
-TEST_AS(length_of_a_queue_is_told_of_listening_tcp_sockets_only, TCP_PAIR)
+TEST_AS(accept_queue_length_is_known_only_for_listening_tcp_sockets, TCP_PAIR)
 {
     assert_result(nb__sys_send(fds[0], "x", 1, 0), 1);
     assert_result(kept(nb__sys_queue_length(fds[0])), -EOPNOTSUPP);
@@ -863,7 +863,7 @@ static void await_tcp_closed(int fd)
     check_tcp(fd, true, true);
 }
 
-TEST_AS(connection_that_both_have_ended_is_closed, TCP_PAIR)
+TEST_AS(connection_that_both_sides_shut_down_is_closed, TCP_PAIR)
 {
     skip_under_qemu("TCP_INFO is cut short");
     end_the_first();
@@ -872,7 +872,7 @@ TEST_AS(connection_that_both_have_ended_is_closed, TCP_PAIR)
     await_tcp_closed(fds[1]);
 }
 
-TEST(connection_that_the_peer_has_reset_is_closed)
+TEST(connection_reset_by_the_peer_is_closed)
 {
     skip_under_qemu("TCP_INFO is cut short");
     tcp_pair(fds);
@@ -881,7 +881,7 @@ TEST(connection_that_the_peer_has_reset_is_closed)
     assert_result(nb__sys_close(fds[0]), 0);
 }
 
-TEST_AS(question_for_tcp_fails_on_a_unix_socket, UNIX_PAIR)
+TEST_AS(tcp_info_query_fails_on_a_unix_socket, UNIX_PAIR)
 {
     assert_true(kept(nb__sys_tcp_closed(fds[0])) < 0);
     assert_true(kept(nb__sys_tcp_ended(fds[0])) < 0);
@@ -894,7 +894,7 @@ TEST_AS(disconnect_shows_a_tcp_peer_a_reset, TCP_PAIR)
     assert_result(recv_byte(fds[1], 0), -ECONNRESET);
 }
 
-TEST_AS(disconnect_of_a_reply_half_sent_does_not_look_like_its_end, TCP_PAIR)
+TEST_AS(disconnect_during_a_reply_does_not_look_like_its_end, TCP_PAIR)
 {
     static char chunk[65536];
     long received;
@@ -917,7 +917,7 @@ TEST_AS(disconnect_ends_both_directions_of_a_unix_socket, UNIX_PAIR)
     assert_result(nb__sys_send(fds[1], "x", 1, MSG_DONTWAIT), -EPIPE);
 }
 
-TEST_AS(disconnect_of_a_unix_socket_leaves_errno_alone, UNIX_PAIR)
+TEST_AS(disconnect_of_a_unix_socket_preserves_errno, UNIX_PAIR)
 {
     assert_result(kept(nb__sys_disconnect(fds[0])), 0);
 }
@@ -999,7 +999,7 @@ TEST_AS(disconnect_wakes_all_kinds_of_waits_when_the_kernel_refuses_it, DISCONNE
     check_disconnect_wakes_all_kinds_of_waits(tcp_pair);
 }
 
-TEST_AS(disconnect_that_the_kernel_refuses_leaves_errno_alone, DISCONNECT_CASE)
+TEST_AS(disconnect_that_the_kernel_refuses_preserves_errno, DISCONNECT_CASE)
 {
     tcp_pair(fds);
     sys.libc_connect = refuse_to_disconnect;
@@ -1055,7 +1055,7 @@ TEST(interface_that_does_not_exist_is_not_found)
     assert_result(kept(nb__sys_if_name(UINT32_MAX, name)), -ENXIO);
 }
 
-TEST(lookup_of_a_numeric_host_gives_its_stream_address)
+TEST(lookup_of_a_numeric_host_returns_its_stream_address)
 {
     struct addrinfo *list = NULL;
     int number = 0;
@@ -1071,7 +1071,7 @@ TEST(lookup_of_a_numeric_host_gives_its_stream_address)
 }
 
 /* The zone makes it fail before any name server is asked. */
-TEST(lookup_that_fails_gives_its_code_and_leaves_errno_alone)
+TEST(failed_lookup_returns_its_code_and_preserves_errno)
 {
     struct addrinfo *list = NULL;
     int number = 0;

@@ -31,7 +31,7 @@ static void make_ready(const int pair[2])
     raw_deliver(pair[1], pair[0], "x", 1);
 }
 
-TEST(wait_counts_the_descriptors_that_are_ready)
+TEST(wait_returns_the_number_of_ready_descriptors)
 {
     open_pairs();
     make_ready(wanted);
@@ -50,7 +50,7 @@ TEST(wait_ends_at_its_deadline)
     close_pairs();
 }
 
-TEST(waitable_is_ready_when_its_descriptor_is)
+TEST(waitable_is_ready_when_its_descriptor_is_ready)
 {
     struct nb__waitable waitable = {.fd = -1};
     struct nb__wait_bounds bounds = {.until = plenty(), .fd = -1};
@@ -113,7 +113,7 @@ static void narrow(void *context, struct nb__wait_bounds *bounds)
     bounds->fd = watch->fd;
 }
 
-TEST(wait_ends_as_soon_as_the_function_before_it_says)
+TEST(wait_ends_at_the_time_set_by_before_wait)
 {
     struct watch watch = {false, before_long(), -1};
     struct nb__cancels cancels = {.fds = {-1, -1}, .before_wait = narrow, .context = &watch};
@@ -125,7 +125,7 @@ TEST(wait_ends_as_soon_as_the_function_before_it_says)
     close_pairs();
 }
 
-TEST(descriptor_of_that_function_ends_the_wait_and_it_is_told_so)
+TEST(before_wait_is_told_that_its_descriptor_ended_the_wait)
 {
     struct watch watch = {false, plenty(), -1};
     struct nb__cancels cancels = {.fds = {-1, -1}, .before_wait = narrow, .context = &watch};

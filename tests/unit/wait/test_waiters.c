@@ -48,7 +48,7 @@ static void end(void)
     assert_null(atomic_load(&waitable.waiters));
 }
 
-TEST(whoever_waits_is_woken_once)
+TEST(every_waiter_is_woken_once)
 {
     begin();
     join(&second, count, NULL);
@@ -61,7 +61,7 @@ TEST(whoever_waits_is_woken_once)
 }
 
 /* Wherever on the list it was. */
-TEST(whoever_has_left_is_not_woken)
+TEST(a_waiter_that_has_left_is_not_woken)
 {
     struct nb__waiter *const all[] = {&first, &second, &third};
 
@@ -78,7 +78,7 @@ TEST(whoever_has_left_is_not_woken)
     }
 }
 
-TEST(whoever_joins_after_a_wake_is_woken_by_the_next_one)
+TEST(a_waiter_that_joins_after_a_wake_is_woken_by_the_next)
 {
     begin();
     nb__waiters_wake(&waitable);
@@ -89,7 +89,7 @@ TEST(whoever_joins_after_a_wake_is_woken_by_the_next_one)
     end();
 }
 
-TEST(a_waitable_without_waiters_is_woken_and_released_for_nothing)
+TEST(waking_and_releasing_without_waiters_does_nothing)
 {
     struct nb__waitable other = {.fd = -1};
 
@@ -133,7 +133,7 @@ TEST(a_waiter_is_woken_without_the_lock)
     end();
 }
 
-TEST(a_waiter_can_be_woken_in_another_way_from_now_on)
+TEST(the_wake_function_of_a_waiter_can_be_changed)
 {
     atomic_int other = 0;
 
@@ -148,7 +148,7 @@ TEST(a_waiter_can_be_woken_in_another_way_from_now_on)
     end();
 }
 
-TEST(the_end_of_a_waitable_lets_go_of_its_waiters)
+TEST(releasing_a_waitable_detaches_its_waiters)
 {
     begin();
     join(&second, count, NULL);
@@ -175,7 +175,7 @@ static void leave_it(void *waiter)
     atomic_fetch_add(&woken, 1);
 }
 
-TEST(whoever_leaves_waits_for_the_end_of_its_wake)
+TEST(leaving_waits_for_a_wake_in_progress)
 {
     struct task waking, leaving;
 
@@ -200,7 +200,7 @@ static void release_it(void *unused)
     atomic_fetch_add(&woken, 1);
 }
 
-TEST(the_end_of_a_waitable_waits_for_whoever_holds_it)
+TEST(releasing_a_waitable_waits_for_waiters_that_hold_it)
 {
     struct task task;
 
@@ -214,7 +214,7 @@ TEST(the_end_of_a_waitable_waits_for_whoever_holds_it)
     leave(&first);
 }
 
-TEST(whoever_was_woken_holds_nothing)
+TEST(a_woken_waiter_cannot_hold_its_waitable)
 {
     begin();
     nb__waiters_wake(&waitable);
