@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Tests of the example programs' manners: advice after a failure, and progress on a terminal."""
+"""Tests of the example programs' manners: advice after a failure, progress on a terminal, and signals."""
 
 import os
 import pty
