@@ -46,6 +46,19 @@ void start_over(void)
     conn = conn_and_peer(over, &peer);
 }
 
+nb_status closed(nb_deadline by)
+{
+    nb_conn *closing = conn;
+
+    conn = NULL;
+    return nb_close(closing, by);
+}
+
+bool is_open(int fd)
+{
+    return fcntl(fd, F_GETFD) >= 0;
+}
+
 int socket_to_peer(void)
 {
     int fds[2];
@@ -115,4 +128,21 @@ void assert_ending(int expected, size_t count)
 
     assert_int_equal(raw_ending(peer, &received), expected);
     assert_int_equal(received, count);
+}
+
+static nb_status (*call)(nb_deadline);
+static nb_deadline call_by;
+nb_status call_status;
+
+static void make_call(void *unused)
+{
+    (void)unused;
+    call_status = call(call_by);
+}
+
+void start_call(struct task *task, nb_status (*which)(nb_deadline), nb_deadline by)
+{
+    call = which;
+    call_by = by;
+    task_start(task, make_call, NULL);
 }

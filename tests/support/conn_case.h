@@ -20,6 +20,9 @@ int conn_case_end(void **state);
 void start_over(void);
 /* A socket of the case's own, to be adopted, that is connected to `peer`. */
 int socket_to_peer(void);
+/* Closes the connection of the case. */
+nb_status closed(nb_deadline by);
+bool is_open(int fd);
 
 /* What the peer does; afterwards it has arrived. A literal may contain NULs. */
 #define arrive(literal) arrive_bytes(literal, sizeof(literal) - 1)
@@ -55,6 +58,10 @@ void assert_ending(int expected, size_t count);
 
 /* Makes a large send wait for the peer, whatever the system's own idea of buffers is. */
 void shrink(void);
+
+/* A call in a thread, and what it returned. */
+extern nb_status call_status;
+void start_call(struct task *task, nb_status (*which)(nb_deadline), nb_deadline by);
 
 /* The kinds of cases. */
 extern const enum transport ipv4;

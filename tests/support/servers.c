@@ -649,6 +649,21 @@ nb_event server_event(struct server *server, nb_event_kind kind, int index)
     return found;
 }
 
+void check_told(struct server *server, nb_status status, int system_error)
+{
+    nb_event told = server_event(server, NB_EVENT_ACCEPT_BACKING_OFF, 0);
+
+    assert_status(told.status, status);
+    assert_int_equal(told.system_error, system_error);
+}
+
+void check_ends_with(struct server *server, nb_status status, int system_error)
+{
+    assert_status(server_wait(server), status);
+    assert_status(server->err.status, status);
+    assert_int_equal(server->err.system_error, system_error);
+}
+
 nb_status server_finish(struct server *server)
 {
     hang_up_all();

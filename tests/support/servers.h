@@ -180,6 +180,9 @@ nb_serve_counters server_counters(const struct server *server);
 /* How many events of a kind there were, and the first of them that is kept. */
 int server_heard(const struct server *server, nb_event_kind kind);
 nb_event server_event(struct server *server, nb_event_kind kind, int index);
+/* What the first shortage is told as, and what a server ends with. */
+void check_told(struct server *server, nb_status status, int system_error);
+void check_ends_with(struct server *server, nb_status status, int system_error);
 
 /* What a case may want of its server; what is NULL or 0 is as server_new() has it. */
 struct server_wishes {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- *  @brief Tests of what every error of accept(2) does, and of threads, memory and descriptors that run
- *         out under the accept loop. */
+ *  @brief Tests of what every error of accept(2) does, and of memory and descriptors that run out under
+ *         the accept loop. */
 #include "listen/accept.h"
 #include "servers.h"
 #include "sys/sys.h"
@@ -249,15 +249,6 @@ TEST_AS(the_loop_counts_lost_connections_and_continues, NET_CASE_FOR_BOTH)
     assert_in_range(calls(ON_ACCEPT), 4 * COUNT(lost), 8 * COUNT(lost));
 }
 
-/* What the first shortage is told as. */
-static void check_told(struct server *server, nb_status status, int system_error)
-{
-    nb_event told = server_event(server, NB_EVENT_ACCEPT_BACKING_OFF, 0);
-
-    assert_status(told.status, status);
-    assert_int_equal(told.system_error, system_error);
-}
-
 TEST_AS(the_loop_backs_off_from_a_shortage_and_recovers, NET_CASE_FOR_BOTH)
 {
     for (size_t i = 0; i < COUNT(shortages); i++) {
@@ -364,13 +355,6 @@ static void knock(const struct server *server)
 
     if (fd >= 0)
         raw_close(fd);
-}
-
-static void check_ends_with(struct server *server, nb_status status, int system_error)
-{
-    assert_status(server_wait(server), status);
-    assert_status(server->err.status, status);
-    assert_int_equal(server->err.system_error, system_error);
 }
 
 TEST_AS(the_loop_ends_with_a_fatal_error, NET_CASE_FOR_BOTH)
@@ -597,137 +581,6 @@ TEST(a_server_that_starts_without_descriptors_fails_with_the_reason)
     assert_status(status, NB_NO_DESCRIPTORS);
     assert_status(err.status, NB_NO_DESCRIPTORS);
     assert_int_equal(err.system_error, EMFILE);
-}
-
-/* --- Threads --- */
-
-/* A server with clients in its queue that cannot start so many of its threads, after the first few.
-   The very first thread is the one that serves. */
-static struct server *server_short_of_threads(int good, int times, int *clients, size_t count)
-{
-    struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
-
-    dial_each(clients, count, &server->address);
-    fail_after(ON_PTHREAD_CREATE, 1 + good, EAGAIN, times);
-    server_run(server);
-    return server;
-}
-
-static void check_all_served(struct server *server, const int *clients, size_t count)
-{
-    assert_each_greeted(clients, count);
-    assert_status(server_finish(server), NB_OK);
-    assert_int_equal(server_counters(server).accepted, count);
-}
-
-TEST(starting_the_first_thread_is_retried)
-{
-    int clients[5];
-    struct server *server = server_short_of_threads(0, 2, clients, COUNT(clients));
-
-    check_all_served(server, clients, COUNT(clients));
-    assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF), 1);
-    eventually(server_heard(server, NB_EVENT_ACCEPT_RECOVERED) == 1);
-}
-
-TEST(a_server_works_when_later_threads_cannot_be_started)
-{
-    int clients[20];
-    struct server *server = server_short_of_threads(1, -1, clients, COUNT(clients));
-
-    check_all_served(server, clients, COUNT(clients));
-    assert_int_equal(server_counters(server).peak, 1);
-}
-
-TEST(threads_are_started_again_when_that_becomes_possible)
-{
-    struct server *server = server_new("127.0.0.1:0", say_hello_later, &workers);
-
-    dial_times(5, &server->address);
-    fail_after(ON_PTHREAD_CREATE, 2, EAGAIN, -1);
-    server_run(server);
-    eventually(gate_waiting() == 1);
-    eventually(calls(ON_PTHREAD_CREATE) >= 3);
-    fail_next(ON_PTHREAD_CREATE, 0, 0);
-    eventually(gate_waiting() == 5);
-}
-
-TEST(failed_thread_starts_are_not_retried_continuously)
-{
-    struct server *server = server_new("127.0.0.1:0", wait_for_ever, &workers);
-
-    server->options.connection_ms = 200;
-    (void)dial(&server->address);
-    fail_after(ON_PTHREAD_CREATE, 2, EAGAIN, -1);
-    server_run(server);
-    eventually(server_heard(server, NB_EVENT_CLOSED) == 1);
-    assert_in_range(calls(ON_PTHREAD_CREATE), 3, 20);
-}
-
-TEST(a_server_without_any_thread_can_be_stopped)
-{
-    int client;
-    struct server *server = server_short_of_threads(0, -1, &client, 1);
-
-    eventually(server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF) == 1);
-    check_told(server, NB_NO_MEMORY, EAGAIN);
-    assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_RECOVERED), 0);
-    eventually(calls(ON_PTHREAD_CREATE) >= 2);
-    hang_up(client);
-    nb_listener_stop(server->listener);
-    fail_next(ON_PTHREAD_CREATE, 0, 0);
-    assert_status(server_wait(server), NB_OK);
-}
-
-TEST(clients_of_a_server_without_threads_are_reset_after_the_drain)
-{
-    struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
-    int client = dial(&server->address);
-
-    server->options.drain_ms = 100;
-    fail_after(ON_PTHREAD_CREATE, 1, EAGAIN, -1);
-    server_run(server);
-    eventually(calls(ON_PTHREAD_CREATE) >= 2);
-    assert_status(server_stop(server), NB_OK);
-    assert_int_equal(raw_ending(client, NULL), ECONNRESET);
-    assert_int_equal(server_counters(server).unserved, 1);
-}
-
-/* What is no shortage does not go away by waiting. */
-TEST(a_server_that_can_never_start_a_thread_fails_with_the_reason)
-{
-    struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
-    int client = dial(&server->address);
-
-    skip_under_qemu("TCP_INFO is cut short");
-    fail_after(ON_PTHREAD_CREATE, 1, EINVAL, -1);
-    server_run(server);
-    check_ends_with(server, NB_SYSTEM, EINVAL);
-    assert_int_equal(raw_ending(client, NULL), ECONNRESET);
-    assert_int_equal(server_counters(server).unserved, 1);
-    assert_int_equal(server_heard(server, NB_EVENT_ACCEPT_BACKING_OFF), 0);
-}
-
-TEST(a_server_works_when_later_threads_can_never_be_started)
-{
-    int clients[5];
-    struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
-
-    dial_all(clients, &server->address);
-    fail_after(ON_PTHREAD_CREATE, 2, EPERM, -1);
-    server_run(server);
-    check_all_served(server, clients, COUNT(clients));
-}
-
-TEST(out_of_memory_for_the_first_thread_is_reported_as_such)
-{
-    struct server *server = server_new("127.0.0.1:0", say_hello, &workers);
-    int client = dial(&server->address);
-
-    fail_after(ON_PTHREAD_CREATE, 1, ENOMEM, 1);
-    server_run(server);
-    assert_int_equal(answer(client, HELLO), 0);
-    check_told(server, NB_NO_MEMORY, ENOMEM);
 }
 
 /* --- Memory --- */
