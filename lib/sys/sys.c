@@ -924,5 +924,6 @@ int nb__sys_getaddrinfo(const char *host, struct addrinfo **out, int *error)
 
 void nb__sys_freeaddrinfo(struct addrinfo *list)
 {
-    freeaddrinfo(list);
+    if (list != NULL) /* musl does not take NULL */
+        freeaddrinfo(list);
 }
