@@ -7,10 +7,14 @@ need libclang-rt-dev /usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.msan-*
 need valgrind valgrind
 install_missing
 
-# tests_under PRESET [ctest option...]: runs the quick tests with the instruments of a preset.
+# tests_under PRESET [ctest option...]: runs the quick tests with the instruments of a preset. Valgrind's tools
+# run the same programs.
 tests_under() {
     preset=$1
-    build=build/$1
+    case $1 in
+    memcheck | helgrind) build=build/valgrind ;;
+    *) build=build/$1 ;;
+    esac
     shift
     configure_and_build
     run_quick "$preset" "$@"
