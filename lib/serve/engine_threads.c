@@ -206,12 +206,15 @@ static enum step choose_step(struct worker *worker)
     return STEP_ACCEPT;
 }
 
-static enum step next_step(struct worker *worker)
+/* A new worker counts as starting until its first step is chosen, in one hold of the lock: in between,
+   the supervisor would start another one for nothing. */
+static enum step next_step(struct worker *worker, bool first)
 {
     struct pool *pool = worker->pool;
     enum step step;
 
     lock(pool);
+    pool->starting -= first;
     while ((step = choose_step(worker)) == STEP_WAIT) {
         pool->waiting++;
         (void)pthread_cond_wait(&pool->turn, &pool->server->lock);
@@ -225,12 +228,9 @@ static void *run_worker(void *argument)
 {
     struct worker *worker = argument;
     struct pool *pool = worker->pool;
-    enum step step;
+    enum step step = next_step(worker, true);
 
-    lock(pool);
-    pool->starting--;
-    unlock(pool);
-    while ((step = next_step(worker)) != STEP_LEAVE) {
+    for (; step != STEP_LEAVE; step = next_step(worker, false)) {
         if (step == STEP_ACCEPT && !accept_next(worker))
             continue;
         if (nb__handler_run(&worker->handling))
